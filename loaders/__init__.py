@@ -1,0 +1,1 @@
+"""The thin client: a model file to COPY, and back."""

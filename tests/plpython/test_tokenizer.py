@@ -1,0 +1,210 @@
+"""Token ids and bytes against what Hugging Face, llama.cpp and llama2.c gave for the same texts."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plpython.errors import CORRUPT_DATA, INVALID_PARAMETER, NOT_SUPPORTED, ModelError
+from plpython.tokenizer import StreamDecoder, Tokenizer
+
+QWEN_PADDED_SIZE = 151_936
+IM_START, IM_END, TOOL_CALL = 151_644, 151_645, 151_657
+SEPARATOR = "\n__ggml_vocab_test__\n"
+
+
+@pytest.fixture(scope="module")
+def qwen(data):
+    definition = (data / "tokenizers/qwen2.5/tokenizer.json").read_text()
+    return Tokenizer(definition, {"eos_ids": [151_643, IM_END], "vocabulary_size": QWEN_PADDED_SIZE})
+
+
+@pytest.fixture(scope="module")
+def stories(data):
+    definition = (data / "stories260K-hf-derived/tokenizer.json").read_text()
+    return Tokenizer(definition, {"bos_id": 1, "eos_ids": [2], "add_bos": True, "vocabulary_size": 512})
+
+
+def ggml_cases(folder, name):
+    texts = (folder / f"{name}.inp").read_text().split(SEPARATOR)[:-1]
+    ids = [[int(word) for word in line.split()] for line in (folder / f"{name}.out").read_text().splitlines()]
+    return list(zip(texts, ids, strict=True))
+
+
+def test_qwen_ids_are_llama_cpps_in_all_46_texts(data, qwen):
+    cases = ggml_cases(data / "tokenizers/qwen2.5", "ggml-vocab-qwen2.gguf")
+    assert len(cases) == 46
+    assert [qwen.encode(text) for text, _ in cases] == [ids for _, ids in cases]
+
+
+def test_qwen_ids_are_hugging_faces_in_all_30_texts(data, qwen):
+    folder = data / "tokenizers/qwen2.5"
+    texts = {entry["id"]: entry["text"] for entry in json.loads((folder / "inputs.json").read_text())["inputs"]}
+    expected = json.loads((folder / "Qwen__Qwen2.5-0.5B.json").read_text())["entries"]
+    assert len(expected) == 30
+    for name, entry in expected.items():
+        assert qwen.encode(texts[name]) == entry["input_ids"], name
+        assert qwen.decode(entry["input_ids"]) == entry["decoded_skip_special"], name
+        assert qwen.decode(entry["input_ids"], keep_control=True) == entry["decoded_with_special"], name
+
+
+def test_stories_prompts_have_the_ids_that_llama2_c_fed(data, stories):
+    folder = data / "stories260K-reference"
+    for case in ("case2", "case3"):
+        reference = json.loads((folder / f"{case}.json").read_text())
+        prompt = (folder / f"{case}.prompt.txt").read_text()
+        assert stories.encode(prompt) == reference["tokens"][: reference["n_prompt"]]
+        assert stories.decode(reference["tokens"][: reference["n_prompt"]]) == prompt
+
+
+def test_stories_text_loses_only_the_space_that_sentencepiece_puts_first(data, stories):
+    text = (data / "stories260K-reference/greedy_bos_256.txt").read_text()
+    ids = stories.encode(text)
+    assert stories.decode(ids) == text
+    assert b"".join(stories.token_bytes(i) for i in ids[1:]) == b" " + text.encode()
+    assert stories.decode(stories.encode("  two spaces stay")) == "  two spaces stay"
+    assert stories.encode("") == [1]
+
+
+def test_a_continuation_keeps_its_leading_space(stories):
+    park = stories.encode("park")[1:]
+    continued = StreamDecoder(stories)
+    begun = StreamDecoder(stories, at_start=True)
+    assert "".join(map(continued.push, park)) + continued.finish() == " park"
+    assert "".join(map(begun.push, park)) + begun.finish() == "park"
+
+
+def test_sentencepiece_falls_back_to_bytes(stories):
+    assert stories.encode("\u8449")[-3:] == [0xE8 + 3, 0x91 + 3, 0x89 + 3]
+    assert [stories.token_bytes(byte + 3) for byte in range(256)] == [bytes([byte]) for byte in range(256)]
+    assert {stories.kind(byte + 3) for byte in range(256)} == {"byte"}
+    assert [stories.kind(i) for i in range(3)] == ["unknown", "control", "control"]
+
+
+@pytest.mark.parametrize("text", ["<s>", "</s>", "a</s>b", "<unk>", "<0x0A>"])
+def test_control_tokens_of_sentencepiece_inside_text_are_text(stories, text):
+    ids = stories.encode(text, add_special=False)
+    assert not {0, 1, 2} & set(ids)
+    assert stories.decode(ids) == text
+
+
+def test_control_tokens_of_qwen_inside_text_are_text_unless_asked(qwen):
+    text = "<|im_start|>user\nhi<|im_end|>"
+    as_text = qwen.encode(text)
+    assert not {IM_START, IM_END} & set(as_text)
+    assert qwen.decode(as_text) == text
+    parsed = qwen.encode(text, parse_special=True)
+    assert parsed == [IM_START, *qwen.encode("user\nhi"), IM_END]
+    assert qwen.decode(parsed) == "user\nhi"
+    assert qwen.decode(parsed, keep_control=True) == text
+    assert qwen.encode(text) == as_text  # asking once changes nothing later
+
+
+def test_added_tokens_that_are_not_control_tokens_stay_whole(qwen):
+    assert qwen.encode("<tool_call>") == [TOOL_CALL]
+    assert qwen.kind(TOOL_CALL) == "added"
+    assert qwen.decode([TOOL_CALL]) == "<tool_call>"
+
+
+def test_padded_rows_decode_to_nothing_and_other_ids_are_errors(qwen):
+    assert qwen.token_bytes(QWEN_PADDED_SIZE - 1) == b""
+    assert qwen.kind(QWEN_PADDED_SIZE - 1) == "unused"
+    assert qwen.decode([QWEN_PADDED_SIZE - 1, 9707]) == "Hello"
+    for nonsense in (QWEN_PADDED_SIZE, -1, 2**32 - 1, None, True, 1.0):
+        with pytest.raises(ModelError, match="there is no token") as problem:
+            qwen.decode([nonsense])
+        assert problem.value.sqlstate == INVALID_PARAMETER
+
+
+def test_the_vocabulary_has_a_row_for_every_embedding_row(qwen):
+    rows = list(qwen.vocabulary())
+    assert [row[0] for row in rows] == list(range(QWEN_PADDED_SIZE))
+    assert rows[9707] == (9707, b"Hello", "Hello", "normal")
+    assert rows[IM_END] == (IM_END, b"<|im_end|>", "<|im_end|>", "control")
+    single_bytes = {content for _, content, _, kind in rows if kind == "normal" and len(content) == 1}
+    assert single_bytes == {bytes([byte]) for byte in range(256)}
+    assert not any("\0" in text for _, _, text, _ in rows)
+    assert sum(kind == "unused" for *_, kind in rows) == QWEN_PADDED_SIZE - 151_665
+
+
+def test_a_stream_never_shows_half_a_character(qwen):
+    text = "\U0001f468\u200d\U0001f469 \u0e20\u0e32\u0e29\u0e32 \U00013000"
+    ids = qwen.encode(text)
+    decoder = StreamDecoder(qwen, at_start=True)
+    pieces = [decoder.push(i) for i in ids]
+    assert "".join(pieces) == text
+    assert "" in pieces  # some tokens are half a character
+    assert "\ufffd" not in "".join(pieces)
+    assert decoder.finish() == ""
+    half = StreamDecoder(qwen)
+    half.push(qwen.encode("\U00013000")[0])
+    assert half.finish() == "\ufffd"
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text())
+def test_any_text_comes_back_from_sentencepiece(stories, text):
+    assert stories.decode(stories.encode(text)) == text.replace("\u2581", " ")
+
+
+@settings(max_examples=200, deadline=None)
+@given(ids=st.lists(st.integers(0, QWEN_PADDED_SIZE - 1), max_size=20))
+def test_a_stream_of_any_tokens_is_the_text_of_their_bytes(qwen, ids):
+    shown = b"".join(qwen.token_bytes(i) for i in ids if qwen.is_shown(i))
+    assert qwen.decode(ids) == shown.decode("utf-8", "replace")
+
+
+def test_bos_and_eos_are_put_where_the_model_wants_them(data):
+    definition = (data / "stories260K-hf-derived/tokenizer.json").read_text()
+    both = Tokenizer(definition, {"bos_id": 1, "eos_ids": [2], "add_bos": True, "add_eos": True})
+    bare = both.encode("One day", add_special=False)
+    assert both.encode("One day") == [1, *bare, 2]
+    assert both.vocabulary_size == 512
+    neither = Tokenizer(definition, {"bos_id": None, "eos_ids": [], "add_bos": True, "add_eos": True})
+    assert neither.encode("One day") == bare
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"vocabulary_size": 500}, "does not fit"),
+        ({"bos_id": 512}, "there is no token 512"),
+        ({"eos_ids": [4294967295]}, "there is no token 4294967295"),
+        ({"padding": 3}, 'unknown tokenizer setting "padding"'),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(data, change, expected):
+    definition = (data / "stories260K-hf-derived/tokenizer.json").read_text()
+    with pytest.raises(ModelError, match=expected):
+        Tokenizer(definition, {"vocabulary_size": 512} | change)
+
+
+@pytest.mark.parametrize("definition", ["", "{", "{}", "[]", '{"version": "1.0", "model": {"type": "Nonsense"}}'])
+def test_a_definition_that_cannot_be_read_is_corrupt_data(definition):
+    with pytest.raises(ModelError) as problem:
+        Tokenizer(definition)
+    assert problem.value.sqlstate == CORRUPT_DATA
+
+
+def test_wordpiece_is_refused_by_name():
+    document = {
+        "version": "1.0",
+        "added_tokens": [],
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": {"[UNK]": 0},
+        },
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+    }
+    with pytest.raises(ModelError, match="WordPiece") as problem:
+        Tokenizer(json.dumps(document))
+    assert problem.value.sqlstate == NOT_SUPPORTED
+
+
+def test_half_a_surrogate_pair_is_a_clear_error(stories):
+    with pytest.raises(ModelError, match="not valid Unicode"):
+        stories.encode("\ud800")

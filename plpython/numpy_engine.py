@@ -9,6 +9,7 @@ import numpy as np
 from . import errors, ops
 
 PREFILL_CHUNK = 64  # tokens computed together; a decode step is a chunk of one
+LOGITS_CHUNK = 16  # rows that go through the output head together, when all positions are asked for
 
 
 class KVCache:
@@ -80,12 +81,15 @@ class NumpyEngine:
         if len(tokens) == 0:
             raise errors.invalid_parameter("there must be at least one token")
         cache.reserve(len(tokens))
-        chunks = [
-            self.hidden(tokens[start : start + PREFILL_CHUNK], cache.length + start, cache, checkpoint)
-            for start in range(0, len(tokens), PREFILL_CHUNK)
-        ]
-        wanted = [chunks[-1][-1:]] if last_only else chunks
-        logits = np.concatenate([self.logits(x, checkpoint) for x in wanted])
+        logits = np.empty((1 if last_only else len(tokens), self.architecture.vocabulary_size), np.float32)
+        for start in range(0, len(tokens), PREFILL_CHUNK):
+            x = self.hidden(tokens[start : start + PREFILL_CHUNK], cache.length + start, cache, checkpoint)
+            if not last_only:
+                for row in range(0, len(x), LOGITS_CHUNK):
+                    few = x[row : row + LOGITS_CHUNK]
+                    logits[start + row : start + row + len(few)] = self.logits(few, checkpoint)
+        if last_only:
+            logits[:] = self.logits(x[-1:], checkpoint)
         cache.length += len(tokens)
         return logits
 

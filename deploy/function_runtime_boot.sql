@@ -1,0 +1,165 @@
+-- Deploy hartonomous:function_runtime_boot to pg
+-- requires: schema_llm_runtime, function_runtime_site_packages
+
+-- Every PL/Python function of schema llm is two lines: the first calls boot() once a session, the second calls a
+-- module. See docs/adr/0002-runtime-in-function-bodies.md.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm_runtime.boot()
+RETURNS text
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $python$
+import hashlib
+import importlib.util
+import os
+import py_compile
+import shutil
+import signal
+import stat
+import sys
+import time
+
+KEEP_DAYS = 30
+
+
+def refuse(message, detail=None, hint=None):
+    plpy.error(message, detail=detail, hint=hint, sqlstate='55000')
+
+
+def modules():
+    """The sources by name. A function that a superuser does not own is no module, and neither is one that returns."""
+    rows = plpy.execute('''
+        SELECT p.proname, p.prosrc
+        FROM pg_proc AS p
+        INNER JOIN pg_language AS l ON l.oid = p.prolang
+        INNER JOIN pg_roles AS r ON r.oid = p.proowner
+        WHERE p.pronamespace = 'llm_runtime'::regnamespace AND l.lanname = 'plpython3u'
+            AND p.prorettype = 'void'::regtype AND p.pronargs = 0 AND r.rolsuper
+        ORDER BY p.proname COLLATE "C"''')
+    return {row['proname']: row['prosrc'].encode() for row in rows}
+
+
+def digest(sources):
+    """The hash that tools/render.py calls the release."""
+    lines = (f'{hashlib.sha256(source).hexdigest()}  {name}\n' for name, source in sources.items())
+    return hashlib.sha256(''.join(lines).encode()).hexdigest()
+
+
+def private_folder(path):
+    """Make the folder unless it is there, and be sure that nobody but the server can enter it."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    state = os.lstat(path)
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid() or stat.S_IMODE(state.st_mode) != 0o700:
+        refuse(f'"{path}" is not a folder that only the server can enter', 'Its owner must be the account of the '
+               'server, its mode 0700.', 'Remove it; it is made again when it is needed.')
+    return path
+
+
+def holds(path, content):
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), 'rb') as file:
+            return file.read() == content
+    except OSError:
+        return False
+
+
+def place(path, content):
+    """Write the file unless it holds the content; a reader never sees half of it, and writers may race."""
+    if holds(path, content):
+        return False
+    beside = f'{path}.{os.getpid()}'
+    with open(beside, 'wb') as file:
+        file.write(content)
+    os.replace(beside, path)
+    return True
+
+
+def compile_module(path):
+    """Compile beside the source; a compiled file with the hash of another source is not used, whatever its time."""
+    compiled = importlib.util.cache_from_source(path)
+    if not os.path.exists(compiled):
+        py_compile.compile(path, compiled, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+
+
+def sweep(root, own):
+    """Remove what killed writers left in our folder, and the folders that no session has opened for a long time."""
+    now = time.time()
+    for name in os.listdir(own):
+        path = os.path.join(own, name)
+        if name.rpartition('.')[2].isdigit() and now - os.lstat(path).st_mtime > 3600:
+            os.unlink(path)
+    for name in os.listdir(root):
+        path = os.path.join(root, name)
+        if name.startswith('llm_') and now - os.lstat(path).st_mtime > KEEP_DAYS * 86400:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def write(sources, package):
+    """The package's folder, complete and equal to the catalogue's sources."""
+    root = private_folder(os.path.join(os.getcwd(), 'base', 'pgsql_tmp_llm'))
+    folder = private_folder(os.path.join(root, package))
+    os.utime(folder)
+    written = [place(os.path.join(folder, f'{name}.py'), source) for name, source in sources.items()]
+    for name in sources:
+        compile_module(os.path.join(folder, f'{name}.py'))
+    if any(written):
+        sweep(root, folder)
+    return folder
+
+
+def open_package(package, folder):
+    """Register the package, so that its modules import one another; its name holds the release, so releases coexist."""
+    initial = os.path.join(folder, '__init__.py')
+    spec = importlib.util.spec_from_file_location(package, initial, submodule_search_locations=[folder])
+    sys.modules[package] = importlib.util.module_from_spec(spec)
+    try:
+        return importlib.import_module(f'{package}.database')
+    except (EOFError, ValueError, TypeError):  # a compiled file that a crash of the machine cut short
+        shutil.rmtree(os.path.join(folder, '__pycache__'))
+        return importlib.import_module(f'{package}.database')
+
+
+def import_numpy(site):
+    """numpy of the chosen folder, single-threaded unless asked otherwise. The first import decides for the session."""
+    if site and site not in sys.path:
+        sys.path.insert(0, site)
+    os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+    os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')
+    import numpy
+    if site and not numpy.__file__.startswith(os.path.join(site, '')):
+        plpy.warning(f'another function of this session imported numpy from {os.path.dirname(numpy.__file__)}',
+                     detail=f'Language models are meant to use the one in {site}.', hint='Open a new connection.')
+
+
+sources = modules()
+release = plpy.execute('SELECT llm_runtime.release() AS release')[0]['release']
+if digest(sources) != release:
+    refuse('the modules of schema llm_runtime are not those of its release', 'An upgrade is under way, or a module '
+           'was changed by hand.', 'Try again after the deployment; sqitch verify names the module that differs.')
+package = f'llm_{release[:16]}'
+sources['__init__'] = b''
+folder = write(sources, package)
+# Threads that a library starts now inherit this mask: the handlers of PostgreSQL run on its own thread only.
+mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+try:
+    import_numpy(plpy.execute('SELECT llm_runtime.site_packages() AS site')[0]['site'])
+    GD['llm'] = open_package(package, folder).connect(plpy, GD, package, release)
+finally:
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+return release
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.boot() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_runtime.boot() TO llm_owner, llm_user;
+COMMENT ON FUNCTION llm_runtime.boot() IS
+'Makes the modules of the release ready in this session, as GD[''llm'']; returns the release. Functions of schema llm '
+'call it by themselves.';
+
+COMMIT;

@@ -1,0 +1,269 @@
+-- Deploy hartonomous:python_runtime_architecture to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/architecture.py by tools/render.py.
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.architecture()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What a model is: the numbers that fix a decoder-only transformer of the Llama line.
+
+One frozen dataclass covers Llama 2 and 3, Mistral, Qwen2/2.5 and Qwen3; the families differ in switches only. It is
+stored as jsonb with the model, read back strictly, and says which tensors the model must have, under GGUF's names.
+"""
+
+import math
+import reprlib
+from dataclasses import MISSING, asdict, dataclass, fields
+
+import numpy as np
+
+from . import errors
+
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+
+# The largest value believed for each size. Real models are far below; a hostile file is refused before anything is built.
+LARGEST = {
+    "vocabulary_size": 1 << 24,
+    "hidden_size": 1 << 20,
+    "layers": 1 << 10,
+    "heads": 1 << 12,
+    "kv_heads": 1 << 12,
+    "head_dim": 1 << 13,
+    "ffn_size": 1 << 22,
+    "context_length": 1 << 24,
+}
+LARGEST_NUMBER = 1e30
+SWITCHES = ("rope_interleaved", "attention_bias", "attention_output_bias", "qk_norm", "tied_embeddings")
+
+# The parameters of each rope scaling, beside its "type". GGUF's rope_freqs.weight holds what "llama3" computes.
+ROPE_SCALINGS = {
+    "linear": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_context_length"),
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes and switches of a model; `from_config` checks them, `Architecture(...)` alone does not.
+
+    rope_interleaved: rotate pairs (2i, 2i+1) as GGUF's llama files do, else halves (i, i + head_dim/2) as Hugging Face.
+    rope_scaling: None, {"type": "linear", "factor"} or {"type": "llama3", "factor", "low_freq_factor",
+    "high_freq_factor", "original_context_length"}.
+    windows: None, or for each layer None or the number of latest positions (its own included) a token attends to.
+    attention_bias: q, k and v have biases (Qwen2). qk_norm: q and k are RMS-normalised per head before rope (Qwen3).
+    tied_embeddings: the output head is token_embd.weight, and there is no output.weight.
+    """
+
+    family: str
+    vocabulary_size: int
+    hidden_size: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn_size: int
+    context_length: int
+    norm_epsilon: float
+    rope_theta: float
+    rope_interleaved: bool
+    rope_scaling: dict | None = None
+    windows: tuple | None = None
+    attention_bias: bool = False
+    attention_output_bias: bool = False
+    qk_norm: bool = False
+    tied_embeddings: bool = False
+
+    @classmethod
+    def from_config(cls, config):
+        """The architecture that `to_config` wrote. Raises ModelError 22023 that names an unknown, missing or ill value."""
+        return cls(**_checked(config))
+
+    def to_config(self):
+        """A dict of JSON values with every field, the inverse of `from_config`."""
+        config = asdict(self)
+        if self.windows is not None:
+            config["windows"] = list(self.windows)
+        return config
+
+    def window(self, layer):
+        """The sliding window of `layer`, None where attention is full."""
+        return None if self.windows is None else self.windows[layer]
+
+    def tensors(self):
+        """{name: shape} of the tensors the model must have, shapes as numpy has them ([rows, columns])."""
+        shapes = {"token_embd.weight": (self.vocabulary_size, self.hidden_size)}
+        for layer in range(self.layers):
+            shapes.update({f"blk.{layer}.{name}": shape for name, shape in self._layer_tensors().items()})
+        shapes["output_norm.weight"] = (self.hidden_size,)
+        if not self.tied_embeddings:
+            shapes["output.weight"] = (self.vocabulary_size, self.hidden_size)
+        return shapes
+
+    def optional_tensors(self):
+        """{name: shape} of what a model may bring: GGUF's rope_freqs.weight, unless the configuration scales itself."""
+        if self.rope_scaling is not None and self.rope_scaling["type"] == "llama3":
+            return {}
+        return {"rope_freqs.weight": (self.head_dim // 2,)}
+
+    def check_tensors(self, shapes):
+        """Raise ModelError unless `shapes` ({name: shape}) are this architecture's tensors; the error names the first."""
+        required, optional = self.tensors(), self.optional_tensors()
+        for name, expected in required.items():
+            if name not in shapes:
+                raise errors.invalid_parameter(
+                    f'tensor "{name}" is missing',
+                    f"the architecture ({self.family}, {self.layers} layers) needs it with shape {list(expected)}",
+                )
+        for name, shape in shapes.items():
+            expected = required.get(name, optional.get(name))
+            if expected is None:
+                raise errors.invalid_parameter(
+                    f'tensor "{name}" is not part of the architecture',
+                    f"{self.family}, {self.layers} layers, {self._switches()}",
+                )
+            if tuple(shape) != expected:
+                raise errors.invalid_parameter(
+                    f'tensor "{name}" has the wrong shape', f"it is {list(shape)}, expected {list(expected)}"
+                )
+
+    def rope_frequencies(self, rope_freqs_tensor=None):
+        """Radians per position of each rotated pair -> f32[head_dim / 2]; theta^(-2i/head_dim) (RoFormer, 2104.09864).
+
+        Linear scaling divides all by the factor (2306.15595). Llama 3 divides the long wavelengths by the factor, keeps
+        the short ones and blends between (Llama 3.1's reference code). `rope_freqs_tensor`, GGUF's rope_freqs.weight,
+        holds the divisors that do the same.
+        """
+        pairs = np.arange(self.head_dim // 2, dtype=np.float64)
+        frequencies = self.rope_theta ** (-2.0 * pairs / self.head_dim)
+        if self.rope_scaling is not None:
+            scale = {"linear": _linear_scaling, "llama3": _llama3_scaling}[self.rope_scaling["type"]]
+            frequencies = scale(frequencies, self.rope_scaling)
+        if rope_freqs_tensor is not None:
+            frequencies = frequencies / np.asarray(rope_freqs_tensor, np.float64)
+        return frequencies.astype(np.float32)
+
+    def _layer_tensors(self):
+        q_size, kv_size = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        shapes = {
+            "attn_norm.weight": (self.hidden_size,),
+            "attn_q.weight": (q_size, self.hidden_size),
+            "attn_k.weight": (kv_size, self.hidden_size),
+            "attn_v.weight": (kv_size, self.hidden_size),
+            "attn_output.weight": (self.hidden_size, q_size),
+            "ffn_norm.weight": (self.hidden_size,),
+            "ffn_gate.weight": (self.ffn_size, self.hidden_size),
+            "ffn_up.weight": (self.ffn_size, self.hidden_size),
+            "ffn_down.weight": (self.hidden_size, self.ffn_size),
+        }
+        if self.attention_bias:
+            shapes.update({"attn_q.bias": (q_size,), "attn_k.bias": (kv_size,), "attn_v.bias": (kv_size,)})
+        if self.attention_output_bias:
+            shapes["attn_output.bias"] = (self.hidden_size,)
+        if self.qk_norm:
+            shapes.update({"attn_q_norm.weight": (self.head_dim,), "attn_k_norm.weight": (self.head_dim,)})
+        return shapes
+
+    def _switches(self):
+        on = [name for name in SWITCHES if getattr(self, name)]
+        return "with " + ", ".join(on) if on else "with no switch on"
+
+
+def _linear_scaling(frequencies, scaling):
+    return frequencies / scaling["factor"]
+
+
+def _llama3_scaling(frequencies, scaling):
+    factor, low, high = scaling["factor"], scaling["low_freq_factor"], scaling["high_freq_factor"]
+    turns = scaling["original_context_length"] * frequencies / (2 * math.pi)  # in the context trained at first
+    kept = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    return kept * frequencies + (1.0 - kept) * frequencies / factor
+
+
+def _checked(config):
+    if not isinstance(config, dict):
+        raise errors.invalid_parameter("architecture must be an object", f"it is {type(config).__name__}")
+    known = {field.name: field for field in fields(Architecture)}
+    for name in config:
+        if name not in known:
+            raise errors.invalid_parameter(f'unknown architecture value "{name}"', f"known are {', '.join(known)}")
+    given = {name: field.default for name, field in known.items()} | config
+    missing = [name for name in known if given[name] is MISSING]
+    if missing:
+        raise errors.invalid_parameter(f'architecture value "{missing[0]}" is missing')
+    _one_of("family", given["family"], FAMILIES)
+    for name, largest in LARGEST.items():
+        _integer(name, given[name], 1, largest)
+    for name in SWITCHES:
+        if not isinstance(given[name], bool):
+            raise _ill(name, given[name], "true or false")
+    given["norm_epsilon"] = _positive("norm_epsilon", given["norm_epsilon"])
+    given["rope_theta"] = _positive("rope_theta", given["rope_theta"])
+    if given["head_dim"] % 2:
+        raise _ill("head_dim", given["head_dim"], "even, because rope rotates pairs")
+    if given["heads"] % given["kv_heads"]:
+        raise _ill("kv_heads", given["kv_heads"], f"a divisor of heads, {given['heads']}")
+    given["rope_scaling"] = _rope_scaling(given["rope_scaling"])
+    given["windows"] = _windows(given["windows"], given["layers"])
+    return given
+
+
+def _rope_scaling(scaling):
+    if scaling is None:
+        return None
+    if not isinstance(scaling, dict):
+        raise _ill("rope_scaling", scaling, "null or an object")
+    kind = scaling.get("type")
+    if not isinstance(kind, str) or kind not in ROPE_SCALINGS:
+        raise errors.not_supported(f'rope scaling "{kind}" is not supported', f"known are {', '.join(ROPE_SCALINGS)}")
+    for name in scaling:
+        if name != "type" and name not in ROPE_SCALINGS[kind]:
+            raise errors.invalid_parameter(f'unknown value "{name}" in {kind} rope scaling')
+    checked = {"type": kind}
+    for name in ROPE_SCALINGS[kind]:
+        checked[name] = _positive(f"rope_scaling.{name}", scaling.get(name))
+    if kind == "llama3" and not checked["low_freq_factor"] < checked["high_freq_factor"]:
+        raise _ill("rope_scaling.high_freq_factor", checked["high_freq_factor"], "larger than low_freq_factor")
+    return checked
+
+
+def _windows(windows, layers):
+    if windows is None:
+        return None
+    if not isinstance(windows, (list, tuple)) or len(windows) != layers:
+        raise _ill("windows", windows, f"null or a list of {layers} windows, one for each layer")
+    for window in windows:
+        if window is not None:
+            _integer("windows", window, 1, LARGEST["context_length"])
+    return tuple(windows) if any(window is not None for window in windows) else None
+
+
+def _one_of(name, value, allowed):
+    if value not in allowed:
+        raise errors.not_supported(f'{name} "{value}" is not supported', f"known are {', '.join(allowed)}")
+
+
+def _integer(name, value, smallest, largest):
+    if isinstance(value, bool) or not isinstance(value, int) or not smallest <= value <= largest:
+        raise _ill(name, value, f"an integer from {smallest} to {largest}")
+
+
+def _positive(name, value):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (number and 0 < value < LARGEST_NUMBER):  # false for NaN too
+        raise _ill(name, value, "a finite number above 0")
+    return float(value)
+
+
+def _ill(name, value, expected):
+    detail = f"it is {reprlib.repr(value)}, expected {expected}"
+    return errors.invalid_parameter(f'architecture value "{name}" is out of range', detail)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.architecture() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.architecture() IS
+'What a model is: the numbers that fix a decoder-only transformer of the Llama line.';
+
+COMMIT;

@@ -1,0 +1,91 @@
+-- Deploy hartonomous:python_runtime_arguments to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/arguments.py by tools/render.py.
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.arguments()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What SQL callers pass, checked: every value has a range, NULL is the default, and an error names the argument.
+
+All raise ModelError 22023 (invalid parameter value).
+"""
+
+import json
+import reprlib
+
+from . import errors
+
+
+def integer(name, value, default, smallest, largest):
+    """`value`, or `default` for None; an integer from smallest to largest."""
+    if value is None:
+        return default
+    if not is_integer(value) or not smallest <= value <= largest:
+        raise ill(name, value, f"an integer from {smallest} to {largest}")
+    return value
+
+
+def number(name, value, default, smallest, largest):
+    """`value` as a float, or `default` for None; smallest <= value <= largest, so never NaN."""
+    if value is None:
+        return default
+    if not smallest <= value <= largest:
+        raise ill(name, value, f"a number from {smallest:g} to {largest:g}")
+    return float(value)
+
+
+def strings(name, value):
+    """A one-dimensional array of non-empty strings as a tuple; None is no strings."""
+    value = () if value is None else tuple(value)
+    for string in value:
+        if not isinstance(string, str) or not string:
+            raise ill(name, string, "an array of strings that are neither NULL nor empty")
+    return value
+
+
+def token_ids(name, value, vocabulary_size):
+    """A one-dimensional array of token ids of a vocabulary, as a list."""
+    if value is None:
+        raise ill(name, value, "an array of token ids")
+    for token in value:
+        if not is_integer(token) or not 0 <= token < vocabulary_size:
+            raise ill(name, token, f"token ids from 0 to {vocabulary_size - 1}, in one dimension")
+    return list(value)
+
+
+def options(value, known):
+    """A jsonb object (as text, None for NULL) as a dict; `known` is {key: (type, description)}, nothing else is allowed."""
+    given = {} if value is None else json.loads(value)
+    if not isinstance(given, dict):
+        raise ill("options", given, "an object")
+    for key, content in given.items():
+        if key not in known:
+            raise errors.invalid_parameter(
+                f'unknown option "{key}"',
+                hint="Options are " + "; ".join(f"{name}: {text}" for name, (_, text) in known.items()) + ".",
+            )
+        expected = known[key][0]
+        if not isinstance(content, expected):
+            raise ill(f"options.{key}", content, {bool: "true or false", list: "an array"}[expected])
+    return given
+
+
+def is_integer(value):
+    """Whether `value` is an integer and not a boolean, which Python takes for one."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def ill(name, value, expected):
+    """The error of an argument that is not what it has to be."""
+    shown = "null" if value is None else reprlib.repr(value)
+    return errors.invalid_parameter(f'argument "{name}" is out of range', f"it is {shown}, expected {expected}")
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.arguments() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.arguments() IS
+'What SQL callers pass, checked: every value has a range, NULL is the default, and an error names the argument.';
+
+COMMIT;

@@ -1,0 +1,201 @@
+-- Deploy hartonomous:python_runtime_database to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/database.py by tools/render.py.
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.database()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The room that touches plpy: sessions, errors, prepared statements and interrupts.
+
+`llm_runtime.boot()` calls `connect` once a session and keeps what it returns as GD['llm']. A SQL function is then
+
+    llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+    return llm.generation.generate(prompt, model)
+
+`llm.generation` is the module plpython/generation.py, and each call through it notices an upgrade, turns a ModelError
+into a PostgreSQL error with its SQLSTATE, DETAIL and HINT, and lets cancellation pass. Tests connect a fake plpy.
+"""
+
+import ctypes
+import importlib
+import signal
+import sys
+import traceback
+from types import GeneratorType
+
+from . import errors
+
+INTERNAL_ERROR = "XX000"
+OUT_OF_MEMORY = "53200"
+
+_plpy = None
+
+
+def _server_variable(kind, name):
+    """A global variable of the server, read in place: asking through SPI costs fifty times as much.
+
+    Outside a server it is a number that a test may set.
+    """
+    try:
+        return kind.in_dll(ctypes.CDLL(None), name)
+    except ValueError:
+        return kind(0)
+
+
+_interrupt_pending = _server_variable(ctypes.c_int, "InterruptPending")
+_catalog_changes = _server_variable(ctypes.c_uint64, "SharedInvalidMessageCounter")
+
+
+def connect(plpy, gd, package, release):
+    """The session's door to the modules of `package`. `gd` is PL/Python's dictionary that all functions share."""
+    global _plpy  # noqa: PLW0603 - one interpreter serves one session
+    _plpy = plpy
+    return Session(plpy, gd, package, release)
+
+
+class Session:
+    """What GD['llm'] holds: `session.room.function(...)` calls plpython/<room>.py's function behind the boundary."""
+
+    def __init__(self, plpy, gd, package, release):
+        self._plpy, self._gd, self._package = plpy, gd, package
+        self._release = release
+        self._deployed = plpy.prepare("SELECT llm_runtime.release() AS release")
+        self._changes_seen = None
+
+    def __getattr__(self, room):
+        """Import the room at its first use. Threads that an import starts must not take the server's signals."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            module = importlib.import_module(f"{self._package}.{room}")
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        opened = Room(self, room, module)
+        setattr(self, room, opened)
+        return opened
+
+    def outdated(self):
+        """Whether an upgrade has changed the release since this session booted.
+
+        Asked on every call: the SELECT (1.7 µs) only runs when the server has told this session of any change of the
+        catalogue, which is how its own cached plans notice one.
+        """
+        changes = _catalog_changes.value
+        if changes == self._changes_seen:
+            return False
+        self._changes_seen = changes
+        return self._deployed.execute()[0]["release"] != self._release
+
+    def reopened(self):
+        """The session after an upgrade: booted anew."""
+        self._plpy.execute("SELECT llm_runtime.boot()")
+        return self._gd["llm"]
+
+
+class Room:
+    """One module whose public functions are called behind the boundary."""
+
+    def __init__(self, session, name, module):
+        self._session, self._name, self._module = session, name, module
+
+    def __getattr__(self, name):
+        call = _behind_boundary(self._session, self._name, name, getattr(self._module, name))
+        setattr(self, name, call)
+        return call
+
+
+def _behind_boundary(session, room, name, function):
+    def call(*arguments):
+        if session.outdated():
+            return getattr(getattr(session.reopened(), room), name)(*arguments)
+        try:
+            result = function(*arguments)
+        except Exception as error:
+            raise _sql_error(error) from None
+        return _stream(result) if type(result) is GeneratorType else result
+
+    return call
+
+
+def _stream(rows):
+    """A set-returning function's rows, behind the boundary too."""
+    try:
+        yield from rows
+    except Exception as error:
+        raise _sql_error(error) from None
+
+
+def _sql_error(error):
+    """The exception that PL/Python turns into the right PostgreSQL error. Errors of plpy, cancellation too, pass."""
+    if isinstance(error, (_plpy.SPIError, _plpy.Error, _plpy.Fatal)):
+        return error
+    if isinstance(error, errors.ModelError):
+        return _named_error(error.message, error.sqlstate, error.detail, error.hint)
+    state = OUT_OF_MEMORY if isinstance(error, MemoryError) else INTERNAL_ERROR
+    return _named_error(f"unexpected {type(error).__name__}: {error}", state, traceback.format_exc(), None)
+
+
+def _named_error(message, sqlstate, detail, hint):
+    """PL/Python prefixes the message with the name of the exception's class; "llm" reads better than plpy.Error."""
+    error = type("llm", (_plpy.Error,), {"__module__": "builtins"})(message)
+    error.sqlstate, error.detail, error.hint = sqlstate, detail, hint
+    return error
+
+
+class Query:
+    """A statement with parameter types that is prepared at its first use and kept for the session.
+
+    Everything in `sql` is schema-qualified: the caller's search_path is not ours.
+    """
+
+    def __init__(self, sql, *types):
+        self._sql, self._types, self._plan = sql, types, None
+
+    def all(self, *arguments):
+        """All rows, each a dict by column."""
+        return list(self._prepared().execute(list(arguments)))
+
+    def one(self, *arguments):
+        """The only row, or None where there is none."""
+        rows = self._prepared().execute(list(arguments), 2)
+        if len(rows) > 1:
+            raise errors.corrupt_data("more than one row where one was expected", self._sql)
+        return rows[0] if len(rows) else None
+
+    def stream(self, *arguments, batch=1):
+        """Rows as they come, `batch` at a time: a megabyte of weights a row is read fastest one by one."""
+        cursor = self._prepared().cursor(list(arguments))
+        try:
+            while rows := cursor.fetch(batch):
+                yield from rows
+        finally:
+            cursor.close()
+
+    def _prepared(self):
+        if self._plan is None:
+            self._plan = _plpy.prepare(self._sql, list(self._types))
+        return self._plan
+
+
+def checkpoint():
+    """Let a cancellation, a timeout or a lost client stop the work here. Costs 0.1 µs when nothing is pending."""
+    if _interrupt_pending.value:
+        _plpy.execute("SELECT 1")
+
+
+def version():
+    """What runs: the release of the modules, Python and numpy, on one line."""
+    import numpy as np
+
+    release = __name__.partition(".")[0].removeprefix("llm_")
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"hartonomous release {release}, Python {python}, numpy {np.__version__}"
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.database() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.database() IS
+'The room that touches plpy: sessions, errors, prepared statements and interrupts.';
+
+COMMIT;

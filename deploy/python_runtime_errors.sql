@@ -1,0 +1,67 @@
+-- Deploy hartonomous:python_runtime_errors to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/errors.py by tools/render.py.
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.errors()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The one exception that crosses the border to SQL.
+
+Every room raises ModelError; `database` turns it into a PostgreSQL error with the same SQLSTATE, DETAIL and HINT.
+Messages follow the PostgreSQL style: lower case, no full stop; DETAIL carries the numbers, HINT the next step.
+"""
+
+INVALID_PARAMETER = "22023"
+UNDEFINED_OBJECT = "42704"
+LIMIT_EXCEEDED = "53400"
+NOT_SUPPORTED = "0A000"
+CORRUPT_DATA = "XX001"
+
+
+class ModelError(Exception):
+    """An error with the SQLSTATE, DETAIL and HINT that the SQL user will see."""
+
+    def __init__(self, sqlstate, message, detail=None, hint=None):
+        super().__init__(sqlstate, message, detail, hint)
+        self.sqlstate = sqlstate
+        self.message = message
+        self.detail = detail
+        self.hint = hint
+
+    def __str__(self):
+        return self.message if self.detail is None else f"{self.message} ({self.detail})"
+
+
+def invalid_parameter(message, detail=None, hint=None):
+    """An argument or a configuration value is outside what is allowed (22023)."""
+    return ModelError(INVALID_PARAMETER, message, detail, hint)
+
+
+def undefined_object(message, detail=None, hint=None):
+    """A model, tensor or token is named that does not exist (42704)."""
+    return ModelError(UNDEFINED_OBJECT, message, detail, hint)
+
+
+def limit_exceeded(message, detail=None, hint=None):
+    """A request is larger than the model's context or a configured limit (53400)."""
+    return ModelError(LIMIT_EXCEEDED, message, detail, hint)
+
+
+def not_supported(message, detail=None, hint=None):
+    """A well-formed model asks for something this runtime does not have (0A000)."""
+    return ModelError(NOT_SUPPORTED, message, detail, hint)
+
+
+def corrupt_data(message, detail=None, hint=None):
+    """Bytes are not what their description says (XX001)."""
+    return ModelError(CORRUPT_DATA, message, detail, hint)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.errors() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.errors() IS
+'The one exception that crosses the border to SQL.';
+
+COMMIT;

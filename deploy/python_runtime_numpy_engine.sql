@@ -1,0 +1,154 @@
+-- Deploy hartonomous:python_runtime_numpy_engine to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/numpy_engine.py by tools/render.py.
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.numpy_engine()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The reference engine: a Llama-line transformer in numpy, float32 throughout, KV cache included.
+
+`block` is the one definition of a layer's dataflow; llm.forward makes the same calls of the same functions of `ops` as
+one SQL query, in the same chunks, and gets the same bits. Faster engines are judged against this one.
+"""
+
+import numpy as np
+
+from . import errors, ops
+
+PREFILL_CHUNK = 64  # tokens computed together; a decode step is a chunk of one
+LOGITS_CHUNK = 16  # rows that go through the output head together, when all positions are asked for
+
+
+class KVCache:
+    """Keys and values of the positions already computed: for each layer f32 [capacity, kv_heads, head_dim] twice.
+
+    The capacity doubles as needed up to the context length. `length` positions are valid.
+    """
+
+    def __init__(self, architecture):
+        self.length = 0
+        self.capacity = 0
+        self.context_length = architecture.context_length
+        empty = (0, architecture.kv_heads, architecture.head_dim)
+        self._keys = [np.empty(empty, np.float32) for _ in range(architecture.layers)]
+        self._values = [np.empty(empty, np.float32) for _ in range(architecture.layers)]
+
+    def reserve(self, tokens):
+        """Make room for `tokens` more positions. ModelError 53400 when the context length does not allow them."""
+        needed = self.length + tokens
+        if needed > self.context_length:
+            raise errors.limit_exceeded(
+                f"{needed} tokens do not fit in the context of {self.context_length}",
+                f"{self.length} are there and {tokens} more were given, {needed - self.context_length} too many",
+                "shorten the prompt or generate fewer tokens",
+            )
+        if needed > self.capacity:
+            self.capacity = min(self.context_length, max(needed, 2 * self.capacity, PREFILL_CHUNK))
+            for arrays in (self._keys, self._values):
+                arrays[:] = [self._grown(array) for array in arrays]
+
+    def store(self, layer, positions, k, v):
+        """Put k and v [n, kv_heads, head_dim] at their positions; return all up to them, [last position + 1, ...]."""
+        start, end = positions[0], positions[-1] + 1
+        self._keys[layer][start:end] = k
+        self._values[layer][start:end] = v
+        return self._keys[layer][:end], self._values[layer][:end]
+
+    def truncate(self, length):
+        """Forget the positions from `length` on."""
+        if not 0 <= length <= self.length:
+            raise errors.invalid_parameter(f"cannot truncate a cache of {self.length} positions to {length}")
+        self.length = length
+
+    def _grown(self, array):
+        grown = np.empty((self.capacity, *array.shape[1:]), np.float32)
+        grown[: self.length] = array[: self.length]
+        return grown
+
+
+class NumpyEngine:
+    """architecture: an Architecture. weights: a mapping from tensor name to float32 array, asked again on each use."""
+
+    def __init__(self, architecture, weights):
+        self.architecture = architecture
+        self.weights = weights
+        self.frequencies = architecture.rope_frequencies(weights.get("rope_freqs.weight"))
+
+    def new_cache(self):
+        """An empty KVCache for this model."""
+        return KVCache(self.architecture)
+
+    def forward(self, tokens, cache, last_only=True, checkpoint=None):
+        """Logits after `tokens`, which follow the cache's: int[n] -> f32 [1, vocabulary], or [n, ...] if not last_only.
+
+        The cache's length grows at the very end: when `checkpoint` or anything else raises, it holds what it held.
+        Raises ModelError 22023 without tokens or for one outside the vocabulary, 53400 when they do not fit.
+        """
+        tokens = np.asarray(tokens, np.int64)
+        if len(tokens) == 0:
+            raise errors.invalid_parameter("there must be at least one token")
+        cache.reserve(len(tokens))
+        logits = np.empty((1 if last_only else len(tokens), self.architecture.vocabulary_size), np.float32)
+        for start in range(0, len(tokens), PREFILL_CHUNK):
+            x = self.hidden(tokens[start : start + PREFILL_CHUNK], cache.length + start, cache, checkpoint)
+            if not last_only:
+                for row in range(0, len(x), LOGITS_CHUNK):
+                    few = x[row : row + LOGITS_CHUNK]
+                    logits[start + row : start + row + len(few)] = self.logits(few, checkpoint)
+        if last_only:
+            logits[:] = self.logits(x[-1:], checkpoint)
+        cache.length += len(tokens)
+        return logits
+
+    def hidden(self, tokens, first, cache, checkpoint=None):
+        """One chunk, at positions first, first + 1, ..., through all layers: int[n] -> [n, hidden_size]."""
+        positions = np.arange(first, first + len(tokens))
+        x = ops.embedding(tokens, self.weights["token_embd.weight"])
+        for layer in range(self.architecture.layers):
+            x = self.block(layer, x, positions, cache, checkpoint)
+        return x
+
+    def block(self, layer, x, positions, cache, checkpoint=None):
+        """One layer: [n, hidden_size] -> [n, hidden_size]."""
+        a = self.architecture
+        n = len(x)
+
+        def weight(name):
+            return self.weights[f"blk.{layer}.{name}.weight"]
+
+        def linear(x, name, has_bias=False):
+            bias = self.weights[f"blk.{layer}.{name}.bias"] if has_bias else None
+            return ops.linear(x, weight(name), bias, checkpoint=checkpoint)
+
+        h = ops.rms_norm(x, weight("attn_norm"), a.norm_epsilon)
+        q = linear(h, "attn_q", a.attention_bias).reshape(n, a.heads, a.head_dim)
+        k = linear(h, "attn_k", a.attention_bias).reshape(n, a.kv_heads, a.head_dim)
+        v = linear(h, "attn_v", a.attention_bias).reshape(n, a.kv_heads, a.head_dim)
+        if a.qk_norm:
+            q = ops.rms_norm(q, weight("attn_q_norm"), a.norm_epsilon)
+            k = ops.rms_norm(k, weight("attn_k_norm"), a.norm_epsilon)
+        q = ops.rope(q, positions, self.frequencies, a.rope_interleaved)
+        k = ops.rope(k, positions, self.frequencies, a.rope_interleaved)
+        keys, values = cache.store(layer, positions, k, v)
+        y = ops.attention(q, keys, values, positions, a.window(layer), checkpoint=checkpoint)
+        x = x + linear(y.reshape(n, a.heads * a.head_dim), "attn_output", a.attention_output_bias)
+
+        h = ops.rms_norm(x, weight("ffn_norm"), a.norm_epsilon)
+        gated = ops.swiglu(linear(h, "ffn_gate"), linear(h, "ffn_up"))
+        return x + linear(gated, "ffn_down")
+
+    def logits(self, x, checkpoint=None):
+        """The output head: [n, hidden_size] -> [n, vocabulary_size]."""
+        h = ops.rms_norm(x, self.weights["output_norm.weight"], self.architecture.norm_epsilon)
+        head = "token_embd.weight" if self.architecture.tied_embeddings else "output.weight"
+        return ops.linear(h, self.weights[head], checkpoint=checkpoint)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.numpy_engine() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.numpy_engine() IS
+'The reference engine: a Llama-line transformer in numpy, float32 throughout, KV cache included.';
+
+COMMIT;

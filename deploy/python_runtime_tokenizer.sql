@@ -1,0 +1,251 @@
+-- Deploy hartonomous:python_runtime_tokenizer to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/tokenizer.py by tools/render.py.
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.tokenizer()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Text to token ids and back, over Hugging Face `tokenizers`.
+
+A tokenizer is a tokenizer.json document (the definition, which is stored) and a few settings of the model it serves:
+    bos_id, eos_ids       ids of control tokens; None and [] where there are none
+    add_bos, add_eos      whether `encode` puts them around a text
+    vocabulary_size       rows of the model's embedding, which may be padded beyond the tokenizer
+    chat_template         jinja source or None; not used here
+The library encodes. Decoding is done here, because it has to be exact in bytes: a token is often half a character, and
+the library's decoders only return text. Two spellings of pieces are known, told apart by the definition's decoder:
+    byte level      every byte is one character of GPT-2's table (Radford et al. 2019, encoder.py)
+    SentencePiece   a space is U+2581, <0xAB> is the byte AB, and a text begins with one space that is not its own
+WordPiece has neither; it would be a third function beside `_byte_level_bytes` and `_sentencepiece_bytes`.
+"""
+
+import codecs
+import json
+import os
+import re
+
+# The library's worker threads are for batches. In a server process they would inherit PostgreSQL's signals.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import tokenizers
+
+from . import errors
+
+SPACE_MARK = "\u2581"
+BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
+SETTINGS = ("bos_id", "eos_ids", "add_bos", "add_eos", "vocabulary_size", "chat_template")
+
+
+class Tokenizer:
+    """A model's tokenizer. Raises ModelError XX001 for a definition that cannot be read, 0A000 for an unknown kind."""
+
+    def __init__(self, definition, settings=None):
+        self._library = _read(definition)
+        self._added = self._library.get_added_tokens_decoder()
+        self._unknown = getattr(self._library.model, "unk_token", None)
+        self._piece_bytes, self._leading_space = _spelling(self._library)
+        self._read_settings(settings or {})
+        self._cache = {}
+
+    def _read_settings(self, settings):
+        unknown = sorted(set(settings) - set(SETTINGS))
+        if unknown:
+            raise errors.invalid_parameter(
+                f'unknown tokenizer setting "{unknown[0]}"', f"known are {', '.join(SETTINGS)}"
+            )
+        self.vocabulary_size = settings.get("vocabulary_size") or self._size()
+        if not _is_id(self.vocabulary_size) or self.vocabulary_size < self._library.get_vocab_size():
+            raise errors.invalid_parameter(
+                "the tokenizer does not fit the model's vocabulary",
+                f"the tokenizer has {self._library.get_vocab_size()} tokens, the model {self.vocabulary_size} rows",
+            )
+        self.bos_id = settings.get("bos_id")
+        self.eos_ids = tuple(settings.get("eos_ids") or ())
+        self.add_bos = bool(settings.get("add_bos")) and self.bos_id is not None
+        self.add_eos = bool(settings.get("add_eos")) and bool(self.eos_ids)
+        self.chat_template = settings.get("chat_template")
+        for token_id in self.eos_ids if self.bos_id is None else (self.bos_id, *self.eos_ids):
+            self._check(token_id)
+
+    def encode(self, text, add_special=True, parse_special=False):
+        """Token ids of `text`, with BOS and EOS as the model wants them if `add_special`.
+
+        Control tokens written in the text are text unless `parse_special`: what a user types cannot end a turn.
+        """
+        self._library.encode_special_tokens = not parse_special  # the library's name for "encode them as text"
+        try:
+            ids = self._library.encode(text, add_special_tokens=False).ids
+        except TypeError:  # the library takes what has a UTF-8 form
+            raise errors.invalid_parameter("the text is not valid Unicode") from None
+        if add_special and self.add_bos:
+            ids.insert(0, self.bos_id)
+        if add_special and self.add_eos:
+            ids.append(self.eos_ids[0])
+        if ids and max(ids) >= self.vocabulary_size:
+            raise errors.corrupt_data(
+                f"the tokenizer gives token {max(ids)}", f"the model's vocabulary has {self.vocabulary_size} rows"
+            )
+        return ids
+
+    def decode(self, ids, keep_control=False):
+        """The text of `ids`, from its beginning; control tokens are left out unless `keep_control`.
+
+        Bytes that are not UTF-8 (half a character) become U+FFFD. Padded ids are nothing; an id outside of the
+        vocabulary raises ModelError 22023.
+        """
+        decoder = StreamDecoder(self, at_start=True, keep_control=keep_control)
+        return "".join([decoder.push(token_id) for token_id in ids]) + decoder.finish()
+
+    def token_bytes(self, token_id):
+        """The bytes that a token stands for; a control token's are its name, a padded row has none."""
+        content = self._cache.get(token_id)
+        if content is None:
+            self._check(token_id)
+            content = self._cache[token_id] = self._bytes_of(token_id)
+        return content
+
+    def kind(self, token_id):
+        """One of normal, control, byte, added, unused, unknown."""
+        self._check(token_id)
+        piece = self._library.id_to_token(token_id)
+        if piece is None:
+            return "unused"
+        if piece == self._unknown:
+            return "unknown"
+        added = self._added.get(token_id)
+        if added is not None:
+            return "control" if added.special else "added"
+        is_byte = self._piece_bytes is _sentencepiece_bytes and BYTE_PIECE.fullmatch(piece)
+        return "byte" if is_byte else "normal"
+
+    def is_shown(self, token_id):
+        """Whether a token is part of the text, as opposed to a control token about it."""
+        return self.kind(token_id) not in ("control", "unknown")
+
+    def vocabulary(self):
+        """Every row of the vocabulary in order: (id, bytes, text, kind).
+
+        `text` is for reading and fits PostgreSQL: what is not UTF-8, and NUL, is U+FFFD.
+        """
+        for token_id in range(self.vocabulary_size):
+            content = self.token_bytes(token_id)
+            text = content.decode("utf-8", "replace").replace("\0", "\ufffd")
+            yield token_id, content, text, self.kind(token_id)
+
+    def _bytes_of(self, token_id):
+        piece = self._library.id_to_token(token_id)
+        if piece is None:
+            return b""
+        if token_id in self._added or piece == self._unknown:
+            return piece.encode()
+        return self._piece_bytes(piece)
+
+    def _check(self, token_id):
+        if not _is_id(token_id) or token_id >= self.vocabulary_size:
+            raise errors.invalid_parameter(
+                f"there is no token {token_id!r}", f"ids of this model are 0 to {self.vocabulary_size - 1}"
+            )
+
+    def _size(self):
+        return max(self._library.get_vocab().values(), default=-1) + 1
+
+
+class StreamDecoder:
+    """Text of tokens as they come, which never ends in half a character.
+
+    at_start: the tokens begin a text, so that SentencePiece's leading space is not part of it; a continuation keeps it.
+    The pieces of text, joined, are what all bytes at once decode to.
+    """
+
+    def __init__(self, tokenizer, at_start=False, keep_control=False):
+        self._tokenizer = tokenizer
+        self._strip = at_start and tokenizer._leading_space
+        self._keep_control = keep_control
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token_id):
+        """The text that became certain with this token, perhaps none."""
+        content = self._tokenizer.token_bytes(token_id)
+        if not self._keep_control and not self._tokenizer.is_shown(token_id):
+            return ""
+        if self._strip and content:
+            content = content.removeprefix(b" ")
+            self._strip = False
+        return self._utf8.decode(content)
+
+    def finish(self):
+        """What is left at the end: U+FFFD where the last character is incomplete."""
+        return self._utf8.decode(b"", final=True)
+
+
+def _read(definition):
+    try:
+        library = tokenizers.Tokenizer.from_str(definition)
+    except Exception as problem:  # the library raises nothing more precise
+        reason = str(problem).partition("\n")[0]
+        raise errors.corrupt_data("the tokenizer's definition cannot be read", reason) from None
+    library.no_truncation()
+    library.no_padding()
+    return library
+
+
+def _spelling(library):
+    """How pieces spell bytes, and whether a text begins with a space that is not its own."""
+    steps = _steps(json.loads(library.decoder.__getstate__())) if library.decoder else []
+    kinds = {step["type"] for step in steps}
+    if "ByteLevel" in kinds:
+        return _byte_level_bytes, False
+    marks_spaces = any(step["type"] == "Replace" and step["pattern"] == {"String": SPACE_MARK} for step in steps)
+    if "Metaspace" in kinds or marks_spaces:
+        return _sentencepiece_bytes, any(_strips_leading_space(step) for step in steps)
+    name = type(library.model).__name__
+    raise errors.not_supported(
+        f"tokenizer model {name} with decoder {'+'.join(sorted(kinds)) or 'none'} is not supported",
+        hint="Byte-level BPE and SentencePiece BPE are.",
+    )
+
+
+def _steps(decoder):
+    return decoder["decoders"] if decoder["type"] == "Sequence" else [decoder]
+
+
+def _strips_leading_space(step):
+    if step["type"] == "Metaspace":
+        return step.get("prepend_scheme", "always") != "never"
+    return step["type"] == "Strip" and step["content"] == " " and step["start"] > 0
+
+
+def _byte_table():
+    """GPT-2's table {character: byte}: printable Latin-1 stands for itself, the other bytes follow from U+0100."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+BYTE_OF = _byte_table()
+
+
+def _byte_level_bytes(piece):
+    try:
+        return bytes([BYTE_OF[character] for character in piece])
+    except KeyError:  # not in the alphabet, so it stands for itself
+        return piece.encode()
+
+
+def _sentencepiece_bytes(piece):
+    byte = BYTE_PIECE.fullmatch(piece)
+    return bytes([int(byte[1], 16)]) if byte else piece.replace(SPACE_MARK, " ").encode()
+
+
+def _is_id(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.tokenizer() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.tokenizer() IS
+'Text to token ids and back, over Hugging Face `tokenizers`.';
+
+COMMIT;

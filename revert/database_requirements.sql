@@ -1,0 +1,5 @@
+-- Revert hartonomous:database_requirements from pg
+
+-- The change creates nothing.
+BEGIN;
+COMMIT;

@@ -1,0 +1,126 @@
+"""Codecs of GGUF's tensor types: bytes as they stand in the file <-> float32.
+
+F32, F16 and BF16 are numpy views and shifts; the block types are decoded and encoded by the gguf package, which is the
+format's own Python implementation and is imported only when one is met. Everything is little-endian.
+"""
+
+import numpy as np
+
+from . import errors
+
+# type: (elements in a block, bytes of a block); a row is a whole number of blocks
+BLOCKS = {
+    "F32": (1, 4),
+    "F16": (1, 2),
+    "BF16": (1, 2),
+    "Q8_0": (32, 34),
+    "Q4_0": (32, 18),
+    "Q4_1": (32, 20),
+    "Q5_0": (32, 22),
+    "Q5_1": (32, 24),
+    "Q2_K": (256, 84),
+    "Q3_K": (256, 110),
+    "Q4_K": (256, 144),
+    "Q5_K": (256, 176),
+    "Q6_K": (256, 210),
+    "IQ4_NL": (32, 18),
+    "IQ4_XS": (256, 136),
+}
+ENCODED = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1")  # the others are decoded only
+
+DECODE_STEP = 1 << 20  # elements decoded between checkpoints, a few milliseconds to some tens
+
+
+def row_bytes(type, columns):
+    """Bytes of a row of `columns` elements. ModelError 0A000 for an unknown type, 22023 when no blocks fill the row."""
+    if type not in BLOCKS:
+        raise errors.not_supported(f'tensor type "{type}" is not supported', f"known are {', '.join(BLOCKS)}")
+    elements, size = BLOCKS[type]
+    if columns % elements:
+        raise errors.invalid_parameter(
+            f"a row of {columns} elements cannot be {type}", f"{type} rows are multiples of {elements}"
+        )
+    return columns // elements * size
+
+
+def decode(type, raw, shape, *, checkpoint=None):
+    """The values of a tensor: uint8[bytes] (or any buffer) -> f32 of `shape`, numpy order; exact for every type.
+
+    Raises ModelError XX001 when the bytes are not as many as type and shape need, and what row_bytes raises.
+    """
+    raw = np.frombuffer(raw, np.uint8)
+    columns = shape[-1] if shape else 1
+    rows = _rows(shape)
+    row_size = row_bytes(type, columns)
+    if raw.size != rows * row_size:
+        raise errors.corrupt_data(
+            f"a {type} tensor has the wrong number of bytes",
+            f"shape {list(shape)} takes {rows * row_size} bytes, there are {raw.size}",
+        )
+    if type == "F32":
+        return raw.view(np.float32).reshape(shape)
+    decode_rows = {"F16": _decode_f16, "BF16": _decode_bf16}.get(type) or _block_decoder(type)
+    raw = raw.reshape(rows, row_size)
+    values = np.empty((rows, columns), np.float32)
+    step = max(1, DECODE_STEP // max(1, columns))
+    for start in range(0, rows, step):
+        values[start : start + step] = decode_rows(raw[start : start + step])
+        if checkpoint is not None:
+            checkpoint()
+    return values.reshape(shape)
+
+
+def encode(type, values):
+    """The bytes of f32[..., columns] in a type of ENCODED -> uint8[bytes], rounded as llama.cpp's reference code does.
+
+    Raises ModelError 0A000 for a type that is decoded only, 22023 for values that blocks cannot hold (NaN, infinity),
+    and what row_bytes raises.
+    """
+    values = np.ascontiguousarray(values, np.float32)
+    row_bytes(type, values.shape[-1])
+    if type not in ENCODED:
+        raise errors.not_supported(f"encoding to {type} is not supported", f"known are {', '.join(ENCODED)}")
+    if type == "F32":
+        return values.view(np.uint8).reshape(-1)
+    if type == "F16":
+        with np.errstate(over="ignore"):  # beyond 65504 becomes infinity, as IEEE 754 says
+            return values.astype(np.float16).view(np.uint8).reshape(-1)
+    if type == "BF16":
+        return _encode_bf16(values).view(np.uint8).reshape(-1)
+    if not np.isfinite(values).all():
+        raise errors.invalid_parameter(f"{type} cannot hold NaN or infinity")
+    quants, number = _gguf(type)
+    return quants.quantize(values, number).reshape(-1)
+
+
+def _rows(shape):
+    rows = 1
+    for size in shape[:-1]:
+        rows *= size
+    return rows
+
+
+def _decode_f16(raw):
+    return raw.view(np.float16).astype(np.float32)
+
+
+def _decode_bf16(raw):
+    return (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+
+
+def _encode_bf16(values):
+    bits = values.view(np.uint32)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16  # to nearest, ties to even
+    quiet = (bits >> 16) | 0x40  # rounding could carry a NaN over into infinity
+    return np.where(np.isnan(values), quiet, rounded).astype(np.uint16)
+
+
+def _block_decoder(type):
+    quants, number = _gguf(type)
+    return lambda raw: quants.dequantize(raw, number)
+
+
+def _gguf(type):
+    from gguf import GGMLQuantizationType, quants  # only now: it takes longer than small models do
+
+    return quants, GGMLQuantizationType[type]

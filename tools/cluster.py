@@ -76,7 +76,7 @@ def free_port() -> int:
 
 def clean_environment(**more: str) -> dict[str, str]:
     """Nothing of the shell's: a server, and psql, would obey its variables."""
-    path = f"{where('bin')}:/usr/local/bin:/usr/bin:/bin"
+    path = f"{where('bin')}:/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"
     kept = {name: os.environ[name] for name in ("HOME", "TERM") if name in os.environ}
     return {"PATH": path, "LANG": "C.UTF-8", **kept, **more}
 
@@ -204,7 +204,8 @@ class Cluster:
 
     def create_login(self, login: str, group: str) -> None:
         """A login that is a member of a group role, with a random password that this folder keeps."""
-        if (self.folder / f"{login}.password").is_file():
+        exists = self.query(f"SELECT 1 FROM pg_roles WHERE rolname = '{login}'")
+        if exists and (self.folder / f"{login}.password").is_file():
             return
         password = secrets.token_hex(16)
         self.query(f"DROP ROLE IF EXISTS {login}")

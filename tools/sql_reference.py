@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Writes docs/sql-reference.md from the comments of the deployed database.
+
+tools/sql_reference.py           write it
+tools/sql_reference.py --check   fail when it is not what the database's comments give
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))
+
+from tools.cluster import Cluster, ClusterError  # noqa: E402 (a script's own folder comes first)
+
+REFERENCE = CHECKOUT / "docs" / "sql-reference.md"
+INTRODUCTION = """\
+# SQL reference
+
+What the schema `llm` offers, from the comments in the database (`\\df+ llm.*` and `\\d+ llm.*` show the same).
+Written by `make reference`; `make test` compares.
+"""
+RELATIONS = """
+SELECT c.oid, c.relname, pg_catalog.obj_description(c.oid, 'pg_class')
+FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = 'llm'::regnamespace AND c.relkind IN ('v', 'r', 'p', 'm') AND NOT c.relispartition
+ORDER BY c.relname COLLATE "C"
+"""
+COLUMNS = """
+SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.col_description(a.attrelid, a.attnum)
+FROM pg_catalog.pg_attribute AS a
+WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+TYPES = """
+SELECT t.oid, t.typname, pg_catalog.obj_description(t.oid, 'pg_type'), t.typrelid
+FROM pg_catalog.pg_type AS t
+LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
+WHERE t.typnamespace = 'llm'::regnamespace AND (t.typtype IN ('d', 'e') OR c.relkind = 'c')
+ORDER BY t.typname COLLATE "C"
+"""
+# The wrapper generate(prompt) stands in a schema of the deployer's choice: sqitch.conf's default is public.
+FUNCTIONS = """
+SELECT n.nspname || '.' || p.proname, pg_catalog.pg_get_function_arguments(p.oid),
+    pg_catalog.pg_get_function_result(p.oid), pg_catalog.obj_description(p.oid, 'pg_proc')
+FROM pg_catalog.pg_proc AS p
+INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE (n.nspname = 'llm' OR (n.nspname = 'public' AND p.proname = 'generate'))
+    AND p.prorettype <> 'trigger'::regtype
+ORDER BY n.nspname = 'llm', p.proname COLLATE "C", pg_catalog.pg_get_function_identity_arguments(p.oid) COLLATE "C"
+"""
+
+
+def split_arguments(arguments: str) -> list[str]:
+    """An argument list at its commas, but not at those inside parentheses, brackets or quotes."""
+    parts, depth, quoted, start = [], 0, False, 0
+    for i, character in enumerate(arguments):
+        if character == "'":
+            quoted = not quoted
+        elif not quoted and character in "([{":
+            depth += 1
+        elif not quoted and character in ")]}":
+            depth -= 1
+        elif not quoted and character == "," and depth == 0:
+            parts.append(arguments[start:i].strip())
+            start = i + 1
+    return [*parts, arguments[start:].strip()] if arguments else []
+
+
+def signature(name: str, arguments: str, result: str) -> str:
+    """A function as its caller writes it: on one line when that fits, else with one argument a line."""
+    parts = split_arguments(arguments)
+    line = f"{name}({', '.join(parts)}) RETURNS {result}"
+    if len(line) <= 100:
+        return line
+    head = f"{name}(" + "".join(f"\n    {part}," for part in parts).rstrip(",") + "\n)" if parts else f"{name}()"
+    columns = split_arguments(result.removeprefix("TABLE(").removesuffix(")")) if result.startswith("TABLE(") else []
+    if len(f") RETURNS {result}") <= 100 or not columns:
+        return f"{head} RETURNS {result}"
+    return f"{head} RETURNS TABLE(" + "".join(f"\n    {column}," for column in columns).rstrip(",") + "\n)"
+
+
+def cell(text: str | None) -> str:
+    return (text or "").replace("|", "\\|").replace("\n", " ")
+
+
+def table(columns: list[tuple[str, str, str | None]]) -> str:
+    rows = "".join(f"| `{name}` | {kind} | {cell(comment)} |\n" for name, kind, comment in columns)
+    return f"| column | type | meaning |\n|---|---|---|\n{rows}"
+
+
+def sections(connection: psycopg.Connection) -> Iterator[str]:
+    yield INTRODUCTION
+    yield "## Functions\n"
+    for name, arguments, result, comment in connection.execute(FUNCTIONS).fetchall():
+        yield f"### {name}\n\n```sql\n{signature(name, arguments, result)}\n```\n\n{comment or ''}\n"
+    yield "## Views\n"
+    for oid, name, comment in connection.execute(RELATIONS).fetchall():
+        yield f"### llm.{name}\n\n{comment or ''}\n\n{table(connection.execute(COLUMNS, [oid]).fetchall())}"
+    types = connection.execute(TYPES).fetchall()
+    if types:
+        yield "## Types\n"
+    for _, name, comment, relation in types:
+        columns = connection.execute(COLUMNS, [relation]).fetchall()
+        yield f"### llm.{name}\n\n{comment or ''}\n" + (f"\n{table(columns)}" if columns else "")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
+    parser.add_argument("--dsn", help="a superuser's URI (default: the private server's)")
+    arguments = parser.parse_args()
+    with psycopg.connect(arguments.dsn or Cluster().superuser_dsn()) as connection:
+        # A function's defaults are shown with the schemas that are not on the path.
+        connection.execute("SET search_path = pg_catalog")
+        text = "\n".join(sections(connection))
+    if not arguments.check:
+        REFERENCE.parent.mkdir(exist_ok=True)
+        REFERENCE.write_text(text, encoding="utf-8")
+    elif not REFERENCE.is_file() or REFERENCE.read_text(encoding="utf-8") != text:
+        print("docs/sql-reference.md is not what the database's comments give; run make reference", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except ClusterError as error:
+        sys.exit(str(error))

@@ -1,6 +1,7 @@
 -- Deploy hartonomous:python_runtime_architecture to pg
 -- requires: schema_llm_runtime
 -- Rendered from plpython/architecture.py by tools/render.py.
+-- noqa: disable=LT05
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -24,7 +25,7 @@ from . import errors
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 
-# The largest value believed for each size. Real models are far below; a hostile file is refused before anything is built.
+# The largest value believed for each size. Real models are far below; a hostile file is refused at once.
 LARGEST = {
     "vocabulary_size": 1 << 24,
     "hidden_size": 1 << 20,
@@ -78,7 +79,7 @@ class Architecture:
 
     @classmethod
     def from_config(cls, config):
-        """The architecture that `to_config` wrote. Raises ModelError 22023 that names an unknown, missing or ill value."""
+        """The architecture that `to_config` wrote. Raises ModelError that names an unknown, missing or ill value."""
         return cls(**_checked(config))
 
     def to_config(self):
@@ -109,7 +110,7 @@ class Architecture:
         return {"rope_freqs.weight": (self.head_dim // 2,)}
 
     def check_tensors(self, shapes):
-        """Raise ModelError unless `shapes` ({name: shape}) are this architecture's tensors; the error names the first."""
+        """Raise ModelError 22023 naming the first of `shapes` ({name: shape}) that is missing, not known or ill."""
         required, optional = self.tensors(), self.optional_tensors()
         for name, expected in required.items():
             if name not in shapes:

@@ -1,6 +1,7 @@
 -- Deploy hartonomous:python_runtime_arguments to pg
 -- requires: schema_llm_runtime
 -- Rendered from plpython/arguments.py by tools/render.py.
+-- noqa: disable=LT05
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -15,8 +16,11 @@ All raise ModelError 22023 (invalid parameter value).
 
 import json
 import reprlib
+import secrets
 
-from . import errors
+import numpy as np
+
+from . import errors, sampling
 
 
 def integer(name, value, default, smallest, largest):
@@ -46,14 +50,28 @@ def strings(name, value):
     return value
 
 
-def token_ids(name, value, vocabulary_size):
-    """A one-dimensional array of token ids of a vocabulary, as a list."""
+def indices(name, value, size):
+    """An array of integers in 0 .. size - 1, in one dimension and without NULL, as a list."""
     if value is None:
-        raise ill(name, value, "an array of token ids")
-    for token in value:
-        if not is_integer(token) or not 0 <= token < vocabulary_size:
-            raise ill(name, token, f"token ids from 0 to {vocabulary_size - 1}, in one dimension")
+        raise ill(name, value, "an array of integers")
+    for number in value:
+        if not is_integer(number) or not 0 <= number < size:
+            raise ill(name, number, f"integers from 0 to {size - 1}, in one dimension")
     return list(value)
+
+
+def positions(name, value):
+    """Positions of consecutive tokens, as an array: int[n], n >= 1."""
+    positions = indices(name, value, 1 << 31)
+    if not positions or positions != list(range(positions[0], positions[0] + len(positions))):
+        raise ill(name, positions, "positions that follow each other, at least one")
+    return np.asarray(positions)
+
+
+def sampling_settings(**given):
+    """sampling.Settings with what is not None; without a seed one is drawn, so that every call differs."""
+    given = {name: value for name, value in given.items() if value is not None}
+    return sampling.Settings(**{"seed": secrets.randbits(63), **given})
 
 
 def options(value, known):
@@ -79,9 +97,9 @@ def is_integer(value):
 
 
 def ill(name, value, expected):
-    """The error of an argument that is not what it has to be."""
+    """The error of an argument that is not what is allowed."""
     shown = "null" if value is None else reprlib.repr(value)
-    return errors.invalid_parameter(f'argument "{name}" is out of range', f"it is {shown}, expected {expected}")
+    return errors.invalid_parameter(f"{name} is out of range", f"{name} is {shown}, allowed is {expected}")
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.arguments() FROM PUBLIC;

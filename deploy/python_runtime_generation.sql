@@ -1,6 +1,7 @@
 -- Deploy hartonomous:python_runtime_generation to pg
 -- requires: schema_llm_runtime
 -- Rendered from plpython/generation.py by tools/render.py.
+-- noqa: disable=LT05
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -19,12 +20,12 @@ A text ends with one of
     length       max_tokens, or the end of the model's context, was reached
 """
 
-import secrets
 import time
 
 from . import arguments, database, errors, runtime, sampling
 from .tokenizer import StreamDecoder
 
+DEFAULT_MAX_TOKENS = 128
 OPTIONS = {
     "add_special": (bool, "put the tokenizer's beginning-of-sequence token before the prompt, default true"),
     "parse_special": (bool, "read control tokens written in the prompt as such, default false"),
@@ -151,20 +152,63 @@ def room(architecture, tokens, max_tokens):
     return min(max_tokens, -excess)
 
 
-def start(model, prompt, max_tokens, settings, stop, extra):
-    """A Continuation of `prompt` (text) on a loaded model, all arguments checked."""
+def start(model, prompt, max_tokens, settings, stop, chosen):
+    """A Continuation of a text on a loaded model. `chosen`: the checked options."""
     tokenizer = model.tokenizer
-    tokens = prompt_tokens(tokenizer, prompt, extra.get("add_special", True), extra.get("parse_special", False))
-    eos_ids = () if extra.get("ignore_eos") else tokenizer.eos_ids
+    tokens = prompt_tokens(tokenizer, prompt, chosen.get("add_special", True), chosen.get("parse_special", False))
+    eos_ids = () if chosen.get("ignore_eos") else tokenizer.eos_ids
+    stop_tokens = arguments.indices("options.stop_tokens", chosen.get("stop_tokens", []), tokenizer.vocabulary_size)
     return Continuation(
         tokenizer,
         tokens,
         room(model.architecture, tokens, max_tokens),
         settings,
         stop,
-        (*eos_ids, *extra.get("stop_tokens", ())),
+        (*eos_ids, *stop_tokens),
         at_start=not any(tokenizer.is_shown(token) for token in tokens),
     )
+
+
+def details(prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options):
+    """Generate: (text, tokens, finish_reason, prompt_tokens, completion_tokens, milliseconds); Nones for prompt None."""
+    if prompt is None:
+        return (None,) * 6
+    began = time.perf_counter()
+    settings = arguments.sampling_settings(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
+    )
+    max_tokens = arguments.integer("max_tokens", max_tokens, DEFAULT_MAX_TOKENS, 0, 2**31 - 1)
+    stop = arguments.strings("stop", stop)
+    chosen = arguments.options(options, OPTIONS)
+    model = runtime.resolve(model)
+    continuation = start(model, prompt, max_tokens, settings, stop, chosen)
+    text = "".join(stream(model.engine, continuation, database.checkpoint))
+    if chosen.get("echo"):
+        text = prompt + text
+    milliseconds = (time.perf_counter() - began) * 1000
+    tokens = continuation.tokens
+    return text, tokens, continuation.finish_reason, continuation.prompt_tokens, len(tokens), milliseconds
+
+
+def generate(*given):
+    """The text alone; arguments as `details` has them."""
+    return details(*given)[0]
+
+
+def tokenize(text, model=None, add_special=None, parse_special=None):
+    """Text to token ids."""
+    if text is None:
+        return None
+    return runtime.resolve(model).tokenizer.encode(text, add_special is not False, parse_special is True)
+
+
+def detokenize(tokens, model=None):
+    """Token ids to text: control tokens are left out; half a character, and NUL, is U+FFFD."""
+    if tokens is None:
+        return None
+    tokenizer = runtime.resolve(model).tokenizer
+    tokens = arguments.indices("tokens", tokens, tokenizer.vocabulary_size)
+    return tokenizer.decode(tokens).replace("\0", "\ufffd")
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.generation() FROM PUBLIC;

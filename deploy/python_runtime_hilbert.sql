@@ -1,6 +1,7 @@
 -- Deploy hartonomous:python_runtime_hilbert to pg
 -- requires: schema_llm_runtime
 -- Rendered from plpython/hilbert.py by tools/render.py.
+-- noqa: disable=LT05
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -77,7 +78,7 @@ def transpose_to_axes(x, bits):
 
 
 def undo_turn(x, bit, order):
-    """Below `bit`: inverts axis 0 where axis i has the bit, else exchanges the two. In reverse order it undoes itself."""
+    """Below `bit`: inverts axis 0 where axis i has the bit, else exchanges the two. Reverse order undoes it."""
     low = np.uint64((1 << bit) - 1)
     for i in order:
         below = np.negative(x[i] >> np.uint64(bit) & np.uint64(1)) & low  # what to invert: `low` or nothing

@@ -1,6 +1,7 @@
 -- Deploy hartonomous:python_runtime_operators to pg
 -- requires: schema_llm_runtime
 -- Rendered from plpython/operators.py by tools/render.py.
+-- noqa: disable=LT05
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -31,7 +32,7 @@ def embedding(tokens, model=None):
     if tokens is None:
         return None
     model = runtime.current(model)
-    tokens = arguments.token_ids("tokens", tokens, model.architecture.vocabulary_size)
+    tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     return ops.embedding(tokens, tensor(model, "token_embd.weight")).tobytes()
 
 
@@ -129,9 +130,11 @@ def sample(logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, histo
         return None
     history = [] if history is None else history
     position = arguments.integer("position", position, len(history), 0, 1 << 31)
-    settings = arguments.sampling_settings(temperature, top_k, top_p, min_p, repeat_penalty, seed)
+    settings = arguments.sampling_settings(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
+    )
     logits = numbers("logits", logits)
-    return sampling.next_token(logits, arguments.token_ids("history", history, len(logits)), settings, position)
+    return sampling.next_token(logits, arguments.indices("history", history, len(logits)), settings, position)
 
 
 def floats(x):
@@ -200,6 +203,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.operators() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.operators() IS
-'The transformer''s operators as SQL calls them: activations as bytes, weights by name, the arithmetic of `ops`.';
+'The transformer''s operators as SQL calls them: activations as bytes, weights by name, the arithmetic of '
+'`ops`.';
 
 COMMIT;

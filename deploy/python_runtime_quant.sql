@@ -1,6 +1,7 @@
 -- Deploy hartonomous:python_runtime_quant to pg
 -- requires: schema_llm_runtime
 -- Rendered from plpython/quant.py by tools/render.py.
+-- noqa: disable=LT05
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -81,9 +82,10 @@ def decode(type, raw, shape, *, checkpoint=None):
 
 
 def encode(type, values):
-    """The bytes of f32 values in a type of ENCODED, rounded as llama.cpp's reference does: f32[..., columns] -> uint8[bytes].
+    """The bytes of f32[..., columns] in a type of ENCODED -> uint8[bytes], rounded as llama.cpp's reference code does.
 
-    Raises ModelError 0A000 for a type that is decoded only, and what row_bytes raises.
+    Raises ModelError 0A000 for a type that is decoded only, 22023 for values that blocks cannot hold (NaN, infinity),
+    and what row_bytes raises.
     """
     values = np.ascontiguousarray(values, np.float32)
     row_bytes(type, values.shape[-1])
@@ -96,6 +98,8 @@ def encode(type, values):
             return values.astype(np.float16).view(np.uint8).reshape(-1)
     if type == "BF16":
         return _encode_bf16(values).view(np.uint8).reshape(-1)
+    if not np.isfinite(values).all():
+        raise errors.invalid_parameter(f"{type} cannot hold NaN or infinity")
     quants, number = _gguf(type)
     return quants.quantize(values, number).reshape(-1)
 

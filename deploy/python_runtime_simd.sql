@@ -1,6 +1,7 @@
 -- Deploy hartonomous:python_runtime_simd to pg
 -- requires: schema_llm_runtime
 -- Rendered from plpython/simd.py by tools/render.py.
+-- noqa: disable=LT05
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -39,7 +40,9 @@ from numba.extending import intrinsic, models, overload, register_model
 from . import simd_forms as forms
 from .simd_forms import FLOAT, I32, LANES, call, constant, pick, vector
 
-compiled = njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
+OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+compiled = njit(**OPTIONS)  # a part of something else: linked into each entry that calls it
+entry = njit(cache=True, **OPTIONS)  # what Python calls: kept on disk, in NUMBA_CACHE_DIR, with all its parts
 I64 = ir.IntType(64)
 
 

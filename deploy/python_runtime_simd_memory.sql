@@ -1,6 +1,7 @@
 -- Deploy hartonomous:python_runtime_simd_memory to pg
 -- requires: schema_llm_runtime
 -- Rendered from plpython/simd_memory.py by tools/render.py.
+-- noqa: disable=LT05
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';

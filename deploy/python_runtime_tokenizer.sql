@@ -1,6 +1,7 @@
 -- Deploy hartonomous:python_runtime_tokenizer to pg
 -- requires: schema_llm_runtime
 -- Rendered from plpython/tokenizer.py by tools/render.py.
+-- noqa: disable=LT05
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.architecture()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '80140b3dfaf0446d35c83c59d6b216eb89bab40557e1b3c2ed7f4c6f7b545155', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '7167bbfb18c5cec4b3602b774095c11cb23b868577802049a89e69e967cb2fa9', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

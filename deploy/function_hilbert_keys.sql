@@ -1,0 +1,56 @@
+-- Deploy hartonomous:function_hilbert_keys to pg
+-- requires: schema_llm, extension_postgis, function_hilbert_encode_2d
+
+-- The domain is [-2^24, 2^24) on every axis in steps of 2^-6: 2^31 cells. A double holds each of their corners exactly, and
+-- x and y lie within the extent of SRID 3857, so that a map program shows them. See docs/atoms.md.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.hilbert_keys(point public.geometry, OUT h_xy bigint, OUT h_yz bigint, OUT h_zm bigint)
+LANGUAGE plpgsql
+IMMUTABLE
+STRICT
+PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+COST 1000
+AS $function$
+DECLARE
+    c double precision[];
+    x bigint;
+    y bigint;
+    z bigint;
+    m bigint;
+BEGIN
+    IF public.geometrytype(point) <> 'POINT' OR public.st_zmflag(point) <> 3 OR public.st_isempty(point) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = 'not a point with x, y, z and m',
+            DETAIL = format('The geometry is %s.', left(public.st_astext(point), 100)),
+            HINT = 'Make one with ST_MakePoint(x, y, z, m).';
+    END IF;
+    c := ARRAY[public.st_x(point), public.st_y(point), public.st_z(point), public.st_m(point)];
+    IF NOT (-16777216 <= ALL (c) AND 16777216 > ALL (c)) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = 'coordinate out of range',
+            DETAIL = format('The geometry is %s.', public.st_astext(point)),
+            HINT = 'x, y, z and m are from -2^24 up to and without 2^24.';
+    END IF;
+    x := floor((c[1] + 16777216) * 64);
+    y := floor((c[2] + 16777216) * 64);
+    z := floor((c[3] + 16777216) * 64);
+    m := floor((c[4] + 16777216) * 64);
+    h_xy := llm.hilbert_encode_2d(x, y);
+    h_yz := llm.hilbert_encode_2d(y, z);
+    h_zm := llm.hilbert_encode_2d(z, m);
+END
+$function$;
+
+ALTER FUNCTION llm.hilbert_keys(public.geometry) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm.hilbert_keys(public.geometry) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.hilbert_keys(public.geometry) TO llm_user;
+COMMENT ON FUNCTION llm.hilbert_keys(public.geometry) IS
+'The keys of a POINT ZM on the Hilbert curves of the planes (x, y), (y, z) and (z, m), each from 0 to 2^62 - 1. An axis goes '
+'from -2^24 up to 2^24 in steps of 1/64, 31 bits; what lies between two steps is rounded down.';
+
+COMMIT;

@@ -1,0 +1,15 @@
+-- Verify hartonomous:table_model_tensor on pg
+
+BEGIN;
+
+SELECT model_id, ordinal, name, tensor_hash FROM llm_store.model_tensor WHERE false;
+
+DO $verify$
+BEGIN
+    ASSERT pg_catalog.has_table_privilege('llm_user', 'llm_store.model_tensor', 'SELECT');
+    ASSERT NOT pg_catalog.has_table_privilege('llm_user', 'llm_store.model_tensor', 'INSERT');
+    ASSERT NOT pg_catalog.has_table_privilege('llm_loader', 'llm_store.model_tensor', 'UPDATE');
+END
+$verify$;
+
+ROLLBACK;

@@ -1,0 +1,91 @@
+"""What SQL callers pass, checked: every value has a range, NULL is the default, and an error names the argument.
+
+All raise ModelError 22023 (invalid parameter value).
+"""
+
+import json
+import reprlib
+import secrets
+
+import numpy as np
+
+from . import errors, sampling
+
+
+def integer(name, value, default, smallest, largest):
+    """`value`, or `default` for None; an integer from smallest to largest."""
+    if value is None:
+        return default
+    if not is_integer(value) or not smallest <= value <= largest:
+        raise ill(name, value, f"an integer from {smallest} to {largest}")
+    return value
+
+
+def number(name, value, default, smallest, largest):
+    """`value` as a float, or `default` for None; smallest <= value <= largest, so never NaN."""
+    if value is None:
+        return default
+    if not smallest <= value <= largest:
+        raise ill(name, value, f"a number from {smallest:g} to {largest:g}")
+    return float(value)
+
+
+def strings(name, value):
+    """A one-dimensional array of non-empty strings as a tuple; None is no strings."""
+    value = () if value is None else tuple(value)
+    for string in value:
+        if not isinstance(string, str) or not string:
+            raise ill(name, string, "an array of strings that are neither NULL nor empty")
+    return value
+
+
+def indices(name, value, size):
+    """An array of integers in 0 .. size - 1, in one dimension and without NULL, as a list."""
+    if value is None:
+        raise ill(name, value, "an array of integers")
+    for number in value:
+        if not is_integer(number) or not 0 <= number < size:
+            raise ill(name, number, f"integers from 0 to {size - 1}, in one dimension")
+    return list(value)
+
+
+def positions(name, value):
+    """Positions of consecutive tokens, as an array: int[n], n >= 1."""
+    positions = indices(name, value, 1 << 31)
+    if not positions or positions != list(range(positions[0], positions[0] + len(positions))):
+        raise ill(name, positions, "positions that follow each other, at least one")
+    return np.asarray(positions)
+
+
+def sampling_settings(**given):
+    """sampling.Settings with what is not None; without a seed one is drawn, so that every call differs."""
+    given = {name: value for name, value in given.items() if value is not None}
+    return sampling.Settings(**{"seed": secrets.randbits(63), **given})
+
+
+def options(value, known):
+    """A jsonb object (as text, None for NULL) as a dict; `known` is {key: (type, description)}, nothing else is allowed."""
+    given = {} if value is None else json.loads(value)
+    if not isinstance(given, dict):
+        raise ill("options", given, "an object")
+    for key, content in given.items():
+        if key not in known:
+            raise errors.invalid_parameter(
+                f'unknown option "{key}"',
+                hint="Options are " + "; ".join(f"{name}: {text}" for name, (_, text) in known.items()) + ".",
+            )
+        expected = known[key][0]
+        if not isinstance(content, expected):
+            raise ill(f"options.{key}", content, {bool: "true or false", list: "an array"}[expected])
+    return given
+
+
+def is_integer(value):
+    """Whether `value` is an integer and not a boolean, which Python takes for one."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def ill(name, value, expected):
+    """The error of an argument that is not what is allowed."""
+    shown = "null" if value is None else reprlib.repr(value)
+    return errors.invalid_parameter(f"{name} is out of range", f"{name} is {shown}, allowed is {expected}")

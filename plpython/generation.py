@@ -1,0 +1,202 @@
+"""Generation: a prompt and logits in, text out, one token at a time.
+
+`Continuation` is one text in the making: it chooses each token from logits and says which text became certain. It knows
+no engine, so one loop can drive one of them (`stream`) or a batch. Every prompt token goes through the model once.
+
+A text ends with one of
+    stop         the model chose an end-of-sequence token, which is not part of the tokens
+    stop_string  a stop string was completed; the text ends before it, the tokens include it
+    length       max_tokens, or the end of the model's context, was reached
+"""
+
+import time
+
+from . import arguments, database, errors, runtime, sampling
+from .tokenizer import StreamDecoder
+
+DEFAULT_MAX_TOKENS = 128
+OPTIONS = {
+    "add_special": (bool, "put the tokenizer's beginning-of-sequence token before the prompt, default true"),
+    "parse_special": (bool, "read control tokens written in the prompt as such, default false"),
+    "echo": (bool, "begin the text with the prompt, default false"),
+    "ignore_eos": (bool, "go on after an end-of-sequence token, default false"),
+    "stop_tokens": (list, "ids of further tokens that end the text"),
+}
+
+
+class Continuation:
+    """The continuation of one prompt: tokens, and text that never holds half a character.
+
+    prompt: token ids. limit: how many tokens may follow. settings: sampling.Settings. stop: strings that end the text.
+    stop_ids: tokens that end it. at_start: the continuation begins the text (nothing of the prompt is shown before it).
+    """
+
+    def __init__(self, tokenizer, prompt, limit, settings, stop=(), stop_ids=(), at_start=False):
+        self.history = list(prompt)
+        self.prompt_tokens = len(prompt)
+        self.finish_reason = None if limit > 0 else "length"
+        self._limit = limit
+        self._settings = settings
+        self._stop_ids = frozenset(stop_ids)
+        self._decoder = StreamDecoder(tokenizer, at_start)
+        self._stop_strings = StopStrings(stop)
+
+    @property
+    def tokens(self):
+        """Ids of the continuation, without the end-of-sequence token."""
+        return self.history[self.prompt_tokens :]
+
+    def accept(self, logits):
+        """Choose the next token from `logits` (f32[vocabulary]) and return the text that became certain, perhaps none."""
+        token = sampling.next_token(logits, self.history, self._settings, len(self.history))
+        if token in self._stop_ids:
+            return self._finish("stop")
+        self.history.append(token)
+        text = self._stop_strings.push(
+            self._decoder.push(token).replace("\0", "\ufffd")
+        )  # PostgreSQL's text has no NUL
+        if self._stop_strings.completed:
+            self.finish_reason = "stop_string"
+        elif len(self.history) == self.prompt_tokens + self._limit:
+            text += self._finish("length")
+        return text
+
+    def _finish(self, reason):
+        """End here: what was held back is text after all; bytes of an incomplete character stay out of it."""
+        self.finish_reason = reason
+        return self._stop_strings.held
+
+
+class StopStrings:
+    """Finds the stop string that is completed first, also across pieces, and holds back what may be the start of one."""
+
+    def __init__(self, stop):
+        self._stop = tuple(stop)
+        self.held = ""
+        self.completed = None
+
+    def push(self, text):
+        """The part of the text so far that is certain to come before any stop string, without what was returned before."""
+        text = self.held + text
+        found = [(text.index(stop) + len(stop), text.index(stop), stop) for stop in self._stop if stop in text]
+        if found:
+            _, start, self.completed = min(found)
+            self.held = ""
+            return text[:start]
+        certain = len(text) - max((_overlap(text, stop) for stop in self._stop), default=0)
+        self.held = text[certain:]
+        return text[:certain]
+
+
+def _overlap(text, stop):
+    """The length of the longest end of `text` that begins `stop`."""
+    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)
+
+
+def stream(engine, continuation, checkpoint):
+    """Run `continuation` to its end on `engine`; yields the pieces of its text, which are never empty.
+
+    checkpoint() is called at least once per matrix; what it raises ends the generation.
+    """
+    if continuation.finish_reason is not None:
+        return
+    cache = engine.new_cache()
+    fresh = continuation.history
+    while True:
+        logits = engine.forward(fresh, cache, checkpoint=checkpoint)
+        piece = continuation.accept(logits[-1])
+        if piece:
+            yield piece
+        if continuation.finish_reason is not None:
+            return
+        fresh = continuation.history[-1:]
+
+
+def prompt_tokens(tokenizer, prompt, add_special=True, parse_special=False):
+    """Ids of a prompt: with the beginning-of-sequence token if the model wants it, never with an end-of-sequence token.
+
+    An empty prompt is the beginning-of-sequence token alone; where the tokenizer has none it is an error (22023).
+    """
+    tokens = tokenizer.encode(prompt, add_special=False, parse_special=parse_special)
+    if tokenizer.bos_id is not None and ((add_special and tokenizer.add_bos) or not tokens):
+        tokens = [tokenizer.bos_id, *tokens]
+    if not tokens:
+        raise errors.invalid_parameter(
+            "the prompt is empty and the tokenizer has no beginning-of-sequence token",
+            hint="Give the prompt at least one character.",
+        )
+    return tokens
+
+
+def room(architecture, tokens, max_tokens):
+    """How many tokens may follow the prompt: at most max_tokens, and no more than the context holds beside it.
+
+    A prompt longer than the context is an error (53400) that says by how much; one that fills it leaves room for none.
+    """
+    excess = len(tokens) - architecture.context_length
+    if excess > 0:
+        raise errors.limit_exceeded(
+            f"the prompt is {excess} tokens longer than the model's context",
+            f"it has {len(tokens)} tokens, the context holds {architecture.context_length}",
+            "Shorten the prompt.",
+        )
+    return min(max_tokens, -excess)
+
+
+def start(model, prompt, max_tokens, settings, stop, chosen):
+    """A Continuation of a text on a loaded model. `chosen`: the checked options."""
+    tokenizer = model.tokenizer
+    tokens = prompt_tokens(tokenizer, prompt, chosen.get("add_special", True), chosen.get("parse_special", False))
+    eos_ids = () if chosen.get("ignore_eos") else tokenizer.eos_ids
+    stop_tokens = arguments.indices("options.stop_tokens", chosen.get("stop_tokens", []), tokenizer.vocabulary_size)
+    return Continuation(
+        tokenizer,
+        tokens,
+        room(model.architecture, tokens, max_tokens),
+        settings,
+        stop,
+        (*eos_ids, *stop_tokens),
+        at_start=not any(tokenizer.is_shown(token) for token in tokens),
+    )
+
+
+def details(prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options):
+    """Generate: (text, tokens, finish_reason, prompt_tokens, completion_tokens, milliseconds); Nones for prompt None."""
+    if prompt is None:
+        return (None,) * 6
+    began = time.perf_counter()
+    settings = arguments.sampling_settings(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
+    )
+    max_tokens = arguments.integer("max_tokens", max_tokens, DEFAULT_MAX_TOKENS, 0, 2**31 - 1)
+    stop = arguments.strings("stop", stop)
+    chosen = arguments.options(options, OPTIONS)
+    model = runtime.resolve(model)
+    continuation = start(model, prompt, max_tokens, settings, stop, chosen)
+    text = "".join(stream(model.engine, continuation, database.checkpoint))
+    if chosen.get("echo"):
+        text = prompt + text
+    milliseconds = (time.perf_counter() - began) * 1000
+    tokens = continuation.tokens
+    return text, tokens, continuation.finish_reason, continuation.prompt_tokens, len(tokens), milliseconds
+
+
+def generate(*given):
+    """The text alone; arguments as `details` has them."""
+    return details(*given)[0]
+
+
+def tokenize(text, model=None, add_special=None, parse_special=None):
+    """Text to token ids."""
+    if text is None:
+        return None
+    return runtime.resolve(model).tokenizer.encode(text, add_special is not False, parse_special is True)
+
+
+def detokenize(tokens, model=None):
+    """Token ids to text: control tokens are left out; half a character, and NUL, is U+FFFD."""
+    if tokens is None:
+        return None
+    tokenizer = runtime.resolve(model).tokenizer
+    tokens = arguments.indices("tokens", tokens, tokenizer.vocabulary_size)
+    return tokenizer.decode(tokens).replace("\0", "\ufffd")

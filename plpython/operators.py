@@ -1,0 +1,192 @@
+"""The transformer's operators as SQL calls them: activations as bytes, weights by name, the arithmetic of `ops`.
+
+An activation is bytea: little-endian float32, one row a token, rows one after the other. The width of a row follows from
+the weight or the model it meets, so n is never passed. Sizes that do not fit are errors (22023) that name the argument.
+Tokens or activations that are NULL give NULL.
+"""
+
+import numpy as np
+
+from . import arguments, database, errors, ops, runtime, sampling
+
+# What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This is what lets
+# one query serve every family. Any other tensor that is missing is an error.
+OPTIONAL = frozenset(
+    ("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "attn_q_norm.weight", "attn_k_norm.weight")
+)
+
+
+def embedding(tokens, model=None):
+    """The row of each token of the embedding: int[n] -> [n, hidden]."""
+    if tokens is None:
+        return None
+    model = runtime.current(model)
+    tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
+    return ops.embedding(tokens, tensor(model, "token_embd.weight")).tobytes()
+
+
+def linear(x, weight, model=None, bias=None):
+    """x @ weight.T + bias: [n, columns] -> [n, rows]."""
+    if x is None:
+        return None
+    model = runtime.current(model)
+    matrix = tensor(model, weight, 2)
+    vector = None if bias is None else tensor(model, bias, 1)
+    if vector is not None and len(vector) != len(matrix):
+        raise arguments.ill("bias", bias, f"a vector of {len(matrix)} numbers, one for each row of {weight}")
+    return ops.linear(rows("x", x, matrix.shape[1]), matrix, vector, checkpoint=database.checkpoint).tobytes()
+
+
+def rms_norm(x, weight, model=None, epsilon=None):
+    """Root-mean-square norm of rows as wide as the weight: one as wide as a head norms every head by itself."""
+    if x is None:
+        return None
+    model = runtime.current(model)
+    scale = tensor(model, weight, 1)
+    if scale is None:
+        return x
+    epsilon = arguments.number("epsilon", epsilon, model.architecture.norm_epsilon, 0, 1)
+    return ops.rms_norm(rows("x", x, len(scale)), scale, epsilon).tobytes()
+
+
+def rope(x, positions, model=None):
+    """Rotate the pairs of every head by its token's position: queries or keys of n tokens, int[n] -> the same shape."""
+    if x is None or positions is None:
+        return None
+    model = runtime.current(model)
+    heads = rows("x", x, model.architecture.head_dim)
+    positions = arguments.positions("positions", positions)
+    if len(heads) % len(positions):
+        raise arguments.ill(
+            "x", f"{len(heads)} heads", f"the same number of heads for each of {len(positions)} positions"
+        )
+    per_token = heads.reshape(len(positions), -1, model.architecture.head_dim)
+    engine = model.engine
+    return ops.rope(per_token, positions, engine.frequencies, model.architecture.rope_interleaved).tobytes()
+
+
+def attention(q, k, v, cache, layer, positions, model=None):
+    """Store k and v at their positions in the KV cache, then let q see all up to its own: [n, heads * head_dim] -> same.
+
+    cache: a handle of llm.new_kv_cache, or NULL for the session's scratch cache. The positions follow each other and
+    what the cache holds; from the first of them on it is overwritten, so the same call twice gives the same twice.
+    """
+    if q is None or k is None or v is None or positions is None:
+        return None
+    model, kv_cache = runtime.current_cache(cache, model)
+    a = model.architecture
+    layer = arguments.integer("layer", layer, None, 0, a.layers - 1)
+    positions = arguments.positions("positions", positions)
+    n = len(positions)
+    queries = heads("q", q, n, a.heads, a.head_dim)
+    keys, values = heads("k", k, n, a.kv_heads, a.head_dim), heads("v", v, n, a.kv_heads, a.head_dim)
+    keys, values = kv_cache.store(layer, positions, keys, values)
+    mixed = ops.attention(queries, keys, values, positions, a.window(layer), checkpoint=database.checkpoint)
+    return mixed.tobytes()
+
+
+def swiglu(gate, up):
+    """silu(gate) * up, number by number."""
+    if gate is None or up is None:
+        return None
+    return ops.swiglu(*pair("gate", gate, "up", up)).tobytes()
+
+
+def add(x, y):
+    """x + y, number by number: what a residual connection does."""
+    if x is None or y is None:
+        return None
+    x, y = pair("x", x, "y", y)
+    return (x + y).tobytes()
+
+
+def softmax(x, width=None):
+    """exp(x) / sum(exp(x)) of each row of `width` numbers; NULL: all of x is one row."""
+    if not x:
+        return x
+    width = arguments.integer("width", width, len(x) // 4, 1, len(x))
+    return ops.softmax(rows("x", x, width)).tobytes()
+
+
+def last_row(x, width):
+    """The last `width` numbers."""
+    if x is None or width is None:
+        return None
+    return rows("x", x, arguments.integer("width", width, None, 1, 1 << 28))[-1].tobytes()
+
+
+def sample(logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, history, position):
+    """The id of the next token, chosen from logits [vocabulary]."""
+    if logits is None:
+        return None
+    history = [] if history is None else history
+    position = arguments.integer("position", position, len(history), 0, 1 << 31)
+    settings = arguments.sampling_settings(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
+    )
+    logits = numbers("logits", logits)
+    return sampling.next_token(logits, arguments.indices("history", history, len(logits)), settings, position)
+
+
+def floats(x):
+    """The numbers of an activation, to look at."""
+    return None if x is None else numbers("x", x).tolist()
+
+
+def pack(numbers):
+    """An activation from numbers, the inverse of `floats`."""
+    if numbers is None:
+        return None
+    try:
+        return np.asarray(numbers, "<f4").tobytes()
+    except TypeError:
+        raise arguments.ill("numbers", None, "an array without NULL") from None
+
+
+def tensor(model, name, dimensions=2):
+    """The f32 tensor `name` of `model`, or None where it is one that this family lacks."""
+    if name is None:
+        raise errors.invalid_parameter("no weight is named", hint="Weights are listed in llm.tensors.")
+    try:
+        weight = model.weights[name]
+    except KeyError:
+        if name.removeprefix("blk.").partition(".")[2] in OPTIONAL:
+            return None
+        raise errors.undefined_object(
+            f'model "{model.name}" has no tensor "{name}"', hint="Its tensors are listed in llm.tensors."
+        ) from None
+    if weight.ndim != dimensions:
+        expected = {1: "a vector", 2: "a matrix"}[dimensions]
+        raise arguments.ill("weight", f"{name} of shape {list(weight.shape)}", expected)
+    return weight
+
+
+def numbers(name, activation):
+    """bytea -> f32, at least one number."""
+    if not activation or len(activation) % 4:
+        raise arguments.ill(name, f"{len(activation)} bytes", "float32 numbers of 4 bytes each, at least one")
+    return np.frombuffer(activation, "<f4")
+
+
+def rows(name, activation, width):
+    """bytea -> f32[n, width]."""
+    flat = numbers(name, activation)
+    if flat.size % width:
+        raise arguments.ill(name, f"{flat.size} numbers", f"rows of {width} numbers")
+    return flat.reshape(-1, width)
+
+
+def heads(name, activation, n, count, head_dim):
+    """bytea -> f32[n, count, head_dim]."""
+    flat = numbers(name, activation)
+    if flat.size != n * count * head_dim:
+        raise arguments.ill(name, f"{flat.size} numbers", f"{n} tokens with {count} heads of {head_dim} numbers")
+    return flat.reshape(n, count, head_dim)
+
+
+def pair(first_name, first, second_name, second):
+    """Two activations of the same size -> f32, f32."""
+    first, second = numbers(first_name, first), numbers(second_name, second)
+    if first.size != second.size:
+        raise arguments.ill(second_name, f"{second.size} numbers", f"as many as {first_name} has, {first.size}")
+    return first, second

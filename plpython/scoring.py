@@ -1,0 +1,56 @@
+"""Scores without generation: what the model expects next, and its logits at every position."""
+
+import numpy as np
+
+from . import arguments, database, generation, runtime, sampling
+from .numpy_engine import PREFILL_CHUNK
+
+
+def next_tokens(prompt, k=None, model=None):
+    """The k most likely tokens after a prompt: rows (rank from 1, token_id, token, logit, logprob).
+
+    logprob is the natural logarithm of the probability at temperature 1. Equal logits rank by id.
+    """
+    if prompt is None:
+        return
+    model = runtime.resolve(model)
+    k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
+    tokens = generation.prompt_tokens(model.tokenizer, prompt)
+    generation.room(model.architecture, tokens, 0)
+    logits = model.engine.forward(tokens, model.engine.new_cache(), checkpoint=database.checkpoint)[-1]
+    logprobs = log_softmax(logits)
+    for rank, token in enumerate(largest(logits, k), start=1):
+        yield rank, token, token_text(model.tokenizer, token), float(logits[token]), float(logprobs[token])
+
+
+def logits(tokens, model=None):
+    """The logits after each of the tokens: rows (position from 0, f32[vocabulary] as bytes), as they are computed."""
+    if tokens is None:
+        return
+    model = runtime.resolve(model)
+    tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
+    generation.room(model.architecture, tokens, 0)
+    cache = model.engine.new_cache()
+    for start in range(0, len(tokens), PREFILL_CHUNK):
+        chunk = tokens[start : start + PREFILL_CHUNK]
+        scores = model.engine.forward(chunk, cache, last_only=False, checkpoint=database.checkpoint)
+        for position, row in enumerate(scores, start):
+            yield position, row.tobytes()
+
+
+def log_softmax(logits):
+    """log(softmax(x)) of one row, in float64: f32[vocabulary] -> f64[vocabulary]."""
+    x = logits.astype(np.float64)
+    x -= x.max()
+    return x - np.log(np.exp(x).sum())
+
+
+def largest(logits, k):
+    """Ids of the k largest logits, the largest first, the lower id first of equals; sorts no more than it returns."""
+    ids = sampling.top_k(logits, k)
+    return ids[np.argsort(-logits[ids], kind="stable")].tolist()
+
+
+def token_text(tokenizer, token):
+    """A token's bytes as text: what is not UTF-8, and NUL, is U+FFFD."""
+    return tokenizer.token_bytes(token).decode("utf-8", "replace").replace("\0", "\ufffd")

@@ -1,0 +1,24 @@
+"""The model families that can be loaded, each one small file that states how it differs from Llama."""
+
+from ..errors import SourceError
+from . import llama, mistral, qwen2, qwen3
+from .base import Family
+
+FAMILIES: tuple[Family, ...] = (llama.FAMILY, mistral.FAMILY, qwen2.FAMILY, qwen3.FAMILY)
+
+
+def of_gguf(architecture: str) -> Family:
+    """The family of a GGUF's general.architecture."""
+    return _named("gguf_name", architecture)
+
+
+def of_config(model_type: str) -> Family:
+    """The family of a config.json's model_type."""
+    return _named("model_type", model_type)
+
+
+def _named(attribute: str, name: str) -> Family:
+    known = {getattr(family, attribute): family for family in FAMILIES if getattr(family, attribute)}
+    if name not in known:
+        raise SourceError(f'architecture "{name}" is not supported', f"Supported are {', '.join(known)}.")
+    return known[name]

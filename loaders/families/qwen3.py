@@ -1,0 +1,27 @@
+"""Qwen3: q and k are normalised per head before rope, heads have a size of their own, biases are optional."""
+
+from gguf.constants import MODEL_ARCH
+
+from ..fields import Fields
+from .base import Family, qwen_windows
+
+
+def from_config(config: Fields) -> dict:
+    bias = config.flag("attention_bias", False)
+    return {
+        "head_dim": config.integer("head_dim", 128),
+        "attention_bias": bias,
+        "attention_output_bias": bias,
+        "windows": qwen_windows(config, config.integer("num_hidden_layers")),
+    }
+
+
+FAMILY = Family(
+    name="qwen3",
+    gguf_name="qwen3",
+    model_type="qwen3",
+    tensor_names=MODEL_ARCH.QWEN3,
+    gguf_interleaves=False,
+    always={"qk_norm": True},
+    from_config=from_config,
+)

@@ -1,0 +1,128 @@
+"""Typed reading of GGUF metadata and config.json, so that a wrong type is named instead of met later."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from .errors import SourceError
+
+LARGEST_JSON = 256 << 20
+REQUIRED = object()
+
+
+class Fields:
+    """Named values of a file. Every accessor returns `default` for an absent or null field, or refuses its absence."""
+
+    def __init__(self, source: str, values: dict):
+        self.source = source
+        self.values = values
+
+    def __contains__(self, name: str) -> bool:
+        return self.values.get(name) is not None
+
+    def integer(self, name: str, default=REQUIRED) -> int:
+        return self._typed(name, default, "an integer", lambda value: type(value) is int)
+
+    def number(self, name: str, default=REQUIRED) -> float:
+        return self._typed(name, default, "a number", _is_number)
+
+    def flag(self, name: str, default=REQUIRED) -> bool:
+        return self._typed(name, default, "true or false", lambda value: type(value) is bool)
+
+    def text(self, name: str, default=REQUIRED) -> str:
+        value = self._typed(name, default, "a string", lambda value: isinstance(value, (str, bytes)))
+        return self._decoded(name, value) if isinstance(value, bytes) else value
+
+    def texts(self, name: str, default=REQUIRED) -> list[str]:
+        value = self._typed(name, default, "an array of strings", _is_texts)
+        return [self._decoded(name, item) if isinstance(item, bytes) else item for item in value]
+
+    def array(self, name: str, element: str, length: int) -> np.ndarray:
+        """A GGUF array of `length` numbers of the numpy type `element`, None if absent."""
+        value = self._typed(name, None, "an array of numbers", lambda value: isinstance(value, np.ndarray))
+        if value is None:
+            return None
+        if value.dtype.name != element:
+            raise SourceError(f'{self.source} "{name}" is an array of {value.dtype.name}, expected {element}')
+        if len(value) != length:
+            raise SourceError(f'{self.source} "{name}" has {len(value)} elements, expected {length}')
+        return value
+
+    def nested(self, name: str) -> "Fields":
+        """The object `name` inside, empty if absent."""
+        value = self._typed(name, {}, "an object", lambda value: isinstance(value, dict))
+        return Fields(f"{self.source} {name}", value)
+
+    def _typed(self, name: str, default, expected: str, fits):
+        value = self.values.get(name)
+        if value is None:
+            if default is REQUIRED:
+                raise SourceError(f'{self.source} has no "{name}"')
+            return default
+        if not fits(value):
+            raise SourceError(f'{self.source} "{name}" is {_shown(value)}, expected {expected}')
+        return value
+
+    def _decoded(self, name: str, value: bytes) -> str:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise SourceError(f'{self.source} "{name}" is not UTF-8: {_shown(value)}') from None
+
+
+def read_json(path: Path) -> dict:
+    """The object in a JSON file. Raises SourceError for anything else."""
+    return parse_json(read_text(path), path.name)
+
+
+def read_text(path: Path) -> str:
+    """A whole text file, of a size that a configuration or a vocabulary may have."""
+    if path.stat().st_size > LARGEST_JSON:
+        raise SourceError(f"{path.name} has {path.stat().st_size} bytes, at most {LARGEST_JSON} are read")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        raise SourceError(f"{path.name} is not UTF-8, at byte {problem.start}") from None
+
+
+def parse_json(text: str, source: str) -> dict:
+    try:
+        document = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, source))
+    except RecursionError:
+        raise SourceError(f"{source} is nested too deeply") from None
+    except ValueError as problem:
+        raise SourceError(f"{source} is not JSON: {problem}") from None
+    if not isinstance(document, dict):
+        raise SourceError(f"{source} is {_shown(document)}, expected an object")
+    return document
+
+
+def _object(pairs: list, source: str) -> dict:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for n, name in enumerate(names) if name in names[:n])
+        raise SourceError(f'{source} has "{twice}" twice')
+    return document
+
+
+def _is_number(value) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_texts(value) -> bool:
+    return isinstance(value, list) and all(isinstance(item, (str, bytes)) for item in value)
+
+
+def _shown(value) -> str:
+    """A value in an error message: one line, not longer than a line."""
+    if isinstance(value, np.ndarray):
+        return f"an array of {len(value)} {value.dtype.name}"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return "an object"
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:60] + "…"

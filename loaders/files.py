@@ -1,0 +1,16 @@
+"""Files as memory: mapped read-only, so that a model is never copied into the loader."""
+
+import mmap
+from pathlib import Path
+
+from .errors import SourceError
+
+
+def mapped(path: Path) -> memoryview:
+    """The bytes of a file. Raises SourceError if it is not a file with something in it."""
+    if not path.is_file():
+        raise SourceError(f"{path} is not a file")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path.name} is empty")
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

@@ -1,0 +1,92 @@
+"""What every reader returns and the upload sends: a model's tensors, architecture, tokenizer, and its files.
+
+Nothing here copies weights: a tensor's data is a view of the mapped file.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from plpython.architecture import Architecture
+from plpython.quant import row_bytes
+
+TILE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class SourceTensor:
+    """A tensor under its canonical GGUF name, its bytes exactly as in the file.
+
+    type: F32, Q8_0, … as in plpython.quant; shape: numpy order, [rows, columns].
+    """
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    data: memoryview
+
+    def tile_bytes(self) -> int:
+        """Bytes of every tile but the last: whole rows up to 1 MiB, or 1 MiB of a longer row."""
+        row = row_bytes(self.type, self.shape[-1])
+        return max(1, TILE_BYTES // row) * row if row <= TILE_BYTES else TILE_BYTES
+
+    def tiles(self) -> Iterator[memoryview]:
+        """The tensor's content in order. A row longer than a tile starts in a tile of its own."""
+        row = row_bytes(self.type, self.shape[-1])
+        if row <= TILE_BYTES:
+            yield from cut(self.data, self.tile_bytes())
+            return
+        for start in range(0, len(self.data), row):
+            yield from cut(self.data[start : start + row], TILE_BYTES)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a loaded file: a tensor's bytes (by name) or bytes that are nothing but themselves."""
+
+    tensor: str | None = None
+    literal: memoryview | None = None
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A loaded file is the concatenation of its segments, so that it can be given back byte for byte."""
+
+    path: str
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """A model ready to be uploaded; everything that can be refused on the client has been."""
+
+    container: str
+    architecture: Architecture
+    tokenizer_definition: str
+    tokenizer_settings: dict
+    tensors: tuple[SourceTensor, ...]
+    files: tuple[SourceFile, ...]
+
+    def bytes(self) -> int:
+        """Bytes of all files together, which is what the progress bar counts."""
+        sizes = {tensor.name: len(tensor.data) for tensor in self.tensors}
+        segments = [segment for file in self.files for segment in file.segments]
+        return sum(len(s.literal) if s.tensor is None else sizes[s.tensor] for s in segments)
+
+
+def cut(data: memoryview, size: int) -> Iterator[memoryview]:
+    """`data` in pieces of `size` bytes, the last one shorter."""
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+def segments_of(data: memoryview, tensors: list[tuple[int, SourceTensor]]) -> tuple[Segment, ...]:
+    """Segments of a file that holds `tensors` as (offset, tensor), in order of offset; between them is literal."""
+    segments, position = [], 0
+    for offset, tensor in tensors:
+        if offset > position:
+            segments.append(Segment(literal=data[position:offset]))
+        segments.append(Segment(tensor=tensor.name))
+        position = offset + len(tensor.data)
+    if position < len(data):
+        segments.append(Segment(literal=data[position:]))
+    return tuple(segments)

@@ -1,0 +1,24 @@
+"""A path as a model, whichever container it holds."""
+
+from pathlib import Path
+
+from .errors import SourceError
+from .gguf_file import read_gguf
+from .huggingface import read_folder
+from .model import SourceModel
+from .safetensors_file import read_safetensors
+
+
+def read_model(path: Path) -> SourceModel:
+    """The model at `path`: a .gguf file, a Hugging Face folder, or a .safetensors file in one.
+
+    Raises SourceError or ModelError, whose message is one line that names the problem.
+    """
+    if not path.exists():
+        raise SourceError(f"{path} does not exist")
+    if path.is_dir():
+        return read_folder(path)
+    if path.suffix == ".safetensors":
+        read_safetensors(path)  # its own faults are named before those of its folder
+        return read_folder(path.parent)
+    return read_gguf(path)

@@ -1,0 +1,146 @@
+"""Pieces of a vocabulary as a tokenizer.json document, the form in which a tokenizer is stored.
+
+Pieces come from GGUF metadata or a SentencePiece model; both number their kinds alike. All pieces stand in the model's
+vocabulary, the added ones too: the library numbers added tokens itself when they do not.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gguf import TokenType
+
+from plpython.errors import ModelError
+from plpython.tokenizer import Tokenizer
+
+from .errors import SourceError
+from .pre_tokenizers import PreTokenizer
+
+SPACE_MARK = "\u2581"
+BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
+LONGEST_PIECE = 512  # characters; SentencePiece trains at most 16, a merge is looked for at each of them
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A row of a vocabulary: its spelling and its kind."""
+
+    text: str
+    kind: TokenType
+
+
+def byte_level_document(pieces: Sequence[Piece], merges: Sequence[str], pre: PreTokenizer) -> dict:
+    """A byte-level BPE. `merges` are "left right", in the order of their rank."""
+    splits = [_split(pattern) for pattern in pre.patterns]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    model = {"unk_token": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": pre.ignore_merges}
+    return _document(
+        pieces,
+        model | {"merges": [_halves(merge) for merge in merges]},
+        normalizer={"type": "NFC"} if pre.nfc else None,
+        pre_tokenizer={"type": "Sequence", "pretokenizers": [*splits, byte_level]},
+        decoder=byte_level,
+    )
+
+
+def sentencepiece_document(pieces: Sequence[Piece], scores: Sequence[float], space_prefix: bool) -> dict:
+    """A SentencePiece BPE with byte fallback: spaces are U+2581, the text begins with one if `space_prefix`."""
+    mark_spaces = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE_MARK}
+    prefix = {"type": "Prepend", "prepend": SPACE_MARK}
+    steps = [
+        {"type": "Replace", "pattern": {"String": SPACE_MARK}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+    ]
+    strip = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+    unknown = next((piece.text for piece in pieces if piece.kind == TokenType.UNKNOWN), None)
+    model = {"unk_token": unknown, "fuse_unk": True, "byte_fallback": True, "ignore_merges": False}
+    return _document(
+        pieces,
+        model | {"merges": merges_of_scores(pieces, scores)},
+        normalizer={"type": "Sequence", "normalizers": [prefix, mark_spaces] if space_prefix else [mark_spaces]},
+        pre_tokenizer=None,
+        decoder={"type": "Sequence", "decoders": [*steps, strip] if space_prefix else steps},
+    )
+
+
+def merges_of_scores(pieces: Sequence[Piece], scores: Sequence[float]) -> list[tuple[str, str]]:
+    """The merges that SentencePiece's scores mean: every way to make a piece of two others, best score first.
+
+    Among equal scores the order is that of transformers' converter: longer left half, then longer right half first.
+    """
+    normal = {piece.text: n for n, piece in enumerate(pieces) if piece.kind == TokenType.NORMAL}
+    merges = []
+    for text, number in normal.items():
+        if len(text) > LONGEST_PIECE:
+            raise SourceError(f"token {number} is {len(text)} characters long, at most {LONGEST_PIECE} are supported")
+        halves = [(text[:cut], text[cut:]) for cut in range(1, len(text))]
+        known = [(left, right) for left, right in halves if left in normal and right in normal]
+        known.sort(key=lambda pair: (normal[pair[0]], normal[pair[1]]))
+        merges += [(scores[number], left, right) for left, right in known]
+    merges.sort(key=lambda merge: (merge[0], len(merge[1]), len(merge[2])), reverse=True)
+    return [(left, right) for _, left, right in merges]
+
+
+def definition_of(document: dict) -> str:
+    """The document as the text that is stored."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def check_tokenizer(definition: str, settings: dict) -> None:
+    """Read the tokenizer as the server will. Raises SourceError where the server would refuse it."""
+    try:
+        Tokenizer(definition, settings)
+    except ModelError as problem:
+        raise SourceError(str(problem)) from None
+
+
+def _document(pieces: Sequence[Piece], model: dict, **steps) -> dict:
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [_added(number, piece) for number, piece in enumerate(pieces) if _is_added(piece)],
+        "normalizer": steps["normalizer"],
+        "pre_tokenizer": steps["pre_tokenizer"],
+        "post_processor": None,
+        "decoder": steps["decoder"],
+        "model": {"type": "BPE", "dropout": None, "continuing_subword_prefix": None, "end_of_word_suffix": None}
+        | model
+        | {"vocab": _vocabulary(pieces)},
+    }
+
+
+def _vocabulary(pieces: Sequence[Piece]) -> dict[str, int]:
+    vocabulary = {}
+    for number, piece in enumerate(pieces):
+        if piece.kind == TokenType.UNUSED or piece.text == "":
+            continue
+        if piece.kind == TokenType.BYTE and not BYTE_PIECE.fullmatch(piece.text):
+            raise SourceError(f"token {number} is a byte spelled {piece.text[:40]!r}, expected <0x00> to <0xFF>")
+        if piece.text in vocabulary:
+            raise SourceError(f"token {piece.text[:40]!r} appears twice, as {vocabulary[piece.text]} and {number}")
+        vocabulary[piece.text] = number
+    return vocabulary
+
+
+def _is_added(piece: Piece) -> bool:
+    return piece.text != "" and piece.kind in (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.USER_DEFINED)
+
+
+def _added(number: int, piece: Piece) -> dict:
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    return {"id": number, "content": piece.text} | flags | {"special": piece.kind != TokenType.USER_DEFINED}
+
+
+def _split(pattern: str) -> dict:
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+
+def _halves(merge: str) -> tuple[str, str]:
+    """The two halves of a merge; the space between them is not the first character, which may be one itself."""
+    cut = merge.find(" ", 1)
+    if cut < 0:
+        raise SourceError(f"merge {merge[:40]!r} does not have two halves")
+    return merge[:cut], merge[cut + 1 :]

@@ -14,6 +14,7 @@ import ast
 import hashlib
 import re
 import sys
+import textwrap
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,7 +142,9 @@ def render(modules: list[Module], plan: list[str]) -> dict[str, str]:
 
 
 def sql_literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    """A string literal; a long one goes on on the next line, as SQL allows."""
+    words = textwrap.wrap(text.replace("'", "''"), 110, drop_whitespace=False)
+    return "\n".join(f"'{part}'" for part in words)
 
 
 def strangers(scripts: dict[str, str]) -> list[str]:

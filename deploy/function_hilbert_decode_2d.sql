@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_hilbert_decode_2d to pg
 -- requires: schema_llm
 
--- The table of llm.hilbert_encode_2d the other way round: byte (state, six bits of the key) holds three bits of x, three
--- of y and the next state.
+-- The table of llm.hilbert_encode_2d the other way round: byte (state, six bits of the key) holds three bits of x,
+-- three of y and the next state.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 

@@ -6,7 +6,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.hilbert_encode(coordinates bigint [], bits integer)
+CREATE FUNCTION llm.hilbert_encode(coordinates bigint[], bits integer)
 RETURNS numeric
 LANGUAGE plpgsql
 IMMUTABLE
@@ -92,11 +92,11 @@ BEGIN
 END
 $function$;
 
-ALTER FUNCTION llm.hilbert_encode(bigint [], integer) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.hilbert_encode(bigint [], integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.hilbert_encode(bigint [], integer) TO llm_user;
-COMMENT ON FUNCTION llm.hilbert_encode(bigint [], integer) IS
-'The key of a cell of the grid [0, 2^bits)^n on the Hilbert curve (Skilling 2004), for n = 2 to 8 coordinates of 1 to 63 '
-'bits. The key is from 0 to 2^(n bits) - 1; consecutive keys are neighbouring cells.';
+ALTER FUNCTION llm.hilbert_encode(bigint[], integer) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm.hilbert_encode(bigint[], integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.hilbert_encode(bigint[], integer) TO llm_user;
+COMMENT ON FUNCTION llm.hilbert_encode(bigint[], integer) IS
+'The key of a cell of the grid [0, 2^bits)^n on the Hilbert curve (Skilling 2004), for n = 2 to 8 coordinates of 1 to '
+'63 bits. The key is from 0 to 2^(n bits) - 1; consecutive keys are neighbouring cells.';
 
 COMMIT;

@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_hilbert_keys to pg
 -- requires: schema_llm, extension_postgis, function_hilbert_encode_2d
 
--- The domain is [-2^24, 2^24) on every axis in steps of 2^-6: 2^31 cells. A double holds each of their corners exactly, and
--- x and y lie within the extent of SRID 3857, so that a map program shows them. See docs/atoms.md.
+-- The domain is [-2^24, 2^24) on every axis in steps of 2^-6: 2^31 cells. A double holds each of their corners exactly,
+-- and x and y lie within the extent of SRID 3857, so that a map program shows them. See docs/atoms.md.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -50,7 +50,7 @@ ALTER FUNCTION llm.hilbert_keys(public.geometry) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.hilbert_keys(public.geometry) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.hilbert_keys(public.geometry) TO llm_user;
 COMMENT ON FUNCTION llm.hilbert_keys(public.geometry) IS
-'The keys of a POINT ZM on the Hilbert curves of the planes (x, y), (y, z) and (z, m), each from 0 to 2^62 - 1. An axis goes '
-'from -2^24 up to 2^24 in steps of 1/64, 31 bits; what lies between two steps is rounded down.';
+'The keys of a POINT ZM on the Hilbert curves of the planes (x, y), (y, z) and (z, m), each from 0 to 2^62 - 1. An axis '
+'goes from -2^24 up to 2^24 in steps of 1/64, 31 bits; what lies between two steps is rounded down.';
 
 COMMIT;

@@ -33,6 +33,7 @@ INTERNAL_ERROR = "XX000"
 OUT_OF_MEMORY = "53200"
 
 _plpy = None
+_plans = {}  # what the session has prepared, by Query
 
 
 def _server_variable(kind, name):
@@ -152,7 +153,7 @@ class Query:
     """
 
     def __init__(self, sql, *types):
-        self._sql, self._types, self._plan = sql, types, None
+        self._sql, self._types = sql, list(types)
 
     def all(self, *arguments):
         """All rows, each a dict by column."""
@@ -175,9 +176,10 @@ class Query:
             cursor.close()
 
     def _prepared(self):
-        if self._plan is None:
-            self._plan = _plpy.prepare(self._sql, list(self._types))
-        return self._plan
+        plan = _plans.get(self)
+        if plan is None:
+            plan = _plans[self] = _plpy.prepare(self._sql, self._types)
+        return plan
 
 
 def checkpoint():

@@ -25,8 +25,8 @@ from .simd import (
     compiled,
     f32,
     fill,
-    first_lane,
     fma,
+    lane,
     magnitude,
     max_lanes,
     maximum,
@@ -36,6 +36,7 @@ from .simd import (
     sum_lanes,
     sum_lanes_i32,
     to_i32,
+    where_less,
 )
 from .simd_memory import load, load_first, store, store_first
 
@@ -47,16 +48,16 @@ EXP_LOWEST, EXP_HIGHEST = np.float32(-87.0), np.float32(88.0)
 
 @compiled
 def exp(x):
-    """e^x for every lane of one register; below -87 it stays at e^-87 (1.6e-38), above 88 at e^88."""
-    x = minimum(maximum(x, EXP_LOWEST), EXP_HIGHEST)
-    n = rint(x * LOG2_E)
-    r = fma(n, 0.0 - LN2_LOW, fma(n, 0.0 - LN2_HIGH, x))
+    """e^x in every lane; 0 below -87 (where it is 1.6e-38), so that a masked score of -inf weighs nothing; at most e^88."""
+    y = minimum(maximum(x, EXP_LOWEST), EXP_HIGHEST)
+    n = rint(y * LOG2_E)
+    r = fma(n, 0.0 - LN2_LOW, fma(n, 0.0 - LN2_HIGH, y))
     p = fma(fill(1.9875691500e-4, f32), r, 1.3981999507e-3)
     p = fma(p, r, 8.3334519073e-3)
     p = fma(p, r, 4.1665795894e-2)
     p = fma(p, r, 1.6666665459e-1)
     p = fma(p, r, 5.0000001201e-1)
-    return (fma(r * r, p, r) + 1.0) * pow2(n)
+    return where_less(x, EXP_LOWEST, 0.0, (fma(r * r, p, r) + 1.0) * pow2(n))
 
 
 @compiled
@@ -66,7 +67,7 @@ def rms_norm(x, at, width, weights, weights_at, epsilon, out, out_at):
     for i in range(0, width, 16):
         v = load_first(width - i, x, at + i)
         squares = fma(v, v, squares)
-    mean = first_lane(sum_lanes(squares)) / np.float32(width)
+    mean = lane(sum_lanes(squares), 0) / np.float32(width)
     scale = np.float32(1.0) / np.float32(math.sqrt(mean + np.float32(epsilon)))
     for i in range(0, width, 16):
         v = load_first(width - i, x, at + i) * scale * load_first(width - i, weights, weights_at + i)
@@ -88,8 +89,8 @@ def quantize(x, at, width, codes, codes_at, scales, q8_starts, q4_starts, block_
         low_codes, high_codes = to_i32(rint(low * inverse)), to_i32(rint(high * inverse))
         store(codes, codes_at + block * BLOCK, low_codes)
         store(codes, codes_at + block * BLOCK + 16, high_codes)
-        total = first_lane(sum_lanes_i32(low_codes + high_codes))
-        scales[block_at + block] = first_lane(largest) * np.float32(1 / 127)
+        total = lane(sum_lanes_i32(low_codes + high_codes), 0)
+        scales[block_at + block] = lane(largest, 0) * np.float32(1 / 127)
         q8_starts[block_at + block] = -128 * total
         q4_starts[block_at + block] = -8 * total
 

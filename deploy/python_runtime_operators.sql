@@ -11,17 +11,17 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""The transformer's operators as SQL calls them: activations as bytes, weights by name, the arithmetic of `ops`.
 
-An activation is bytea: little-endian float32, one row a token, rows one after the other. The width of a row follows from
-the weight or the model it meets, so n is never passed. Sizes that do not fit are errors (22023) that name the argument.
-Tokens or activations that are NULL give NULL.
+An activation is bytea: little-endian float32, one row a token, rows one after the other. The width of a row follows
+from the weight or the model it meets, so n is never passed. Sizes that do not fit are errors (22023) that name the
+argument. Tokens or activations that are NULL give NULL.
 """
 
 import numpy as np
 
 from . import arguments, database, errors, ops, runtime, sampling
 
-# What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This is what lets
-# one query serve every family. Any other tensor that is missing is an error.
+# What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This lets one
+# query serve every family. Any other tensor that is missing is an error.
 OPTIONAL = frozenset(
     ("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "attn_q_norm.weight", "attn_k_norm.weight")
 )
@@ -68,28 +68,28 @@ def rope(x, positions, model=None):
     heads = rows("x", x, model.architecture.head_dim)
     positions = arguments.positions("positions", positions)
     if len(heads) % len(positions):
-        raise arguments.ill("x", f"{len(heads)} heads", f"the same number of heads for each of {len(positions)} positions")
+        raise arguments.ill("x", f"{len(heads)} heads", f"as many for each of the {len(positions)} positions")
     per_token = heads.reshape(len(positions), -1, model.architecture.head_dim)
     engine = model.engine
     return ops.rope(per_token, positions, engine.frequencies, model.architecture.rope_interleaved).tobytes()
 
 
 def attention(q, k, v, cache, layer, positions, model=None):
-    """Store k and v at their positions in the KV cache, then let q see all up to its own: [n, heads * head_dim] -> same.
+    """Store k and v at their positions in the KV cache, then let q see all up to its own: [n, heads * head_dim].
 
     cache: a handle of llm.new_kv_cache, or NULL for the session's scratch cache. The positions follow each other and
     what the cache holds; from the first of them on it is overwritten, so the same call twice gives the same twice.
     """
     if q is None or k is None or v is None or positions is None:
         return None
-    model = runtime.current(model)
+    model, kv_cache = runtime.current_cache(cache, model)
     a = model.architecture
     layer = arguments.integer("layer", layer, None, 0, a.layers - 1)
     positions = arguments.positions("positions", positions)
     n = len(positions)
     queries = heads("q", q, n, a.heads, a.head_dim)
     keys, values = heads("k", k, n, a.kv_heads, a.head_dim), heads("v", v, n, a.kv_heads, a.head_dim)
-    keys, values = runtime.kv_cache(cache, model).store(layer, positions, keys, values)
+    keys, values = kv_cache.store(layer, positions, keys, values)
     mixed = ops.attention(queries, keys, values, positions, a.window(layer), checkpoint=database.checkpoint)
     return mixed.tobytes()
 

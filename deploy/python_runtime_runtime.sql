@@ -11,8 +11,8 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Which model a call means, what a session keeps of it, and the KV caches that a session owns.
 
-A model is found by its name with the caller's rights at every call; what is kept is keyed by the hash of its content. So
-an edit inside a transaction is another model, ROLLBACK brings the old one back, and no role reaches what it may not.
+A model is found by its name with the caller's rights at every call; what is kept is keyed by the hash of its content.
+So an edit inside a transaction is another model, ROLLBACK brings the old one back, and no role reaches what it may not.
 """
 
 import functools
@@ -20,23 +20,104 @@ import itertools
 import json
 from collections import OrderedDict
 
-import numpy as np
-
-from . import arguments, database, errors, moment
+from . import database, errors, moment, weights
 from .architecture import Architecture
 from .numpy_engine import NumpyEngine
 
 MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
 KV_CACHES = 256  # a session's handles at a time
 
-# $1 NULL: the default model first, so that two rows without a default mean that there is no choice to make.
-FIND = """
-SELECT m.id, m.name, m.hash, m.is_default, m.tokenizer_id, current_user::text AS role
-FROM llm_store.model AS m
-WHERE m.name = $1 OR $1 IS NULL
-ORDER BY m.is_default DESC
-LIMIT 2
-"""
+COLUMNS = (
+    "m.id, m.name, m.hash, m.is_default, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
+)
+BY_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m WHERE m.name OPERATOR(pg_catalog.=) $1", "text")
+WITHOUT_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m ORDER BY m.is_default DESC LIMIT 2")
+TOKENIZER = database.Query(
+    "SELECT t.definition, t.settings FROM llm_store.tokenizer AS t WHERE t.id OPERATOR(pg_catalog.=) $1", "integer"
+)
+ROLE = database.Query("SELECT pg_catalog.quote_ident(current_user) AS role")
+
+_models = OrderedDict()  # by hash, the most recently used last
+_current = (None, {})  # a moment, and what names meant then
+
+
+def resolve(name=None):
+    """The Model that `name` means to the caller now; None is the database's default model, or else its only one.
+
+    Raises ModelError 42704 when there is none, or no way to choose.
+    """
+    return _kept(_find(name))
+
+
+def current(name=None):
+    """As `resolve`, and asks the tables only once a moment: for operators, of which a query calls hundreds."""
+    return _at_this_moment(name)[0]
+
+
+def current_cache(handle, name=None):
+    """(Model, SessionCache) of a KV cache handle; None is the session's scratch cache."""
+    model, role = _at_this_moment(name)
+    return model, _caches.find(handle, model, role)
+
+
+def new_kv_cache(name=None):
+    """The handle of an empty KV cache for a model. It lives until it is freed or the session ends."""
+    return _caches.new(*_at_this_moment(name))
+
+
+def free_kv_cache(handle):
+    """Free a KV cache of the caller's; whether there was one."""
+    return _caches.free(handle, ROLE.one()["role"])
+
+
+def architecture(name=None):
+    """The architecture of a model as a JSON object."""
+    return json.dumps(resolve(name).architecture.to_config())
+
+
+def engine():
+    """What computes: (engine, detail)."""
+    import numpy as np
+
+    return "numpy", f"the reference engine, float32; numpy {np.__version__}"
+
+
+def _at_this_moment(name):
+    global _current  # noqa: PLW0603 - one interpreter serves one session
+    now = moment.now()
+    if _current[0] != now:
+        _current = (now, {})
+    found = _current[1].get(name)
+    if found is None:
+        row = _find(name)
+        found = _current[1][name] = (_kept(row), row["role"])
+    return found
+
+
+def _find(name):
+    """The row of a model by its name, or of the default model for None."""
+    if name is not None:
+        row = BY_NAME.one(name)
+        if row is None:
+            raise errors.undefined_object(f'there is no model "{name}"', hint="llm.models lists those you may use.")
+        return row
+    rows = WITHOUT_NAME.all()
+    if not rows:
+        raise errors.undefined_object("there is no model", hint="Load one: hartonomous load PATH --name NAME.")
+    if len(rows) > 1 and not rows[0]["is_default"]:
+        raise errors.undefined_object(
+            "no model is named, and none is the default", hint="Name one of llm.models, or make one the default."
+        )
+    return rows[0]
+
+
+def _kept(row):
+    """The loaded model of a row, from the session where its content is the same."""
+    model = _models.pop(row["hash"], None) or Model(row)
+    _models[row["hash"]] = model
+    while len(_models) > MODELS_KEPT:
+        _models.popitem(last=False)
+    return model
 
 
 class Model:
@@ -46,7 +127,7 @@ class Model:
         self.name = row["name"]
         self.hash = row["hash"]
         self.architecture = Architecture.from_config(json.loads(row["architecture"]))
-        self.weights = weights.Weights(row["id"])
+        self.weights = weights.Weights(row["id"], row["hash"])
         self._tokenizer_id = row["tokenizer_id"]
 
     @functools.cached_property
@@ -124,6 +205,9 @@ class KVCaches:
         if found:
             del self._caches[handle]
         return found
+
+
+_caches = KVCaches()
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.runtime() FROM PUBLIC;

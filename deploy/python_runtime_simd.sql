@@ -228,9 +228,15 @@ def dot4(builder, total, unsigned, signed):
 
 
 @instruction(i32, i32, f32, f32, gives=f32)
+def where_before(builder, x, y, a, b):
+    """a in the lanes where x < y (int32), b in the others."""
+    return builder.select(builder.icmp_signed("<", x, y), a, b)
+
+
+@instruction(f32, f32, f32, f32)
 def where_less(builder, x, y, a, b):
     """a in the lanes where x < y, b in the others."""
-    return builder.select(builder.icmp_signed("<", x, y), a, b)
+    return builder.select(builder.fcmp_ordered("<", x, y), a, b)
 
 
 # Across lanes: a fixed tree, so that the order of a sum never depends on the compiler.
@@ -263,18 +269,13 @@ def max_lanes(builder, x):
 # Making and taking apart
 
 
-def _emitter(typing):
-    """A numba intrinsic whose typing function also holds the code."""
-    return intrinsic(typing)
-
-
-@_emitter
+@intrinsic
 def lanes(context):
     """i32: 0, 1, … 15."""
     return i32(), lambda context, builder, signature, values: constant(I32, list(range(LANES)))
 
 
-@_emitter
+@intrinsic
 def fill(context, number, like):
     """A block of the type `like` with one number everywhere."""
     block = like.instance_type
@@ -285,14 +286,14 @@ def fill(context, number, like):
     return block(block.scalar, like), lower
 
 
-@_emitter
-def first_lane(context, register):
-    """Lane 0 of a single register, as a number."""
+@intrinsic
+def lane(context, register, index):
+    """One lane of a single register, as a number."""
 
     def lower(context, builder, signature, values):
-        return builder.extract_element(values[0], I32(0))
+        return builder.extract_element(*values)
 
-    return register.scalar(register), lower
+    return register.scalar(register, types.int64), lower
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.simd() FROM PUBLIC;

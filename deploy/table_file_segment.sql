@@ -1,7 +1,7 @@
 -- Deploy hartonomous:table_file_segment to pg
 -- requires: table_model_tensor, table_tile
 
--- A file is the concatenation of its segments: tensors in their own encoding, and tiles with all the bytes between them.
+-- A file is the concatenation of its segments: tensors in their own encoding, and tiles with the bytes between them.
 -- The key to the model's tensors is deferred, because dropping a model removes both sides in either order.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -41,7 +41,8 @@ COMMENT ON TABLE llm_store.file_segment IS 'The loaded files, byte for byte: the
 COMMENT ON COLUMN llm_store.file_segment.model_id IS 'The model.';
 COMMENT ON COLUMN llm_store.file_segment.path IS 'The file''s path below the folder that was loaded.';
 COMMENT ON COLUMN llm_store.file_segment.ordinal IS 'The place of the segment in the file, from 0.';
-COMMENT ON COLUMN llm_store.file_segment.tensor_name IS 'The segment is this tensor of the model; NULL: it is a tile.';
+COMMENT ON COLUMN llm_store.file_segment.tensor_name IS
+'The segment is this tensor of the model; NULL: it is a tile.';
 COMMENT ON COLUMN llm_store.file_segment.tile_hash IS 'The segment is this tile: headers, padding, other files.';
 COMMENT ON POLICY file_segment_read ON llm_store.file_segment IS 'Whoever may use models sees all of them.';
 COMMENT ON POLICY file_segment_insert ON llm_store.file_segment IS 'A loader adds to models of its own.';

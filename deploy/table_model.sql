@@ -39,9 +39,11 @@ USING (pg_has_role(current_user, owner, 'USAGE'));
 
 COMMENT ON TABLE llm_store.model IS 'Models; a row appears together with everything it needs, by llm.publish.';
 COMMENT ON COLUMN llm_store.model.id IS 'Never used again, also after the model is dropped.';
-COMMENT ON COLUMN llm_store.model.name IS 'Up to 100 letters, digits and . _ : / @ + -, beginning with a letter or digit.';
+COMMENT ON COLUMN llm_store.model.name IS
+'Up to 100 letters, digits and . _ : / @ + -, beginning with a letter or digit.';
 COMMENT ON COLUMN llm_store.model.hash IS 'The root of the Merkle tree: llm_store.model_hash(id).';
-COMMENT ON COLUMN llm_store.model.architecture IS 'The numbers that fix the transformer, as plpython/architecture.py has them.';
+COMMENT ON COLUMN llm_store.model.architecture IS
+'The numbers that fix the transformer, as plpython/architecture.py has them.';
 COMMENT ON COLUMN llm_store.model.tokenizer_id IS 'The tokenizer.';
 COMMENT ON COLUMN llm_store.model.container IS 'The format of the loaded files: gguf or huggingface.';
 COMMENT ON COLUMN llm_store.model.is_default IS 'Whether functions use it when no model is named; at most one is.';

@@ -35,7 +35,8 @@ USING (EXISTS (
 COMMENT ON TABLE llm_store.model_tensor IS 'The tensors of each model under their names.';
 COMMENT ON COLUMN llm_store.model_tensor.model_id IS 'The model.';
 COMMENT ON COLUMN llm_store.model_tensor.ordinal IS 'The place of the tensor in the model''s hash, from 0.';
-COMMENT ON COLUMN llm_store.model_tensor.name IS 'The name in GGUF''s scheme: token_embd.weight, blk.0.attn_q.weight, ...';
+COMMENT ON COLUMN llm_store.model_tensor.name IS
+'The name in GGUF''s scheme: token_embd.weight, blk.0.attn_q.weight, ...';
 COMMENT ON COLUMN llm_store.model_tensor.tensor_hash IS 'The tensor; one tensor may stand in many models.';
 COMMENT ON POLICY model_tensor_read ON llm_store.model_tensor IS 'Whoever may use models sees all of them.';
 COMMENT ON POLICY model_tensor_insert ON llm_store.model_tensor IS 'A loader adds to models of its own.';

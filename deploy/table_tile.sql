@@ -25,6 +25,7 @@ COMMENT ON TABLE llm_store.tile IS
 'them; a piece that nothing refers to is removed by llm.collect.';
 COMMENT ON COLUMN llm_store.tile.hash IS 'The SHA-256 of the content, computed by the server.';
 COMMENT ON COLUMN llm_store.tile.content IS 'Whole rows of a tensor, or a piece of a row or file longer than 1 MiB.';
-COMMENT ON COLUMN llm_store.tile.stored_at IS 'When it was stored: what llm.collect spares while a load may be going on.';
+COMMENT ON COLUMN llm_store.tile.stored_at IS
+'When it was stored: what llm.collect spares while a load may be going on.';
 
 COMMIT;

@@ -21,7 +21,8 @@ GRANT SELECT ON llm_store.tokenizer TO llm_user;
 COMMENT ON TABLE llm_store.tokenizer IS 'Tokenizers by content; written only by llm_store.store_tokenizer.';
 COMMENT ON COLUMN llm_store.tokenizer.id IS 'What models and tokens refer to.';
 COMMENT ON COLUMN llm_store.tokenizer.hash IS 'SHA-256 of the definition, a newline and the settings.';
-COMMENT ON COLUMN llm_store.tokenizer.definition IS 'A tokenizer.json document, as Hugging Face''s tokenizers read it.';
+COMMENT ON COLUMN llm_store.tokenizer.definition IS
+'A tokenizer.json document, as Hugging Face''s tokenizers read it.';
 COMMENT ON COLUMN llm_store.tokenizer.settings IS
 'What the document does not say: bos_id, eos_ids, add_bos, add_eos, vocabulary_size (padded), chat_template.';
 

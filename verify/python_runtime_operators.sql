@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.operators()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '35e17ee367e60535bacc9787e619986f419e33961fc9618f562480c99d31d66b', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '8bc61f2580c8226a4bc491a90ba5d2cb4d9126847480d0c3a5dc31de63a22136', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -1,0 +1,53 @@
+-- Deploy hartonomous:view_models to pg
+-- requires: schema_llm, table_model_tensor
+
+-- security_invoker: the reader's own rights decide which models are there.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE VIEW llm.models WITH (security_invoker = true) AS
+SELECT
+    m.name,
+    m.architecture ->> 'family' AS family,
+    t.parameters,
+    t.bytes,
+    (m.architecture ->> 'layers')::integer AS layers,
+    (m.architecture ->> 'context_length')::integer AS context_length,
+    (m.architecture ->> 'vocabulary_size')::integer AS tokens,
+    m.container,
+    m.owner,
+    m.is_default,
+    m.created_at,
+    m.hash
+FROM llm_store.model AS m
+CROSS JOIN LATERAL (
+    SELECT
+        -- A tensor has one to four dimensions.
+        sum(s.shape[1] * coalesce(s.shape[2], 1) * coalesce(s.shape[3], 1) * coalesce(s.shape[4], 1))::bigint
+            AS parameters,
+        sum(s.bytes)::bigint AS bytes
+    FROM llm_store.model_tensor AS mt
+    INNER JOIN llm_store.tensor AS s ON s.hash = mt.tensor_hash
+    WHERE mt.model_id = m.id
+) AS t;
+
+ALTER VIEW llm.models OWNER TO llm_owner;
+GRANT SELECT ON llm.models TO llm_user;
+
+COMMENT ON VIEW llm.models IS 'The models of this database, a row each.';
+COMMENT ON COLUMN llm.models.name IS 'The name that functions take.';
+COMMENT ON COLUMN llm.models.family IS 'llama, mistral, qwen2 or qwen3.';
+COMMENT ON COLUMN llm.models.parameters IS 'Numbers in all tensors.';
+COMMENT ON COLUMN llm.models.bytes IS
+'Bytes of all tensors in their own encoding; equal tiles are stored once, here they count each.';
+COMMENT ON COLUMN llm.models.layers IS 'Transformer layers.';
+COMMENT ON COLUMN llm.models.context_length IS 'The most tokens that prompt and continuation may have together.';
+COMMENT ON COLUMN llm.models.tokens IS 'Rows of the vocabulary, padded ones included.';
+COMMENT ON COLUMN llm.models.container IS 'The format it was loaded from: gguf or huggingface.';
+COMMENT ON COLUMN llm.models.owner IS 'The role that loaded it and may drop it.';
+COMMENT ON COLUMN llm.models.is_default IS 'Whether functions use it when no model is named.';
+COMMENT ON COLUMN llm.models.created_at IS 'When it was published.';
+COMMENT ON COLUMN llm.models.hash IS
+'SHA-256 over architecture, tokenizer and tensors: equal models have equal hashes.';
+
+COMMIT;

@@ -1,0 +1,73 @@
+"""A fake plpy for the rooms that need one."""
+
+import itertools
+
+import pytest
+
+from plpython import database
+
+
+class FakePlan:
+    def __init__(self, plpy, sql):
+        self._plpy, self._sql = plpy, sql
+
+    def execute(self, arguments=(), limit=0):
+        rows = self._plpy.rows_of(self._sql, list(arguments))
+        return rows[:limit] if limit else rows
+
+    def cursor(self, arguments=()):
+        return FakeCursor(self._plpy.rows_of(self._sql, list(arguments)), self._plpy)
+
+
+class FakeCursor:
+    def __init__(self, rows, plpy):
+        self._rows, self._plpy = iter(rows), plpy
+        plpy.open_cursors += 1
+
+    def fetch(self, count):
+        return list(itertools.islice(self._rows, count))
+
+    def close(self):
+        self._plpy.open_cursors -= 1
+
+
+class FakePlpy:
+    """Answers statements that contain a key of `answers` with its value: rows, or a function of the arguments."""
+
+    class Error(Exception):
+        pass
+
+    class Fatal(Exception):  # noqa: N818 - plpy's name
+        pass
+
+    class SPIError(Exception):
+        pass
+
+    def __init__(self):
+        self.answers = {}
+        self.executed = []
+        self.prepared = []
+        self.open_cursors = 0
+
+    def prepare(self, sql, types=()):
+        self.prepared.append((sql, list(types)))
+        return FakePlan(self, sql)
+
+    def execute(self, sql):
+        self.executed.append(sql)
+        return self.rows_of(sql, [])
+
+    def rows_of(self, sql, arguments):
+        for part, answer in self.answers.items():
+            if part in sql:
+                return answer(*arguments) if callable(answer) else answer
+        return []
+
+
+@pytest.fixture
+def plpy(monkeypatch):
+    """A fake plpy that plpython.database uses for the test's duration."""
+    fake = FakePlpy()
+    monkeypatch.setattr(database, "_plpy", fake)
+    monkeypatch.setattr(database, "_plans", {})
+    return fake

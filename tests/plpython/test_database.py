@@ -1,0 +1,160 @@
+"""The room that touches plpy, with a fake one. tests/database/test_store_runtime.py has the real one."""
+
+import sys
+import types
+
+import pytest
+
+from plpython import database, errors
+
+
+@pytest.fixture
+def session(plpy, monkeypatch):
+    """A session whose package has one room, `kitchen`, which the test fills."""
+    kitchen = types.ModuleType("llm_test.kitchen")
+    monkeypatch.setitem(sys.modules, "llm_test", types.ModuleType("llm_test"))
+    monkeypatch.setitem(sys.modules, "llm_test.kitchen", kitchen)
+    monkeypatch.setattr(database, "_catalog_changes", types.SimpleNamespace(value=1))
+    plpy.answers["llm_runtime.release"] = [{"release": "one"}]
+    session = database.connect(plpy, {}, "llm_test", "one")
+    session.test_kitchen = kitchen
+    return session
+
+
+def test_a_function_of_a_room_is_called_with_its_arguments(session):
+    session.test_kitchen.cook = lambda dish, minutes: f"{dish} in {minutes} minutes"
+    assert session.kitchen.cook("rice", 12) == "rice in 12 minutes"
+
+
+def test_a_model_error_becomes_an_error_of_plpy_with_its_sqlstate_detail_and_hint(session, plpy):
+    def cook():
+        raise errors.undefined_object('model "x" does not exist', "there are 2", "see llm.models")
+
+    session.test_kitchen.cook = cook
+    with pytest.raises(plpy.Error) as raised:
+        session.kitchen.cook()
+    error = raised.value
+    assert (str(error), error.sqlstate, error.detail, error.hint) == (
+        'model "x" does not exist',
+        "42704",
+        "there are 2",
+        "see llm.models",
+    )
+    assert (type(error).__module__, type(error).__name__) == ("builtins", "llm")  # what PL/Python prefixes
+
+
+def test_an_unexpected_exception_is_an_internal_error_with_the_traceback_as_detail(session, plpy):
+    def cook():
+        return {}["salt"]
+
+    session.test_kitchen.cook = cook
+    with pytest.raises(plpy.Error, match="unexpected KeyError: 'salt'") as raised:
+        session.kitchen.cook()
+    assert raised.value.sqlstate == "XX000"
+    assert 'return {}["salt"]' in raised.value.detail
+
+
+def test_running_out_of_memory_has_its_own_sqlstate(session, plpy):
+    def cook():
+        raise MemoryError
+
+    session.test_kitchen.cook = cook
+    with pytest.raises(plpy.Error) as raised:
+        session.kitchen.cook()
+    assert raised.value.sqlstate == "53200"
+
+
+def test_an_error_of_the_server_passes_as_it_is(session, plpy):
+    cancelled = plpy.SPIError("canceling statement due to user request")
+
+    def cook():
+        raise cancelled
+
+    session.test_kitchen.cook = cook
+    with pytest.raises(plpy.SPIError) as raised:
+        session.kitchen.cook()
+    assert raised.value is cancelled
+
+
+def test_a_generator_stays_lazy_and_its_errors_cross_the_same_boundary(session, plpy):
+    served = []
+
+    def cook():
+        served.append("soup")
+        yield "soup"
+        raise errors.limit_exceeded("nothing is left")
+
+    session.test_kitchen.cook = cook
+    dishes = session.kitchen.cook()
+    assert served == []
+    assert next(dishes) == "soup"
+    with pytest.raises(plpy.Error) as raised:
+        next(dishes)
+    assert raised.value.sqlstate == "53400"
+
+
+def test_an_upgrade_boots_the_session_anew_before_the_call(session, plpy):
+    session.test_kitchen.cook = lambda: "old recipe"
+    assert session.kitchen.cook() == "old recipe"
+    newer = types.SimpleNamespace(kitchen=types.SimpleNamespace(cook=lambda: "new recipe"))
+
+    def boot():
+        session._gd["llm"] = newer
+        return [{"boot": "two"}]
+
+    plpy.answers["llm_runtime.boot"] = boot
+    plpy.answers["llm_runtime.release"] = [{"release": "two"}]
+    assert session.kitchen.cook() == "old recipe", "the server has not told of a change yet"
+    database._catalog_changes.value += 1
+    assert session.kitchen.cook() == "new recipe"
+
+
+def test_another_change_of_the_catalogue_does_not_boot_anew(session, plpy):
+    session.test_kitchen.cook = lambda: "old recipe"
+    database._catalog_changes.value += 1
+    assert session.kitchen.cook() == "old recipe"
+    assert plpy.executed == []
+
+
+def test_a_query_is_prepared_once_with_its_types(plpy):
+    query = database.Query("SELECT salt", "integer")
+    plpy.answers["salt"] = lambda grams: [{"salt": grams}]
+    assert [query.one(1), query.one(2)] == [{"salt": 1}, {"salt": 2}]
+    assert query.all(3) == [{"salt": 3}]
+    assert plpy.prepared == [("SELECT salt", ["integer"])]
+
+
+def test_one_row_is_expected_where_one_is_asked_for(plpy):
+    query = database.Query("SELECT salt")
+    assert query.one() is None
+    plpy.answers["salt"] = [{"salt": 1}, {"salt": 2}]
+    with pytest.raises(errors.ModelError, match="more than one row"):
+        query.one()
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_a_stream_gives_every_row_and_closes_its_cursor(plpy, batch):
+    plpy.answers["salt"] = [{"salt": n} for n in range(5)]
+    rows = database.Query("SELECT salt").stream(batch=batch)
+    assert next(rows) == {"salt": 0}
+    assert plpy.open_cursors == 1
+    assert [row["salt"] for row in rows] == [1, 2, 3, 4]
+    assert plpy.open_cursors == 0
+
+
+def test_a_stream_that_is_left_early_closes_its_cursor(plpy):
+    plpy.answers["salt"] = [{"salt": n} for n in range(5)]
+    rows = database.Query("SELECT salt").stream()
+    next(rows)
+    rows.close()
+    assert plpy.open_cursors == 0
+
+
+def test_a_checkpoint_enters_the_server_only_when_an_interrupt_is_pending(plpy, monkeypatch):
+    pending = types.SimpleNamespace(value=0)
+    monkeypatch.setattr(database, "_interrupt_pending", pending)
+    database.checkpoint()
+    assert plpy.executed == []
+    pending.value = 1
+    database.checkpoint()
+    assert plpy.executed == ["SELECT 1"]

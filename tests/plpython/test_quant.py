@@ -1,0 +1,226 @@
+"""The codecs of GGUF's tensor types, against golden data and against decoders written from the format's description."""
+
+import struct
+
+import gguf
+import numpy as np
+import pytest
+
+from plpython import quant
+from plpython.errors import ModelError
+
+GOLDEN = ("Q8_0", "Q4_0", "Q4_K", "Q6_K", "F16", "BF16")
+IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+
+
+@pytest.mark.parametrize("kind", GOLDEN)
+def test_golden_blocks_decode_to_the_same_bits(data, kind):
+    raw = np.fromfile(data / "quant-golden" / f"{kind}.raw", np.uint8)
+    expected = np.fromfile(data / "quant-golden" / f"{kind}.f32", np.uint32)
+    elements, size = quant.BLOCKS[kind]
+    decoded = quant.decode(kind, raw, (len(raw) // size, elements))
+    np.testing.assert_array_equal(decoded.reshape(-1).view(np.uint32), expected)
+
+
+# From the block structs of ggml-common.h as their comments describe them: one block of bytes -> Python floats.
+
+
+def half(raw):
+    return struct.unpack("<e", bytes(raw))[0]
+
+
+def nibbles(raw):
+    return [byte & 15 for byte in raw] + [byte >> 4 for byte in raw]
+
+
+def bits(raw):
+    word = int.from_bytes(bytes(raw), "little")
+    return [word >> i & 1 for i in range(8 * len(raw))]
+
+
+def q4_1(b):
+    return [half(b[:2]) * q + half(b[2:4]) for q in nibbles(b[4:])]
+
+
+def q5_0(b):
+    return [half(b[:2]) * (low + 16 * high - 16) for low, high in zip(nibbles(b[6:]), bits(b[2:6]), strict=True)]
+
+
+def q5_1(b):
+    quants = [low + 16 * high for low, high in zip(nibbles(b[8:]), bits(b[4:8]), strict=True)]
+    return [half(b[:2]) * q + half(b[2:4]) for q in quants]
+
+
+def q2_k(b):
+    scales, quants, d, dmin = b[:16], b[16:80], half(b[80:82]), half(b[82:84])
+    values = []
+    for i in range(256):  # two halves of 128; four shifts of 32 values; a scale for 16
+        quarter, byte = i // 32, quants[i // 128 * 32 + i % 32]
+        scale = scales[i // 16]
+        values.append(d * (scale & 15) * (byte >> 2 * (quarter % 4) & 3) - dmin * (scale >> 4))
+    return values
+
+
+def q3_k(b):
+    high, quants, packed, d = b[:32], b[32:96], b[96:108], half(b[108:110])
+    low4 = [packed[i] & 15 for i in range(8)] + [packed[i] >> 4 for i in range(8)]
+    scales = [low4[i] + 16 * (packed[8 + i % 4] >> 2 * (i // 4) & 3) - 32 for i in range(16)]
+    values = []
+    for i in range(256):
+        quarter = i // 32
+        low = quants[i // 128 * 32 + i % 32] >> 2 * (quarter % 4) & 3
+        values.append(d * scales[i // 16] * (low + 4 * (high[i % 32] >> quarter & 1) - 4))
+    return values
+
+
+def q5_k(b):
+    d, dmin, packed, high, quants = half(b[:2]), half(b[2:4]), b[4:16], b[16:48], b[48:176]
+    scales = [packed[i] & 63 for i in range(4)]
+    scales += [packed[8 + i] & 15 | packed[i] >> 6 << 4 for i in range(4)]
+    minima = [packed[4 + i] & 63 for i in range(4)]
+    minima += [packed[8 + i] >> 4 | packed[4 + i] >> 6 << 4 for i in range(4)]
+    values = []
+    for i in range(256):
+        part = i // 32
+        byte = quants[i // 64 * 32 + i % 32]
+        q = (byte >> 4 if part % 2 else byte & 15) + 16 * (high[i % 32] >> part & 1)
+        values.append(d * scales[part] * q - dmin * minima[part])
+    return values
+
+
+def iq4_nl(b):
+    return [half(b[:2]) * IQ4_VALUES[q] for q in nibbles(b[2:])]
+
+
+def iq4_xs(b):
+    d, high, low, quants = half(b[:2]), int.from_bytes(bytes(b[2:4]), "little"), b[4:8], b[8:136]
+    values = []
+    for part in range(8):
+        scale = (low[part // 2] >> 4 * (part % 2) & 15) + 16 * (high >> 2 * part & 3) - 32
+        values += [d * scale * IQ4_VALUES[q] for q in nibbles(quants[16 * part : 16 * part + 16])]
+    return values
+
+
+# type: (decoder, byte offsets of its half-precision numbers)
+DESCRIBED = {
+    "Q4_1": (q4_1, (0, 2)),
+    "Q5_0": (q5_0, (0,)),
+    "Q5_1": (q5_1, (0, 2)),
+    "Q2_K": (q2_k, (80, 82)),
+    "Q3_K": (q3_k, (108,)),
+    "Q5_K": (q5_k, (0, 2)),
+    "IQ4_NL": (iq4_nl, (0,)),
+    "IQ4_XS": (iq4_xs, (0,)),
+}
+
+
+@pytest.mark.parametrize("kind", DESCRIBED)
+def test_random_blocks_decode_as_the_formats_description_says(kind):
+    decoder, halves = DESCRIBED[kind]
+    elements, size = quant.BLOCKS[kind]
+    rng = np.random.default_rng(size)
+    blocks = rng.integers(0, 256, (24, size), dtype=np.uint8)
+    for offset in halves:
+        blocks[:, offset : offset + 2] = rng.standard_normal(24).astype(np.float16)[:, None].view(np.uint8)
+    expected = np.array([decoder([int(byte) for byte in block]) for block in blocks])
+    decoded = quant.decode(kind, blocks.reshape(-1), (6, 4 * elements)).reshape(24, elements)
+    np.testing.assert_allclose(decoded, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+
+
+def test_golden_and_described_types_are_all_types_with_blocks():
+    assert {*GOLDEN, *DESCRIBED, "F32"} == set(quant.BLOCKS)
+
+
+def test_block_sizes_are_ggufs():
+    for kind, sizes in quant.BLOCKS.items():
+        assert sizes == gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]], kind
+
+
+SCALE = 2**-11  # how far a half-precision scale (or minimum) may be off, relatively; values are in -1 ... 1
+
+# Half a step of each type's grid and what its scale adds. Q4_0 and Q5_0 have no code for the largest's opposite.
+STEPS = {
+    "F32": 0,
+    "F16": 2**-12,
+    "BF16": 2**-9,
+    "Q8_0": 0.5 / 127 + SCALE,
+    "Q4_0": 1 / 8 + SCALE,
+    "Q4_1": 0.5 * 2 / 15 + 2 * SCALE,
+    "Q5_0": 1 / 16 + SCALE,
+    "Q5_1": 0.5 * 2 / 31 + 2 * SCALE,
+}
+
+
+@pytest.mark.parametrize(("kind", "error"), STEPS.items())
+def test_what_was_encoded_decodes_to_within_the_types_step(kind, error):
+    values = np.random.default_rng(3).uniform(-1, 1, (5, 96)).astype(np.float32)
+    raw = quant.encode(kind, values)
+    assert raw.dtype == np.uint8 and len(raw) == 5 * quant.row_bytes(kind, 96)
+    worst = np.abs(quant.decode(kind, raw, values.shape) - values).max()
+    assert worst <= error
+    assert worst > 0 or kind == "F32"
+
+
+def test_a_q8_0_block_is_the_hand_computed_one():
+    values = np.zeros(32, np.float32)
+    values[:4] = (127, -63.4, 0.5, -0.5)  # the scale is 1; halves round away from zero
+    raw = quant.encode("Q8_0", values)
+    assert raw[:2].tobytes() == struct.pack("<e", 1.0)
+    assert raw[2:6].view(np.int8).tolist() == [127, -63, 1, -1]
+
+
+@pytest.mark.parametrize("kind", ["F16", "BF16"])
+def test_every_16_bit_pattern_that_is_a_number_survives_decoding_and_encoding(kind):
+    patterns = np.arange(65536, dtype=np.uint16)
+    decoded = quant.decode(kind, patterns, (65536,))
+    numbers = ~np.isnan(decoded)
+    again = quant.encode(kind, decoded).view(np.uint16)
+    np.testing.assert_array_equal(again[numbers], patterns[numbers])
+    assert np.isnan(quant.decode(kind, again, (65536,))[~numbers]).all()
+
+
+def test_bf16_rounds_to_nearest_and_ties_to_even():
+    bits_in = np.array([0x3F808000, 0x3F818000, 0x3F808001, 0x3F807FFF, 0x7F7FFFFF], np.uint32)
+    bits_out = quant.encode("BF16", bits_in.view(np.float32)).view(np.uint16)
+    assert [hex(x) for x in bits_out] == ["0x3f80", "0x3f82", "0x3f81", "0x3f80", "0x7f80"]
+
+
+def test_a_nan_whose_payload_is_in_the_low_bits_stays_a_nan_in_bf16():
+    nan = np.array([0x7F800001, 0xFFFFFFFF], np.uint32).view(np.float32)
+    assert np.isnan(quant.decode("BF16", quant.encode("BF16", nan), (2,))).all()
+
+
+def test_decoding_in_steps_gives_the_same_and_calls_the_checkpoint(monkeypatch):
+    values = np.random.default_rng(5).standard_normal((40, 64)).astype(np.float32)
+    raw = quant.encode("Q8_0", values)
+    whole = quant.decode("Q8_0", raw, values.shape)
+    monkeypatch.setattr(quant, "DECODE_STEP", 300)
+    calls = []
+    np.testing.assert_array_equal(quant.decode("Q8_0", raw, values.shape, checkpoint=lambda: calls.append(1)), whole)
+    assert len(calls) == 10  # four rows at a time
+
+
+def test_bytes_may_start_anywhere():
+    raw = b"x" + np.arange(6, dtype=np.float32).tobytes()
+    decoded = quant.decode("F32", memoryview(raw)[1:], (2, 3))
+    np.testing.assert_array_equal(decoded, [[0, 1, 2], [3, 4, 5]])
+    assert decoded.flags.aligned  # BLAS results would differ
+
+
+@pytest.mark.parametrize(
+    ("call", "sqlstate", "words"),
+    [
+        (lambda: quant.row_bytes("Q9_Z", 32), "0A000", '"Q9_Z"'),
+        (lambda: quant.row_bytes("Q4_K", 32), "22023", "multiples of 256"),
+        (lambda: quant.decode("Q8_0", bytes(33), (1, 32)), "XX001", "takes 34 bytes, there are 33"),
+        (lambda: quant.decode("F32", bytes(8), (1,)), "XX001", "takes 4 bytes, there are 8"),
+        (lambda: quant.encode("Q4_K", np.zeros(256)), "0A000", "Q4_K"),
+        (lambda: quant.encode("Q8_0", np.full(32, np.nan)), "22023", "NaN"),
+        (lambda: quant.encode("Q4_0", np.full(32, np.inf)), "22023", "infinity"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(call, sqlstate, words):
+    with pytest.raises(ModelError) as caught:
+        call()
+    assert caught.value.sqlstate == sqlstate
+    assert words in str(caught.value)

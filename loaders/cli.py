@@ -1,0 +1,156 @@
+"""The command line: hartonomous load, list, verify, drop.
+
+Every failure is one line `error: …`, perhaps one `hint: …`, and exit code 1. Progress goes to the standard error, as a
+bar on a terminal and as plain lines elsewhere; results go to the standard output, as tab-separated lines in a pipe.
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from plpython.errors import ModelError
+
+from .errors import LoaderError, ServerError
+from .progress import progress_bar, readable_bytes
+from .reader import read_model
+from .upload import upload
+
+INTERRUPTED = 130  # as a shell reports Ctrl-C
+NOT_DEPLOYED = ("3F000", "42P01", "42883")  # undefined schema, table, function
+
+app = typer.Typer(
+    help="Load models into PostgreSQL, where SELECT llm.generate('Once upon a time') runs them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Dsn = Annotated[
+    str,
+    typer.Option(help="The database, as libpq takes it; else libpq's own environment.", envvar="HARTONOMOUS_DSN"),
+]
+Model = Annotated[str, typer.Argument(help="The model's name.")]
+
+
+def reported(command: Callable) -> Callable:
+    """The command with its failures told in one line."""
+
+    @functools.wraps(command)
+    def wrapped(*arguments, **options):
+        try:
+            return command(*arguments, **options)
+        except (LoaderError, ModelError) as problem:
+            _fail(str(problem), problem.hint)
+        except psycopg.Error as problem:
+            _fail(*_server_message(problem))
+        except OSError as problem:
+            _fail(f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem))
+        except KeyboardInterrupt:
+            _fail("interrupted", code=INTERRUPTED)
+
+    return wrapped
+
+
+@app.command()
+@reported
+def load(
+    path: Annotated[Path, typer.Argument(help="A .gguf file, or a Hugging Face folder.")],
+    name: Annotated[str, typer.Option(help="What to call the model.")],
+    dsn: Dsn = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Publish over a model of that name.")] = False,
+) -> None:
+    """Load a model. It appears when it is complete; a broken load can simply be run again."""
+    model = read_model(path)
+    with _connected(dsn) as connection, progress_bar(f"loading {name}", model.bytes()) as advance:
+        result = upload(connection, model, name, replace, advance)
+    kept = result.bytes - result.sent_bytes
+    print(f"loaded {name}: {readable_bytes(result.bytes)}, {readable_bytes(kept)} of it stored already")
+    print(f"next: SELECT llm.generate('Once upon a time', model => '{name}');")
+
+
+@app.command("list")
+@reported
+def list_models(dsn: Dsn = "") -> None:
+    """List the models of the database."""
+    query = """
+        SELECT name, family, parameters, bytes, context_length, container, is_default, created_at
+        FROM llm.models ORDER BY name
+    """
+    with _connected(dsn) as connection:
+        models = connection.execute(query).fetchall()
+    titles = ("name", "family", "parameters", "size", "context", "container", "default", "loaded")
+    rows = [
+        (name, family, f"{count:,}", readable_bytes(size), f"{context:,}", container, "yes" if default else "",
+         f"{created:%Y-%m-%d %H:%M}")
+        for name, family, count, size, context, container, default, created in models
+    ]  # fmt: skip
+    _show(titles, rows)
+
+
+@app.command()
+@reported
+def verify(name: Model, dsn: Dsn = "") -> None:
+    """Compute every hash of a model again, from the stored bytes up."""
+    with _connected(dsn) as connection:
+        problems = connection.execute("SELECT tensor, problem FROM llm.verify(%s)", (name,)).fetchall()
+    if problems:
+        _show(("tensor", "problem"), problems)
+        raise ServerError(f'model "{name}" is damaged', "Drop it and load it again.")
+    print(f"verified {name}: every tile, tensor and hash is as it was loaded")
+
+
+@app.command()
+@reported
+def drop(name: Model, dsn: Dsn = "") -> None:
+    """Drop a model. Tiles that no other model has are removed later, by llm.collect()."""
+    with _connected(dsn) as connection:
+        connection.execute("SELECT llm.drop_model(%s)", (name,))
+    print(f"dropped {name}")
+
+
+def _connected(dsn: str) -> psycopg.Connection:
+    return psycopg.connect(dsn, autocommit=True, client_encoding="utf8", fallback_application_name="hartonomous")
+
+
+def _server_message(problem: psycopg.Error) -> tuple[str, str | None]:
+    """(message, hint) of what the server, or the way to it, said."""
+    diagnostics = problem.diag
+    if diagnostics.sqlstate in NOT_DEPLOYED and "llm" in (diagnostics.message_primary or ""):
+        return diagnostics.message_primary, "Is this the right database, and is hartonomous deployed in it?"
+    if diagnostics.message_primary is None:
+        return str(problem), "Say which database with --dsn or HARTONOMOUS_DSN."
+    message = diagnostics.message_primary
+    if diagnostics.message_detail:
+        message += f" ({diagnostics.message_detail})"
+    return message, diagnostics.message_hint
+
+
+def _fail(message: str, hint: str | None = None, code: int = 1) -> None:
+    print(f"error: {_one_line(message)}", file=sys.stderr)
+    if hint:
+        print(f"hint: {_one_line(hint)}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def _one_line(text: str) -> str:
+    """Text that may hold a hostile file's names, fit to print: what is not printable is escaped."""
+    joined = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in joined)
+
+
+def _show(titles: tuple, rows: list[tuple]) -> None:
+    """A table on a terminal, tab-separated lines elsewhere."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            print("\t".join(_one_line(str(value)) for value in row))
+        return
+    table = Table(*titles)
+    for row in rows:
+        table.add_row(*(_one_line(str(value)) for value in row))
+    Console().print(table)

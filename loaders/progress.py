@@ -1,0 +1,56 @@
+"""How far a load is: a bar with MB/s and time left on a terminal, a plain line every few seconds elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+@contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A function that is told how many more bytes are done, of `total`."""
+    if not sys.stderr.isatty():
+        yield PlainLines(title, total)
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda size: bar.advance(task, size)
+
+
+class PlainLines:
+    """Progress for a log: what is done, how fast, how long it will take."""
+
+    def __init__(self, title: str, total: int, clock: Callable[[], float] = time.monotonic):
+        self._title, self._total, self._clock = title, total, clock
+        self._done = 0
+        self._began = self._told = clock()
+
+    def __call__(self, size: int) -> None:
+        self._done += size
+        now = self._clock()
+        if now - self._told >= SECONDS_BETWEEN_LINES and self._done:
+            self._told = now
+            print(self.line(now - self._began), file=sys.stderr, flush=True)
+
+    def line(self, seconds: float) -> str:
+        speed = self._done / seconds
+        left = (self._total - self._done) / speed
+        done, total = readable_bytes(self._done), readable_bytes(self._total)
+        return f"{self._title}: {done} of {total}, {speed / 1e6:.0f} MB/s, {left:.0f} s left"
+
+
+def readable_bytes(size: int) -> str:
+    """Bytes in the decimal unit that fits: 531.1 MB."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} bytes"

@@ -1,0 +1,158 @@
+"""A SourceModel into a database: tiles by COPY, then one call that makes the model visible.
+
+The server trusts nothing it is sent: it computes every hash again. Hashes here only ask which tiles are there already
+(`llm.missing_tiles`), so that nothing is sent twice, neither within a file nor after a break. Tiles are committed in
+batches that no view shows; `llm.publish` checks and shows the model in one transaction. Whatever is interrupted leaves
+at most tiles that `llm.collect` removes later and the next try finds.
+
+Weights go from the mapped file to the socket without a copy in Python. A thread hashes the next batch meanwhile.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import psycopg
+
+from .errors import ServerError
+from .model import TILE_BYTES, Segment, SourceModel, SourceTensor, cut
+
+BATCH_BYTES = 64 << 20
+COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)  # signature, flags, no extension
+COPY_END = struct.pack("!h", -1)
+Progress = Callable[[int], None]  # told how many more bytes of the source are in the database
+
+
+@dataclass
+class Batch:
+    """Tiles to ask for and send together, {hash: content}, and the bytes that earlier ones repeat."""
+
+    tiles: dict[bytes, memoryview] = field(default_factory=dict)
+    bytes: int = 0
+    repeated_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a load did: the model's id, bytes of the source, bytes that had to be sent."""
+
+    model_id: int
+    bytes: int
+    sent_bytes: int
+
+
+def upload(
+    connection: psycopg.Connection,
+    model: SourceModel,
+    name: str,
+    replace: bool = False,
+    progress: Progress = lambda _: None,
+) -> Upload:
+    """Load `model` as `name`; `connection` must be in autocommit mode.
+
+    Raises ServerError if the name is taken and not to be replaced, psycopg.Error for what the server refuses.
+    """
+    if not replace:
+        _check_name_is_free(connection, name)
+    hashes = _Hashes(model)
+    batches = hashes.batches()
+    sent_bytes = 0
+    with ThreadPoolExecutor(max_workers=1) as pool:  # one batch is hashed while another is sent
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            sent_bytes += _send(connection, batch, progress)
+    model_id = _publish(connection, name, hashes.manifest(), model.tokenizer_definition, replace)
+    return Upload(model_id, model.bytes(), sent_bytes)
+
+
+class _Hashes:
+    """The tiles of a model in batches, and the manifest that names them once all have been seen."""
+
+    def __init__(self, model: SourceModel):
+        self._model = model
+        self._seen: set[bytes] = set()
+        self._of_tensor: dict[str, list[str]] = {}
+        self._of_literal: dict[int, list[str]] = {}
+
+    def batches(self) -> Iterator[Batch]:
+        batch = Batch()
+        for known_as, tiles in self._sources():
+            for tile in tiles:
+                digest = hashlib.sha256(tile).digest()
+                known_as.append(digest.hex())
+                if digest in self._seen:
+                    batch.repeated_bytes += len(tile)
+                    continue
+                self._seen.add(digest)
+                batch.tiles[digest] = tile
+                batch.bytes += len(tile)
+                if batch.bytes >= BATCH_BYTES:
+                    yield batch
+                    batch = Batch()
+        yield batch
+
+    def manifest(self) -> dict:
+        """What llm.publish takes; valid when `batches` has come to its end."""
+        return {
+            "architecture": self._model.architecture.to_config(),
+            "tokenizer_settings": self._model.tokenizer_settings,
+            "container": self._model.container,
+            "tensors": [self._tensor(tensor) for tensor in self._model.tensors],
+            "files": [
+                {"path": file.path, "segments": [row for segment in file.segments for row in self._segment(segment)]}
+                for file in self._model.files
+            ],
+        }
+
+    def _sources(self) -> Iterator[tuple[list[str], Iterator[memoryview]]]:
+        for tensor in self._model.tensors:
+            yield self._of_tensor.setdefault(tensor.name, []), tensor.tiles()
+        for segment in (segment for file in self._model.files for segment in file.segments):
+            if segment.literal is not None:
+                yield self._of_literal.setdefault(id(segment), []), cut(segment.literal, TILE_BYTES)
+
+    def _tensor(self, tensor: SourceTensor) -> dict:
+        tiles = self._of_tensor[tensor.name]
+        return {"name": tensor.name, "type": tensor.type, "shape": list(tensor.shape), "tiles": tiles}
+
+    def _segment(self, segment: Segment) -> list[dict]:
+        if segment.literal is None:
+            return [{"tensor": segment.tensor}]
+        return [{"tile": tile} for tile in self._of_literal[id(segment)]]
+
+
+def _check_name_is_free(connection: psycopg.Connection, name: str) -> None:
+    if connection.execute("SELECT FROM llm.models WHERE name = %s", (name,)).rowcount:
+        raise ServerError(f'model "{name}" exists', "Choose another --name, or publish over it with --replace.")
+
+
+def _send(connection: psycopg.Connection, batch: Batch, progress: Progress) -> int:
+    """Send the tiles of a batch that the server misses, in a transaction of their own; bytes sent."""
+    progress(batch.repeated_bytes)
+    hashes = list(batch.tiles)
+    rows = connection.execute("SELECT llm.missing_tiles(%b)", (hashes,)) if hashes else ()
+    missing = {bytes(row[0]) for row in rows}
+    progress(sum(len(tile) for digest, tile in batch.tiles.items() if digest not in missing))
+    if not missing:
+        return 0
+    sent = [tile for digest, tile in batch.tiles.items() if digest in missing]
+    with connection.transaction(), connection.cursor().copy("COPY llm.upload (content) FROM STDIN BINARY") as copy:
+        copy.write(COPY_BEGIN)
+        for tile in sent:
+            copy.write(struct.pack("!hi", 1, len(tile)))
+            copy.write(tile)
+            progress(len(tile))
+        copy.write(COPY_END)
+    return sum(map(len, sent))
+
+
+def _publish(connection: psycopg.Connection, name: str, manifest: dict, tokenizer: str, replace: bool) -> int:
+    row = connection.execute(
+        "SELECT llm.publish(name => %s, manifest => %s::jsonb, tokenizer => %s, replace => %s)",
+        (name, json.dumps(manifest), tokenizer, replace),
+    ).fetchone()
+    return row[0]

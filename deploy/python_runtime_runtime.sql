@@ -20,6 +20,8 @@ import itertools
 import json
 from collections import OrderedDict
 
+import numpy as np
+
 from . import database, errors, moment, weights
 from .architecture import Architecture
 from .numpy_engine import NumpyEngine
@@ -30,11 +32,9 @@ KV_CACHES = 256  # a session's handles at a time
 COLUMNS = (
     "m.id, m.name, m.hash, m.is_default, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
 )
-BY_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m WHERE m.name OPERATOR(pg_catalog.=) $1", "text")
+BY_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")
 WITHOUT_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m ORDER BY m.is_default DESC LIMIT 2")
-TOKENIZER = database.Query(
-    "SELECT t.definition, t.settings FROM llm_store.tokenizer AS t WHERE t.id OPERATOR(pg_catalog.=) $1", "integer"
-)
+TOKENIZER = database.Query("SELECT t.definition, t.settings FROM llm_store.tokenizer AS t WHERE t.id = $1", "integer")
 ROLE = database.Query("SELECT pg_catalog.quote_ident(current_user) AS role")
 
 _models = OrderedDict()  # by hash, the most recently used last
@@ -76,10 +76,8 @@ def architecture(name=None):
 
 
 def engine():
-    """What computes: (engine, detail)."""
-    import numpy as np
-
-    return "numpy", f"the reference engine, float32; numpy {np.__version__}"
+    """Which engine computes, and with what, in one line."""
+    return f"numpy {np.__version__}, float32: the reference engine"
 
 
 def _at_this_moment(name):
@@ -127,7 +125,7 @@ class Model:
         self.name = row["name"]
         self.hash = row["hash"]
         self.architecture = Architecture.from_config(json.loads(row["architecture"]))
-        self.weights = weights.Weights(row["id"], row["hash"])
+        self.weights = weights.Weights(row["id"])
         self._tokenizer_id = row["tokenizer_id"]
 
     @functools.cached_property

@@ -64,7 +64,7 @@ def sampling_settings(**given):
 
 
 def options(value, known):
-    """A jsonb object (as text, None for NULL) as a dict; `known` is {key: (type, description)}, nothing else is allowed."""
+    """A jsonb object (as text, None for NULL) as a dict; `known` is {key: (type, description)}, all that is allowed."""
     given = {} if value is None else json.loads(value)
     if not isinstance(given, dict):
         raise ill("options", given, "an object")

@@ -47,14 +47,13 @@ class Continuation:
         return self.history[self.prompt_tokens :]
 
     def accept(self, logits):
-        """Choose the next token from `logits` (f32[vocabulary]) and return the text that became certain, perhaps none."""
+        """Choose the next token from `logits` (f32[vocabulary]); return the text that became certain, perhaps none."""
         token = sampling.next_token(logits, self.history, self._settings, len(self.history))
         if token in self._stop_ids:
             return self._finish("stop")
         self.history.append(token)
-        text = self._stop_strings.push(
-            self._decoder.push(token).replace("\0", "\ufffd")
-        )  # PostgreSQL's text has no NUL
+        text = self._decoder.push(token).replace("\0", "\ufffd")  # PostgreSQL's text has no NUL
+        text = self._stop_strings.push(text)
         if self._stop_strings.completed:
             self.finish_reason = "stop_string"
         elif len(self.history) == self.prompt_tokens + self._limit:
@@ -68,7 +67,7 @@ class Continuation:
 
 
 class StopStrings:
-    """Finds the stop string that is completed first, also across pieces, and holds back what may be the start of one."""
+    """Finds the stop string that is completed first, across pieces too, and holds back what may be the start of one."""
 
     def __init__(self, stop):
         self._stop = tuple(stop)
@@ -76,7 +75,7 @@ class StopStrings:
         self.completed = None
 
     def push(self, text):
-        """The part of the text so far that is certain to come before any stop string, without what was returned before."""
+        """The text that is now certain to come before any stop string, without what was returned earlier."""
         text = self.held + text
         found = [(text.index(stop) + len(stop), text.index(stop), stop) for stop in self._stop if stop in text]
         if found:
@@ -161,7 +160,10 @@ def start(model, prompt, max_tokens, settings, stop, chosen):
 
 
 def details(prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options):
-    """Generate: (text, tokens, finish_reason, prompt_tokens, completion_tokens, milliseconds); Nones for prompt None."""
+    """Generate: (text, tokens, finish_reason, prompt_tokens, completion_tokens, milliseconds).
+
+    All are None for the prompt None; elsewhere None is the default.
+    """
     if prompt is None:
         return (None,) * 6
     began = time.perf_counter()

@@ -1,16 +1,16 @@
 """The transformer's operators as SQL calls them: activations as bytes, weights by name, the arithmetic of `ops`.
 
-An activation is bytea: little-endian float32, one row a token, rows one after the other. The width of a row follows from
-the weight or the model it meets, so n is never passed. Sizes that do not fit are errors (22023) that name the argument.
-Tokens or activations that are NULL give NULL.
+An activation is bytea: little-endian float32, one row a token, rows one after the other. The width of a row follows
+from the weight or the model it meets, so n is never passed. Sizes that do not fit are errors (22023) that name the
+argument. Tokens or activations that are NULL give NULL.
 """
 
 import numpy as np
 
 from . import arguments, database, errors, ops, runtime, sampling
 
-# What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This is what lets
-# one query serve every family. Any other tensor that is missing is an error.
+# What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This lets one
+# query serve every family. Any other tensor that is missing is an error.
 OPTIONAL = frozenset(
     ("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "attn_q_norm.weight", "attn_k_norm.weight")
 )
@@ -57,16 +57,14 @@ def rope(x, positions, model=None):
     heads = rows("x", x, model.architecture.head_dim)
     positions = arguments.positions("positions", positions)
     if len(heads) % len(positions):
-        raise arguments.ill(
-            "x", f"{len(heads)} heads", f"the same number of heads for each of {len(positions)} positions"
-        )
+        raise arguments.ill("x", f"{len(heads)} heads", f"as many for each of the {len(positions)} positions")
     per_token = heads.reshape(len(positions), -1, model.architecture.head_dim)
     engine = model.engine
     return ops.rope(per_token, positions, engine.frequencies, model.architecture.rope_interleaved).tobytes()
 
 
 def attention(q, k, v, cache, layer, positions, model=None):
-    """Store k and v at their positions in the KV cache, then let q see all up to its own: [n, heads * head_dim] -> same.
+    """Store k and v at their positions in the KV cache, then let q see all up to its own: [n, heads * head_dim].
 
     cache: a handle of llm.new_kv_cache, or NULL for the session's scratch cache. The positions follow each other and
     what the cache holds; from the first of them on it is overwritten, so the same call twice gives the same twice.

@@ -1,5 +1,7 @@
 """The generation loop, driven by an engine that says what a test wants it to say."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tokenizers
@@ -15,7 +17,7 @@ CHARACTER = {byte: character for character, byte in BYTE_OF.items()}
 
 
 def byte_tokenizer(**settings):
-    """A tokenizer whose token n is the byte n, with an end-of-sequence token 256 and a beginning-of-sequence token 257."""
+    """A tokenizer whose token n is the byte n; 256 ends a sequence and 257 begins one."""
     vocabulary = {CHARACTER[byte]: byte for byte in range(256)}
     library = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[]))
     library.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -116,7 +118,7 @@ def test_stop_strings_are_found_the_same_wherever_the_pieces_are_cut(text, stop,
     borders = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
     pieces = generation.StopStrings(stop)
     emitted = ""
-    for start, end in zip(borders, borders[1:], strict=False):
+    for start, end in itertools.pairwise(borders):
         emitted += pieces.push(text[start:end])
         if pieces.completed:
             break

@@ -1,0 +1,23 @@
+-- Deploy hartonomous:function_floats to pg
+-- requires: schema_llm, function_runtime_boot
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.floats(x bytea)
+RETURNS real []
+LANGUAGE plpython3u
+IMMUTABLE
+PARALLEL UNSAFE
+COST 1000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.operators.floats(x)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.floats(bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.floats(bytea) TO llm_user;
+COMMENT ON FUNCTION llm.floats(bytea) IS
+'The numbers of an activation, to look at. x: little-endian float32; NULL gives NULL.';
+
+COMMIT;

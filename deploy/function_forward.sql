@@ -1,0 +1,92 @@
+-- Deploy hartonomous:function_forward to pg
+-- requires: function_architecture, function_embedding, function_linear, function_rms_norm, function_rope, function_attention, function_swiglu, function_add, function_last_row
+
+-- Every operator is VOLATILE, so the planner evaluates each step once and as it is written.
+-- join_collapse_limit: steps are joined in the order they stand in. jit: compiling would cost more than it saves.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.forward(
+    tokens integer [],
+    model text DEFAULT NULL,
+    cache bigint DEFAULT NULL,
+    start integer DEFAULT 0
+)
+RETURNS bytea
+LANGUAGE sql
+VOLATILE
+PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+SET join_collapse_limit = 1
+SET jit = off
+COST 1000000
+AS $function$
+WITH
+
+architecture AS MATERIALIZED (
+    SELECT
+        (a ->> 'layers')::integer AS layers,
+        (a ->> 'hidden_size')::integer AS width,
+        CASE WHEN (a ->> 'tied_embeddings')::boolean THEN 'token_embd.weight' ELSE 'output.weight' END AS head
+    FROM llm.architecture(model) AS a
+),
+
+-- The prompt, 64 tokens a row.
+chunk AS MATERIALIZED (
+    SELECT
+        array_agg(token ORDER BY n) AS tokens,
+        array_agg(start + n::integer - 1 ORDER BY n) AS positions
+    FROM unnest(tokens) WITH ORDINALITY AS t (token, n)
+    GROUP BY (n - 1) / 64
+    ORDER BY (n - 1) / 64
+)
+
+SELECT llm.linear(llm.rms_norm(llm.last_row(y, width), 'output_norm.weight', model), head, model) AS logits
+FROM architecture
+CROSS JOIN chunk
+CROSS JOIN LATERAL (
+    -- x is the residual stream: a row of `width` numbers for each token of the chunk.
+    WITH RECURSIVE transformer (layer, x) AS (
+        SELECT 0, llm.embedding(chunk.tokens, model)
+        UNION ALL
+        SELECT layer + 1, llm.add(attended, llm.linear(gated, blk || 'ffn_down.weight', model))
+        FROM transformer
+        CROSS JOIN concat('blk.', layer, '.') AS blk
+        CROSS JOIN llm.rms_norm(x, blk || 'attn_norm.weight', model) AS h
+        CROSS JOIN llm.linear(h, blk || 'attn_q.weight', model, blk || 'attn_q.bias') AS q0
+        CROSS JOIN llm.linear(h, blk || 'attn_k.weight', model, blk || 'attn_k.bias') AS k0
+        CROSS JOIN llm.linear(h, blk || 'attn_v.weight', model, blk || 'attn_v.bias') AS v
+        CROSS JOIN llm.rms_norm(q0, blk || 'attn_q_norm.weight', model) AS q1
+        CROSS JOIN llm.rms_norm(k0, blk || 'attn_k_norm.weight', model) AS k1
+        CROSS JOIN llm.rope(q1, chunk.positions, model) AS q
+        CROSS JOIN llm.rope(k1, chunk.positions, model) AS k
+        CROSS JOIN llm.attention(q, k, v, cache, layer, chunk.positions, model) AS seen
+        CROSS JOIN llm.linear(seen, blk || 'attn_output.weight', model, blk || 'attn_output.bias') AS o
+        CROSS JOIN llm.add(x, o) AS attended
+        CROSS JOIN llm.rms_norm(attended, blk || 'ffn_norm.weight', model) AS h2
+        CROSS JOIN llm.linear(h2, blk || 'ffn_gate.weight', model) AS gate
+        CROSS JOIN llm.linear(h2, blk || 'ffn_up.weight', model) AS up
+        CROSS JOIN llm.swiglu(gate, up) AS gated
+        WHERE layer < layers
+    )
+
+    SELECT x AS y FROM transformer WHERE layer = layers
+) AS transformed
+ORDER BY chunk.positions DESC
+LIMIT 1
+$function$;
+;
+
+ALTER FUNCTION llm.forward(integer [], text, bigint, integer) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm.forward(integer [], text, bigint, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.forward(integer [], text, bigint, integer) TO llm_user;
+COMMENT ON FUNCTION llm.forward(integer [], text, bigint, integer) IS
+'The transformer as one query over the operators: the logits after the last of the tokens, little-endian float32, one '
+'number a row of the vocabulary, bit for bit those that llm.generate samples from. Every family is this query: biases '
+'and norms that a family does not have change nothing. tokens: used as they are, nothing is put before them; NULL or '
+'none gives NULL; more than the context holds is an error. model: a name of llm.models; NULL is the default model, or '
+'the only one. cache: a handle of llm.new_kv_cache, so that the next call goes on where this one ends; NULL is a '
+'scratch cache of the session. start: the position of the first token, from 0, not beyond what the cache holds; what '
+'it holds from there on is replaced.';
+
+COMMIT;

@@ -1,0 +1,51 @@
+-- Deploy hartonomous:function_generate to pg
+-- requires: schema_llm, function_runtime_boot, table_model_tensor
+
+-- VOLATILE: two calls may differ, and EXPLAIN must not run it. COST: a second or more.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.generate(
+    prompt text,
+    model text DEFAULT NULL,
+    max_tokens integer DEFAULT 128,
+    temperature double precision DEFAULT 0,
+    top_k integer DEFAULT NULL,
+    top_p double precision DEFAULT NULL,
+    min_p double precision DEFAULT NULL,
+    repeat_penalty double precision DEFAULT NULL,
+    seed bigint DEFAULT NULL,
+    stop text [] DEFAULT NULL,
+    options jsonb DEFAULT NULL
+)
+RETURNS text
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+COST 100000000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.generation.generate(
+    prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.generate FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.generate TO llm_user;
+COMMENT ON FUNCTION llm.generate IS
+'The text that a model writes after a prompt: the continuation only. prompt: NULL gives NULL; an empty one is the '
+'beginning-of-sequence token alone, and an error where the model has none; one longer than the context is an error '
+'that says by how much. model: a name of llm.models; NULL is the default model, or the only one. max_tokens: the '
+'most tokens to add, also limited by the end of the context. temperature: 0 takes the likeliest token each time; '
+'above 0, up to 100, tokens are drawn, the higher the wilder. top_k: draw from the k likeliest (NULL or 0: all). '
+'top_p: draw from the fewest tokens that hold this probability together (NULL or 1: all). min_p: draw from tokens '
+'with at least this share of the largest probability (NULL or 0: all). repeat_penalty: from 0.01 to 100, above 1 '
+'makes tokens less likely that are there already (NULL or 1: not). seed: the same seed gives the same tokens; NULL '
+'draws another seed at each call. stop: strings that end the text, which does not include them. options: an object '
+'with any of add_special (true: put the beginning-of-sequence token before the prompt if the model wants it), '
+'parse_special (false: control tokens written in the prompt are text), echo (false: begin the text with the '
+'prompt), ignore_eos (false: end at an end-of-sequence token), stop_tokens ([]: ids of further tokens that end the '
+'text); an unknown key is an error. NULL is the default of every argument but prompt. Writes nothing; can be '
+'cancelled at any moment.';
+
+COMMIT;

@@ -1,0 +1,46 @@
+-- Deploy hartonomous:function_generate_details to pg
+-- requires: schema_llm, function_runtime_boot, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.generate_details(
+    prompt text,
+    model text DEFAULT NULL,
+    max_tokens integer DEFAULT 128,
+    temperature double precision DEFAULT 0,
+    top_k integer DEFAULT NULL,
+    top_p double precision DEFAULT NULL,
+    min_p double precision DEFAULT NULL,
+    repeat_penalty double precision DEFAULT NULL,
+    seed bigint DEFAULT NULL,
+    stop text [] DEFAULT NULL,
+    options jsonb DEFAULT NULL,
+    OUT text text,
+    OUT tokens integer [],
+    OUT finish_reason text,
+    OUT prompt_tokens integer,
+    OUT completion_tokens integer,
+    OUT milliseconds double precision
+)
+RETURNS record
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+COST 100000000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.generation.details(
+    prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.generate_details FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.generate_details TO llm_user;
+COMMENT ON FUNCTION llm.generate_details IS
+'What llm.generate writes, and how it went: one row of text, tokens (ids of the continuation, without the '
+'end-of-sequence token), finish_reason (stop: the model ended the text; stop_string: a stop string did; length: '
+'max_tokens or the context was reached), prompt_tokens, completion_tokens and milliseconds. Arguments are those of '
+'llm.generate; NULL as the prompt gives a row of NULLs. tokens may end in half a character, text never does.';
+
+COMMIT;

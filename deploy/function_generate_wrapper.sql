@@ -1,0 +1,42 @@
+-- Deploy hartonomous:function_generate_wrapper to pg
+-- requires: function_generate
+
+-- The schema is chosen at deploy time: sqitch deploy --set generate_schema=app
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+SELECT pg_catalog.set_config('llm.generate_schema', :'generate_schema', true);
+
+DO $check$
+DECLARE
+    chosen CONSTANT text := pg_catalog.current_setting('llm.generate_schema');
+BEGIN
+    IF pg_catalog.to_regnamespace(pg_catalog.quote_ident(chosen)) IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '3F000',
+            MESSAGE = pg_catalog.format('there is no schema %I for the plain generate(prompt)', chosen),
+            HINT = 'Create it, or choose another one with --set generate_schema=….';
+    END IF;
+    IF pg_catalog.to_regprocedure(pg_catalog.format('%I.generate(text)', chosen)) IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '42723',
+            MESSAGE = pg_catalog.format('there is already a function %I.generate(text)', chosen),
+            HINT = 'It is left alone. Choose another schema with --set generate_schema=….';
+    END IF;
+END
+$check$;
+
+CREATE FUNCTION :"generate_schema".generate(prompt text)
+RETURNS text
+LANGUAGE sql
+VOLATILE
+PARALLEL UNSAFE
+COST 100000000
+RETURN llm.generate(prompt);
+
+ALTER FUNCTION :"generate_schema".generate(text) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION :"generate_schema".generate(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION :"generate_schema".generate(text) TO llm_user;
+COMMENT ON FUNCTION :"generate_schema".generate(text) IS
+'The text that the default model writes after a prompt, at most 128 tokens of it: llm.generate(prompt).';
+
+COMMIT;

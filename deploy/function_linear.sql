@@ -1,0 +1,32 @@
+-- Deploy hartonomous:function_linear to pg
+-- requires: schema_llm, function_runtime_boot, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.linear(
+    x bytea,
+    weight text,
+    model text DEFAULT NULL,
+    bias text DEFAULT NULL
+)
+RETURNS bytea
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+COST 10000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.operators.linear(x, weight, model, bias)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.linear(bytea, text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.linear(bytea, text, text, text) TO llm_user;
+COMMENT ON FUNCTION llm.linear(bytea, text, text, text) IS
+'x times the transposed weight, plus the bias: [n, columns] to [n, rows]. An activation is bytea: little-endian '
+'float32, a row a token. x: NULL gives NULL; its size must be a multiple of the columns. weight: the name of a '
+'matrix of llm.tensors. model: a name of llm.models; NULL is the default model, or the only one. bias: the name of '
+'a vector of llm.tensors; NULL, or a bias that this family does not have (attn_q.bias, attn_k.bias, attn_v.bias, '
+'attn_output.bias), adds nothing.';
+
+COMMIT;

@@ -1,0 +1,31 @@
+-- Deploy hartonomous:function_next_tokens to pg
+-- requires: schema_llm, function_runtime_boot, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.next_tokens(
+    prompt text,
+    k integer DEFAULT 10,
+    model text DEFAULT NULL
+)
+RETURNS TABLE (rank integer, token_id integer, token text, logit double precision, logprob double precision)
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+COST 1000000
+ROWS 10
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.scoring.next_tokens(prompt, k, model)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.next_tokens(text, integer, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.next_tokens(text, integer, text) TO llm_user;
+COMMENT ON FUNCTION llm.next_tokens(text, integer, text) IS
+'The k likeliest tokens after a prompt, best first: rank from 1, the id, the text (U+FFFD where it is half a '
+'character), the logit, and the natural logarithm of the probability at temperature 1. Equal logits rank by id. '
+'prompt: NULL gives no rows; an empty one is the beginning-of-sequence token alone. k: from 1 to the size of the '
+'vocabulary. model: a name of llm.models; NULL is the default model, or the only one.';
+
+COMMIT;

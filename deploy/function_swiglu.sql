@@ -1,0 +1,24 @@
+-- Deploy hartonomous:function_swiglu to pg
+-- requires: schema_llm, function_runtime_boot
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.swiglu(gate bytea, up bytea)
+RETURNS bytea
+LANGUAGE plpython3u
+IMMUTABLE
+PARALLEL UNSAFE
+COST 1000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.operators.swiglu(gate, up)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.swiglu(bytea, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.swiglu(bytea, bytea) TO llm_user;
+COMMENT ON FUNCTION llm.swiglu(bytea, bytea) IS
+'gate / (1 + exp(-gate)) * up, number by number (arXiv 2002.05202). An activation is bytea: little-endian float32, '
+'a row a token. gate, up: of the same size; NULL gives NULL.';
+
+COMMIT;

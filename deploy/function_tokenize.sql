@@ -1,0 +1,30 @@
+-- Deploy hartonomous:function_tokenize to pg
+-- requires: schema_llm, function_runtime_boot, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.tokenize(
+    text text,
+    model text DEFAULT NULL,
+    add_special boolean DEFAULT true,
+    parse_special boolean DEFAULT false
+)
+RETURNS integer []
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+COST 10000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.generation.tokenize(text, model, add_special, parse_special)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.tokenize(text, text, boolean, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.tokenize(text, text, boolean, boolean) TO llm_user;
+COMMENT ON FUNCTION llm.tokenize(text, text, boolean, boolean) IS
+'The token ids of a text. text: NULL gives NULL. model: a name of llm.models; NULL is the default model, or the '
+'only one. add_special: put the beginning- and end-of-sequence tokens around it that the model wants. '
+'parse_special: read control tokens that are written in the text as such; otherwise they are text like any other.';
+
+COMMIT;

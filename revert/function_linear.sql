@@ -1,0 +1,8 @@
+-- Revert hartonomous:function_linear from pg
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DROP FUNCTION llm.linear(bytea, text, text, text);
+
+COMMIT;

@@ -1,0 +1,8 @@
+-- Revert hartonomous:function_rope from pg
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DROP FUNCTION llm.rope(bytea, integer [], text);
+
+COMMIT;

@@ -1,0 +1,15 @@
+BEGIN;
+SELECT plan(3);
+
+SELECT function_lang_is('llm', 'forward', 'sql', 'the transformer is a SQL query');
+SELECT throws_ok(
+    $$SELECT llm.forward(ARRAY[1], 'no such model')$$,
+    '42704', 'llm: there is no model "no such model"', 'a model that is not there is an error');
+
+CREATE ROLE stranger;
+SET LOCAL ROLE stranger;
+SELECT throws_ok('SELECT llm.forward(ARRAY[1])', '42501', NULL, 'a role without rights may not');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,14 @@
+BEGIN;
+SELECT plan(2);
+
+SELECT throws_ok(
+    $$SELECT llm.new_kv_cache('no such model')$$,
+    '42704', NULL, 'a model that is not there is an error');
+
+CREATE ROLE stranger;
+SET LOCAL ROLE stranger;
+SELECT throws_ok('SELECT llm.new_kv_cache()', '42501', NULL, 'a role without rights may not');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,15 @@
+-- Verify hartonomous:function_sample on pg
+
+BEGIN;
+
+DO $verify$
+DECLARE
+    f CONSTANT regprocedure := 'llm.sample'::regproc::oid;
+BEGIN
+    ASSERT llm.sample('\x000000000000803f') = 1;
+    ASSERT pg_catalog.has_function_privilege('llm_user', f, 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', f, 'EXECUTE');
+END
+$verify$;
+
+ROLLBACK;

@@ -13,14 +13,18 @@ REQUIRED = object()
 
 
 class Fields:
-    """Named values of a file. Every accessor returns `default` for an absent or null field, or refuses its absence."""
+    """Named values of a file. Every accessor returns `default` for an absent or null field, or refuses its absence.
 
-    def __init__(self, source: str, values: dict):
+    `prefix` stands before every name: GGUF's keys begin with the architecture's.
+    """
+
+    def __init__(self, source: str, values: dict, prefix: str = ""):
         self.source = source
         self.values = values
+        self.prefix = prefix
 
     def __contains__(self, name: str) -> bool:
-        return self.values.get(name) is not None
+        return self.values.get(self.prefix + name) is not None
 
     def integer(self, name: str, default=REQUIRED) -> int:
         return self._typed(name, default, "an integer", lambda value: type(value) is int)
@@ -56,13 +60,13 @@ class Fields:
         return Fields(f"{self.source} {name}", value)
 
     def _typed(self, name: str, default, expected: str, fits):
-        value = self.values.get(name)
+        value = self.values.get(self.prefix + name)
         if value is None:
             if default is REQUIRED:
-                raise SourceError(f'{self.source} has no "{name}"')
+                raise SourceError(f'{self.source} has no "{self.prefix}{name}"')
             return default
         if not fits(value):
-            raise SourceError(f'{self.source} "{name}" is {_shown(value)}, expected {expected}')
+            raise SourceError(f'{self.source} "{self.prefix}{name}" is {_shown(value)}, expected {expected}')
         return value
 
     def _decoded(self, name: str, value: bytes) -> str:
@@ -124,5 +128,5 @@ def _shown(value) -> str:
         return f"a list of {len(value)}"
     if isinstance(value, dict):
         return "an object"
-    shown = repr(value)
+    shown = repr(value.decode(errors="replace") if isinstance(value, bytes) else value)
     return shown if len(shown) <= 60 else shown[:60] + "…"

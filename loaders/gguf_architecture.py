@@ -33,7 +33,7 @@ def read_architecture(container: Container) -> Architecture:
     if not container.has_data:
         raise SourceError("the file has no tensor data")
     shapes = {tensor.name: tensor.shape for tensor in container.tensors}
-    own = Fields("metadata", _without_prefix(container.metadata, f"{name}."))
+    own = Fields("metadata", container.metadata, f"{name}.")
     _refuse_what_is_not_neutral(own)
     config = _sizes(own, shapes)
     config |= {
@@ -50,16 +50,14 @@ def read_architecture(container: Container) -> Architecture:
     return architecture
 
 
-def _without_prefix(values: dict, prefix: str) -> dict:
-    return {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
-
-
 def _sizes(own: Fields, shapes: dict) -> dict:
     hidden_size, heads = own.integer("embedding_length"), own.integer("attention.head_count")
     head_dim = own.integer("attention.key_length", hidden_size // heads if heads > 0 else 0)
     for key in ("attention.value_length", "rope.dimension_count"):
         if own.integer(key, head_dim) != head_dim:
-            raise SourceError(f'metadata "{key}" is {own.integer(key)}, only the head size {head_dim} is supported')
+            raise SourceError(
+                f'metadata "{own.prefix}{key}" is {own.integer(key)}, only the head size {head_dim} is supported'
+            )
     return {
         "vocabulary_size": shapes.get("token_embd.weight", (0,))[0],
         "hidden_size": hidden_size,
@@ -91,4 +89,4 @@ def _refuse_what_is_not_neutral(own: Fields) -> None:
     for key, neutral in NEUTRAL.items():
         value = own.flag(key, neutral) if isinstance(neutral, bool) else own.number(key, neutral)
         if value != neutral:
-            raise SourceError(f'metadata "{key}" is {value}, which is not supported')
+            raise SourceError(f'metadata "{own.prefix}{key}" is {value}, which is not supported')

@@ -1,0 +1,311 @@
+"""GGUF files as models: what is read, what is refused, and transformers' logits from both containers."""
+
+import hashlib
+import json
+
+import gguf
+import numpy as np
+import pytest
+
+from loaders.errors import SourceError
+from loaders.gguf_file import read_gguf
+from loaders.huggingface import read_folder
+from plpython import quant
+from plpython.errors import ModelError
+from plpython.numpy_engine import NumpyEngine
+
+
+class Weights:
+    """The tensors of a source, decoded when asked."""
+
+    def __init__(self, model):
+        self._tensors = {tensor.name: tensor for tensor in model.tensors}
+
+    def __getitem__(self, name):
+        tensor = self._tensors[name]
+        return quant.decode(tensor.type, tensor.data, tensor.shape)
+
+    def get(self, name, default=None):
+        return self[name] if name in self._tensors else default
+
+
+def logits(model, tokens):
+    engine = NumpyEngine(model.architecture, Weights(model))
+    return engine.forward(tokens, engine.new_cache(), last_only=False)
+
+
+def rejoined(model, file):
+    """The bytes of a loaded file, from its segments."""
+    tensors = {tensor.name: tensor.data for tensor in model.tensors}
+    return b"".join(tensors[s.tensor] if s.literal is None else s.literal for s in file.segments)
+
+
+def interleaved(rows: np.ndarray, heads: int) -> np.ndarray:
+    """Rows of q or k as llama.cpp's converter permutes them: halves of each head become pairs."""
+    shape = rows.shape
+    return rows.reshape(heads, 2, shape[0] // heads // 2, *shape[1:]).swapaxes(1, 2).reshape(shape)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["stories260K/stories260K.gguf"]
+    + [f"stories260K-quant-derived/stories260K-{encoding}.gguf" for encoding in ("F16", "Q8_0", "Q4_0")],
+)
+def test_tensors_and_files_are_the_files_own_bytes(data, name):
+    model = read_gguf(data / name)
+    reader = gguf.GGUFReader(data / name)
+    assert [(t.name, t.type, bytes(t.data)) for t in model.tensors] == [
+        (t.name, t.tensor_type.name, t.data.tobytes()) for t in reader.tensors
+    ]
+    assert rejoined(model, model.files[0]) == (data / name).read_bytes()
+    assert model.bytes() == (data / name).stat().st_size
+    assert [b"".join(t.tiles()) for t in model.tensors] == [bytes(t.data) for t in model.tensors]
+
+
+def test_the_quirks_of_stories260k_are_read_as_llama_cpp_reads_them(data):
+    model = read_gguf(data / "stories260K/stories260K.gguf")
+    assert model.architecture.rope_theta == 10_000.0  # rope.freq_base is absent
+    assert model.architecture.rope_interleaved
+    assert not model.architecture.tied_embeddings  # output.weight is there, equal to the embedding
+    assert model.tokenizer_settings == {
+        "bos_id": 1,
+        "eos_ids": [2],
+        "add_bos": True,
+        "add_eos": False,
+        "vocabulary_size": 512,
+        "chat_template": None,
+    }
+
+
+def test_both_containers_of_stories260k_hold_the_same_weights(data):
+    ours = read_gguf(data / "stories260K/stories260K.gguf")
+    theirs = Weights(read_folder(data / "stories260K-hf-derived"))
+    heads = {"attn_q": 8, "attn_k": 4}
+    for tensor in ours.tensors:
+        values = quant.decode(tensor.type, tensor.data, tensor.shape)
+        tied = tensor.name == "output.weight"  # is the embedding there
+        expected = theirs["token_embd.weight" if tied else tensor.name]
+        kind = tensor.name.split(".")[-2]
+        if kind in heads:
+            expected = interleaved(expected, heads[kind])
+        assert np.array_equal(values, expected), tensor.name
+
+
+@pytest.mark.parametrize("case", ["case2", "case3"])
+def test_both_containers_of_stories260k_give_llama2_cs_logits(data, case):
+    folder = data / "stories260K-reference"
+    tokens = json.loads((folder / f"{case}.json").read_text())["tokens"]
+    expected = np.fromfile(folder / f"{case}.logits.f32", "<f4").reshape(len(tokens), -1)
+    for model in (read_gguf(data / "stories260K/stories260K.gguf"), read_folder(data / "stories260K-hf-derived")):
+        assert np.abs(logits(model, tokens) - expected).max() <= 1e-4
+
+
+@pytest.mark.parametrize("encoding", ["F16", "Q8_0", "Q4_0"])
+def test_quantised_copies_give_their_references_logits(data, encoding):
+    folder = data / "stories260K-quant-derived"
+    tokens = next(e for e in json.loads((folder / "expected.json").read_text()) if encoding in e["file"])["tokens"]
+    expected = np.fromfile(folder / f"{encoding}.case2.logits.f32", "<f4").reshape(len(tokens), -1)
+    model = read_gguf(folder / f"stories260K-{encoding}.gguf")
+    assert np.abs(logits(model, tokens) - expected).max() <= 1e-4
+
+
+FAMILY_NAMES = ["llama2", "llama3", "llama_linear", "mistral_window", "qwen2", "qwen2_window", "qwen3"]
+
+
+@pytest.mark.parametrize("name", FAMILY_NAMES)
+def test_a_hugging_face_folder_of_each_family_gives_transformers_logits(families, name):
+    model = read_folder(families / name)
+    expected = np.load(families / name / "expected.npz")
+    assert np.abs(logits(model, expected["tokens"]) - expected["logits"]).max() <= 1e-4
+    for file in model.files:
+        assert rejoined(model, file) == (families / name / file.path).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["llama2", "llama3", "llama_linear", "mistral_window", "qwen2", "qwen3"])
+def test_a_gguf_of_each_family_gives_transformers_logits(families, write_gguf, tiny, name):
+    path = write_gguf(*as_gguf(read_folder(families / name), tiny[0]))
+    model = read_gguf(path)
+    expected = np.load(families / name / "expected.npz")
+    assert np.abs(logits(model, expected["tokens"]) - expected["logits"]).max() <= 1e-4
+
+
+def as_gguf(model, tiny_metadata):
+    """(metadata, tensors) as llama.cpp's converter would write them, Llama 3's scaling as rope_freqs.weight."""
+    a = model.architecture
+    name = {"mistral": "llama"}.get(a.family, a.family)
+    pieces = [f"t{n}" for n in range(a.vocabulary_size)]
+    metadata = {
+        "general.architecture": name,
+        f"{name}.context_length": a.context_length,
+        f"{name}.embedding_length": a.hidden_size,
+        f"{name}.feed_forward_length": a.ffn_size,
+        f"{name}.block_count": a.layers,
+        f"{name}.attention.head_count": a.heads,
+        f"{name}.attention.head_count_kv": a.kv_heads,
+        f"{name}.attention.key_length": a.head_dim,
+        f"{name}.attention.value_length": a.head_dim,
+        f"{name}.attention.layer_norm_rms_epsilon": a.norm_epsilon,
+        f"{name}.rope.freq_base": a.rope_theta,
+        f"{name}.rope.dimension_count": a.head_dim,
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": pieces,
+        "tokenizer.ggml.scores": [float(-n) for n in range(len(pieces))],
+    }
+    if a.windows:
+        metadata[f"{name}.attention.sliding_window"] = a.windows[0]
+    tensors = {}
+    for tensor in model.tensors:
+        values = quant.decode(tensor.type, tensor.data, tensor.shape)
+        kind = tensor.name.split(".")[-2]
+        if name == "llama" and kind in ("attn_q", "attn_k"):
+            values = interleaved(values, a.heads if kind == "attn_q" else a.kv_heads)
+        tensors[tensor.name] = values
+    if a.rope_scaling and a.rope_scaling["type"] == "linear":
+        metadata[f"{name}.rope.scaling.type"] = "linear"
+        metadata[f"{name}.rope.scaling.factor"] = a.rope_scaling["factor"]
+    elif a.rope_scaling:
+        plain = a.rope_theta ** (-np.arange(0, a.head_dim, 2) / a.head_dim)
+        tensors["rope_freqs.weight"] = (plain / a.rope_frequencies()).astype(np.float32)
+    return metadata, tensors
+
+
+SCORES, KINDS = "tokenizer.ggml.scores", "tokenizer.ggml.token_type"
+TOKENS = "tokenizer.ggml.tokens"
+
+ILL_METADATA = {
+    'architecture "mamba" is not supported': {"general.architecture": "mamba"},
+    'has no "llama.block_count"': {"llama.block_count": None},
+    '"layers" is out of range': {"llama.block_count": 4_000_000_000},
+    "\"block_count\" is 'two', expected an integer": {"llama.block_count": "two"},
+    '"attention.head_count" is an array of 2 int32': {"llama.attention.head_count": [2, 2]},
+    '"heads" is out of range': {"llama.attention.head_count": 0},
+    "expert_count": {"llama.expert_count": 8},
+    "logit_scale": {"llama.logit_scale": 0.5},
+    'rope scaling "yarn" is not supported': {"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0},
+    "rope.dimension_count": {"llama.rope.dimension_count": 2},
+    "norm_epsilon": {"llama.attention.layer_norm_rms_epsilon": -1.0},
+    "split": {"split.count": 3},
+    'tokenizer model "t5" is not supported': {"tokenizer.ggml.model": "t5"},
+    'has no "tokenizer.ggml.model"': {"tokenizer.ggml.model": None},
+    'has no "tokenizer.ggml.tokens"': {TOKENS: None},
+    '"tokenizer.ggml.tokens" is an array of': {TOKENS: [1, 2, 3]},
+    "the tokenizer has 265 tokens, the embedding 264 rows": {TOKENS: [str(n) for n in range(265)], KINDS: None},
+    '"tokenizer.ggml.scores" is an array of int32, expected float32': {SCORES: [1] * 264},
+    '"tokenizer.ggml.scores" has 2 elements, expected 264': {SCORES: [1.0, 2.0]},
+    '"tokenizer.ggml.scores" is a list of 264': {SCORES: ["x"] * 264},
+    "not finite": {SCORES: [float("nan")] * 264},
+    '"tokenizer.ggml.token_type" is an array of float32, expected int32': {KINDS: [1.0] * 264},
+    "an unknown type, 77": {KINDS: [77] * 264},
+    "bos_token_id": {"tokenizer.ggml.bos_token_id": 264},
+    "remove_extra_whitespaces": {"tokenizer.ggml.remove_extra_whitespaces": True},
+    'has no "tokenizer.ggml.pre"': {"tokenizer.ggml.model": "gpt2"},
+    'tokenizer pre "martian" is not supported': {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "martian"},
+    "does not have two halves": {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "gpt-2",
+        "tokenizer.ggml.merges": ["ab"],
+    },
+    "the tokenizer's definition cannot be read": {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "gpt-2",
+        "tokenizer.ggml.merges": ["zz yy"],
+    },
+}
+
+
+@pytest.mark.parametrize("expected", ILL_METADATA)
+def test_metadata_that_cannot_be_served_is_refused_by_name(tiny, write_gguf, expected):
+    metadata, tensors = tiny
+    metadata = {key: value for key, value in (metadata | ILL_METADATA[expected]).items() if value is not None}
+    expected = "one of 3 parts" if expected == "split" else expected
+    with pytest.raises((SourceError, ModelError)) as problem:
+        read_gguf(write_gguf(metadata, tensors))
+    assert expected in str(problem.value)
+    assert "\n" not in str(problem.value)
+
+
+def test_the_file_that_the_refusals_break_is_itself_accepted(tiny, write_gguf):
+    model = read_gguf(write_gguf(*tiny))
+    assert model.architecture.layers == 1
+    assert len(model.tensors) == 12
+
+
+@pytest.mark.parametrize("spelling", ["<0x-1>", "<0x100>", "<0xZZ>", "<0xa>", "0x0A"])
+def test_a_byte_token_that_is_no_byte_is_refused(tiny, write_gguf, spelling):
+    metadata, tensors = tiny
+    metadata[TOKENS][5] = spelling
+    with pytest.raises(SourceError, match="token 5 is a byte spelled"):
+        read_gguf(write_gguf(metadata, tensors))
+
+
+def test_a_token_that_appears_twice_is_refused(tiny, write_gguf):
+    metadata, tensors = tiny
+    metadata[TOKENS][-1] = "ab"
+    with pytest.raises(SourceError, match="token 'ab' appears twice, as 262 and 263"):
+        read_gguf(write_gguf(metadata, tensors))
+
+
+def test_a_token_of_half_a_megabyte_is_refused_at_once(tiny, write_gguf):
+    metadata, tensors = tiny
+    metadata[TOKENS][-1] = "a" * 500_000
+    with pytest.raises(SourceError, match="token 263 is 500000 characters long"):
+        read_gguf(write_gguf(metadata, tensors))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "expected"),
+    [
+        ("blk.0.ffn_up.weight", None, 'tensor "blk.0.ffn_up.weight" is missing'),
+        ("blk.0.ffn_sub_norm.weight", (8,), 'tensor "blk.0.ffn_sub_norm.weight" is not part of the architecture'),
+        ("blk.1.attn_norm.weight", (8,), 'tensor "blk.1.attn_norm.weight" is not part of the architecture'),
+        ("blk.0.ffn_up.weight", (8, 12), 'tensor "blk.0.ffn_up.weight" has the wrong shape'),
+        ("blk.0.attn_q.bias", (8,), 'tensor "blk.0.attn_k.bias" is missing'),
+        ("token_embd.weight", None, '"vocabulary_size" is out of range'),
+    ],
+)
+def test_tensors_that_the_architecture_does_not_have_are_refused_by_name(tiny, write_gguf, name, change, expected):
+    metadata, tensors = tiny
+    tensors.pop(name, None)
+    if change:
+        tensors[name] = np.zeros(change, np.float32)
+    with pytest.raises(ModelError) as problem:
+        read_gguf(write_gguf(metadata, tensors))
+    assert expected in str(problem.value)
+
+
+def test_a_tensor_type_that_is_not_supported_is_refused_by_name(tiny, write_gguf):
+    metadata, tensors = tiny
+    tensors["blk.0.ffn_up.weight"] = np.zeros((12, 8), np.float64)
+    with pytest.raises(SourceError, match=r'tensor "blk.0.ffn_up.weight" has type F64, which is not supported'):
+        read_gguf(write_gguf(metadata, tensors))
+
+
+def test_a_vocabulary_file_has_no_tensors_to_load(data):
+    with pytest.raises(SourceError, match='architecture "gpt2" is not supported'):
+        read_gguf(data / "tokenizers/gpt-2/ggml-vocab-gpt-2.gguf")
+
+
+def test_a_file_without_tensor_data_is_refused(tiny, write_gguf):
+    with pytest.raises(SourceError, match="no tensor data"):
+        read_gguf(write_gguf(tiny[0], {}))
+
+
+def test_tiles_are_whole_rows_of_about_a_mebibyte(tmp_path):
+    from loaders.model import SourceTensor
+
+    wide = SourceTensor("t", "F32", (3, 300_000), memoryview(bytes(3_600_000)))
+    assert [len(tile) for tile in wide.tiles()] == [1 << 20, 1_200_000 - (1 << 20)] * 3
+    tall = SourceTensor("t", "Q8_0", (5000, 896), memoryview(bytes(5000 * 952)))
+    assert [len(tile) for tile in tall.tiles()] == [1101 * 952] * 4 + [596 * 952]
+    flat = SourceTensor("t", "F32", (7,), memoryview(bytes(28)))
+    assert [len(tile) for tile in flat.tiles()] == [28]
+    exact = SourceTensor("t", "F32", (4, 1 << 18), memoryview(bytes(1 << 22)))
+    assert [len(tile) for tile in exact.tiles()] == [1 << 20] * 4
+
+
+def test_reading_copies_no_weights(data):
+    model = read_gguf(data / "stories260K/stories260K.gguf")
+    assert {type(tensor.data.obj).__name__ for tensor in model.tensors} == {"mmap"}
+    digest = hashlib.sha256((data / "stories260K/stories260K.gguf").read_bytes()).hexdigest()
+    assert digest == "270cba1bd5109f42d03350f60406024560464db173c0e387d91f0426d3bd256d"  # as SOURCE.txt says
+    assert hashlib.sha256(rejoined(model, model.files[0])).hexdigest() == digest

@@ -54,10 +54,9 @@ def _sizes(own: Fields, shapes: dict) -> dict:
     hidden_size, heads = own.integer("embedding_length"), own.integer("attention.head_count")
     head_dim = own.integer("attention.key_length", hidden_size // heads if heads > 0 else 0)
     for key in ("attention.value_length", "rope.dimension_count"):
-        if own.integer(key, head_dim) != head_dim:
-            raise SourceError(
-                f'metadata "{own.prefix}{key}" is {own.integer(key)}, only the head size {head_dim} is supported'
-            )
+        size = own.integer(key, head_dim)
+        if size != head_dim:
+            raise SourceError(f'metadata "{own.prefix}{key}" is {size}, only the head size {head_dim} is supported')
     return {
         "vocabulary_size": shapes.get("token_embd.weight", (0,))[0],
         "hidden_size": hidden_size,

@@ -1,0 +1,214 @@
+"""Tokenizers from GGUF metadata, tokenizer.json and SentencePiece models, against other programs' ids."""
+
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+import sentencepiece
+from gguf import TokenType
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from loaders.errors import SourceError
+from loaders.fields import Fields
+from loaders.gguf_container import read_container
+from loaders.gguf_file import read_gguf
+from loaders.gguf_tokenizer import read_tokenizer as read_gguf_tokenizer
+from loaders.huggingface import read_folder
+from loaders.pre_tokenizers import PRE_TOKENIZERS
+from loaders.sentencepiece_model import read_sentencepiece
+from loaders.tokenizer_json import Piece, byte_level_document, definition_of, sentencepiece_document
+from plpython.tokenizer import Tokenizer
+
+SEPARATOR = "\n__ggml_vocab_test__\n"
+
+
+@pytest.fixture(scope="module")
+def gpt2(data):
+    container = read_container(memoryview((data / "tokenizers/gpt-2/ggml-vocab-gpt-2.gguf").read_bytes()))
+    return Tokenizer(*read_gguf_tokenizer(Fields("metadata", container.metadata), 50_257))
+
+
+@pytest.fixture(scope="module")
+def qwen_document(data):
+    return json.loads((data / "tokenizers/qwen2.5/tokenizer.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def qwen_as_gguf(qwen_document):
+    """Qwen2.5 as its GGUF has it: pieces, merges and a `pre`, here put through our conversion."""
+    pieces = {number: Piece(text, TokenType.NORMAL) for text, number in qwen_document["model"]["vocab"].items()}
+    for token in qwen_document["added_tokens"]:
+        kind = TokenType.CONTROL if token["special"] else TokenType.USER_DEFINED
+        pieces[token["id"]] = Piece(token["content"], kind)
+    merges = [" ".join(pair) for pair in qwen_document["model"]["merges"]]
+    ordered = [pieces[number] for number in range(len(pieces))]
+    return Tokenizer(definition_of(byte_level_document(ordered, merges, PRE_TOKENIZERS["qwen2"])))
+
+
+def test_gpt2_ids_from_its_gguf_are_llama_cpps_in_all_texts(data, gpt2):
+    folder = data / "tokenizers/gpt-2"
+    texts = (folder / "ggml-vocab-gpt-2.gguf.inp").read_text().split(SEPARATOR)[:-1]
+    ids = [
+        [int(word) for word in line.split()] for line in (folder / "ggml-vocab-gpt-2.gguf.out").read_text().splitlines()
+    ]
+    assert len(texts) == len(ids) == 46
+    assert [gpt2.encode(text) for text in texts] == ids
+
+
+def test_gpt2_ids_from_its_gguf_are_hugging_faces_in_all_texts(data, gpt2):
+    texts = {e["id"]: e["text"] for e in json.loads((data / "tokenizers/qwen2.5/inputs.json").read_text())["inputs"]}
+    expected = json.loads((data / "tokenizers/gpt-2/openai-community__gpt2.json").read_text())["entries"]
+    for name, entry in expected.items():
+        assert gpt2.encode(texts[name]) == entry["input_ids"], name
+        assert gpt2.decode(entry["input_ids"]) == entry["decoded_skip_special"], name
+
+
+def test_gpt2s_end_of_text_is_a_control_token(gpt2):
+    assert gpt2.kind(50_256) == "control"
+    assert gpt2.eos_ids == (50_256,)
+    assert gpt2.encode("<|endoftext|>", parse_special=True) == [50_256]
+    assert 50_256 not in gpt2.encode("<|endoftext|>")
+
+
+def test_qwens_pieces_and_pre_mean_the_same_as_its_tokenizer_json(data, qwen_document, qwen_as_gguf):
+    original = Tokenizer(definition_of(qwen_document))
+    lines = (data / "corpora/war-and-peace.txt").read_text().splitlines()[:5000]
+    lines += (data / "tokenizers/qwen2.5/ggml-vocab-qwen2.gguf.inp").read_text().split(SEPARATOR)
+    assert [qwen_as_gguf.encode(line) for line in lines] == [original.encode(line) for line in lines]
+    text = "<|im_start|>user\n<tool_call>hi<|im_end|>"
+    assert qwen_as_gguf.encode(text, parse_special=True) == original.encode(text, parse_special=True)
+    assert list(qwen_as_gguf.vocabulary()) == list(original.vocabulary())
+
+
+def test_stories260k_from_scores_cuts_as_the_merges_checked_against_llama2_c(data):
+    ours = read_gguf(data / "stories260K/stories260K.gguf")
+    ours = Tokenizer(ours.tokenizer_definition, ours.tokenizer_settings)
+    theirs = Tokenizer((data / "stories260K-hf-derived/tokenizer.json").read_text(), {"bos_id": 1, "add_bos": True})
+    lines = (data / "corpora/tinyshakespeare.txt").read_text().splitlines()
+    assert [ours.encode(line) for line in lines] == [theirs.encode(line) for line in lines]
+
+
+@pytest.mark.parametrize("name", PRE_TOKENIZERS)
+def test_every_pre_makes_a_tokenizer_that_loses_nothing(gpt2, name):
+    pieces = [Piece(gpt2._library.id_to_token(n), TokenType.NORMAL) for n in range(256)]  # the single bytes
+    tokenizer = Tokenizer(definition_of(byte_level_document(pieces, [], PRE_TOKENIZERS[name])))
+    text = "I'LL pay  1,234.50\u20ac \n\n for Ǆ x's\t\u4e16\u754c!\r\n"
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+# What the models' own tokenizers make of a text before merging: documented by their regular expressions' authors.
+WORDS = {
+    "gpt-2": ["I", "'LL", " pay", " 12345"],
+    "llama-bpe": ["I", "'LL", " pay", " ", "123", "45"],
+    "qwen2": ["I", "'LL", " pay", " ", "1", "2", "3", "4", "5"],
+    "tekken": ["I", "'LL", " pay", " ", "1", "2", "3", "4", "5"],
+    "smollm": ["I", "'", "LL", " pay", " ", "1", "2", "3", "4", "5"],
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_pre_cuts_contractions_and_digits_as_its_model_does(gpt2, name):
+    pieces = [Piece(gpt2._library.id_to_token(n), TokenType.NORMAL) for n in range(256)]
+    library = Tokenizer(definition_of(byte_level_document(pieces, [], PRE_TOKENIZERS[name])))._library
+    words = [word.replace("\u0120", " ") for word, _ in library.pre_tokenizer.pre_tokenize_str("I'LL pay 12345")]
+    expected = ["I", "'", "LL", *WORDS[name][2:]] if name == "gpt-2" else WORDS[name]
+    assert words == expected
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """(path, processor) of a SentencePiece model trained as Llama's was."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter((data / "corpora/tinyshakespeare.txt").read_text().splitlines()),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=900,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        split_digits=True,
+        num_threads=1,
+        minloglevel=2,
+    )
+    path = tmp_path_factory.mktemp("sentencepiece") / "tokenizer.model"
+    path.write_bytes(model.getvalue())
+    return path, sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+
+
+@pytest.fixture(scope="module")
+def converted(trained):
+    pieces, scores, space_prefix = read_sentencepiece(trained[0], {900: ("<|im_end|>", True)})
+    return Tokenizer(definition_of(sentencepiece_document(pieces, scores, space_prefix)))
+
+
+def test_a_sentencepiece_model_cuts_as_sentencepiece_does(data, trained, converted):
+    lines = (data / "corpora/war-and-peace.txt").read_text().splitlines()[:10_000]
+    assert [converted.encode(line) for line in lines] == [trained[1].encode(line) for line in lines]
+    assert [converted.decode(converted.encode(line)) for line in lines] == lines
+    assert converted.encode("a<|im_end|>", parse_special=True)[-1] == 900
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(alphabet=st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\u2581")))
+def test_any_text_gets_sentencepieces_ids(trained, converted, text):
+    assert converted.encode(text) == trained[1].encode(text)
+
+
+def test_a_folder_with_only_a_sentencepiece_model_can_be_loaded(trained, families, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(families / "llama2", folder)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(SourceError, match=r"neither tokenizer\.json nor tokenizer\.model"):
+        read_folder(folder)
+    shutil.copy(trained[0], folder / "tokenizer.model")
+    with pytest.raises(SourceError, match="the tokenizer has 900 tokens, the model 67 rows"):
+        read_folder(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 904}))
+    weights = load_file(folder / "model.safetensors")
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        weights[name] = np.pad(weights[name], ((0, 904 - 67), (0, 0)))
+    save_file(weights, folder / "model.safetensors")
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"added_tokens_decoder": {"1": {"content": "<s>"}, "900": {"content": "<tool>", "special": False}}})
+    )
+    model = read_folder(folder)
+    tokenizer = Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
+    assert tokenizer.encode("To be") == [1, *trained[1].encode("To be")]
+    assert tokenizer.encode("<tool>", add_special=False) == [900]
+    assert tokenizer.kind(903) == "unused"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"model_type": "unigram"}, "sentencepiece model UNIGRAM is not supported"),
+        ({"normalization_rule_name": "nmt_nfkc"}, 'sentencepiece normalization "nmt_nfkc" is not supported'),
+        ({"remove_extra_whitespaces": True}, "sentencepiece remove_extra_whitespaces is not supported"),
+    ],
+)
+def test_a_sentencepiece_model_that_changes_the_text_first_is_refused(tmp_path, options, expected):
+    plain = {"model_type": "bpe", "normalization_rule_name": "identity", "remove_extra_whitespaces": False}
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["to be or not to be that is the question"] * 10),
+        model_writer=model,
+        vocab_size=30,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **(plain | options),
+    )
+    (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
+    with pytest.raises(SourceError, match=expected):
+        read_sentencepiece(tmp_path / "tokenizer.model", {})
+
+
+def test_bytes_that_are_no_sentencepiece_model_are_refused(tmp_path):
+    (tmp_path / "tokenizer.model").write_bytes(b"not a model" * 10)
+    with pytest.raises(SourceError, match="is not a SentencePiece model"):
+        read_sentencepiece(tmp_path / "tokenizer.model", {})

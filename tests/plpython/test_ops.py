@@ -146,6 +146,16 @@ def test_a_query_sees_itself_and_what_is_before_it_within_the_window():
     assert ops.visible([2], 4, 2).tolist() == [[False, True, True, False]]  # transformers: kv > q - window
 
 
+@pytest.mark.parametrize("width", [1, 7, 33, 172])
+def test_a_row_has_the_same_bits_alone_and_among_others(width):
+    """llm.swiglu has one row of all numbers, llm.rms_norm a row for each head of each token; the engine has neither."""
+    x, up, weight = normal(5, 3, width), normal(5, 3, width), normal(width)
+    np.testing.assert_array_equal(ops.swiglu(x, up).ravel(), ops.swiglu(x.ravel(), up.ravel()))
+    flat = x.reshape(-1, width)
+    np.testing.assert_array_equal(ops.rms_norm(x, weight, 1e-5).reshape(-1, width), ops.rms_norm(flat, weight, 1e-5))
+    np.testing.assert_array_equal(ops.rms_norm(flat, weight, 1e-5)[7], ops.rms_norm(flat[7], weight, 1e-5))
+
+
 def shifted(x, offset):
     """A copy of x whose memory begins `offset` bytes after a multiple of 64."""
     memory = np.zeros(x.nbytes + 128, np.uint8)

@@ -8,25 +8,33 @@ SET LOCAL lock_timeout = '5s';
 -- A hash of hashes, as `sha256sum` prints them, of:
 --   7167bbfb18c5cec4b3602b774095c11cb23b868577802049a89e69e967cb2fa9  architecture
 --   62c1b733641f1feee7bd307a42e8d07b74e004b7385265ac2a5b8e897024ea21  arguments
---   bc05c907015c054a86967a9962d92629f365ae0066209e178f4d0d9dab309f17  attention_kernels
+--   658305d87bb16052d0b893c606e0188524f6e02819e05bc1cf4f9335efd576af  attention_kernels
+--   40847917356e0c013d3298d57b65529cdb5f20a322530e7a8cf860615d185658  compiled_engine
+--   b1f06669888143f0bcf04ecc09297be5f5c73bb10a627fcea968b42af19405ee  compiled_forward
 --   37226cf97150ca2d1a614e9c46148875ba548176432772f4ce921932a0f0b92b  database
 --   7d6cce54bfb6eaf6ab024640a45f8d69fe1b49a1386573de9b4f44ccb8a2734b  errors
+--   6341a7d790db40bdca629764ed391f008e205b24f2664a6eb193127b5c850a35  forward_steps
 --   5a541dcfae49890178872f642194c2b6edb6793683ca3abdae811ca2fba52115  generation
+--   84203aa04ef45e7d9e9fed44bccc3c084b3f606b355adda7df379d0329a1978a  geometry
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
+--   8acfc97c6edb88fb6303529d040d0ddbe2d39a2c29484fb1e9f6733a84315fcb  ingestion
 --   138d1b06095de0140ed341137f94159067bf3b64a1d4f7c24fef2c57fc74263c  kernels
+--   1b98d7d79c8f65b61380a78cd0f2f3c279b91bba3017974ed92af685f70d6501  kv_cache
 --   0b67f9020e7a82a6ce3203b0ce33cb46bc50abb5ff8b38b50d9ae14373b87c54  matrix_kernels
 --   ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c  moment
 --   862da176ab077a24991bb70e10d0de3099392be3d29c46205348dcf5e3bcfc14  numpy_engine
 --   8bc61f2580c8226a4bc491a90ba5d2cb4d9126847480d0c3a5dc31de63a22136  operators
---   163059b23814812d06f1e803e661cc15d1e7235378d6da81a389457b06eb174e  ops
+--   2cb4924021c0a4043655ca3270b2ebf4ab1bc259adc0489c968c60ef1ee7e6cd  ops
+--   2774053c3d7c4e3f188150d296815bea4667403e5753ef80129c22cb0cc78fb9  packed_model
 --   8dbe279a7b54fe16aa3deef36cba18afe9c15fe934263f137f5e765625b5706e  packing
---   ffde22bc3eca8f7e08f0fb4497d0acb1e949746ece020d5d83ba71c30fafd5e2  quant
---   17826170667cfa0569dbfd234c9ff5212cd101e91a5d36034e31f962af45f3ac  runtime
+--   8d01c7ae7bd34053ced896478da19c6dd15bd29ec49f0d6843de1f4b4f30c2ac  quant
+--   75f057cbbc83b40c3deca5562ec1756bf4fabbe9a5d49f86649bc87ffef5dacd  runtime
 --   5f39363003522e0469bffe5bccec702d7f8dc86021519cc8de7fe94c475d773f  sampling
 --   24109af87cf33520cdb6e42d56291e7a8dbf03bda7df5dbe6e44c2ee34cf594f  scoring
 --   0ad50bebc4dd7f8444291a38b00afab0b77e99532af9d18985c05f9775d7670e  simd
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
 --   19c869660453da25f218afe3620ba155da810551c68065b44802d10982fa4e26  simd_memory
+--   6462b2715632b5ea0899b2af3cd7693121123d1c6738777b6db8f3a152e8042b  threads
 --   fb2cbf734796cbc80ff15f8f9d135d4d23fc1b25284bfc7c7dede6e8dfae7c00  tokenizer
 --   afa175169d7e7f0a58064820eb9b167d17f9337ac896d435572f37852b5cb1e8  weights
 CREATE OR REPLACE FUNCTION llm_runtime.release()
@@ -34,7 +42,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'e3b1df49f6d3a4a8a04f107b2af51f28b8ed74e4395aaf4984f89297cad4b960'::text;
+RETURN 'ca2117be772d1799a446b0b26c48893f83fae8a7191f3834db1f4de50852f3a4'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -122,7 +122,7 @@ _attend_1, _attend_2, _attend_4, _attend_8 = _attend(1), _attend(2), _attend(4),
 
 
 @compiled
-def attention(x, x_at, stride, tokens, group, head, head_dim, positions, at, window, pages, pages_at, kv, row, work):
+def attention(x, x_at, stride, tokens, group, head_dim, positions, at, window, pages, pages_at, kv, row, work):
     """Attention of all the query heads of one kv head for some consecutive tokens of one sequence.
 
     Token t's queries are x[x_at + t * stride ...], group * head_dim of them; its result replaces them. It sees the

@@ -69,7 +69,7 @@ def decode(type, raw, shape, *, checkpoint=None):
             f"shape {list(shape)} takes {rows * row_size} bytes, there are {raw.size}",
         )
     if type == "F32":
-        return raw.view(np.float32).reshape(shape)
+        return np.require(raw.view(np.float32).reshape(shape), requirements="A")
     decode_rows = {"F16": _decode_f16, "BF16": _decode_bf16}.get(type) or _block_decoder(type)
     raw = raw.reshape(rows, row_size)
     values = np.empty((rows, columns), np.float32)

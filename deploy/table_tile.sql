@@ -21,8 +21,8 @@ GRANT SELECT ON llm_store.tile TO llm_user;
 GRANT INSERT (content) ON llm_store.tile TO llm_loader;
 
 COMMENT ON TABLE llm_store.tile IS
-'Pieces of tensors and files of at most 1 MiB, in the file''s own encoding. Equal pieces are stored once, whoever loads '
-'them; a piece that nothing refers to is removed by llm.collect.';
+'Pieces of tensors and files of at most 1 MiB, in the file''s own encoding. Equal pieces are stored once, whoever '
+'loads them; a piece that nothing refers to is removed by llm.collect.';
 COMMENT ON COLUMN llm_store.tile.hash IS 'The SHA-256 of the content, computed by the server.';
 COMMENT ON COLUMN llm_store.tile.content IS 'Whole rows of a tensor, or a piece of a row or file longer than 1 MiB.';
 COMMENT ON COLUMN llm_store.tile.stored_at IS

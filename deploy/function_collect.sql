@@ -1,0 +1,43 @@
+-- Deploy hartonomous:function_collect to pg
+-- requires: schema_llm, function_store_collect_batch
+
+-- It commits after each batch, so that its locks are short. A procedure that commits cannot pin its search_path: every
+-- name is qualified, and the work is done by a function that pins its own.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE PROCEDURE llm.collect(grace interval DEFAULT '1 day')
+LANGUAGE plpgsql
+SECURITY INVOKER
+AS $procedure$
+DECLARE
+    batch record;
+    tensors bigint := 0;
+    tokenizers bigint := 0;
+    tiles bigint := 0;
+BEGIN
+    IF grace IS NULL OR grace OPERATOR(pg_catalog.<) '0'::pg_catalog.interval THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'grace must not be NULL or negative';
+    END IF;
+    LOOP
+        SELECT b.* INTO batch FROM llm_store.collect_batch(grace, 256) AS b;
+        COMMIT;
+        EXIT WHEN batch.tensors OPERATOR(pg_catalog.=) 0
+            AND batch.tokenizers OPERATOR(pg_catalog.=) 0
+            AND batch.tiles OPERATOR(pg_catalog.=) 0;
+        tensors := tensors OPERATOR(pg_catalog.+) batch.tensors;
+        tokenizers := tokenizers OPERATOR(pg_catalog.+) batch.tokenizers;
+        tiles := tiles OPERATOR(pg_catalog.+) batch.tiles;
+    END LOOP;
+    RAISE NOTICE 'removed % tensors, % tokenizers, % tiles', tensors, tokenizers, tiles;
+END
+$procedure$;
+
+ALTER PROCEDURE llm.collect(interval) OWNER TO llm_owner;
+REVOKE ALL ON PROCEDURE llm.collect(interval) FROM PUBLIC;
+GRANT EXECUTE ON PROCEDURE llm.collect(interval) TO llm_loader;
+COMMENT ON PROCEDURE llm.collect(interval) IS
+'Removes tensors and tokenizers that no model has, and tiles that nothing refers to and that were stored longer than '
+'grace ago (a load in progress may need younger ones). Commits after each batch: call it outside of a transaction.';
+
+COMMIT;

@@ -1,0 +1,25 @@
+-- Deploy hartonomous:function_missing_tiles to pg
+-- requires: schema_llm, table_tile
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.missing_tiles(hashes bytea [])
+RETURNS SETOF bytea
+LANGUAGE sql
+STABLE
+PARALLEL SAFE
+SECURITY INVOKER
+BEGIN ATOMIC
+    SELECT DISTINCT h.hash
+    FROM unnest(hashes) AS h (hash)
+    WHERE h.hash IS NOT NULL AND NOT EXISTS (SELECT FROM llm_store.tile AS t WHERE t.hash = h.hash);
+END;
+
+ALTER FUNCTION llm.missing_tiles(bytea []) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm.missing_tiles(bytea []) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.missing_tiles(bytea []) TO llm_loader;
+COMMENT ON FUNCTION llm.missing_tiles(bytea []) IS
+'Which of the hashes (SHA-256) name tiles that are not stored yet: what a loader has to send through llm.upload.';
+
+COMMIT;

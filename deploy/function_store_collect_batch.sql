@@ -1,0 +1,70 @@
+-- Deploy hartonomous:function_store_collect_batch to pg
+-- requires: table_file_segment, table_token
+
+-- SECURITY DEFINER: nobody may delete tensors and tiles but by these rules.
+-- Candidates are locked first and looked at again under the lock: a load that needs one is either seen, or waits and
+-- finds it gone. Rows that a load has locked are left alone, so nothing here waits for anybody.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm_store.collect_batch(
+    grace interval, batch integer, OUT tensors bigint, OUT tokenizers bigint, OUT tiles bigint
+)
+RETURNS record
+LANGUAGE plpgsql
+VOLATILE
+PARALLEL UNSAFE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    hashes bytea [];
+    ids integer [];
+BEGIN
+    hashes := ARRAY(
+        SELECT t.hash FROM llm_store.tensor AS t
+        WHERE NOT EXISTS (SELECT FROM llm_store.model_tensor AS m WHERE m.tensor_hash = t.hash)
+        LIMIT batch FOR UPDATE SKIP LOCKED
+    );
+    DELETE FROM llm_store.tensor AS t
+    WHERE
+        t.hash = ANY (hashes)
+        AND NOT EXISTS (SELECT FROM llm_store.model_tensor AS m WHERE m.tensor_hash = t.hash);
+    GET DIAGNOSTICS tensors = ROW_COUNT;
+
+    ids := ARRAY(
+        SELECT k.id FROM llm_store.tokenizer AS k
+        WHERE NOT EXISTS (SELECT FROM llm_store.model AS m WHERE m.tokenizer_id = k.id)
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    );
+    DELETE FROM llm_store.tokenizer AS k
+    WHERE k.id = ANY (ids) AND NOT EXISTS (SELECT FROM llm_store.model AS m WHERE m.tokenizer_id = k.id);
+    GET DIAGNOSTICS tokenizers = ROW_COUNT;
+    DELETE FROM llm_store.token AS t
+    WHERE t.tokenizer_id = ANY (ids) AND NOT EXISTS (SELECT FROM llm_store.tokenizer AS k WHERE k.id = t.tokenizer_id);
+
+    hashes := ARRAY(
+        SELECT t.hash FROM llm_store.tile AS t
+        WHERE
+            t.stored_at <= now() - grace
+            AND NOT EXISTS (SELECT FROM llm_store.tensor_tile AS u WHERE u.tile_hash = t.hash)
+            AND NOT EXISTS (SELECT FROM llm_store.file_segment AS f WHERE f.tile_hash = t.hash)
+        LIMIT batch FOR UPDATE SKIP LOCKED
+    );
+    DELETE FROM llm_store.tile AS t
+    WHERE
+        t.hash = ANY (hashes)
+        AND NOT EXISTS (SELECT FROM llm_store.tensor_tile AS u WHERE u.tile_hash = t.hash)
+        AND NOT EXISTS (SELECT FROM llm_store.file_segment AS f WHERE f.tile_hash = t.hash);
+    GET DIAGNOSTICS tiles = ROW_COUNT;
+END
+$function$;
+
+ALTER FUNCTION llm_store.collect_batch(interval, integer) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_store.collect_batch(interval, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_store.collect_batch(interval, integer) TO llm_loader;
+COMMENT ON FUNCTION llm_store.collect_batch(interval, integer) IS
+'Removes up to batch tensors that no model has, one tokenizer, and up to batch tiles that nothing refers to and that '
+'were stored longer than grace ago; returns how many of each.';
+
+COMMIT;

@@ -1,0 +1,45 @@
+-- Deploy hartonomous:trigger_model_tensor_hash to pg
+-- requires: function_store_model_hash
+
+-- SECURITY DEFINER: nobody who may add a tensor to a model may write its hash, so it cannot be forged, and whatever is
+-- kept under it belongs to that content.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm_store.keep_model_hash()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    UPDATE llm_store.model AS m SET hash = llm_store.model_hash(m.id)
+    WHERE m.id IN (SELECT c.model_id FROM changed AS c);
+    RETURN NULL;
+END
+$function$;
+
+ALTER FUNCTION llm_store.keep_model_hash() OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_store.keep_model_hash() FROM PUBLIC;
+COMMENT ON FUNCTION llm_store.keep_model_hash() IS 'Computes the hash of the models whose tensors changed.';
+
+CREATE TRIGGER hash_after_insert
+AFTER INSERT ON llm_store.model_tensor
+REFERENCING NEW TABLE AS changed
+FOR EACH STATEMENT EXECUTE FUNCTION llm_store.keep_model_hash();
+
+CREATE TRIGGER hash_after_update
+AFTER UPDATE ON llm_store.model_tensor
+REFERENCING NEW TABLE AS changed
+FOR EACH STATEMENT EXECUTE FUNCTION llm_store.keep_model_hash();
+
+CREATE TRIGGER hash_after_delete
+AFTER DELETE ON llm_store.model_tensor
+REFERENCING OLD TABLE AS changed
+FOR EACH STATEMENT EXECUTE FUNCTION llm_store.keep_model_hash();
+
+COMMENT ON TRIGGER hash_after_insert ON llm_store.model_tensor IS 'The hash of a model that gained tensors.';
+COMMENT ON TRIGGER hash_after_update ON llm_store.model_tensor IS 'The hash of a model whose tensors changed.';
+COMMENT ON TRIGGER hash_after_delete ON llm_store.model_tensor IS 'The hash of a model that lost tensors.';
+
+COMMIT;

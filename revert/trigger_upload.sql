@@ -1,0 +1,9 @@
+-- Revert hartonomous:trigger_upload from pg
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DROP TRIGGER upload ON llm.upload;
+DROP FUNCTION llm_store.upload_tile();
+
+COMMIT;

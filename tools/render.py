@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Renders plpython/<module>.py into the deploy, revert and verify scripts of the change python_runtime_<module>.
+"""Renders plpython/<module>.py into the scripts and the pgTAP test of the change python_runtime_<module>.
 
     tools/render.py           write what differs, and plan lines for new modules
     tools/render.py --check   write nothing; fail when a script or a plan line is not what a rendering would give
@@ -26,7 +26,7 @@ PLANNER = "Hartonomous <hartonomous@example.org>"
 DOLLAR_TAG = "$python$"
 RELEASE = "function_runtime_release"
 RELEASE_NOTE = "Tells which release of the Python modules is deployed."
-KINDS = {"deploy": "", "revert": "_revert", "verify": "_verify"}
+TEMPLATES = {"deploy": "", "revert": "_revert", "verify": "_verify", "tests/pgtap": "_pgtap"}
 
 
 class RenderError(Exception):
@@ -121,10 +121,10 @@ def render(modules: list[Module], plan: list[str]) -> dict[str, str]:
     )
     requires = plan_requires(plan)
     scripts = {}
-    for kind, suffix in KINDS.items():
+    for folder, suffix in TEMPLATES.items():
         template = environment.get_template(f"python_runtime{suffix}.sql.j2")
         for module in modules:
-            scripts[f"{kind}/{module.change}.sql"] = template.render(
+            scripts[f"{folder}/{module.change}.sql"] = template.render(
                 change=module.change,
                 module=module.name,
                 source=module.source,
@@ -132,7 +132,7 @@ def render(modules: list[Module], plan: list[str]) -> dict[str, str]:
                 comment=sql_literal(module.comment),
                 requires=requires[module.change],
             )
-        scripts[f"{kind}/{RELEASE}.sql"] = environment.get_template(f"runtime_release{suffix}.sql.j2").render(
+        scripts[f"{folder}/{RELEASE}.sql"] = environment.get_template(f"runtime_release{suffix}.sql.j2").render(
             change=RELEASE,
             digests=[(module.name, module.sha256) for module in modules],
             release=release(modules),
@@ -149,8 +149,8 @@ def sql_literal(text: str) -> str:
 
 def strangers(scripts: dict[str, str]) -> list[str]:
     """Scripts of modules that are no longer in plpython/."""
-    found = (f"{kind}/{path.name}" for kind in KINDS for path in (CHECKOUT / kind).glob("python_runtime_*.sql"))
-    return sorted(path for path in found if path not in scripts)
+    found = (path for folder in TEMPLATES for path in (CHECKOUT / folder).glob("python_runtime_*.sql"))
+    return sorted(set(map(str, (path.relative_to(CHECKOUT) for path in found))) - set(scripts))
 
 
 def differing(files: dict[str, str]) -> list[str]:

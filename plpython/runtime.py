@@ -154,10 +154,11 @@ class SessionCache:
 
 
 class KVCaches:
-    """The KV caches of the session by handle; the scratch cache, for callers without a handle, is None's."""
+    """The KV caches of the session by handle, and the scratch cache for callers without one."""
 
     def __init__(self):
         self._caches = {}
+        self._scratch = None
         self._handles = itertools.count(1)
 
     def new(self, model, role):
@@ -172,9 +173,9 @@ class KVCaches:
 
     def find(self, handle, model, role):
         """The cache of a handle. ModelError 42704 without it or when it is another role's, 22023 for another model."""
+        if handle is None:
+            return self._scratch_of(model, role)
         cache = self._caches.get(handle)
-        if handle is None and (cache is None or cache.model_hash != model.hash or cache.role != role):
-            cache = self._caches[None] = SessionCache(model, role)
         if cache is None or cache.role != role:
             raise errors.undefined_object(
                 f"there is no KV cache {handle}", hint="llm.new_kv_cache makes one; it lives as long as the session."
@@ -192,6 +193,12 @@ class KVCaches:
         if found:
             del self._caches[handle]
         return found
+
+    def _scratch_of(self, model, role):
+        cache = self._scratch
+        if cache is None or cache.model_hash != model.hash or cache.role != role:
+            cache = self._scratch = SessionCache(model, role)
+        return cache
 
 
 _caches = KVCaches()

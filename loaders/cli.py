@@ -154,3 +154,7 @@ def _show(titles: tuple, rows: list[tuple]) -> None:
     for row in rows:
         table.add_row(*(_one_line(str(value)) for value in row))
     Console().print(table)
+
+
+if __name__ == "__main__":
+    app()

@@ -99,7 +99,7 @@ def _weight_files(folder: Path) -> list[Path]:
 def _shards(folder: Path) -> list[Path]:
     names = set(Fields(INDEX, read_json(folder / INDEX)).nested("weight_map").values.values())
     for name in names:
-        if not isinstance(name, str) or Path(name).name != name:
+        if not isinstance(name, str) or not name or Path(name).name != name:
             raise SourceError(f"{INDEX} names {str(name)[:60]!r}, which is not a file of the folder")
     return [folder / name for name in sorted(names)]
 

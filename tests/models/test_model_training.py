@@ -1,0 +1,79 @@
+"""The network that training uses, against Hugging Face's Qwen2. Skips where the training dependencies are not installed."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+
+def huggingface_copy(model):
+    """Transformers' Qwen2 with the same weights."""
+    shape = model.shape
+    twin = transformers.Qwen2ForCausalLM(
+        transformers.Qwen2Config(
+            vocab_size=shape.vocabulary,
+            hidden_size=shape.width,
+            intermediate_size=shape.ffn,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.kv_heads,
+            max_position_embeddings=shape.context,
+            rms_norm_eps=shape.epsilon,
+            rope_theta=shape.rope_theta,
+            tie_word_embeddings=True,
+        )
+    ).eval()
+    parts = {
+        "attn_norm": "input_layernorm",
+        "attn_q": "self_attn.q_proj",
+        "attn_k": "self_attn.k_proj",
+        "attn_v": "self_attn.v_proj",
+        "attn_output": "self_attn.o_proj",
+        "ffn_norm": "post_attention_layernorm",
+        "ffn_gate": "mlp.gate_proj",
+        "ffn_up": "mlp.up_proj",
+        "ffn_down": "mlp.down_proj",
+    }
+    state = {}
+    for name, value in model.tensors().items():
+        if name.startswith("blk."):
+            _, layer, part, kind = name.split(".")
+            state[f"model.layers.{layer}.{parts[part]}.{kind}"] = value
+        else:
+            state[
+                {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}[name]
+            ] = value
+    missing, unexpected = twin.load_state_dict(state, strict=False)
+    assert missing in ([], ["lm_head.weight"]) and unexpected == []
+    twin.tie_weights()
+    return twin
+
+
+def test_logits_are_those_of_transformers_qwen2_for_random_weights_norms_and_biases():
+    from model import Qwen2, Shape
+
+    torch.manual_seed(1)
+    model = Qwen2(Shape(layers=2)).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.randn_like(parameter) * (0.15 if parameter.dim() == 2 else 0.5) + ("norm" in name))
+        tokens = torch.randint(0, model.shape.vocabulary, (3, 40))
+        ours, theirs = model(tokens), huggingface_copy(model)(tokens).logits
+    assert theirs.std() > 1
+    assert (ours - theirs).abs().max() < 1e-3 * theirs.std()
+
+
+def test_loss_counts_the_answer_and_the_end_and_nothing_of_the_prompt():
+    import random
+
+    import data
+    import train
+    import vocabulary
+
+    tokens, merges = vocabulary.train(item.prompt for item in data.training(1, 500))
+    encoder = train.Encoder(tokens, merges)
+    item = data.Example("date", "5 Mar 2024", "2024-03-05")
+    ((batch, targets),) = train.batches(encoder, [item], 4, random.Random(0))
+    prompt = encoder.prompts([item.prompt])[0]
+    assert batch[0].tolist() == prompt + encoder.answer(item.answer)[:-1]
+    assert targets[0].tolist() == [-100] * (len(prompt) - 1) + encoder.answer(item.answer)

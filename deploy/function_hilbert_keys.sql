@@ -50,7 +50,7 @@ ALTER FUNCTION llm.hilbert_keys(public.geometry) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.hilbert_keys(public.geometry) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.hilbert_keys(public.geometry) TO llm_user;
 COMMENT ON FUNCTION llm.hilbert_keys(public.geometry) IS
-'The keys of a POINT ZM on the Hilbert curves of its planes (x, y), (y, z) and (z, m), each from 0 to 2^62 - 1. An axis '
+'The keys of a POINT ZM on the Hilbert curves of planes (x, y), (y, z) and (z, m), each from 0 to 2^62 - 1. An axis '
 'goes from -2^24 up to 2^24 in 2^31 steps of 1/64; what lies between two steps is rounded down.';
 
 COMMIT;

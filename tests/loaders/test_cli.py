@@ -1,0 +1,95 @@
+"""The command line without a server: what is refused, in one line, before anything is connected."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from loaders import cli
+from loaders.errors import LoaderError
+from loaders.progress import PlainLines, readable_bytes
+
+run = CliRunner().invoke
+NOWHERE = "host=/nonexistent port=1"
+
+
+def assert_one_error(result, expected: str) -> None:
+    lines = result.stderr.splitlines()
+    assert result.exit_code == 1, result.output
+    assert lines[0].startswith("error: ")
+    assert expected in lines[0]
+    assert len(lines) == 1 or (len(lines) == 2 and lines[1].startswith("hint: "))
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("folder", "pattern"), [("gguf-malformed", "*.gguf"), ("safetensors-malformed", "*.safetensors")]
+)
+def test_every_broken_file_ends_in_one_line_before_a_server_is_asked(data, folder, pattern):
+    files = sorted((data / folder).glob(pattern))
+    assert len(files) in (8, 15)
+    for file in files:
+        assert_one_error(run(cli.app, ["load", str(file), "--name", "broken", "--dsn", NOWHERE]), "")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    assert_one_error(run(cli.app, ["load", str(tmp_path / "no.gguf"), "--name", "x"]), "no.gguf does not exist")
+
+
+def test_a_server_that_is_not_there_is_named(data):
+    result = run(cli.app, ["load", str(data / "stories260K/stories260K.gguf"), "--name", "x", "--dsn", NOWHERE])
+    assert_one_error(result, "/nonexistent")
+    assert "HARTONOMOUS_DSN" in result.stderr
+
+
+def test_a_dsn_that_is_none_is_refused():
+    assert_one_error(run(cli.app, ["list", "--dsn", "neither a uri nor pairs"]), "neither")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31mred", "[bold]x"])
+def test_a_hostile_name_stays_one_line_and_moves_no_cursor(monkeypatch, capsys, name):
+    @cli.reported
+    def command():
+        raise LoaderError(f"tensor {name} is broken")
+
+    with pytest.raises(cli.typer.Exit):
+        command()
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert printed[:-1].isprintable()
+
+
+def test_interrupting_says_so():
+    @cli.reported
+    def command():
+        raise KeyboardInterrupt
+
+    with pytest.raises(cli.typer.Exit) as stop:
+        command()
+    assert stop.value.exit_code == 130
+
+
+def test_the_module_runs_as_a_program():
+    done = subprocess.run([sys.executable, "-m", "loaders.cli", "--help"], capture_output=True, text=True, check=True)
+    assert all(command in done.stdout for command in ("load", "list", "verify", "drop"))
+
+
+def test_plain_progress_says_how_much_how_fast_and_how_long(capsys):
+    now = [0.0]
+    lines = PlainLines("loading x", 400_000_000, clock=lambda: now[0])
+    lines(50_000_000)
+    assert capsys.readouterr().err == ""  # not at once
+    now[0] = 10.0
+    lines(50_000_000)
+    assert capsys.readouterr().err == "loading x: 100.0 MB of 400.0 MB, 10 MB/s, 30 s left\n"
+
+
+def test_sizes_are_readable():
+    assert [readable_bytes(n) for n in (0, 999, 1000, 531_064_864, 2_000_000_000_000)] == [
+        "0 bytes",
+        "999 bytes",
+        "1.0 kB",
+        "531.1 MB",
+        "2000.0 GB",
+    ]

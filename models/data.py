@@ -20,7 +20,7 @@ LONGEST = 56  # characters of a value
 
 
 class Kind(NamedTuple):
-    """How one kind's values are made: its share of the data, its generator, labels and words, and what noise it bears."""
+    """How one kind's values are made: its share of the data, its generator, its words, and what noise it bears."""
 
     share: float
     generate: Callable[[random.Random], tuple[str, str]]
@@ -78,7 +78,9 @@ class Example(NamedTuple):
         return f"{self.kind}: {self.text}"
 
 
-def _stranger(rng: random.Random, kind: str) -> str:
+def _stranger(  # noqa: PLR0911 - one return a kind
+    rng: random.Random, kind: str
+) -> str:
     """A value of another kind that cannot be read as this one."""
     other = rng.choice(KINDS[kind].strangers)
     if other == "named":

@@ -1,4 +1,4 @@
-"""How often `tidy` is right: exact answers by kind, with 95% Wilson intervals, from the GGUF file in the reference engine.
+"""How often `tidy` is right: exact answers by kind with 95% Wilson intervals, from the GGUF file, in the numpy engine.
 
     python models/evaluate.py models/tidy.gguf [--count 2000] [--seed 1] [--dsn postgresql://...] [--failures]
 
@@ -96,7 +96,7 @@ def table(items: list[data.Example], said: list[str]) -> str:
     """Markdown: values, right ones, share and interval by kind."""
     lines = ["| kind | values | right | share | 95% interval |", "|---|---|---|---|---|"]
     for kind in ("all", *data.KINDS):
-        hits = [item.answer == answer for item, answer in zip(items, said) if kind in ("all", item.kind)]
+        hits = [item.answer == answer for item, answer in zip(items, said, strict=True) if kind in ("all", item.kind)]
         low, high = wilson(sum(hits), len(hits))
         lines.append(f"| {kind} | {len(hits)} | {sum(hits)} | {sum(hits) / len(hits):.1%} | {low:.1%} to {high:.1%} |")
     return "\n".join(lines)
@@ -113,10 +113,10 @@ def main() -> int:
     cleaner, everything = Cleaner(options.model), []
     for name, items in (("unseen", data.unseen(options.seed, options.count)), ("handwritten", handwritten())):
         said = [cleaner.answer(item.prompt) for item in items]
-        everything += [(item.kind, answer) for item, answer in zip(items, said)]
+        everything += [(item.kind, answer) for item, answer in zip(items, said, strict=True)]
         print(f"\n{name}\n\n{table(items, said)}")
         if options.failures:
-            for item, answer in zip(items, said):
+            for item, answer in zip(items, said, strict=True):
                 if answer != item.answer:
                     print(f"  {item.prompt!r}: said {answer!r}, right is {item.answer!r}")
     if options.dsn:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Block(nn.Module):
         q, k, v = (a.view(batch, positions, -1, s.head).transpose(1, 2) for a in (q, k, v))
         q, k = (a * cosine + torch.cat((-a[..., s.head // 2 :], a[..., : s.head // 2]), -1) * sine for a in (q, k))
         k, v = (a.repeat_interleave(s.heads // s.kv_heads, 1) for a in (k, v))
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.attn_output(mixed.transpose(1, 2).reshape(batch, positions, s.width))
         gate, up = self.ffn_gate_up(self.ffn_norm(x)).chunk(2, -1)
-        return x + self.ffn_down(F.silu(gate) * up)
+        return x + self.ffn_down(functional.silu(gate) * up)
 
 
 class Qwen2(nn.Module):
@@ -90,7 +90,7 @@ class Qwen2(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """[batch, positions] -> logits [batch, positions, vocabulary]."""
-        return F.linear(self.hidden(tokens), self.token_embd.weight)
+        return functional.linear(self.hidden(tokens), self.token_embd.weight)
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights by GGUF's names: the joined matrices taken apart."""
@@ -104,7 +104,8 @@ class Qwen2(nn.Module):
             joined = next((part for part in parts if f".{part}." in name), None)
             if joined:
                 names, sizes = parts[joined]
-                out.update((name.replace(joined, part), piece) for part, piece in zip(names, value.split(sizes)))
+                for part, piece in zip(names, value.split(sizes), strict=True):
+                    out[name.replace(joined, part)] = piece
             else:
                 out[name] = value
         return out

@@ -1,7 +1,7 @@
 """Train `tidy`: a Qwen2 decoder that turns messy values into typed ones.
 
-    python models/train.py --minutes 70 --out build/tidy.pt --log build/tidy.log   # the bundled model
-    python models/train.py --check                                                 # under two minutes: the script still learns
+    python models/train.py --minutes 70 --out build/tidy.pt --log build/tidy.log
+    python models/train.py --check      # a very small version, under two minutes: the script still learns
 
 The data is models/data.py's, made as it is needed; loss is on the answers only; the learning rate follows the clock
 (warm-up, then a cosine to zero at --minutes), so that a busy machine trains fewer steps but always comes to rest.
@@ -10,7 +10,6 @@ A checkpoint is written every five minutes; models/export.py and models/evaluate
 
 import argparse
 import math
-import os
 import random
 import sys
 import time
@@ -20,7 +19,7 @@ import data
 import torch
 import vocabulary
 from model import Qwen2, Shape
-from torch.nn import functional as F
+from torch.nn import functional
 
 POOL = 8192  # examples sorted by length together, so that a batch has little padding
 LONGEST_STEP = 60.0  # seconds; what is more was time stopped
@@ -48,7 +47,7 @@ def batches(encoder: Encoder, examples: list, size: int, rng: random.Random):
     """Batches of examples of like length: (tokens, targets), both [size, length], -100 where there is no loss."""
     rows = [
         (prompt, encoder.answer(item.answer))
-        for item, prompt in zip(examples, encoder.prompts([item.prompt for item in examples]))
+        for item, prompt in zip(examples, encoder.prompts([item.prompt for item in examples]), strict=True)
     ]
     rows.sort(key=lambda row: len(row[0]) + len(row[1]))
     groups = [rows[i : i + size] for i in range(0, len(rows), size)]
@@ -67,8 +66,8 @@ def batches(encoder: Encoder, examples: list, size: int, rng: random.Random):
 def loss_on_answers(model: Qwen2, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy over the answers' tokens; only their logits are computed."""
     at = targets >= 0
-    logits = F.linear(model.hidden(tokens)[at], model.token_embd.weight)
-    return F.cross_entropy(logits, targets[at])
+    logits = functional.linear(model.hidden(tokens)[at], model.token_embd.weight)
+    return functional.cross_entropy(logits, targets[at])
 
 
 def optimizers(model: Qwen2, rate: float) -> list[torch.optim.Optimizer]:
@@ -82,7 +81,7 @@ def optimizers(model: Qwen2, rate: float) -> list[torch.optim.Optimizer]:
 
 
 @torch.no_grad()
-def answers(model: Qwen2, encoder: Encoder, prompts: list[str], tokens: list[str], limit: int = 24) -> list[str]:
+def answers(model: Qwen2, encoder: Encoder, prompts: list[str], limit: int = 24) -> list[str]:
     """Greedy answers, in batches of prompts of one length."""
     found: dict[int, str] = {}
     by_length: dict[int, list[int]] = {}
@@ -94,25 +93,25 @@ def answers(model: Qwen2, encoder: Encoder, prompts: list[str], tokens: list[str
         start = rows.shape[1]
         ended = torch.zeros(len(members), dtype=torch.bool)
         for _ in range(limit):
-            last = F.linear(model.hidden(rows)[:, -1], model.token_embd.weight).argmax(-1)
+            last = functional.linear(model.hidden(rows)[:, -1], model.token_embd.weight).argmax(-1)
             rows = torch.cat((rows, last[:, None]), 1)
             ended |= last == encoder.end
             if ended.all():
                 break
-        for i, row in zip(members, rows[:, start:].tolist()):
-            row = row[: row.index(encoder.end)] if encoder.end in row else row
-            found[i] = encoder.tokenizer.decode(row) if row else ""
+        for i, row in zip(members, rows[:, start:].tolist(), strict=True):
+            said = row[: row.index(encoder.end)] if encoder.end in row else row
+            found[i] = encoder.tokenizer.decode(said) if said else ""
     return [found[i] for i in range(len(prompts))]
 
 
-def accuracy(model: Qwen2, encoder: Encoder, tokens: list[str], items: list) -> dict[str, float]:
+def accuracy(model: Qwen2, encoder: Encoder, items: list) -> dict[str, float]:
     """Exact answers by kind."""
-    said = answers(model, encoder, [item.prompt for item in items], tokens)
+    said = answers(model, encoder, [item.prompt for item in items])
     hits: dict[str, list[bool]] = {}
-    for item, answer in zip(items, said):
+    for item, answer in zip(items, said, strict=True):
         hits.setdefault(item.kind, []).append(answer == item.answer)
     scores = {kind: sum(right) / len(right) for kind, right in sorted(hits.items())}
-    return {"all": sum(answer == item.answer for item, answer in zip(items, said)) / len(items), **scores}
+    return {"all": sum(answer == item.answer for item, answer in zip(items, said, strict=True)) / len(items), **scores}
 
 
 def rate_at(progress: float, warm_up: float = 0.015) -> float:
@@ -171,13 +170,13 @@ def train(options, shape: Shape, kinds: tuple[str, ...] | None = None):
             if options.out and spent - saved > 300:
                 saved = spent
                 save(options, model, tokens, merges, steps, seen)
-                scores = accuracy(model, encoder, tokens, trial)
+                scores = accuracy(model, encoder, trial)
                 say(options, "unseen " + "  ".join(f"{kind} {value:.3f}" for kind, value in scores.items()))
             if spent >= limit:
                 break
     if options.out:
         save(options, model, tokens, merges, steps, seen)
-    scores = accuracy(model, encoder, tokens, trial)
+    scores = accuracy(model, encoder, trial)
     say(
         options,
         f"end: {steps} steps, {seen / 1e6:.2f} M tokens; unseen "
@@ -205,7 +204,7 @@ def save(options, model: Qwen2, tokens: list[str], merges: list[tuple[str, str]]
         },
         beside,
     )
-    os.replace(beside, options.out)
+    Path(beside).replace(options.out)
 
 
 def main() -> int:

@@ -41,6 +41,21 @@ KNOWN = frozenset(
         "quarter",
     ]
 )
+MINUTE_MARKS, SECOND_MARKS = ("'", "\u2032"), ('"', "\u2033", "''")
+OTHER_UNITS = [
+    "times",
+    "pages",
+    "people",
+    "steps",
+    "laps",
+    "x",
+    "moons",
+    "lightyears",
+    "sprints",
+    "shifts",
+    "sessions",
+    "semesters",
+]
 WEIGHTS = (9, 9, 10, 16, 24, 22, 14, 4)
 
 
@@ -156,7 +171,7 @@ def several(rng) -> tuple[str, str]:
     )
     long = rng.random() < 0.5
     pieces = []
-    for count, name in zip(counts, names):
+    for count, name in zip(counts, names, strict=True):
         spelled = (name + ("" if count == 1 else "s")) if long or worded else rng.choice(UNITS[name][0])
         pieces.append(f"{numbers.words(rng, count)} {spelled}" if worded else f"{count}{space}{spelled}")
     if worded and not link.strip(","):
@@ -164,7 +179,7 @@ def several(rng) -> tuple[str, str]:
     text = link.join(pieces)
     if len(pieces) == 3 and rng.random() < 0.6:
         text = f"{pieces[0]}, {pieces[1]}{rng.choice((' and ', ', ', ', and ', ' & ', ' '))}{pieces[2]}"
-    return text, " ".join(unit(str(count), name) for count, name in zip(counts, names) if count)
+    return text, " ".join(unit(str(count), name) for count, name in zip(counts, names, strict=True) if count)
 
 
 def fraction(rng) -> tuple[str, str]:
@@ -282,7 +297,7 @@ def clock(rng) -> tuple[str, str]:
         )
     if roll < 0.70:
         return (
-            f"{minutes}{rng.choice(chr(39) + '′')}{rng.choice(('', ' '))}{seconds}{rng.choice((chr(34), '″', chr(39) * 2))}",
+            f"{minutes}{rng.choice(MINUTE_MARKS)}{rng.choice(('', ' '))}{seconds}{rng.choice(SECOND_MARKS)}",
             said((minutes, "minute"), (seconds, "second")),
         )
     dates = [(rng.randint(1, 12), name) for name in ("year", "month", "week", "day") if rng.random() < 0.3]
@@ -330,9 +345,7 @@ def none(rng) -> tuple[str, str]:
             lambda: f"{name}s",
             lambda: f"few {name}s",
             lambda: f"one or two {name}s",
-            lambda: (
-                f"{n} {rng.choice(('times', 'pages', 'people', 'steps', 'laps', 'x', 'moons', 'lightyears', 'sprints', 'shifts', 'sessions', 'semesters'))}"
-            ),
+            lambda: f"{n} {rng.choice(OTHER_UNITS)}",
             lambda: f"every {n} {name}s",
             lambda: f"{n} {name}s ago",
             lambda: f"until {n}pm",

@@ -119,7 +119,7 @@ def _signed(rng, text: str, answer: str) -> tuple[str, str]:
         return text, answer
     if roll < 0.03:
         return f"({text})", "-" + answer
-    return f"{rng.choice(('-', '-', '- ', 'minus ', '−'))}{text}", "-" + answer
+    return rng.choice(("-", "-", "- ", "minus ", "\u2212")) + text, "-" + answer
 
 
 def digits(rng) -> tuple[str, str]:
@@ -142,7 +142,7 @@ def digits(rng) -> tuple[str, str]:
         return _place(rng, text, code), "unknown"
     answer = f"{value[0]}.{value[1]:0<2} {code}"
     if not value[1] and rng.random() < 0.12:
-        text += rng.choice((",-", ".-", "/-", ",--", ".–", ",–"))
+        text += rng.choice((",-", ".-", "/-", ",--", ".\u2013", ",\u2013"))
     text = _place(rng, text, code)
     if rng.random() < 0.04:
         text = text.replace(code, code + " ", 1)
@@ -192,7 +192,9 @@ def parts(rng) -> tuple[str, str]:
         )
     if shape == "pence":
         return (
-            f"{numbers.words(rng, cents) + ' pence' if rng.random() < 0.3 else str(cents) + rng.choice(('p', ' p', ' pence', 'p'))}",
+            numbers.words(rng, cents) + " pence"
+            if rng.random() < 0.3
+            else str(cents) + rng.choice(("p", " p", " pence", "p")),
             f"0.{cents:02} GBP",
         )
     code = rng.choices(CODES, WEIGHTS)[0]

@@ -87,7 +87,7 @@ def digits(rng) -> tuple[str, str]:
     roll = rng.random()
     minus = roll < 0.10
     if minus:
-        text, answer = rng.choice(("-", "-", "- ", "minus ", "−", "negative ")) + text, "-" + answer
+        text, answer = rng.choice(("-", "-", "- ", "minus ", "\u2212", "negative ")) + text, "-" + answer
     elif roll < 0.15:
         text = rng.choice(("+", "+ ", "plus ")) + text
     roll = rng.random()

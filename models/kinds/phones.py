@@ -60,6 +60,7 @@ LABELS = (
     "phone no",
     "contact",
 )
+VANITY = ["FLOWERS", "CALL-NOW", "GET-HELP", "LAWYERS", "BUY-THIS", "CONTACTS", "COLLECT", "PIZZA-ME"]
 KNOWN = frozenset(("phone", "mobile", "telefon"))
 TAILS = (" ext. {x}", " ext {x}", " x{x}", "x{x}", " extension {x}", ", ext. {x}", " ext.{x}")
 NOTES = (" (home)", " (work)", " (cell)", " mobile", " home", " work", " (office)", " cell")
@@ -138,9 +139,7 @@ def none(rng) -> tuple[str, str]:
             lambda: "0" + rng.choice("123456789") + _groups(rng, _digits(rng, rng.randint(6, 9))),
             lambda: f"0{rng.choice('123456789')}{_digits(rng, 2)}/{_digits(rng, rng.randint(5, 7))}",
             lambda: f"(0{rng.choice('123456789')}{_digits(rng, 2)}) {_digits(rng, 6)}",
-            lambda: (
-                f"1-800-{rng.choice(('FLOWERS', 'CALL-NOW', 'GET-HELP', 'LAWYERS', 'BUY-THIS', 'CONTACTS', 'COLLECT', 'PIZZA-ME'))}"
-            ),
+            lambda: f"1-800-{rng.choice(VANITY)}",
             lambda: f"({rng.randint(200, 999)}) {rng.randint(200, 999)}-{rng.choice(('HELP', 'CARS', 'TAXI', 'FOOD'))}",
             lambda: f"{one} / {other}",
             lambda: f"{one} or {other}",

@@ -7,8 +7,8 @@ UNITS = {
     "cm": ("cm", "cm", "cm", "centimeters", "centimetres", "centimeter", "cms"),
     "m": ("m", "m", "m", "meters", "metres", "meter", "metre", "Meter", "mtr"),
     "km": ("km", "km", "kms", "kilometers", "kilometres", "kilometer", "klicks"),
-    "in": ("in", '"', "inches", "inch", "in.", "″"),
-    "ft": ("ft", "'", "feet", "foot", "ft.", "′"),
+    "in": ("in", '"', "inches", "inch", "in.", "\u2033"),
+    "ft": ("ft", "'", "feet", "foot", "ft.", "\u2032"),
     "yd": ("yd", "yds", "yards", "yard"),
     "mi": ("mi", "miles", "mile", "mi."),
     "mg": ("mg", "mg", "milligrams", "milligram"),
@@ -48,6 +48,42 @@ LABELS = (
     "speed",
 )
 KNOWN = frozenset([*numbers.WORDS, *(name.lower() for names in UNITS.values() for name in names), "square", "kilowatt"])
+OTHER_UNITS = [
+    "boxes",
+    "pcs",
+    "pieces",
+    "units",
+    "bottles",
+    "cups",
+    "cup",
+    "tbsp",
+    "tsp",
+    "bags",
+    "people",
+    "dozen",
+    "pallets",
+    "items",
+    "rolls",
+    "sheets",
+    "pairs",
+    "stone",
+    "acres",
+    "apples",
+    "eggs",
+    "spoons",
+    "slices",
+    "cans",
+    "hp",
+    "px",
+    "rpm",
+    "dB",
+    "V",
+    "bar",
+    "GB",
+    "packs",
+    "tablets",
+    "bunches",
+]
 TAILS = (" tall", " long", " wide", " net", " high", " deep", " total", " thick", " gross", " heavy")
 
 
@@ -94,14 +130,14 @@ def digits(rng) -> tuple[str, str]:
     if roll < 0.05 and spelled[0].isalpha():
         return f"{spelled}{rng.choice((' ', ' ', ': '))}{text}", answer
     tail = rng.choice(TAILS) if roll > 0.95 else ""
-    close = (spelled in "'\"″′" and rng.random() < 0.9) or rng.random() < 0.4
+    close = (spelled in "'\"\u2033\u2032" and rng.random() < 0.9) or rng.random() < 0.4
     return f"{text}{'' if close else ' '}{spelled}{tail}", answer
 
 
 def worded(rng) -> tuple[str, str]:
     """Numbers in words, and halves, quarters and mixed fractions."""
     name, spelled = _unit(rng)
-    if spelled in "'\"″′":
+    if spelled in "'\"\u2033\u2032":
         spelled = name
     whole = rng.choice(
         (
@@ -198,9 +234,7 @@ def none(rng) -> tuple[str, str]:
             lambda: f"{n}x{n + 5}x{n + 9} {name}",
             lambda: f"{n} * {n} {name}",
             lambda: f"{n}{name} + {n}{name}",
-            lambda: (
-                f"{n} {rng.choice(('boxes', 'pcs', 'pieces', 'units', 'bottles', 'cups', 'cup', 'tbsp', 'tsp', 'bags', 'people', 'dozen', 'pallets', 'items', 'rolls', 'sheets', 'pairs', 'stone', 'acres', 'apples', 'eggs', 'spoons', 'slices', 'cans', 'hp', 'px', 'rpm', 'dB', 'V', 'bar', 'GB', 'packs', 'tablets', 'bunches'))}"
-            ),
+            lambda: f"{n} {rng.choice(OTHER_UNITS)}",
             lambda: f"a few {spelled}",
             lambda: f"several {spelled}",
             lambda: f"some {spelled}",

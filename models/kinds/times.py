@@ -26,6 +26,7 @@ KNOWN = frozenset(
         "minutes",
     ]
 )
+BEFORE, AFTER = ("to", "to", "before", "til"), ("past", "past", "after")
 ZONES = (
     " CET",
     " EST",
@@ -92,7 +93,7 @@ def clock(rng) -> tuple[str, str]:
     return text, answer
 
 
-def compact(rng) -> tuple[str, str]:
+def compact(rng) -> tuple[str, str]:  # noqa: PLR0911 - one return a shape
     """`1530`, `930 pm`, `15h30`, `7 Uhr`, `8 o'clock`."""
     hour, minute = rng.randint(0, 23), rng.choice((0, 15, 30, 45, rng.randint(0, 59)))
     answer = f"{hour:02}:{minute:02}"
@@ -195,7 +196,7 @@ def spoken(rng) -> tuple[str, str]:
             rng.choice((" minutes", " mins", " min")) if minute % 5 or rng.random() < 0.2 else ""
         )
         return (
-            f"{words} {rng.choice(('to', 'to', 'before', 'til') if before else ('past', 'past', 'after'))} {name}{half}",
+            f"{words} {rng.choice(BEFORE if before else AFTER)} {name}{half}",
             _clock(base - minute if before else base + minute),
         )
     minute = rng.choice((15, 30, 45, 10, 20, 40, 50, rng.randint(10, 59), rng.randint(1, 9)))

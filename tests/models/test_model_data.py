@@ -1,5 +1,6 @@
 """The generator of training values, against Python's own calendar, decimals and a reading of the rules by hand."""
 
+import contextlib
 import datetime
 import random
 import re
@@ -128,10 +129,8 @@ def test_ambiguous_order_is_unknown_only_where_nothing_decides():
             first, second, year = map(int, found.groups())
             readings = set()
             for month, day in ((first, second), (second, first)):
-                try:
+                with contextlib.suppress(ValueError):
                     readings.add(datetime.date(year, month, day).isoformat())
-                except ValueError:
-                    pass
             wanted = readings.pop() if len(readings) == 1 and 1500 <= year <= 2199 else "unknown"
             assert answer == wanted, text
 

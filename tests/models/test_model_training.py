@@ -1,4 +1,4 @@
-"""The network that training uses, against Hugging Face's Qwen2. Skips where the training dependencies are not installed."""
+"""The network that training uses, against Hugging Face's Qwen2; skipped where torch is not installed."""
 
 import pytest
 

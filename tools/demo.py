@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -58,11 +60,13 @@ def load(model: Path, name: str, dsn: str, console: Console) -> None:
         raise ClusterError("the model did not load")
 
 
-def ask(connection: psycopg.Connection, prompt: str, name: str) -> tuple[str, float]:
-    """The answer and the milliseconds that it took, as the client sees them."""
+def ask(connection: psycopg.Connection, prompt: str, name: str, is_default: bool) -> tuple[str, str, float]:
+    """The query, its answer, and the milliseconds that it took as the client sees them."""
+    query = sql.SQL("SELECT generate({})") if is_default else sql.SQL("SELECT llm.generate({}, {})")
+    query = query.format(*[prompt, name][: 1 if is_default else 2]).as_string(connection)
     started = time.perf_counter()
-    (answer,) = connection.execute("SELECT generate(%s, %s)", [prompt, name]).fetchone()
-    return answer, 1000 * (time.perf_counter() - started)
+    (answer,) = connection.execute(query).fetchone()
+    return query, answer, 1000 * (time.perf_counter() - started)
 
 
 def main() -> None:
@@ -73,11 +77,13 @@ def main() -> None:
     load(model, name, dsn, console)
     prompts = PROMPTS.get(name.partition("-")[0], OTHER_PROMPTS)
     with psycopg.connect(dsn, autocommit=True) as connection:
-        answers = [(prompt, *ask(connection, prompt, name)) for prompt in prompts]
-    table = Table("SELECT generate(…)", "answer", title=f"[bold]{name}[/bold]", title_justify="left")
+        query = "SELECT is_default FROM llm.models WHERE name = %s"
+        (is_default,) = connection.execute(query, [name]).fetchone()
+        answers = [ask(connection, prompt, name, is_default) for prompt in prompts]
+    table = Table("query", "answer", title=f"[bold]{name}[/bold]", title_justify="left")
     table.add_column("milliseconds", justify="right")
-    for prompt, answer, milliseconds in answers:
-        table.add_row(f"'{prompt}'", answer, f"{milliseconds:.0f}")
+    for query, answer, milliseconds in answers:
+        table.add_row(escape(query), escape(answer), f"{milliseconds:.0f}")
     console.print()
     console.print(table)
     console.print("[dim]The first call of a session starts Python and opens the model.[/dim]")

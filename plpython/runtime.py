@@ -86,14 +86,17 @@ def _find(name):
     if name is not None:
         row = BY_NAME.one(name)
         if row is None:
-            raise errors.undefined_object(f'there is no model "{name}"', hint="llm.models lists those you may use.")
+            raise errors.undefined_object(
+                f'model "{name}" does not exist', hint="The models of this database are listed in llm.models."
+            )
         return row
     rows = WITHOUT_NAME.all()
     if not rows:
         raise errors.undefined_object("there is no model", hint="Load one: hartonomous load PATH --name NAME.")
     if len(rows) > 1 and not rows[0]["is_default"]:
         raise errors.undefined_object(
-            "no model is named, and none is the default", hint="Name one of llm.models, or make one the default."
+            "no model is named, and none is the default",
+            hint="Name one of llm.models, or choose one with llm.set_default_model.",
         )
     return rows[0]
 

@@ -4,7 +4,7 @@ SELECT plan(3);
 SELECT function_lang_is('llm', 'forward', 'sql', 'the transformer is a SQL query');
 SELECT throws_ok(
     $$SELECT llm.forward(ARRAY[1], 'no such model')$$,
-    '42704', 'llm: there is no model "no such model"', 'a model that is not there is an error');
+    '42704', 'llm: model "no such model" does not exist', 'a model that is not there is an error');
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;

@@ -4,7 +4,7 @@ SELECT plan(8);
 SELECT ok(llm.generate(NULL) IS NULL, 'NULL gives NULL');
 SELECT throws_ok(
     $$SELECT llm.generate('a', model => 'no such model')$$,
-    '42704', 'llm: there is no model "no such model"', 'a model that is not there is an error');
+    '42704', 'llm: model "no such model" does not exist', 'a model that is not there is an error');
 SELECT throws_ok(
     $$SELECT llm.generate('a', temperature => -1)$$,
     '22023', NULL, 'a temperature below 0 is an error');

@@ -10,7 +10,6 @@ import psycopg
 from psycopg import sql
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
@@ -33,18 +32,24 @@ NEXT_STEPS = """
     SELECT * FROM llm.models;                 what is loaded
     SELECT * FROM llm.next_tokens('{prompt}', 5);
     \\df+ llm.*                                every function, with its description
-  hartonomous load FILE.gguf --name NAME --dsn "$(make dsn)"      another model ({scripts} holds the command)
   make test                                   every check, from nothing
+  {command} load FILE.gguf --name NAME --dsn "$(make dsn)"
 """
 
 
 def bundled_model() -> Path:
-    """The newest of models/tidy*.gguf; the one GGUF file of models/ when that is not there."""
+    """The last of models/tidy*.gguf by name; of all GGUF files there when there is none."""
     folder = CHECKOUT / "models"
-    found = sorted(folder.glob("tidy*.gguf"), key=lambda path: path.stat().st_mtime) or sorted(folder.glob("*.gguf"))
+    found = sorted(folder.glob("tidy*.gguf")) or sorted(folder.glob("*.gguf"))
     if not found:
         raise ClusterError(f"no model in {folder}")
     return found[-1]
+
+
+def command_line_program() -> Path:
+    """`hartonomous`, as the person in the checkout types it."""
+    program = Path(where("venv"), "bin", "hartonomous")
+    return program.relative_to(CHECKOUT) if program.is_relative_to(CHECKOUT) else program
 
 
 def load(model: Path, name: str, dsn: str, console: Console) -> None:
@@ -54,7 +59,7 @@ def load(model: Path, name: str, dsn: str, console: Console) -> None:
             return
     console.print(f"[dim]$ hartonomous load models/{model.name} --name {name}[/dim]")
     loaded = subprocess.run(
-        [Path(where("venv"), "bin", "hartonomous"), "load", model, "--name", name, "--dsn", dsn], check=False
+        [CHECKOUT / command_line_program(), "load", model, "--name", name, "--dsn", dsn], check=False
     )
     if loaded.returncode:
         raise ClusterError("the model did not load")
@@ -62,8 +67,10 @@ def load(model: Path, name: str, dsn: str, console: Console) -> None:
 
 def ask(connection: psycopg.Connection, prompt: str, name: str, is_default: bool) -> tuple[str, str, float]:
     """The query, its answer, and the milliseconds that it took as the client sees them."""
-    query = sql.SQL("SELECT generate({})") if is_default else sql.SQL("SELECT llm.generate({}, {})")
-    query = query.format(*[prompt, name][: 1 if is_default else 2]).as_string(connection)
+    if is_default:
+        query = sql.SQL("SELECT generate({})").format(prompt).as_string(connection)
+    else:
+        query = sql.SQL("SELECT llm.generate({}, {})").format(prompt, name).as_string(connection)
     started = time.perf_counter()
     (answer,) = connection.execute(query).fetchone()
     return query, answer, 1000 * (time.perf_counter() - started)
@@ -80,16 +87,11 @@ def main() -> None:
         query = "SELECT is_default FROM llm.models WHERE name = %s"
         (is_default,) = connection.execute(query, [name]).fetchone()
         answers = [ask(connection, prompt, name, is_default) for prompt in prompts]
-    table = Table("query", "answer", title=f"[bold]{name}[/bold]", title_justify="left")
-    table.add_column("milliseconds", justify="right")
     for query, answer, milliseconds in answers:
-        table.add_row(escape(query), escape(answer), f"{milliseconds:.0f}")
-    console.print()
-    console.print(table)
-    console.print("[dim]The first call of a session starts Python and opens the model.[/dim]")
-    scripts = Path(where("venv"), "bin")
-    scripts = scripts.relative_to(CHECKOUT) if scripts.is_relative_to(CHECKOUT) else scripts
-    console.print(NEXT_STEPS.format(prompt=prompts[0], scripts=scripts), soft_wrap=True)
+        console.print(f"\n[bold cyan]{escape(query)};[/bold cyan]  [dim]{milliseconds:.0f} ms[/dim]")
+        console.print(escape(answer))
+    console.print("\n[dim]The first call of a session starts Python and opens the model.[/dim]")
+    console.print(NEXT_STEPS.format(prompt=escape(prompts[0]), command=command_line_program()), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def main() -> None:
         answers = [ask(connection, prompt, name, is_default) for prompt in prompts]
     for query, answer, milliseconds in answers:
         console.print(f"\n[bold cyan]{escape(query)};[/bold cyan]  [dim]{milliseconds:.0f} ms[/dim]")
-        console.print(escape(answer))
+        console.print(escape(answer), soft_wrap=True)
     console.print("\n[dim]The first call of a session starts Python and opens the model.[/dim]")
     console.print(NEXT_STEPS.format(prompt=escape(prompts[0]), command=command_line_program()), soft_wrap=True)
 

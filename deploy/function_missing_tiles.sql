@@ -4,7 +4,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.missing_tiles(hashes bytea [])
+CREATE FUNCTION llm.missing_tiles(tile_hashes bytea[])
 RETURNS SETOF bytea
 LANGUAGE sql
 STABLE
@@ -12,14 +12,14 @@ PARALLEL SAFE
 SECURITY INVOKER
 BEGIN ATOMIC
     SELECT DISTINCT h.hash
-    FROM unnest(hashes) AS h (hash)
+    FROM unnest(tile_hashes) AS h (hash)
     WHERE h.hash IS NOT NULL AND NOT EXISTS (SELECT FROM llm_store.tile AS t WHERE t.hash = h.hash);
 END;
 
-ALTER FUNCTION llm.missing_tiles(bytea []) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.missing_tiles(bytea []) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.missing_tiles(bytea []) TO llm_loader;
-COMMENT ON FUNCTION llm.missing_tiles(bytea []) IS
-'Which of the hashes (SHA-256) name tiles that are not stored yet: what a loader has to send through llm.upload.';
+ALTER FUNCTION llm.missing_tiles(bytea[]) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm.missing_tiles(bytea[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.missing_tiles(bytea[]) TO llm_loader;
+COMMENT ON FUNCTION llm.missing_tiles(bytea[]) IS
+'Which of tile_hashes (SHA-256) are not stored yet: what a loader has to send through llm.upload.';
 
 COMMIT;

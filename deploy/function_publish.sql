@@ -1,10 +1,10 @@
 -- Deploy hartonomous:function_publish to pg
--- requires: table_file_segment, trigger_model_tensor_hash, function_store_check_manifest, function_store_store_tokenizer, function_store_store_tensors, function_set_default_model, function_drop_model
+-- requires: table_file_segment, trigger_model_tensor_hash, function_store_check_manifest, function_store_tokenizer, function_store_tensors, function_set_default_model, function_drop_model
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.publish(name text, manifest jsonb, tokenizer text, replace boolean DEFAULT false)
+CREATE FUNCTION llm.publish(name text, manifest jsonb, tokenizer text, replace boolean DEFAULT FALSE)
 RETURNS integer
 LANGUAGE plpgsql
 VOLATILE

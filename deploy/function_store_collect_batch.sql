@@ -18,8 +18,8 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    hashes bytea [];
-    ids integer [];
+    hashes bytea[];
+    ids integer[];
 BEGIN
     hashes := ARRAY(
         SELECT t.hash FROM llm_store.tensor AS t

@@ -21,7 +21,7 @@ BEGIN ATOMIC
             ), '')
         )
     FROM llm_store.model AS m
-    INNER JOIN llm_store.tokenizer AS k ON k.id = m.tokenizer_id
+    INNER JOIN llm_store.tokenizer AS k ON m.tokenizer_id = k.id
     WHERE m.id = model_hash.model_id;
 END;
 

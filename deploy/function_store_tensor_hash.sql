@@ -4,7 +4,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm_store.tensor_hash(type text, shape bigint [], tiles bytea [])
+CREATE FUNCTION llm_store.tensor_hash(type text, shape bigint[], tiles bytea[])
 RETURNS bytea
 LANGUAGE sql
 STABLE
@@ -20,10 +20,10 @@ BEGIN ATOMIC
     FROM unnest(tiles) WITH ORDINALITY AS t (hash, ordinality);
 END;
 
-ALTER FUNCTION llm_store.tensor_hash(text, bigint [], bytea []) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm_store.tensor_hash(text, bigint [], bytea []) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm_store.tensor_hash(text, bigint [], bytea []) TO llm_user;
-COMMENT ON FUNCTION llm_store.tensor_hash(text, bigint [], bytea []) IS
+ALTER FUNCTION llm_store.tensor_hash(text, bigint[], bytea[]) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_store.tensor_hash(text, bigint[], bytea[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_store.tensor_hash(text, bigint[], bytea[]) TO llm_user;
+COMMENT ON FUNCTION llm_store.tensor_hash(text, bigint[], bytea[]) IS
 'SHA-256 over the line "type dimensions" (dimensions of shape comma-separated, ended by a newline) and the hashes of '
 'tiles in order.';
 

@@ -9,11 +9,11 @@ RETURNS TABLE (
     ordinal integer,
     name text,
     type text,
-    shape bigint [],
+    shape bigint[],
     rows_per_tile integer,
     bytes bigint,
-    tiles bytea [],
-    tile_bytes integer []
+    tiles bytea[],
+    tile_bytes integer[]
 )
 LANGUAGE plpython3u
 STABLE

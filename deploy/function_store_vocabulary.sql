@@ -6,7 +6,7 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 CREATE FUNCTION llm_store.vocabulary(
-    definition text, settings jsonb, OUT bytes bytea [], OUT texts text [], OUT kinds text []
+    definition text, settings jsonb, OUT bytes bytea[], OUT texts text[], OUT kinds text[]
 )
 RETURNS record
 LANGUAGE plpython3u

@@ -24,8 +24,8 @@ from . import errors, sampling
 
 
 def integer(name, value, default, smallest, largest):
-    """`value`, or `default` for None; an integer from smallest to largest."""
-    if value is None:
+    """`value`, or `default` for None; an integer from smallest to largest. Without a default None is an error."""
+    if value is None and default is not None:
         return default
     if not is_integer(value) or not smallest <= value <= largest:
         raise ill(name, value, f"an integer from {smallest} to {largest}")

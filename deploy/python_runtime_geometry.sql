@@ -11,8 +11,8 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Where atoms lie: points in four dimensions as a pure function of what an atom is, and nothing else.
 
-An axis has 2^31 steps. `llm.atom_point` is the same function of bytes in SQL, one value a call; docs/atoms.md says what x,
-y, z and m mean for each modality. Near means spelt alike or weighing alike: it does not mean alike in meaning.
+An axis has 2^31 steps. `llm.atom_point` is the same function of bytes in SQL, one value a call; docs/atoms.md says what
+x, y, z and m mean for each modality. Near means spelt alike or weighing alike: it does not mean alike in meaning.
 """
 
 import numpy as np
@@ -55,7 +55,7 @@ def byte_points(content, lengths):
     """
     lengths = np.asarray(lengths, np.int64)
     content = np.frombuffer(content, np.uint8)
-    if lengths.size and lengths.min() < 1 or lengths.sum() != content.size:
+    if (lengths.size and lengths.min() < 1) or lengths.sum() != content.size:
         raise errors.invalid_parameter("the lengths are not those of the byte strings")
     ends = np.cumsum(lengths)
     starts = ends - lengths

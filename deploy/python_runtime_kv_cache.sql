@@ -42,7 +42,7 @@ class KVCache:
         self.dtype = np.dtype(dtype)
         self.architecture = architecture
         heads = architecture.layers * architecture.kv_heads
-        self.page_bytes = heads * head_elements.py_func(architecture.head_dim) * self.dtype.itemsize
+        self.page_bytes = heads * head_elements(architecture.head_dim) * self.dtype.itemsize
         self._pages = []
         self.addresses = np.zeros(0, np.int64)  # of the pages, for the kernels; may be longer than there are pages
 

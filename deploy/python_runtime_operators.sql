@@ -146,10 +146,9 @@ def pack(numbers):
     """An activation from numbers, the inverse of `floats`."""
     if numbers is None:
         return None
-    try:
-        return np.asarray(numbers, "<f4").tobytes()
-    except TypeError:
-        raise arguments.ill("numbers", None, "an array without NULL") from None
+    if None in np.asarray(numbers, object).ravel().tolist():
+        raise arguments.ill("numbers", None, "an array without NULL")
+    return np.asarray(numbers, "<f4").tobytes()
 
 
 def tensor(model, name, dimensions=2):

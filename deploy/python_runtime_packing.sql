@@ -76,7 +76,7 @@ def packed_bytes(type, shape):
     layout = layout_of(type, shape)
     if layout == VECTOR:
         return _padded(shape[0], GROUP) * 4
-    return _padded(shape[0], GROUP) // GROUP * group_bytes.py_func(layout, shape[1])
+    return _padded(shape[0], GROUP) // GROUP * group_bytes(layout, shape[1])
 
 
 def pack_tensor(raw, type, shape):

@@ -97,14 +97,17 @@ def _find(name):
     if name is not None:
         row = BY_NAME.one(name)
         if row is None:
-            raise errors.undefined_object(f'there is no model "{name}"', hint="llm.models lists those you may use.")
+            raise errors.undefined_object(
+                f'model "{name}" does not exist', hint="The models of this database are listed in llm.models."
+            )
         return row
     rows = WITHOUT_NAME.all()
     if not rows:
         raise errors.undefined_object("there is no model", hint="Load one: hartonomous load PATH --name NAME.")
     if len(rows) > 1 and not rows[0]["is_default"]:
         raise errors.undefined_object(
-            "no model is named, and none is the default", hint="Name one of llm.models, or make one the default."
+            "no model is named, and none is the default",
+            hint="Name one of llm.models, or choose one with llm.set_default_model.",
         )
     return rows[0]
 
@@ -165,10 +168,11 @@ class SessionCache:
 
 
 class KVCaches:
-    """The KV caches of the session by handle; the scratch cache, for callers without a handle, is None's."""
+    """The KV caches of the session by handle, and the scratch cache for callers without one."""
 
     def __init__(self):
         self._caches = {}
+        self._scratch = None
         self._handles = itertools.count(1)
 
     def new(self, model, role):
@@ -183,9 +187,9 @@ class KVCaches:
 
     def find(self, handle, model, role):
         """The cache of a handle. ModelError 42704 without it or when it is another role's, 22023 for another model."""
+        if handle is None:
+            return self._scratch_of(model, role)
         cache = self._caches.get(handle)
-        if handle is None and (cache is None or cache.model_hash != model.hash or cache.role != role):
-            cache = self._caches[None] = SessionCache(model, role)
         if cache is None or cache.role != role:
             raise errors.undefined_object(
                 f"there is no KV cache {handle}", hint="llm.new_kv_cache makes one; it lives as long as the session."
@@ -203,6 +207,12 @@ class KVCaches:
         if found:
             del self._caches[handle]
         return found
+
+    def _scratch_of(self, model, role):
+        cache = self._scratch
+        if cache is None or cache.model_hash != model.hash or cache.role != role:
+            cache = self._scratch = SessionCache(model, role)
+        return cache
 
 
 _caches = KVCaches()

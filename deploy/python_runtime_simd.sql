@@ -35,14 +35,16 @@ import operator
 from llvmlite import ir
 from numba import njit, types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_jitable, register_model, type_callable
 
 from . import simd_forms as forms
 from .simd_forms import FLOAT, I32, LANES, call, constant, pick, vector
 
 OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
-compiled = njit(**OPTIONS)  # a part of something else: linked into each entry that calls it
-entry = njit(cache=True, **OPTIONS)  # what Python calls: kept on disk, in NUMBA_CACHE_DIR, with all its parts
+# What Python calls: compiled on first use, and kept on disk with all its parts (NUMBA_CACHE_DIR).
+entry = njit(cache=True, **OPTIONS)
+# A part of entries; for Python it stays a plain function, of no use if it has instructions in it.
+compiled = register_jitable(**OPTIONS)
 I64 = ir.IntType(64)
 
 
@@ -148,28 +150,41 @@ def instruction(*operands, gives=None):
 # Arithmetic. Written as operators where Python has one: a + b, a - b, a * b, a / b on f32; a + b, a & b, a >> b on i32.
 
 
-def _operator(symbol, name, element):
-    @instruction(element, element)
-    def emit(builder, x, y):
-        return getattr(builder, name)(x, y)
+def _operator(symbol, **names):
+    """Teach numba a binary operator on registers, with a number on either side: {element: name of the LLVM operation}."""
 
-    @overload(symbol, inline="never")
-    def choose(x, y):
-        if any(isinstance(kind, Registers) and kind.element == element.element for kind in (x, y)):
-            return lambda x, y: emit(x, y)
-        return None
+    @type_callable(symbol)
+    def typing(context):
+        def result(x, y):
+            blocks = [kind for kind in (x, y) if isinstance(kind, Registers)]
+            elements = {block.element for block in blocks}
+            if len(elements) != 1 or not elements <= names.keys():
+                return None
+            if any(not isinstance(kind, Registers | types.Number) for kind in (x, y)):
+                return None
+            return blocks[0][max(block.rows for block in blocks)]
+
+        return result
+
+    def lower(context, builder, signature, values):
+        result, sides = signature.return_type, []
+        for kind, value in zip(signature.args, values, strict=True):
+            if not isinstance(kind, Registers):
+                value = context.cast(builder, value, kind, result.scalar)
+            sides.append(_registers(builder, kind, value, result.rows))
+        emit = getattr(builder, names[result.element])
+        return _block(builder, [emit(x, y) for x, y in zip(*sides, strict=True)])
+
+    for kinds in ((Registers, Registers), (Registers, types.Number), (types.Number, Registers)):
+        lower_builtin(symbol, *kinds)(lower)
 
 
-for _symbol, _name, _element in (
-    (operator.add, "fadd", f32),
-    (operator.sub, "fsub", f32),
-    (operator.mul, "fmul", f32),
-    (operator.truediv, "fdiv", f32),
-    (operator.add, "add", i32),
-    (operator.and_, "and_", i32),
-    (operator.rshift, "lshr", i32),
-):
-    _operator(_symbol, _name, _element)
+_operator(operator.add, f32="fadd", i32="add")
+_operator(operator.sub, f32="fsub", i32="sub")
+_operator(operator.mul, f32="fmul")
+_operator(operator.truediv, f32="fdiv")
+_operator(operator.and_, i32="and_")
+_operator(operator.rshift, i32="lshr")
 
 
 @instruction(f32, f32, f32)

@@ -27,14 +27,14 @@ GRANT SELECT ON llm_store.file_segment TO llm_user;
 GRANT INSERT, DELETE ON llm_store.file_segment TO llm_loader;
 
 ALTER TABLE llm_store.file_segment ENABLE ROW LEVEL SECURITY;
-CREATE POLICY file_segment_read ON llm_store.file_segment FOR SELECT TO llm_user USING (true);
+CREATE POLICY file_segment_read ON llm_store.file_segment FOR SELECT TO llm_user USING (TRUE);
 CREATE POLICY file_segment_insert ON llm_store.file_segment FOR INSERT TO llm_loader
 WITH CHECK (EXISTS (
-    SELECT FROM llm_store.model AS m WHERE m.id = model_id AND pg_has_role(current_user, m.owner, 'USAGE')
+    SELECT FROM llm_store.model AS m WHERE m.id = file_segment.model_id AND pg_has_role(current_user, m.owner, 'USAGE')
 ));
 CREATE POLICY file_segment_delete ON llm_store.file_segment FOR DELETE TO llm_loader
 USING (EXISTS (
-    SELECT FROM llm_store.model AS m WHERE m.id = model_id AND pg_has_role(current_user, m.owner, 'USAGE')
+    SELECT FROM llm_store.model AS m WHERE m.id = file_segment.model_id AND pg_has_role(current_user, m.owner, 'USAGE')
 ));
 
 COMMENT ON TABLE llm_store.file_segment IS 'The loaded files, byte for byte: the concatenation of their segments.';

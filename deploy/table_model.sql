@@ -13,7 +13,7 @@ CREATE TABLE llm_store.model (
     architecture jsonb NOT NULL,
     tokenizer_id integer NOT NULL,
     container text NOT NULL,
-    is_default boolean NOT NULL DEFAULT false,
+    is_default boolean NOT NULL DEFAULT FALSE,
     owner regrole NOT NULL DEFAULT quote_ident(current_user)::regrole,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT model_pkey PRIMARY KEY (id),
@@ -31,7 +31,7 @@ GRANT SELECT ON llm_store.model TO llm_user;
 GRANT INSERT (name, architecture, tokenizer_id, container), DELETE ON llm_store.model TO llm_loader;
 
 ALTER TABLE llm_store.model ENABLE ROW LEVEL SECURITY;
-CREATE POLICY model_read ON llm_store.model FOR SELECT TO llm_user USING (true);
+CREATE POLICY model_read ON llm_store.model FOR SELECT TO llm_user USING (TRUE);
 CREATE POLICY model_insert ON llm_store.model FOR INSERT TO llm_loader
 WITH CHECK (pg_has_role(current_user, owner, 'USAGE'));
 CREATE POLICY model_delete ON llm_store.model FOR DELETE TO llm_loader

@@ -22,14 +22,14 @@ GRANT SELECT ON llm_store.model_tensor TO llm_user;
 GRANT INSERT, DELETE ON llm_store.model_tensor TO llm_loader;
 
 ALTER TABLE llm_store.model_tensor ENABLE ROW LEVEL SECURITY;
-CREATE POLICY model_tensor_read ON llm_store.model_tensor FOR SELECT TO llm_user USING (true);
+CREATE POLICY model_tensor_read ON llm_store.model_tensor FOR SELECT TO llm_user USING (TRUE);
 CREATE POLICY model_tensor_insert ON llm_store.model_tensor FOR INSERT TO llm_loader
 WITH CHECK (EXISTS (
-    SELECT FROM llm_store.model AS m WHERE m.id = model_id AND pg_has_role(current_user, m.owner, 'USAGE')
+    SELECT FROM llm_store.model AS m WHERE m.id = model_tensor.model_id AND pg_has_role(current_user, m.owner, 'USAGE')
 ));
 CREATE POLICY model_tensor_delete ON llm_store.model_tensor FOR DELETE TO llm_loader
 USING (EXISTS (
-    SELECT FROM llm_store.model AS m WHERE m.id = model_id AND pg_has_role(current_user, m.owner, 'USAGE')
+    SELECT FROM llm_store.model AS m WHERE m.id = model_tensor.model_id AND pg_has_role(current_user, m.owner, 'USAGE')
 ));
 
 COMMENT ON TABLE llm_store.model_tensor IS 'The tensors of each model under their names.';

@@ -8,7 +8,7 @@ SET LOCAL lock_timeout = '5s';
 CREATE TABLE llm_store.tensor (
     hash bytea NOT NULL,
     type text NOT NULL,
-    shape bigint [] NOT NULL,
+    shape bigint[] NOT NULL,
     rows_per_tile integer NOT NULL,
     bytes bigint NOT NULL,
     CONSTRAINT tensor_pkey PRIMARY KEY (hash),

@@ -13,7 +13,7 @@ CREATE TABLE llm_store.tile (
     stored_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT tile_pkey PRIMARY KEY (hash),
     CONSTRAINT tile_content_size CHECK (octet_length(content) BETWEEN 1 AND 1048576)
-) WITH (toast.vacuum_truncate = false);
+) WITH (toast.vacuum_truncate = FALSE);
 
 ALTER TABLE llm_store.tile OWNER TO llm_owner;
 ALTER TABLE llm_store.tile ALTER COLUMN content SET STORAGE EXTERNAL;

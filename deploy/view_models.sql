@@ -5,7 +5,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE VIEW llm.models WITH (security_invoker = true) AS
+CREATE VIEW llm.models WITH (security_invoker = TRUE) AS
 SELECT
     m.name,
     m.architecture ->> 'family' AS family,
@@ -27,7 +27,7 @@ CROSS JOIN LATERAL (
             AS parameters,
         sum(s.bytes)::bigint AS bytes
     FROM llm_store.model_tensor AS mt
-    INNER JOIN llm_store.tensor AS s ON s.hash = mt.tensor_hash
+    INNER JOIN llm_store.tensor AS s ON mt.tensor_hash = s.hash
     WHERE mt.model_id = m.id
 ) AS t;
 

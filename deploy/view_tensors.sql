@@ -5,7 +5,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE VIEW llm.tensors WITH (security_invoker = true) AS
+CREATE VIEW llm.tensors WITH (security_invoker = TRUE) AS
 SELECT
     m.name AS model,
     mt.name,
@@ -16,8 +16,8 @@ SELECT
     mt.ordinal,
     t.hash
 FROM llm_store.model AS m
-INNER JOIN llm_store.model_tensor AS mt ON mt.model_id = m.id
-INNER JOIN llm_store.tensor AS t ON t.hash = mt.tensor_hash;
+INNER JOIN llm_store.model_tensor AS mt ON m.id = mt.model_id
+INNER JOIN llm_store.tensor AS t ON mt.tensor_hash = t.hash;
 
 ALTER VIEW llm.tensors OWNER TO llm_owner;
 GRANT SELECT ON llm.tensors TO llm_user;

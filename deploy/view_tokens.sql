@@ -5,7 +5,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE VIEW llm.tokens WITH (security_invoker = true) AS
+CREATE VIEW llm.tokens WITH (security_invoker = TRUE) AS
 SELECT
     m.name AS model,
     t.id,
@@ -13,7 +13,7 @@ SELECT
     t.bytes,
     t.kind
 FROM llm_store.model AS m
-INNER JOIN llm_store.token AS t ON t.tokenizer_id = m.tokenizer_id;
+INNER JOIN llm_store.token AS t ON m.tokenizer_id = t.tokenizer_id;
 
 ALTER VIEW llm.tokens OWNER TO llm_owner;
 GRANT SELECT ON llm.tokens TO llm_user;

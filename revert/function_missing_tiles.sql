@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.missing_tiles(bytea []);
+DROP FUNCTION llm.missing_tiles(bytea[]);
 
 COMMIT;

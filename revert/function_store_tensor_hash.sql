@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm_store.tensor_hash(text, bigint [], bytea []);
+DROP FUNCTION llm_store.tensor_hash(text, bigint[], bytea[]);
 
 COMMIT;

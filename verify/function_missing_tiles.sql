@@ -5,8 +5,8 @@ BEGIN;
 DO $verify$
 BEGIN
     ASSERT ARRAY(SELECT llm.missing_tiles(ARRAY['\x00'::bytea, '\x00', NULL])) = ARRAY['\x00'::bytea];
-    ASSERT pg_catalog.has_function_privilege('llm_loader', 'llm.missing_tiles(bytea [])', 'EXECUTE');
-    ASSERT NOT pg_catalog.has_function_privilege('llm_user', 'llm.missing_tiles(bytea [])', 'EXECUTE');
+    ASSERT pg_catalog.has_function_privilege('llm_loader', 'llm.missing_tiles(bytea[])', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('llm_user', 'llm.missing_tiles(bytea[])', 'EXECUTE');
 END
 $verify$;
 

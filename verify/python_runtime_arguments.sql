@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.arguments()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '62c1b733641f1feee7bd307a42e8d07b74e004b7385265ac2a5b8e897024ea21', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'fddf43532784d4035745f75cf343e974d270df42880a016c4ce40868056ef744', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.packing()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '8dbe279a7b54fe16aa3deef36cba18afe9c15fe934263f137f5e765625b5706e', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'caf236024fa951fe0b56fa478ab525dd4324d2d9d3b0af8544e9a82c4ac4f5e1', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

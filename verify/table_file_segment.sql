@@ -2,7 +2,13 @@
 
 BEGIN;
 
-SELECT model_id, path, ordinal, tensor_name, tile_hash FROM llm_store.file_segment WHERE false;
+SELECT
+model_id,
+path,
+ordinal,
+tensor_name,
+tile_hash
+FROM llm_store.file_segment WHERE FALSE;
 
 DO $verify$
 BEGIN

@@ -2,7 +2,18 @@
 
 BEGIN;
 
-SELECT id, name, hash, architecture, tokenizer_id, container, is_default, owner, created_at FROM llm_store.model WHERE false;
+SELECT
+id,
+name,
+hash,
+architecture,
+tokenizer_id,
+container,
+is_default,
+owner,
+created_at
+FROM llm_store.model
+WHERE FALSE;
 
 DO $verify$
 BEGIN

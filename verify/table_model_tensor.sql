@@ -2,7 +2,12 @@
 
 BEGIN;
 
-SELECT model_id, ordinal, name, tensor_hash FROM llm_store.model_tensor WHERE false;
+SELECT
+model_id,
+ordinal,
+name,
+tensor_hash
+FROM llm_store.model_tensor WHERE FALSE;
 
 DO $verify$
 BEGIN

@@ -2,7 +2,13 @@
 
 BEGIN;
 
-SELECT hash, type, shape, rows_per_tile, bytes FROM llm_store.tensor WHERE false;
+SELECT
+hash,
+type,
+shape,
+rows_per_tile,
+bytes
+FROM llm_store.tensor WHERE FALSE;
 
 DO $verify$
 BEGIN

@@ -2,7 +2,11 @@
 
 BEGIN;
 
-SELECT tensor_hash, ordinal, tile_hash FROM llm_store.tensor_tile WHERE false;
+SELECT
+tensor_hash,
+ordinal,
+tile_hash
+FROM llm_store.tensor_tile WHERE FALSE;
 
 DO $verify$
 BEGIN

@@ -2,7 +2,11 @@
 
 BEGIN;
 
-SELECT hash, content, stored_at FROM llm_store.tile WHERE false;
+SELECT
+hash,
+content,
+stored_at
+FROM llm_store.tile WHERE FALSE;
 
 DO $verify$
 BEGIN

@@ -2,7 +2,13 @@
 
 BEGIN;
 
-SELECT tokenizer_id, id, bytes, text, kind FROM llm_store.token WHERE false;
+SELECT
+tokenizer_id,
+id,
+bytes,
+text,
+kind
+FROM llm_store.token WHERE FALSE;
 
 DO $verify$
 BEGIN

@@ -2,7 +2,12 @@
 
 BEGIN;
 
-SELECT id, hash, definition, settings FROM llm_store.tokenizer WHERE false;
+SELECT
+id,
+hash,
+definition,
+settings
+FROM llm_store.tokenizer WHERE FALSE;
 
 DO $verify$
 BEGIN

@@ -2,7 +2,21 @@
 
 BEGIN;
 
-SELECT name, family, parameters, bytes, layers, context_length, tokens, container, owner, is_default, created_at, hash FROM llm.models WHERE false;
+SELECT
+name,
+family,
+parameters,
+bytes,
+layers,
+context_length,
+tokens,
+container,
+owner,
+is_default,
+created_at,
+hash
+FROM llm.models
+WHERE FALSE;
 
 DO $verify$
 BEGIN

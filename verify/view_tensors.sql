@@ -2,7 +2,16 @@
 
 BEGIN;
 
-SELECT model, name, type, shape, bytes, tiles, ordinal, hash FROM llm.tensors WHERE false;
+SELECT
+model,
+name,
+type,
+shape,
+bytes,
+tiles,
+ordinal,
+hash
+FROM llm.tensors WHERE FALSE;
 
 DO $verify$
 BEGIN

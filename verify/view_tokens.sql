@@ -2,7 +2,13 @@
 
 BEGIN;
 
-SELECT model, id, text, bytes, kind FROM llm.tokens WHERE false;
+SELECT
+model,
+id,
+text,
+bytes,
+kind
+FROM llm.tokens WHERE FALSE;
 
 DO $verify$
 BEGIN

@@ -2,7 +2,7 @@
 
 BEGIN;
 
-SELECT content FROM llm.upload WHERE false;
+SELECT content FROM llm.upload WHERE FALSE;
 
 DO $verify$
 BEGIN

@@ -1,4 +1,4 @@
--- Deploy hartonomous:function_store_store_tensors to pg
+-- Deploy hartonomous:function_store_tensors to pg
 -- requires: table_tensor_tile, function_store_tensor_layout, function_store_tensor_hash
 
 -- SECURITY DEFINER: models of different owners share tensors, so nobody writes one but through these checks.

@@ -1,4 +1,4 @@
--- Verify hartonomous:function_store_store_tensors on pg
+-- Verify hartonomous:function_store_tensors on pg
 
 BEGIN;
 

@@ -1,4 +1,4 @@
--- Revert hartonomous:function_store_store_tensors from pg
+-- Revert hartonomous:function_store_tensors from pg
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';

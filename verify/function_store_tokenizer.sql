@@ -1,4 +1,4 @@
--- Verify hartonomous:function_store_store_tokenizer on pg
+-- Verify hartonomous:function_store_tokenizer on pg
 
 BEGIN;
 

@@ -1,4 +1,4 @@
--- Deploy hartonomous:function_store_store_tokenizer to pg
+-- Deploy hartonomous:function_store_tokenizer to pg
 -- requires: table_token, function_store_vocabulary
 
 -- SECURITY DEFINER: models of different owners share tokenizers, so nobody writes one but through this check.

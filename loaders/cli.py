@@ -12,6 +12,7 @@ from typing import Annotated
 
 import psycopg
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -52,7 +53,7 @@ def reported(command: Callable) -> Callable:
         except OSError as problem:
             _fail(f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem))
         except KeyboardInterrupt:
-            _fail("interrupted", code=INTERRUPTED)
+            _fail("interrupted", "A broken load shows nothing; the same command goes on with it.", code=INTERRUPTED)
 
     return wrapped
 
@@ -87,7 +88,7 @@ def list_models(dsn: Dsn = "") -> None:
     titles = ("name", "family", "parameters", "size", "context", "container", "default", "loaded")
     rows = [
         (name, family, f"{count:,}", readable_bytes(size), f"{context:,}", container, "yes" if default else "",
-         f"{created:%Y-%m-%d %H:%M}")
+         f"{created:%Y-%m-%d}")
         for name, family, count, size, context, container, default, created in models
     ]  # fmt: skip
     _show(titles, rows)
@@ -150,7 +151,7 @@ def _show(titles: tuple, rows: list[tuple]) -> None:
         for row in rows:
             print("\t".join(_one_line(str(value)) for value in row))
         return
-    table = Table(*titles)
+    table = Table(*titles, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*(_one_line(str(value)) for value in row))
     Console().print(table)

@@ -80,8 +80,11 @@ def _rope_scaling(own: Fields) -> dict | None:
 
 
 def _windows(own: Fields, layers: int) -> list[int] | None:
+    """The window of every layer; one as long as the context is none."""
     window = own.integer("attention.sliding_window", 0)
-    return [window] * min(layers, LARGEST["layers"]) if window else None
+    if window == 0 or window >= own.integer("context_length"):
+        return None
+    return [window] * min(layers, LARGEST["layers"])
 
 
 def _refuse_what_is_not_neutral(own: Fields) -> None:

@@ -87,7 +87,7 @@ def list_models(dsn: Dsn = "") -> None:
         models = connection.execute(query).fetchall()
     titles = ("name", "family", "parameters", "size", "context", "container", "default", "loaded")
     rows = [
-        (name, family, f"{count:,}", readable_bytes(size), f"{context:,}", container, "yes" if default else "",
+        (name, family, f"{count / 1e6:,.1f} M", readable_bytes(size), f"{context:,}", container, "yes" if default else "",
          f"{created:%Y-%m-%d}")
         for name, family, count, size, context, container, default, created in models
     ]  # fmt: skip
@@ -151,7 +151,7 @@ def _show(titles: tuple, rows: list[tuple]) -> None:
         for row in rows:
             print("\t".join(_one_line(str(value)) for value in row))
         return
-    table = Table(*titles, box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(*titles, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for row in rows:
         table.add_row(*(_one_line(str(value)) for value in row))
     Console().print(table)

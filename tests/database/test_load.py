@@ -94,7 +94,7 @@ def test_a_gguf_is_loaded_listed_verified_and_dropped(data, hartonomous, connect
     assert first.startswith("loaded load-gguf: 1.2 MB, ")
     assert following == "next: SELECT llm.generate('Once upon a time', model => 'load-gguf');"
     line = next(line for line in hartonomous("list").stdout.splitlines() if line.startswith("load-gguf\t"))
-    assert line.split("\t")[1:6] == ["llama", "292,800", "1.2 MB", "2,048", "gguf"]
+    assert line.split("\t")[1:6] == ["llama", "0.3 M", "1.2 MB", "2,048", "gguf"]
     verified = hartonomous("verify", "load-gguf")
     assert verified.exit_code == 0, verified.output
     assert stored_files(connection, "load-gguf") == {path.name: path.read_bytes()}

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import random
 
 import gguf
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from loaders.errors import SourceError
 from loaders.gguf_file import read_gguf
@@ -288,6 +291,23 @@ def test_a_vocabulary_file_has_no_tensors_to_load(data):
 def test_a_file_without_tensor_data_is_refused(tiny, write_gguf):
     with pytest.raises(SourceError, match="no tensor data"):
         read_gguf(write_gguf(tiny[0], {}))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_a_damaged_model_never_does_worse_than_a_one_line_error(tiny, write_gguf, tmp_path, seed):
+    good = tmp_path / "good.gguf"
+    if not good.exists():
+        write_gguf(*tiny, name="good.gguf")
+    content = bytearray(good.read_bytes())
+    damage = random.Random(seed)
+    for _ in range(damage.randrange(1, 6)):
+        content[damage.randrange(len(content))] = damage.choice((0, 1, 2, 9, 127, 128, 255, damage.randrange(256)))
+    (tmp_path / "bad.gguf").write_bytes(content[: damage.choice((len(content), damage.randrange(len(content))))])
+    try:
+        read_gguf(tmp_path / "bad.gguf")
+    except (SourceError, ModelError) as problem:
+        assert str(problem)
 
 
 def test_tiles_are_whole_rows_of_about_a_mebibyte(tmp_path):

@@ -10,7 +10,7 @@ CREATE FUNCTION llm.attention(
     v bytea,
     cache bigint,
     layer integer,
-    positions integer [],
+    positions integer[],
     model text DEFAULT NULL
 )
 RETURNS bytea
@@ -23,9 +23,9 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.operators.attention(q, k, v, cache, layer, positions, model)
 $python$;
 
-REVOKE ALL ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer [], text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer [], text) TO llm_user;
-COMMENT ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer [], text) IS
+REVOKE ALL ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) TO llm_user;
+COMMENT ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) IS
 'Causal attention with a KV cache (arXiv 1706.03762, 2305.13245): stores k and v at their positions in the cache, '
 'then every query sees all positions up to its own, or the latest of them where the layer has a window. q is [n, '
 'heads * head_dim], k and v are [n, kv_heads * head_dim], the result is as q. An activation is bytea: little-endian '

@@ -4,7 +4,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.bytes(numbers real [])
+CREATE FUNCTION llm.bytes(numbers double precision[])
 RETURNS bytea
 LANGUAGE plpython3u
 IMMUTABLE
@@ -15,9 +15,10 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.operators.pack(numbers)
 $python$;
 
-REVOKE ALL ON FUNCTION llm.bytes(real []) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.bytes(real []) TO llm_user;
-COMMENT ON FUNCTION llm.bytes(real []) IS
-'An activation from numbers, the inverse of llm.floats. numbers: NULL gives NULL, NULL among them is an error.';
+REVOKE ALL ON FUNCTION llm.bytes(double precision[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.bytes(double precision[]) TO llm_user;
+COMMENT ON FUNCTION llm.bytes(double precision[]) IS
+'An activation from numbers, the inverse of llm.floats. numbers: rounded to float32; NULL gives NULL, NULL among '
+'them and numbers too large for float32 are errors.';
 
 COMMIT;

@@ -4,7 +4,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.detokenize(tokens integer [], model text DEFAULT NULL)
+CREATE FUNCTION llm.detokenize(tokens integer[], model text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpython3u
 VOLATILE
@@ -15,9 +15,9 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.generation.detokenize(tokens, model)
 $python$;
 
-REVOKE ALL ON FUNCTION llm.detokenize(integer [], text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.detokenize(integer [], text) TO llm_user;
-COMMENT ON FUNCTION llm.detokenize(integer [], text) IS
+REVOKE ALL ON FUNCTION llm.detokenize(integer[], text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.detokenize(integer[], text) TO llm_user;
+COMMENT ON FUNCTION llm.detokenize(integer[], text) IS
 'The text of token ids. Control tokens are left out; bytes that are not UTF-8, such as half a character, are '
 'U+FFFD, and so is NUL. tokens: NULL gives NULL, none gives an empty text, an id outside of the vocabulary is an '
 'error. model: a name of llm.models; NULL is the default model, or the only one.';

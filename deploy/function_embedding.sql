@@ -4,7 +4,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.embedding(tokens integer [], model text DEFAULT NULL)
+CREATE FUNCTION llm.embedding(tokens integer[], model text DEFAULT NULL)
 RETURNS bytea
 LANGUAGE plpython3u
 VOLATILE
@@ -15,9 +15,9 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.operators.embedding(tokens, model)
 $python$;
 
-REVOKE ALL ON FUNCTION llm.embedding(integer [], text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.embedding(integer [], text) TO llm_user;
-COMMENT ON FUNCTION llm.embedding(integer [], text) IS
+REVOKE ALL ON FUNCTION llm.embedding(integer[], text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.embedding(integer[], text) TO llm_user;
+COMMENT ON FUNCTION llm.embedding(integer[], text) IS
 'The row of each token of the token embedding: integer[n] to [n, hidden_size]. An activation is bytea: '
 'little-endian float32, a row a token. tokens: NULL gives NULL; an id outside of the vocabulary is an error. model: '
 'a name of llm.models; NULL is the default model, or the only one.';

@@ -5,7 +5,7 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 CREATE FUNCTION llm.floats(x bytea)
-RETURNS real []
+RETURNS real[]
 LANGUAGE plpython3u
 IMMUTABLE
 PARALLEL UNSAFE

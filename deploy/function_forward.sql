@@ -7,7 +7,7 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 CREATE FUNCTION llm.forward(
-    tokens integer [],
+    tokens integer[],
     model text DEFAULT NULL,
     cache bigint DEFAULT NULL,
     start integer DEFAULT 0
@@ -75,12 +75,11 @@ CROSS JOIN LATERAL (
 ORDER BY chunk.positions DESC
 LIMIT 1
 $function$;
-;
 
-ALTER FUNCTION llm.forward(integer [], text, bigint, integer) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.forward(integer [], text, bigint, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.forward(integer [], text, bigint, integer) TO llm_user;
-COMMENT ON FUNCTION llm.forward(integer [], text, bigint, integer) IS
+ALTER FUNCTION llm.forward(integer[], text, bigint, integer) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm.forward(integer[], text, bigint, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.forward(integer[], text, bigint, integer) TO llm_user;
+COMMENT ON FUNCTION llm.forward(integer[], text, bigint, integer) IS
 'The transformer as one query over the operators: the logits after the last of the tokens, little-endian float32, one '
 'number a row of the vocabulary, bit for bit those that llm.generate samples from. Every family is this query: biases '
 'and norms that a family does not have change nothing. tokens: used as they are, nothing is put before them; NULL or '

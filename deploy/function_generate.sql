@@ -15,7 +15,7 @@ CREATE FUNCTION llm.generate(
     min_p double precision DEFAULT NULL,
     repeat_penalty double precision DEFAULT NULL,
     seed bigint DEFAULT NULL,
-    stop text [] DEFAULT NULL,
+    stop text[] DEFAULT NULL,
     options jsonb DEFAULT NULL
 )
 RETURNS text

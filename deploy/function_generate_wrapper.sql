@@ -4,7 +4,7 @@
 -- The schema is chosen at deploy time: sqitch deploy --set generate_schema=app
 BEGIN;
 SET LOCAL lock_timeout = '5s';
-SELECT pg_catalog.set_config('llm.generate_schema', :'generate_schema', true);
+SELECT pg_catalog.set_config('llm.generate_schema', :'generate_schema', TRUE);
 
 DO $check$
 DECLARE
@@ -25,7 +25,10 @@ BEGIN
 END
 $check$;
 
-CREATE FUNCTION :"generate_schema".generate(prompt text)
+-- What follows stands in that schema, whose name only psql knows.
+SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident(:'generate_schema'), TRUE);
+
+CREATE FUNCTION generate(prompt text)
 RETURNS text
 LANGUAGE sql
 VOLATILE
@@ -33,10 +36,10 @@ PARALLEL UNSAFE
 COST 100000000
 RETURN llm.generate(prompt);
 
-ALTER FUNCTION :"generate_schema".generate(text) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION :"generate_schema".generate(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION :"generate_schema".generate(text) TO llm_user;
-COMMENT ON FUNCTION :"generate_schema".generate(text) IS
+ALTER FUNCTION generate(text) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION generate(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION generate(text) TO llm_user;
+COMMENT ON FUNCTION generate(text) IS
 'The text that the default model writes after a prompt, at most 128 tokens of it: llm.generate(prompt).';
 
 COMMIT;

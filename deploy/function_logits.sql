@@ -4,8 +4,8 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.logits(tokens integer [], model text DEFAULT NULL)
-RETURNS TABLE ("position" integer, logits bytea)
+CREATE FUNCTION llm.logits(tokens integer[], model text DEFAULT NULL)
+RETURNS TABLE ("position" integer, logits bytea) -- noqa: RF06
 LANGUAGE plpython3u
 VOLATILE
 PARALLEL UNSAFE
@@ -16,9 +16,9 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.scoring.logits(tokens, model)
 $python$;
 
-REVOKE ALL ON FUNCTION llm.logits(integer [], text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.logits(integer [], text) TO llm_user;
-COMMENT ON FUNCTION llm.logits(integer [], text) IS
+REVOKE ALL ON FUNCTION llm.logits(integer[], text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.logits(integer[], text) TO llm_user;
+COMMENT ON FUNCTION llm.logits(integer[], text) IS
 'The logits after each of the tokens: a row a position from 0, little-endian float32, one number a row of the '
 'vocabulary. llm.floats shows them. tokens: used as they are, nothing is put before them; NULL or none gives no '
 'rows; more than the context holds is an error. model: a name of llm.models; NULL is the default model, or the only '

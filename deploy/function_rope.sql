@@ -6,7 +6,7 @@ SET LOCAL lock_timeout = '5s';
 
 CREATE FUNCTION llm.rope(
     x bytea,
-    positions integer [],
+    positions integer[],
     model text DEFAULT NULL
 )
 RETURNS bytea
@@ -19,9 +19,9 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.operators.rope(x, positions, model)
 $python$;
 
-REVOKE ALL ON FUNCTION llm.rope(bytea, integer [], text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.rope(bytea, integer [], text) TO llm_user;
-COMMENT ON FUNCTION llm.rope(bytea, integer [], text) IS
+REVOKE ALL ON FUNCTION llm.rope(bytea, integer[], text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.rope(bytea, integer[], text) TO llm_user;
+COMMENT ON FUNCTION llm.rope(bytea, integer[], text) IS
 'Queries or keys with every head turned by its position (rotary embedding, arXiv 2104.09864): [n, heads * head_dim] '
 'to the same, frequencies, scaling and pairing as the model has them. An activation is bytea: little-endian '
 'float32, a row a token. x, positions: NULL gives NULL. positions: one a token, each one more than the one before. '

@@ -12,7 +12,7 @@ CREATE FUNCTION llm.sample(
     min_p double precision DEFAULT NULL,
     repeat_penalty double precision DEFAULT NULL,
     seed bigint DEFAULT NULL,
-    history integer [] DEFAULT NULL,
+    history integer[] DEFAULT NULL,
     next_position integer DEFAULT NULL
 )
 RETURNS integer

@@ -7,10 +7,10 @@ SET LOCAL lock_timeout = '5s';
 CREATE FUNCTION llm.tokenize(
     text text,
     model text DEFAULT NULL,
-    add_special boolean DEFAULT true,
-    parse_special boolean DEFAULT false
+    add_special boolean DEFAULT TRUE,
+    parse_special boolean DEFAULT FALSE
 )
-RETURNS integer []
+RETURNS integer[]
 LANGUAGE plpython3u
 VOLATILE
 PARALLEL UNSAFE

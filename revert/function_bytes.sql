@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.bytes(real []);
+DROP FUNCTION llm.bytes(double precision[]);
 
 COMMIT;

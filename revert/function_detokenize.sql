@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.detokenize(integer [], text);
+DROP FUNCTION llm.detokenize(integer[], text);
 
 COMMIT;

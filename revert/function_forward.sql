@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.forward(integer [], text, bigint, integer);
+DROP FUNCTION llm.forward(integer[], text, bigint, integer);
 
 COMMIT;

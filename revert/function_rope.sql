@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.rope(bytea, integer [], text);
+DROP FUNCTION llm.rope(bytea, integer[], text);
 
 COMMIT;

@@ -2,10 +2,11 @@
 
 BEGIN;
 
-SELECT 1 / (f.proowner = 'llm_owner'::regrole)::integer FROM pg_catalog.pg_proc AS f
-WHERE f.oid = pg_catalog.format('%I.generate(text)', :'generate_schema')::regprocedure;
-SELECT 1 / pg_catalog.has_function_privilege('llm_user', f.oid, 'EXECUTE')::integer,
-    1 / (NOT pg_catalog.has_function_privilege('public', f.oid, 'EXECUTE'))::integer
+SELECT 1 / (
+    f.proowner = 'llm_owner'::regrole
+    AND pg_catalog.has_function_privilege('llm_user', f.oid, 'EXECUTE')
+    AND NOT pg_catalog.has_function_privilege('public', f.oid, 'EXECUTE')
+)::integer AS verified
 FROM pg_catalog.pg_proc AS f
 WHERE f.oid = pg_catalog.format('%I.generate(text)', :'generate_schema')::regprocedure;
 

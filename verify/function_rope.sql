@@ -3,11 +3,9 @@
 BEGIN;
 
 DO $verify$
-DECLARE
-    f CONSTANT regprocedure := 'llm.rope(bytea, integer [], text)';
 BEGIN
-    ASSERT pg_catalog.has_function_privilege('llm_user', f, 'EXECUTE');
-    ASSERT NOT pg_catalog.has_function_privilege('public', f, 'EXECUTE');
+    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.rope(bytea, integer[], text)', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.rope(bytea, integer[], text)', 'EXECUTE');
 END
 $verify$;
 

@@ -8,7 +8,9 @@ SELECT throws_ok(
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;
-SELECT throws_ok('SELECT llm.attention(NULL::bytea, NULL::bytea, NULL::bytea, NULL::bigint, NULL::integer, NULL::integer [])', '42501', NULL, 'a role without rights may not');
+SELECT throws_ok(
+    'SELECT llm.attention(NULL, NULL, NULL, NULL, NULL, NULL)',
+    '42501', NULL, 'a role without rights may not');
 RESET ROLE;
 
 SELECT * FROM finish();

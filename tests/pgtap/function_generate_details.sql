@@ -6,7 +6,7 @@ SELECT throws_ok(
     $$SELECT llm.generate_details('a', model => 'no such model')$$,
     '42704', NULL, 'a model that is not there is an error');
 SELECT is(
-    (SELECT array_agg(a::text) FROM unnest((SELECT p.proargnames[12:] FROM pg_catalog.pg_proc AS p WHERE p.proname = 'generate_details')) AS a),
+    (SELECT p.proargnames[12:] FROM pg_catalog.pg_proc AS p WHERE p.oid = 'llm.generate_details'::regproc),
     ARRAY['text', 'tokens', 'finish_reason', 'prompt_tokens', 'completion_tokens', 'milliseconds'],
     'the row has the documented columns');
 

@@ -1,15 +1,28 @@
 BEGIN;
-SELECT plan(9);
+SELECT plan(10);
 
 SELECT ok(llm.sample(NULL) IS NULL, 'NULL gives NULL');
 SELECT is(llm.sample(llm.bytes(ARRAY[1, 3, 2])), 1, 'greedy takes the largest');
 SELECT is(llm.sample(llm.bytes(ARRAY[1, 3, 3])), 1, 'of equals the lower id');
-SELECT is(llm.sample(llm.bytes(ARRAY[1, 3, 2]), repeat_penalty => 2, history => ARRAY[1]), 2, 'a token that is there is less likely');
+SELECT is(
+    llm.sample(llm.bytes(ARRAY[1, 3, 2]), repeat_penalty => 2, history => ARRAY[1]),
+    2,
+    'a token that is there already is less likely');
 SELECT is(llm.sample(llm.bytes(ARRAY[1, 3, 2]), 1, top_k => 1, seed => 1), 1, 'of one token there is one choice');
 SELECT is(
-    (SELECT array_agg(llm.sample(llm.bytes(ARRAY[0, 0]), 1, seed => 7, next_position => p)) FROM generate_series(0, 20) AS p),
-    (SELECT array_agg(llm.sample(llm.bytes(ARRAY[0, 0]), 1, seed => 7, next_position => p)) FROM generate_series(0, 20) AS p),
+    (
+        SELECT count(DISTINCT llm.sample(llm.bytes(ARRAY[0, 0]), 1, seed => 7, next_position => 3))
+        FROM generate_series(1, 20)
+    ),
+    1::bigint,
     'the same seed and position draw the same');
+SELECT is(
+    (
+        SELECT count(DISTINCT llm.sample(llm.bytes(ARRAY[0, 0]), 1, seed => 7, next_position => p))
+        FROM generate_series(1, 20) AS p
+    ),
+    2::bigint,
+    'other positions draw anew');
 SELECT throws_ok(
     $$SELECT llm.sample('\x0000c07f')$$,
     'XX001', NULL, 'NaN is no logit');

@@ -3,8 +3,8 @@ SELECT plan(5);
 
 SELECT ok(llm.swiglu(NULL, '\x00000000') IS NULL, 'NULL gives NULL');
 SELECT is(
-    llm.floats(llm.swiglu(llm.bytes(ARRAY[0, 1, -1, 100, -100]), llm.bytes(ARRAY[5, 2, 2, 3, 3])))::numeric(9, 5) [],
-    ARRAY[0, 1.46212, -0.53788, 300, 0]::numeric(9, 5) [],
+    llm.floats(llm.swiglu(llm.bytes(ARRAY[0, 1, -1, 100, -100]), llm.bytes(ARRAY[5, 2, 2, 3, 3])))::numeric(9, 5)[],
+    ARRAY[0, 1.46212, -0.53788, 300, 0]::numeric(9, 5)[],
     'silu is x / (1 + exp(-x)), also far from 0');
 SELECT throws_ok(
     $$SELECT llm.swiglu('\x00000000', '\x0000000000000000')$$,

@@ -164,4 +164,6 @@ def test_epsilon_may_be_given(qwen2):
 def test_numbers_go_both_ways():
     assert operators.floats(f32(1, -2)) == [1.0, -2.0]
     assert operators.pack([1.0, -2.0]) == f32(1, -2)
-    refusal("22023", operators.pack, [1.0, None])
+    for ill in (None, 1e39, -1e39):
+        refusal("22023", operators.pack, [1.0, ill])
+    assert operators.floats(operators.pack([float("inf")])) == [float("inf")]

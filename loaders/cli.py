@@ -87,10 +87,18 @@ def list_models(dsn: Dsn = "") -> None:
         models = connection.execute(query).fetchall()
     titles = ("name", "family", "parameters", "size", "context", "container", "default", "loaded")
     rows = [
-        (name, family, f"{count / 1e6:,.1f} M", readable_bytes(size), f"{context:,}", container, "yes" if default else "",
-         f"{created:%Y-%m-%d}")
-        for name, family, count, size, context, container, default, created in models
-    ]  # fmt: skip
+        (
+            name,
+            family,
+            f"{parameters / 1e6:,.1f} M",
+            readable_bytes(size),
+            f"{context:,}",
+            container,
+            "yes" if is_default else "",
+            f"{created:%Y-%m-%d}",
+        )
+        for name, family, parameters, size, context, container, is_default, created in models
+    ]
     _show(titles, rows)
 
 

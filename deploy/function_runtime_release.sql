@@ -13,7 +13,7 @@ SET LOCAL lock_timeout = '5s';
 --   40847917356e0c013d3298d57b65529cdb5f20a322530e7a8cf860615d185658  compiled_engine
 --   b1f06669888143f0bcf04ecc09297be5f5c73bb10a627fcea968b42af19405ee  compiled_forward
 --   37226cf97150ca2d1a614e9c46148875ba548176432772f4ce921932a0f0b92b  database
---   7d6cce54bfb6eaf6ab024640a45f8d69fe1b49a1386573de9b4f44ccb8a2734b  errors
+--   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   6341a7d790db40bdca629764ed391f008e205b24f2664a6eb193127b5c850a35  forward_steps
 --   5a541dcfae49890178872f642194c2b6edb6793683ca3abdae811ca2fba52115  generation
 --   14ec5de9a7ad86a61d157bab5a1411627b9a319735cfbd7da8782852a07f4f19  geometry
@@ -21,10 +21,11 @@ SET LOCAL lock_timeout = '5s';
 --   8acfc97c6edb88fb6303529d040d0ddbe2d39a2c29484fb1e9f6733a84315fcb  ingestion
 --   138d1b06095de0140ed341137f94159067bf3b64a1d4f7c24fef2c57fc74263c  kernels
 --   afbb3b35187622d2eceea0311c6b81961864d8c1ed840a3d0943ea3123a106c3  kv_cache
+--   0214bfea696358331287dd70339abf29c91369e8217addd7493c562239d26ea1  mapping
 --   0b67f9020e7a82a6ce3203b0ce33cb46bc50abb5ff8b38b50d9ae14373b87c54  matrix_kernels
 --   ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c  moment
 --   862da176ab077a24991bb70e10d0de3099392be3d29c46205348dcf5e3bcfc14  numpy_engine
---   935ed9d4062325c04217800d4b93765f430d482810bcee76fe8ff6008a4b8f8d  operators
+--   08a9140577f046bf8710b57a62f8ba4764aa322d385e069a8c07aa8d3c202a32  operators
 --   2cb4924021c0a4043655ca3270b2ebf4ab1bc259adc0489c968c60ef1ee7e6cd  ops
 --   2774053c3d7c4e3f188150d296815bea4667403e5753ef80129c22cb0cc78fb9  packed_model
 --   caf236024fa951fe0b56fa478ab525dd4324d2d9d3b0af8544e9a82c4ac4f5e1  packing
@@ -43,7 +44,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'd20fa3dfc4900d4e180a56b4f0b906fc8b914eff080d8ce5051fec2a6cd6f465'::text;
+RETURN '8f4dbeba73b236319fed5851b16d27c4e11d5a9d29a80e5458545d24ad3155bf'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

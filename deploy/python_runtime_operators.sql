@@ -26,6 +26,8 @@ OPTIONAL = frozenset(
     ("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "attn_q_norm.weight", "attn_k_norm.weight")
 )
 
+LARGEST = float(np.finfo(np.float32).max)
+
 
 def embedding(tokens, model=None):
     """The row of each token of the embedding: int[n] -> [n, hidden]."""
@@ -146,9 +148,11 @@ def pack(numbers):
     """An activation from numbers, the inverse of `floats`."""
     if numbers is None:
         return None
-    if None in np.asarray(numbers, object).ravel().tolist():
-        raise arguments.ill("numbers", None, "an array without NULL")
-    return np.asarray(numbers, "<f4").tobytes()
+    numbers = np.asarray(numbers, object).ravel()
+    for number in numbers:
+        if number is None or LARGEST < abs(number) < np.inf:
+            raise arguments.ill("numbers", number, "float32 numbers, none of them NULL")
+    return numbers.astype("<f4").tobytes()
 
 
 def tensor(model, name, dimensions=2):

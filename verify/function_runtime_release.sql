@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = 'd20fa3dfc4900d4e180a56b4f0b906fc8b914eff080d8ce5051fec2a6cd6f465', 'another release is deployed';
+    ASSERT llm_runtime.release() = '8f4dbeba73b236319fed5851b16d27c4e11d5a9d29a80e5458545d24ad3155bf', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -1,0 +1,67 @@
+"""One line of bench/results.jsonl for each figure, and the measurements that every bench shares."""
+
+import json
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+RESULTS = Path(__file__).with_name("results.jsonl")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured figure beside its peer's from the same run, and the physical limit where one is known."""
+
+    name: str
+    unit: str
+    ours: float
+    peer: float | None = None
+    limit: float | None = None
+    threads: int | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """ours / peer; what is better, more or less, follows from the unit."""
+        return self.ours / self.peer if self.peer else None
+
+
+def commit() -> str:
+    """The commit that was measured, marked when the tree was changed."""
+    return subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=RESULTS.parent, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def record(figure: Figure) -> None:
+    """Append the figure to results.jsonl and show it."""
+    line = asdict(figure) | {"ratio": figure.ratio, "commit": commit(), "date": time.strftime("%Y-%m-%d")}
+    with RESULTS.open("a") as file:
+        file.write(json.dumps({key: _rounded(value) for key, value in line.items()}) + "\n")
+    peer = "" if figure.peer is None else f"   peer {figure.peer:10.2f}   ratio {figure.ratio:5.2f}"
+    print(f"{figure.name:48} {figure.ours:10.2f} {figure.unit:8}{peer}", flush=True)
+
+
+def _rounded(value):
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def interleaved(contenders: dict[str, Callable[[], float]], rounds: int = 5) -> dict[str, float]:
+    """Run every contender in turn, `rounds` times, and give the median of what each returned.
+
+    Interleaving keeps a neighbour's load from falling on one contender alone.
+    """
+    measured: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            measured[name].append(run())
+    return {name: statistics.median(values) for name, values in measured.items()}
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Wall-clock time of one call."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start

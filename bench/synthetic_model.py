@@ -58,7 +58,7 @@ def vocabulary() -> tuple[list[str], list[int], list[str]]:
     """(token texts padded to the model's rows, token types, merges) of Qwen2.5."""
     document = json.loads((DATA / "tokenizers" / "qwen2.5" / "tokenizer.json").read_text())
     by_id = {token_id: text for text, token_id in document["model"]["vocab"].items()}
-    types = {token_id: gguf.TokenType.NORMAL for token_id in by_id}
+    types = dict.fromkeys(by_id, gguf.TokenType.NORMAL)
     for token in document["added_tokens"]:
         by_id[token["id"]] = token["content"]
         types[token["id"]] = gguf.TokenType.CONTROL if token["special"] else gguf.TokenType.USER_DEFINED

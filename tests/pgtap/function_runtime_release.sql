@@ -1,0 +1,28 @@
+-- Rendered from plpython/ by tools/render.py.
+
+BEGIN;
+SELECT plan(4);
+
+SELECT is(llm_runtime.release(), '20deed6f8487baff0d29752b77045a0eac40d7e0dcdf294a330b916ad14962b7',
+    'it is the release of this checkout');
+SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
+SELECT set_eq(
+    $query$
+        SELECT p.proname FROM pg_catalog.pg_proc AS p INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+        WHERE p.pronamespace = 'llm_runtime'::regnamespace AND l.lanname = 'plpython3u'
+            AND p.prorettype = 'void'::regtype AND p.pronargs = 0
+    $query$,
+    '{
+        architecture, arguments, atoms, attention_kernels, compiled_engine, compiled_forward, database, errors,
+        forward_steps, generation, geometry, hilbert, ingestion, kernels, kv_cache, mapping, matrix_kernels, moment,
+        numpy_engine, operators, ops, packed_files, packed_model, packing, quant, runtime, sampling, scoring, simd,
+        simd_forms, simd_memory, threads, tokenizer, weights
+    }'::name[],
+    'its modules are those of this checkout, no fewer and no more');
+CREATE ROLE stranger;
+SET LOCAL ROLE stranger;
+SELECT throws_ok('SELECT llm_runtime.release()', '42501', NULL, 'a role without rights may not ask for it');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,26 @@
+-- Rendered from plpython/geometry.py by tools/render.py.
+
+BEGIN;
+SELECT plan(5);
+
+SELECT function_lang_is('llm_runtime', 'geometry', ARRAY[]::name[], 'plpython3u', 'it is Python');
+SELECT function_returns(
+    'llm_runtime', 'geometry', ARRAY[]::name[], 'void', 'it is a module: it returns nothing');
+SELECT is(
+    (
+        SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
+        WHERE p.oid = 'llm_runtime.geometry()'::regprocedure
+    ),
+    '14ec5de9a7ad86a61d157bab5a1411627b9a319735cfbd7da8782852a07f4f19',
+    'its body is plpython/geometry.py, byte for byte');
+SELECT ok(
+    NOT has_function_privilege('llm_loader', 'llm_runtime.geometry()', 'EXECUTE'),
+    'a loader may not execute it');
+SET LOCAL ROLE llm_owner;
+SELECT throws_ok(
+    'CREATE OR REPLACE FUNCTION llm_runtime.geometry() RETURNS void LANGUAGE plpython3u AS ''pass''',
+    '42501', NULL, 'the owner of the tables may not replace it');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

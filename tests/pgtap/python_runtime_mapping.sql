@@ -1,0 +1,26 @@
+-- Rendered from plpython/mapping.py by tools/render.py.
+
+BEGIN;
+SELECT plan(5);
+
+SELECT function_lang_is('llm_runtime', 'mapping', ARRAY[]::name[], 'plpython3u', 'it is Python');
+SELECT function_returns(
+    'llm_runtime', 'mapping', ARRAY[]::name[], 'void', 'it is a module: it returns nothing');
+SELECT is(
+    (
+        SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
+        WHERE p.oid = 'llm_runtime.mapping()'::regprocedure
+    ),
+    '0214bfea696358331287dd70339abf29c91369e8217addd7493c562239d26ea1',
+    'its body is plpython/mapping.py, byte for byte');
+SELECT ok(
+    NOT has_function_privilege('llm_loader', 'llm_runtime.mapping()', 'EXECUTE'),
+    'a loader may not execute it');
+SET LOCAL ROLE llm_owner;
+SELECT throws_ok(
+    'CREATE OR REPLACE FUNCTION llm_runtime.mapping() RETURNS void LANGUAGE plpython3u AS ''pass''',
+    '42501', NULL, 'the owner of the tables may not replace it');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,26 @@
+-- Rendered from plpython/matrix_kernels.py by tools/render.py.
+
+BEGIN;
+SELECT plan(5);
+
+SELECT function_lang_is('llm_runtime', 'matrix_kernels', ARRAY[]::name[], 'plpython3u', 'it is Python');
+SELECT function_returns(
+    'llm_runtime', 'matrix_kernels', ARRAY[]::name[], 'void', 'it is a module: it returns nothing');
+SELECT is(
+    (
+        SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
+        WHERE p.oid = 'llm_runtime.matrix_kernels()'::regprocedure
+    ),
+    '0b67f9020e7a82a6ce3203b0ce33cb46bc50abb5ff8b38b50d9ae14373b87c54',
+    'its body is plpython/matrix_kernels.py, byte for byte');
+SELECT ok(
+    NOT has_function_privilege('llm_loader', 'llm_runtime.matrix_kernels()', 'EXECUTE'),
+    'a loader may not execute it');
+SET LOCAL ROLE llm_owner;
+SELECT throws_ok(
+    'CREATE OR REPLACE FUNCTION llm_runtime.matrix_kernels() RETURNS void LANGUAGE plpython3u AS ''pass''',
+    '42501', NULL, 'the owner of the tables may not replace it');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

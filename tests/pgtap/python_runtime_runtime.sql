@@ -1,0 +1,26 @@
+-- Rendered from plpython/runtime.py by tools/render.py.
+
+BEGIN;
+SELECT plan(5);
+
+SELECT function_lang_is('llm_runtime', 'runtime', ARRAY[]::name[], 'plpython3u', 'it is Python');
+SELECT function_returns(
+    'llm_runtime', 'runtime', ARRAY[]::name[], 'void', 'it is a module: it returns nothing');
+SELECT is(
+    (
+        SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
+        WHERE p.oid = 'llm_runtime.runtime()'::regprocedure
+    ),
+    'a2ca4c7375b32657819354de2656bce7c1c3ff53ac947d65619fd516ebf525ec',
+    'its body is plpython/runtime.py, byte for byte');
+SELECT ok(
+    NOT has_function_privilege('llm_loader', 'llm_runtime.runtime()', 'EXECUTE'),
+    'a loader may not execute it');
+SET LOCAL ROLE llm_owner;
+SELECT throws_ok(
+    'CREATE OR REPLACE FUNCTION llm_runtime.runtime() RETURNS void LANGUAGE plpython3u AS ''pass''',
+    '42501', NULL, 'the owner of the tables may not replace it');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -160,6 +160,7 @@ class Cluster:
     def up(self) -> None:
         """Whatever state it is in: a running server with everything deployed and a login."""
         if not self.exists:
+            say(f"making a server in {self.folder}")
             self.create()
         if not self.running:
             self.start()
@@ -197,6 +198,8 @@ class Cluster:
                     f"{checked.stdout}\nThe scripts changed after they were deployed in {self.folder}. A released "
                     "change is reworked, never edited. While developing: make clean, then make up."
                 )
+        else:
+            say("deploying, and verifying each change")
         deployed = self.sqitch("deploy", "--verify", "--set", f"python_site={site_packages()}", database=database)
         # sqitch also fails when there is nothing to deploy.
         if deployed.returncode and "Nothing to deploy" not in deployed.stdout:
@@ -271,6 +274,10 @@ class Cluster:
         path = self.data / name
         path.write_text(text)
         shutil.chown(path, where("user"))
+
+
+def say(message: str) -> None:
+    print(f"cluster: {message}", file=sys.stderr, flush=True)
 
 
 def account_name() -> str:

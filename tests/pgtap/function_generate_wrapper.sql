@@ -18,7 +18,7 @@ $function$;
 SELECT ok(pg_temp.call(NULL) IS NULL, 'NULL gives NULL');
 SELECT is(
     (
-        SELECT p.provolatile || p.proparallel
+        SELECT concat(p.provolatile, p.proparallel)
         FROM pg_catalog.pg_proc AS p
         WHERE p.proname = 'generate' AND p.pronargs = 1 AND p.proowner = 'llm_owner'::regrole
     ),

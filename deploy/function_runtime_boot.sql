@@ -15,8 +15,8 @@ SET search_path = pg_catalog, pg_temp
 AS $python$
 import hashlib
 import importlib.util
+import marshal
 import os
-import py_compile
 import shutil
 import signal
 import stat
@@ -70,22 +70,26 @@ def holds(path, content):
         return False
 
 
-def place(path, content):
-    """Write the file unless it holds the content; a reader never sees half of it, and writers may race."""
-    if holds(path, content):
-        return False
+def replace(path, content):
+    """Write beside and rename: a reader never sees half of a file, and writers may race."""
     beside = f'{path}.{os.getpid()}'
     with open(beside, 'wb') as file:
         file.write(content)
     os.replace(beside, path)
-    return True
 
 
-def compile_module(path):
-    """Compile beside the source; a compiled file with the hash of another source is not used, whatever its time."""
+def place(path, source):
+    """Bring a module's file and its compiled form to this source; tells whether the file was not."""
+    changed = not holds(path, source)
+    if changed:
+        replace(path, source)
     compiled = importlib.util.cache_from_source(path)
+    private_folder(os.path.dirname(compiled))
     if not os.path.exists(compiled):
-        py_compile.compile(path, compiled, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+        # A compiled file that carries its source's hash (flags 3, PEP 552) is not used for another, whatever its time.
+        header = importlib.util.MAGIC_NUMBER + (3).to_bytes(4, 'little') + importlib.util.source_hash(source)
+        replace(compiled, header + marshal.dumps(compile(source, path, 'exec', dont_inherit=True)))
+    return changed
 
 
 def sweep(root, own):
@@ -106,10 +110,8 @@ def write(sources, package):
     root = private_folder(os.path.join(os.getcwd(), 'base', 'pgsql_tmp_llm'))
     folder = private_folder(os.path.join(root, package))
     os.utime(folder)
-    written = [place(os.path.join(folder, f'{name}.py'), source) for name, source in sources.items()]
-    for name in sources:
-        compile_module(os.path.join(folder, f'{name}.py'))
-    if any(written):
+    changed = [place(os.path.join(folder, f'{name}.py'), source) for name, source in sources.items()]
+    if any(changed):
         sweep(root, folder)
     return folder
 

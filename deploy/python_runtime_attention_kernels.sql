@@ -26,9 +26,9 @@ has score -inf and weight 0, and adding zero changes nothing, so a query's resul
 import numpy as np
 from numba import carray
 
-from .simd import compiled, f32, fill, fma, i32, lanes, max_lanes, maximum, sum_lanes, where_before
-from .simd_memory import load, pointer_to, spread, store, store_first
 from .kernels import exp
+from .simd import compiled, f32, fill, fma, i32, lanes, max_lanes, maximum, sum_lanes, where_before
+from .simd_memory import load, pointer_to, spread, store
 
 PAGE = 64  # positions
 ROWS = 8  # queries in the largest block

@@ -49,17 +49,17 @@ from .forward_steps import (
     work_of,
 )
 from .matrix_kernels import embedding
-from .simd import compiled, entry
+from .simd import entry, inlined
 from .threads import Crew, meet
 
 
-@compiled
+@inlined
 def meet_if_many(crew, tokens):
     """Meet between steps whose result a single token's threads each have for themselves. True to stop."""
     return tokens > 1 and meet(crew)
 
 
-@compiled
+@inlined
 def attention_block(crew, model, w, batch, layer, work, s):
     """s.x += the attention of the layer. True when the pass is to stop."""
     sizes, tokens, counter = model.sizes, len(batch.tokens), layer * LAYER_COUNTERS
@@ -87,7 +87,7 @@ def attention_block(crew, model, w, batch, layer, work, s):
     return meet(crew)
 
 
-@compiled
+@inlined
 def feed_forward_block(crew, model, w, no_bias, batch, layer, s):
     """s.x += the gated feed-forward network of the layer. True when the pass is to stop."""
     sizes, tokens, counter = model.sizes, len(batch.tokens), layer * LAYER_COUNTERS

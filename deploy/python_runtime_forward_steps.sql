@@ -23,7 +23,7 @@ from .attention_kernels import PAGE, attention, store_position
 from .kernels import add, quantize, rms_norm, rope, swiglu
 from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, linear
 from .packing import ABSENT, BLOCK, GROUP, Q4, Q8, group_bytes
-from .simd import compiled
+from .simd import inlined
 from .threads import claim, stopped
 
 # The rows of the table of weights: these for each layer, then those of the model.
@@ -54,7 +54,7 @@ Scratch = namedtuple("Scratch", "x normed qkv gate up quantized")
 Work = namedtuple("Work", "q firsts limits scores stride out half_row float_row")
 
 
-@compiled
+@inlined
 def work_of(works, thread):
     """A thread's own part of the arrays of all."""
     w = works
@@ -62,7 +62,7 @@ def work_of(works, thread):
     return Work(w.q[thread], w.firsts[thread], w.limits[thread], w.scores[thread], w.stride, w.out[thread], half, single)
 
 
-@compiled
+@inlined
 def share(crew, tokens):
     """(first token, step, slot of token 0) of what this thread prepares."""
     if tokens == 1:
@@ -70,29 +70,29 @@ def share(crew, tokens):
     return crew.thread, crew.threads, 0
 
 
-@compiled
+@inlined
 def piece_of(matrix):
     """How many groups of a matrix make a piece of work."""
     return max(1, CLAIMED_BYTES // group_bytes(matrix[LAYOUT], matrix[COLUMNS]))
 
 
-@compiled
+@inlined
 def groups_of(matrix):
     return (matrix[ROWS] + GROUP - 1) // GROUP
 
 
-@compiled
+@inlined
 def is_quantized(matrix):
     return matrix[LAYOUT] == Q8 or matrix[LAYOUT] == Q4
 
 
-@compiled
+@inlined
 def quantize_token(x, at, width, quantized, slot):
     q, block = quantized, slot * (width // BLOCK)
     quantize(x, at, width, q.codes, slot * width, q.scales, q.q8_starts, q.q4_starts, block)
 
 
-@compiled
+@inlined
 def norm(crew, model, weight, needs_codes, rows, s):
     """s.normed = the listed rows of s.x normalised, with their codes if a quantised matrix follows."""
     hidden, stride = model.sizes.hidden, model.sizes.hidden_stride
@@ -104,7 +104,7 @@ def norm(crew, model, weight, needs_codes, rows, s):
             quantize_token(s.normed, to, hidden, s.quantized, t + slot)
 
 
-@compiled
+@inlined
 def quantize_rows(crew, x, stride, width, tokens, s):
     """The codes of the first `width` columns of every token."""
     first, step, slot = share(crew, tokens)
@@ -112,7 +112,7 @@ def quantize_rows(crew, x, stride, width, tokens, s):
         quantize_token(x, t * stride, width, s.quantized, t + slot)
 
 
-@compiled
+@inlined
 def add_bias(weights, bias, group, groups, out, at, stride, tokens):
     """Add some groups of a bias, if there is one, to every token; the bias begins at out[at]."""
     if bias[LAYOUT] != ABSENT:
@@ -120,7 +120,7 @@ def add_bias(weights, bias, group, groups, out, at, stride, tokens):
             add(out, at + t * stride + group * GROUP, weights.f32, bias[OFFSET] // 4 + group * GROUP, groups * GROUP)
 
 
-@compiled
+@inlined
 def queries_keys_values(crew, counter, model, w, tokens, s):
     """s.qkv = the three projections of s.normed."""
     hidden, stride = model.sizes.hidden_stride, model.sizes.qkv_stride
@@ -142,7 +142,7 @@ def queries_keys_values(crew, counter, model, w, tokens, s):
             before += groups
 
 
-@compiled
+@inlined
 def place_heads(model, w, batch, layer, token, head, work, s):
     """Normalise (if the model does) and rotate one kv head's key and queries; store the key and the value."""
     sizes = model.sizes
@@ -164,7 +164,7 @@ def place_heads(model, w, batch, layer, token, head, work, s):
         store_position(page, place, dim, position, s.qkv, key, value, work.float_row)
 
 
-@compiled
+@inlined
 def attend(model, batch, layer, tile, head, work, s):
     """Attention of one kv head for one tile of tokens; the results replace the queries in s.qkv."""
     sizes = model.sizes
@@ -180,7 +180,7 @@ def attend(model, batch, layer, tile, head, work, s):
         attention(s.qkv, x, stride, tokens, group, dim, positions, first, window, pages, at, place, row, work)
 
 
-@compiled
+@inlined
 def attend_all(crew, counter, model, w, batch, layer, work, s):
     """Attention of every tile and kv head. A single token's heads are also placed here, by the thread that needs them."""
     while True:
@@ -193,7 +193,7 @@ def attend_all(crew, counter, model, w, batch, layer, work, s):
         attend(model, batch, layer, tile, head, work, s)
 
 
-@compiled
+@inlined
 def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s):
     """s.x += matrix @ x + bias: what attention or the feed-forward network adds to the residual stream."""
     stride, slot = model.sizes.hidden_stride, share(crew, tokens)[2]
@@ -210,7 +210,7 @@ def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s):
             add(s.x, at, s.normed, at, (end - begin) * GROUP)
 
 
-@compiled
+@inlined
 def gate_and_up(crew, counter, model, w, tokens, s):
     """s.up = silu(gate @ s.normed) * (up @ s.normed), the same rows of both at a time."""
     hidden, stride, slot = model.sizes.hidden_stride, model.sizes.ffn_stride, share(crew, tokens)[2]
@@ -227,7 +227,7 @@ def gate_and_up(crew, counter, model, w, tokens, s):
             swiglu(s.gate, s.up, t * stride + begin * GROUP, (end - begin) * GROUP)
 
 
-@compiled
+@inlined
 def project_logits(crew, counter, model, matrix, tokens, logits, s):
     """logits = matrix @ s.normed."""
     hidden, stride, slot = model.sizes.hidden_stride, model.sizes.logits_stride, share(crew, tokens)[2]

@@ -77,11 +77,12 @@ class PackedModel:
     Raises ModelError XX001 when the buffer is not a packed model of this version, or is cut short.
     """
 
-    def __init__(self, buffer):
+    def __init__(self, buffer, directory=None):
+        """directory: what the buffer's own would say, for a buffer that has none in front."""
         self.buffer = np.frombuffer(buffer, np.uint8)
         if self.buffer.ctypes.data % ALIGNMENT:
             raise errors.invalid_parameter("a packed model must be aligned to 64 bytes")
-        self.directory = self._read_directory()
+        self.directory = self._read_directory() if directory is None else directory
         whole = self.buffer[: self.buffer.size // 4 * 4]
         self.weights = Weights(*(_read_only(whole.view(dtype)) for dtype in (np.uint8, np.uint16, np.float32)))
 

@@ -45,6 +45,8 @@ OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
 entry = njit(cache=True, **OPTIONS)
 # A part of entries; for Python it stays a plain function, of no use if it has instructions in it.
 compiled = register_jitable(**OPTIONS)
+# A part with one caller, copied into it before typing: numba optimises every level of calls anew, levels are dear.
+inlined = njit(inline="always", **OPTIONS)
 I64 = ir.IntType(64)
 
 

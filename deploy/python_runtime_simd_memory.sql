@@ -23,7 +23,7 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from . import simd_forms as forms
-from .simd import I64, Registers, _block, _in_all_lanes, _registers, _typed, f32, i32
+from .simd import I64, Registers, _block, _in_all_lanes, _registers, _typed, f32
 from .simd_forms import FLOAT, I8, I16, I32, LANES, call, constant, vector
 
 

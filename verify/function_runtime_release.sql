@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '8f4dbeba73b236319fed5851b16d27c4e11d5a9d29a80e5458545d24ad3155bf', 'another release is deployed';
+    ASSERT llm_runtime.release() = 'bed48d75892f9ccaac122f28c4224353276c10efb564730b982f9b193b25a152', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.database()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '37226cf97150ca2d1a614e9c46148875ba548176432772f4ce921932a0f0b92b', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'fe08f48982b3ba7e9193412237cf3b1ef099d559e2eb921c565f7eb6bfb2950c', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

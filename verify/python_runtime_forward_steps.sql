@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.forward_steps()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '6341a7d790db40bdca629764ed391f008e205b24f2664a6eb193127b5c850a35', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '8a8831ab0132afc54cdb445c06ff79bcf0329bb1862798983b45c5ee3062a931', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.packed_model()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2774053c3d7c4e3f188150d296815bea4667403e5753ef80129c22cb0cc78fb9', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'f2ad7360d720f88e6560ace7c9d166a469275bb165934a58943623a5a01f6c7a', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

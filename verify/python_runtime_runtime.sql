@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.runtime()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'a2ca4c7375b32657819354de2656bce7c1c3ff53ac947d65619fd516ebf525ec', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'dbdf2ccdf6516ed512df219cab845036c528873983e35ce906585d2cb3cb1aa9', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.simd()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '4941a85506d7d3a63decb801a50a68571a82e4e4a101fcdf2637250f7e64fd20', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2a96fbe38442af4d045432d439b82638e0c6f77f7e982b692c3d52bc5234a7e3', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -123,22 +123,22 @@ def held_out(item: Example) -> bool:
     return len(item.text) >= 6 and hashlib.blake2b(item.prompt.encode(), digest_size=1).digest()[0] < 8
 
 
-def training(seed: int, count: int, roughness: float = 1.0) -> Iterator[Example]:
-    """count values to train on."""
+def training(seed: int, count: int, roughness: float = 1.0, kinds: tuple[str, ...] | None = None) -> Iterator[Example]:
+    """count values to train on, in the mixture of all kinds or evenly of some."""
     rng = random.Random(f"tidy training {seed}")
     while count:
-        item = example(rng, roughness=roughness)
+        item = example(rng, rng.choice(kinds) if kinds else None, roughness)
         if not held_out(item):
             count -= 1
             yield item
 
 
-def unseen(seed: int, count: int, kind: str | None = None) -> list[Example]:
-    """count distinct values that training never sees, in the mixture of kinds (or of one kind)."""
+def unseen(seed: int, count: int, kinds: tuple[str, ...] | None = None) -> list[Example]:
+    """count distinct values that training never sees, in the mixture of all kinds or evenly of some."""
     rng = random.Random(f"tidy unseen {seed}")
     found: dict[str, Example] = {}
     while len(found) < count:
-        item = example(rng, kind)
+        item = example(rng, rng.choice(kinds) if kinds else None)
         if held_out(item):
             found.setdefault(item.prompt, item)
     return list(found.values())

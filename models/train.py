@@ -1,11 +1,11 @@
 """Train `tidy`: a Qwen2 decoder that turns messy values into typed ones.
 
-    python models/train.py --minutes 70 --out build/tidy.pt --log build/tidy.log
+    python models/train.py --minutes 80 --out build/tidy.pt --log build/tidy.log
     python models/train.py --check      # a very small version, under two minutes: the script still learns
 
-The data is models/data.py's, made as it is needed; loss is on the answers only; the learning rate follows the clock
-(warm-up, then a cosine to zero at --minutes), so that a busy machine trains fewer steps but always comes to rest.
-A checkpoint is written every five minutes; models/export.py and models/evaluate.py read it.
+The data is models/data.py's, made as it is needed; loss is on the answers only. The learning rate warms up, then
+follows a cosine to zero, by the clock (--minutes: a busy machine trains fewer steps but always comes to rest; time
+spent stopped is not counted) or by --steps. A checkpoint is written every five minutes; export.py and evaluate.py use it.
 """
 
 import argparse
@@ -18,49 +18,17 @@ from pathlib import Path
 import data
 import torch
 import vocabulary
+from encoding import Encoder, accuracy, batches
 from model import Qwen2, Shape
 from torch.nn import functional
 
 POOL = 8192  # examples sorted by length together, so that a batch has little padding
 LONGEST_STEP = 60.0  # seconds; what is more was time stopped
-CHECK_SHAPE = Shape(layers=3)
-CHECK_KINDS = ("boolean", "percent")
+SAVE_EVERY = 300.0  # seconds
+CHECK_SHAPE = Shape(width=64, layers=2, heads=2, kv_heads=1, ffn=192)
+CHECK_KINDS = ("boolean", "date_us")
+CHECK_STEPS = 1200
 CHECK_ACCURACY = 0.60
-
-
-class Encoder:
-    """Examples to token ids and the places where the loss counts."""
-
-    def __init__(self, tokens: list[str], merges: list[tuple[str, str]]):
-        self.tokenizer = vocabulary.tokenizer(tokens, merges)
-        self.ids = {token: i for i, token in enumerate(tokens)}
-        self.end = self.ids[vocabulary.END]
-
-    def answer(self, text: str) -> list[int]:
-        return [self.ids[piece.replace(" ", "Ġ")] for piece in vocabulary.split_answer(text)] + [self.end]
-
-    def prompts(self, texts: list[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
-
-
-def batches(encoder: Encoder, examples: list, size: int, rng: random.Random):
-    """Batches of examples of like length: (tokens, targets), both [size, length], -100 where there is no loss."""
-    rows = [
-        (prompt, encoder.answer(item.answer))
-        for item, prompt in zip(examples, encoder.prompts([item.prompt for item in examples]), strict=True)
-    ]
-    rows.sort(key=lambda row: len(row[0]) + len(row[1]))
-    groups = [rows[i : i + size] for i in range(0, len(rows), size)]
-    rng.shuffle(groups)
-    for group in groups:
-        length = max(len(prompt) + len(answer) for prompt, answer in group) - 1
-        tokens = torch.full((len(group), length), encoder.end)
-        targets = torch.full((len(group), length), -100)
-        for i, (prompt, answer) in enumerate(group):
-            both = prompt + answer
-            tokens[i, : len(both) - 1] = torch.tensor(both[:-1])
-            targets[i, len(prompt) - 1 : len(both) - 1] = torch.tensor(answer)
-        yield tokens, targets
 
 
 def loss_on_answers(model: Qwen2, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -80,40 +48,6 @@ def optimizers(model: Qwen2, rate: float) -> list[torch.optim.Optimizer]:
     ]
 
 
-@torch.no_grad()
-def answers(model: Qwen2, encoder: Encoder, prompts: list[str], limit: int = 24) -> list[str]:
-    """Greedy answers, in batches of prompts of one length."""
-    found: dict[int, str] = {}
-    by_length: dict[int, list[int]] = {}
-    encoded = encoder.prompts(prompts)
-    for i, ids in enumerate(encoded):
-        by_length.setdefault(len(ids), []).append(i)
-    for members in by_length.values():
-        rows = torch.tensor([encoded[i] for i in members])
-        start = rows.shape[1]
-        ended = torch.zeros(len(members), dtype=torch.bool)
-        for _ in range(limit):
-            last = functional.linear(model.hidden(rows)[:, -1], model.token_embd.weight).argmax(-1)
-            rows = torch.cat((rows, last[:, None]), 1)
-            ended |= last == encoder.end
-            if ended.all():
-                break
-        for i, row in zip(members, rows[:, start:].tolist(), strict=True):
-            said = row[: row.index(encoder.end)] if encoder.end in row else row
-            found[i] = encoder.tokenizer.decode(said) if said else ""
-    return [found[i] for i in range(len(prompts))]
-
-
-def accuracy(model: Qwen2, encoder: Encoder, items: list) -> dict[str, float]:
-    """Exact answers by kind."""
-    said = answers(model, encoder, [item.prompt for item in items])
-    hits: dict[str, list[bool]] = {}
-    for item, answer in zip(items, said, strict=True):
-        hits.setdefault(item.kind, []).append(answer == item.answer)
-    scores = {kind: sum(right) / len(right) for kind, right in sorted(hits.items())}
-    return {"all": sum(answer == item.answer for item, answer in zip(items, said, strict=True)) / len(items), **scores}
-
-
 def rate_at(progress: float, warm_up: float = 0.015) -> float:
     """The share of the peak learning rate: up, then along a cosine to nothing."""
     if progress < warm_up:
@@ -121,95 +55,100 @@ def rate_at(progress: float, warm_up: float = 0.015) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warm_up) / (1 - warm_up))))
 
 
-def train(options, shape: Shape, kinds: tuple[str, ...] | None = None):
-    """Train until --minutes of running time are over; time spent stopped (SIGSTOP) is not counted."""
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(options.threads)
-    rng = random.Random(options.seed)
-    tokens, merges = vocabulary.train(item.prompt for item in data.training(options.seed, 60000))
-    encoder = Encoder(tokens, merges)
-    model = Qwen2(shape)
-    if options.resume:
-        model.load_state_dict(torch.load(options.resume, weights_only=True)["state"])
-    opts = optimizers(model, options.rate)
-    trial = [item for item in data.unseen(1, 600 if kinds is None else 4000) if kinds is None or item.kind in kinds][
-        :400
-    ]
-    spent, steps, seen, mean, saved, shown = 0.0, 0, 0, None, 0.0, 0.0
-    limit, pool, before = options.minutes * 60, 0, time.monotonic()
-    while spent < limit:
-        roughness = min(1.0, 0.3 + 3 * spent / limit)
-        pool += 1
-        items = (
-            list(data.training(options.seed * 1_000_003 + pool, POOL, roughness))
-            if kinds is None
-            else [
-                item
-                for item in data.training(options.seed * 1_000_003 + pool, POOL * 4, roughness)
-                if item.kind in kinds
-            ]
-        )
-        for batch, targets in batches(encoder, items, options.batch, rng):
-            share = rate_at(spent / limit)
-            for opt in opts:
-                for group in opt.param_groups:
-                    group["lr"] = options.rate * share
-            loss = loss_on_answers(model, batch, targets)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for opt in opts:
-                opt.step()
-                opt.zero_grad(set_to_none=True)
-            steps, seen = steps + 1, seen + batch.numel()
-            mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
+class Training:
+    """One run: the model, its optimizers, and how far it has come."""
+
+    def __init__(self, options, shape: Shape, kinds: tuple[str, ...] | None = None):
+        torch.manual_seed(options.seed)
+        torch.set_num_threads(options.threads)
+        self.options, self.kinds = options, kinds
+        self.steps, self.seen, self.spent, self.loss = 0, 0, 0.0, None
+        start = torch.load(options.resume, weights_only=True) if options.resume else None
+        if start:
+            shape, self.tokens, self.merges = Shape(**start["shape"]), start["tokens"], start["merges"]
+        else:
+            self.tokens, self.merges = vocabulary.train(item.prompt for item in data.training(options.seed, 60000))
+        self.encoder = Encoder(self.tokens, [tuple(merge) for merge in self.merges])
+        self.model = Qwen2(shape)
+        if start:
+            self.model.load_state_dict(start["state"])
+        self.optimizers = optimizers(self.model, options.rate)
+
+    @property
+    def progress(self) -> float:
+        """From 0 to 1, by steps or by the clock."""
+        if self.options.steps:
+            return self.steps / self.options.steps
+        return self.spent / (60 * self.options.minutes)
+
+    def batches(self):
+        """Batches without end, rougher as the training goes on."""
+        rng = random.Random(self.options.seed)
+        for pool in range(1, sys.maxsize):
+            roughness = min(1.0, 0.3 + 3 * self.progress)
+            seed = self.options.seed * 1_000_003 + pool
+            yield from batches(
+                self.encoder, list(data.training(seed, POOL, roughness, self.kinds)), self.options.batch, rng
+            )
+
+    def step(self, tokens: torch.Tensor, targets: torch.Tensor) -> None:
+        """One update of the weights."""
+        rate = self.options.rate * rate_at(self.progress)
+        loss = loss_on_answers(self.model, tokens, targets)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.steps, self.seen = self.steps + 1, self.seen + tokens.numel()
+        self.loss = loss.item() if self.loss is None else 0.98 * self.loss + 0.02 * loss.item()
+
+    def run(self) -> float:
+        """Train to the end; the share of unseen values answered exactly."""
+        before, saved, shown = time.monotonic(), 0.0, 0.0
+        for tokens, targets in self.batches():
+            self.step(tokens, targets)
             now = time.monotonic()
-            spent, before = spent + min(now - before, LONGEST_STEP), now
-            if spent - shown > options.every:
-                shown = spent
-                say(options, f"{spent / 60:6.1f} min  step {steps}  {seen / 1e6:.2f} M tokens  loss {mean:.4f}")
-            if options.out and spent - saved > 300:
-                saved = spent
-                save(options, model, tokens, merges, steps, seen)
-                scores = accuracy(model, encoder, trial)
-                say(options, "unseen " + "  ".join(f"{kind} {value:.3f}" for kind, value in scores.items()))
-            if spent >= limit:
+            self.spent, before = self.spent + min(now - before, LONGEST_STEP), now
+            if self.spent - shown > self.options.every:
+                shown = self.spent
+                self.say("")
+            if self.options.out and self.spent - saved > SAVE_EVERY:
+                saved = self.spent
+                self.save()
+                self.scores()
+            if self.progress >= 1:
                 break
-    if options.out:
-        save(options, model, tokens, merges, steps, seen)
-    scores = accuracy(model, encoder, trial)
-    say(
-        options,
-        f"end: {steps} steps, {seen / 1e6:.2f} M tokens; unseen "
-        + "  ".join(f"{kind} {value:.3f}" for kind, value in scores.items()),
-    )
-    return scores
+        if self.options.out:
+            self.save()
+        return self.scores()["all"]
 
+    def scores(self) -> dict[str, float]:
+        """Exact answers on values that training does not see, by kind."""
+        scores = accuracy(self.model, self.encoder, data.unseen(1, 400, self.kinds))
+        self.say("unseen " + "  ".join(f"{kind} {value:.3f}" for kind, value in scores.items()))
+        return scores
 
-def say(options, line: str) -> None:
-    print(line, file=options.log, flush=True)
+    def say(self, line: str) -> None:
+        facts = f"{self.spent / 60:6.1f} min  step {self.steps}  {self.seen / 1e6:.2f} M tokens  loss {self.loss:.4f}  "
+        print((facts + line).rstrip(), file=self.options.log, flush=True)
 
-
-def save(options, model: Qwen2, tokens: list[str], merges: list[tuple[str, str]], steps: int, seen: int) -> None:
-    """Write beside, then rename: the checkpoint can be read at any time."""
-    beside = f"{options.out}.new"
-    torch.save(
-        {
-            "state": model.state_dict(),
-            "shape": vars(model.shape),
-            "tokens": tokens,
-            "merges": merges,
-            "steps": steps,
-            "seen": seen,
-            "seed": options.seed,
-        },
-        beside,
-    )
-    Path(beside).replace(options.out)
+    def save(self) -> None:
+        """Write beside, then rename: the checkpoint can be read at any time."""
+        beside = Path(f"{self.options.out}.new")
+        facts = {"steps": self.steps, "seen": self.seen, "seed": self.options.seed}
+        shape = vars(self.model.shape)
+        state = {"state": self.model.state_dict(), "shape": shape, "tokens": self.tokens, "merges": self.merges}
+        torch.save(state | facts, beside)
+        beside.replace(self.options.out)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=90)
+    parser.add_argument("--minutes", type=float, default=80)
+    parser.add_argument("--steps", type=int, help="train so many steps instead of so many minutes")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--batch", type=int, default=128, help="examples in a step")
     parser.add_argument("--rate", type=float, default=5e-3, help="peak learning rate")
@@ -217,16 +156,17 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--every", type=float, default=30, help="seconds between two lines of the log")
     parser.add_argument("--out", type=Path, help="checkpoint")
-    parser.add_argument("--resume", type=Path, help="checkpoint to start from")
+    parser.add_argument("--resume", type=Path, help="checkpoint whose weights and tokens to start from")
     parser.add_argument("--log", type=argparse.FileType("a"), default=sys.stdout)
     parser.add_argument("--check", action="store_true", help="train a very small version and state its accuracy")
     options = parser.parse_args()
     if not options.check:
-        train(options, Shape(layers=options.layers))
+        Training(options, Shape(layers=options.layers)).run()
         return 0
-    options.minutes, options.out, options.every = 1.2, None, 10
-    reached = train(options, CHECK_SHAPE, CHECK_KINDS)["all"]
-    say(options, f"check: {reached:.3f} of unseen values right, at least {CHECK_ACCURACY} wanted")
+    options.steps, options.out, options.resume = CHECK_STEPS, None, None
+    check = Training(options, CHECK_SHAPE, CHECK_KINDS)
+    reached = check.run()
+    check.say(f"check: {reached:.3f} of unseen values right, at least {CHECK_ACCURACY} wanted")
     return 0 if reached >= CHECK_ACCURACY else 1
 
 

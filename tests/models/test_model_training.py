@@ -67,13 +67,13 @@ def test_loss_counts_the_answer_and_the_end_and_nothing_of_the_prompt():
     import random
 
     import data
-    import train
+    import encoding
     import vocabulary
 
     tokens, merges = vocabulary.train(item.prompt for item in data.training(1, 500))
-    encoder = train.Encoder(tokens, merges)
+    encoder = encoding.Encoder(tokens, merges)
     item = data.Example("date", "5 Mar 2024", "2024-03-05")
-    ((batch, targets),) = train.batches(encoder, [item], 4, random.Random(0))
+    ((batch, targets),) = encoding.batches(encoder, [item], 4, random.Random(0))
     prompt = encoder.prompts([item.prompt])[0]
     assert batch[0].tolist() == prompt + encoder.answer(item.answer)[:-1]
     assert targets[0].tolist() == [-100] * (len(prompt) - 1) + encoder.answer(item.answer)

@@ -10,15 +10,15 @@ SET LOCAL lock_timeout = '5s';
 --   fddf43532784d4035745f75cf343e974d270df42880a016c4ce40868056ef744  arguments
 --   f13e54c4a35f05c9548a8388ae954837ca91ae999ff6a8618fb36c18f6f67172  atoms
 --   fd95f1533ba01e7e2f312204d1508d9f0da96282bae9938d0401a1286fabd0d8  attention_kernels
---   a0b1bb7692b771dbae10504ab7bef7cc30374f6f5d08e849c71f5918fccc705c  background
---   8f749b06ece18420beb43ba708b1f4b022a82419be6932fb8406a64c2b98e290  cache
+--   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
+--   b230e912b7f252e2fd75a70e311c02b582243e88ccbfe90aa4927339c39dc5a7  cache
 --   ae5134e90c350886a3d9fe570f5888b856f305e393e7c04fb88add27c7194562  compiled_engine
 --   c35f52f10dd7464dfae6cf4e388b0aa5f296e6371c60ed72ef8fe9a2dc4b2ea7  compiled_forward
 --   fe08f48982b3ba7e9193412237cf3b1ef099d559e2eb921c565f7eb6bfb2950c  database
---   8f16abc6392a605c9b1ffa1a67c416e64bbe489abf35574b59626e41ab4b9fc2  engines
+--   9a62c8048f68635f947b5d7713fe1b2c1be8238717815a2a16077a22ce0a22a3  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   8a8831ab0132afc54cdb445c06ff79bcf0329bb1862798983b45c5ee3062a931  forward_steps
---   5a541dcfae49890178872f642194c2b6edb6793683ca3abdae811ca2fba52115  generation
+--   18c2db93020d972f80f9833fe72c932cca54c53baf1606ca678c256ac7ce4d20  generation
 --   14ec5de9a7ad86a61d157bab5a1411627b9a319735cfbd7da8782852a07f4f19  geometry
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
 --   8acfc97c6edb88fb6303529d040d0ddbe2d39a2c29484fb1e9f6733a84315fcb  ingestion
@@ -28,7 +28,7 @@ SET LOCAL lock_timeout = '5s';
 --   0b67f9020e7a82a6ce3203b0ce33cb46bc50abb5ff8b38b50d9ae14373b87c54  matrix_kernels
 --   ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c  moment
 --   862da176ab077a24991bb70e10d0de3099392be3d29c46205348dcf5e3bcfc14  numpy_engine
---   08a9140577f046bf8710b57a62f8ba4764aa322d385e069a8c07aa8d3c202a32  operators
+--   0202f53786a6b138590db060185a7cc59b97c53d9618c36eea55cf50a5401750  operators
 --   2cb4924021c0a4043655ca3270b2ebf4ab1bc259adc0489c968c60ef1ee7e6cd  ops
 --   bb085a8b1bb0226d0d3fac3e9d9fb7831ac2ae2658fb72d8a6340b61945ff926  packed_files
 --   f2ad7360d720f88e6560ace7c9d166a469275bb165934a58943623a5a01f6c7a  packed_model
@@ -36,7 +36,7 @@ SET LOCAL lock_timeout = '5s';
 --   8d01c7ae7bd34053ced896478da19c6dd15bd29ec49f0d6843de1f4b4f30c2ac  quant
 --   dbdf2ccdf6516ed512df219cab845036c528873983e35ce906585d2cb3cb1aa9  runtime
 --   5f39363003522e0469bffe5bccec702d7f8dc86021519cc8de7fe94c475d773f  sampling
---   24109af87cf33520cdb6e42d56291e7a8dbf03bda7df5dbe6e44c2ee34cf594f  scoring
+--   b3da8ba684d5f79d64e0a6e2011b469a08226ba36fc1dfcd93624b3ead95f31b  scoring
 --   a941a96498595ca5ba0bb5a486d562ba11cd93b5aa19a2fcb1c4150b8c3ae2c4  shared_weights
 --   2a96fbe38442af4d045432d439b82638e0c6f77f7e982b692c3d52bc5234a7e3  simd
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
@@ -50,7 +50,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'bed48d75892f9ccaac122f28c4224353276c10efb564730b982f9b193b25a152'::text;
+RETURN '4072a9da9b15aa1fb673ce1ca9feb91286afcd7f44bc8edbc1149ef5ee77d59f'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

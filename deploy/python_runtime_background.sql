@@ -27,7 +27,9 @@ class Background:
 
     def __init__(self, function, *arguments):
         self._outcome = None
-        self._thread = threading.Thread(target=self._run, args=(function, arguments), daemon=True, name="llm background")
+        self._thread = threading.Thread(
+            target=self._run, args=(function, arguments), daemon=True, name="llm background"
+        )
         with database.signals_blocked():
             self._thread.start()
 

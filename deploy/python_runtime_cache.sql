@@ -13,7 +13,7 @@ AS $python$"""What the SQL functions of the packed weights call: llm.pack, llm.e
 
 from datetime import UTC, datetime
 
-from . import engines, runtime
+from . import engines, errors, runtime
 
 
 def pack(name=None):
@@ -35,8 +35,12 @@ def evict(name=None):
 
 
 def packed_tensors():
-    """Rows (tensor hash, layout, bytes, built, last used) of the files of all databases."""
-    for entry in engines.modules().shared_weights.files().entries():
+    """Rows (tensor hash, layout, bytes, built, last used) of the files of all databases; none without numba."""
+    try:
+        shared = engines.modules().shared_weights
+    except errors.ModelError:
+        return
+    for entry in shared.files().entries():
         tensor, _, layout = entry.name.partition(".")
         yield bytes.fromhex(tensor), layout, entry.size, _time(entry.built), _time(entry.last_used)
 

@@ -67,7 +67,7 @@ def description():
 
 
 def modules():
-    """The modules that need numba: packing, packed_model, shared_weights, compiled_engine. ModelError 0A000 without it."""
+    """What needs numba: the modules packing, packed_model, shared_weights, compiled_engine. ModelError 0A000 without."""
     global _modules, _missing  # noqa: PLW0603 - imported once a session
     if _modules is None:
         try:

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.background()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'a0b1bb7692b771dbae10504ab7bef7cc30374f6f5d08e849c71f5918fccc705c', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.engines()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '8f16abc6392a605c9b1ffa1a67c416e64bbe489abf35574b59626e41ab4b9fc2', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '9a62c8048f68635f947b5d7713fe1b2c1be8238717815a2a16077a22ce0a22a3', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

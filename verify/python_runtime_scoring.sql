@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.scoring()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '24109af87cf33520cdb6e42d56291e7a8dbf03bda7df5dbe6e44c2ee34cf594f', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'b3da8ba684d5f79d64e0a6e2011b469a08226ba36fc1dfcd93624b3ead95f31b', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

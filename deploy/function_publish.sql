@@ -68,11 +68,11 @@ BEGIN
     SELECT
         new_model,
         f.file ->> 'path',
-        s.ordinality - 1,
+        coalesce(s.ordinality - 1, 0), -- an empty file has one segment, which is neither tensor nor tile
         s.segment ->> 'tensor',
         decode(s.segment ->> 'tile', 'hex')
     FROM jsonb_array_elements(manifest -> 'files') AS f (file)
-    CROSS JOIN LATERAL jsonb_array_elements(f.file -> 'segments') WITH ORDINALITY AS s (segment, ordinality);
+    LEFT JOIN LATERAL jsonb_array_elements(f.file -> 'segments') WITH ORDINALITY AS s (segment, ordinality) ON TRUE;
 
     IF make_default OR NOT EXISTS (SELECT FROM llm_store.model AS m WHERE m.is_default) THEN
         BEGIN

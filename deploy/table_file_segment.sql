@@ -2,6 +2,7 @@
 -- requires: table_model_tensor, table_tile
 
 -- A file is the concatenation of its segments: tensors in their own encoding, and tiles with the bytes between them.
+-- An empty file is one segment that is neither.
 -- The key to the model's tensors is deferred, because dropping a model removes both sides in either order.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -17,7 +18,7 @@ CREATE TABLE llm_store.file_segment (
     CONSTRAINT file_segment_model_tensor_fkey FOREIGN KEY (model_id, tensor_name)
     REFERENCES llm_store.model_tensor (model_id, name) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT file_segment_tile_fkey FOREIGN KEY (tile_hash) REFERENCES llm_store.tile (hash),
-    CONSTRAINT file_segment_one_source CHECK (num_nonnulls(tensor_name, tile_hash) = 1)
+    CONSTRAINT file_segment_one_source CHECK (num_nonnulls(tensor_name, tile_hash) <= 1)
 );
 CREATE INDEX file_segment_tile_hash_idx ON llm_store.file_segment (tile_hash) WHERE tile_hash IS NOT NULL;
 CREATE INDEX file_segment_model_id_tensor_name_idx ON llm_store.file_segment (model_id, tensor_name);
@@ -42,7 +43,7 @@ COMMENT ON COLUMN llm_store.file_segment.model_id IS 'The model.';
 COMMENT ON COLUMN llm_store.file_segment.path IS 'The file''s path below the folder that was loaded.';
 COMMENT ON COLUMN llm_store.file_segment.ordinal IS 'The place of the segment in the file, from 0.';
 COMMENT ON COLUMN llm_store.file_segment.tensor_name IS
-'The segment is this tensor of the model; NULL: it is a tile.';
+'The segment is this tensor of the model; NULL: it is a tile, or the whole of an empty file.';
 COMMENT ON COLUMN llm_store.file_segment.tile_hash IS 'The segment is this tile: headers, padding, other files.';
 COMMENT ON POLICY file_segment_read ON llm_store.file_segment IS 'Whoever may use models sees all of them.';
 COMMENT ON POLICY file_segment_insert ON llm_store.file_segment IS 'A loader adds to models of its own.';

@@ -1,5 +1,5 @@
 BEGIN;
-SELECT plan(6);
+SELECT plan(7);
 
 \ir tiny_model.psql
 
@@ -15,6 +15,7 @@ SELECT throws_ok(
     $$INSERT INTO llm_store.model_tensor (model_id, ordinal, name, tensor_hash) SELECT model_id, 99, 'more', tensor_hash
     FROM llm_store.model_tensor LIMIT 1$$,
     '42501', NULL, 'bob adds nothing to the model of ann');
+SELECT is_empty('UPDATE llm_store.model_tensor SET tensor_hash = tensor_hash RETURNING 1', 'changes nothing of it');
 SELECT is_empty('DELETE FROM llm_store.model_tensor RETURNING 1', 'and takes nothing from it');
 RESET ROLE;
 

@@ -1,0 +1,63 @@
+-- Deploy hartonomous:function_atom_point to pg
+-- requires: schema_llm, extension_postgis
+
+-- plpython/geometry.py is the same function in bulk. It looks at twelve bytes and the length, so that a tile of 1 MiB
+-- costs no more than a letter: substring() reads only the pieces of a stored value that it needs.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.atom_point(content bytea)
+RETURNS public.geometry
+LANGUAGE plpgsql
+IMMUTABLE
+STRICT
+PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+COST 300
+AS $function$
+DECLARE
+    size CONSTANT bigint := octet_length(content);
+    head CONSTANT bytea := substring(content FROM 1 FOR 4) || '\x000000'::bytea;
+    tail CONSTANT bytea := '\x000000'::bytea || substring(content FROM greatest(1, size::integer - 3));
+    middle CONSTANT bytea := substring(content FROM size::integer / 2 + 1 FOR 4) || '\x000000'::bytea;
+    last CONSTANT integer := octet_length(tail) - 1;
+    doublings bigint := 0;
+    x bigint;
+    y bigint;
+    z bigint;
+    m bigint;
+BEGIN
+    IF size = 0 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = 'nothing has no place',
+            HINT = 'An atom has at least one byte.';
+    END IF;
+    -- Four bytes are a number of 32 bits, of which the top 31 count.
+    x := ((get_byte(head, 0)::bigint << 24) + (get_byte(head, 1) << 16) + (get_byte(head, 2) << 8)
+        + get_byte(head, 3)) >> 1;
+    y := ((get_byte(tail, last)::bigint << 24) + (get_byte(tail, last - 1) << 16) + (get_byte(tail, last - 2) << 8)
+        + get_byte(tail, last - 3)) >> 1;
+    m := ((get_byte(middle, 0)::bigint << 24) + (get_byte(middle, 1) << 16) + (get_byte(middle, 2) << 8)
+        + get_byte(middle, 3)) >> 1;
+    -- 2^26 steps for each doubling of the length, straight in between: whole numbers, the same on every machine.
+    WHILE size >> (doublings + 1)::integer > 0 LOOP
+        doublings := doublings + 1;
+    END LOOP;
+    z := (doublings << 26) + ((size - (1::bigint << doublings::integer)) << 26 >> doublings::integer);
+    RETURN public.st_setsrid(public.st_makepoint(
+        x / 64.0::double precision - 16777216, y / 64.0::double precision - 16777216,
+        z / 64.0::double precision - 16777216, m / 64.0::double precision - 16777216
+    ), 3857);
+END
+$function$;
+
+ALTER FUNCTION llm.atom_point(bytea) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm.atom_point(bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.atom_point(bytea) TO llm_user;
+COMMENT ON FUNCTION llm.atom_point(bytea) IS
+'The place of a byte, a token or a tile: x its first four bytes, y its last four read backwards, z its length on a '
+'scale of binary logarithms, m four bytes from its middle on. Near means spelt alike, not alike in meaning. See '
+'docs/atoms.md.';
+
+COMMIT;

@@ -1,0 +1,57 @@
+-- Deploy hartonomous:function_nearby_atoms to pg
+-- requires: schema_llm, table_atom, table_token, table_model
+
+-- <<->> counts all four dimensions; <-> would leave z and m out. It walks the GiST indexes of the partitions outwards.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.nearby_atoms(geom public.geometry, k integer DEFAULT 10)
+RETURNS TABLE (content_hash bytea, modality text, content bytea, distance double precision, place public.geometry)
+LANGUAGE plpgsql
+STABLE
+PARALLEL UNSAFE
+SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+ROWS 10
+AS $function$
+DECLARE
+    origin public.geometry;
+BEGIN
+    IF geom IS NULL OR k IS NULL OR k NOT BETWEEN 1 AND 10000 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = 'a point and how many atoms are needed',
+            DETAIL = format('The point is %s, k is %s.', public.st_astext(geom), k),
+            HINT = 'k is from 1 to 10000.';
+    ELSIF public.geometrytype(geom) <> 'POINT' OR public.st_zmflag(geom) <> 3 OR public.st_isempty(geom) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = 'not a point with x, y, z and m',
+            DETAIL = format('The geometry is %s.', left(public.st_astext(geom), 100)),
+            HINT = 'Take the geom of a row of llm.atoms, or llm.atom_point(content).';
+    END IF;
+    origin := public.st_setsrid(geom, 3857);
+    RETURN QUERY
+    SELECT a.content_hash, a.modality, a.content, a.geom OPERATOR(public.<<->>) origin, a.geom
+    FROM llm_store.atom AS a
+    WHERE
+        -- A token that no model has any more stays until llm.collect_atoms removes it.
+        a.modality <> 'compositional'
+        OR EXISTS (
+            SELECT FROM llm_store.model AS m
+            INNER JOIN llm_store.token AS t ON t.tokenizer_id = m.tokenizer_id
+            WHERE t.bytes = a.content
+        )
+    ORDER BY a.geom OPERATOR(public.<<->>) origin
+    LIMIT k;
+END
+$function$;
+
+ALTER FUNCTION llm.nearby_atoms(public.geometry, integer) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm.nearby_atoms(public.geometry, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.nearby_atoms(public.geometry, integer) TO llm_user;
+COMMENT ON FUNCTION llm.nearby_atoms(public.geometry, integer) IS
+'The k bytes, tokens and weight codes nearest to a POINT ZM in four dimensions, nearest first. Near means spelt '
+'alike or weighing alike; for tokens alike in meaning compare their embeddings. See docs/atoms.md.';
+
+COMMIT;

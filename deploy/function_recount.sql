@@ -1,0 +1,93 @@
+-- Deploy hartonomous:function_recount to pg
+-- requires: schema_llm, table_atom, table_atom_code_count, table_atom_byte_count, function_atom_point, function_hilbert_keys, function_store_atom_code_counts, function_store_atom_code_hash
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.recount()
+RETURNS TABLE (holder bytea, problem text)
+LANGUAGE plpgsql
+STABLE
+PARALLEL UNSAFE
+SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+ROWS 1
+AS $function$
+BEGIN
+    -- the codes of each tensor, from its tiles
+    RETURN QUERY
+    SELECT t.hash, format('%s of %s is in it %s times and counted %s times', 'code ' || d.code, t.type, d.found, d.stored)
+    FROM llm_store.tensor AS t
+    LEFT JOIN llm_store.atom_code_count AS n ON n.tensor_hash = t.hash
+    CROSS JOIN LATERAL (
+        SELECT coalesce(f.code, s.code) AS code, coalesce(f.count, 0) AS found, coalesce(s.number, 0) AS stored
+        FROM llm_store.atom_code_counts(t.hash) AS f
+        FULL JOIN unnest(n.codes, n.counts) AS s (code, number) ON s.code = f.code
+    ) AS d
+    WHERE
+        t.type IN ('F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_1', 'Q4_K', 'IQ4_NL', 'IQ4_XS')
+        AND EXISTS (SELECT FROM llm_store.model_tensor AS mt WHERE mt.tensor_hash = t.hash)
+        AND d.found <> d.stored;
+
+    -- the bytes of each tokenizer, from its tokens
+    RETURN QUERY
+    SELECT z.hash, format('byte %s is in its tokens %s times and counted %s times', b.byte, b.found, b.stored)
+    FROM llm_store.tokenizer AS z
+    CROSS JOIN LATERAL (
+        SELECT i AS byte, coalesce(f.number, 0) AS found, c.counts[i + 1] AS stored
+        FROM generate_series(0, 255) AS i
+        LEFT JOIN llm_store.atom_byte_count AS c ON c.tokenizer_id = z.id
+        LEFT JOIN (
+            SELECT get_byte(t.bytes, j) AS byte, count(*) AS number
+            FROM llm_store.token AS t
+            CROSS JOIN LATERAL generate_series(0, octet_length(t.bytes) - 1) AS j
+            WHERE t.tokenizer_id = z.id
+            GROUP BY 1
+        ) AS f ON f.byte = i
+    ) AS b
+    WHERE
+        EXISTS (SELECT FROM llm_store.model AS m WHERE m.tokenizer_id = z.id) AND b.found IS DISTINCT FROM b.stored;
+
+    -- what is used and not there
+    RETURN QUERY
+    SELECT u.hash, u.what || ' is not an atom'
+    FROM (
+        SELECT sha256(t.bytes) AS hash, 'token ' || min(t.text) AS what
+        FROM llm_store.model AS m
+        INNER JOIN llm_store.token AS t ON t.tokenizer_id = m.tokenizer_id
+        WHERE t.bytes <> ''
+        GROUP BY t.bytes
+        UNION ALL
+        SELECT llm_store.atom_code_hash(t.type, c.code), format('code %s of %s', c.code, t.type)
+        FROM llm_store.atom_code_count AS n
+        INNER JOIN llm_store.tensor AS t ON t.hash = n.tensor_hash
+        CROSS JOIN LATERAL unnest(n.codes) AS c (code)
+        GROUP BY t.type, c.code
+    ) AS u
+    LEFT JOIN llm_store.atom AS a ON a.content_hash = u.hash
+    WHERE a.content_hash IS NULL;
+
+    -- what is there and not what its content says
+    RETURN QUERY
+    SELECT a.content_hash, 'the atom is not what its content says'
+    FROM llm_store.atom AS a
+    CROSS JOIN LATERAL llm.hilbert_keys(a.geom) AS k
+    WHERE
+        a.content_hash <> sha256(a.content)
+        OR (a.h_xy, a.h_yz, a.h_zm) IS DISTINCT FROM (k.h_xy, k.h_yz, k.h_zm)
+        OR (
+            a.modality <> 'continuous'
+            AND (a.geom::bytea <> llm.atom_point(a.content)::bytea
+                OR (a.modality = 'discrete') <> (octet_length(a.content) = 1))
+        );
+END
+$function$;
+
+ALTER FUNCTION llm.recount() OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm.recount() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.recount() TO llm_user;
+COMMENT ON FUNCTION llm.recount() IS
+'Counts every reference again from the tiles and vocabularies, and computes the hash, place and keys of every stored atom '
+'again. A row for each difference, with the hash of the tensor, tokenizer or atom; no row: all is well.';
+
+COMMIT;

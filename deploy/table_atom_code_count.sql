@@ -1,0 +1,27 @@
+-- Deploy hartonomous:table_atom_code_count to pg
+-- requires: table_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE TABLE llm_store.atom_code_count (
+    tensor_hash bytea NOT NULL,
+    codes integer[] NOT NULL,
+    counts bigint[] NOT NULL,
+    CONSTRAINT atom_code_count_pkey PRIMARY KEY (tensor_hash),
+    CONSTRAINT atom_code_count_tensor_fkey FOREIGN KEY (tensor_hash)
+    REFERENCES llm_store.tensor (hash) ON DELETE CASCADE,
+    CONSTRAINT atom_code_count_pairs CHECK (cardinality(codes) = cardinality(counts))
+);
+
+ALTER TABLE llm_store.atom_code_count OWNER TO llm_owner;
+GRANT SELECT ON llm_store.atom_code_count TO llm_user;
+
+COMMENT ON TABLE llm_store.atom_code_count IS
+'How often each weight code is in a tensor: immutable like the tensor. Counting references adds these rows up, so that '
+'no load writes to a row that others share. Tensors of types whose codes are not atoms have no row.';
+COMMENT ON COLUMN llm_store.atom_code_count.tensor_hash IS 'The tensor.';
+COMMENT ON COLUMN llm_store.atom_code_count.codes IS 'The codes that are there, ascending, as unsigned integers.';
+COMMENT ON COLUMN llm_store.atom_code_count.counts IS 'How often, in the same order.';
+
+COMMIT;

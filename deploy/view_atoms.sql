@@ -1,0 +1,175 @@
+-- Deploy hartonomous:view_atoms to pg
+-- requires: schema_llm, table_atom, table_atom_code_count, table_atom_byte_count, table_file_segment, function_hilbert_keys, function_store_atom_center, function_store_atom_code_hash, view_atom_layer
+
+-- security_invoker: the reader's own rights decide which models count.
+-- An atom that no model uses is not shown. Counts are added up as they are read: no load writes to a shared row.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE VIEW llm.atoms WITH (security_invoker = TRUE) AS
+-- Bytes: how often they are in the tokens of the models' vocabularies.
+SELECT
+    a.h_xy,
+    a.h_yz,
+    a.h_zm,
+    a.geom,
+    'discrete' AS modality,
+    a.content_hash,
+    u.ref_count,
+    jsonb_build_object('kind', 'byte', 'byte', get_byte(a.content, 0)) AS meta
+FROM llm_store.atom AS a
+CROSS JOIN LATERAL (
+    SELECT sum(c.counts[get_byte(a.content, 0) + 1])::bigint AS ref_count
+    FROM llm_store.atom_byte_count AS c
+    INNER JOIN llm_store.model AS m ON c.tokenizer_id = m.tokenizer_id
+) AS u
+WHERE a.modality = 'discrete' AND u.ref_count > 0
+UNION ALL
+-- Tokens of two bytes or more: how many entries of the models' vocabularies they are.
+SELECT
+    a.h_xy,
+    a.h_yz,
+    a.h_zm,
+    a.geom,
+    'compositional' AS modality,
+    a.content_hash,
+    u.ref_count,
+    jsonb_build_object('kind', 'token', 'text', u.text, 'bytes', octet_length(a.content)) AS meta
+FROM llm_store.atom AS a
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS ref_count,
+        min(t.text) AS text
+    FROM llm_store.model AS m
+    INNER JOIN llm_store.token AS t ON m.tokenizer_id = t.tokenizer_id
+    WHERE t.bytes = a.content
+) AS u
+WHERE a.modality = 'compositional' AND u.ref_count > 0
+UNION ALL
+-- Weight codes: how many weights of the models' tensors have them.
+SELECT
+    a.h_xy,
+    a.h_yz,
+    a.h_zm,
+    a.geom,
+    'continuous' AS modality,
+    a.content_hash,
+    u.ref_count,
+    jsonb_build_object('kind', 'code', 'type', u.type, 'code', u.code) AS meta
+FROM (
+    SELECT
+        t.type,
+        c.code,
+        sum(c.number)::bigint AS ref_count,
+        llm_store.atom_code_hash(t.type, c.code) AS content_hash
+    FROM llm_store.model_tensor AS mt
+    INNER JOIN llm_store.tensor AS t ON mt.tensor_hash = t.hash
+    INNER JOIN llm_store.atom_code_count AS n ON mt.tensor_hash = n.tensor_hash
+    CROSS JOIN LATERAL unnest(n.codes, n.counts) AS c (code, number)
+    GROUP BY t.type, c.code
+) AS u
+INNER JOIN llm_store.atom AS a ON u.content_hash = a.content_hash
+UNION ALL
+-- Tiles: how often the models' tensors and files have them. A tile that spells a token is that token.
+SELECT
+    k.h_xy,
+    k.h_yz,
+    k.h_zm,
+    p.geom,
+    'continuous' AS modality,
+    t.hash AS content_hash,
+    u.number + s.number AS ref_count,
+    jsonb_build_object('kind', 'tile', 'bytes', octet_length(t.content)) AS meta
+FROM llm_store.tile AS t
+CROSS JOIN LATERAL (
+    SELECT count(*) AS number
+    FROM llm_store.tensor_tile AS tt
+    INNER JOIN llm_store.model_tensor AS mt ON tt.tensor_hash = mt.tensor_hash
+    WHERE tt.tile_hash = t.hash
+) AS u
+CROSS JOIN LATERAL (SELECT count(*) AS number FROM llm_store.file_segment AS f WHERE f.tile_hash = t.hash) AS s
+CROSS JOIN LATERAL llm.atom_point(t.content) AS p (geom)
+CROSS JOIN LATERAL llm.hilbert_keys(p.geom) AS k
+WHERE u.number + s.number > 0 AND NOT EXISTS (SELECT FROM llm_store.atom AS a WHERE a.content_hash = t.hash)
+UNION ALL
+-- Tensors, layers, tokenizers and models: how many models have them.
+SELECT
+    k.h_xy,
+    k.h_yz,
+    k.h_zm,
+    r.geom,
+    'relational' AS modality,
+    r.hash,
+    r.ref_count,
+    r.meta
+FROM (
+    SELECT
+        t.hash,
+        count(*) AS ref_count,
+        llm_store.atom_center(ARRAY[t.hash]) AS geom,
+        jsonb_build_object('kind', 'tensor', 'name', min(mt.name), 'type', t.type, 'shape', t.shape) AS meta
+    FROM llm_store.tensor AS t
+    INNER JOIN llm_store.model_tensor AS mt ON t.hash = mt.tensor_hash
+    GROUP BY t.hash
+    UNION ALL
+    SELECT
+        l.hash,
+        count(DISTINCT l.model_id || '/' || l.layer) AS ref_count,
+        llm_store.atom_center(array_agg(mt.tensor_hash)
+            FILTER (WHERE l.model_id = l.first_model AND l.layer = l.first_layer)) AS geom,
+        jsonb_build_object('kind', 'layer', 'layer', min(l.layer), 'tensors', min(l.tensors)) AS meta
+    FROM (
+        SELECT
+            y.*,
+            first_value(y.model_id) OVER w AS first_model,
+            first_value(y.layer) OVER w AS first_layer
+        FROM llm_store.atom_layer AS y
+        WINDOW w AS (PARTITION BY y.hash ORDER BY y.model_id, y.layer)
+    ) AS l
+    INNER JOIN llm_store.model_tensor AS mt
+        ON l.model_id = mt.model_id AND mt.name LIKE 'blk.' || l.layer || '.%'
+    GROUP BY l.hash
+    UNION ALL
+    SELECT
+        z.hash,
+        count(*) AS ref_count,
+        min(c.geom::text)::public.geometry AS geom,
+        jsonb_build_object('kind', 'tokenizer') AS meta
+    FROM llm_store.tokenizer AS z
+    INNER JOIN llm_store.atom_byte_count AS c ON z.id = c.tokenizer_id
+    INNER JOIN llm_store.model AS m ON z.id = m.tokenizer_id
+    GROUP BY z.hash
+    UNION ALL
+    SELECT
+        m.hash,
+        count(*) AS ref_count,
+        llm_store.atom_center(ARRAY(
+            SELECT mt.tensor_hash FROM llm_store.model_tensor AS mt WHERE mt.model_id = min(m.id)
+        )) AS geom,
+        jsonb_build_object('kind', 'model', 'names', jsonb_agg(m.name ORDER BY m.name)) AS meta
+    FROM llm_store.model AS m
+    GROUP BY m.hash
+) AS r
+CROSS JOIN LATERAL llm.hilbert_keys(r.geom) AS k;
+
+ALTER VIEW llm.atoms OWNER TO llm_owner;
+GRANT SELECT ON llm.atoms TO llm_user;
+
+COMMENT ON VIEW llm.atoms IS
+'What the models are made of, each part once: bytes, tokens, weight codes, tiles, tensors, layers, tokenizers and '
+'models. See docs/atoms.md.';
+COMMENT ON COLUMN llm.atoms.h_xy IS 'The key of x and y on the plane''s Hilbert curve, from 0 to 2^62 - 1.';
+COMMENT ON COLUMN llm.atoms.h_yz IS 'The key of y and z.';
+COMMENT ON COLUMN llm.atoms.h_zm IS 'The key of z and m.';
+COMMENT ON COLUMN llm.atoms.geom IS
+'The place, a POINT ZM that depends on the content alone; SRID 3857, so that map programs draw it.';
+COMMENT ON COLUMN llm.atoms.modality IS
+'discrete (bytes), compositional (tokens), continuous (weight codes, tiles) or relational (tensors, layers, '
+'tokenizers, models).';
+COMMENT ON COLUMN llm.atoms.content_hash IS 'The SHA-256 of the content.';
+COMMENT ON COLUMN llm.atoms.ref_count IS
+'How often the models use it: bytes in tokens, tokens in vocabularies, codes in tensors, tiles in tensors and files, '
+'the others in models. Two models with the same tensor use it twice.';
+COMMENT ON COLUMN llm.atoms.meta IS 'The kind of atom, and what it is called or how large it is.';
+
+COMMIT;

@@ -1,0 +1,75 @@
+-- Deploy hartonomous:view_deduplication to pg
+-- requires: schema_llm, view_atoms
+
+-- Two ratios that must not be confused: the first says how few values there are, the second what storage was saved.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE VIEW llm.deduplication WITH (security_invoker = TRUE) AS
+WITH b AS (
+    SELECT
+coalesce(sum(p.bytes * p.number), 0)::bigint AS presented,
+coalesce(sum(p.bytes), 0)::bigint AS stored
+    FROM (
+        SELECT
+octet_length(t.content) AS bytes,
+sum(u.number) AS number
+        FROM (
+            SELECT
+tt.tile_hash,
+count(*) AS number
+            FROM llm_store.model_tensor AS mt
+            INNER JOIN llm_store.tensor_tile AS tt ON mt.tensor_hash = tt.tensor_hash
+            GROUP BY tt.tile_hash
+            UNION ALL
+            SELECT
+f.tile_hash,
+count(*)
+            FROM llm_store.file_segment AS f
+            WHERE f.tile_hash IS NOT NULL
+            GROUP BY f.tile_hash
+        ) AS u
+        INNER JOIN llm_store.tile AS t ON u.tile_hash = t.hash
+        GROUP BY t.hash
+    ) AS p
+)
+
+SELECT
+    r.code_references,
+    r.codes,
+    r.code_references::double precision / nullif(r.codes, 0) AS references_per_atom,
+    b.presented AS bytes_presented,
+    b.stored AS bytes_stored,
+    b.presented::double precision / nullif(b.stored, 0) AS bytes_presented_per_stored
+FROM (
+    SELECT
+coalesce(sum(u.number), 0)::bigint AS code_references,
+count(*) AS codes
+    FROM (
+        SELECT sum(c.number) AS number
+        FROM llm_store.model_tensor AS mt
+        INNER JOIN llm_store.tensor AS t ON mt.tensor_hash = t.hash
+        INNER JOIN llm_store.atom_code_count AS n ON mt.tensor_hash = n.tensor_hash
+        CROSS JOIN LATERAL unnest(n.codes, n.counts) AS c (code, number)
+        GROUP BY t.type, c.code
+    ) AS u
+) AS r
+CROSS JOIN b;
+
+ALTER VIEW llm.deduplication OWNER TO llm_owner;
+GRANT SELECT ON llm.deduplication TO llm_user;
+
+COMMENT ON VIEW llm.deduplication IS 'What storing equal things once amounts to, over all models: one row, two ratios.';
+COMMENT ON COLUMN llm.deduplication.code_references IS
+'Weights of all models whose encoding has codes that are atoms: F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K, IQ4_NL, IQ4_XS.';
+COMMENT ON COLUMN llm.deduplication.codes IS 'Different codes among them.';
+COMMENT ON COLUMN llm.deduplication.references_per_atom IS
+'Their quotient. It says how few values weights take; it is not a ratio of storage, since a reference takes as many bits '
+'as a code.';
+COMMENT ON COLUMN llm.deduplication.bytes_presented IS
+'Bytes of all tiles, as often as the models'' tensors and files have them.';
+COMMENT ON COLUMN llm.deduplication.bytes_stored IS 'Bytes of the same tiles, each once.';
+COMMENT ON COLUMN llm.deduplication.bytes_presented_per_stored IS
+'Their quotient: the ratio of storage, 1 where nothing is there twice.';
+
+COMMIT;

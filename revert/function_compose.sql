@@ -1,0 +1,8 @@
+-- Revert hartonomous:function_compose from pg
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DROP FUNCTION llm.compose(bytea);
+
+COMMIT;

@@ -1,0 +1,8 @@
+-- Revert hartonomous:function_nearby_atoms from pg
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DROP FUNCTION llm.nearby_atoms(public.geometry, integer);
+
+COMMIT;

@@ -1,0 +1,8 @@
+-- Revert hartonomous:function_recount from pg
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DROP FUNCTION llm.recount();
+
+COMMIT;

@@ -1,0 +1,13 @@
+-- Verify hartonomous:function_atom_point on pg
+
+BEGIN;
+
+DO $verify$
+BEGIN
+    ASSERT public.st_astext(llm.atom_point('\x80')) = 'POINT ZM (0 0 -16777216 0)';
+    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.atom_point(bytea)', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.atom_point(bytea)', 'EXECUTE');
+END
+$verify$;
+
+ROLLBACK;

@@ -1,0 +1,13 @@
+-- Verify hartonomous:function_compose on pg
+
+BEGIN;
+
+DO $verify$
+BEGIN
+    ASSERT NOT EXISTS (SELECT FROM llm.compose(''));
+    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.compose(bytea)', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.compose(bytea)', 'EXECUTE');
+END
+$verify$;
+
+ROLLBACK;

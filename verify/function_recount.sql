@@ -1,0 +1,14 @@
+-- Verify hartonomous:function_recount on pg
+
+BEGIN;
+
+DO $verify$
+BEGIN
+    -- Not called: it reads every tile.
+    ASSERT 'llm.recount()'::regprocedure IS NOT NULL;
+    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.recount()', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.recount()', 'EXECUTE');
+END
+$verify$;
+
+ROLLBACK;

@@ -1,0 +1,20 @@
+-- Verify hartonomous:table_atom_byte_count on pg
+
+BEGIN;
+
+SELECT
+tokenizer_id,
+counts,
+geom
+FROM llm_store.atom_byte_count
+WHERE FALSE;
+
+DO $verify$
+BEGIN
+    ASSERT pg_catalog.has_table_privilege('llm_user', 'llm_store.atom_byte_count', 'SELECT');
+    ASSERT NOT pg_catalog.has_table_privilege('llm_loader', 'llm_store.atom_byte_count', 'INSERT, UPDATE, DELETE');
+    ASSERT NOT pg_catalog.has_table_privilege('public', 'llm_store.atom_byte_count', 'SELECT');
+END
+$verify$;
+
+ROLLBACK;

@@ -5,7 +5,7 @@
 
 The data is models/data.py's, made as it is needed; loss is on the answers only. The learning rate warms up, then
 follows a cosine to zero, by the clock (--minutes: a busy machine trains fewer steps but always comes to rest; time
-spent stopped is not counted) or by --steps. A checkpoint is written every five minutes; export.py and evaluate.py use it.
+spent stopped is not counted) or by --steps. A checkpoint for export.py is written every five minutes.
 """
 
 import argparse

@@ -14,7 +14,7 @@ SET LOCAL lock_timeout = '5s';
 --   b230e912b7f252e2fd75a70e311c02b582243e88ccbfe90aa4927339c39dc5a7  cache
 --   ae5134e90c350886a3d9fe570f5888b856f305e393e7c04fb88add27c7194562  compiled_engine
 --   c35f52f10dd7464dfae6cf4e388b0aa5f296e6371c60ed72ef8fe9a2dc4b2ea7  compiled_forward
---   fe08f48982b3ba7e9193412237cf3b1ef099d559e2eb921c565f7eb6bfb2950c  database
+--   28702c4ffec91657caf01fddc83459cc45d2baa1e45e9d5ee2b2bd656c11741d  database
 --   9a62c8048f68635f947b5d7713fe1b2c1be8238717815a2a16077a22ce0a22a3  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   8a8831ab0132afc54cdb445c06ff79bcf0329bb1862798983b45c5ee3062a931  forward_steps
@@ -50,7 +50,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '4072a9da9b15aa1fb673ce1ca9feb91286afcd7f44bc8edbc1149ef5ee77d59f'::text;
+RETURN 'fdc8715eee4f1577d2581c9c189d2b2ccc5f79a768f95bc5bd728e10cb7fa62b'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -203,12 +203,17 @@ def signals_blocked():
 
 def notice(message, detail=None, hint=None):
     """Tell the client something that it may want to know; it is sent at once."""
-    _plpy.notice(f"llm: {message}", detail=detail, hint=hint)
+    _plpy.notice(f"llm: {message}", **_given(detail=detail, hint=hint))
 
 
 def warning(message, detail=None, hint=None):
     """Tell the client, and the server's log, about something that is wrong and was mended."""
-    _plpy.warning(f"llm: {message}", detail=detail, hint=hint)
+    _plpy.warning(f"llm: {message}", **_given(detail=detail, hint=hint))
+
+
+def _given(**fields):
+    """Without those that are None, which plpy would print."""
+    return {name: text for name, text in fields.items() if text is not None}
 
 
 def version():

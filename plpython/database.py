@@ -14,6 +14,7 @@ import importlib
 import signal
 import sys
 import traceback
+from contextlib import contextmanager
 from types import GeneratorType
 
 from . import errors
@@ -57,12 +58,9 @@ class Session:
         self._changes_seen = None
 
     def __getattr__(self, room):
-        """Import the room at its first use. Threads that an import starts must not take the server's signals."""
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
+        """Import the room at its first use."""
+        with signals_blocked():
             module = importlib.import_module(f"{self._package}.{room}")
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         opened = Room(self, room, module)
         setattr(self, room, opened)
         return opened
@@ -175,6 +173,36 @@ def checkpoint():
     """Let a cancellation, a timeout or a lost client stop the work here. Costs 0.1 µs when nothing is pending."""
     if _interrupt_pending.value:
         _plpy.execute("SELECT 1")
+
+
+def interrupt_address():
+    """Where compiled code sees that a checkpoint is due: the address of an int32 that is not zero then."""
+    return ctypes.addressof(_interrupt_pending)
+
+
+@contextmanager
+def signals_blocked():
+    """For what may start threads: they inherit the mask, and the server's handlers must run on its own thread alone."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def notice(message, detail=None, hint=None):
+    """Tell the client something that it may want to know; it is sent at once."""
+    _plpy.notice(f"llm: {message}", **_given(detail=detail, hint=hint))
+
+
+def warning(message, detail=None, hint=None):
+    """Tell the client, and the server's log, about something that is wrong and was mended."""
+    _plpy.warning(f"llm: {message}", **_given(detail=detail, hint=hint))
+
+
+def _given(**fields):
+    """Without those that are None, which plpy would print."""
+    return {name: text for name, text in fields.items() if text is not None}
 
 
 def version():

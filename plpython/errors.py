@@ -9,6 +9,8 @@ UNDEFINED_OBJECT = "42704"
 LIMIT_EXCEEDED = "53400"
 NOT_SUPPORTED = "0A000"
 CORRUPT_DATA = "XX001"
+OUT_OF_MEMORY = "53200"
+DISK_FULL = "53100"
 
 
 class ModelError(Exception):
@@ -48,3 +50,13 @@ def not_supported(message, detail=None, hint=None):
 def corrupt_data(message, detail=None, hint=None):
     """Bytes are not what their description says (XX001)."""
     return ModelError(CORRUPT_DATA, message, detail, hint)
+
+
+def out_of_memory(message, detail=None, hint=None):
+    """The operating system gives no more memory or addresses (53200)."""
+    return ModelError(OUT_OF_MEMORY, message, detail, hint)
+
+
+def disk_full(message, detail=None, hint=None):
+    """Files would take more of the disk than there is, or than they may (53100)."""
+    return ModelError(DISK_FULL, message, detail, hint)

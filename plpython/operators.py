@@ -61,8 +61,8 @@ def rope(x, positions, model=None):
     if len(heads) % len(positions):
         raise arguments.ill("x", f"{len(heads)} heads", f"as many for each of the {len(positions)} positions")
     per_token = heads.reshape(len(positions), -1, model.architecture.head_dim)
-    engine = model.engine
-    return ops.rope(per_token, positions, engine.frequencies, model.architecture.rope_interleaved).tobytes()
+    frequencies = model.reference.frequencies
+    return ops.rope(per_token, positions, frequencies, model.architecture.rope_interleaved).tobytes()
 
 
 def attention(q, k, v, cache, layer, positions, model=None):

@@ -7,16 +7,17 @@ So an edit inside a transaction is another model, ROLLBACK brings the old one ba
 import functools
 import itertools
 import json
+import time
 from collections import OrderedDict
 
-import numpy as np
-
-from . import database, errors, moment, weights
+from . import database, engines, errors, moment, weights
 from .architecture import Architecture
+from .background import Background
 from .numpy_engine import NumpyEngine
 
 MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
 KV_CACHES = 256  # a session's handles at a time
+SECONDS_BETWEEN_TOUCHES = 60  # of packed files, whose times tell which were used last
 
 COLUMNS = (
     "m.id, m.name, m.hash, m.is_default, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
@@ -66,7 +67,13 @@ def architecture(name=None):
 
 def engine():
     """Which engine computes, and with what, in one line."""
-    return f"numpy {np.__version__}, float32: the reference engine"
+    return engines.description()
+
+
+def stored_weights(name=None):
+    """(Weights, name) of the model that `name` means, without keeping it."""
+    row = _find(name)
+    return weights.Weights(row["id"]), row["name"]
 
 
 def _at_this_moment(name):
@@ -111,7 +118,7 @@ def _kept(row):
 
 
 class Model:
-    """A loaded model: architecture, weights, and, once they are needed, its engine and its tokenizer."""
+    """A loaded model: architecture, weights, and, once they are needed, its engines and its tokenizer."""
 
     def __init__(self, row):
         self.name = row["name"]
@@ -119,24 +126,59 @@ class Model:
         self.architecture = Architecture.from_config(json.loads(row["architecture"]))
         self.weights = weights.Weights(row["id"])
         self._tokenizer_id = row["tokenizer_id"]
+        self._used = 0
+
+    @property
+    def engine(self):
+        """The engine that computes whole forwards, by the setting llm.engine at this moment."""
+        compiled, _ = engines.chosen()
+        return self._compiled if compiled else self.reference
 
     @functools.cached_property
-    def engine(self):
+    def reference(self):
+        """The numpy engine: its operators are those that queries compose."""
         return NumpyEngine(self.architecture, self.weights)
 
     @functools.cached_property
     def tokenizer(self):
-        from .tokenizer import Tokenizer
+        return self._parsing.result()
 
+    def prepare(self):
+        """Begin what takes long, side by side: the tokenizer is parsed while the engine is made ready."""
+        if "tokenizer" not in vars(self):
+            self._parsing  # noqa: B018 - begins it
+        return self.engine
+
+    @property
+    def _compiled(self):
+        now = time.monotonic()
+        if now - self._used > SECONDS_BETWEEN_TOUCHES:
+            self._used = now
+            engines.modules().shared_weights.touch(self.weights.tensors())
+        return self._compiled_engine
+
+    @functools.cached_property
+    def _compiled_engine(self):
+        modules = engines.modules()
+        packed = modules.shared_weights.attach(self.weights.tensors(), self.name)
+        return modules.compiled_engine.CompiledEngine(
+            self.architecture, packed, interrupt_address=database.interrupt_address()
+        )
+
+    @functools.cached_property
+    def _parsing(self):
         row = TOKENIZER.one(self._tokenizer_id)
-        return Tokenizer(row["definition"], json.loads(row["settings"]))
+        with database.signals_blocked():
+            from .tokenizer import Tokenizer
+
+        return Background(Tokenizer, row["definition"], json.loads(row["settings"]))
 
 
 class SessionCache:
     """A KV cache that operators fill layer by layer: how far each layer is, and whose it is."""
 
     def __init__(self, model, role):
-        self._kv = model.engine.new_cache()
+        self._kv = model.reference.new_cache()
         self._lengths = [0] * model.architecture.layers
         self.model_hash = model.hash
         self.role = role

@@ -17,7 +17,8 @@ def next_tokens(prompt, k=None, model=None):
     k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
     tokens = generation.prompt_tokens(model.tokenizer, prompt)
     generation.room(model.architecture, tokens, 0)
-    logits = model.engine.forward(tokens, model.engine.new_cache(), checkpoint=database.checkpoint)[-1]
+    engine = model.engine
+    logits = engine.forward(tokens, engine.new_cache(), checkpoint=database.checkpoint)[-1]
     logprobs = log_softmax(logits)
     for rank, token in enumerate(largest(logits, k), start=1):
         yield rank, token, token_text(model.tokenizer, token), float(logits[token]), float(logprobs[token])
@@ -30,10 +31,11 @@ def logits(tokens, model=None):
     model = runtime.resolve(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     generation.room(model.architecture, tokens, 0)
-    cache = model.engine.new_cache()
+    engine = model.engine
+    cache = engine.new_cache()
     for start in range(0, len(tokens), PREFILL_CHUNK):
         chunk = tokens[start : start + PREFILL_CHUNK]
-        scores = model.engine.forward(chunk, cache, last_only=False, checkpoint=database.checkpoint)
+        scores = engine.forward(chunk, cache, last_only=False, checkpoint=database.checkpoint)
         for position, row in enumerate(scores, start):
             yield position, row.tobytes()
 

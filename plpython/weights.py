@@ -121,6 +121,10 @@ class Weights(Mapping):
     def __contains__(self, name):
         return name in self._tensors
 
+    def tensors(self):
+        """What is stored about all tensors, in the model's order."""
+        return list(self._tensors.values())
+
     def tensor(self, name):
         """What is stored about a tensor. Raises KeyError for an unknown name."""
         return self._tensors[name]

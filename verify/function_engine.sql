@@ -4,7 +4,7 @@ BEGIN;
 
 DO $verify$
 BEGIN
-    ASSERT llm.engine() LIKE 'numpy %';
+    ASSERT llm.engine() ~ '^(numpy|compiled) ';
     ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.engine()', 'EXECUTE');
     ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.engine()', 'EXECUTE');
 END

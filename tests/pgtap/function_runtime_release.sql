@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '20deed6f8487baff0d29752b77045a0eac40d7e0dcdf294a330b916ad14962b7',
+SELECT is(llm_runtime.release(), 'fdc8715eee4f1577d2581c9c189d2b2ccc5f79a768f95bc5bd728e10cb7fa62b',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(
@@ -13,10 +13,11 @@ SELECT set_eq(
             AND p.prorettype = 'void'::regtype AND p.pronargs = 0
     $query$,
     '{
-        architecture, arguments, atoms, attention_kernels, compiled_engine, compiled_forward, database, errors,
-        forward_steps, generation, geometry, hilbert, ingestion, kernels, kv_cache, mapping, matrix_kernels, moment,
-        numpy_engine, operators, ops, packed_files, packed_model, packing, quant, runtime, sampling, scoring, simd,
-        simd_forms, simd_memory, threads, tokenizer, weights
+        architecture, arguments, atoms, attention_kernels, background, cache, compiled_engine, compiled_forward,
+        database, engines, errors, forward_steps, generation, geometry, hilbert, ingestion, kernels, kv_cache,
+        mapping, matrix_kernels, moment, numpy_engine, operators, ops, packed_files, packed_model, packing, quant,
+        runtime, sampling, scoring, shared_weights, simd, simd_forms, simd_memory, threads, tokenizer, warm_up,
+        weights
     }'::name[],
     'its modules are those of this checkout, no fewer and no more');
 CREATE ROLE stranger;

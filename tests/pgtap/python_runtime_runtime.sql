@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.runtime()'::regprocedure
     ),
-    'a2ca4c7375b32657819354de2656bce7c1c3ff53ac947d65619fd516ebf525ec',
+    'dbdf2ccdf6516ed512df219cab845036c528873983e35ce906585d2cb3cb1aa9',
     'its body is plpython/runtime.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.runtime()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.scoring()'::regprocedure
     ),
-    '24109af87cf33520cdb6e42d56291e7a8dbf03bda7df5dbe6e44c2ee34cf594f',
+    'b3da8ba684d5f79d64e0a6e2011b469a08226ba36fc1dfcd93624b3ead95f31b',
     'its body is plpython/scoring.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.scoring()', 'EXECUTE'),

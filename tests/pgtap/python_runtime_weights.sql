@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.weights()'::regprocedure
     ),
-    'afa175169d7e7f0a58064820eb9b167d17f9337ac896d435572f37852b5cb1e8',
+    '2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318',
     'its body is plpython/weights.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.weights()', 'EXECUTE'),

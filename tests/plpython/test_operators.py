@@ -21,7 +21,7 @@ class Model:
         self.name, self.hash = case, case.encode()
         self.architecture = source.architecture
         self.weights = {t.name: quant.decode(t.type, t.data, t.shape) for t in source.tensors}
-        self.engine = NumpyEngine(self.architecture, self.weights)
+        self.engine = self.reference = NumpyEngine(self.architecture, self.weights)
         self.tokens = np.load(FAMILIES / case / "expected.npz")["tokens"].tolist()
         self.expected = np.load(FAMILIES / case / "expected.npz")["logits"]
 

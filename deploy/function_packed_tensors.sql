@@ -1,0 +1,32 @@
+-- Deploy hartonomous:function_packed_tensors to pg
+-- requires: schema_llm, function_runtime_boot, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.packed_tensors()
+RETURNS TABLE (
+    tensor_hash bytea,
+    layout text,
+    bytes bigint,
+    built timestamptz,
+    last_used timestamptz
+)
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+COST 1000
+ROWS 300
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.cache.packed_tensors()
+$python$;
+
+REVOKE ALL ON FUNCTION llm.packed_tensors() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.packed_tensors() TO llm_user;
+COMMENT ON FUNCTION llm.packed_tensors() IS
+'The packed tensors on the server''s disk, of all databases. tensor_hash: what is packed, see llm.tensors; layout: how '
+'(vector, f32, f16, bf16, q8, q4); bytes: of the file; built: when; last_used: when a session used it last, give or '
+'take a minute.';
+
+COMMIT;

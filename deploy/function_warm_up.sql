@@ -1,0 +1,24 @@
+-- Deploy hartonomous:function_warm_up to pg
+-- requires: schema_llm, function_runtime_boot, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.warm_up()
+RETURNS text
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+COST 1000000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.cache.warm_up()
+$python$;
+
+REVOKE ALL ON FUNCTION llm.warm_up() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.warm_up() TO llm_loader;
+COMMENT ON FUNCTION llm.warm_up() IS
+'Compiles the engine for this server''s processor, unless that is done, and tells which engine then computes. It takes '
+'about a minute and is needed once a release: until then llm.engine = auto computes with numpy.';
+
+COMMIT;

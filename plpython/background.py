@@ -1,0 +1,39 @@
+"""A pure computation that runs beside the session's own work, in a thread.
+
+The thread may use nothing of the server: no plpy, no database. It gains where it lets go of Python's lock, as library
+calls that parse or hash do.
+"""
+
+import threading
+
+from . import database
+
+POLL = 0.01  # seconds between looks for an interrupt while waiting
+
+
+class Background:
+    """function(*arguments), begun at once."""
+
+    def __init__(self, function, *arguments):
+        self._outcome = None
+        self._thread = threading.Thread(
+            target=self._run, args=(function, arguments), daemon=True, name="llm background"
+        )
+        with database.signals_blocked():
+            self._thread.start()
+
+    def result(self):
+        """What the function returned, when it has; what it raised is raised. Waits interruptibly."""
+        while self._thread.is_alive():
+            self._thread.join(POLL)
+            database.checkpoint()
+        value, error = self._outcome
+        if error is not None:
+            raise error
+        return value
+
+    def _run(self, function, arguments):
+        try:
+            self._outcome = function(*arguments), None
+        except BaseException as error:
+            self._outcome = None, error

@@ -1,0 +1,44 @@
+"""What the SQL functions of the packed weights call: llm.pack, llm.evict, llm.packed_tensors, llm.warm_up."""
+
+from datetime import UTC, datetime
+
+from . import engines, errors, runtime
+
+
+def pack(name=None):
+    """Pack what is not packed of a model, so that no later call has to. -> bytes of its packed weights.
+
+    llm.pack runs with its owner's rights, whoever calls it: it reads weights and gives none away.
+    """
+    weights, name = runtime.stored_weights(name)
+    return engines.modules().shared_weights.pack(weights.tensors(), name)
+
+
+def evict(name=None):
+    """Unlink the files of a model, None: all files of all databases. Sessions that use them go on. -> bytes."""
+    shared = engines.modules().shared_weights
+    if name is None:
+        return shared.files().remove()
+    weights, _ = runtime.stored_weights(name)
+    return shared.files().remove({part.file.name for part in shared.parts(weights.tensors())})
+
+
+def packed_tensors():
+    """Rows (tensor hash, layout, bytes, built, last used) of the files of all databases; none without numba."""
+    try:
+        shared = engines.modules().shared_weights
+    except errors.ModelError:
+        return
+    for entry in shared.files().entries():
+        tensor, _, layout = entry.name.partition(".")
+        yield bytes.fromhex(tensor), layout, entry.size, _time(entry.built), _time(entry.last_used)
+
+
+def warm_up():
+    """Compile all code of the compiled engine, unless that is done; which engine then computes."""
+    engines.compile_all()
+    return engines.description()
+
+
+def _time(seconds):
+    return datetime.fromtimestamp(seconds, UTC).isoformat()

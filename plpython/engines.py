@@ -1,0 +1,151 @@
+"""Which engine computes: compiled code over shared packed weights where that is ready, numpy where it is not.
+
+The setting llm.engine, which anyone may make for a session, a role or a database, says
+    auto        compiled, if numba is installed and llm.warm_up() has compiled the code; otherwise numpy (the default)
+    compiled    compiled, or an error; code that is not compiled yet is compiled now, which takes a minute
+    numpy       the reference: float32 throughout, no packed weights
+Compiled code lies beside the modules of its release, in a folder named by the processor's instructions that it uses.
+"""
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from . import database, errors
+from .background import Background
+
+ENGINES = ("auto", "compiled", "numpy")
+SETTING = database.Query("SELECT pg_catalog.current_setting('llm.engine', true) AS engine")
+READY = "ready"  # the file that says for what the code beside it was compiled
+NOT_READY = "llm.warm_up() has not compiled it"
+INSTALL = "Install numba for the server's Python."
+
+_modules = None  # what `modules` returns
+_missing = None  # why there is no numba
+_ready = False
+_told = False
+
+
+def chosen():
+    """(whether the compiled engine computes, why not).
+
+    Raises ModelError 22023 for an unknown llm.engine, 0A000 when it asks for the compiled one and that cannot run.
+    """
+    wanted = SETTING.one()["engine"] or "auto"
+    if wanted not in ENGINES:
+        raise errors.invalid_parameter(f'llm.engine is "{wanted}"', f"allowed are {', '.join(ENGINES)}")
+    if wanted == "numpy":
+        return False, "llm.engine is numpy"
+    if wanted == "compiled":
+        return modules() is not None, None
+    if is_ready():
+        return True, None
+    reason = _missing or NOT_READY
+    _tell(reason)
+    return False, reason
+
+
+def description():
+    """Which engine computes, and with what, in one line."""
+    compiled, reason = chosen()
+    if compiled:
+        return f"compiled by numba {_numba_version()} for {_variant()}: packed weights, shared by all sessions"
+    return f"numpy {np.__version__}, float32: the reference engine, because {reason}"
+
+
+def modules():
+    """What needs numba: the modules packing, packed_model, shared_weights, compiled_engine. ModelError 0A000 without."""
+    global _modules, _missing  # noqa: PLW0603 - imported once a session
+    if _modules is None:
+        try:
+            with database.signals_blocked():
+                _modules = _imported()
+        except ImportError as error:
+            _missing = f"numba cannot be imported: {error}"
+            raise errors.not_supported("the compiled engine cannot run", _missing, INSTALL) from None
+    return _modules
+
+
+def is_ready():
+    """Whether the code is compiled for this processor. Looks for a file before it imports numba, which takes longer."""
+    global _ready  # noqa: PLW0603 - once compiled, always
+    if not _ready and any(_home().glob(f"numba-*/{READY}")):
+        try:
+            modules()
+        except errors.ModelError:
+            return False
+        _ready = _ready_file().is_file() and _ready_file().read_text() == _compiled_for()
+    return _ready
+
+
+def compile_all():
+    """Compile all that models of any kind need, unless that is done. Interruptible; what is begun is then finished."""
+    if not is_ready():
+        modules()
+        from . import warm_up
+
+        Background(warm_up.run).result()
+        beside = _folder() / f"{READY}.{time.monotonic_ns()}"
+        beside.write_text(_compiled_for())
+        beside.replace(_ready_file())
+
+
+def _imported():
+    """numba takes the folder of its cache from its configuration when a function is declared; others keep theirs."""
+    from numba.core import config
+
+    before = config.CACHE_DIR
+    if __name__.startswith("llm_"):  # in a server
+        config.CACHE_DIR = str(_folder())
+    try:
+        from . import compiled_engine, packed_model, packing, shared_weights
+    finally:
+        config.CACHE_DIR = before
+    return SimpleNamespace(
+        compiled_engine=compiled_engine, packed_model=packed_model, packing=packing, shared_weights=shared_weights
+    )
+
+
+def _tell(reason):
+    global _told  # noqa: PLW0603 - once a session
+    if not _told:
+        _told = True
+        database.notice("numpy computes, not the compiled engine", reason, "A loader runs SELECT llm.warm_up() once.")
+
+
+def _home():
+    """Where the modules are; only the server can write there."""
+    return Path(__file__).parent
+
+
+def _folder():
+    folder = _home() / f"numba-{_variant()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _ready_file():
+    return _folder() / READY
+
+
+def _variant():
+    from .simd_forms import VARIANT
+
+    return VARIANT
+
+
+def _numba_version():
+    import numba
+
+    return numba.__version__
+
+
+def _compiled_for():
+    """What compiled code depends on beside its source: with another version or processor it is compiled again."""
+    import llvmlite
+    from numba.core.codegen import get_host_cpu_features
+
+    processor = f"{llvmlite.binding.get_host_cpu_name()} {get_host_cpu_features()}"
+    return f"numba {_numba_version()}, llvmlite {llvmlite.__version__}, {processor}"

@@ -1,0 +1,61 @@
+"""One range of addresses into which files are mapped: many files, one flat read-only array.
+
+The kernels see a model as one buffer with offsets; its tensors are files of their own that other models share. So a
+range of addresses is reserved first, which costs no memory, and each file is mapped into its place in it. All sessions
+of the server share the pages of a file. What of the range no file fills must not be touched.
+"""
+
+import ctypes
+import errno
+import mmap
+import os
+
+from . import errors
+
+PAGE = mmap.PAGESIZE
+PROT_NONE = 0
+MAP_FIXED, MAP_NORESERVE = 0x10, 0x4000  # Linux; the mmap module has no names for them
+FAILED = ctypes.c_void_p(-1).value
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+
+
+def whole_pages(size):
+    """`size` rounded up to pages: what a file takes of a range."""
+    return -(-size // PAGE) * PAGE
+
+
+class Mapping:
+    """`size` bytes of addresses. numpy.asarray(mapping) is a read-only uint8[size] that keeps it alive."""
+
+    def __init__(self, size):
+        self.size = whole_pages(size)
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
+        self.address = _map(None, self.size, PROT_NONE, flags, -1)
+        self.__array_interface__ = {"version": 3, "shape": (self.size,), "typestr": "|u1", "data": (self.address, True)}
+
+    def place(self, offset, file, size):
+        """Map the first `size` bytes of a file descriptor at `offset`, a multiple of the page.
+
+        The file must be that long, and stay so: touching what a file has lost is a signal that ends the server.
+        """
+        if offset % PAGE or offset < 0 or offset + size > self.size:
+            raise ValueError(f"{size} bytes at {offset} are no place in a range of {self.size}")
+        _map(self.address + offset, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, file)
+
+    def __del__(self):
+        if getattr(self, "address", None) is not None:
+            _libc.munmap(self.address, self.size)
+
+
+def _map(address, size, protection, flags, file):
+    mapped = _libc.mmap(address, size, protection, flags, file, 0)
+    if mapped == FAILED:
+        number = ctypes.get_errno()
+        if number == errno.ENOMEM:
+            raise errors.out_of_memory(f"{size} bytes of addresses cannot be mapped", os.strerror(number))
+        raise OSError(number, os.strerror(number))
+    return mapped

@@ -1,0 +1,336 @@
+"""Packed tensors as files that all sessions of a server share: built once, checked, evicted.
+
+    <root>/<edition>/<SHA-256 of the tensor>.<layout>    content, zeros to a multiple of 64, trailer; mode 0400
+    trailer    "HARTPACK", u64 bytes of the content, SHA-256 of the content, zeros to 64 bytes
+
+The edition names the code that packs, so code that packs otherwise never reads another's files. A file appears whole
+or not at all: its builder holds the lock of a .partial file beside it, which dies with the builder, and renames it.
+Nothing is fsynced: a content's hash is checked at its first use after each start of the server, and what a crash or the
+disk has spoilt is built again. Times are the file system's: modified when it was built, accessed when last used.
+"""
+
+import errno
+import fcntl
+import hashlib
+import mmap
+import os
+import stat
+import struct
+import time
+from collections import namedtuple
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from . import errors
+
+MAGIC = b"HARTPACK"
+TRAILER = struct.Struct("<8sQ32s16x")
+PARTIAL = ".partial"
+MARKS = "verified."
+STEP = 1 << 22  # bytes hashed between looks for an interrupt: some milliseconds
+WAIT = 0.005  # seconds between tries for a lock
+
+PackedFile = namedtuple("PackedFile", "name size")  # "<hash>.<layout>", bytes of the content
+Limits = namedtuple("Limits", "size free")  # bytes that all files may take, bytes of the disk that stay free
+Entry = namedtuple("Entry", "path name size built last_used")  # a complete file: bytes, seconds of the epoch
+
+
+class DamagedError(Exception):
+    """A file that is not what was built; the message says how."""
+
+
+class PackedFiles:
+    """The files below `root`. server_start: a text that differs for each start. checkpoint() may end any long work."""
+
+    def __init__(self, root, edition, server_start, checkpoint):
+        self._root = private_folder(root)
+        self._folder = private_folder(self._root / edition)
+        self._marks = self._folder / f"{MARKS}{server_start}"
+        self._marks_size, self._verified = -1, frozenset()
+        self._checkpoint = checkpoint
+
+    def open(self, file):
+        """A descriptor of a complete and right file, which begins with its content; None without one. DamagedError."""
+        try:
+            descriptor = os.open(self._folder / file.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as problem:
+            raise DamagedError(problem.strerror) from None
+        try:
+            self._check(descriptor, file)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def build(self, file, fill, limits, keep=()):
+        """Build a file by fill(memory), which writes the content into zeros, a uint8 buffer; True when it is there.
+
+        False: another session builds it now. Makes room by evicting the files unused longest, but none named in `keep`.
+        Raises ModelError 53100 for a full disk and 53400 at the size limit, and what `fill` raises; nothing is left.
+        """
+        path = self._folder / file.name
+        partial = self._folder / (file.name + PARTIAL)
+        descriptor = self._locked_partial(partial)
+        if descriptor is None:
+            return False
+        try:
+            if not path.exists():
+                self._write(descriptor, file, fill, limits, keep)
+                partial.rename(path)
+                self._mark(os.fstat(descriptor), file)
+        finally:
+            if _is_at(descriptor, partial):
+                partial.unlink()
+            os.close(descriptor)
+        return True
+
+    def check_room(self, size, limits, keep=()):
+        """Raise what `build` would raise for files of so many bytes together, before anything is evicted for them."""
+        entries = self.entries()
+        kept = sum(entry.size for entry in entries if entry.name in keep)
+        evictable = sum(entry.size for entry in entries) - kept
+        self._refuse(size, kept, self._free() + evictable, limits)
+
+    def touch(self, names):
+        """Remember that files were used now."""
+        now = time.time_ns()
+        for name in names:
+            path = self._folder / name
+            with suppress(FileNotFoundError):  # evicted since
+                os.utime(path, ns=(now, path.stat().st_mtime_ns))
+
+    def entries(self):
+        """An Entry of each complete file, of every edition."""
+        return [
+            Entry(path, path.name, state.st_size, state.st_mtime, state.st_atime)
+            for path, state in self._files()
+            if path.suffix != PARTIAL
+        ]
+
+    def remove(self, names=None):
+        """Unlink files, by default all, and what killed builders left; sessions that use them go on. -> bytes."""
+        freed = 0
+        for entry in self.entries():
+            if names is None or entry.name in names:
+                freed += entry.size if _unlink(entry.path) else 0
+        self._remove_abandoned()
+        return freed
+
+    def discard(self, file):
+        """Unlink a file that is damaged."""
+        _unlink(self._folder / file.name)
+
+    # Checking
+
+    def _check(self, descriptor, file):
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode) or state.st_uid != os.geteuid() or stat.S_IMODE(state.st_mode) != 0o400:
+            raise DamagedError("it is not a file that the server alone can read and nobody can write")
+        if state.st_size != _file_size(file):
+            raise DamagedError(f"it has {state.st_size} bytes, expected {_file_size(file)}")
+        if self._is_verified(state, file):
+            return
+        magic, size, expected = TRAILER.unpack(os.pread(descriptor, TRAILER.size, state.st_size - TRAILER.size))
+        if magic != MAGIC or size != file.size:
+            raise DamagedError("its trailer is not that of a packed tensor")
+        if self._hash_file(descriptor, size) != expected:
+            raise DamagedError("its content has changed since it was built")
+        self._mark(state, file)
+
+    def _hash_file(self, descriptor, size):
+        digest, buffer = hashlib.sha256(), memoryview(bytearray(min(STEP, size)))
+        for offset in range(0, size, STEP):
+            count = os.preadv(descriptor, [buffer[: min(STEP, size - offset)]], offset)
+            digest.update(buffer[:count])
+            self._checkpoint()
+        return digest.digest()
+
+    def _is_verified(self, state, file):
+        mark = _mark(state, file)
+        return mark in self._verified or mark in self._read_marks()
+
+    def _read_marks(self):
+        """What any session has verified since the server started."""
+        try:
+            if self._marks.stat().st_size != self._marks_size:
+                text = self._marks.read_text("ascii")
+                self._marks_size, self._verified = len(text), frozenset(text.splitlines())
+        except FileNotFoundError:
+            self._remove_old_marks()
+        return self._verified
+
+    def _mark(self, state, file):
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self._marks, flags, 0o600)
+        try:
+            os.write(descriptor, f"{_mark(state, file)}\n".encode())
+        finally:
+            os.close(descriptor)
+
+    def _remove_old_marks(self):
+        for path in self._folder.glob(f"{MARKS}*"):
+            _unlink(path)
+
+    # Building
+
+    def _locked_partial(self, path):
+        """A new empty file that this process has locked; None when a living session has one."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        while True:
+            try:
+                descriptor = os.open(path, flags, 0o400)
+            except FileExistsError:
+                if not _remove_if_abandoned(path):
+                    return None
+                continue
+            if _lock(descriptor) and _is_at(descriptor, path):
+                return descriptor
+            os.close(descriptor)  # somebody took it for an abandoned one before it was locked
+
+    def _write(self, descriptor, file, fill, limits, keep):
+        with self._admission():
+            self._make_room(_file_size(file), limits, keep)
+            try:
+                os.posix_fallocate(descriptor, 0, _file_size(file))
+            except OSError as problem:
+                if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise _full(_file_size(file), self._free(), limits) from None
+        memory = mmap.mmap(descriptor, _file_size(file))
+        fill(memoryview(memory)[: file.size])
+        digest = hashlib.sha256()
+        for offset in range(0, file.size, STEP):
+            digest.update(memoryview(memory)[offset : min(offset + STEP, file.size)])
+            self._checkpoint()
+        memory[-TRAILER.size :] = TRAILER.pack(MAGIC, file.size, digest.digest())
+        os.utime(descriptor)
+
+    # Room. Who makes room holds the lock of the root until the space is allocated: nobody else counts it as free.
+
+    @contextmanager
+    def _admission(self):
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            while not _lock(descriptor):
+                self._checkpoint()
+                time.sleep(WAIT)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _make_room(self, size, limits, keep):
+        self._remove_abandoned()
+        used = sum(state.st_size for _, state in self._files())
+        evictable = sorted((e for e in self.entries() if e.name not in keep), key=lambda entry: entry.last_used)
+        for entry in evictable:
+            if used + size <= limits.size and self._free() - size >= limits.free:
+                break
+            _unlink(entry.path)
+            used -= entry.size
+        self._refuse(size, used, self._free(), limits)
+
+    def _refuse(self, size, used, free, limits):
+        if used + size > limits.size:
+            raise errors.limit_exceeded(
+                "the packed weights are larger than their limit",
+                f"{_megabytes(used + size)} are needed together, llm_runtime.pack_limits() allows "
+                f"{_megabytes(limits.size)}",
+                "A superuser can replace that function; SET llm.engine = 'numpy' computes without packed weights.",
+            )
+        if free - size < limits.free:
+            raise _full(size, free, limits)
+
+    def _free(self):
+        state = os.statvfs(self._root)
+        return state.f_bavail * state.f_frsize
+
+    def _files(self):
+        """(path, state) of every file of packed weights, partial ones too."""
+        for path in self._root.glob("*/*"):
+            if not path.name.startswith(MARKS):
+                with suppress(FileNotFoundError):  # evicted since
+                    yield path, path.lstat()
+
+    def _remove_abandoned(self):
+        for path, _ in self._files():
+            if path.suffix == PARTIAL:
+                _remove_if_abandoned(path)
+
+
+def private_folder(path):
+    """Make the folder unless it is there, and be sure that nobody but the server can enter it. ModelError 55000."""
+    path = Path(path)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    state = path.lstat()
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid() or stat.S_IMODE(state.st_mode) != 0o700:
+        raise errors.ModelError(
+            "55000",
+            f'"{path}" is not a folder that only the server can enter',
+            "Its owner must be the account of the server, its mode 0700.",
+            "Remove it; it is made again when it is needed.",
+        )
+    return path
+
+
+def _file_size(file):
+    return -(-file.size // 64) * 64 + TRAILER.size
+
+
+def _mark(state, file):
+    return f"{file.name} {state.st_ino} {state.st_mtime_ns}"
+
+
+def _lock(descriptor):
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(descriptor, path):
+    """Whether the path still leads to the open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove_if_abandoned(path):
+    """Unlink a partial file that nobody holds a lock of: its builder was killed. False when somebody does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        if not _lock(descriptor):
+            return False
+        if _is_at(descriptor, path):
+            path.unlink()
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _unlink(path):
+    """Whether there was a file to unlink."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _full(size, free, limits):
+    return errors.disk_full(
+        "the disk is too full for packed weights",
+        f"{_megabytes(size)} are needed, {_megabytes(max(0, free))} are free and {_megabytes(limits.free)} stay free",
+        "Free space on the disk of the data directory; SET llm.engine = 'numpy' computes without packed weights.",
+    )
+
+
+def _megabytes(size):
+    return f"{size / 1e6:.0f} MB"

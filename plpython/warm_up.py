@@ -1,0 +1,45 @@
+"""Compiles what models of every family and type need, by packing and running a tiny one.
+
+There is one compiled forward for all, and one packing function for plain elements and one for blocks, each compiled for
+the kinds of arrays that it is called with: so everything is called here as the server calls it.
+"""
+
+import math
+
+import numpy as np
+
+from . import packing, quant
+from .architecture import Architecture
+from .compiled_engine import CompiledEngine
+from .packed_model import pack_model
+
+COLUMNS = 256  # a multiple of every type's block
+
+
+def run():
+    """Compile all of it, or load it where it is compiled."""
+    for type in quant.BLOCKS:
+        packing.pack_tensor(bytes(quant.row_bytes(type, COLUMNS)), type, (1, COLUMNS))
+    engine = CompiledEngine(*tiny_model())
+    engine.forward(np.array([0]), engine.new_cache())
+
+
+def tiny_model():
+    """(Architecture, PackedModel) of zeros."""
+    architecture = Architecture(
+        family="llama",
+        vocabulary_size=16,
+        hidden_size=32,
+        layers=1,
+        heads=2,
+        kv_heads=1,
+        head_dim=16,
+        ffn_size=32,
+        context_length=64,
+        norm_epsilon=1e-5,
+        rope_theta=1e4,
+        rope_interleaved=True,
+        tied_embeddings=True,
+    )
+    tensors = {name: ("F32", shape, bytes(4 * math.prod(shape))) for name, shape in architecture.tensors().items()}
+    return architecture, pack_model(tensors)

@@ -1,0 +1,15 @@
+BEGIN;
+SELECT plan(3);
+
+SELECT function_privs_are('llm', 'evict', ARRAY['text'], 'llm_user', '{}', 'who generates may not evict');
+SELECT throws_ok(
+    $$SELECT llm.evict('no such model')$$,
+    '42704', 'llm: model "no such model" does not exist', 'a model that is not there is an error');
+
+CREATE ROLE stranger;
+SET LOCAL ROLE stranger;
+SELECT throws_ok('SELECT llm.evict()', '42501', NULL, 'a role without rights may not');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

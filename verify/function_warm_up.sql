@@ -1,0 +1,13 @@
+-- Verify hartonomous:function_warm_up on pg
+
+BEGIN;
+
+DO $verify$
+BEGIN
+    ASSERT pg_catalog.has_function_privilege('llm_loader', 'llm.warm_up()', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.warm_up()', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('llm_user', 'llm.warm_up()', 'EXECUTE');
+END
+$verify$;
+
+ROLLBACK;

@@ -29,6 +29,9 @@ BEGIN
         tokenizers := tokenizers OPERATOR(pg_catalog.+) batch.tokenizers;
         tiles := tiles OPERATOR(pg_catalog.+) batch.tiles;
     END LOOP;
+    WHILE llm_store.collect_atoms() OPERATOR(pg_catalog.>) 0 LOOP
+        COMMIT;
+    END LOOP;
     RAISE NOTICE 'removed % tensors, % tokenizers, % tiles', tensors, tokenizers, tiles;
 END
 $procedure$;

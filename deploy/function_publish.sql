@@ -82,6 +82,7 @@ BEGIN
                 NULL; -- another first model was faster
         END;
     END IF;
+    PERFORM llm_store.atomise(new_model);
     RETURN new_model;
 END
 $function$;

@@ -30,7 +30,7 @@ SET LOCAL lock_timeout = '5s';
 --   862da176ab077a24991bb70e10d0de3099392be3d29c46205348dcf5e3bcfc14  numpy_engine
 --   0202f53786a6b138590db060185a7cc59b97c53d9618c36eea55cf50a5401750  operators
 --   2cb4924021c0a4043655ca3270b2ebf4ab1bc259adc0489c968c60ef1ee7e6cd  ops
---   bb085a8b1bb0226d0d3fac3e9d9fb7831ac2ae2658fb72d8a6340b61945ff926  packed_files
+--   f5ebade75268bfd7b02213c35363c0e3ce9381a2f0cde9dc915cb39cd1253bb1  packed_files
 --   f2ad7360d720f88e6560ace7c9d166a469275bb165934a58943623a5a01f6c7a  packed_model
 --   caf236024fa951fe0b56fa478ab525dd4324d2d9d3b0af8544e9a82c4ac4f5e1  packing
 --   8d01c7ae7bd34053ced896478da19c6dd15bd29ec49f0d6843de1f4b4f30c2ac  quant
@@ -42,7 +42,7 @@ SET LOCAL lock_timeout = '5s';
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
 --   2f176b0268f88c3d135b38ad35bbb9905af83ecb8fecb5689f4c0ab3c22e9d70  simd_memory
 --   6462b2715632b5ea0899b2af3cd7693121123d1c6738777b6db8f3a152e8042b  threads
---   fb2cbf734796cbc80ff15f8f9d135d4d23fc1b25284bfc7c7dede6e8dfae7c00  tokenizer
+--   f47f10a78f5c514869ba74faa4bca1334d0b9c1ea071b7c061b6e9ac6cb41c63  tokenizer
 --   f847aa4f09458d1ffded1a87d6decaf92a2c1e7e7180e9b1c8d2158436fe52da  warm_up
 --   2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318  weights
 CREATE OR REPLACE FUNCTION llm_runtime.release()
@@ -50,7 +50,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'fdc8715eee4f1577d2581c9c189d2b2ccc5f79a768f95bc5bd728e10cb7fa62b'::text;
+RETURN 'fa7191efb89d2d88cf16106fed9f6b4b1ddb61cf3d459f095bee0d788fa6b405'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

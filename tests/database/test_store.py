@@ -307,7 +307,7 @@ def test_a_loader_writes_by_the_doors_only(loader):
         "INSERT INTO llm_store.token VALUES (1, 1, 'x', 'x', 'normal')",
         "UPDATE llm_store.model SET hash = sha256('x')",
         "UPDATE llm_store.model SET owner = 'postgres'",
-        "UPDATE llm_store.model_tensor SET tensor_hash = sha256('x')",
+        "UPDATE llm_store.model_tensor SET name = 'x'",
         "TRUNCATE llm_store.model CASCADE",
         "CREATE TABLE llm_store.mine ()",
         "CREATE FUNCTION llm.mine() RETURNS integer LANGUAGE sql RETURN 1",

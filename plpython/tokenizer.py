@@ -67,7 +67,7 @@ class Tokenizer:
         """
         self._library.encode_special_tokens = not parse_special  # the library's name for "encode them as text"
         try:
-            ids = self._library.encode(text, add_special_tokens=False).ids
+            ids = self._library.encode_batch_fast([text], add_special_tokens=False)[0].ids  # no offsets: much faster
         except TypeError:  # the library takes what has a UTF-8 form
             raise errors.invalid_parameter("the text is not valid Unicode") from None
         if add_special and self.add_bos:

@@ -29,6 +29,13 @@ def byte_tokenizer(**settings):
 TOKENIZER = byte_tokenizer(add_bos=True)
 
 
+class Model:
+    """The part of runtime.Model that reads prompts."""
+
+    def __init__(self, tokenizer):
+        self.tokenizer, self.encode = tokenizer, tokenizer.encode
+
+
 class ScriptedEngine:
     """Predicts the given tokens one after the other and remembers what it was asked to compute."""
 
@@ -133,24 +140,24 @@ def test_stop_strings_are_found_the_same_wherever_the_pieces_are_cut(text, stop,
 
 def test_a_prompt_begins_with_bos_and_never_ends_with_eos():
     tokenizer = byte_tokenizer(add_bos=True, add_eos=True)
-    assert generation.prompt_tokens(tokenizer, "hi") == [BOS, *b"hi"]
-    assert generation.prompt_tokens(tokenizer, "hi", add_special=False) == [*b"hi"]
+    assert generation.prompt_tokens(Model(tokenizer), "hi") == [BOS, *b"hi"]
+    assert generation.prompt_tokens(Model(tokenizer), "hi", add_special=False) == [*b"hi"]
 
 
 def test_an_empty_prompt_is_bos_alone_also_where_bos_is_not_added_otherwise():
-    assert generation.prompt_tokens(byte_tokenizer(), "") == [BOS]
-    assert generation.prompt_tokens(TOKENIZER, "", add_special=False) == [BOS]
+    assert generation.prompt_tokens(Model(byte_tokenizer()), "") == [BOS]
+    assert generation.prompt_tokens(Model(TOKENIZER), "", add_special=False) == [BOS]
 
 
 def test_an_empty_prompt_without_a_bos_token_is_an_error():
     with pytest.raises(errors.ModelError, match="prompt is empty") as error:
-        generation.prompt_tokens(byte_tokenizer(bos_id=None), "")
+        generation.prompt_tokens(Model(byte_tokenizer(bos_id=None)), "")
     assert error.value.sqlstate == "22023"
 
 
 def test_control_tokens_in_a_prompt_are_text_unless_asked_otherwise():
-    assert generation.prompt_tokens(TOKENIZER, "<eos>", add_special=False) == [*b"<eos>"]
-    assert generation.prompt_tokens(TOKENIZER, "<eos>", add_special=False, parse_special=True) == [EOS]
+    assert generation.prompt_tokens(Model(TOKENIZER), "<eos>", add_special=False) == [*b"<eos>"]
+    assert generation.prompt_tokens(Model(TOKENIZER), "<eos>", add_special=False, parse_special=True) == [EOS]
 
 
 class Context:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -210,3 +211,44 @@ def test_a_session_holds_a_limited_number_of_kv_caches(store, monkeypatch):
     refusal("53400", runtime.new_kv_cache, "a")
     runtime.free_kv_cache(handles[0])
     assert runtime.new_kv_cache("a") not in handles
+
+
+class StuckTokenizer:
+    """Encodes a long text only when the test lets it."""
+
+    def __init__(self):
+        self.go, self.thread = threading.Event(), None
+
+    def encode(self, text, add_special, parse_special):
+        self.thread = threading.current_thread()
+        assert len(text) < runtime.LONG_TEXT or self.go.wait(10)
+        return [len(text), add_special, parse_special]
+
+
+def test_a_short_text_is_encoded_at_once_and_a_long_one_in_a_thread(store):
+    store.add("a")
+    model, tokenizer = runtime.resolve("a"), StuckTokenizer()
+    model.tokenizer, model._parsing = tokenizer, None
+    assert model.encode("abc") == [3, True, False]
+    assert tokenizer.thread is threading.current_thread()
+    tokenizer.go.set()
+    for _ in range(2):
+        assert model.encode("a" * runtime.LONG_TEXT, False, True) == [runtime.LONG_TEXT, False, True]
+    assert tokenizer.thread is not threading.current_thread()
+    assert model.tokenizer is tokenizer
+
+
+def test_an_interrupt_need_not_wait_for_a_long_text_and_leaves_its_tokenizer_behind(store, monkeypatch):
+    store.add("a")
+    model, tokenizer = runtime.resolve("a"), StuckTokenizer()
+    model.tokenizer, model._parsing = tokenizer, None
+
+    def cancel():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runtime.database, "checkpoint", cancel)
+    with pytest.raises(KeyboardInterrupt):
+        model.encode("a" * runtime.LONG_TEXT)
+    assert "tokenizer" not in vars(model) and "_parsing" not in vars(model)
+    tokenizer.go.set()
+    tokenizer.thread.join()

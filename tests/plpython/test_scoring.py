@@ -25,6 +25,7 @@ class Model:
         weights = {t.name: quant.decode(t.type, t.data, t.shape) for t in source.tensors}
         self.engine = NumpyEngine(self.architecture, weights)
         self.tokenizer = Tokenizer(source.tokenizer_definition, source.tokenizer_settings)
+        self.encode = self.tokenizer.encode
         expected = np.load(QWEN2 / "expected.npz")
         self.tokens, self.expected = expected["tokens"].tolist(), expected["logits"]
 

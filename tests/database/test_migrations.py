@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
-from psycopg import sql
 
-from tools.cluster import Cluster, site_packages
+from tools.cluster import DATABASE, Cluster, site_packages
 
 # Everything that a deployment could leave behind, as one line of text each. sqitch keeps its own books in schema
 # sqitch, and the names of the triggers that enforce foreign keys hold a number.
@@ -42,10 +42,10 @@ SELECT line FROM described ORDER BY line COLLATE "C"
 """
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+@contextmanager
+def new_cluster(name: str) -> Iterator[Cluster]:
     """A server in which nothing was ever deployed."""
-    cluster = Cluster(f"test-{os.getpid()}-migrations", forgetful=True)
+    cluster = Cluster(f"test-{os.getpid()}-{name}", forgetful=True)
     try:
         cluster.create()
         cluster.start()
@@ -55,117 +55,116 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def database(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
-    """An empty UTF-8 database."""
-    name = f"migrations_{abs(hash(request.node.name))}"
-    cluster.create_database(name)
-    yield name
-    cluster.query(f"DROP DATABASE {name} WITH (FORCE)")
+def empty() -> Iterator[Cluster]:
+    """A server of the test's own, with an empty database."""
+    with new_cluster("empty") as cluster:
+        cluster.create_database(DATABASE)
+        yield cluster
 
 
-def snapshot(cluster: Cluster, database: str) -> set[str]:
+@pytest.fixture(scope="module")
+def deployed() -> Iterator[Cluster]:
+    """A server with everything deployed in its database."""
+    with new_cluster("deployed") as cluster:
+        cluster.create_database(DATABASE)
+        cluster.deploy(DATABASE)
+        yield cluster
+
+
+@pytest.fixture
+def copy(deployed: Cluster) -> Iterator[str]:
+    """A copy of that database, for one test."""
+    deployed.query(f"CREATE DATABASE copy TEMPLATE {DATABASE}")
+    yield "copy"
+    deployed.query("DROP DATABASE copy WITH (FORCE)")
+
+
+def snapshot(cluster: Cluster, database: str = DATABASE) -> set[str]:
     with psycopg.connect(cluster.superuser_dsn(database)) as connection:
         return {line for (line,) in connection.execute(SNAPSHOT)}
 
 
-def revert(cluster: Cluster, database: str) -> str:
-    done = cluster.sqitch("revert", "-y", database=database)
+def sqitch(cluster: Cluster, command: str, *arguments: str, database: str = DATABASE) -> str:
+    """What a sqitch command that must succeed prints."""
+    done = cluster.sqitch(command, *arguments, database=database)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
 
-def test_deploy_then_revert_leaves_nothing_and_deploy_works_again(cluster: Cluster, database: str):
-    before = snapshot(cluster, database)
-    cluster.deploy(database)
-    assert snapshot(cluster, database) - before, "the snapshot sees nothing of a whole deployment"
-    verified = cluster.sqitch("verify", database=database)
-    assert verified.returncode == 0, verified.stdout
-    revert(cluster, database)
-    assert snapshot(cluster, database) == before
-    cluster.deploy(database)
-    revert(cluster, database)
-    assert snapshot(cluster, database) == before
+def refused(cluster: Cluster, *arguments: str, database: str = DATABASE) -> str:
+    """What a deployment that must fail prints."""
+    done = cluster.sqitch("deploy", *arguments, database=database)
+    assert done.returncode != 0, done.stdout
+    return done.stdout
 
 
-def test_revert_keeps_the_extensions_and_roles_that_it_found(cluster: Cluster, database: str):
-    with psycopg.connect(cluster.superuser_dsn(database), autocommit=True) as superuser:
-        superuser.execute("CREATE EXTENSION postgis")
-        superuser.execute("CREATE ROLE llm_user")
-        try:
-            before = snapshot(cluster, database)
-            cluster.deploy(database)
-            told = revert(cluster, database)
-            assert snapshot(cluster, database) == before
-            assert "extension postgis stays" in told
-            assert "role llm_user stays" in told
-        finally:
-            superuser.execute("DROP ROLE llm_user")
+def test_deploy_then_revert_leaves_nothing_and_deploy_works_again(empty: Cluster):
+    before = snapshot(empty)
+    empty.deploy(DATABASE)
+    everything = snapshot(empty)
+    assert len(everything - before) > 100, "the snapshot does not see what was deployed"
+    sqitch(empty, "verify")
+    sqitch(empty, "revert", "-y")
+    assert snapshot(empty) == before
+    empty.deploy(DATABASE)
+    assert snapshot(empty) == everything
 
 
-def test_revert_keeps_the_roles_that_another_database_uses(cluster: Cluster, database: str):
-    other = f"{database}_other"
-    cluster.create_database(other)
-    try:
-        cluster.deploy(database)
-        cluster.deploy(other)
-        revert(cluster, database)
-        verified = cluster.sqitch("verify", database=other)
-        assert verified.returncode == 0, verified.stdout
-        revert(cluster, other)
-        assert not cluster.query("SELECT rolname FROM pg_roles WHERE rolname LIKE 'llm%'")
-    finally:
-        cluster.query(f"DROP DATABASE {other} WITH (FORCE)")
+def test_revert_keeps_the_extensions_and_roles_that_it_found(empty: Cluster):
+    empty.query("CREATE EXTENSION postgis; CREATE ROLE llm_user", DATABASE)
+    before = snapshot(empty)
+    sqitch(empty, "deploy", "--to-change", "schema_llm_runtime")
+    told = sqitch(empty, "revert", "-y")
+    assert snapshot(empty) == before
+    assert "extension postgis stays" in told
+    assert "role llm_user stays" in told
+    assert not empty.query("SELECT extname FROM pg_extension WHERE extname = 'plpython3u'", DATABASE)
 
 
-def test_every_change_can_be_reverted_alone_and_deployed_again(cluster: Cluster, database: str):
-    """What `sqitch rebase` of the last changes does to a developer's database."""
-    cluster.deploy(database)
-    before = snapshot(cluster, database)
-    done = cluster.sqitch(
-        "rebase", "-y", "--set", f"python_site={site_packages()}", "--onto-change", "@HEAD^5", database=database
-    )
-    assert done.returncode == 0, done.stdout
-    assert snapshot(cluster, database) == before
-    revert(cluster, database)
+def test_revert_keeps_the_roles_that_another_database_uses(deployed: Cluster, copy: str):
+    told = sqitch(deployed, "revert", "-y", database=copy)
+    assert "role llm_owner stays" in told
+    assert not deployed.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'llm%'", copy)
+    sqitch(deployed, "verify")
 
 
-def test_deploy_refuses_a_database_that_is_not_utf_8(cluster: Cluster):
-    cluster.query("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
-    try:
-        done = cluster.sqitch("deploy", database="latin")
-        assert done.returncode != 0
-        assert "UTF8" in done.stdout
-        assert not cluster.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'llm%'", "latin")
-    finally:
-        cluster.query("DROP DATABASE latin WITH (FORCE)")
+def test_the_last_changes_can_be_reverted_and_deployed_again(deployed: Cluster, copy: str):
+    """What a developer does all day."""
+    before = snapshot(deployed, copy)
+    rebase = ["--set", f"python_site={site_packages()}", "--onto-change", "@HEAD^20"]
+    sqitch(deployed, "rebase", "-y", *rebase, database=copy)
+    assert snapshot(deployed, copy) == before
 
 
-def test_deploy_says_which_package_is_missing_and_how_to_get_it(cluster: Cluster, database: str, tmp_path):
-    done = cluster.sqitch("deploy", "--set", f"python_site={tmp_path}", database=database)
-    assert done.returncode != 0
-    assert "numpy" in done.stdout
-    assert "HINT" in done.stdout
-    assert "python_site" in done.stdout
+def test_deploy_refuses_a_database_that_is_not_utf_8(deployed: Cluster):
+    deployed.query("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    assert "UTF8" in refused(deployed, database="latin")
+    assert not deployed.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'llm%'", "latin")
 
 
-def test_deploy_refuses_a_generate_schema_in_which_the_name_is_taken(cluster: Cluster, database: str):
-    with psycopg.connect(cluster.superuser_dsn(database), autocommit=True) as superuser:
-        superuser.execute("CREATE FUNCTION public.generate(text) RETURNS text LANGUAGE sql AS 'SELECT $1'")
-        done = cluster.sqitch("deploy", "--set", f"python_site={site_packages()}", database=database)
-        assert done.returncode != 0
-        assert "generate" in done.stdout
-        assert "generate_schema" in done.stdout
-        (answer,) = superuser.execute("SELECT public.generate('mine')").fetchone()
-        assert answer == "mine"
+def test_deploy_says_which_package_is_missing_and_how_to_get_it(deployed: Cluster):
+    deployed.create_database("without_packages")
+    site = deployed.folder / "site-packages"
+    site.mkdir()
+    told = refused(deployed, "--set", f"python_site={site}", database="without_packages")
+    assert "cannot import numpy" in told
+    assert "HINT" in told
+    assert "--set python_site=" in told
 
 
-def test_the_plain_generate_goes_into_the_schema_that_the_deployer_chose(cluster: Cluster, database: str):
-    with psycopg.connect(cluster.superuser_dsn(database), autocommit=True) as superuser:
-        superuser.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier("Text tools")))
-        settings = ["--set", f"python_site={site_packages()}", "--set", "generate_schema=Text tools"]
-        done = cluster.sqitch("deploy", "--verify", *settings, database=database)
-        assert done.returncode == 0, done.stdout
-        found = superuser.execute("SELECT pronamespace::regnamespace::text FROM pg_proc WHERE proname = 'generate'")
-        assert {schema for (schema,) in found} == {"llm", '"Text tools"'}
-        done = cluster.sqitch("revert", "-y", "--set", "generate_schema=Text tools", database=database)
-        assert done.returncode == 0, done.stdout
+def test_the_plain_generate_goes_where_the_deployer_says_and_never_over_another(deployed: Cluster, copy: str):
+    sqitch(deployed, "revert", "-y", "--to-change", "function_generate_wrapper^", database=copy)
+    deployed.query("CREATE FUNCTION generate(text) RETURNS text LANGUAGE sql RETURN 'mine'", copy)
+    deployed.query('CREATE SCHEMA "Text tools"', copy)
+    site = ["--set", f"python_site={site_packages()}"]
+    told = refused(deployed, *site, database=copy)
+    assert "there is already a function public.generate(text)" in told
+    assert "generate_schema" in told
+    assert deployed.query("SELECT public.generate('')", copy) == "mine"
+    elsewhere = [*site, "--set", "generate_schema=Text tools"]
+    sqitch(deployed, "deploy", "--verify", "--to-change", "function_generate_wrapper", *elsewhere, database=copy)
+    found = "SELECT pronamespace::regnamespace FROM pg_proc WHERE proname = 'generate' ORDER BY 1"
+    assert set(deployed.query(found, copy).splitlines()) == {"llm", "public", '"Text tools"'}
+    elsewhere = elsewhere[2:]
+    sqitch(deployed, "revert", "-y", "--to-change", "function_generate_wrapper^", *elsewhere, database=copy)
+    assert set(deployed.query(found, copy).splitlines()) == {"llm", "public"}

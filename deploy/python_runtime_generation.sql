@@ -122,12 +122,13 @@ def stream(engine, continuation, checkpoint):
         fresh = continuation.history[-1:]
 
 
-def prompt_tokens(tokenizer, prompt, add_special=True, parse_special=False):
+def prompt_tokens(model, prompt, add_special=True, parse_special=False):
     """Ids of a prompt: with the beginning-of-sequence token if the model wants it, never with an end-of-sequence token.
 
     An empty prompt is the beginning-of-sequence token alone; where the tokenizer has none it is an error (22023).
     """
-    tokens = tokenizer.encode(prompt, add_special=False, parse_special=parse_special)
+    tokens = model.encode(prompt, add_special=False, parse_special=parse_special)
+    tokenizer = model.tokenizer
     if tokenizer.bos_id is not None and ((add_special and tokenizer.add_bos) or not tokens):
         tokens = [tokenizer.bos_id, *tokens]
     if not tokens:
@@ -156,7 +157,7 @@ def room(architecture, tokens, max_tokens):
 def start(model, prompt, max_tokens, settings, stop, chosen):
     """A Continuation of a text on a loaded model. `chosen`: the checked options."""
     tokenizer = model.tokenizer
-    tokens = prompt_tokens(tokenizer, prompt, chosen.get("add_special", True), chosen.get("parse_special", False))
+    tokens = prompt_tokens(model, prompt, chosen.get("add_special", True), chosen.get("parse_special", False))
     eos_ids = () if chosen.get("ignore_eos") else tokenizer.eos_ids
     stop_tokens = arguments.indices("options.stop_tokens", chosen.get("stop_tokens", []), tokenizer.vocabulary_size)
     return Continuation(
@@ -204,7 +205,7 @@ def tokenize(text, model=None, add_special=None, parse_special=None):
     """Text to token ids."""
     if text is None:
         return None
-    return runtime.resolve(model).tokenizer.encode(text, add_special is not False, parse_special is True)
+    return runtime.resolve(model).encode(text, add_special is not False, parse_special is True)
 
 
 def detokenize(tokens, model=None):

@@ -28,6 +28,7 @@ from .numpy_engine import NumpyEngine
 
 MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
 KV_CACHES = 256  # a session's handles at a time
+LONG_TEXT = 20_000  # characters; shorter texts are encoded within a few milliseconds
 SECONDS_BETWEEN_TOUCHES = 60  # of packed files, whose times tell which were used last
 
 COLUMNS = (
@@ -153,6 +154,20 @@ class Model:
     @functools.cached_property
     def tokenizer(self):
         return self._parsing.result()
+
+    def encode(self, text, add_special=True, parse_special=False):
+        """Token ids of a text, as Tokenizer.encode gives them; interruptible, however long the text is."""
+        tokenizer = self.tokenizer
+        if len(text) < LONG_TEXT:
+            return tokenizer.encode(text, add_special, parse_special)
+        for name in (
+            "tokenizer",
+            "_parsing",
+        ):  # an interrupted thread goes on using it; the next call makes another one
+            vars(self).pop(name, None)
+        tokens = Background(tokenizer.encode, text, add_special, parse_special).result()
+        self.tokenizer = tokenizer
+        return tokens
 
     def prepare(self):
         """Begin what takes long, side by side: the tokenizer is parsed while the engine is made ready."""

@@ -26,7 +26,7 @@ def next_tokens(prompt, k=None, model=None):
         return
     model = runtime.resolve(model)
     k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
-    tokens = generation.prompt_tokens(model.tokenizer, prompt)
+    tokens = generation.prompt_tokens(model, prompt)
     generation.room(model.architecture, tokens, 0)
     engine = model.engine
     logits = engine.forward(tokens, engine.new_cache(), checkpoint=database.checkpoint)[-1]

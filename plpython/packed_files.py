@@ -29,6 +29,9 @@ PARTIAL = ".partial"
 MARKS = "verified."
 STEP = 1 << 22  # bytes hashed between looks for an interrupt: some milliseconds
 WAIT = 0.005  # seconds between tries for a lock
+RECOUNT = (
+    1  # seconds after which the bytes of all files are counted anew: what other sessions build meanwhile is missed
+)
 
 PackedFile = namedtuple("PackedFile", "name size")  # "<hash>.<layout>", bytes of the content
 Limits = namedtuple("Limits", "size free")  # bytes that all files may take, bytes of the disk that stay free
@@ -48,6 +51,7 @@ class PackedFiles:
         self._marks = self._folder / f"{MARKS}{server_start}"
         self._marks_size, self._verified = -1, frozenset()
         self._checkpoint = checkpoint
+        self._used, self._counted = 0, -RECOUNT  # bytes of all files, when they were counted
 
     def open(self, file):
         """A descriptor of a complete and right file, which begins with its content; None without one. DamagedError."""
@@ -116,6 +120,7 @@ class PackedFiles:
             if names is None or entry.name in names:
                 freed += entry.size if _unlink(entry.path) else 0
         self._remove_abandoned()
+        self._count()
         return freed
 
     def discard(self, file):
@@ -221,15 +226,23 @@ class PackedFiles:
             os.close(descriptor)
 
     def _make_room(self, size, limits, keep):
-        self._remove_abandoned()
-        used = sum(state.st_size for _, state in self._files())
-        evictable = sorted((e for e in self.entries() if e.name not in keep), key=lambda entry: entry.last_used)
-        for entry in evictable:
-            if used + size <= limits.size and self._free() - size >= limits.free:
-                break
-            _unlink(entry.path)
-            used -= entry.size
-        self._refuse(size, used, self._free(), limits)
+        if time.monotonic() - self._counted > RECOUNT:
+            self._remove_abandoned()
+            self._count()
+        if not self._fits(size, limits):
+            for entry in sorted(self.entries(), key=lambda entry: entry.last_used):
+                if entry.name not in keep and not self._fits(size, limits):
+                    _unlink(entry.path)
+                    self._used -= entry.size
+            self._refuse(size, self._used, self._free(), limits)
+        self._used += size
+
+    def _fits(self, size, limits):
+        return self._used + size <= limits.size and self._free() - size >= limits.free
+
+    def _count(self):
+        self._used = sum(state.st_size for _, state in self._files())
+        self._counted = time.monotonic()
 
     def _refuse(self, size, used, free, limits):
         if used + size > limits.size:
@@ -248,10 +261,11 @@ class PackedFiles:
 
     def _files(self):
         """(path, state) of every file of packed weights, partial ones too."""
-        for path in self._root.glob("*/*"):
-            if not path.name.startswith(MARKS):
-                with suppress(FileNotFoundError):  # evicted since
-                    yield path, path.lstat()
+        for folder in os.scandir(self._root):
+            for file in os.scandir(folder):
+                if not file.name.startswith(MARKS):
+                    with suppress(FileNotFoundError):  # evicted since
+                        yield Path(file.path), file.stat(follow_symlinks=False)
 
     def _remove_abandoned(self):
         for path, _ in self._files():

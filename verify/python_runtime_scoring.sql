@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.scoring()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'b3da8ba684d5f79d64e0a6e2011b469a08226ba36fc1dfcd93624b3ead95f31b', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '4840f945cd2c7f99c872dc725cb2f010f0c40c9ada28a07f518581248354860c', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'fdc8715eee4f1577d2581c9c189d2b2ccc5f79a768f95bc5bd728e10cb7fa62b',
+SELECT is(llm_runtime.release(), '7f86168e5e6ad2051e71a45f7bc19c94b2c612736318aec52ca5cca2e0559adc',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.generation()'::regprocedure
     ),
-    '18c2db93020d972f80f9833fe72c932cca54c53baf1606ca678c256ac7ce4d20',
+    'c7a5e286dfb22fbdb26a557c155ee1c564531919087588c5c0db1863b4091d89',
     'its body is plpython/generation.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.generation()', 'EXECUTE'),

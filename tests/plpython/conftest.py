@@ -48,6 +48,14 @@ class FakePlpy:
         self.executed = []
         self.prepared = []
         self.open_cursors = 0
+        self.notices = []
+        self.warnings = []
+
+    def notice(self, message, **fields):
+        self.notices.append(message)
+
+    def warning(self, message, **fields):
+        self.warnings.append(message)
 
     def prepare(self, sql, types=()):
         self.prepared.append((sql, list(types)))

@@ -1,0 +1,108 @@
+"""Which engine computes, and why."""
+
+import pytest
+
+from plpython import engines, errors
+
+
+@pytest.fixture
+def setting(plpy, monkeypatch):
+    """setting(value) sets llm.engine; a session in which nothing was asked yet."""
+    for name, value in {"_modules": None, "_missing": None, "_ready": False, "_told": False}.items():
+        monkeypatch.setattr(engines, name, value)
+    rows = [{"engine": None}]
+    plpy.answers["llm.engine"] = lambda: rows
+
+    def set_to(value):
+        rows[0]["engine"] = value
+
+    return set_to
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty folder for compiled code."""
+    monkeypatch.setattr(engines, "_home", lambda: tmp_path)
+    return tmp_path
+
+
+def without_numba(monkeypatch):
+    def imported():
+        raise ImportError("No module named 'numba'")
+
+    monkeypatch.setattr(engines, "_imported", imported)
+
+
+def test_numpy_computes_where_it_is_asked_for(setting):
+    setting("numpy")
+    assert engines.chosen() == (False, "llm.engine is numpy")
+    assert engines.description().startswith("numpy ")
+
+
+@pytest.mark.parametrize("value", ["Numpy", "fast", " "])
+def test_an_unknown_engine_is_an_error_that_names_the_known_ones(setting, value):
+    setting(value)
+    with pytest.raises(errors.ModelError) as refusal:
+        engines.chosen()
+    assert refusal.value.sqlstate == "22023"
+    assert "auto, compiled, numpy" in refusal.value.detail
+
+
+@pytest.mark.parametrize("value", [None, "", "auto"])
+def test_numpy_computes_until_the_code_is_compiled_and_the_client_is_told_once(setting, home, plpy, value):
+    setting(value)
+    for _ in range(2):
+        compiled, reason = engines.chosen()
+        assert not compiled
+        assert "warm_up" in reason
+    assert len(plpy.notices) == 1
+
+
+def test_the_compiled_engine_computes_once_its_code_is_there(setting, home, monkeypatch):
+    from plpython import warm_up
+
+    ran = []
+    monkeypatch.setattr(warm_up, "run", lambda: ran.append(True))
+    engines.compile_all()
+    engines.compile_all()
+    assert ran == [True]
+    monkeypatch.setattr(engines, "_ready", False)  # another session
+    assert engines.chosen() == (True, None)
+    assert engines.description().startswith("compiled by numba ")
+
+
+def test_code_for_another_processor_or_numba_is_compiled_again(setting, home, monkeypatch):
+    from plpython import warm_up
+
+    monkeypatch.setattr(warm_up, "run", lambda: None)
+    engines.compile_all()
+    (ready,) = home.glob("numba-*/ready")
+    ready.write_text("numba 0.1, another processor")
+    monkeypatch.setattr(engines, "_ready", False)
+    assert not engines.is_ready()
+
+
+def test_a_compilation_that_fails_is_not_taken_for_done(setting, home, monkeypatch):
+    from plpython import warm_up
+
+    def fail():
+        raise MemoryError
+
+    monkeypatch.setattr(warm_up, "run", fail)
+    with pytest.raises(MemoryError):
+        engines.compile_all()
+    assert not engines.is_ready()
+
+
+def test_without_numba_numpy_computes_and_asking_for_the_compiled_engine_is_an_error(setting, home, monkeypatch):
+    without_numba(monkeypatch)
+    (home / "numba-portable").mkdir()
+    (home / "numba-portable" / "ready").write_text("of an earlier installation")
+    compiled, reason = engines.chosen()
+    assert not compiled
+    assert "numba cannot be imported" in reason
+    setting("compiled")
+    with pytest.raises(errors.ModelError) as refusal:
+        engines.chosen()
+    assert refusal.value.sqlstate == "0A000"
+    assert "numba" in refusal.value.hint

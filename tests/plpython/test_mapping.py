@@ -1,0 +1,67 @@
+"""Files mapped side by side into one range of addresses."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plpython import errors
+from plpython.mapping import PAGE, Mapping, whole_pages
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 40)
+    descriptor = os.open(path, os.O_RDONLY)
+    yield descriptor
+    os.close(descriptor)
+
+
+def reserved():
+    """Bytes of addresses that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * PAGE
+
+
+def test_files_lie_where_they_were_placed(file):
+    mapping = Mapping(5 * PAGE)
+    mapping.place(0, file, 5000)
+    mapping.place(3 * PAGE, file, 100)
+    memory = np.asarray(mapping)
+    expected = np.tile(np.arange(256, dtype=np.uint8), 40)
+    np.testing.assert_array_equal(memory[:5000], expected[:5000])
+    np.testing.assert_array_equal(memory[3 * PAGE : 3 * PAGE + 100], expected[:100])
+
+
+def test_the_memory_cannot_be_written(file):
+    mapping = Mapping(PAGE)
+    mapping.place(0, file, 100)
+    with pytest.raises(ValueError):
+        np.asarray(mapping)[0] = 1
+
+
+@pytest.mark.parametrize(("offset", "size"), [(1, 10), (-PAGE, 10), (PAGE, 5000), (2 * PAGE, 1)])
+def test_a_place_outside_of_the_range_or_between_pages_is_refused(file, offset, size):
+    with pytest.raises(ValueError):
+        Mapping(2 * PAGE).place(offset, file, size)
+
+
+def test_addresses_are_given_back_when_the_last_view_goes():
+    before = reserved()
+    mapping = Mapping(1 << 34)
+    view = np.frombuffer(np.asarray(mapping), np.uint8).view(np.float32)
+    del mapping
+    assert reserved() - before >= 1 << 34
+    del view
+    assert reserved() - before < 1 << 34
+
+
+def test_a_range_that_does_not_fit_is_out_of_memory():
+    with pytest.raises(errors.ModelError) as refusal:
+        Mapping(1 << 62)
+    assert refusal.value.sqlstate == "53200"
+
+
+def test_whole_pages_round_up():
+    assert [whole_pages(size) for size in (0, 1, PAGE, PAGE + 1)] == [0, PAGE, PAGE, 2 * PAGE]

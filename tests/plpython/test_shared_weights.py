@@ -1,0 +1,207 @@
+"""A model's tensors in shared files: the bytes of packing in memory, packed once, repaired when they are damaged."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loaders.huggingface import read_folder
+from plpython import errors, quant, shared_weights, weights
+from plpython.packed_files import PackedFiles
+from plpython.packed_model import pack_model
+from plpython.packing import VECTOR
+
+FAMILIES = Path(__file__).parent.parent / "fixtures" / "families"
+ROWS_PER_TILE = 7  # no multiple of the 16 rows that lie together
+
+
+class Store:
+    """Tensors in tiles, as the server has them."""
+
+    def __init__(self, plpy):
+        self.tiles = {}
+        plpy.answers["FROM llm_store.tensor_tile"] = lambda hash: self.tiles[hash]
+
+    def add(self, name, type, shape, raw):
+        columns = shape[-1]
+        rows_per_tile = ROWS_PER_TILE if len(shape) == 2 else 1
+        step = rows_per_tile * quant.row_bytes(type, columns)
+        content = [raw[start : start + step] for start in range(0, len(raw), step)]
+        hash = hashlib.sha256(f"{type} {shape}".encode() + raw).digest()
+        self.tiles[hash] = [{"tile_hash": hashlib.sha256(tile).digest(), "content": tile} for tile in content]
+        return weights.Tensor(name, hash, type, tuple(shape), rows_per_tile, len(raw))
+
+
+@pytest.fixture
+def store(plpy):
+    return Store(plpy)
+
+
+@pytest.fixture
+def limits():
+    return {"bytes": 1 << 40, "free_bytes": 0}
+
+
+@pytest.fixture
+def packed(plpy, store, limits, tmp_path, monkeypatch):
+    """The folder of packed files; llm.pack packs `packed.tensors` and counts its calls."""
+    files = PackedFiles(tmp_path / "packed", "edition", "start", shared_weights.database.checkpoint)
+    monkeypatch.setattr(shared_weights, "files", lambda: files)
+    plpy.answers["llm_runtime.pack_limits"] = lambda: [limits]
+
+    class Packed:
+        folder = tmp_path / "packed" / "edition"
+        tensors = ()
+        calls = 0
+
+        def attach(self):
+            return shared_weights.attach(self.tensors, "model")
+
+        def names(self):
+            return {path.name for path in self.folder.iterdir() if not path.name.startswith("verified.")}
+
+    packed = Packed()
+
+    def pack(name):
+        packed.calls += 1
+        return [{"bytes": shared_weights.pack(packed.tensors, name)}]
+
+    plpy.answers["llm.pack"] = pack
+    return packed
+
+
+def random_tensors(store, *types):
+    random = np.random.default_rng(1)
+    made = []
+    for number, type in enumerate(types):
+        raw = quant.encode(type, random.standard_normal((40, 64), np.float32)).tobytes()
+        made.append(store.add(f"matrix.{number}", type, (40, 64), raw))
+    made.append(store.add("norm", "F32", (50,), random.standard_normal(50, np.float32).tobytes()))
+    return made
+
+
+def in_memory(store, tensors):
+    """What packing all of it at once in this process gives."""
+    raw = {t.name: b"".join(tile["content"] for tile in store.tiles[t.hash]) for t in tensors}
+    return pack_model({t.name: (t.type, t.shape, raw[t.name]) for t in tensors})
+
+
+def tensor_bytes(packed_model, tensor):
+    size = shared_weights.parts([tensor])[0].file.size
+    offset = packed_model.directory[tensor.name][1]
+    return packed_model.buffer[offset : offset + size].tobytes()
+
+
+def assert_same(shared, expected, tensors):
+    for tensor in tensors:
+        layout, _, rows, columns = expected.directory[tensor.name]
+        assert shared.directory[tensor.name][0] == layout
+        assert shared.directory[tensor.name][2:] == [rows, columns]
+        assert tensor_bytes(shared, tensor) == tensor_bytes(expected, tensor), tensor.name
+
+
+@pytest.mark.parametrize("type", ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0"])
+def test_a_mapped_tensor_has_the_bytes_of_one_packed_in_memory(store, packed, type):
+    packed.tensors = random_tensors(store, type)
+    assert_same(packed.attach(), in_memory(store, packed.tensors), packed.tensors)
+
+
+def test_all_tensors_of_a_family_are_mapped(store, packed):
+    source = read_folder(FAMILIES / "qwen2")
+    packed.tensors = [
+        store.add(t.name, t.type, t.shape, np.asarray(t.data).reshape(-1).view(np.uint8).tobytes())
+        for t in source.tensors
+    ]
+    shared = packed.attach()
+    assert set(shared.directory) == {t.name for t in source.tensors}
+    assert_same(shared, in_memory(store, packed.tensors), packed.tensors)
+    vector = next(t for t in source.tensors if shared.directory[t.name][0] == VECTOR)
+    np.testing.assert_array_equal(shared.vector(vector.name), quant.decode(vector.type, vector.data, vector.shape))
+
+
+def test_what_is_packed_is_not_packed_again(store, packed):
+    packed.tensors = random_tensors(store, "Q8_0", "F32")
+    packed.attach()
+    store.tiles.clear()
+    packed.attach()
+    assert packed.calls == 1
+
+
+def test_equal_tensors_of_several_names_are_one_file_in_one_place(store, packed):
+    (matrix, _) = random_tensors(store, "F32")
+    packed.tensors = [matrix, dataclasses.replace(matrix, name="copy")]
+    shared = packed.attach()
+    assert shared.directory["copy"] == shared.directory[matrix.name]
+    assert len(packed.names()) == 1
+
+
+def test_only_a_tensor_that_changed_is_packed(store, packed):
+    before = random_tensors(store, "F32", "F16")
+    packed.tensors = before
+    old = packed.attach()
+    names = packed.names()
+    edited = store.add("matrix.1", "F16", (40, 64), quant.encode("F16", np.ones((40, 64), np.float32)).tobytes())
+    packed.tensors = [before[0], edited, before[2]]
+    del store.tiles[before[0].hash]
+    new = packed.attach()
+    assert len(packed.names() - names) == 1
+    assert tensor_bytes(new, before[0]) == tensor_bytes(old, before[0])
+    packed.tensors = before  # as after ROLLBACK
+    assert tensor_bytes(packed.attach(), before[1]) == tensor_bytes(old, before[1])
+    assert packed.calls == 2
+
+
+def test_a_truncated_file_is_packed_again_with_a_warning_that_names_the_tensor(store, packed, plpy):
+    packed.tensors = random_tensors(store, "Q8_0")
+    packed.attach()
+    (path,) = packed.folder.glob("*.q8")
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:100])
+    path.chmod(0o400)
+    assert_same(packed.attach(), in_memory(store, packed.tensors), packed.tensors)
+    assert 'tensor "matrix.0" is damaged' in plpy.warnings[0]
+
+
+def test_what_a_session_mapped_stays_when_the_file_goes(store, packed):
+    packed.tensors = random_tensors(store, "F32")
+    shared = packed.attach()
+    shared_weights.files().remove()
+    assert packed.names() == set()
+    assert_same(shared, in_memory(store, packed.tensors), packed.tensors)
+
+
+def test_a_wrong_tile_ends_packing_and_leaves_no_file_of_its_tensor(store, packed):
+    packed.tensors = random_tensors(store, "F32", "F16")
+    store.tiles[packed.tensors[1].hash][2]["content"] = bytes(7 * 128)
+    with pytest.raises(errors.ModelError) as refusal:
+        packed.attach()
+    assert (refusal.value.sqlstate, refusal.value.message) == ("XX001", 'tensor "matrix.1" is corrupt')
+    assert not [name for name in packed.names() if name.endswith((".f16", ".partial"))]
+
+
+def test_a_model_that_finds_no_room_takes_back_what_it_packed(store, packed, limits, monkeypatch):
+    packed.tensors = random_tensors(store, "F32", "F16", "Q8_0")
+    monkeypatch.setattr(PackedFiles, "check_room", lambda *given: None)
+    monkeypatch.setattr(PackedFiles, "_free", lambda files: 0 if len(packed.names()) > 2 else 1 << 40)
+    with pytest.raises(errors.ModelError) as refusal:
+        packed.attach()
+    assert refusal.value.sqlstate == "53100"
+    assert packed.names() == set()
+
+
+def test_files_that_are_evicted_as_soon_as_they_are_packed_are_an_error_in_the_end(store, packed, plpy):
+    packed.tensors = random_tensors(store, "F32")
+    plpy.answers["llm.pack"] = lambda name: [{"bytes": 0}]
+    with pytest.raises(errors.ModelError) as refusal:
+        packed.attach()
+    assert refusal.value.sqlstate == "53400"
+
+
+def test_a_long_packing_tells_so_once(store, packed, plpy, monkeypatch):
+    monkeypatch.setattr(shared_weights, "SECONDS_BEFORE_NOTICE", -1)
+    packed.tensors = random_tensors(store, "F32", "F16")
+    packed.attach()
+    (notice,) = plpy.notices
+    assert 'packing model "model"' in notice

@@ -1,0 +1,253 @@
+"""The engine at memory speed: numpy_engine's interface over packed weights and one compiled forward.
+
+The logits of a token depend on the tokens before it and on nothing else: not on how many are computed together, in
+what chunks, with which other sequences, by how many threads, or on a prefix that was already there; bit for bit, on
+one machine. So a guess can be verified in a batch, and a batch gives what its rows give alone.
+
+F32 weights are computed in float32 with a float32 cache; F16 and BF16 weights are widened as they are used; the
+block-quantised ones take activations in blocks of int8, as llama.cpp does. Caches of other than F32 models hold
+half precision unless kv_type says otherwise.
+"""
+
+import ctypes
+
+import numpy as np
+
+from . import errors
+from .attention_kernels import ROWS
+from .compiled_forward import forward
+from .forward_steps import LAYER_COUNTERS, Batch, Model, Scratch, Sizes, Work
+from .kv_cache import KVCache
+from .matrix_kernels import Codes
+from .packing import ABSENT, BLOCK, F32, GROUP, VECTOR
+from .threads import COUNTERS, STOP, team
+
+CHUNK = 256  # tokens in one pass: beyond it nothing is gained, and their activations are some tens of MB
+TILE = 8  # tokens of a sequence whose attention is one piece of work
+NO_WINDOW = 1 << 40
+
+LAYER_TENSORS = (  # in the order of the rows of forward_steps
+    *("attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight"),
+    *("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_q_norm.weight", "attn_k_norm.weight"),
+    *("attn_output.weight", "attn_output.bias"),
+    *("ffn_norm.weight", "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"),
+)
+
+
+class CompiledEngine:
+    """architecture: an Architecture. packed: a PackedModel of its tensors.
+
+    threads: for a single token. batch_threads: for several, prompts and batches. kv_type: "f32", "f16", or None for
+    the weights' own. interrupt_address: of an int32 that is nonzero when the work should be interrupted (PostgreSQL's
+    InterruptPending); it is seen within milliseconds, and then the checkpoint is called.
+    """
+
+    def __init__(self, architecture, packed, threads=1, batch_threads=1, kv_type=None, interrupt_address=0):
+        self.architecture = architecture
+        self.packed = packed
+        self.threads, self.batch_threads = threads, batch_threads
+        self.interrupt_address = interrupt_address
+        table = _table(architecture, packed.directory)
+        plain = all(layout == F32 for layout in table[:, 0] if layout > VECTOR)
+        self.kv_dtype = np.dtype({"f32": np.float32, "f16": np.uint16}[kv_type or ("f32" if plain else "f16")])
+        windows = [architecture.window(layer) or NO_WINDOW for layer in range(architecture.layers)]
+        self._model = Model(
+            _sizes(architecture, self.kv_dtype == np.uint16),
+            packed.weights,
+            table,
+            np.array(windows, np.int64),
+            np.zeros(0, np.float32),
+            np.zeros(0, np.float32),
+        )
+        self._frequencies = architecture.rope_frequencies(packed.vector("rope_freqs.weight"))
+        self._positions = 0  # for which there are angles
+        self._state = np.zeros(COUNTERS + architecture.layers * LAYER_COUNTERS + 1, np.int64)
+        self._scratch = self._works = None
+        self._reserve(1, 1, max(threads, batch_threads))
+
+    def new_cache(self):
+        """An empty KVCache for this model."""
+        return KVCache(self.architecture, self.kv_dtype)
+
+    def forward(self, tokens, cache, last_only=True, checkpoint=None):
+        """Logits after `tokens`, which follow the cache's: int[n] -> f32 [1, vocabulary], or [n, ...] if not last_only.
+
+        As NumpyEngine.forward: the cache's length grows at the very end, and after an exception it holds what it held.
+        """
+        return self.forward_batch([(tokens, cache)], last_only, checkpoint)
+
+    def forward_batch(self, rows, last_only=True, checkpoint=None):
+        """The same for several sequences in shared passes: [(tokens, cache), …], each with a cache of its own.
+
+        -> f32 [len(rows), vocabulary], the logits after each row's last token; if not last_only, after every token, row
+        after row. `checkpoint` is called before every pass and when the interrupt address says so; what it raises ends
+        the call, and no cache has grown. Without a checkpoint nothing interrupts. Raises ModelError 22023 for no or
+        unknown tokens or one cache given twice, 53400 when tokens do not fit in the context.
+        """
+        rows = [(np.asarray(tokens, np.int64), cache) for tokens, cache in rows]
+        self._check(rows)
+        for tokens, cache in rows:
+            cache.reserve(len(tokens))
+        total = sum(len(tokens) for tokens, _ in rows)
+        count = len(rows) if last_only else total
+        logits = np.empty((count, self._model.sizes.logits_stride), np.float32)
+        done = 0
+        for batch in _batches(rows, last_only):
+            if checkpoint is not None:
+                checkpoint()
+            self._run(batch, logits[done : done + len(batch.wanted)], checkpoint)
+            done += len(batch.wanted)
+        for tokens, cache in rows:
+            cache.length += len(tokens)
+        return logits[:, : self.architecture.vocabulary_size]
+
+    def _run(self, batch, logits, checkpoint):
+        """One pass; when it is stopped and the checkpoint does not raise, the pass again."""
+        tokens = len(batch.tokens)
+        crew = team(self.threads if tokens == 1 else self.batch_threads)
+        self._reserve(tokens, int(batch.positions.max()) + 1, crew.size)
+        interrupt = self.interrupt_address if checkpoint is not None else 0
+        while True:
+            self._state[:] = 0
+            crew.run(
+                forward, self._state, interrupt, self._model, batch, self._works, self._scratch, logits.reshape(-1)
+            )
+            if not self._state[STOP]:
+                return
+            checkpoint()
+            if ctypes.c_int32.from_address(interrupt).value:
+                interrupt = 0  # set for something the checkpoint does not clear: this pass runs to its end
+
+    def _check(self, rows):
+        vocabulary = self.architecture.vocabulary_size
+        if not rows or any(len(tokens) == 0 for tokens, _ in rows):
+            raise errors.invalid_parameter("there must be at least one token")
+        if len({id(cache) for _, cache in rows}) < len(rows):
+            raise errors.invalid_parameter("each sequence of a batch needs a cache of its own")
+        for tokens, _ in rows:
+            for token in tokens[(tokens < 0) | (tokens >= vocabulary)]:
+                raise errors.invalid_parameter(
+                    f"token {token} is outside the vocabulary", f"token ids are 0 to {vocabulary - 1}"
+                )
+
+    def _reserve(self, tokens, positions, threads):
+        """Room for so many tokens in a pass, so many positions, so many threads."""
+        sizes, slots = self._model.sizes, max(tokens, threads)
+        if self._scratch is None or self._scratch.x.size < slots * sizes.hidden_stride:
+            self._scratch = _scratch(sizes, min(CHUNK, _doubled(slots)))
+        if positions > self._positions:
+            self._positions = _doubled(max(positions, 256))
+            angles = np.arange(self._positions, dtype=np.float32)[:, None] * self._frequencies
+            self._model = self._model._replace(cosines=np.cos(angles).reshape(-1), sines=np.sin(angles).reshape(-1))
+            self._works = None
+        if self._works is None or len(self._works.q) < threads:
+            self._works = _works(sizes, self._positions, threads)
+
+
+def _sizes(a, half_kv):
+    k_column = _registers(a.heads * a.head_dim)
+    v_column = k_column + _registers(a.kv_heads * a.head_dim)
+    return Sizes(
+        layers=a.layers,
+        hidden=a.hidden_size,
+        heads=a.heads,
+        kv_heads=a.kv_heads,
+        head_dim=a.head_dim,
+        ffn=a.ffn_size,
+        epsilon=a.norm_epsilon,
+        interleaved=a.rope_interleaved,
+        half_kv=bool(half_kv),
+        hidden_stride=_registers(a.hidden_size),
+        k_column=k_column,
+        v_column=v_column,
+        qkv_stride=v_column + _registers(a.kv_heads * a.head_dim) + GROUP,  # whole registers are read of the last head
+        ffn_stride=_registers(a.ffn_size),
+        logits_stride=_registers(a.vocabulary_size),
+    )
+
+
+def _table(a, directory):
+    """Where each tensor is: int64 [layers * PER_LAYER + PER_MODEL][layout, offset, rows, columns], zeros if absent."""
+    absent = [ABSENT, 0, 0, 0]
+    rows = [directory.get(f"blk.{layer}.{name}", absent) for layer in range(a.layers) for name in LAYER_TENSORS]
+    head = "token_embd.weight" if a.tied_embeddings else "output.weight"
+    rows += [directory[name] for name in ("token_embd.weight", "output_norm.weight", head)]
+    return np.array([*rows, absent], np.int64)
+
+
+def _scratch(sizes, slots):
+    widest = max(sizes.hidden, sizes.heads * sizes.head_dim, sizes.ffn)
+    blocks = -(-widest // BLOCK)
+
+    def floats(width):
+        return np.zeros(slots * width, np.float32)
+
+    codes = Codes(
+        np.zeros(slots * blocks * BLOCK, np.int8),
+        floats(blocks),
+        np.zeros(slots * blocks, np.int32),
+        np.zeros(slots * blocks, np.int32),
+    )
+    return Scratch(
+        floats(sizes.hidden_stride),
+        floats(sizes.hidden_stride),
+        floats(sizes.qkv_stride),
+        floats(sizes.ffn_stride),
+        floats(sizes.ffn_stride),
+        codes,
+    )
+
+
+def _works(sizes, positions, threads):
+    """Each thread's own: scores lie a register further apart than a power of two, or they would share cache lines."""
+    head, stride = _registers(sizes.head_dim), positions + GROUP
+    return Work(
+        q=np.zeros((threads, ROWS * head), np.float32),
+        firsts=np.zeros((threads, ROWS), np.int32),
+        limits=np.zeros((threads, ROWS), np.int32),
+        scores=np.zeros((threads, ROWS * stride), np.float32),
+        stride=stride,
+        out=np.zeros((threads, ROWS * head), np.float32),
+        half_row=np.zeros((threads, head), np.uint16),
+        float_row=np.zeros((threads, head), np.float32),
+    )
+
+
+def _batches(rows, last_only):
+    """The passes: runs of at most CHUNK tokens of the sequences one after the other."""
+    tokens = np.concatenate([row for row, _ in rows])
+    sequences = np.repeat(np.arange(len(rows)), [len(row) for row, _ in rows])
+    positions = np.concatenate([np.arange(cache.length, cache.length + len(row)) for row, cache in rows])
+    pages = np.concatenate([cache.addresses for _, cache in rows])
+    pages_at = np.cumsum([0] + [len(cache.addresses) for _, cache in rows])[sequences]
+    is_last = np.append(sequences[1:] != sequences[:-1], True)
+    for start in range(0, len(tokens), CHUNK):
+        now = slice(start, start + CHUNK)
+        wanted = np.flatnonzero(is_last[now]) if last_only else np.arange(len(tokens[now]))
+        yield Batch(
+            tokens=tokens[now],
+            rows=np.arange(len(tokens[now])),
+            positions=positions[now],
+            pages_at=pages_at[now],
+            pages=pages,
+            tiles=_tiles(sequences[now]),
+            wanted=wanted,
+        )
+
+
+def _tiles(sequences):
+    """[first, count] of runs of at most TILE tokens of one sequence."""
+    begins = np.flatnonzero(np.append(True, sequences[1:] != sequences[:-1]))
+    ends = np.append(begins[1:], len(sequences))
+    firsts = np.concatenate([np.arange(begin, end, TILE) for begin, end in zip(begins, ends, strict=True)])
+    lasts = np.append(firsts[1:], len(sequences))
+    return np.stack([firsts, lasts - firsts], axis=1)
+
+
+def _registers(width):
+    return -(-width // GROUP) * GROUP
+
+
+def _doubled(size):
+    """The next power of two."""
+    return 1 << (size - 1).bit_length()

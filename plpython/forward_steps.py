@@ -1,0 +1,231 @@
+"""The steps of a compiled forward: each is one operator for all tokens, of which every thread of a crew does its share.
+
+Matrices are shared out by claiming groups of 16 rows, so a thread that was held up does less. Rows of tokens are dealt
+round. A single token's normalisation and quantisation are done by every thread for itself, in the slot with its
+number, which is cheaper than meeting. The threads look for a stop before every piece of work, and leave if there is
+one; the caller finds out at the next meeting.
+"""
+
+from collections import namedtuple
+
+from .attention_kernels import PAGE, attention, store_position
+from .kernels import add, quantize, rms_norm, rope, swiglu
+from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, linear
+from .packing import ABSENT, BLOCK, GROUP, Q4, Q8, group_bytes
+from .simd import inlined
+from .threads import claim, stopped
+
+# The rows of the table of weights: these for each layer, then those of the model.
+(ATTN_NORM, Q, K, V, Q_BIAS, K_BIAS, V_BIAS, Q_NORM, K_NORM, OUTPUT, OUTPUT_BIAS, FFN_NORM, GATE, UP, DOWN) = range(15)
+PER_LAYER = 15
+EMBEDDING, FINAL_NORM, HEAD, NO_BIAS = range(4)
+PER_MODEL = 4
+# Counters of claimed work: these for each layer, then one for the head.
+CLAIM_QKV, CLAIM_ATTENTION, CLAIM_OUTPUT, CLAIM_GATE, CLAIM_DOWN = range(5)
+LAYER_COUNTERS = 5
+CLAIMED_BYTES = 1 << 16  # weights in a piece of work: some microseconds for one token, under a millisecond for 256
+
+# Strides are widths padded to whole registers; the columns of q, k and v in a row of qkv begin at multiples of 16.
+Sizes = namedtuple(
+    "Sizes",
+    "layers hidden heads kv_heads head_dim ffn epsilon interleaved half_kv "
+    "hidden_stride k_column v_column qkv_stride ffn_stride logits_stride",
+)
+# weights: matrix_kernels.Weights. table: int64[layers * PER_LAYER + PER_MODEL][4]. windows: int64[layers].
+# cosines, sines: f32[positions * head_dim / 2].
+Model = namedtuple("Model", "sizes weights table windows cosines sines")
+# Each token's id, row (0, 1, …), position, and where its sequence's page addresses begin in `pages`. Tiles are runs of
+# tokens of one sequence, [first, count]. `wanted` are the rows of the tokens whose logits are asked for.
+Batch = namedtuple("Batch", "tokens rows positions pages_at pages tiles wanted")
+# Activations between the steps, flat.
+Scratch = namedtuple("Scratch", "x normed qkv gate up quantized")
+# A thread's own, for attention; one head of each dtype that a page can have. The engine's have one more axis, threads.
+Work = namedtuple("Work", "q firsts limits scores stride out half_row float_row")
+
+
+@inlined
+def work_of(works, thread):
+    """A thread's own part of the arrays of all."""
+    w = works
+    half, single = w.half_row[thread], w.float_row[thread]
+    return Work(
+        w.q[thread], w.firsts[thread], w.limits[thread], w.scores[thread], w.stride, w.out[thread], half, single
+    )
+
+
+@inlined
+def share(crew, tokens):
+    """(first token, step, slot of token 0) of what this thread prepares."""
+    if tokens == 1:
+        return 0, 1, crew.thread
+    return crew.thread, crew.threads, 0
+
+
+@inlined
+def piece_of(matrix):
+    """How many groups of a matrix make a piece of work."""
+    return max(1, CLAIMED_BYTES // group_bytes(matrix[LAYOUT], matrix[COLUMNS]))
+
+
+@inlined
+def groups_of(matrix):
+    return (matrix[ROWS] + GROUP - 1) // GROUP
+
+
+@inlined
+def is_quantized(matrix):
+    return matrix[LAYOUT] == Q8 or matrix[LAYOUT] == Q4
+
+
+@inlined
+def quantize_token(x, at, width, quantized, slot):
+    q, block = quantized, slot * (width // BLOCK)
+    quantize(x, at, width, q.codes, slot * width, q.scales, q.q8_starts, q.q4_starts, block)
+
+
+@inlined
+def norm(crew, model, weight, needs_codes, rows, s):
+    """s.normed = the listed rows of s.x normalised, with their codes if a quantised matrix follows."""
+    hidden, stride = model.sizes.hidden, model.sizes.hidden_stride
+    first, step, slot = share(crew, len(rows))
+    for t in range(first, len(rows), step):
+        x, to, norm_at = rows[t] * stride, (t + slot) * stride, weight[OFFSET] // 4
+        rms_norm(s.x, x, hidden, model.weights.f32, norm_at, model.sizes.epsilon, s.normed, to)
+        if needs_codes:
+            quantize_token(s.normed, to, hidden, s.quantized, t + slot)
+
+
+@inlined
+def quantize_rows(crew, x, stride, width, tokens, s):
+    """The codes of the first `width` columns of every token."""
+    first, step, slot = share(crew, tokens)
+    for t in range(first, tokens, step):
+        quantize_token(x, t * stride, width, s.quantized, t + slot)
+
+
+@inlined
+def add_bias(weights, bias, group, groups, out, at, stride, tokens):
+    """Add some groups of a bias, if there is one, to every token; the bias begins at out[at]."""
+    if bias[LAYOUT] != ABSENT:
+        for t in range(tokens):
+            add(out, at + t * stride + group * GROUP, weights.f32, bias[OFFSET] // 4 + group * GROUP, groups * GROUP)
+
+
+@inlined
+def queries_keys_values(crew, counter, model, w, tokens, s):
+    """s.qkv = the three projections of s.normed."""
+    hidden, stride = model.sizes.hidden_stride, model.sizes.qkv_stride
+    slot, piece = share(crew, tokens)[2], piece_of(w[Q])
+    total = groups_of(w[Q]) + groups_of(w[K]) + groups_of(w[V])
+    while True:
+        begin = claim(crew, counter, piece)
+        if begin >= total or stopped(crew):
+            return
+        end, before = begin + piece, 0
+        for part in range(3):  # a piece may lie across two of the matrices
+            matrix = w[Q + part]
+            groups = groups_of(matrix)
+            first, last, column = max(begin - before, 0), min(end - before, groups), before * GROUP
+            if first < last:
+                x, at, q = s.normed, slot * hidden, s.quantized
+                linear(model.weights, matrix, first, last, x, at, hidden, q, slot, tokens, s.qkv, column, stride)
+                add_bias(model.weights, w[Q_BIAS + part], first, last - first, s.qkv, column, stride, tokens)
+            before += groups
+
+
+@inlined
+def place_heads(model, w, batch, layer, token, head, work, s):
+    """Normalise (if the model does) and rotate one kv head's key and queries; store the key and the value."""
+    sizes = model.sizes
+    dim, group = sizes.head_dim, sizes.heads // sizes.kv_heads
+    row, position = token * sizes.qkv_stride, batch.positions[token]
+    key, value = row + sizes.k_column + head * dim, row + sizes.v_column + head * dim
+    for h in range(group + 1):
+        vector = key if h == group else row + (head * group + h) * dim
+        weight = w[K_NORM] if h == group else w[Q_NORM]
+        if weight[LAYOUT] != ABSENT:
+            f32, at = model.weights.f32, weight[OFFSET] // 4
+            rms_norm(s.qkv, vector, dim, f32, at, sizes.epsilon, s.qkv, vector)
+        rope(s.qkv, vector, dim, model.cosines, model.sines, position * (dim // 2), sizes.interleaved)
+    page = batch.pages[batch.pages_at[token] + position // PAGE]
+    place = layer * sizes.kv_heads + head
+    if sizes.half_kv:
+        store_position(page, place, dim, position, s.qkv, key, value, work.half_row)
+    else:
+        store_position(page, place, dim, position, s.qkv, key, value, work.float_row)
+
+
+@inlined
+def attend(model, batch, layer, tile, head, work, s):
+    """Attention of one kv head for one tile of tokens; the results replace the queries in s.qkv."""
+    sizes = model.sizes
+    dim, group, stride = sizes.head_dim, sizes.heads // sizes.kv_heads, sizes.qkv_stride
+    first, tokens = batch.tiles[tile, 0], batch.tiles[tile, 1]
+    x, place, window = first * stride + head * group * dim, layer * sizes.kv_heads + head, model.windows[layer]
+    positions, pages, at = batch.positions, batch.pages, batch.pages_at[first]
+    if sizes.half_kv:
+        row = work.half_row
+        attention(s.qkv, x, stride, tokens, group, dim, positions, first, window, pages, at, place, row, work)
+    else:
+        row = work.float_row
+        attention(s.qkv, x, stride, tokens, group, dim, positions, first, window, pages, at, place, row, work)
+
+
+@inlined
+def attend_all(crew, counter, model, w, batch, layer, work, s):
+    """Attention of every tile and kv head. A single token's heads are placed here too, by the thread that needs them."""
+    while True:
+        piece = claim(crew, counter, 1)
+        if piece >= len(batch.tiles) * model.sizes.kv_heads or stopped(crew):
+            return
+        tile, head = divmod(piece, model.sizes.kv_heads)
+        if len(batch.tokens) == 1:
+            place_heads(model, w, batch, layer, 0, head, work, s)
+        attend(model, batch, layer, tile, head, work, s)
+
+
+@inlined
+def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s):
+    """s.x += matrix @ x + bias: what attention or the feed-forward network adds to the residual stream."""
+    stride, slot = model.sizes.hidden_stride, share(crew, tokens)[2]
+    piece, groups = piece_of(matrix), groups_of(matrix)
+    while True:
+        begin = claim(crew, counter, piece)
+        if begin >= groups or stopped(crew):
+            return
+        end = min(groups, begin + piece)
+        linear(model.weights, matrix, begin, end, x, 0, x_stride, s.quantized, slot, tokens, s.normed, 0, stride)
+        add_bias(model.weights, bias, begin, end - begin, s.normed, 0, stride, tokens)
+        for t in range(tokens):
+            at = t * stride + begin * GROUP
+            add(s.x, at, s.normed, at, (end - begin) * GROUP)
+
+
+@inlined
+def gate_and_up(crew, counter, model, w, tokens, s):
+    """s.up = silu(gate @ s.normed) * (up @ s.normed), the same rows of both at a time."""
+    hidden, stride, slot = model.sizes.hidden_stride, model.sizes.ffn_stride, share(crew, tokens)[2]
+    piece, groups = piece_of(w[GATE]), groups_of(w[GATE])
+    while True:
+        begin = claim(crew, counter, piece)
+        if begin >= groups or stopped(crew):
+            return
+        end = min(groups, begin + piece)
+        x, at, q = s.normed, slot * hidden, s.quantized
+        linear(model.weights, w[GATE], begin, end, x, at, hidden, q, slot, tokens, s.gate, 0, stride)
+        linear(model.weights, w[UP], begin, end, x, at, hidden, q, slot, tokens, s.up, 0, stride)
+        for t in range(tokens):
+            swiglu(s.gate, s.up, t * stride + begin * GROUP, (end - begin) * GROUP)
+
+
+@inlined
+def project_logits(crew, counter, model, matrix, tokens, logits, s):
+    """logits = matrix @ s.normed."""
+    hidden, stride, slot = model.sizes.hidden_stride, model.sizes.logits_stride, share(crew, tokens)[2]
+    piece, groups = piece_of(matrix), groups_of(matrix)
+    while True:
+        begin = claim(crew, counter, piece)
+        if begin >= groups or stopped(crew):
+            return
+        end, x, at = min(groups, begin + piece), s.normed, slot * hidden
+        linear(model.weights, matrix, begin, end, x, at, hidden, s.quantized, slot, tokens, logits, 0, stride)

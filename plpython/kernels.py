@@ -1,0 +1,112 @@
+"""The transformer's operators as loops over register blocks, for activations and packed weights in flat arrays.
+
+Everything is a flat array and an index into it; `stride` is the distance between tokens. Widths are padded to
+multiples of 16 with zeros, which every kernel keeps zero. The matrix products are in matrix_kernels, attention in
+attention_kernels.
+"""
+
+import math
+
+import numpy as np
+
+from .packing import BLOCK
+from .simd import (
+    compiled,
+    f32,
+    fill,
+    fma,
+    lane,
+    magnitude,
+    max_lanes,
+    maximum,
+    minimum,
+    pow2,
+    rint,
+    sum_lanes,
+    sum_lanes_i32,
+    to_i32,
+    where_less,
+)
+from .simd_memory import load, load_first, store, store_first
+
+# exp: x = n ln 2 + r, the polynomial of Cephes' expf for e^r; largest relative error 2 units in the last place
+LOG2_E = np.float32(1.4426950408889634)
+LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+EXP_LOWEST, EXP_HIGHEST = np.float32(-87.0), np.float32(88.0)
+
+
+@compiled
+def exp(x):
+    """e^x in every lane; 0 below -87, where it is 1.6e-38, so that a masked score weighs nothing; above 88 e^88."""
+    y = minimum(maximum(x, EXP_LOWEST), EXP_HIGHEST)
+    n = rint(y * LOG2_E)
+    r = fma(n, 0.0 - LN2_LOW, fma(n, 0.0 - LN2_HIGH, y))
+    p = fma(fill(1.9875691500e-4, f32), r, 1.3981999507e-3)
+    p = fma(p, r, 8.3334519073e-3)
+    p = fma(p, r, 4.1665795894e-2)
+    p = fma(p, r, 1.6666665459e-1)
+    p = fma(p, r, 5.0000001201e-1)
+    return where_less(x, EXP_LOWEST, 0.0, (fma(r * r, p, r) + 1.0) * pow2(n))
+
+
+@compiled
+def rms_norm(x, at, width, weights, weights_at, epsilon, out, out_at):
+    """x / sqrt(mean(x^2) + epsilon) * weight for one vector of any width; `out` may be `x`."""
+    squares = fill(0.0, f32)
+    for i in range(0, width, 16):
+        v = load_first(width - i, x, at + i)
+        squares = fma(v, v, squares)
+    mean = lane(sum_lanes(squares), 0) / np.float32(width)
+    scale = np.float32(1.0) / np.float32(math.sqrt(mean + np.float32(epsilon)))
+    for i in range(0, width, 16):
+        v = load_first(width - i, x, at + i) * scale * load_first(width - i, weights, weights_at + i)
+        store_first(width - i, out, out_at + i, v)
+
+
+@compiled
+def quantize(x, at, width, codes, codes_at, scales, q8_starts, q4_starts, block_at):
+    """One vector in blocks of 32: int8 codes and a scale each, x = code * scale with an error below scale / 2.
+
+    The packed weights are unsigned: 128 too large in Q8, 8 too large in Q4. Where a block's dot product must start
+    to make up for it, -128 or -8 times the sum of the codes, is the same for every row of the matrix, so it is here.
+    """
+    for block in range(width // BLOCK):
+        i = at + block * BLOCK
+        low, high = load(x, i, f32), load(x, i + 16, f32)
+        largest = max_lanes(maximum(magnitude(low), magnitude(high)))
+        inverse = fill(127.0, f32) / maximum(largest, 1e-30)
+        low_codes, high_codes = to_i32(rint(low * inverse)), to_i32(rint(high * inverse))
+        store(codes, codes_at + block * BLOCK, low_codes)
+        store(codes, codes_at + block * BLOCK + 16, high_codes)
+        total = lane(sum_lanes_i32(low_codes + high_codes), 0)
+        scales[block_at + block] = lane(largest, 0) * np.float32(1 / 127)
+        q8_starts[block_at + block] = -128 * total
+        q4_starts[block_at + block] = -8 * total
+
+
+@compiled
+def swiglu(gate, up, at, width):
+    """up = silu(gate) * up in place, silu(g) = g / (1 + exp(-g)); the width a multiple of 16."""
+    for i in range(at, at + width, 16):
+        g = load(gate, i, f32)
+        store(up, i, g / (exp(fill(0.0, f32) - g) + 1.0) * load(up, i, f32))
+
+
+@compiled
+def add(x, at, y, y_at, width):
+    """x += y; the width a multiple of 16."""
+    for i in range(0, width, 16):
+        store(x, at + i, load(x, at + i, f32) + load(y, y_at + i, f32))
+
+
+@compiled
+def rope(x, at, head_dim, cosines, sines, angles_at, interleaved):
+    """Rotate the pairs of one head in place, (2i, 2i + 1) or (i, i + head_dim / 2), by the angles of its position."""
+    half = head_dim // 2
+    step = 2 if interleaved else 1
+    distance = 1 if interleaved else half
+    for i in range(half):
+        first, second = at + i * step, at + i * step + distance
+        a, b, c, s = x[first], x[second], cosines[angles_at + i], sines[angles_at + i]
+        x[first] = a * c - b * s
+        x[second] = b * c + a * s

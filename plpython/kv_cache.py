@@ -1,0 +1,95 @@
+"""Keys and values of the positions already computed, in pages of 64 positions that several caches may share.
+
+Growing adds pages and copies nothing. A cache that forks from another shares its full pages; the first of them that is
+written again is copied then, so a fork behaves like a copy.
+"""
+
+import numpy as np
+
+from . import errors
+from .attention_kernels import PAGE, head_elements
+
+ALIGNMENT = 64  # bytes
+
+
+class _Page:
+    """A block of memory at an aligned address, and how many caches hold it."""
+
+    def __init__(self, size):
+        self.memory = np.empty(size + ALIGNMENT, np.uint8)
+        offset = -self.memory.ctypes.data % ALIGNMENT
+        self.content = self.memory[offset : offset + size]
+        self.address = self.content.ctypes.data
+        self.holders = 1
+
+
+class KVCache:
+    """The positions 0 .. length - 1 of one sequence. dtype float32, or uint16 for half precision."""
+
+    def __init__(self, architecture, dtype):
+        self.length = 0
+        self.dtype = np.dtype(dtype)
+        self.architecture = architecture
+        heads = architecture.layers * architecture.kv_heads
+        self.page_bytes = heads * head_elements(architecture.head_dim) * self.dtype.itemsize
+        self._pages = []
+        self.addresses = np.zeros(0, np.int64)  # of the pages, for the kernels; may be longer than there are pages
+
+    @property
+    def bytes(self):
+        """Memory of all the pages, shared ones included."""
+        return len(self._pages) * self.page_bytes
+
+    def reserve(self, tokens):
+        """Make pages for `tokens` more positions, this cache's own. ModelError 53400 beyond the context length."""
+        needed = self.length + tokens
+        context = self.architecture.context_length
+        if needed > context:
+            raise errors.limit_exceeded(
+                f"{needed} tokens do not fit in the context of {context}",
+                f"{self.length} are there and {tokens} more were given, {needed - context} too many",
+                "shorten the prompt or generate fewer tokens",
+            )
+        for place in range(self.length // PAGE, len(self._pages)):
+            if self._pages[place].holders > 1:
+                self._own(place)
+        while len(self._pages) * PAGE < needed:
+            self._append(_Page(self.page_bytes))
+
+    def truncate(self, length):
+        """Forget the positions from `length` on, and give back the pages that hold nothing else."""
+        if not 0 <= length <= self.length:
+            raise errors.invalid_parameter(f"cannot truncate a cache of {self.length} positions to {length}")
+        self.length = length
+        while len(self._pages) * PAGE >= length + 2 * PAGE:  # one page to spare: a guess that failed comes again
+            self._pages.pop().holders -= 1
+
+    def fork(self, length=None):
+        """A cache with the first `length` positions (default all), which shares the pages."""
+        length = self.length if length is None else length
+        if not 0 <= length <= self.length:
+            raise errors.invalid_parameter(f"cannot fork {length} of the {self.length} positions of a cache")
+        other = KVCache(self.architecture, self.dtype)
+        for page in self._pages[: -(-length // PAGE)]:
+            page.holders += 1
+            other._append(page)
+        other.length = length
+        return other
+
+    def __del__(self):
+        for page in self._pages:
+            page.holders -= 1
+
+    def _append(self, page):
+        if len(self._pages) == len(self.addresses):
+            self.addresses = np.concatenate([self.addresses, np.zeros(max(8, len(self._pages)), np.int64)])
+        self.addresses[len(self._pages)] = page.address
+        self._pages.append(page)
+
+    def _own(self, place):
+        shared = self._pages[place]
+        shared.holders -= 1
+        copy = _Page(self.page_bytes)
+        copy.content[:] = shared.content
+        self._pages[place] = copy
+        self.addresses[place] = copy.address

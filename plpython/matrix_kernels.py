@@ -1,0 +1,218 @@
+"""Matrix products of packed weights with activations, at the speed of memory for one token and of arithmetic for many.
+
+A product computes one group, 16 rows of the matrix, for a block of tokens: the sums stay in registers, one row to a
+lane, one token to a register, and each register of weights is used for all tokens. The factories make the same product
+for blocks of 1, 2, 4 and 8 tokens. Every output is one chain of additions in the order of the columns, so its bits do
+not depend on the block it was computed in.
+
+For a single token the float products hold four groups instead: one chain of dependent additions would run slower than
+the memory delivers. (`tokens` or `groups` is 1, and an operand of one register is shared by the others.)
+"""
+
+from collections import namedtuple
+
+import numpy as np
+
+from .packing import BF16, BLOCK, F16, F32, GROUP, Q4, Q8, group_bytes, group_count
+from .simd import compiled, dot4, f32, fill, fma, i32, lane, to_f32
+from .simd_memory import load, load_bf16, load_bytes, spread, spread_bytes, store
+
+# The packed buffer as arrays of each of its element types, all read-only.
+Weights = namedtuple("Weights", "u8 u16 f32")
+# Activations as int8 (see kernels.quantize): token t's codes start at t * columns, the rest at t * columns / 32.
+Codes = namedtuple("Codes", "codes scales q8_starts q4_starts")
+# A row of the engine's table of weights: how and where a tensor is packed.
+LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
+
+
+def _q8(tokens, groups):
+    """The dot product of a block is exact in int32; the weights' scale times the token's weighs it in the sum."""
+    X, W, SUM, X_SCALE, W_SCALE, TOTAL = _block_types(tokens, groups)
+
+    @compiled
+    def product(u8, at, u16, w_scales, columns, codes, scales, starts, token, out, out_at, stride):
+        blocks, group = columns // BLOCK, group_bytes(Q8, columns)
+        next_start = blocks if tokens > 1 else 0
+        total = fill(0.0, TOTAL)
+        for b in range(blocks):
+            block = token * blocks + b
+            dots = spread(starts, block, SUM, next_start)
+            for k in range(8):
+                w = load_bytes(u8, at + b * 512 + k * 64, W, group)
+                dots = dot4(dots, w, spread_bytes(codes, block * BLOCK + 4 * k, X, columns))
+            scale = load(u16, w_scales + b * GROUP, W_SCALE, blocks * GROUP) * spread(scales, block, X_SCALE, blocks)
+            total = fma(to_f32(dots), scale, total)
+        store(out, out_at, total, stride)
+
+    return product
+
+
+def _q4(tokens, groups):
+    """As Q8; the low four bits are the columns 0 .. 15 of a block, the high ones 16 .. 31."""
+    X, W, SUM, X_SCALE, W_SCALE, TOTAL = _block_types(tokens, groups)
+
+    @compiled
+    def product(u8, at, u16, w_scales, columns, codes, scales, starts, token, out, out_at, stride):
+        blocks, group = columns // BLOCK, group_bytes(Q4, columns)
+        next_start = blocks if tokens > 1 else 0
+        total = fill(0.0, TOTAL)
+        for b in range(blocks):
+            block = token * blocks + b
+            dots = spread(starts, block, SUM, next_start)
+            for k in range(4):
+                pair = load_bytes(u8, at + b * 256 + k * 64, W, group)
+                dots = dot4(dots, pair & 0x0F0F0F0F, spread_bytes(codes, block * BLOCK + 4 * k, X, columns))
+                high = (pair >> 4) & 0x0F0F0F0F
+                dots = dot4(dots, high, spread_bytes(codes, block * BLOCK + 16 + 4 * k, X, columns))
+            scale = load(u16, w_scales + b * GROUP, W_SCALE, blocks * GROUP) * spread(scales, block, X_SCALE, blocks)
+            total = fma(to_f32(dots), scale, total)
+        store(out, out_at, total, stride)
+
+    return product
+
+
+def _float(tokens, groups):
+    """F32 weights (float32 array) and F16 (uint16 array, widened in the register)."""
+    X, W, TOTAL = f32[tokens], f32[groups], f32[tokens * groups]
+
+    @compiled
+    def product(weights, at, columns, x, x_at, x_stride, out, out_at, stride):
+        total = fill(0.0, TOTAL)
+        for k in range(columns):
+            w = load(weights, at + k * GROUP, W, GROUP * columns)
+            total = fma(w, spread(x, x_at + k, X, x_stride), total)
+        store(out, out_at, total, stride)
+
+    return product
+
+
+def _bf16(tokens, groups):
+    """BF16 weights (uint16 array)."""
+    X, W, TOTAL = f32[tokens], f32[groups], f32[tokens * groups]
+
+    @compiled
+    def product(weights, at, columns, x, x_at, x_stride, out, out_at, stride):
+        total = fill(0.0, TOTAL)
+        for k in range(columns):
+            w = load_bf16(weights, at + k * GROUP, W, GROUP * columns)
+            total = fma(w, spread(x, x_at + k, X, x_stride), total)
+        store(out, out_at, total, stride)
+
+    return product
+
+
+def _block_types(tokens, groups):
+    both = tokens * groups
+    return i32[tokens], i32[groups], i32[both], f32[tokens], f32[groups], f32[both]
+
+
+def _int8_matrix(layout, make):
+    """Groups begin .. end of a block-quantised matrix for any number of tokens, eight at a time, then 4, 2, 1."""
+    one, two, four, eight = make(1, 1), make(2, 1), make(4, 1), make(8, 1)
+
+    @compiled
+    def product(u8, at, u16, w_scales, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride):
+        for g in range(begin, end):
+            w, s = at + g * group_bytes(layout, columns), w_scales + g * (columns // BLOCK * GROUP)
+            to, t = out_at + g * GROUP, 0
+            while t + 8 <= tokens:
+                eight(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
+                t += 8
+            if t + 4 <= tokens:
+                four(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
+                t += 4
+            if t + 2 <= tokens:
+                two(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
+                t += 2
+            if t < tokens:
+                one(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
+
+    return product
+
+
+def _float_matrix(make):
+    """Groups begin .. end of a matrix of floats for any number of tokens; for a single one four groups at a time."""
+    one, two, four, eight, one_of_four_groups = make(1, 1), make(2, 1), make(4, 1), make(8, 1), make(1, 4)
+
+    @compiled
+    def product(weights, at, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride):
+        g = begin
+        if tokens == 1:
+            while g + 4 <= end:
+                w = at + g * GROUP * columns
+                one_of_four_groups(weights, w, columns, x, x_at, 0, out, out_at + g * GROUP, GROUP)
+                g += 4
+        while g < end:
+            w, to, t = at + g * GROUP * columns, out_at + g * GROUP, 0
+            while t + 8 <= tokens:
+                eight(weights, w, columns, x, x_at + t * x_stride, x_stride, out, to + t * stride, stride)
+                t += 8
+            if t + 4 <= tokens:
+                four(weights, w, columns, x, x_at + t * x_stride, x_stride, out, to + t * stride, stride)
+                t += 4
+            if t + 2 <= tokens:
+                two(weights, w, columns, x, x_at + t * x_stride, x_stride, out, to + t * stride, stride)
+                t += 2
+            if t < tokens:
+                one(weights, w, columns, x, x_at + t * x_stride, x_stride, out, to + t * stride, stride)
+            g += 1
+
+    return product
+
+
+_q8_matrix, _q4_matrix = _int8_matrix(Q8, _q8), _int8_matrix(Q4, _q4)
+_f_matrix, _bf16_matrix = _float_matrix(_float), _float_matrix(_bf16)
+
+
+@compiled
+def linear(weights, matrix, begin, end, x, x_at, x_stride, quantized, slot, tokens, out, out_at, stride):
+    """out[t] = matrix @ x[t] for t < tokens, in the rows of the groups begin .. end; row 0 goes to out[out_at].
+
+    Matrices of floats read x, from x_at on; block-quantised ones the same activations in `quantized`, from `slot` on.
+    """
+    layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
+    u16, scales_at = weights.u16, (at + group_count(matrix[ROWS]) * group_bytes(layout, columns)) // 2
+    if layout == Q8:
+        codes, scales, starts = quantized.codes, quantized.scales, quantized.q8_starts
+        u8 = weights.u8
+        _q8_matrix(
+            u8, at, u16, scales_at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride
+        )
+    elif layout == Q4:
+        codes, scales, starts = quantized.codes, quantized.scales, quantized.q4_starts
+        u8 = weights.u8
+        _q4_matrix(
+            u8, at, u16, scales_at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride
+        )
+    elif layout == F32:
+        _f_matrix(weights.f32, at // 4, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride)
+    elif layout == F16:
+        _f_matrix(u16, at // 2, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride)
+    elif layout == BF16:
+        _bf16_matrix(u16, at // 2, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride)
+
+
+@compiled
+def embedding(weights, matrix, row, out, out_at):
+    """out = one row of the matrix, decoded."""
+    layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
+    group, r = row // GROUP, row % GROUP
+    start = at + group * group_bytes(layout, columns)
+    scales_at = (at + group_count(matrix[ROWS]) * group_bytes(layout, columns)) // 2
+    scales_at += group * (columns // BLOCK * GROUP)
+    for column in range(columns):
+        block, k = column // BLOCK, column % BLOCK
+        if layout == Q8:
+            scale = lane(load(weights.u16, scales_at + block * GROUP, f32), r)
+            byte = weights.u8[start + block * 512 + k // 4 * 64 + r * 4 + k % 4]
+            out[out_at + column] = scale * np.float32(np.int32(byte) - 128)
+        elif layout == Q4:
+            scale = lane(load(weights.u16, scales_at + block * GROUP, f32), r)
+            pair = weights.u8[start + block * 256 + k % 16 // 4 * 64 + r * 4 + k % 4]
+            out[out_at + column] = scale * np.float32((np.int32(pair) >> (k // 16 * 4) & 15) - 8)
+        elif layout == F32:
+            out[out_at + column] = lane(load(weights.f32, start // 4 + column * GROUP, f32), r)
+        elif layout == F16:
+            out[out_at + column] = lane(load(weights.u16, start // 2 + column * GROUP, f32), r)
+        elif layout == BF16:
+            out[out_at + column] = lane(load_bf16(weights.u16, start // 2 + column * GROUP, f32), r)

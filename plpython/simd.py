@@ -1,0 +1,304 @@
+"""A small SIMD vocabulary for numba: blocks of registers, and instructions on them.
+
+`f32[r]` is the type of a block of r registers of 16 float32 lanes each, `i32[r]` the same of int32; plain `f32` and
+`i32` are one register. One rule governs all instructions: they act on every register of a block, and an operand of one
+register, or a plain number, is shared by all. So a matrix product for eight tokens reads like one for one token:
+
+    total = fill(0.0, f32[8])
+    for k in range(columns):
+        total = fma(load(weights, 16 * k, f32, 0), spread(inputs, k, f32[8], columns), total)
+
+Instructions work in compiled code only. Memory is a one-dimensional C-contiguous array and an index in elements; the
+array's dtype is part of the instruction, and an array of another dtype is a typing error: float32 and int32 hold what
+they say, uint16 holds IEEE half precision (bf16 under its own name), uint8 weights and int8 activations. A block type
+made at run time (`f32[rows]`) must be a constant of the enclosing module or function.
+
+Most functions below are LLVM emitters: registers in, one operation, a register out; the decorator makes them numba
+instructions. There is no fast-math anywhere: an instruction gives the same bits in every context and on every machine.
+"""
+
+import functools
+import inspect
+import operator
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic, lower_builtin, models, register_jitable, register_model, type_callable
+
+from . import simd_forms as forms
+from .simd_forms import FLOAT, I32, LANES, call, constant, pick, vector
+
+OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+# What Python calls: compiled on first use, and kept on disk with all its parts (NUMBA_CACHE_DIR).
+entry = njit(cache=True, **OPTIONS)
+# A part of entries; for Python it stays a plain function, of no use if it has instructions in it.
+compiled = register_jitable(**OPTIONS)
+# A part with one caller, copied into it before typing: numba optimises every level of calls anew, levels are dear.
+inlined = njit(inline="always", **OPTIONS)
+I64 = ir.IntType(64)
+
+
+class Registers(types.Type):
+    """The numba type of a block of `rows` registers with lanes of `element` ("f32" or "i32")."""
+
+    def __init__(self, element, rows=1):
+        self.element, self.rows = element, rows
+        super().__init__(f"{element}x{LANES}[{rows}]")
+
+    def __getitem__(self, rows):
+        return Registers(self.element, rows)
+
+    def __reduce__(self):  # a stable pickle: numba hashes it into the key of a cached kernel
+        return Registers, (self.element, self.rows)
+
+    @property
+    def key(self):
+        return self.element, self.rows
+
+    @property
+    def scalar(self):
+        return types.float32 if self.element == "f32" else types.int32
+
+    @property
+    def lane(self):
+        return FLOAT if self.element == "f32" else I32
+
+
+@register_model(Registers)
+class _RegistersModel(models.PrimitiveModel):
+    def __init__(self, manager, block):
+        register = vector(block.lane)
+        super().__init__(manager, block, register if block.rows == 1 else ir.ArrayType(register, block.rows))
+
+
+f32, i32 = Registers("f32"), Registers("i32")
+
+
+# How instructions are made
+
+
+def _registers(builder, kind, value, rows):
+    """The operand as a list of `rows` registers: a number or a single register is shared."""
+    if not isinstance(kind, Registers):
+        return [_in_all_lanes(builder, value)] * rows
+    return [value] * rows if kind.rows == 1 else [builder.extract_value(value, row) for row in range(rows)]
+
+
+def _block(builder, registers):
+    if len(registers) == 1:
+        return registers[0]
+    block = ir.Constant(ir.ArrayType(registers[0].type, len(registers)), ir.Undefined)
+    for row, register in enumerate(registers):
+        block = builder.insert_value(block, register, row)
+    return block
+
+
+def _in_all_lanes(builder, scalar):
+    undefined = ir.Constant(vector(scalar.type), ir.Undefined)
+    return pick(builder, builder.insert_element(undefined, scalar, I32(0)), [0] * LANES)
+
+
+def _typed(name, emit, typing):
+    """A numba intrinsic of what `typing` says, with the name, the parameters and the docstring of the emitter."""
+    functools.update_wrapper(typing, emit)
+    parameters = list(inspect.signature(emit).parameters.values())
+    typing.__signature__ = inspect.Signature(parameters)
+    typing.__name__ = name
+    return intrinsic(typing)
+
+
+def instruction(*operands, gives=None):
+    """Make a numba instruction from an emitter for single registers: operand types in, `gives` (or the first) out."""
+    result_type = gives or operands[0]
+
+    def decorate(emit):
+        def typing(context, *given):
+            for number, (kind, wanted) in enumerate(zip(given, operands, strict=True), 1):
+                element = kind.element if isinstance(kind, Registers) else None
+                if element != wanted.element and not isinstance(kind, types.Number):
+                    raise TypingError(f"{emit.__name__}: operand {number} must be {wanted.element}, not {kind}")
+            result = result_type[max(kind.rows if isinstance(kind, Registers) else 1 for kind in given)]
+            taken = [
+                kind if isinstance(kind, Registers) else want.scalar for kind, want in zip(given, operands, strict=True)
+            ]
+
+            def lower(context, builder, signature, values):
+                columns = [
+                    _registers(builder, kind, value, result.rows)
+                    for kind, value in zip(signature.args, values, strict=True)
+                ]
+                return _block(builder, [emit(builder, *row) for row in zip(*columns, strict=True)])
+
+            return result(*taken), lower
+
+        return _typed(emit.__name__, emit, typing)
+
+    return decorate
+
+
+# Arithmetic. Written as operators where Python has one: a + b, a - b, a * b, a / b on f32; a + b, a & b, a >> b on i32.
+
+
+def _operator(symbol, **names):
+    """Teach numba an operator on registers, or a register and a number: {element: name of the LLVM operation}."""
+
+    @type_callable(symbol)
+    def typing(context):
+        def result(x, y):
+            blocks = [kind for kind in (x, y) if isinstance(kind, Registers)]
+            elements = {block.element for block in blocks}
+            if len(elements) != 1 or not elements <= names.keys():
+                return None
+            if any(not isinstance(kind, Registers | types.Number) for kind in (x, y)):
+                return None
+            return blocks[0][max(block.rows for block in blocks)]
+
+        return result
+
+    def lower(context, builder, signature, values):
+        result = signature.return_type
+
+        def side(kind, value):
+            if not isinstance(kind, Registers):
+                value = context.cast(builder, value, kind, result.scalar)
+            return _registers(builder, kind, value, result.rows)
+
+        sides = map(side, signature.args, values)
+        emit = getattr(builder, names[result.element])
+        return _block(builder, [emit(x, y) for x, y in zip(*sides, strict=True)])
+
+    for kinds in ((Registers, Registers), (Registers, types.Number), (types.Number, Registers)):
+        lower_builtin(symbol, *kinds)(lower)
+
+
+_operator(operator.add, f32="fadd", i32="add")
+_operator(operator.sub, f32="fsub", i32="sub")
+_operator(operator.mul, f32="fmul")
+_operator(operator.truediv, f32="fdiv")
+_operator(operator.and_, i32="and_")
+_operator(operator.rshift, i32="lshr")
+
+
+@instruction(f32, f32, f32)
+def fma(builder, x, y, z):
+    """x * y + z, rounded once."""
+    return call(builder, "llvm.fma.v16f32", x.type, x, y, z)
+
+
+@instruction(f32, f32)
+def maximum(builder, x, y):
+    """The larger of two; y where x is NaN."""
+    return builder.select(builder.fcmp_ordered(">", x, y), x, y)
+
+
+@instruction(f32, f32)
+def minimum(builder, x, y):
+    """The smaller of two; y where x is NaN."""
+    return builder.select(builder.fcmp_ordered("<", x, y), x, y)
+
+
+@instruction(f32)
+def magnitude(builder, x):
+    """|x|."""
+    return call(builder, "llvm.fabs.v16f32", x.type, x)
+
+
+@instruction(f32)
+def rint(builder, x):
+    """The nearest integer, ties to even."""
+    return call(builder, "llvm.nearbyint.v16f32", x.type, x)
+
+
+@instruction(f32, gives=i32)
+def to_i32(builder, x):
+    """An integral f32 as int32."""
+    return builder.fptosi(x, vector(I32))
+
+
+@instruction(i32, gives=f32)
+def to_f32(builder, x):
+    """int32 as the nearest f32."""
+    return builder.sitofp(x, vector(FLOAT))
+
+
+@instruction(f32)
+def pow2(builder, x):
+    """2^x for integral x from -126 to 127."""
+    exponent = builder.add(builder.fptosi(x, vector(I32)), constant(I32, 127))
+    return builder.bitcast(builder.shl(exponent, constant(I32, 23)), vector(FLOAT))
+
+
+@instruction(i32, i32, i32)
+def dot4(builder, total, unsigned, signed):
+    """total + the four products of unsigned and signed bytes in each lane."""
+    return forms.dot4(builder, total, unsigned, signed)
+
+
+@instruction(i32, i32, f32, f32, gives=f32)
+def where_before(builder, x, y, a, b):
+    """a in the lanes where x < y (int32), b in the others."""
+    return builder.select(builder.icmp_signed("<", x, y), a, b)
+
+
+@instruction(f32, f32, f32, f32)
+def where_less(builder, x, y, a, b):
+    """a in the lanes where x < y, b in the others."""
+    return builder.select(builder.fcmp_ordered("<", x, y), a, b)
+
+
+# Across lanes: a fixed tree, so that the order of a sum never depends on the compiler.
+
+
+def _tree(builder, x, join):
+    for distance in (8, 4, 2, 1):
+        x = join(x, pick(builder, x, [lane ^ distance for lane in range(LANES)]))
+    return x
+
+
+@instruction(f32)
+def sum_lanes(builder, x):
+    """The sum of the 16 lanes, in every lane."""
+    return _tree(builder, x, builder.fadd)
+
+
+@instruction(i32)
+def sum_lanes_i32(builder, x):
+    """The sum of the 16 lanes, in every lane."""
+    return _tree(builder, x, builder.add)
+
+
+@instruction(f32)
+def max_lanes(builder, x):
+    """The largest of the 16 lanes, in every lane."""
+    return _tree(builder, x, lambda a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
+
+
+# Making and taking apart
+
+
+@intrinsic
+def lanes(context):
+    """i32: 0, 1, … 15."""
+    return i32(), lambda context, builder, signature, values: constant(I32, list(range(LANES)))
+
+
+@intrinsic
+def fill(context, number, like):
+    """A block of the type `like` with one number everywhere."""
+    block = like.instance_type
+
+    def lower(context, builder, signature, values):
+        return _block(builder, [_in_all_lanes(builder, values[0])] * block.rows)
+
+    return block(block.scalar, like), lower
+
+
+@intrinsic
+def lane(context, register, index):
+    """One lane of a single register, as a number."""
+
+    def lower(context, builder, signature, values):
+        return builder.extract_element(*values)
+
+    return register.scalar(register, types.int64), lower

@@ -1,0 +1,160 @@
+"""What differs between processors: the instructions of simd that LLVM has no portable word for.
+
+LLVM aborts the whole process (in PostgreSQL: the cluster) when it must emit an instruction that the target does not
+have, so the form is chosen here, from the features of the target, before anything is emitted. The target is the one
+numba compiles for: this machine, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say, which is how the tests run every
+form on one machine. Both are part of numba's cache key. All forms of an instruction give the same bits.
+
+Every function takes an llvmlite IRBuilder and registers of 16 lanes, and returns one.
+"""
+
+from llvmlite import ir
+from numba.core import config
+from numba.core.codegen import get_host_cpu_features
+
+LANES = 16
+I8, I16, I32, HALF, FLOAT = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.HalfType(), ir.FloatType()
+
+
+def vector(element, lanes=LANES):
+    """The LLVM type of a register of `lanes` elements."""
+    return ir.VectorType(element, lanes)
+
+
+def constant(element, value, lanes=LANES):
+    """A register with one value, or the listed values, in its lanes."""
+    return ir.Constant(vector(element, lanes), value if isinstance(value, list) else [value] * lanes)
+
+
+def call(builder, name, result, *operands):
+    """Call an LLVM intrinsic, declared on first use."""
+    declared = builder.module.globals.get(name)
+    declared = declared or ir.Function(builder.module, ir.FunctionType(result, [x.type for x in operands]), name)
+    return builder.call(declared, operands)
+
+
+def pick(builder, register, lanes):
+    """The lanes of a register that are listed, in that order."""
+    undefined = ir.Constant(register.type, ir.Undefined)
+    return builder.shuffle_vector(register, undefined, constant(I32, list(lanes), len(lanes)))
+
+
+def _features():
+    text = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    return frozenset(name[1:] for name in text.split(",") if name.startswith("+"))
+
+
+def _variant(features):
+    if {"avx512bw", "avx512vnni"} <= features and "prefer-256-bit" not in features:
+        return "avx512vnni"
+    if "avxvnni" in features or {"avx512vl", "avx512vnni"} <= features:
+        return "avxvnni"
+    if "avx512bw" in features:
+        return "avx512"
+    return "avx2" if "avx2" in features else "portable"
+
+
+FEATURES = _features()
+VARIANT = _variant(FEATURES)
+HAS_HALF = "f16c" in FEATURES or "avx512f" in FEATURES or "fullfp16" in FEATURES
+
+
+def dot4(builder, total, unsigned, signed):
+    """total + the sum of the four products u8 * s8 in each 32-bit lane, in 32 bits: nothing saturates."""
+    return _DOT4[VARIANT](builder, total, unsigned, signed)
+
+
+def _dot4_vnni_512(builder, *operands):
+    # Declared with 16 x i32, as LLVM had it first: newer LLVM upgrades the declaration, older LLVM knows no other.
+    return call(builder, "llvm.x86.avx512.vpdpbusd.512", vector(I32), *operands)
+
+
+def _dot4_vnni_256(builder, *operands):
+    halves = [[pick(builder, x, range(at, at + 8)) for x in operands] for at in (0, 8)]
+    return _join(builder, *(call(builder, "llvm.x86.avx512.vpdpbusd.256", vector(I32, 8), *x) for x in halves))
+
+
+def _dot4_words(multiply_add):
+    """The even bytes of all lanes as 16-bit words, then the odd: each product of pairs stays in its own lane."""
+
+    def emit(builder, total, unsigned, signed):
+        u, s = (builder.bitcast(x, vector(I16, 32)) for x in (unsigned, signed))
+        eight = constant(I16, 8, 32)
+        even = multiply_add(
+            builder, builder.and_(u, constant(I16, 255, 32)), builder.ashr(builder.shl(s, eight), eight)
+        )
+        odd = multiply_add(builder, builder.lshr(u, eight), builder.ashr(s, eight))
+        return builder.add(total, builder.add(even, odd))
+
+    return emit
+
+
+def _multiply_add_512(builder, x, y):
+    return call(builder, "llvm.x86.avx512.pmaddw.d.512", vector(I32), x, y)
+
+
+def _multiply_add_256(builder, *operands):
+    halves = [[pick(builder, x, range(at, at + 16)) for x in operands] for at in (0, 16)]
+    return _join(builder, *(call(builder, "llvm.x86.avx2.pmadd.wd", vector(I32, 8), *x) for x in halves))
+
+
+def _join(builder, low, high):
+    return builder.shuffle_vector(low, high, constant(I32, list(range(LANES))))
+
+
+def _dot4_portable(builder, total, unsigned, signed):
+    for byte in range(4):
+        u = builder.and_(builder.lshr(unsigned, constant(I32, 8 * byte)), constant(I32, 255))
+        s = builder.ashr(builder.shl(signed, constant(I32, 24 - 8 * byte)), constant(I32, 24))
+        total = builder.add(total, builder.mul(u, s))
+    return total
+
+
+_DOT4 = {
+    "avx512vnni": _dot4_vnni_512,
+    "avxvnni": _dot4_vnni_256,
+    "avx512": _dot4_words(_multiply_add_512),
+    "avx2": _dot4_words(_multiply_add_256),
+    "portable": _dot4_portable,
+}
+
+
+def widen_half(builder, bits):
+    """16 x i16 holding IEEE half precision -> 16 x float, exactly."""
+    if HAS_HALF:
+        return builder.fpext(builder.bitcast(bits, vector(HALF)), vector(FLOAT))
+    wide = builder.zext(bits, vector(I32))
+    magnitude = builder.and_(wide, constant(I32, 0x7FFF))
+    sign = builder.shl(builder.and_(wide, constant(I32, 0x8000)), constant(I32, 16))
+    # The fields moved into a float's places read as the value times 2^-112, subnormal halves included.
+    moved = builder.bitcast(builder.shl(magnitude, constant(I32, 13)), vector(FLOAT))
+    scaled = builder.bitcast(builder.fmul(moved, constant(FLOAT, 2.0**112)), vector(I32))
+    special = builder.icmp_unsigned(">=", magnitude, constant(I32, 0x7C00))  # infinity, NaN: the largest exponent
+    scaled = builder.select(special, builder.or_(scaled, constant(I32, 0x7F800000)), scaled)
+    return builder.bitcast(builder.or_(scaled, sign), vector(FLOAT))
+
+
+def narrow_half(builder, register):
+    """16 x float -> 16 x i16 holding IEEE half precision, to nearest, ties to even; beyond 65,504 infinity."""
+    if HAS_HALF:
+        return builder.bitcast(builder.fptrunc(register, vector(HALF)), vector(I16))
+    bits = builder.bitcast(register, vector(I32))
+    magnitude = builder.and_(bits, constant(I32, 0x7FFFFFFF))
+    sign = builder.lshr(builder.and_(bits, constant(I32, 0x80000000)), constant(I32, 16))
+    # Normal: rebias the exponent, add half of the last place kept (less one when that place is even), cut.
+    last = builder.and_(builder.lshr(magnitude, constant(I32, 13)), constant(I32, 1))
+    rounded = builder.add(builder.add(magnitude, constant(I32, 0xFFF - (112 << 23))), last)
+    normal = builder.lshr(rounded, constant(I32, 13))
+    # Subnormal: adding one half lets the adder round at the place where a half's last bit is.
+    shifted = builder.fadd(builder.bitcast(magnitude, vector(FLOAT)), constant(FLOAT, 0.5))
+    subnormal = builder.sub(builder.bitcast(shifted, vector(I32)), constant(I32, 126 << 23))
+    half = builder.select(builder.icmp_unsigned("<", magnitude, constant(I32, 113 << 23)), subnormal, normal)
+    half = builder.select(builder.icmp_unsigned(">=", magnitude, constant(I32, 143 << 23)), constant(I32, 0x7C00), half)
+    half = builder.select(builder.icmp_unsigned(">", magnitude, constant(I32, 0x7F800000)), constant(I32, 0x7E00), half)
+    return builder.trunc(builder.or_(half, sign), vector(I16))
+
+
+def pause(builder):
+    """Tell the processor that this is a spin loop; nothing where it has no word for it."""
+    if "sse2" in FEATURES:
+        call(builder, "llvm.x86.sse2.pause", ir.VoidType())

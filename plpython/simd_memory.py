@@ -1,0 +1,265 @@
+"""Loads, stores and atomics for the register blocks of simd.
+
+`load(array, index, like, step)` fills row r of a block of the type `like` from array[index + r * step ...]; without a
+step all rows read the same place, which is meant for one row. Indices and steps count elements of the array. Nothing
+is checked when the code runs, everything is when it is compiled: an instruction that does not know the array's dtype
+is a typing error.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+
+from . import simd_forms as forms
+from .simd import I64, Registers, _block, _in_all_lanes, _registers, _typed, f32
+from .simd_forms import FLOAT, I8, I16, I32, LANES, call, constant, vector
+
+
+def _check(name, array, dtypes, writes=False):
+    """The array must be flat, contiguous, of one of the dtypes, and writable where it is written."""
+    names = " or ".join(str(dtype) for dtype in dtypes)
+    if not isinstance(array, types.Array) or array.ndim != 1 or array.layout != "C":
+        raise TypingError(f"{name}: wants a contiguous 1-d array of {names}, not {array}")
+    if array.dtype not in dtypes:
+        raise TypingError(f"{name}: wants an array of {names}, not of {array.dtype}")
+    if writes and not array.mutable:
+        raise TypingError(f"{name}: the array is read-only")
+
+
+def _block_type(name, like):
+    block = like.instance_type if isinstance(like, types.NumberClass | types.TypeRef) else None
+    if not isinstance(block, Registers):
+        raise TypingError(f"{name}: {like} is not a register block type")
+    return block
+
+
+def _place(context, builder, kind, array, index, step=None, row=0):
+    """A pointer to array[index + row * step]."""
+    data = context.make_array(kind)(context, builder, array).data
+    if row and step is not None:
+        index = builder.add(index, builder.mul(step, I64(row)))
+    return builder.gep(data, [index])
+
+
+def _at(builder, pointer, kind):
+    return builder.load(builder.bitcast(pointer, kind.as_pointer()), align=1)
+
+
+def _reading(forms_of):
+    """Make (array, index, like, step) from {(block element, array dtype): emitter (builder, pointer) of a register}."""
+
+    def decorate(described):
+        name = described.__name__
+
+        def typing(context, array, index, like, step=0):
+            block = _block_type(name, like)
+            _check(name, array, [dtype for element, dtype in forms_of if element == block.element])
+            emit = forms_of[block.element, array.dtype]
+
+            def lower(context, builder, signature, values):
+                return _block(
+                    builder,
+                    [
+                        emit(builder, _place(context, builder, array, *values[:2], values[3], row))
+                        for row in range(block.rows)
+                    ],
+                )
+
+            return block(array, types.int64, like, _step(step)), lower
+
+        return _typed(name, described, typing)
+
+    return decorate
+
+
+def _step(step):
+    return types.Omitted(0) if isinstance(step, int | types.Omitted) else types.int64
+
+
+@_reading(
+    {
+        ("f32", types.float32): lambda b, p: _at(b, p, vector(FLOAT)),
+        ("f32", types.uint16): lambda b, p: forms.widen_half(b, _at(b, p, vector(I16))),
+        ("i32", types.int32): lambda b, p: _at(b, p, vector(I32)),
+    }
+)
+def load(context, array, index, like, step=0):
+    """16 elements a row; an array of uint16 holds half precision, which widens to f32."""
+
+
+@_reading(
+    {
+        ("f32", types.uint16): lambda b, p: b.bitcast(
+            b.shl(b.zext(_at(b, p, vector(I16)), vector(I32)), constant(I32, 16)), vector(FLOAT)
+        ),
+    }
+)
+def load_bf16(context, array, index, like, step=0):
+    """16 bfloat16 values a row, as f32: they are the upper halves of floats."""
+
+
+@_reading({("i32", types.uint8): lambda b, p: _at(b, p, vector(I32))})
+def load_bytes(context, array, index, like, step=0):
+    """64 bytes a row, four to a lane, for dot4."""
+
+
+@_reading(
+    {
+        ("f32", types.float32): lambda b, p: _in_all_lanes(b, _at(b, p, FLOAT)),
+        ("i32", types.int32): lambda b, p: _in_all_lanes(b, _at(b, p, I32)),
+    }
+)
+def spread(context, array, index, like, step=0):
+    """One element a row, in all 16 lanes."""
+
+
+@_reading({("i32", types.int8): lambda b, p: _in_all_lanes(b, _at(b, p, I32))})
+def spread_bytes(context, array, index, like, step=0):
+    """Four int8 a row, the same four in every lane, for dot4."""
+
+
+def _writing(forms_of):
+    """Make (array, index, block, step) from {(block element, array dtype): emitter (builder, register) of the bits}."""
+
+    def decorate(described):
+        name = described.__name__
+
+        def typing(context, array, index, block, step=0):
+            if not isinstance(block, Registers):
+                raise TypingError(f"{name}: {block} is not a register block")
+            _check(name, array, [dtype for element, dtype in forms_of if element == block.element], writes=True)
+            emit = forms_of[block.element, array.dtype]
+
+            def lower(context, builder, signature, values):
+                for row, register in enumerate(_registers(builder, block, values[2], block.rows)):
+                    place = _place(context, builder, array, *values[:2], values[3], row)
+                    bits = emit(builder, register)
+                    builder.store(bits, builder.bitcast(place, bits.type.as_pointer()), align=1)
+                return context.get_dummy_value()
+
+            return types.void(array, types.int64, block, _step(step)), lower
+
+        return _typed(name, described, typing)
+
+    return decorate
+
+
+@_writing(
+    {
+        ("f32", types.float32): lambda b, x: x,
+        ("f32", types.uint16): forms.narrow_half,
+        ("i32", types.int32): lambda b, x: x,
+        ("i32", types.int8): lambda b, x: b.trunc(x, vector(I8)),
+    }
+)
+def store(context, array, index, block, step=0):
+    """16 elements a row; f32 goes into uint16 as half precision, i32 into int8 by its low byte."""
+
+
+def _first(builder, count):
+    """The mask of the lanes below `count`."""
+    return builder.icmp_signed("<", ir.Constant(vector(I64), list(range(LANES))), _in_all_lanes(builder, count))
+
+
+@intrinsic
+def load_first(context, count, array, index):
+    """One register of f32: lanes below `count` from the array, zero in the others, which are not read."""
+    _check("load_first", array, [types.float32])
+
+    def lower(context, builder, signature, values):
+        pointer = _place(context, builder, array, *values[1:])
+        pointer = builder.bitcast(pointer, vector(FLOAT).as_pointer())
+        return call(
+            builder,
+            "llvm.masked.load.v16f32.p0",
+            vector(FLOAT),
+            pointer,
+            I32(4),
+            _first(builder, values[0]),
+            constant(FLOAT, 0.0),
+        )
+
+    return f32(types.int64, array, types.int64), lower
+
+
+@intrinsic
+def store_first(context, count, array, index, register):
+    """Store the lanes below `count` of one f32 register; the array's other elements stay."""
+    _check("store_first", array, [types.float32], writes=True)
+
+    def lower(context, builder, signature, values):
+        pointer = _place(context, builder, array, *values[1:3])
+        pointer = builder.bitcast(pointer, vector(FLOAT).as_pointer())
+        mask = _first(builder, values[0])
+        call(builder, "llvm.masked.store.v16f32.p0", ir.VoidType(), values[3], pointer, I32(4), mask)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, array, types.int64, f32), lower
+
+
+# Between threads
+
+
+@intrinsic
+def atomic_add(context, array, index, number):
+    """Add to an int64, all or nothing, ordered with everything before and after; gives the value before."""
+    _check("atomic_add", array, [types.int64], writes=True)
+
+    def lower(context, builder, signature, values):
+        return builder.atomic_rmw("add", _place(context, builder, array, *values[:2]), values[2], "acq_rel")
+
+    return types.int64(array, types.int64, types.int64), lower
+
+
+@intrinsic
+def atomic_load(context, array, index):
+    """An int64 as another thread last wrote it; what that thread wrote before is visible too."""
+    _check("atomic_load", array, [types.int64])
+
+    def lower(context, builder, signature, values):
+        return builder.load_atomic(_place(context, builder, array, *values), "acquire", 8)
+
+    return types.int64(array, types.int64), lower
+
+
+@intrinsic
+def peek_i32(context, address):
+    """The int32 at a memory address, read anew each time: PostgreSQL's InterruptPending."""
+
+    def lower(context, builder, signature, values):
+        return builder.load_atomic(builder.inttoptr(values[0], I32.as_pointer()), "monotonic", 4)
+
+    return types.int32(types.int64), lower
+
+
+@intrinsic
+def pointer_to(context, address, like):
+    """A pointer for numba.carray: `address` as a pointer to elements of the dtype `like`."""
+
+    def lower(context, builder, signature, values):
+        return builder.inttoptr(values[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(like.dtype)(types.int64, like), lower
+
+
+@intrinsic
+def pause(context):
+    """Tell the processor that this loop only waits."""
+
+    def lower(context, builder, signature, values):
+        forms.pause(builder)
+        return context.get_dummy_value()
+
+    return types.void(), lower
+
+
+@intrinsic
+def yield_processor(context):
+    """Let another thread run: sched_yield."""
+
+    def lower(context, builder, signature, values):
+        call(builder, "sched_yield", I32)
+        return context.get_dummy_value()
+
+    return types.void(), lower

@@ -1,4 +1,4 @@
-"""The command line: hartonomous load, list, verify, drop.
+"""The command line: hartonomous load, list, verify, export, drop.
 
 Every failure is one line `error: …`, perhaps one `hint: …`, and exit code 1. Progress goes to the standard error, as a
 bar on a terminal and as plain lines elsewhere; results go to the standard output, as tab-separated lines in a pipe.
@@ -19,6 +19,7 @@ from rich.table import Table
 from plpython.errors import ModelError
 
 from .errors import LoaderError, ServerError
+from .export import export, plan_export
 from .progress import progress_bar, readable_bytes
 from .reader import read_model
 from .upload import upload
@@ -112,6 +113,30 @@ def verify(name: Model, dsn: Dsn = "") -> None:
         _show(("tensor", "problem"), problems)
         raise ServerError(f'model "{name}" is damaged', "Drop it and load it again.")
     print(f"verified {name}: every tile, tensor and hash is as it was loaded")
+
+
+@app.command("export")
+@reported
+def export_model(
+    name: Model,
+    path: Annotated[Path, typer.Argument(help="The file or folder to write.")],
+    format: Annotated[
+        str | None, typer.Option(help="gguf or huggingface: write the model as such, not the files it came from.")
+    ] = None,
+    dsn: Dsn = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Write over what is there.")] = False,
+) -> None:
+    """Write a model to files: those it was loaded from, byte for byte, or a format of your choice.
+
+    Prints the SHA-256 of each file as sha256sum does.
+    """
+    with _connected(dsn) as connection, connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        plan = plan_export(connection, name, path, format, replace)
+        with progress_bar(f"exporting {name}", plan.bytes) as advance:
+            files = export(connection, plan, advance)
+    for file in files:
+        print(f"{file.sha256}  {file.path}")
 
 
 @app.command()

@@ -1,0 +1,38 @@
+-- Deploy hartonomous:view_file_pieces to pg
+-- requires: schema_llm, table_file_segment, table_tensor_tile
+
+-- security_invoker: the reader's own rights decide which models are there.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE VIEW llm.file_pieces WITH (security_invoker = TRUE) AS
+SELECT
+    m.name AS model,
+    f.path,
+    f.ordinal AS segment,
+    coalesce(tt.ordinal, 0) AS piece,
+    f.tensor_name AS tensor,
+    coalesce(f.tile_hash, tt.tile_hash) AS hash,
+    t.content
+FROM llm_store.model AS m
+INNER JOIN llm_store.file_segment AS f ON m.id = f.model_id
+LEFT JOIN llm_store.model_tensor AS mt ON f.model_id = mt.model_id AND f.tensor_name = mt.name
+LEFT JOIN llm_store.tensor_tile AS tt ON mt.tensor_hash = tt.tensor_hash
+LEFT JOIN llm_store.tile AS t ON t.hash = coalesce(f.tile_hash, tt.tile_hash);
+
+ALTER VIEW llm.file_pieces OWNER TO llm_owner;
+GRANT SELECT ON llm.file_pieces TO llm_user;
+
+COMMENT ON VIEW llm.file_pieces IS
+'The loaded files of each model, byte for byte, in pieces of at most 1 MiB: what `hartonomous export` reads. A file is '
+'the concatenation of content ORDER BY segment, piece. After an edit the tensors in it are the edited ones.';
+COMMENT ON COLUMN llm.file_pieces.model IS 'The model''s name.';
+COMMENT ON COLUMN llm.file_pieces.path IS 'The file''s path below the folder that was loaded, or its name.';
+COMMENT ON COLUMN llm.file_pieces.segment IS 'The place of the segment in the file, from 0.';
+COMMENT ON COLUMN llm.file_pieces.piece IS 'The place of the piece in the segment, from 0.';
+COMMENT ON COLUMN llm.file_pieces.tensor IS
+'The tensor that the segment is; NULL: bytes that are nothing but themselves, such as a header.';
+COMMENT ON COLUMN llm.file_pieces.hash IS 'The SHA-256 that the content must have; NULL for an empty file.';
+COMMENT ON COLUMN llm.file_pieces.content IS 'The bytes; NULL for an empty file, or where a tile is lost.';
+
+COMMIT;

@@ -1,0 +1,28 @@
+-- Deploy hartonomous:view_files to pg
+-- requires: view_file_pieces
+
+-- security_invoker: the reader's own rights decide which models are there.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE VIEW llm.files WITH (security_invoker = TRUE) AS
+SELECT
+    p.model,
+    p.path,
+    coalesce(sum(octet_length(p.content)), 0)::bigint AS bytes,
+    count(DISTINCT p.tensor)::integer AS tensors
+FROM llm.file_pieces AS p
+GROUP BY p.model, p.path;
+
+ALTER VIEW llm.files OWNER TO llm_owner;
+GRANT SELECT ON llm.files TO llm_user;
+
+COMMENT ON VIEW llm.files IS
+'The files that a model was loaded from and that `hartonomous export` gives back. A model that was made here, by '
+'llm.merge or llm.quantize, has none.';
+COMMENT ON COLUMN llm.files.model IS 'The model''s name.';
+COMMENT ON COLUMN llm.files.path IS 'The file''s path below the folder that was loaded, or its name.';
+COMMENT ON COLUMN llm.files.bytes IS 'The length of the file.';
+COMMENT ON COLUMN llm.files.tensors IS 'Tensors of the model that are in the file.';
+
+COMMIT;

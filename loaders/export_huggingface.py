@@ -1,0 +1,207 @@
+"""A stored model as a Hugging Face folder: config.json, model.safetensors, tokenizer.json and what belongs to them.
+
+F32, F16 and BF16 stay as they are; block encodings, which safetensors does not have, are decoded to F32. The rows of q
+and k are put in Hugging Face's order. The configuration is read back by the loader before anything is written.
+"""
+
+import dataclasses
+import json
+import math
+import re
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psycopg
+
+from plpython import quant
+from plpython.architecture import Architecture
+
+from .config_architecture import read_architecture
+from .errors import LoaderError
+from .export_gguf import FREQUENCIES
+from .fields import Fields
+from .rope_rows import rearranged, rotated_heads
+from .safetensors_file import TYPES
+from .stored_model import StoredModel, StoredTensor, tensor_rows, tensor_tiles
+
+TORCH_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+CLASSES = {
+    "llama": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+    "qwen3": "Qwen3ForCausalLM",
+}
+OUTSIDE = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "output_norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+INSIDE = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+LAYER_TENSOR = re.compile(r"blk\.(\d+)\.(\w+)\.(weight|bias)")
+# What released Llama 3 models scale with; a GGUF keeps only the result, as a tensor.
+LLAMA3 = [
+    {"type": "llama3", "factor": f, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_context_length": 8192.0}
+    for f in (8.0, 16.0, 32.0)
+]
+
+
+def huggingface_bytes(model: StoredModel) -> int:
+    """About how much is written: the tensors, some of them decoded."""
+    return sum(_size(tensor) for tensor in model.tensors)
+
+
+def write_folder(
+    connection: psycopg.Connection, model: StoredModel, folder: Path, progress: Callable[[int], None]
+) -> None:
+    """Write the files. Raises LoaderError for what config.json cannot say."""
+    architecture = _huggingface_architecture(connection, model)
+    config = _config(architecture, model)
+    _check_reads_back(config, architecture, model.name)
+    settings = model.tokenizer_settings
+    ids = {"bos_token_id": settings.get("bos_id"), "eos_token_id": settings.get("eos_ids") or None}
+    tokenizer = {f"{key}_token": bool(settings.get(key)) for key in ("add_bos", "add_eos")}
+    if settings.get("chat_template"):
+        tokenizer["chat_template"] = settings["chat_template"]
+    _write_json(folder / "config.json", config | ids)
+    _write_json(folder / "generation_config.json", ids)
+    _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"} | tokenizer)
+    (folder / "tokenizer.json").write_text(model.tokenizer_definition, encoding="utf-8")
+    _write_safetensors(connection, model, folder / "model.safetensors", progress)
+
+
+def _huggingface_architecture(connection: psycopg.Connection, model: StoredModel) -> Architecture:
+    """The architecture in Hugging Face's terms: halves are rotated, Llama 3's scaling is numbers."""
+    architecture = dataclasses.replace(model.architecture, rope_interleaved=False)
+    if architecture.family == "llama" and architecture.windows is not None:
+        architecture = dataclasses.replace(architecture, family="mistral")
+    frequencies = next((tensor for tensor in model.tensors if tensor.name == FREQUENCIES), None)
+    if frequencies is None:
+        return architecture
+    raw = b"".join(tensor_tiles(connection, frequencies))
+    divisors = quant.decode(frequencies.type, raw, frequencies.shape)
+    wanted = architecture.rope_frequencies(divisors)
+    for scaling in (None, *LLAMA3):
+        tried = dataclasses.replace(architecture, rope_scaling=scaling)
+        if np.allclose(tried.rope_frequencies(), wanted, rtol=1e-5, atol=0):
+            return tried
+    raise LoaderError(f'config.json has no words for the {FREQUENCIES} of "{model.name}"', "Use --format gguf.")
+
+
+def _config(architecture: Architecture, model: StoredModel) -> dict:
+    matrices = [tensor.type for tensor in model.tensors if len(tensor.shape) > 1]
+    config = {
+        "architectures": [CLASSES[architecture.family]],
+        "model_type": architecture.family,
+        "torch_dtype": TORCH_TYPES.get(max(set(matrices), key=matrices.count), "float32"),
+        "vocab_size": architecture.vocabulary_size,
+        "hidden_size": architecture.hidden_size,
+        "intermediate_size": architecture.ffn_size,
+        "num_hidden_layers": architecture.layers,
+        "num_attention_heads": architecture.heads,
+        "num_key_value_heads": architecture.kv_heads,
+        "head_dim": architecture.head_dim,
+        "max_position_embeddings": architecture.context_length,
+        "rms_norm_eps": architecture.norm_epsilon,
+        "rope_theta": architecture.rope_theta,
+        "rope_scaling": _rope_scaling(architecture.rope_scaling),
+        "tie_word_embeddings": architecture.tied_embeddings,
+        "hidden_act": "silu",
+    }
+    if architecture.family in ("llama", "qwen3"):
+        config["attention_bias"] = architecture.attention_bias
+    return config | _windows(architecture)
+
+
+def _rope_scaling(scaling: dict | None) -> dict | None:
+    if scaling is None:
+        return None
+    named = {key: value for key, value in scaling.items() if key not in ("type", "original_context_length")}
+    if "original_context_length" in scaling:
+        named["original_max_position_embeddings"] = int(scaling["original_context_length"])
+    return {"rope_type": scaling["type"], "type": scaling["type"]} | named
+
+
+def _windows(architecture: Architecture) -> dict:
+    windows = architecture.windows
+    if architecture.family == "mistral":
+        return {"sliding_window": None if windows is None else windows[0]}
+    if windows is None:
+        return {}
+    sizes = {window for window in windows if window is not None}
+    kinds = ["full_attention" if window is None else "sliding_attention" for window in windows]
+    return {"use_sliding_window": True, "sliding_window": max(sizes), "layer_types": kinds}
+
+
+def _check_reads_back(config: dict, architecture: Architecture, name: str) -> None:
+    read = read_architecture(Fields("config.json", config))
+    for field in dataclasses.fields(Architecture):
+        said, meant = getattr(read, field.name), getattr(architecture, field.name)
+        if said != meant:
+            problem = f'model "{name}" cannot be a Hugging Face folder: {field.name} {meant} reads as {said}'
+            raise LoaderError(problem, "Use --format gguf.")
+
+
+def _write_safetensors(
+    connection: psycopg.Connection, model: StoredModel, path: Path, progress: Callable[[int], None]
+) -> None:
+    """The container by hand, because the library's writer wants all tensors in memory: a length, JSON, the data."""
+    header, position = {"__metadata__": {"format": "pt"}}, 0
+    tensors = [tensor for tensor in model.tensors if tensor.name != FREQUENCIES]
+    for tensor in tensors:
+        end = position + _size(tensor)
+        kind = tensor.type if tensor.type in TYPES else "F32"
+        header[_name(tensor.name)] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [position, end]}
+        position = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # data begins at a multiple of eight
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors:
+            for piece in _content(connection, model.architecture, tensor):
+                file.write(piece)
+                progress(len(piece))
+
+
+def _content(connection: psycopg.Connection, stored: Architecture, tensor: StoredTensor) -> Iterator[bytes]:
+    heads = rotated_heads(tensor.name, stored)
+    if heads is not None and stored.rope_interleaved:
+        raw = b"".join(tensor_tiles(connection, tensor))
+        pieces = iter([rearranged(raw, heads, stored.head_dim, interleave=False)])
+    else:
+        pieces = tensor_rows(connection, tensor)
+    for piece in pieces:
+        if tensor.type in TYPES:
+            yield piece
+        else:
+            rows = len(piece) // tensor.row_bytes
+            yield quant.decode(tensor.type, piece, (rows, tensor.shape[-1])).tobytes()
+
+
+def _size(tensor: StoredTensor) -> int:
+    return tensor.bytes if tensor.type in TYPES else 4 * math.prod(tensor.shape)
+
+
+def _name(name: str) -> str:
+    """The Hugging Face name of a tensor."""
+    if name in OUTSIDE:
+        return OUTSIDE[name]
+    layer, part, kind = LAYER_TENSOR.fullmatch(name).groups()
+    return f"model.layers.{layer}.{INSIDE[part]}.{kind}"
+
+
+def _write_json(path: Path, document: dict) -> None:
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

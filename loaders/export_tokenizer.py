@@ -1,0 +1,154 @@
+"""A stored tokenizer, which is a tokenizer.json document, as GGUF's `tokenizer.ggml.*`; the inverse of gguf_tokenizer.
+
+A byte-level vocabulary needs the name of its `pre`: the one in pre_tokenizers whose patterns are the document's. A
+SentencePiece vocabulary needs scores, of which the document kept the order: a piece's score is minus the rank of its
+first merge. Whether the result means the same is tried on texts before the file is used.
+"""
+
+import json
+from collections.abc import Iterator
+
+import gguf
+from gguf import TokenType
+
+from plpython.tokenizer import Tokenizer
+
+from .errors import LoaderError
+from .model import SourceModel
+from .pre_tokenizers import GPT2, PRE_TOKENIZERS
+from .stored_model import StoredModel
+from .tokenizer_json import BYTE_PIECE
+
+OTHER_WAY = "Export it with --format huggingface."
+PREFERRED = ("gpt-2", "llama-bpe", "qwen2")  # of several names for the same patterns
+NEVER_MERGED = -1e6  # the score of a piece that no merge makes
+TEXTS = (
+    "Once upon a time, there was a little girl named Lily. She didn't like 12345 apples.",
+    "def f(x):\n\treturn [x ** 2  for _ in range(100)]  # 3.14\r\n\r\n",
+    "Zażółć gęślą jaźń - Grüße, 你好世界 🙂 \u00a0e\u0301 <0x41> <s></s><|im_end|>",
+    "   leading, trailing   ",
+)
+
+
+def add_tokenizer(writer: gguf.GGUFWriter, model: StoredModel) -> None:
+    """The tokenizer's metadata. Raises LoaderError for one that GGUF cannot say."""
+    document, settings = json.loads(model.tokenizer_definition), model.tokenizer_settings
+    if document["model"]["type"] != "BPE":
+        raise LoaderError(f"a {document['model']['type']} tokenizer cannot be in a GGUF file", OTHER_WAY)
+    kinds = Tokenizer(model.tokenizer_definition, settings)
+    is_byte_level = "ByteLevel" in _types(document.get("decoder"))
+    pieces = _pieces(document, kinds, model.architecture.vocabulary_size)
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in document["model"]["merges"]]
+    writer.add_tokenizer_model("gpt2" if is_byte_level else "llama")
+    writer.add_token_list([text for text, _ in pieces])
+    writer.add_token_types([kind for _, kind in pieces])
+    if is_byte_level:
+        writer.add_tokenizer_pre(_pre(document))
+        writer.add_token_merges(merges)
+    else:
+        writer.add_token_scores(_scores(pieces, document["model"]["merges"]))
+        writer.add_add_space_prefix("Prepend" in _types(document.get("normalizer")) or _prepends(document))
+    _add_settings(writer, settings)
+
+
+def check_same_tokens(written: SourceModel, model: StoredModel) -> None:
+    """Raise LoaderError unless both tokenizers give the same ids for texts of all sorts and all ids the same bytes."""
+    mine = Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
+    theirs = Tokenizer(written.tokenizer_definition, written.tokenizer_settings)
+    for text in (*TEXTS, *_texts_of(mine)):
+        if mine.encode(text) != theirs.encode(text):
+            raise LoaderError(f"in a GGUF file the tokenizer would cut {text[:40]!r} in another way", OTHER_WAY)
+    for token_id in range(mine.vocabulary_size):
+        if mine.token_bytes(token_id) != theirs.token_bytes(token_id):
+            raise LoaderError(f"in a GGUF file token {token_id} would be another", OTHER_WAY)
+
+
+def _texts_of(tokenizer: Tokenizer) -> Iterator[str]:
+    """Texts that use the vocabulary: stretches of it, one after the other, thinned out when it is large."""
+    step = 40
+    starts = range(0, tokenizer.vocabulary_size, max(step, tokenizer.vocabulary_size // 200))
+    for start in starts:
+        yield tokenizer.decode(range(start, min(start + step, tokenizer.vocabulary_size)))
+
+
+def _types(step: dict | None) -> set[str]:
+    """The types of a normalizer's, pre-tokenizer's or decoder's steps."""
+    return {part["type"] for part in _steps(step)}
+
+
+def _steps(step: dict | None) -> list[dict]:
+    if step is None:
+        return []
+    return next((step[key] for key in ("normalizers", "pretokenizers", "decoders") if key in step), [step])
+
+
+def _prepends(document: dict) -> bool:
+    """Whether a Metaspace pre-tokenizer puts a space before a text."""
+    return any(
+        step["type"] == "Metaspace" and step.get("prepend_scheme", "always") != "never"
+        for step in _steps(document.get("pre_tokenizer"))
+    )
+
+
+def _pieces(document: dict, kinds: Tokenizer, size: int) -> list[tuple[str, TokenType]]:
+    """(spelling, kind) of every row of the vocabulary; rows without a token are unused."""
+    spelled = {number: text for text, number in document["model"]["vocab"].items()}
+    added = {token["id"]: token for token in document.get("added_tokens", [])}
+    spelled |= {number: token["content"] for number, token in added.items()}
+    unknown = document["model"].get("unk_token")
+    pieces = []
+    for number in range(size):
+        if number not in spelled:
+            pieces.append((f"[PAD{number}]", TokenType.UNUSED))
+        elif spelled[number] == unknown:
+            pieces.append((spelled[number], TokenType.UNKNOWN))
+        elif number in added:
+            kind = TokenType.CONTROL if added[number]["special"] else TokenType.USER_DEFINED
+            pieces.append((spelled[number], kind))
+        elif kinds.kind(number) == "byte" and BYTE_PIECE.fullmatch(spelled[number]):
+            pieces.append((spelled[number], TokenType.BYTE))
+        else:
+            pieces.append((spelled[number], TokenType.NORMAL))
+    return pieces
+
+
+def _scores(pieces: list[tuple[str, TokenType]], merges: list) -> list[float]:
+    """Minus the rank of the first merge that makes a piece: SentencePiece joins what scores best first."""
+    ranks: dict[str, int] = {}
+    for merge in merges:
+        left, right = merge.split(" ", 1) if isinstance(merge, str) else merge
+        ranks.setdefault(left + right, len(ranks))
+    return [float(-ranks[text]) if text in ranks else NEVER_MERGED for text, _ in pieces]
+
+
+def _pre(document: dict) -> str:
+    """The name of `tokenizer.ggml.pre` whose patterns, normalisation and merging are the document's."""
+    patterns = []
+    for step in _steps(document.get("pre_tokenizer")):
+        if step["type"] == "Split":
+            patterns.append(step["pattern"].get("Regex", step["pattern"].get("String")))
+        elif step["type"] == "Digits":
+            patterns.append(r"\p{N}" if step.get("individual_digits") else r"\p{N}+")
+        elif step["type"] == "ByteLevel" and step.get("use_regex", True):
+            patterns.append(GPT2)
+    wanted = (
+        tuple(patterns),
+        "NFC" in _types(document.get("normalizer")),
+        bool(document["model"].get("ignore_merges")),
+    )
+    fitting = [n for n, pre in PRE_TOKENIZERS.items() if (pre.patterns, pre.nfc, pre.ignore_merges) == wanted]
+    if not fitting:
+        raise LoaderError("the tokenizer cuts text in a way that has no name in GGUF", OTHER_WAY)
+    return next((name for name in PREFERRED if name in fitting), fitting[0])
+
+
+def _add_settings(writer: gguf.GGUFWriter, settings: dict) -> None:
+    if settings.get("bos_id") is not None:
+        writer.add_bos_token_id(settings["bos_id"])
+    adders = (writer.add_eos_token_id, writer.add_eot_token_id, writer.add_eom_token_id)
+    for add, token_id in zip(adders, settings.get("eos_ids") or [], strict=False):
+        add(token_id)
+    writer.add_add_bos_token(bool(settings.get("add_bos")))
+    writer.add_add_eos_token(bool(settings.get("add_eos")))
+    if settings.get("chat_template"):
+        writer.add_chat_template(settings["chat_template"])

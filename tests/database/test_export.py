@@ -1,0 +1,252 @@
+"""Models back to files: the loaded ones with the same SHA-256, and any model in both formats with the same logits."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from typer.testing import CliRunner
+
+from loaders.cli import app
+from loaders.errors import ServerError
+from loaders.export import export, plan_export
+from loaders.reader import read_model
+from loaders.upload import upload
+from plpython import quant
+from plpython.numpy_engine import NumpyEngine
+
+from .models import FAMILIES, STORIES, loaded
+
+FAMILY_NAMES = sorted(path.name for path in FAMILIES.iterdir() if path.is_dir())
+NO_GGUF = {"qwen2_window"}  # its layers have different windows, for which GGUF has no key
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models(superuser_dsn, data):
+    """The stories models and one of each family."""
+    paths = {f"export-{name}": data / path for name, path in STORIES.items()}
+    paths |= {f"export-{name}": FAMILIES / name for name in FAMILY_NAMES}
+    with loaded(superuser_dsn, paths):
+        yield
+
+
+@pytest.fixture
+def hartonomous(loader_dsn):
+    """hartonomous("export", …) runs the command line."""
+    return lambda *arguments: CliRunner().invoke(app, [*map(str, arguments), "--dsn", loader_dsn])
+
+
+def exported(hartonomous, *arguments) -> str:
+    result = hartonomous("export", *arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def logits(path: Path) -> np.ndarray:
+    """f32[12, vocabulary]: what the numpy engine says of a file without any database."""
+    model = read_model(path)
+    weights = {tensor.name: quant.decode(tensor.type, tensor.data, tensor.shape) for tensor in model.tensors}
+    engine = NumpyEngine(model.architecture, weights)
+    tokens = [token % model.architecture.vocabulary_size for token in (1, 40, 7, 33, 12, 5, 60, 21, 9, 2, 66, 30)]
+    return engine.forward(tokens, engine.new_cache(), last_only=False)
+
+
+def assert_same_logits(new: Path, original: Path) -> None:
+    """Rows of q and k in another order are added up in another order; otherwise nothing may move."""
+    same_order = read_model(new).architecture.rope_interleaved == read_model(original).architecture.rope_interleaved
+    assert np.std(logits(original)) > 0.5
+    assert np.abs(logits(new) - logits(original)).max() <= (1e-6 if same_order else 1e-4)
+
+
+@pytest.mark.parametrize("name", ["stories", "stories-F16", "stories-Q8_0", "stories-Q4_0"])
+def test_a_gguf_comes_back_with_the_same_sha256(hartonomous, data, tmp_path, name):
+    out = exported(hartonomous, f"export-{name}", tmp_path / "back.gguf")
+    original = data / STORIES[name]
+    assert out == f"{sha256(original)}  {tmp_path / 'back.gguf'}\n"
+    assert (tmp_path / "back.gguf").read_bytes() == original.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["stories-hf", *FAMILY_NAMES])
+def test_a_folder_comes_back_with_every_file_and_the_same_sha256(hartonomous, data, tmp_path, name):
+    original = data / STORIES[name] if name in STORIES else FAMILIES / name
+    out = exported(hartonomous, f"export-{name}", tmp_path / "back")
+    kept = {path.name: sha256(path) for path in original.iterdir() if path.suffix != ".npz"}
+    assert {path.name: sha256(path) for path in (tmp_path / "back").iterdir()} == kept
+    assert sorted(out.splitlines()) == sorted(f"{h}  {tmp_path / 'back' / n}" for n, h in kept.items())
+
+
+def test_an_empty_file_of_a_folder_comes_back_empty(hartonomous, superuser, data, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for path in (data / STORIES["stories-hf"]).iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "empty.md").touch()
+    upload(superuser, read_model(folder), "export-empty", replace=True)
+    try:
+        exported(hartonomous, "export-empty", tmp_path / "back")
+        assert (tmp_path / "back" / "empty.md").read_bytes() == b""
+        assert superuser.execute("SELECT bytes FROM llm.files WHERE path = 'empty.md'").fetchall() == [(0,)]
+    finally:
+        superuser.execute("SELECT llm.drop_model('export-empty')")
+
+
+def test_a_file_goes_into_a_folder_that_is_there_under_its_own_name(hartonomous, data, tmp_path):
+    exported(hartonomous, "export-stories", tmp_path)
+    assert sha256(tmp_path / "stories260K.gguf") == sha256(data / STORIES["stories"])
+
+
+@pytest.mark.parametrize("name", [name for name in [*STORIES, *FAMILY_NAMES] if name not in NO_GGUF])
+def test_any_model_becomes_a_gguf_with_the_same_logits(hartonomous, data, tmp_path, name):
+    original = data / STORIES[name] if name in STORIES else FAMILIES / name
+    exported(hartonomous, f"export-{name}", tmp_path / "new.gguf", "--format", "gguf")
+    assert_same_logits(tmp_path / "new.gguf", original)
+
+
+@pytest.mark.parametrize("name", [*STORIES, *FAMILY_NAMES])
+def test_any_model_becomes_a_folder_with_the_same_logits(hartonomous, data, tmp_path, name):
+    original = data / STORIES[name] if name in STORIES else FAMILIES / name
+    exported(hartonomous, f"export-{name}", tmp_path / "new", "--format", "huggingface")
+    assert_same_logits(tmp_path / "new", original)
+    with safe_open(tmp_path / "new" / "model.safetensors", framework="numpy") as file:  # the format's own library
+        assert "model.embed_tokens.weight" in set(file.keys())
+
+
+def test_the_gguf_of_the_folder_has_the_rows_of_llama_cpps_converter(hartonomous, data, tmp_path):
+    """The folder was derived from the GGUF, whose q and k rows are permuted: exporting gives them back exactly."""
+    exported(hartonomous, "export-stories-hf", tmp_path / "new.gguf", "--format", "gguf")
+    original = {tensor.name: tensor for tensor in read_model(data / STORIES["stories"]).tensors}
+    made = {tensor.name: tensor for tensor in read_model(tmp_path / "new.gguf").tensors}
+    shared = set(made) & set(original)
+    assert {name.split(".")[2] for name in shared if name.startswith("blk.0.attn")} >= {"attn_q", "attn_k"}
+    assert all(bytes(made[name].data) == bytes(original[name].data) for name in shared)
+
+
+def test_the_folder_of_the_gguf_has_the_tensors_of_the_published_one(hartonomous, data, tmp_path):
+    exported(hartonomous, "export-stories", tmp_path / "new", "--format", "huggingface")
+    with (
+        safe_open(tmp_path / "new" / "model.safetensors", framework="numpy") as made,
+        safe_open(data / STORIES["stories-hf"] / "model.safetensors", framework="numpy") as published,
+    ):
+        names = set(published.keys())
+        assert names <= set(made.keys())
+        assert all(np.array_equal(made.get_tensor(name), published.get_tensor(name)) for name in names)
+
+
+@pytest.mark.parametrize("format", ["gguf", "huggingface"])
+def test_the_real_qwen_vocabulary_survives_both_formats(hartonomous, superuser, data, tmp_path, format):
+    """151,643 tokens and 22 added ones, padded to 151,936 rows: the exporter compares ids and bytes itself."""
+    folder = tmp_path / "tiny-qwen"
+    write_qwen(folder, data)
+    upload(superuser, read_model(folder), "export-qwen", replace=True)
+    try:
+        exported(hartonomous, "export-qwen", tmp_path / "new", "--format", format)
+        before, after = read_model(folder), read_model(tmp_path / "new")
+        assert after.architecture.vocabulary_size == 151_936
+        assert after.tokenizer_settings["eos_ids"][:2] == before.tokenizer_settings["eos_ids"]
+        assert after.tokenizer_settings["chat_template"] == "{{ messages }}"
+    finally:
+        superuser.execute("SELECT llm.drop_model('export-qwen')")
+
+
+def write_qwen(folder: Path, data: Path) -> None:
+    """A Qwen2 of one layer and hidden size 8 with the real tokenizer."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir()
+    model = read_model(FAMILIES / "qwen2")
+    config = json.loads((FAMILIES / "qwen2" / "config.json").read_text())
+    config |= {"vocab_size": 151_936, "num_hidden_layers": 1, "tie_word_embeddings": True}
+    random = np.random.default_rng(3)
+    with safe_open(FAMILIES / "qwen2" / "model.safetensors", framework="numpy") as file:
+        kept = [name for name in file.keys() if "layers.1." not in name and "lm_head" not in name]  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in kept if "embed" not in name}
+    tensors["model.embed_tokens.weight"] = random.random((151_936, model.architecture.hidden_size), np.float32)
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [151_645, 151_643]}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    tokenizer = next(data.glob("tokenizers/qwen2.5/**/tokenizer.json"))
+    (folder / "tokenizer.json").write_bytes(tokenizer.read_bytes())
+
+
+def test_a_broken_export_leaves_what_was_there(hartonomous, superuser, tmp_path, monkeypatch):
+    target = tmp_path / "model.gguf"
+    target.write_text("precious")
+
+    def broken(*_):
+        yield b"some bytes"
+        raise OSError(28, "No space left on device", "model.gguf")
+
+    monkeypatch.setattr("loaders.export.file_pieces", broken)
+    result = hartonomous("export", "export-stories", target, "--replace")
+    assert result.exit_code == 1
+    assert "No space left" in result.stderr
+    assert target.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_is_there_is_replaced_only_when_asked(hartonomous, data, tmp_path):
+    target = tmp_path / "model.gguf"
+    target.write_text("precious")
+    refused = hartonomous("export", "export-stories", target)
+    assert (refused.exit_code, target.read_text()) == (1, "precious")
+    assert "--replace" in refused.stderr
+    exported(hartonomous, "export-stories", target, "--replace")
+    assert sha256(target) == sha256(data / STORIES["stories"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("export-no-such", "new"), 'model "export-no-such" does not exist'),
+        (("export-stories", "new", "--format", "onnx"), 'format "onnx" is not known'),
+        (("export-stories", "nowhere/new"), "is not a folder"),
+        (("export-qwen2_window", "new", "--format", "gguf"), "windows that differ from layer to layer"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line_and_nothing_is_written(hartonomous, tmp_path, arguments, told):
+    name, path, *options = arguments
+    result = hartonomous("export", name, tmp_path / path, *options)
+    assert result.exit_code == 1
+    assert told in result.stderr.splitlines()[0]
+    assert len(result.stderr.splitlines()) <= 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_flipped_bit_is_found_and_no_file_appears(superuser, tmp_path):
+    """The hash is generated, so only a superuser, or a disk, can make one; here inside a transaction that goes."""
+    with superuser.transaction(force_rollback=True):
+        superuser.execute("ALTER TABLE llm_store.tile ALTER COLUMN hash DROP EXPRESSION")
+        superuser.execute(
+            """
+            UPDATE llm_store.tile AS t SET content = set_bit(t.content, 4, 1 - get_bit(t.content, 4))
+            FROM llm.tensors AS m INNER JOIN llm_store.tensor_tile AS tt ON tt.tensor_hash = m.hash
+            WHERE m.model = 'export-stories' AND m.name = 'blk.2.ffn_up.weight' AND t.hash = tt.tile_hash
+            """
+        )
+        for format, what in ((None, 'file "stories260K.gguf"'), ("gguf", 'tensor "blk.2.ffn_up.weight"')):
+            plan = plan_export(superuser, "export-stories", tmp_path / "new.gguf", format, replace=False)
+            with pytest.raises(ServerError, match=f"{what} is damaged"):
+                export(superuser, plan)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stored_path_that_would_leave_the_folder_is_refused(hartonomous, superuser, tmp_path):
+    """A loader may write rows of file_segment for models of its own."""
+    superuser.execute(
+        "UPDATE llm_store.file_segment SET path = '../evil' WHERE path = 'config.json' "
+        "AND model_id = (SELECT id FROM llm_store.model WHERE name = 'export-stories-hf')"
+    )
+    try:
+        result = hartonomous("export", "export-stories-hf", tmp_path / "new")
+        assert result.exit_code == 1
+        assert "would leave the folder" in result.stderr
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        superuser.execute("UPDATE llm_store.file_segment SET path = 'config.json' WHERE path = '../evil'")

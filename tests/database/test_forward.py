@@ -48,6 +48,13 @@ def stories(loader_dsn: str, data: Path):
         yield names
 
 
+@pytest.fixture
+def user(user: psycopg.Connection) -> psycopg.Connection:
+    """The query's operators are the numpy engine's, so that is what it is compared with."""
+    user.execute("SET llm.engine = numpy")
+    return user
+
+
 def forward(connection, tokens, model, cache=None, start=0):
     return call(connection, FORWARD, list(map(int, tokens)), model, cache, start)
 

@@ -221,3 +221,23 @@ UPDATE llm_store.model_tensor AS mt SET tensor_hash = (
 FROM llm_store.model AS m
 WHERE m.id = mt.model_id AND m.name = 'stories' AND mt.name = 'blk.1.ffn_gate.weight'
 """
+
+
+def test_the_plain_generate_is_refused_where_its_name_is_taken(superuser, superuser_dsn):
+    """The one that is deployed takes the name from another; nothing of it changes."""
+    script = Path(__file__).parents[2] / "deploy" / "function_generate_wrapper.sql"
+    command = ["psql", "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--set", "generate_schema=public"]
+    before = call(superuser, "SELECT xmin::text FROM pg_catalog.pg_proc WHERE oid = 'public.generate'::regproc")
+    refused = subprocess.run(
+        [*command, "--dbname", superuser_dsn, "--file", script], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode != 0
+    assert "already a function public.generate(text)" in refused.stderr and "--set generate_schema" in refused.stderr
+    assert call(superuser, "SELECT xmin::text FROM pg_catalog.pg_proc WHERE oid = 'public.generate'::regproc") == before
+    refused = subprocess.run(
+        [*command[:-1], "generate_schema=nowhere", "--dbname", superuser_dsn, "--file", script],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode != 0 and "there is no schema nowhere" in refused.stderr

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.generation()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'c7a5e286dfb22fbdb26a557c155ee1c564531919087588c5c0db1863b4091d89', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '661329d34083e79381b52c1685b2315d8f1c5ad1d289f55f78ee6b2c387d4db3', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.runtime()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '3d288288007fef4d927b0edc37e51f79c0682c8b75a24621543309353d2d4b68', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'aad182dac2c3673f5330dcfdcf0bed277a113b147872ee4653d70fcd2f5a88d1', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

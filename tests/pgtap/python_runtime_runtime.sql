@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.runtime()'::regprocedure
     ),
-    '3d288288007fef4d927b0edc37e51f79c0682c8b75a24621543309353d2d4b68',
+    'aad182dac2c3673f5330dcfdcf0bed277a113b147872ee4653d70fcd2f5a88d1',
     'its body is plpython/runtime.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.runtime()', 'EXECUTE'),

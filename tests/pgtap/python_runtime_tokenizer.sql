@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.tokenizer()'::regprocedure
     ),
-    'fb2cbf734796cbc80ff15f8f9d135d4d23fc1b25284bfc7c7dede6e8dfae7c00',
+    'f47f10a78f5c514869ba74faa4bca1334d0b9c1ea071b7c061b6e9ac6cb41c63',
     'its body is plpython/tokenizer.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.tokenizer()', 'EXECUTE'),

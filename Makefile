@@ -1,10 +1,11 @@
 # `make demo` and `make test` need a Debian machine with git and make, and root or sudo. Nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down psql dsn lint format render reference clean
+.PHONY: help install demo test up down psql dsn lint format render reference bench clean
 
 # Asked when a recipe runs: before `make install` neither may exist.
 VENV = $(shell tools/where venv)
 PYTHON = $(VENV)/bin/python
+BENCH_MODEL = $(shell tools/where state)/qwen2.5-0.5b-shape-q8_0.gguf
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -43,6 +44,10 @@ render: install ## plpython/ into deploy scripts
 
 reference: up ## docs/sql-reference.md from the database's comments
 	@$(PYTHON) tools/sql_reference.py
+
+bench: up ## the time to load a model of the 0.5B shape, against a raw COPY of its bytes
+	@test -e $(BENCH_MODEL) || $(PYTHON) bench/synthetic_model.py --type Q8_0 -o $(BENCH_MODEL)
+	@$(PYTHON) bench/load.py $(BENCH_MODEL)
 
 clean: install ## delete the private server and all that was loaded into it
 	@$(PYTHON) tools/cluster.py remove

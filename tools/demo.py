@@ -18,11 +18,11 @@ from tools.cluster import Cluster, ClusterError, where  # noqa: E402 (a script's
 
 PROMPTS = {
     "tidy": [
-        "date: Tuesday, 5th of March 2024",
-        "money: 1.250,5 euros",
+        "date: 3rd of March '24",
+        "money: €1.250,50",
         "duration: two and a half hours",
-        "phone: (415) 555-0123 in the US",
-        "boolean: yep!",
+        "time: quarter to five in the afternoon",
+        "date: Feb 30, 2024",
     ],
 }
 OTHER_PROMPTS = ["Once upon a time"]

@@ -56,7 +56,7 @@ def description():
 
 
 def modules():
-    """What needs numba: the modules packing, packed_model, shared_weights, compiled_engine. ModelError 0A000 without."""
+    """The modules that need numba, as attributes of one object. Raises ModelError 0A000 where it is missing."""
     global _modules, _missing  # noqa: PLW0603 - imported once a session
     if _modules is None:
         try:
@@ -100,11 +100,14 @@ def _imported():
     if __name__.startswith("llm_"):  # in a server
         config.CACHE_DIR = str(_folder())
     try:
-        from . import compiled_engine, packed_model, packing, shared_weights
+        from . import compiled_engine, compiled_forward, packing, shared_weights
     finally:
         config.CACHE_DIR = before
     return SimpleNamespace(
-        compiled_engine=compiled_engine, packed_model=packed_model, packing=packing, shared_weights=shared_weights
+        compiled_engine=compiled_engine,
+        compiled_forward=compiled_forward,
+        packing=packing,
+        shared_weights=shared_weights,
     )
 
 
@@ -143,9 +146,10 @@ def _numba_version():
 
 
 def _compiled_for():
-    """What compiled code depends on beside its source: with another version or processor it is compiled again."""
+    """What compiled code depends on: versions, the processor, and when its sources were written."""
     import llvmlite
     from numba.core.codegen import get_host_cpu_features
 
     processor = f"{llvmlite.binding.get_host_cpu_name()} {get_host_cpu_features()}"
-    return f"numba {_numba_version()}, llvmlite {llvmlite.__version__}, {processor}"
+    sources = [Path(module.__file__).stat().st_mtime_ns for module in (modules().packing, modules().compiled_forward)]
+    return f"numba {_numba_version()}, llvmlite {llvmlite.__version__}, {processor}, {sources}"

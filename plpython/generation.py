@@ -175,9 +175,8 @@ def details(prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_
     stop = arguments.strings("stop", stop)
     chosen = arguments.options(options, OPTIONS)
     model = runtime.resolve(model)
-    engine = model.prepare()
     continuation = start(model, prompt, max_tokens, settings, stop, chosen)
-    text = "".join(stream(engine, continuation, database.checkpoint))
+    text = "".join(stream(model.engine, continuation, database.checkpoint))
     if chosen.get("echo"):
         text = prompt + text
     milliseconds = (time.perf_counter() - began) * 1000

@@ -142,27 +142,21 @@ class Model:
 
     @functools.cached_property
     def tokenizer(self):
-        return self._parsing.result()
+        row = TOKENIZER.one(self._tokenizer_id)
+        with database.signals_blocked():
+            from .tokenizer import Tokenizer
+
+        return Tokenizer(row["definition"], json.loads(row["settings"]))
 
     def encode(self, text, add_special=True, parse_special=False):
         """Token ids of a text, as Tokenizer.encode gives them; interruptible, however long the text is."""
         tokenizer = self.tokenizer
         if len(text) < LONG_TEXT:
             return tokenizer.encode(text, add_special, parse_special)
-        for name in (
-            "tokenizer",
-            "_parsing",
-        ):  # an interrupted thread goes on using it; the next call makes another one
-            vars(self).pop(name, None)
+        del self.tokenizer  # an interrupted thread goes on using it; the next call makes another one
         tokens = Background(tokenizer.encode, text, add_special, parse_special).result()
         self.tokenizer = tokenizer
         return tokens
-
-    def prepare(self):
-        """Begin what takes long, side by side: the tokenizer is parsed while the engine is made ready."""
-        if "tokenizer" not in vars(self):
-            self._parsing  # noqa: B018 - begins it
-        return self.engine
 
     @property
     def _compiled(self):
@@ -179,14 +173,6 @@ class Model:
         return modules.compiled_engine.CompiledEngine(
             self.architecture, packed, interrupt_address=database.interrupt_address()
         )
-
-    @functools.cached_property
-    def _parsing(self):
-        row = TOKENIZER.one(self._tokenizer_id)
-        with database.signals_blocked():
-            from .tokenizer import Tokenizer
-
-        return Background(Tokenizer, row["definition"], json.loads(row["settings"]))
 
 
 class SessionCache:

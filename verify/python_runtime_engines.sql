@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.engines()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '9a62c8048f68635f947b5d7713fe1b2c1be8238717815a2a16077a22ce0a22a3', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '3941fad3065f41a9436fd9e981ffe5e84043be82ff5e0137fea7f61f9c3f752f', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

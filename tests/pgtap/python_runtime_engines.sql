@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.engines()'::regprocedure
     ),
-    '9a62c8048f68635f947b5d7713fe1b2c1be8238717815a2a16077a22ce0a22a3',
+    '3941fad3065f41a9436fd9e981ffe5e84043be82ff5e0137fea7f61f9c3f752f',
     'its body is plpython/engines.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.engines()', 'EXECUTE'),

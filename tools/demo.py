@@ -30,7 +30,7 @@ NEXT_STEPS = """
 [bold]Next[/bold]
   make psql                                   a session; then, for example:
     SELECT * FROM llm.models;                 what is loaded
-    SELECT * FROM llm.next_tokens('{prompt}', 5);
+    SELECT * FROM llm.next_tokens({prompt}, 5);
     \\df+ llm.*                                every function, with its description
   make test                                   every check, from nothing
   {command} load FILE.gguf --name NAME --dsn "$(make dsn)"
@@ -91,7 +91,7 @@ def main() -> None:
         console.print(f"\n[bold cyan]{escape(query)};[/bold cyan]  [dim]{milliseconds:.0f} ms[/dim]")
         console.print(escape(answer), soft_wrap=True)
     console.print("\n[dim]The first call of a session starts Python and opens the model.[/dim]")
-    console.print(NEXT_STEPS.format(prompt=escape(prompts[0]), command=command_line_program()), soft_wrap=True)
+    console.print(NEXT_STEPS.format(prompt=escape(sql.quote(prompts[0])), command=command_line_program()), soft_wrap=True)
 
 
 if __name__ == "__main__":

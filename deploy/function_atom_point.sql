@@ -46,8 +46,8 @@ BEGIN
     END LOOP;
     z := (doublings << 26) + ((size - (1::bigint << doublings::integer)) << 26 >> doublings::integer);
     RETURN public.st_setsrid(public.st_makepoint(
-        x / 64.0::double precision - 16777216, y / 64.0::double precision - 16777216,
-        z / 64.0::double precision - 16777216, m / 64.0::double precision - 16777216
+        8388608 + (x + 0.5::double precision) / 256, 8388608 + (y + 0.5::double precision) / 256,
+        8388608 + (z + 0.5::double precision) / 256, 8388608 + (m + 0.5::double precision) / 256
     ), 3857);
 END
 $function$;

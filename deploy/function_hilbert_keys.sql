@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_hilbert_keys to pg
 -- requires: schema_llm, extension_postgis, function_hilbert_encode_2d
 
--- The domain is [-2^24, 2^24) on every axis in steps of 2^-6: 2^31 cells. A double holds each of their corners exactly,
--- and x and y lie within the extent of SRID 3857, so that a map program shows them. See docs/atoms.md.
+-- The domain is [2^23, 2^24) on every axis in steps of 2^-8: 2^31 cells. A double holds each of their middles exactly,
+-- and x and y lie within the extent of SRID 3857, so that a map program shows them. docs/adr/0004-atoms.md says why.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -29,17 +29,17 @@ BEGIN
             HINT = 'Make one with ST_MakePoint(x, y, z, m).';
     END IF;
     c := ARRAY[public.st_x(point), public.st_y(point), public.st_z(point), public.st_m(point)];
-    IF NOT (-16777216 <= ALL (c) AND 16777216 > ALL (c)) THEN
+    IF NOT (8388608 <= ALL (c) AND 16777216 > ALL (c)) THEN
         RAISE EXCEPTION USING
             ERRCODE = '22023',
             MESSAGE = 'coordinate out of range',
             DETAIL = format('The geometry is %s.', public.st_astext(point)),
-            HINT = 'x, y, z and m are from -2^24 up to and without 2^24.';
+            HINT = 'x, y, z and m are from 2^23 up to and without 2^24.';
     END IF;
-    x := floor((c[1] + 16777216) * 64);
-    y := floor((c[2] + 16777216) * 64);
-    z := floor((c[3] + 16777216) * 64);
-    m := floor((c[4] + 16777216) * 64);
+    x := floor((c[1] - 8388608) * 256);
+    y := floor((c[2] - 8388608) * 256);
+    z := floor((c[3] - 8388608) * 256);
+    m := floor((c[4] - 8388608) * 256);
     h_xy := llm.hilbert_encode_2d(x, y);
     h_yz := llm.hilbert_encode_2d(y, z);
     h_zm := llm.hilbert_encode_2d(z, m);
@@ -51,6 +51,6 @@ REVOKE ALL ON FUNCTION llm.hilbert_keys(public.geometry) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.hilbert_keys(public.geometry) TO llm_user;
 COMMENT ON FUNCTION llm.hilbert_keys(public.geometry) IS
 'The keys of a POINT ZM on the Hilbert curves of planes (x, y), (y, z) and (z, m), each from 0 to 2^62 - 1. An axis '
-'goes from -2^24 up to 2^24 in 2^31 steps of 1/64; what lies between two steps is rounded down.';
+'goes from 2^23 up to 2^24 in 2^31 steps of 1/256; all of a step has one key.';
 
 COMMIT;

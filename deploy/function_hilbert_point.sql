@@ -27,8 +27,8 @@ BEGIN
             HINT = 'Take the three keys from one row of llm.atoms or one call of llm.hilbert_keys.';
     END IF;
     RETURN public.st_setsrid(public.st_makepoint(
-        xy.x / 64.0::double precision - 16777216, xy.y / 64.0::double precision - 16777216,
-        zm.x / 64.0::double precision - 16777216, zm.y / 64.0::double precision - 16777216
+        8388608 + (xy.x + 0.5::double precision) / 256, 8388608 + (xy.y + 0.5::double precision) / 256,
+        8388608 + (zm.x + 0.5::double precision) / 256, 8388608 + (zm.y + 0.5::double precision) / 256
     ), 3857);
 END
 $function$;
@@ -37,7 +37,7 @@ ALTER FUNCTION llm.hilbert_point(bigint, bigint, bigint) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.hilbert_point(bigint, bigint, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.hilbert_point(bigint, bigint, bigint) TO llm_user;
 COMMENT ON FUNCTION llm.hilbert_point(bigint, bigint, bigint) IS
-'The POINT ZM that llm.hilbert_keys gave these keys for, rounded down to its steps of 1/64. y and z are in two keys '
-'each: keys that disagree about them are an error.';
+'The POINT ZM that llm.hilbert_keys gave these keys for, in the middle of its steps. y and z are in two '
+'keys each: keys that disagree about them are an error.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_atom_center to pg
 -- requires: function_atom_point, table_tensor_tile, table_tile
 
--- Steps are multiples of 1/64, so their sums are exact and do not depend on the order of the tiles.
+-- The middles of steps are multiples of 1/512, so their sums are exact and do not depend on the order of the tiles.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -16,8 +16,8 @@ SET search_path = pg_catalog, pg_temp
 COST 10000
 AS $function$
     SELECT public.st_setsrid(public.st_makepoint(
-        floor(avg(public.st_x(p.point)) * 64) / 64, floor(avg(public.st_y(p.point)) * 64) / 64,
-        floor(avg(public.st_z(p.point)) * 64) / 64, floor(avg(public.st_m(p.point)) * 64) / 64
+        floor(avg(public.st_x(p.point)) * 256) / 256 + 1.0 / 512, floor(avg(public.st_y(p.point)) * 256) / 256 + 1.0 / 512,
+        floor(avg(public.st_z(p.point)) * 256) / 256 + 1.0 / 512, floor(avg(public.st_m(p.point)) * 256) / 256 + 1.0 / 512
     ), 3857)
     FROM (
         SELECT llm.atom_point(t.content) AS point
@@ -32,6 +32,6 @@ ALTER FUNCTION llm_store.atom_center(bytea[]) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.atom_center(bytea[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atom_center(bytea[]) TO llm_user;
 COMMENT ON FUNCTION llm_store.atom_center(bytea[]) IS
-'Where tensors, a layer or a model lie: the mean of the places of all their tiles, rounded down to steps.';
+'Where tensors, a layer or a model lie: the mean of the places of all their tiles, in the middle of a step.';
 
 COMMIT;

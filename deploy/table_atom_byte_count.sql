@@ -21,6 +21,6 @@ COMMENT ON TABLE llm_store.atom_byte_count IS
 'How often each byte is in the tokens of a tokenizer, and where the tokenizer lies: immutable like the tokenizer.';
 COMMENT ON COLUMN llm_store.atom_byte_count.tokenizer_id IS 'The tokenizer.';
 COMMENT ON COLUMN llm_store.atom_byte_count.counts IS 'How often, from byte 0 to byte 255.';
-COMMENT ON COLUMN llm_store.atom_byte_count.geom IS 'The mean of its tokens'' places, rounded down to steps.';
+COMMENT ON COLUMN llm_store.atom_byte_count.geom IS 'The mean of its tokens'' places, in the middle of a step.';
 
 COMMIT;

@@ -9,8 +9,8 @@ import numpy as np
 from . import errors, hilbert
 
 AXIS_BITS = 31
-STEP = 1 / 64  # of an axis, in the units of the map
-LOWEST = -float(1 << 24)  # the coordinate of step 0
+STEP = 1 / 256  # of an axis, in the units of the map
+LOWEST = float(1 << 23)  # where step 0 begins
 
 # encoding: (GGUF's number of the type, bits of a weight's code); the codes that are atoms
 CODES = {
@@ -141,5 +141,10 @@ def keys(points):
 
 
 def coordinates(points):
-    """Steps as coordinates of the map, exactly."""
-    return points * STEP + LOWEST
+    """Steps as coordinates of the map: the middle of each, exactly.
+
+    PostGIS's GiST index rounds coordinates to single precision outwards. From 2^23 to 2^24 that is to whole numbers,
+    and no middle is one: so the index never takes two atoms to be further apart than they are, not by a rounding
+    error either, which would end a search for neighbours with "index returned tuples in wrong order".
+    """
+    return (points + 0.5) * STEP + LOWEST

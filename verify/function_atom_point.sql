@@ -4,7 +4,8 @@ BEGIN;
 
 DO $verify$
 BEGIN
-    ASSERT public.st_astext(llm.atom_point('\x80')) = 'POINT ZM (0 0 -16777216 0)';
+    ASSERT public.st_astext(llm.atom_point('\x80'))
+        = 'POINT ZM (12582912.001953125 12582912.001953125 8388608.001953125 12582912.001953125)';
     ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.atom_point(bytea)', 'EXECUTE');
     ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.atom_point(bytea)', 'EXECUTE');
 END

@@ -82,7 +82,7 @@ def test_keys_and_point_return_any_point_of_the_grid(user):
     steps = np.random.default_rng(7).integers(0, 2**31, (200, 4))
     expected = [hilbert.encode(steps[:, i : i + 2], 31).tolist() for i in range(3)]
     for i, step in enumerate(steps):
-        point = (step / 64.0 - 2**24).tolist()
+        point = ((step + 0.5) / 256 + 2**23).tolist()
         keys = user.execute("SELECT * FROM llm.hilbert_keys(public.st_makepoint(%s, %s, %s, %s))", point).fetchone()
         assert keys == tuple(plane[i] for plane in expected)
         back = user.execute(

@@ -1,0 +1,203 @@
+"""Atoms of real models: their places, counts and cascade, against what the files and numpy say."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+from gguf import GGUFReader
+
+from plpython import geometry, hilbert
+
+from .models import loaded
+
+FILES = ("stories260K-F16.gguf", "stories260K-Q8_0.gguf", "stories260K-Q4_0.gguf")
+CODED = {"F16": 2, "Q8_0": 34, "Q4_0": 18}
+
+
+@pytest.fixture(scope="module")
+def folder(loader_dsn: str, data: Path):
+    folder = data / "stories260K-quant-derived"
+    with loaded(loader_dsn, {f"atoms-{name}": folder / name for name in FILES}):
+        yield folder
+
+
+def one(connection, query, *arguments):
+    return connection.execute(query, arguments).fetchone()[0]
+
+
+def sha256(content):
+    return hashlib.sha256(content).digest()
+
+
+def codes_of_files(folder, names=FILES):
+    """{(encoding, code): how often}, from the files, one weight at a time as the gguf package reads them."""
+    counts = {}
+    for name in names:
+        for tensor in GGUFReader(folder / name).tensors:
+            encoding = tensor.tensor_type.name
+            if encoding not in CODED:
+                continue
+            raw = np.asarray(tensor.data).view(np.uint8).reshape(-1, CODED[encoding])
+            if encoding == "F16":
+                codes = raw.view(np.uint16).ravel()
+            else:
+                codes = raw[:, 2:].ravel()
+                codes = codes if encoding == "Q8_0" else np.concatenate([codes & 15, codes >> 4])
+            for code, number in zip(*np.unique(codes, return_counts=True), strict=True):
+                counts[encoding, int(code)] = counts.get((encoding, int(code)), 0) + int(number)
+    return counts
+
+
+@pytest.fixture
+def only_ours(user, folder):
+    """Skips where the server holds other models: totals over all of them are then not the files'."""
+    names = {row[0] for row in user.execute("SELECT name FROM llm.models")}
+    if names != {f"atoms-{name}" for name in FILES}:
+        pytest.skip("there are other models in this server")
+    return folder
+
+
+def test_references_of_weight_codes_are_those_of_the_files(user, only_ours):
+    rows = user.execute(
+        "SELECT meta ->> 'type', (meta ->> 'code')::integer, ref_count FROM llm.atoms WHERE meta ->> 'kind' = 'code'"
+    ).fetchall()
+    assert {(encoding, code): count for encoding, code, count in rows} == codes_of_files(only_ours)
+
+
+def test_both_ratios_of_deduplication_are_those_of_the_files(user, only_ours):
+    counts = codes_of_files(only_ours)
+    row = user.execute("SELECT * FROM llm.deduplication").fetchone()
+    size = sum((only_ours / name).stat().st_size for name in FILES)
+    assert row[:3] == (sum(counts.values()), len(counts), pytest.approx(sum(counts.values()) / len(counts)))
+    assert row[3] == size
+    assert row[3] > row[4] and row[5] == pytest.approx(row[3] / row[4])
+
+
+def test_every_token_is_an_atom_where_the_bulk_form_puts_it(user, folder):
+    contents = sorted({row[0] for row in user.execute("SELECT bytes FROM llm.tokens WHERE bytes <> ''")})
+    points = geometry.byte_points(b"".join(contents), [len(content) for content in contents])
+    keys = [hilbert.encode(points[:, i : i + 2], 31).tolist() for i in range(3)]
+    rows = user.execute(
+        """SELECT content_hash, h_xy, h_yz, h_zm, st_x(geom), st_y(geom), st_z(geom), st_m(geom), st_srid(geom)
+        FROM llm.atoms WHERE modality IN ('discrete', 'compositional')"""
+    ).fetchall()
+    atoms = {row[0]: row[1:] for row in rows}
+    for i, content in enumerate(contents):
+        expected = (*(key[i] for key in keys), *((points[i] + 0.5) / 256 + 2**23).tolist(), 3857)
+        assert atoms[sha256(content)] == expected
+
+
+def test_the_place_of_bytes_in_sql_is_that_of_the_bulk_form(user):
+    random = np.random.default_rng(11)
+    contents = [random.integers(0, 256, size, dtype=np.uint8).tobytes() for size in [*range(1, 40), 1000, 1 << 20]]
+    points = geometry.byte_points(b"".join(contents), [len(content) for content in contents])
+    for content, point in zip(contents, points, strict=True):
+        row = user.execute(
+            "SELECT st_x(p), st_y(p), st_z(p), st_m(p) FROM llm.atom_point(%s) AS p", (content,)
+        ).fetchone()
+        assert row == tuple(((point + 0.5) / 256 + 2**23).tolist())
+
+
+def test_an_atom_is_there_once_and_its_keys_lead_back_to_its_place(user, folder):
+    assert one(user, "SELECT count(*) - count(DISTINCT content_hash) FROM llm.atoms") == 0
+    wrong = "SELECT count(*) FROM llm.atoms WHERE llm.hilbert_point(h_xy, h_yz, h_zm)::bytea <> geom::bytea"
+    assert one(user, wrong) == 0
+
+
+def test_decomposing_a_model_step_by_step_ends_at_its_bytes_codes_and_tiles(user, folder):
+    model = one(user, "SELECT hash FROM llm.models WHERE name = %s", f"atoms-{FILES[1]}")
+    seen, todo = {}, [model]
+    while todo:
+        for part, kind in user.execute("SELECT part, kind FROM llm.decompose(%s)", (todo.pop(),)):
+            if part not in seen and kind not in ("byte", "code", "tile"):
+                todo.append(part)
+            seen[part] = kind
+    kinds = {kind: {part for part in seen if seen[part] == kind} for kind in seen.values()}
+    tensors = GGUFReader(folder / FILES[1]).tensors
+    counts = codes_of_files(folder, FILES[1:2])
+    assert len(kinds["layer"]) == 5 and len(kinds["tokenizer"]) == 1
+    assert len(kinds["tensor"]) == len({(tensor.tensor_type, np.asarray(tensor.data).tobytes()) for tensor in tensors})
+    for encoding in {encoding for encoding, _ in counts}:
+        codes = [code for name, code in counts if name == encoding]
+        assert {sha256(content) for content in geometry.code_contents(encoding, codes)} <= kinds["code"]
+    assert len(kinds["code"]) == len(counts)
+    shown = "SELECT count(*) FROM llm.atoms INNER JOIN unnest(%s::bytea[]) AS s (content_hash) USING (content_hash)"
+    assert one(user, shown, list(seen)) == len(seen)
+
+
+def test_composing_leads_back_along_every_part(user, folder):
+    wholes = user.execute(
+        "SELECT content_hash FROM llm.atoms WHERE modality = 'relational' OR meta ->> 'text' = ' was'"
+    ).fetchall()
+    for (whole,) in wholes:
+        parts = user.execute("SELECT part, ordinal FROM llm.decompose(%s) LIMIT 20", (whole,)).fetchall()
+        assert parts
+        for part, _ in parts:
+            assert whole in {row[0] for row in user.execute("SELECT whole FROM llm.compose(%s)", (part,))}
+
+
+def test_a_tokens_parts_are_its_bytes_in_order(user, folder):
+    rows = user.execute("SELECT part, kind, ordinal FROM llm.decompose(%s)", (sha256(b" was"),)).fetchall()
+    assert rows == [(sha256(bytes([byte])), "byte", i) for i, byte in enumerate(b" was")]
+
+
+def test_nearby_atoms_are_the_nearest_in_four_dimensions(user, folder):
+    rows = user.execute("SELECT content, st_x(geom), st_y(geom), st_z(geom), st_m(geom) FROM llm_store.atom").fetchall()
+    places = np.array([row[1:] for row in rows])
+    for content in (b" was", b"\xff", b"hello"):
+        steps = geometry.byte_points(content, [len(content)])[0]
+        distances = np.sort(np.sqrt(((places - ((steps + 0.5) / 256 + 2**23)) ** 2).sum(axis=1)))[:10]
+        found = user.execute("SELECT distance FROM llm.nearby_atoms(llm.atom_point(%s), 10)", (content,)).fetchall()
+        assert [row[0] for row in found] == pytest.approx(distances.tolist())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "llm.nearby_atoms(st_makepoint(1, 2), 3)",
+        "llm.nearby_atoms(NULL, 3)",
+        "llm.nearby_atoms(llm.atom_point('a'), 0)",
+        "llm.atom_point('')",
+    ],
+)
+def test_what_has_no_place_is_refused(user, call):
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        user.execute(f"SELECT * FROM {call}")
+
+
+def test_a_recount_finds_no_difference_and_finds_a_made_one(superuser, folder):
+    assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+    with superuser.transaction(force_rollback=True):
+        superuser.execute("UPDATE llm_store.atom_code_count SET counts[1] = counts[1] + 1 WHERE counts[1] = 1")
+        superuser.execute("UPDATE llm_store.atom_byte_count SET counts[33] = 0")
+        superuser.execute("DELETE FROM llm_store.atom WHERE content_hash = sha256(' was')")
+        superuser.execute("UPDATE llm_store.atom SET h_yz = h_yz + 1 WHERE content_hash = sha256('a')")
+        problems = [row[0] for row in superuser.execute("SELECT problem FROM llm.recount()")]
+    for expected in ("is in it 1 times and counted 2 times", "byte 32 is in", "token  was is not", "what its content"):
+        assert any(expected in problem for problem in problems)
+
+
+def test_a_dropped_models_atoms_are_not_shown_and_then_removed(loader_dsn, superuser, data):
+    shown = "SELECT count(*) FROM llm.atoms WHERE meta ->> 'kind' = 'code' AND meta ->> 'type' = 'Q4_0'"
+    stored = "SELECT count(*) FROM llm_store.atom WHERE substring(content FROM 1 FOR 5) = 'Q4_0\\000'::bytea"
+    before = one(superuser, shown)
+    with loaded(loader_dsn, {"atoms-dropped": data / "stories260K-quant-derived" / FILES[2]}):
+        assert one(superuser, shown) == 16
+    assert one(superuser, shown) == before
+    assert one(superuser, stored) == 16
+    superuser.execute("CALL llm.collect('0')")
+    assert one(superuser, stored) == before
+    assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+
+
+def test_a_user_may_not_write_atoms_and_a_loader_only_through_atomise(user, connect_as):
+    loader = connect_as("llm_loader")
+    for connection in (user, loader):
+        for table in ("atom", "atom_0", "atom_code_count", "atom_byte_count"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"DELETE FROM llm_store.{table}")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        user.execute("SELECT llm_store.atomise(1)")
+    assert loader.execute("SELECT * FROM llm_store.atomise(-1)").fetchone() == (0, 0)

@@ -1,0 +1,21 @@
+BEGIN;
+SELECT plan(6);
+
+SELECT is(
+    public.st_asewkt(llm.atom_point('\x80')),
+    'SRID=3857;POINT(12582912.001953125 12582912.001953125 8388608.001953125 12582912.001953125)',
+    'a byte lies on the diagonal: it is its own beginning, end and middle');
+SELECT is(
+    public.st_x(llm.atom_point('interest')), public.st_x(llm.atom_point('internal')),
+    'the first four bytes decide x');
+SELECT is(
+    public.st_y(llm.atom_point('singing')), public.st_y(llm.atom_point('bringing')),
+    'the last four bytes decide y');
+SELECT is(
+    public.st_z(llm.atom_point('ab')) - public.st_z(llm.atom_point('a')),
+    262144::double precision, 'twice as long is 2^26 steps further along z');
+SELECT throws_ok('SELECT llm.atom_point('''')', '22023', 'nothing has no place', 'nothing has no place');
+SELECT is(llm.atom_point(NULL), NULL, 'no content, no place');
+
+SELECT * FROM finish();
+ROLLBACK;

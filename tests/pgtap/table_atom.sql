@@ -1,0 +1,37 @@
+BEGIN;
+SELECT plan(6);
+
+SELECT is(
+    (SELECT count(*) FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = 'llm_store.atom'::regclass),
+    16::bigint, 'there are sixteen partitions');
+SELECT col_is_pk('llm_store', 'atom', ARRAY['h_xy', 'content_hash'], 'the key is the curve and the content');
+SELECT is(
+    (
+        SELECT o.opcname::text
+        FROM pg_catalog.pg_index AS i
+        INNER JOIN pg_catalog.pg_opclass AS o ON o.oid = i.indclass[0]
+        WHERE i.indexrelid = 'llm_store.atom_geom_idx'::regclass
+    ),
+    'gist_geometry_ops_nd', 'the index of places counts z and m');
+INSERT INTO llm_store.atom
+SELECT
+k.h_xy,
+k.h_yz,
+k.h_zm,
+p.geom,
+'compositional',
+sha256('zq'),
+'zq'
+FROM llm.atom_point('zq') AS p (geom), llm.hilbert_keys(p.geom) AS k;
+SELECT is(
+    (SELECT a.tableoid::regclass::text FROM llm_store.atom AS a WHERE a.content_hash = sha256('zq')),
+    'llm_store.atom_2', 'an atom lies in the square of its key');
+SELECT throws_ok(
+    $$INSERT INTO llm_store.atom SELECT a.* FROM llm_store.atom AS a WHERE a.content_hash = sha256('zq')$$,
+    '23505', NULL, 'and is there once');
+SET LOCAL ROLE llm_loader;
+SELECT throws_ok('DELETE FROM llm_store.atom', '42501', NULL, 'a loader may not write atoms');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,18 @@
+BEGIN;
+SELECT plan(3);
+
+INSERT INTO llm_store.tensor (hash, type, shape, rows_per_tile, bytes)
+VALUES (sha256('tensor'), 'Q8_0', '{1,32}', 1, 34);
+SELECT throws_ok(
+    $$INSERT INTO llm_store.atom_code_count VALUES (sha256('tensor'), '{1, 2}', '{3}')$$,
+    '23514', NULL, 'every code has a count');
+INSERT INTO llm_store.atom_code_count VALUES (sha256('tensor'), '{1, 2}', '{3, 4}');
+DELETE FROM llm_store.tensor WHERE hash = sha256('tensor');
+SELECT is_empty(
+    $$SELECT FROM llm_store.atom_code_count WHERE tensor_hash = sha256('tensor')$$, 'counts go with their tensor');
+SET LOCAL ROLE llm_loader;
+SELECT throws_ok('DELETE FROM llm_store.atom_code_count', '42501', NULL, 'a loader may not write counts');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -91,7 +91,8 @@ def main() -> None:
         console.print(f"\n[bold cyan]{escape(query)};[/bold cyan]  [dim]{milliseconds:.0f} ms[/dim]")
         console.print(escape(answer), soft_wrap=True)
     console.print("\n[dim]The first call of a session starts Python and opens the model.[/dim]")
-    console.print(NEXT_STEPS.format(prompt=escape(sql.quote(prompts[0])), command=command_line_program()), soft_wrap=True)
+    next_steps = NEXT_STEPS.format(prompt=escape(sql.quote(prompts[0])), command=command_line_program())
+    console.print(next_steps, soft_wrap=True)
 
 
 if __name__ == "__main__":

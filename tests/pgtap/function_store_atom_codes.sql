@@ -9,9 +9,9 @@ INSERT INTO llm_store.tensor (hash, type, shape, rows_per_tile, bytes)
 VALUES (sha256('tensor'), 'Q8_0', '{1,32}', 1, 34);
 INSERT INTO llm_store.tensor_tile (tensor_hash, ordinal, tile_hash)
 SELECT
-sha256('tensor'),
-0,
-t.hash
+    sha256('tensor') AS tensor_hash,
+    0 AS ordinal,
+    t.hash
 FROM llm_store.tile AS t
 WHERE substring(t.content FROM 1 FOR 6) = '\x003c00010203'::bytea;
 

@@ -15,13 +15,13 @@ SELECT is(
     'gist_geometry_ops_nd', 'the index of places counts z and m');
 INSERT INTO llm_store.atom
 SELECT
-k.h_xy,
-k.h_yz,
-k.h_zm,
-p.geom,
-'compositional',
-sha256('zq'),
-'zq'
+    k.h_xy,
+    k.h_yz,
+    k.h_zm,
+    p.geom,
+    'compositional' AS modality,
+    sha256('zq') AS content_hash,
+    'zq' AS content
 FROM llm.atom_point('zq') AS p (geom), llm.hilbert_keys(p.geom) AS k;
 SELECT is(
     (SELECT a.tableoid::regclass::text FROM llm_store.atom AS a WHERE a.content_hash = sha256('zq')),

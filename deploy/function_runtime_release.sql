@@ -6,16 +6,18 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 -- A hash of hashes, as `sha256sum` prints them, of:
---   d621b9ef713a93a20156f32f33bed66529d1fa2c6211afa4c89ed3dda55e632b  admission
 --   7167bbfb18c5cec4b3602b774095c11cb23b868577802049a89e69e967cb2fa9  architecture
 --   fddf43532784d4035745f75cf343e974d270df42880a016c4ce40868056ef744  arguments
 --   f13e54c4a35f05c9548a8388ae954837ca91ae999ff6a8618fb36c18f6f67172  atoms
 --   fd95f1533ba01e7e2f312204d1508d9f0da96282bae9938d0401a1286fabd0d8  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
+--   4f225b231210400768854bcffaac16055d35e0c3240bd0e0113d7af8fa4cbd80  blending
 --   b230e912b7f252e2fd75a70e311c02b582243e88ccbfe90aa4927339c39dc5a7  cache
+--   1dab525b36dabbd0c2fbef7b6f9714b64f82147631c78da5264fbd247b86e5c2  comparison
 --   8794246d17d242add6d4f6bfbce7cff9bdb77a2217b7395f52fee05ae0c5e597  compiled_engine
 --   c35f52f10dd7464dfae6cf4e388b0aa5f296e6371c60ed72ef8fe9a2dc4b2ea7  compiled_forward
 --   28702c4ffec91657caf01fddc83459cc45d2baa1e45e9d5ee2b2bd656c11741d  database
+--   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   3941fad3065f41a9436fd9e981ffe5e84043be82ff5e0137fea7f61f9c3f752f  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   7c40ba96e800ef0dce66e522a56c3aebd6af64dabe495f8a354f87abc0655b5c  forward_steps
@@ -27,6 +29,7 @@ SET LOCAL lock_timeout = '5s';
 --   afbb3b35187622d2eceea0311c6b81961864d8c1ed840a3d0943ea3123a106c3  kv_cache
 --   0214bfea696358331287dd70339abf29c91369e8217addd7493c562239d26ea1  mapping
 --   0c21f8180bd7153e77d47b6834ca8ce29d55544ad9222439b1f654d6176f0b26  matrix_kernels
+--   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
 --   ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c  moment
 --   862da176ab077a24991bb70e10d0de3099392be3d29c46205348dcf5e3bcfc14  numpy_engine
 --   0202f53786a6b138590db060185a7cc59b97c53d9618c36eea55cf50a5401750  operators
@@ -34,17 +37,16 @@ SET LOCAL lock_timeout = '5s';
 --   584aa5df4dbe0c85810440a1f2d248c46096040fd1c133d9bde10ab0d6c8f0cb  packed_files
 --   f2ad7360d720f88e6560ace7c9d166a469275bb165934a58943623a5a01f6c7a  packed_model
 --   fd66a52a8c9447b2c4679946bf9bb03bc200248dd60f8a56f1681db1c0932a85  packing
---   ce6526a63ad46b13115e82e0757a4b134d59f86f23b2f25a17a9353c2faabcc6  prefix_cache
 --   8d01c7ae7bd34053ced896478da19c6dd15bd29ec49f0d6843de1f4b4f30c2ac  quant
+--   2d24610b67d246421f14672a612946c4e88a43bee973382efbd502e1126d39d0  rewriting
 --   aad182dac2c3673f5330dcfdcf0bed277a113b147872ee4653d70fcd2f5a88d1  runtime
 --   5f39363003522e0469bffe5bccec702d7f8dc86021519cc8de7fe94c475d773f  sampling
---   e6f8a6204e0f23716501120ca6463c831c0f14dc024eef1faf9698943c43b18a  scheduling
 --   4840f945cd2c7f99c872dc725cb2f010f0c40c9ada28a07f518581248354860c  scoring
---   e9d3332240983fe171f6aabf8256c82bb92acf7628b602665b212617be750f40  settings
 --   a941a96498595ca5ba0bb5a486d562ba11cd93b5aa19a2fcb1c4150b8c3ae2c4  shared_weights
 --   d27207e6953f286c7d58c19243b70cd5968dca4db31bcad9497ec7b77dd5038a  simd
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
 --   2f176b0268f88c3d135b38ad35bbb9905af83ecb8fecb5689f4c0ab3c22e9d70  simd_memory
+--   5c2d239afdb5bb0a4d93b23ec7b3ae9b31b4024afe7c3014eabcf659dd6ae885  stored_models
 --   ae61e1da91a838becf55428bcb7e81670159a5eea5192f7f9b36229cb10b8096  threads
 --   f47f10a78f5c514869ba74faa4bca1334d0b9c1ea071b7c061b6e9ac6cb41c63  tokenizer
 --   f847aa4f09458d1ffded1a87d6decaf92a2c1e7e7180e9b1c8d2158436fe52da  warm_up
@@ -54,7 +56,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'ee2bb56063c92bc124f3a927d3f83f8280f68e66efabf7d2cfe10cd010c0982f'::text;
+RETURN '43b002ad1fbdbf1958442f241bf2a5f65b0488e3fd86258b3ddc79a16a94db83'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

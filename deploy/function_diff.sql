@@ -1,0 +1,27 @@
+-- Deploy hartonomous:function_diff to pg
+-- requires: schema_llm, function_runtime_boot, table_model_tensor, table_tensor_tile
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.diff(a text, b text)
+RETURNS TABLE (tensor text, change text, tiles integer, tiles_changed integer, norm double precision)
+LANGUAGE plpython3u
+STABLE
+PARALLEL UNSAFE
+SECURITY INVOKER
+COST 100000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.comparison.diff(a, b)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.diff(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.diff(text, text) TO llm_user;
+COMMENT ON FUNCTION llm.diff(text, text) IS
+'How model b differs from model a, a row for each tensor. change: none, values, type, shape, added or removed. '
+'tiles: how many the tensor has in b. tiles_changed: how many of them are not the same in a. norm: the Euclidean '
+'norm of the difference of the values; NULL where there is nothing to subtract. a and b: names of llm.models. Equal '
+'tensors are not read.';
+
+COMMIT;

@@ -1,0 +1,27 @@
+-- Deploy hartonomous:function_quantize to pg
+-- requires: schema_llm, table_operation, function_store_tile, function_store_atomise
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.quantize(model text, new text, type text DEFAULT 'Q8_0')
+RETURNS double precision
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+SECURITY INVOKER
+COST 100000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.editing.quantize(model, new, type)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.quantize(text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.quantize(text, text, text) TO llm_loader;
+COMMENT ON FUNCTION llm.quantize(text, text, text) IS
+'Makes a copy of a model whose matrices have another encoding, and returns the largest difference of a weight. '
+'Tensors that have it already are shared, vectors stay as they are, and matrices whose rows are not a multiple of '
+'the encoding''s block become F16, as llama.cpp does it. model: any name of llm.models. new: a name that is free. '
+'type: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0 or Q5_1.';
+
+COMMIT;

@@ -1,0 +1,29 @@
+-- Deploy hartonomous:function_set_row to pg
+-- requires: schema_llm, table_operation, function_store_tile, function_store_atomise
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.set_row(model text, tensor text, row_number integer, numbers bytea)
+RETURNS double precision
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+SECURITY INVOKER
+COST 100000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.editing.set_row(model, tensor, row_number, numbers)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.set_row(text, text, integer, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.set_row(text, text, integer, bytea) TO llm_loader;
+COMMENT ON FUNCTION llm.set_row(text, text, integer, bytea) IS
+'Gives one row of a tensor other values; only the tile that it is in is written. Values that the tensor''s encoding '
+'cannot hold exactly are rounded to it; the result is the largest difference between what was asked for and what is '
+'stored, 0 when it is exact. Everything happens in the caller''s transaction: only it sees the change until COMMIT, '
+'and after ROLLBACK nothing happened. model: a model that belongs to a role whose rights the caller has. tensor: a '
+'name of llm.tensors. row_number: from 0; in token_embd.weight and output.weight a row is a token. numbers: '
+'little-endian float32, one for each column, as llm.bytes makes them.';
+
+COMMIT;

@@ -1,0 +1,28 @@
+-- Deploy hartonomous:function_set_tensor to pg
+-- requires: schema_llm, table_operation, function_store_tile, function_store_atomise
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.set_tensor(model text, tensor text, numbers bytea)
+RETURNS double precision
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+SECURITY INVOKER
+COST 100000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.editing.set_tensor(model, tensor, numbers)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.set_tensor(text, text, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.set_tensor(text, text, bytea) TO llm_loader;
+COMMENT ON FUNCTION llm.set_tensor(text, text, bytea) IS
+'Gives a tensor of a model other values. Values that the tensor''s encoding cannot hold exactly are rounded to it; '
+'the result is the largest difference between what was asked for and what is stored, 0 when it is exact. Everything '
+'happens in the caller''s transaction: only it sees the change until COMMIT, and after ROLLBACK nothing happened. '
+'model: a model that belongs to a role whose rights the caller has. tensor: a name of llm.tensors. numbers: '
+'little-endian float32 in the tensor''s shape, as llm.bytes makes them.';
+
+COMMIT;

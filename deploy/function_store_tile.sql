@@ -1,0 +1,39 @@
+-- Deploy hartonomous:function_store_tile to pg
+-- requires: table_tile, role_llm_loader
+
+-- SECURITY DEFINER: only the owner may lock a tile, and the lock keeps llm.collect away from one that was there already
+-- until the tensor that needs it is there.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm_store.store_tile(content bytea)
+RETURNS bytea
+LANGUAGE plpgsql
+VOLATILE
+STRICT
+PARALLEL UNSAFE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    stored bytea;
+BEGIN
+    LOOP
+        INSERT INTO llm_store.tile AS t (content) VALUES (store_tile.content)
+        ON CONFLICT DO NOTHING
+        RETURNING t.hash INTO stored;
+        EXIT WHEN stored IS NOT NULL;
+        SELECT t.hash INTO stored FROM llm_store.tile AS t WHERE t.hash = sha256(store_tile.content) FOR KEY SHARE;
+        EXIT WHEN stored IS NOT NULL;
+    END LOOP;
+    RETURN stored;
+END
+$function$;
+
+ALTER FUNCTION llm_store.store_tile(bytea) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_store.store_tile(bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_store.store_tile(bytea) TO llm_loader;
+COMMENT ON FUNCTION llm_store.store_tile(bytea) IS
+'Stores a tile unless it is there already, keeps it until the transaction ends, and returns its hash.';
+
+COMMIT;

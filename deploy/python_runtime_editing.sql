@@ -1,0 +1,155 @@
+-- Deploy hartonomous:python_runtime_editing to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/editing.py by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.editing()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Models as data: copies that share what they do not change, edits of weights, other encodings.
+
+Everything is rows in the caller's transaction. Tensors are immutable and kept by content; an edit stores the tiles that
+differ and points the model's row at the new tensor. So a fork is a few hundred small rows, other sessions go on with
+the old weights until COMMIT, and after ROLLBACK nothing happened. Edits of one model wait for each other; nobody else
+waits.
+
+An edit keeps a tensor's type and shape, so the files that the model was loaded from stay files, with the edited tensors
+in their places. A merged or quantised model never was a file.
+"""
+
+import math
+import re
+
+import numpy as np
+
+from . import arguments, database, errors, quant, rewriting, stored_models
+
+LARGEST = 3.4028234e38  # float32
+
+COPY_TENSORS = database.Query(
+    """INSERT INTO llm_store.model_tensor (model_id, ordinal, name, tensor_hash)
+    SELECT $2, mt.ordinal, mt.name, mt.tensor_hash FROM llm_store.model_tensor AS mt WHERE mt.model_id = $1""",
+    *("integer", "integer"),
+)
+COPY_FILES = database.Query(
+    """INSERT INTO llm_store.file_segment (model_id, path, ordinal, tensor_name, tile_hash)
+    SELECT $2, f.path, f.ordinal, f.tensor_name, f.tile_hash FROM llm_store.file_segment AS f WHERE f.model_id = $1""",
+    *("integer", "integer"),
+)
+
+
+def fork(model, new):
+    """The id of a copy of a model that shares every tensor and file."""
+    source = stored_models.found(model)
+    copy = stored_models.new_model(source, new)
+    COPY_TENSORS.all(source["id"], copy)
+    COPY_FILES.all(source["id"], copy)
+    stored_models.finish(copy, "fork", {}, [model], source["hash"])
+    return copy
+
+
+def set_tensor(model, tensor, numbers):
+    """Give a tensor other values (little-endian f32 in its shape). Returns the largest rounding error."""
+    target, stored = _editable(model, tensor)
+    values = stored_models.floats("numbers", numbers, math.prod(stored.shape)).reshape(-1, stored.shape[-1])
+    hash, error = rewriting.rewrite(stored, lambda old, first: values[first : first + len(old)])
+    stored_models.change_tensors(target, "set_tensor", {"tensor": tensor, "error": error}, {tensor: hash})
+    return error
+
+
+def set_row(model, tensor, row_number, numbers):
+    """Give one row of a tensor, from 0, other values (little-endian f32). Returns the largest rounding error."""
+    target, stored = _editable(model, tensor)
+    row_number = arguments.integer("row_number", row_number, None, 0, math.prod(stored.shape[:-1]) - 1)
+    values = stored_models.floats("numbers", numbers, stored.shape[-1])
+    hash, error = rewriting.replace_row(stored, row_number, values)
+    details = {"tensor": tensor, "row_number": row_number, "error": error}
+    stored_models.change_tensors(target, "set_row", details, {tensor: hash})
+    return error
+
+
+def scale_tensor(model, tensor, factor):
+    """Multiply a tensor by a number. Returns the largest rounding error."""
+    target, stored = _editable(model, tensor)
+    factor = stored_models.number("factor", factor, -LARGEST, LARGEST)
+    with np.errstate(over="ignore"):  # what overflows is refused when it is encoded
+        hash, error = rewriting.rewrite(stored, lambda old, _: old * np.float32(factor))
+    details = {"tensor": tensor, "factor": factor, "error": error}
+    stored_models.change_tensors(target, "scale_tensor", details, {tensor: hash})
+    return error
+
+
+def prune(model, threshold, tensors):
+    """Set weights below a magnitude to 0 in matrices whose names are LIKE `tensors`. Returns how many became 0."""
+    threshold = stored_models.number("threshold", threshold, 0.0, LARGEST)
+    if tensors is None:
+        raise arguments.ill("tensors", tensors, "a pattern as LIKE has it")
+    target = stored_models.owned(model)
+    pattern = _like(tensors)
+    chosen = [t for t in stored_models.tensors(target).values() if len(t.shape) > 1 and pattern.fullmatch(t.name)]
+    if not chosen:
+        raise errors.undefined_object(
+            f'no matrix of model "{model}" has a name LIKE "{tensors}"', hint=stored_models.SEE_TENSORS
+        )
+    for stored in chosen:
+        stored_models.check_encodable(target, stored)
+    zeroed = 0
+
+    def without_small(old, _):
+        nonlocal zeroed
+        small = (np.abs(old) < threshold) & (old != 0)
+        zeroed += int(small.sum())
+        return np.where(small, np.float32(0), old)
+
+    hashes = {stored.name: rewriting.rewrite(stored, without_small)[0] for stored in chosen}
+    details = {"threshold": threshold, "tensors": tensors, "zeroed": zeroed}
+    stored_models.change_tensors(target, "prune", details, hashes)
+    return zeroed
+
+
+def quantize(model, new, type):
+    """A copy of a model whose matrices have another type. Returns the largest rounding error.
+
+    As llama.cpp does it: vectors stay as they are, and matrices whose rows no blocks fill become F16.
+    """
+    source = stored_models.found(model)
+    if type is None or type.upper() not in quant.ENCODED:
+        raise arguments.ill("type", type, f"one of {', '.join(quant.ENCODED)}")
+    type = type.upper()
+    copy = stored_models.new_model(source, new)
+    hashes, largest = {}, 0.0
+    for tensor in stored_models.tensors(source).values():
+        wanted = type if tensor.shape[-1] % quant.BLOCKS[type][0] == 0 else "F16"
+        if len(tensor.shape) == 1 or tensor.type == wanted:
+            hashes[tensor.name] = tensor.hash
+            continue
+        hashes[tensor.name], error = rewriting.convert(tensor, wanted)
+        largest = max(largest, error)
+    stored_models.add_tensors(copy, hashes)
+    stored_models.finish(copy, "quantize", {"type": type, "error": largest}, [model], source["hash"])
+    return largest
+
+
+def _editable(model, tensor):
+    """(row of the model, Tensor) of a tensor that the caller may change and that can be written."""
+    target = stored_models.owned(model)
+    stored = stored_models.tensor_of(target, tensor)
+    stored_models.check_encodable(target, stored)
+    return target, stored
+
+
+def _like(pattern):
+    """A LIKE pattern as a regular expression: % is any text, _ one character, a backslash takes the next literally."""
+    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
+    wild = {"%": ".*", "_": "."}
+    return re.compile("".join(wild.get(part) or re.escape(part[-1]) for part in parts), re.DOTALL)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.editing() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.editing() IS
+'Models as data: copies that share what they do not change, edits of weights, other encodings.';
+
+COMMIT;

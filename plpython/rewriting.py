@@ -1,0 +1,197 @@
+"""Tensors written anew: new values become bytes in a tensor's own encoding, and only tiles that differ are stored.
+
+A block whose values stay keeps its bytes: encoding is not the inverse of decoding for quantised types, so blocks that
+nobody touched must not go through it. The server computes all hashes; those here only spare storing what is there.
+"""
+
+import hashlib
+import json
+
+import numpy as np
+
+from . import database, errors, ingestion, quant, weights
+
+STORE_TILE = database.Query("SELECT llm_store.store_tile($1) AS hash", "bytea")
+STORE_TENSOR = database.Query("SELECT s.hash FROM llm_store.store_tensors($1::jsonb) AS s", "text")
+TILE_HASHES = database.Query(
+    "SELECT tt.tile_hash FROM llm_store.tensor_tile AS tt WHERE tt.tensor_hash = $1 ORDER BY tt.ordinal", "bytea"
+)
+SOME_TILES = database.Query(
+    """
+    SELECT tt.tile_hash, t.content
+    FROM llm_store.tensor_tile AS tt INNER JOIN llm_store.tile AS t ON t.hash = tt.tile_hash
+    WHERE tt.tensor_hash = $1 AND tt.ordinal >= $2 AND tt.ordinal < $3
+    ORDER BY tt.ordinal
+    """,
+    *("bytea", "integer", "integer"),
+)
+
+
+class TileWriter:
+    """The tiles of a tensor that is written from its beginning to its end; `known` are hashes that are stored."""
+
+    def __init__(self, name, type, shape, known=()):
+        self._name, self._type, self._shape = name, type, shape
+        row_bytes = quant.row_bytes(type, shape[-1])
+        self._sizes = iter(ingestion.tile_sizes(int(np.prod(shape[:-1], dtype=np.int64)), row_bytes))
+        self._size = next(self._sizes)
+        self._known = set(known)
+        self._rest = b""
+        self._tiles = []
+
+    def write(self, raw):
+        """The next bytes of the tensor, any number of them."""
+        self._rest = self._rest + raw if self._rest else bytes(raw)
+        while self._size and len(self._rest) >= self._size:
+            tile, self._rest = self._rest[: self._size], self._rest[self._size :]
+            self._store(tile)
+            self._size = next(self._sizes, 0)
+            database.checkpoint()
+
+    def finish(self):
+        """The hash of the tensor, which is stored now."""
+        if self._size or self._rest:
+            raise errors.corrupt_data(f'tensor "{self._name}" was not written to its end')
+        return _store_tensor(self._name, self._type, self._shape, self._tiles)
+
+    def _store(self, tile):
+        digest = hashlib.sha256(tile).digest()
+        if digest not in self._known:
+            STORE_TILE.one(tile)
+            self._known.add(digest)
+        self._tiles.append(digest)
+
+
+def rewrite(tensor, change):
+    """Store the tensor with other values: change(f32[rows, columns], number of the first row) returns the new ones.
+
+    Returns (hash of the new tensor, largest difference between the values asked for and those stored).
+    """
+    writer = TileWriter(tensor.name, tensor.type, tensor.shape, tile_hashes(tensor))
+    largest, first = 0.0, 0
+    for raw, old in row_pieces(tensor):
+        new = np.asarray(change(old, first), np.float32)
+        fresh, error = reencoded(tensor, raw, old, new)
+        writer.write(fresh)
+        largest, first = max(largest, error), first + len(old)
+    return writer.finish(), largest
+
+
+def write(name, type, shape, values):
+    """Store f32 values as a tensor of a type. Returns (hash, largest difference to the values)."""
+    writer = TileWriter(name, type, shape)
+    rows = values.reshape(-1, shape[-1])
+    step = max(1, ingestion.TILE_BYTES // quant.row_bytes(type, shape[-1]))
+    largest = 0.0
+    for first in range(0, len(rows), step):
+        raw, error = encoded(name, type, rows[first : first + step])
+        writer.write(raw)
+        largest = max(largest, error)
+    return writer.finish(), largest
+
+
+def convert(tensor, type):
+    """Store the tensor's values in another type. Returns (hash, largest difference)."""
+    writer = TileWriter(tensor.name, type, tensor.shape)
+    largest = 0.0
+    for _, values in row_pieces(tensor):
+        raw, error = encoded(tensor.name, type, values)
+        writer.write(raw)
+        largest = max(largest, error)
+    return writer.finish(), largest
+
+
+def replace_row(tensor, number, values):
+    """Store the tensor with another row, reading only the tiles it is in. Returns (hash, largest difference)."""
+    row_bytes = quant.row_bytes(tensor.type, tensor.shape[-1])
+    first, count, offset = row_place(tensor, number)
+    hashes = tile_hashes(tensor)
+    content = b"".join(_tiles_between(tensor, first, count))
+    raw = content[offset : offset + row_bytes]
+    old = quant.decode(tensor.type, raw, (1, tensor.shape[-1]))
+    fresh, error = reencoded(tensor, raw, old, values.reshape(1, -1))
+    content = content[:offset] + fresh + content[offset + row_bytes :]
+    size = ingestion.TILE_BYTES if tensor.rows_per_tile == 0 else len(content)
+    hashes[first : first + count] = [
+        STORE_TILE.one(content[i : i + size])["hash"] for i in range(0, len(content), size)
+    ]
+    return _store_tensor(tensor.name, tensor.type, tensor.shape, hashes), error
+
+
+def row_place(tensor, number):
+    """(first tile, how many tiles, offset of the row in them) of a row."""
+    row_bytes = quant.row_bytes(tensor.type, tensor.shape[-1])
+    if tensor.rows_per_tile == 0:
+        pieces = -(-row_bytes // ingestion.TILE_BYTES)
+        return number * pieces, pieces, 0
+    return number // tensor.rows_per_tile, 1, number % tensor.rows_per_tile * row_bytes
+
+
+def row_pieces(tensor):
+    """(bytes, f32[rows, columns]) of the tensor in order: a tile, or a row that spans several."""
+    columns = tensor.shape[-1]
+    row_bytes = quant.row_bytes(tensor.type, columns)
+    rest = b""
+    for tile in weights.tiles(tensor):
+        rest = rest + tile if rest else tile
+        if len(rest) % row_bytes == 0:
+            yield rest, quant.decode(tensor.type, rest, (len(rest) // row_bytes, columns))
+            rest = b""
+        database.checkpoint()
+
+
+def reencoded(tensor, raw, old, new):
+    """The bytes of values `new` where `raw` are those of `old`: (bytes, largest difference to `new`)."""
+    elements, size = quant.BLOCKS[tensor.type]
+    changed = (old != new).reshape(-1, elements).any(axis=1)
+    if not changed.any():
+        return raw, 0.0
+    blocks = np.frombuffer(raw, np.uint8).reshape(-1, size).copy()
+    fresh, error = encoded(tensor.name, tensor.type, new.reshape(-1, elements)[changed])
+    blocks[changed] = np.frombuffer(fresh, np.uint8).reshape(-1, size)
+    return blocks.tobytes(), error
+
+
+def encoded(name, type, values):
+    """(bytes, largest difference) of f32[rows, columns] in a type.
+
+    Raises ModelError 22023 where the type cannot hold a value at all: NaN, infinity, beyond 65504 in F16.
+    """
+    if not np.isfinite(values).all():
+        raise errors.invalid_parameter(f'tensor "{name}" cannot hold NaN or infinity', "a weight must be a number")
+    raw = quant.encode(type, values)
+    stored = quant.decode(type, raw, values.shape)
+    if not np.isfinite(stored).all():
+        raise errors.invalid_parameter(
+            f'tensor "{name}" is {type}, which cannot hold these values',
+            f"the largest is {float(np.abs(values).max()):g}",
+            "Copy the model into a wider type first: SELECT llm.quantize(model, new, 'F32').",
+        )
+    return raw.tobytes(), float(np.abs(stored - values).max(initial=0.0))
+
+
+def tile_values(tensor, number):
+    """f32[rows, columns]: the rows in one tile of a tensor whose tiles hold whole rows."""
+    (content,) = _tiles_between(tensor, number, 1)
+    columns = tensor.shape[-1]
+    rows = len(content) // quant.row_bytes(tensor.type, columns)
+    return quant.decode(tensor.type, content, (rows, columns))
+
+
+def tile_hashes(tensor):
+    """The hashes of the tensor's tiles in order."""
+    return [row["tile_hash"] for row in TILE_HASHES.all(tensor.hash)]
+
+
+def _tiles_between(tensor, first, count):
+    for row in SOME_TILES.all(tensor.hash, first, first + count):
+        if hashlib.sha256(row["content"]).digest() != row["tile_hash"]:
+            raise errors.corrupt_data(
+                f'tensor "{tensor.name}" is corrupt', hint="llm.verify(model) lists every tensor that is."
+            )
+        yield row["content"]
+
+
+def _store_tensor(name, type, shape, tiles):
+    tensor = {"name": name, "type": type, "shape": list(shape), "tiles": [tile.hex() for tile in tiles]}
+    return STORE_TENSOR.one(json.dumps([tensor]))["hash"]

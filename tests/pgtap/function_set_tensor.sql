@@ -1,0 +1,40 @@
+BEGIN;
+SELECT plan(6);
+
+\ir tiny_model.psql
+
+CREATE ROLE ann IN ROLE llm_loader;
+CREATE ROLE bob IN ROLE llm_loader;
+SET LOCAL ROLE ann;
+SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+CREATE FUNCTION pg_temp.content(model text, tensor text)
+RETURNS bytea
+LANGUAGE sql
+RETURN (
+    SELECT string_agg(c.content, '' ORDER BY u.ordinal)
+    FROM llm.tensors AS t
+    INNER JOIN llm_store.tensor_tile AS u ON t.hash = u.tensor_hash
+    INNER JOIN llm_store.tile AS c ON u.tile_hash = c.hash
+    WHERE t.model = content.model AND t.name = content.tensor
+);
+
+SELECT is(
+    llm.set_tensor('tiny', 'output_norm.weight', llm.bytes(ARRAY[2, 3])),
+    0::double precision,
+    'floats are stored exactly'
+    );
+SELECT is(pg_temp.content('tiny', 'output_norm.weight'), '\x0000004000004040'::bytea, 'as they are');
+SELECT is_empty($$SELECT * FROM llm.verify('tiny')$$, 'all hashes are true');
+SELECT throws_ok(
+    $$SELECT llm.set_tensor('tiny', 'output_norm.weight', llm.bytes(ARRAY[2]))$$,
+    '22023', 'llm: numbers has the wrong size', 'there must be as many as the tensor has');
+SET LOCAL ROLE bob;
+SELECT throws_ok(
+    $$SELECT llm.set_tensor('tiny', 'output_norm.weight', llm.bytes(ARRAY[2, 3]))$$,
+    '42501', 'llm: must be owner of model "tiny"', 'bob may not edit the model of ann');
+SET LOCAL ROLE llm_user;
+SELECT throws_ok($$SELECT llm.set_tensor('tiny', 'output_norm.weight', '')$$, '42501', NULL, 'a user may not');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

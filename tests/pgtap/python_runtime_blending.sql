@@ -1,0 +1,26 @@
+-- Rendered from plpython/blending.py by tools/render.py.
+
+BEGIN;
+SELECT plan(5);
+
+SELECT function_lang_is('llm_runtime', 'blending', ARRAY[]::name[], 'plpython3u', 'it is Python');
+SELECT function_returns(
+    'llm_runtime', 'blending', ARRAY[]::name[], 'void', 'it is a module: it returns nothing');
+SELECT is(
+    (
+        SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
+        WHERE p.oid = 'llm_runtime.blending()'::regprocedure
+    ),
+    '4f225b231210400768854bcffaac16055d35e0c3240bd0e0113d7af8fa4cbd80',
+    'its body is plpython/blending.py, byte for byte');
+SELECT ok(
+    NOT has_function_privilege('llm_loader', 'llm_runtime.blending()', 'EXECUTE'),
+    'a loader may not execute it');
+SET LOCAL ROLE llm_owner;
+SELECT throws_ok(
+    'CREATE OR REPLACE FUNCTION llm_runtime.blending() RETURNS void LANGUAGE plpython3u AS ''pass''',
+    '42501', NULL, 'the owner of the tables may not replace it');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -14,16 +14,21 @@ AS $python$"""One range of addresses into which files are mapped: many files, on
 The kernels see a model as one buffer with offsets; its tensors are files of their own that other models share. So a
 range of addresses is reserved first, which costs no memory, and each file is mapped into its place in it. All sessions
 of the server share the pages of a file. What of the range no file fills must not be touched.
+
+Memory is read a third faster in pages of 2 MiB than in those of 4 KiB. Linux gives a file such pages where it was
+written or read in large pieces and lies at an address that is a multiple of 2 MiB: so both are asked for.
 """
 
 import ctypes
 import errno
 import mmap
 import os
+from contextlib import suppress
 
 from . import errors
 
 PAGE = mmap.PAGESIZE
+HUGE_PAGE = 1 << 21
 PROT_NONE = 0
 MAP_FIXED, MAP_NORESERVE = 0x10, 0x4000  # Linux; the mmap module has no names for them
 FAILED = ctypes.c_void_p(-1).value
@@ -32,20 +37,39 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
-def whole_pages(size):
-    """`size` rounded up to pages: what a file takes of a range."""
-    return -(-size // PAGE) * PAGE
+def side_by_side(sizes):
+    """(offsets at which files of such sizes lie in a range, the size of the range)."""
+    offsets, end = [], 0
+    for size in sizes:
+        start = rounded_up(end, HUGE_PAGE if size >= HUGE_PAGE else PAGE)
+        offsets.append(start)
+        end = start + size
+    return offsets, rounded_up(max(end, 1), PAGE)
+
+
+def rounded_up(size, unit):
+    """The next multiple of `unit`."""
+    return -(-size // unit) * unit
+
+
+def in_huge_pages(memory):
+    """Ask for huge pages for a writable mmap.mmap; where the system has none, it stays as it is."""
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
 
 
 class Mapping:
     """`size` bytes of addresses. numpy.asarray(mapping) is a read-only uint8[size] that keeps it alive."""
 
     def __init__(self, size):
-        self.size = whole_pages(size)
+        self.size = rounded_up(size, PAGE)
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
-        self.address = _map(None, self.size, PROT_NONE, flags, -1)
+        self._reserved = _map(None, self.size + HUGE_PAGE, PROT_NONE, flags, -1)
+        self.address = rounded_up(self._reserved, HUGE_PAGE)
         self.__array_interface__ = {"version": 3, "shape": (self.size,), "typestr": "|u1", "data": (self.address, True)}
 
     def place(self, offset, file, size):
@@ -55,11 +79,12 @@ class Mapping:
         """
         if offset % PAGE or offset < 0 or offset + size > self.size:
             raise ValueError(f"{size} bytes at {offset} are no place in a range of {self.size}")
-        _map(self.address + offset, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, file)
+        address = _map(self.address + offset, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, file)
+        _libc.madvise(address, size, getattr(mmap, "MADV_HUGEPAGE", 0))  # 0: nothing special; refusal does no harm
 
     def __del__(self):
-        if getattr(self, "address", None) is not None:
-            _libc.munmap(self.address, self.size)
+        if getattr(self, "_reserved", None) is not None:
+            _libc.munmap(self._reserved, self.size + HUGE_PAGE)
 
 
 def _map(address, size, protection, flags, file):

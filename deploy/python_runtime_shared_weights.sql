@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from . import database, errors, packed_files, packing, weights
-from .mapping import Mapping, whole_pages
+from .mapping import Mapping, side_by_side
 from .packed_model import PackedModel
 
 LAYOUTS = ("absent", "vector", "f32", "f16", "bf16", "q8", "q4")  # by packing's numbers: the ends of files' names
@@ -70,9 +70,10 @@ def attach(tensors, name):
     It runs with the caller's rights and needs none to the weights. What is mapped stays, whatever happens to the files.
     """
     wanted = parts(tensors)
-    offsets = _offsets(wanted)
-    mapping = Mapping(sum(whole_pages(size) for size in {part.file: part.file.size for part in wanted}.values()) or 1)
-    missing = {part.file: part for part in wanted}
+    missing = {part.file: part for part in wanted}  # tensors with equal content have one file and one place
+    offsets, size = side_by_side(file.size for file in missing)
+    offsets = dict(zip(missing, offsets, strict=True))
+    mapping = Mapping(size)
     for _ in range(TRIES):
         missing = {file: part for file, part in missing.items() if not _placed(mapping, part, offsets[file])}
         if not missing:
@@ -155,16 +156,6 @@ def _fill(tensor, progress, memory):
         raise errors.corrupt_data(
             f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {tensor.shape[0]}"
         )
-
-
-def _offsets(wanted):
-    """{file: where it begins in the range}; tensors with equal content have one file and one place."""
-    offsets, end = {}, 0
-    for part in wanted:
-        if part.file not in offsets:
-            offsets[part.file] = end
-            end += whole_pages(part.file.size)
-    return offsets
 
 
 def _entry(part, offset):

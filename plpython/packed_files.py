@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import errors
+from .mapping import in_huge_pages
 
 MAGIC = b"HARTPACK"
 TRAILER = struct.Struct("<8sQ32s16x")
@@ -204,6 +205,7 @@ class PackedFiles:
                     raise
                 raise _full(_file_size(file), self._free(), limits) from None
         memory = mmap.mmap(descriptor, _file_size(file))
+        in_huge_pages(memory)
         fill(memoryview(memory)[: file.size])
         digest = hashlib.sha256()
         for offset in range(0, file.size, STEP):

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.packed_files()'::regprocedure
     ),
-    '584aa5df4dbe0c85810440a1f2d248c46096040fd1c133d9bde10ab0d6c8f0cb',
+    '9beddba288eb5c922f73beda26df997dc0c321f726d700b654a9809f03ca363a',
     'its body is plpython/packed_files.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.packed_files()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.shared_weights()'::regprocedure
     ),
-    'a941a96498595ca5ba0bb5a486d562ba11cd93b5aa19a2fcb1c4150b8c3ae2c4',
+    '88bb7501996cb47e411d9e59944540c99d5614c84b4c23664b9e1c7ba2677bcf',
     'its body is plpython/shared_weights.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.shared_weights()', 'EXECUTE'),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from plpython import errors
-from plpython.mapping import PAGE, Mapping, whole_pages
+from plpython.mapping import HUGE_PAGE, PAGE, Mapping, side_by_side
 
 
 @pytest.fixture
@@ -63,5 +63,12 @@ def test_a_range_that_does_not_fit_is_out_of_memory():
     assert refusal.value.sqlstate == "53200"
 
 
-def test_whole_pages_round_up():
-    assert [whole_pages(size) for size in (0, 1, PAGE, PAGE + 1)] == [0, PAGE, PAGE, 2 * PAGE]
+def test_small_files_begin_at_pages_and_large_ones_at_huge_pages():
+    offsets, size = side_by_side([1, PAGE, PAGE + 1, HUGE_PAGE, 5, 3 * HUGE_PAGE + 1])
+    assert offsets == [0, PAGE, 2 * PAGE, HUGE_PAGE, 2 * HUGE_PAGE, 3 * HUGE_PAGE]
+    assert size == 6 * HUGE_PAGE + PAGE
+    assert side_by_side([]) == ([], PAGE)
+
+
+def test_a_range_begins_at_a_huge_page():
+    assert all(Mapping(PAGE).address % HUGE_PAGE == 0 for _ in range(5))

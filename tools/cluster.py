@@ -203,7 +203,18 @@ class Cluster:
         deployed = self.sqitch("deploy", "--verify", "--set", f"python_site={site_packages()}", database=database)
         # sqitch also fails when there is nothing to deploy.
         if deployed.returncode and "Nothing to deploy" not in deployed.stdout:
-            raise ClusterError(f"{deployed.stdout}\nsqitch deploy failed; the server's log is {self.log}")
+            told = "\n".join(line for line in deployed.stdout.splitlines() if not line.endswith(". ok"))
+            raise ClusterError(f"{told}\nsqitch deploy failed; the server's log is {self.log}")
+
+    def warm_up(self) -> None:
+        """Compiles the engine for this machine's processor, once a release, so that no query has to wait for it."""
+        release = self.query("SELECT llm_runtime.release()", DATABASE)
+        warm = self.folder / "warm"
+        if warm.is_file() and warm.read_text() == release:
+            return
+        say("compiling the engine for this processor, about a minute, once")
+        self.query("SELECT llm.warm_up()", DATABASE)
+        warm.write_text(release)
 
     def create_login(self, login: str, group: str) -> None:
         """A login that is a member of a group role, with a random password that this folder keeps."""
@@ -307,6 +318,7 @@ def main() -> None:
     match arguments.command:
         case "up":
             cluster.up()
+            cluster.warm_up()
         case "down":
             cluster.stop()
         case "remove":

@@ -1,8 +1,10 @@
 """A stored model as one GGUF file (docs/gguf.md of ggml), written by the gguf package's own writer.
 
-Tensors keep their encoding. For the Llama family the rows of q and k are put in GGUF's order, and Llama 3's scaling of
-rope becomes the tensor rope_freqs.weight, as llama.cpp's converter has both. The finished file is read back by the
-loader before it takes its place: what GGUF's metadata cannot say is an error here, not a different model there.
+Matrices keep their encoding; vectors become F32, which llama.cpp wants of norms and biases. For the Llama family the
+rows of q and k are put in GGUF's order, and Llama 3's scaling of rope becomes the tensor rope_freqs.weight, as
+llama.cpp's converter has both. The finished file is read back by the loader before it takes its place: what GGUF's
+metadata cannot say is an error here, not a different model there. A sliding window is written, as the loader reads it;
+llama.cpp itself has none for files that are a Llama.
 """
 
 import dataclasses
@@ -13,6 +15,7 @@ import gguf
 import numpy as np
 import psycopg
 
+from plpython import quant
 from plpython.architecture import Architecture
 
 from . import families
@@ -28,7 +31,7 @@ OTHER_WAY = "Export it with --format huggingface."
 
 def gguf_bytes(model: StoredModel) -> int:
     """About how long the file becomes: its tensors."""
-    return sum(tensor.bytes for tensor in model.tensors)
+    return sum(_size(tensor) for tensor in model.tensors)
 
 
 def write_gguf(connection: psycopg.Connection, model: StoredModel, path: Path, progress: Callable[[int], None]) -> None:
@@ -54,7 +57,7 @@ def write_gguf(connection: psycopg.Connection, model: StoredModel, path: Path, p
         for piece in _content(connection, model.architecture, expected, tensor):
             file.write(piece)
             progress(len(piece))
-        writer.write_padding(file, tensor.bytes)
+        writer.write_padding(file, _size(tensor))
     writer.close()
     _check_reads_back(path, model, expected)
 
@@ -123,21 +126,34 @@ def _divisors(architecture: Architecture) -> np.ndarray | None:
 
 
 def _add_tensor_info(writer: gguf.GGUFWriter, tensor: StoredTensor) -> None:
-    shape = (*tensor.shape[:-1], tensor.row_bytes)  # the writer wants bytes for the last dimension
-    kind = gguf.GGMLQuantizationType[tensor.type]
-    writer.add_tensor_info(tensor.name, shape, np.dtype(np.uint8), tensor.bytes, raw_dtype=kind)
+    kind = _type(tensor)
+    shape = (*tensor.shape[:-1], quant.row_bytes(kind, tensor.shape[-1]))  # the writer wants bytes for the last one
+    writer.add_tensor_info(
+        tensor.name, shape, np.dtype(np.uint8), _size(tensor), raw_dtype=gguf.GGMLQuantizationType[kind]
+    )
+
+
+def _type(tensor: StoredTensor) -> str:
+    return "F32" if len(tensor.shape) == 1 else tensor.type
+
+
+def _size(tensor: StoredTensor) -> int:
+    return 4 * tensor.shape[0] if len(tensor.shape) == 1 else tensor.bytes
 
 
 def _content(
     connection: psycopg.Connection, stored: Architecture, wanted: Architecture, tensor: StoredTensor
 ) -> Iterator[bytes]:
-    """The tensor's bytes, its rows in the order that the file's architecture says."""
+    """The tensor's bytes as the file has them, its rows in the order that the file's architecture says."""
     heads = rotated_heads(tensor.name, stored)
-    if heads is None or stored.rope_interleaved == wanted.rope_interleaved:
+    moves = heads is not None and stored.rope_interleaved != wanted.rope_interleaved
+    if len(tensor.shape) > 1 and not moves:
         yield from tensor_tiles(connection, tensor)
-    else:
-        raw = b"".join(tensor_tiles(connection, tensor))
-        yield rearranged(raw, heads, stored.head_dim, wanted.rope_interleaved)
+        return
+    raw = b"".join(tensor_tiles(connection, tensor))
+    if len(tensor.shape) == 1:
+        raw = quant.decode(tensor.type, raw, tensor.shape).tobytes()
+    yield rearranged(raw, heads, stored.head_dim, wanted.rope_interleaved) if moves else raw
 
 
 def _check_reads_back(path: Path, model: StoredModel, expected: Architecture) -> None:

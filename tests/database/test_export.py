@@ -106,6 +106,8 @@ def test_any_model_becomes_a_gguf_with_the_same_logits(hartonomous, data, tmp_pa
     original = data / STORIES[name] if name in STORIES else FAMILIES / name
     exported(hartonomous, f"export-{name}", tmp_path / "new.gguf", "--format", "gguf")
     assert_same_logits(tmp_path / "new.gguf", original)
+    vectors = {tensor.type for tensor in read_model(tmp_path / "new.gguf").tensors if len(tensor.shape) == 1}
+    assert vectors == {"F32"}  # as llama.cpp's converter writes them
 
 
 @pytest.mark.parametrize("name", [*STORIES, *FAMILY_NAMES])
@@ -219,7 +221,10 @@ def test_what_cannot_be_is_said_in_one_line_and_nothing_is_written(hartonomous, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_flipped_bit_is_found_and_no_file_appears(superuser, tmp_path):
+@pytest.mark.parametrize(
+    ("format", "what"), [(None, 'file "stories260K.gguf"'), ("gguf", 'tensor "blk.2.ffn_up.weight"')]
+)
+def test_a_flipped_bit_is_found_and_no_file_appears(superuser, tmp_path, format, what):
     """The hash is generated, so only a superuser, or a disk, can make one; here inside a transaction that goes."""
     with superuser.transaction(force_rollback=True):
         superuser.execute("ALTER TABLE llm_store.tile ALTER COLUMN hash DROP EXPRESSION")
@@ -230,10 +235,9 @@ def test_a_flipped_bit_is_found_and_no_file_appears(superuser, tmp_path):
             WHERE m.model = 'export-stories' AND m.name = 'blk.2.ffn_up.weight' AND t.hash = tt.tile_hash
             """
         )
-        for format, what in ((None, 'file "stories260K.gguf"'), ("gguf", 'tensor "blk.2.ffn_up.weight"')):
-            plan = plan_export(superuser, "export-stories", tmp_path / "new.gguf", format, replace=False)
-            with pytest.raises(ServerError, match=f"{what} is damaged"):
-                export(superuser, plan)
+        plan = plan_export(superuser, "export-stories", tmp_path / "new.gguf", format, replace=False)
+        with pytest.raises(ServerError, match=f"{what} is damaged"):
+            export(superuser, plan)
     assert list(tmp_path.iterdir()) == []
 
 

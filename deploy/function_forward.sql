@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_forward to pg
--- requires: function_architecture, function_embedding, function_linear, function_rms_norm, function_rope, function_attention, function_swiglu, function_add, function_last_row
+-- requires: function_architecture, function_embedding, function_linear, function_rms_norm, function_rope, function_attention, function_swiglu, function_add, function_last_row, function_store_forward_tokens
 
 -- Every operator is VOLATILE, so the planner evaluates each step once and as it is written.
 -- join_collapse_limit: steps are joined in the order they stand in. jit: compiling would cost more than it saves.
@@ -36,7 +36,7 @@ chunk AS MATERIALIZED (
     SELECT
         array_agg(token ORDER BY n) AS tokens,
         array_agg(start + n::integer - 1 ORDER BY n) AS positions
-    FROM unnest(tokens) WITH ORDINALITY AS t (token, n)
+    FROM unnest(llm_store.forward_tokens(tokens, cache, start)) WITH ORDINALITY AS t (token, n)
     GROUP BY (n - 1) / 64
     ORDER BY (n - 1) / 64
 )
@@ -85,7 +85,7 @@ COMMENT ON FUNCTION llm.forward(integer[], text, bigint, integer) IS
 'and norms that a family does not have change nothing. tokens: used as they are, nothing is put before them; NULL or '
 'none gives NULL; more than the context holds is an error. model: a name of llm.models; NULL is the default model, or '
 'the only one. cache: a handle of llm.new_kv_cache, so that the next call goes on where this one ends; NULL is a '
-'scratch cache of the session. start: the position of the first token, from 0, not beyond what the cache holds; what '
-'it holds from there on is replaced.';
+'scratch cache of the session, and start is 0 then. start: the position of the first token, from 0, not beyond what '
+'the cache holds; what it holds from there on is replaced.';
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_generate to pg
--- requires: schema_llm, function_runtime_boot, table_model_tensor
+-- requires: schema_llm, function_runtime_boot, function_runtime_run_limits, table_model_tensor
 
 -- VOLATILE: two calls may differ, and EXPLAIN must not run it. COST: a second or more.
 BEGIN;
@@ -33,19 +33,23 @@ $python$;
 REVOKE ALL ON FUNCTION llm.generate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate TO llm_user;
 COMMENT ON FUNCTION llm.generate IS
-'The text that a model writes after a prompt: the continuation only. prompt: NULL gives NULL; an empty one is the '
-'beginning-of-sequence token alone, and an error where the model has none; one longer than the context is an error '
-'that says by how much. model: a name of llm.models; NULL is the default model, or the only one. max_tokens: the '
-'most tokens to add, also limited by the end of the context. temperature: 0 takes the likeliest token each time; '
-'above 0, up to 100, tokens are drawn, the higher the wilder. top_k: draw from the k likeliest (NULL or 0: all). '
-'top_p: draw from the fewest tokens that hold this probability together (NULL or 1: all). min_p: draw from tokens '
-'with at least this share of the largest probability (NULL or 0: all). repeat_penalty: from 0.01 to 100, above 1 '
-'makes tokens less likely that are there already (NULL or 1: not). seed: the same seed gives the same tokens; NULL '
-'draws another seed at each call. stop: strings that end the text, which does not include them. options: an object '
-'with any of add_special (true: put the beginning-of-sequence token before the prompt if the model wants it), '
-'parse_special (false: control tokens written in the prompt are text), echo (false: begin the text with the '
-'prompt), ignore_eos (false: end at an end-of-sequence token), stop_tokens ([]: ids of further tokens that end the '
-'text); an unknown key is an error. NULL is the default of every argument but prompt. Writes nothing; can be '
-'cancelled at any moment.';
+'The text that a model writes after a prompt: the continuation only. prompt: NULL gives NULL; an empty one is the'
+' beginning-of-sequence token alone, and an error where the model has none; one longer than the context is an '
+'error that says by how much. model: a name of llm.models; NULL is the default model, or the only one. '
+'max_tokens: the most tokens to add, also limited by the end of the context. temperature: 0 takes the likeliest '
+'token each time; above 0, up to 100, tokens are drawn, the higher the wilder. top_k: draw from the k likeliest '
+'(NULL or 0: all). top_p: draw from the fewest tokens that hold this probability together (NULL or 1: all). '
+'min_p: draw from tokens with at least this share of the largest probability (NULL or 0: all). repeat_penalty: '
+'from 0.01 to 100, above 1 makes tokens less likely that are there already (NULL or 1: not). seed: the same seed '
+'gives the same tokens; NULL draws another seed at each call. stop: strings that end the text, which does not '
+'include them. options: an object with any of add_special (true: put the beginning-of-sequence token before the '
+'prompt if the model wants it), parse_special (false: control tokens written in the prompt are text), echo '
+'(false: begin the text with the prompt), ignore_eos (false: end at an end-of-sequence token), stop_tokens ([]: '
+'ids of further tokens that end the text), guess (0: the most tokens to guess at a time from what was written '
+'before, up to 16; the same text, sooner where it repeats itself or the prompt; the numpy engine does not guess);'
+' an unknown key is an error. NULL is the default of every argument but prompt. Writes nothing; can be cancelled '
+'at any moment. A session keeps the KV caches of what it wrote last, up to llm.kv_cache_mb (megabytes, 256 unless'
+' set, 0: none), so a prompt that goes on from an earlier one computes only what is new. llm.threads: how many '
+'threads compute, unless set 1 for a single token and all processors for several.';
 
 COMMIT;

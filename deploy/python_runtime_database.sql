@@ -22,6 +22,7 @@ into a PostgreSQL error with its SQLSTATE, DETAIL and HINT, and lets cancellatio
 
 import ctypes
 import importlib
+import itertools
 import signal
 import sys
 import traceback
@@ -34,6 +35,7 @@ INTERNAL_ERROR = "XX000"
 OUT_OF_MEMORY = "53200"
 
 _plpy = None
+_cursors = itertools.count(1)  # numbers for their names
 _plans = {}  # what the session has prepared, by Query
 
 
@@ -173,11 +175,44 @@ class Query:
         finally:
             cursor.close()
 
+    def forget(self):
+        """Let go of a statement that was made for one call."""
+        _plans.pop(self, None)
+
     def _prepared(self):
         plan = _plans.get(self)
         if plan is None:
             plan = _plans[self] = _plpy.prepare(self._sql, self._types)
         return plan
+
+
+def cursor(sql, batch):
+    """The rows of a caller's own query, `batch` at a time.
+
+    A cursor of SQL, which a COMMIT closes: plpy's would refuse a COMMIT as long as a client fetches rows of a function
+    that reads it. When the rows are not read to their end it stays until the end of the transaction: what closes a
+    generator may not be within a call, and then nothing of the server can be used.
+    """
+    name = f'"llm rows {next(_cursors)}"'
+    _plpy.execute(f"DECLARE {name} NO SCROLL CURSOR FOR {sql}")
+    while rows := _plpy.execute(f"FETCH {batch} FROM {name}"):
+        yield from rows
+    _plpy.execute(f"CLOSE {name}")
+
+
+def lasting_cursor(sql, batch):
+    """The same for a procedure that commits while it reads: the rest of the rows is kept aside by the server."""
+    rows = _plpy.cursor(sql)
+    try:
+        while fetched := rows.fetch(batch):
+            yield from fetched
+    finally:
+        rows.close()
+
+
+def commit():
+    """End the transaction and begin another: in a procedure that was called outside of any."""
+    _plpy.commit()
 
 
 def checkpoint():

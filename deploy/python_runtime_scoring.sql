@@ -13,7 +13,7 @@ AS $python$"""Scores without generation: what the model expects next, and its lo
 
 import numpy as np
 
-from . import arguments, database, generation, runtime, sampling
+from . import admission, arguments, database, generation, runtime, sampling
 from .numpy_engine import PREFILL_CHUNK
 
 
@@ -29,7 +29,8 @@ def next_tokens(prompt, k=None, model=None):
     tokens = generation.prompt_tokens(model, prompt)
     generation.room(model.architecture, tokens, 0)
     engine = model.engine
-    logits = engine.forward(tokens, engine.new_cache(), checkpoint=database.checkpoint)[-1]
+    with admission.running():
+        logits = engine.forward(tokens, engine.new_cache(), checkpoint=database.checkpoint)[-1]
     logprobs = log_softmax(logits)
     for rank, token in enumerate(largest(logits, k), start=1):
         yield rank, token, token_text(model.tokenizer, token), float(logits[token]), float(logprobs[token])
@@ -46,7 +47,8 @@ def logits(tokens, model=None):
     cache = engine.new_cache()
     for start in range(0, len(tokens), PREFILL_CHUNK):
         chunk = tokens[start : start + PREFILL_CHUNK]
-        scores = engine.forward(chunk, cache, last_only=False, checkpoint=database.checkpoint)
+        with admission.running():
+            scores = engine.forward(chunk, cache, last_only=False, checkpoint=database.checkpoint)
         for position, row in enumerate(scores, start):
             yield position, row.tobytes()
 

@@ -75,8 +75,9 @@ def options(value, known):
                 hint="Options are " + "; ".join(f"{name}: {text}" for name, (_, text) in known.items()) + ".",
             )
         expected = known[key][0]
-        if not isinstance(content, expected):
-            raise ill(f"options.{key}", content, {bool: "true or false", list: "an array"}[expected])
+        if not (is_integer(content) if expected is int else isinstance(content, expected)):
+            names = {bool: "true or false", list: "an array", int: "an integer"}
+            raise ill(f"options.{key}", content, names[expected])
     return given
 
 

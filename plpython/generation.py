@@ -9,18 +9,23 @@ A text ends with one of
     length       max_tokens, or the end of the model's context, was reached
 """
 
+import dataclasses
 import time
 
-from . import arguments, database, errors, runtime, sampling
+from . import admission, arguments, database, errors, kept, runtime, sampling, scheduling
+from .guessing import PromptLookup
+from .kept import Stats
 from .tokenizer import StreamDecoder
 
 DEFAULT_MAX_TOKENS = 128
+MOST_GUESSED = 16
 OPTIONS = {
     "add_special": (bool, "put the tokenizer's beginning-of-sequence token before the prompt, default true"),
     "parse_special": (bool, "read control tokens written in the prompt as such, default false"),
     "echo": (bool, "begin the text with the prompt, default false"),
     "ignore_eos": (bool, "go on after an end-of-sequence token, default false"),
     "stop_tokens": (list, "ids of further tokens that end the text"),
+    "guess": (int, f"the most tokens to guess from what was written before, 0 to {MOST_GUESSED}, default 0"),
 }
 
 
@@ -40,6 +45,11 @@ class Continuation:
         self._stop_ids = frozenset(stop_ids)
         self._decoder = StreamDecoder(tokenizer, at_start)
         self._stop_strings = StopStrings(stop)
+
+    @property
+    def remaining(self):
+        """How many tokens may still follow."""
+        return self.prompt_tokens + self._limit - len(self.history)
 
     @property
     def tokens(self):
@@ -92,23 +102,47 @@ def _overlap(text, stop):
     return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)
 
 
-def stream(engine, continuation, checkpoint):
+def stream(engine, continuation, checkpoint, cache=None, guess=0, stats=None):
     """Run `continuation` to its end on `engine`; yields the pieces of its text, which are never empty.
 
-    checkpoint() is called at least once per matrix; what it raises ends the generation.
+    checkpoint() is called at least once per matrix; what it raises ends the generation. cache: holds a beginning of the
+    prompt, at least a token less; in the end it holds all but the last token. guess: the most tokens to guess in a
+    pass; the model computes what follows each, and those that it would not have chosen are forgotten: the text is what
+    it is without guessing, on an engine whose bits do not depend on the batch. stats: a Stats that counts.
     """
     if continuation.finish_reason is not None:
         return
-    cache = engine.new_cache()
-    fresh = continuation.history
+    stats = Stats() if stats is None else stats
+    cache, begins = (engine.new_cache(), 0) if cache is None else (cache, cache.length)
+    fresh = continuation.history[begins:]
+    stats.reused, stats.prefilled = begins, len(fresh)
+    lookup = PromptLookup(guess)
+    guessed = []
     while True:
-        logits = engine.forward(fresh, cache, checkpoint=checkpoint)
-        piece = continuation.accept(logits[-1])
-        if piece:
-            yield piece
+        logits = engine.forward(fresh + guessed, cache, last_only=not guessed, checkpoint=checkpoint)
+        stats.guessed += len(guessed)
+        for scores, guessed_token in zip(logits, [*guessed, None], strict=True):
+            piece = continuation.accept(scores)
+            if piece:
+                yield piece
+            if continuation.finish_reason is not None:
+                break
+            if continuation.history[-1] != guessed_token:
+                break
+            stats.accepted += 1
+        stats.generated = len(continuation.tokens)
+        if guessed or continuation.finish_reason is not None:
+            _forget(cache, continuation)
         if continuation.finish_reason is not None:
             return
         fresh = continuation.history[-1:]
+        guessed = lookup.guess(continuation.history, continuation.remaining - 1) if guess else []
+
+
+def _forget(cache, continuation):
+    """Leave in the cache what is surely of the text."""
+    if hasattr(cache, "truncate"):
+        cache.truncate(min(cache.length, len(continuation.history) - 1))
 
 
 def prompt_tokens(model, prompt, add_special=True, parse_special=False):
@@ -160,28 +194,60 @@ def start(model, prompt, max_tokens, settings, stop, chosen):
     )
 
 
-def details(prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options):
+class Request:
+    """The arguments that all texts of a call share, checked; what is None has its default. Then the model is looked up.
+
+    Raises ModelError 22023 that names the argument, 42704 for the model.
+    """
+
+    def __init__(self, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options):
+        self._settings = arguments.sampling_settings(
+            temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
+        )
+        self._max_tokens = arguments.integer("max_tokens", max_tokens, DEFAULT_MAX_TOKENS, 0, 2**31 - 1)
+        self._stop = arguments.strings("stop", stop)
+        self._options = arguments.options(options, OPTIONS)
+        self.guess = arguments.integer("options.guess", self._options.get("guess"), 0, 0, MOST_GUESSED)
+        self.model = runtime.resolve(model)
+
+    def continuation(self, prompt, number=0):
+        """The Continuation of a prompt. number: of the text in its call, from 0; its seed is that much larger."""
+        seed = (self._settings.seed + number + 2**63) % 2**64 - 2**63
+        settings = dataclasses.replace(self._settings, seed=seed)
+        return start(self.model, prompt, self._max_tokens, settings, self._stop, self._options)
+
+    def text(self, prompt, continuation):
+        """What is returned of a continuation's text."""
+        return prompt + continuation if self._options.get("echo") else continuation
+
+
+def details(prompt, *given):
     """Generate: (text, tokens, finish_reason, prompt_tokens, completion_tokens, milliseconds).
 
-    All are None for the prompt None; elsewhere None is the default.
+    given: as Request has them. All are None for the prompt None.
     """
     if prompt is None:
         return (None,) * 6
     began = time.perf_counter()
-    settings = arguments.sampling_settings(
-        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
-    )
-    max_tokens = arguments.integer("max_tokens", max_tokens, DEFAULT_MAX_TOKENS, 0, 2**31 - 1)
-    stop = arguments.strings("stop", stop)
-    chosen = arguments.options(options, OPTIONS)
-    model = runtime.resolve(model)
-    continuation = start(model, prompt, max_tokens, settings, stop, chosen)
-    text = "".join(stream(model.engine, continuation, database.checkpoint))
-    if chosen.get("echo"):
-        text = prompt + text
-    milliseconds = (time.perf_counter() - began) * 1000
+    request = Request(*given)
+    continuation = request.continuation(prompt)
+    stats = kept.begin()
+    text = request.text(prompt, write(request, continuation, stats))
+    stats.milliseconds = milliseconds = (time.perf_counter() - began) * 1000
     tokens = continuation.tokens
     return text, tokens, continuation.finish_reason, continuation.prompt_tokens, len(tokens), milliseconds
+
+
+def write(request, continuation, stats):
+    """The text of a continuation, with what the session keeps of earlier ones."""
+    engine = request.model.engine
+    prefixes = kept.Prefixes(request.model, engine)
+    with admission.running():
+        cache = prefixes.fork(continuation.history) or engine.new_cache()
+        guess = request.guess if scheduling.batches(engine) else 0
+        text = "".join(stream(engine, continuation, database.checkpoint, cache, guess, stats))
+    prefixes.keep(continuation.history, cache)
+    return text
 
 
 def generate(*given):

@@ -18,6 +18,20 @@ OPTIONAL = frozenset(
 LARGEST = float(np.finfo(np.float32).max)
 
 
+def forward_tokens(tokens, cache, start):
+    """The tokens of a call of llm.forward, checked: in one dimension, and from a start that a KV cache leads up to."""
+    if tokens is None:
+        return None
+    start = arguments.integer("start", start, 0, 0, 2**31 - 1)
+    if cache is None and start > 0:
+        raise errors.invalid_parameter(
+            f"start is {start} and there is no KV cache",
+            "without a handle nothing is known of the tokens before it",
+            "Make a KV cache with llm.new_kv_cache, and give its handle to each call.",
+        )
+    return arguments.indices("tokens", tokens, 1 << 31)
+
+
 def embedding(tokens, model=None):
     """The row of each token of the embedding: int[n] -> [n, hidden]."""
     if tokens is None:

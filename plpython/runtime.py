@@ -10,7 +10,7 @@ import json
 import time
 from collections import OrderedDict
 
-from . import database, engines, errors, moment, weights
+from . import admission, database, engines, errors, moment, weights
 from .architecture import Architecture
 from .background import Background
 from .numpy_engine import NumpyEngine
@@ -58,7 +58,20 @@ def new_kv_cache(name=None):
 
 def free_kv_cache(handle):
     """Free a KV cache of the caller's; whether there was one."""
-    return _caches.free(handle, ROLE.one()["role"])
+    return _caches.free(handle, role())
+
+
+def role():
+    """Who calls: the current role."""
+    return ROLE.one()["role"]
+
+
+def reset():
+    """Forget every model and KV cache of the session; handles of KV caches are not given twice."""
+    global _current  # noqa: PLW0603 - one interpreter serves one session
+    _current = (None, {})
+    _models.clear()
+    _caches.clear()
 
 
 def architecture(name=None):
@@ -164,7 +177,9 @@ class Model:
         if now - self._used > SECONDS_BETWEEN_TOUCHES:
             self._used = now
             engines.modules().shared_weights.touch(self.weights.tensors())
-        return self._compiled_engine
+        engine = self._compiled_engine
+        engine.threads, engine.batch_threads = admission.threads()
+        return engine
 
     @functools.cached_property
     def _compiled_engine(self):
@@ -239,6 +254,11 @@ class KVCaches:
         if found:
             del self._caches[handle]
         return found
+
+    def clear(self):
+        """Forget them all."""
+        self._caches.clear()
+        self._scratch = None
 
     def _scratch_of(self, model, role):
         cache = self._scratch

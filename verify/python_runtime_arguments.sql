@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.arguments()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'fddf43532784d4035745f75cf343e974d270df42880a016c4ce40868056ef744', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '879178541be4a33a86993e4b7eb5d81cf821ba56efb27ce2a51ca6481cb6ba83', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

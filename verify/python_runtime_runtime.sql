@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.runtime()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'aad182dac2c3673f5330dcfdcf0bed277a113b147872ee4653d70fcd2f5a88d1', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'be69ddf44b7cd0102f25802cbc1ed6a4d76d46bcc02077db6d2efb6eee6f6048', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

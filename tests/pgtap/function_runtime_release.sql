@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '43b002ad1fbdbf1958442f241bf2a5f65b0488e3fd86258b3ddc79a16a94db83',
+SELECT is(llm_runtime.release(), 'ed76e5c1ce701c16b72546755f75332c658ff955f467c336a71502c69e471dec',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(
@@ -13,11 +13,12 @@ SELECT set_eq(
             AND p.prorettype = 'void'::regtype AND p.pronargs = 0
     $query$,
     '{
-        architecture, arguments, atoms, attention_kernels, background, blending, cache, comparison, compiled_engine,
-        compiled_forward, database, editing, engines, errors, forward_steps, generation, geometry, hilbert, ingestion,
-        kernels, kv_cache, mapping, matrix_kernels, merging, moment, numpy_engine, operators, ops, packed_files,
-        packed_model, packing, quant, rewriting, runtime, sampling, scoring, shared_weights, simd, simd_forms,
-        simd_memory, stored_models, threads, tokenizer, warm_up, weights
+        admission, architecture, arguments, atoms, attention_kernels, background, batches, blending, cache,
+        comparison, compiled_engine, compiled_forward, database, editing, engines, errors, forward_steps, generation,
+        geometry, guessing, hilbert, ingestion, kept, kernels, kv_cache, mapping, matrix_kernels, merging, moment,
+        numpy_engine, operators, ops, packed_files, packed_model, packing, prefix_cache, quant, rewriting, runtime,
+        sampling, scheduling, scoring, settings, shared_weights, simd, simd_forms, simd_memory, stored_models,
+        threads, tokenizer, warm_up, weights
     }'::name[],
     'its modules are those of this checkout, no fewer and no more');
 CREATE ROLE stranger;

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.arguments()'::regprocedure
     ),
-    'fddf43532784d4035745f75cf343e974d270df42880a016c4ce40868056ef744',
+    '879178541be4a33a86993e4b7eb5d81cf821ba56efb27ce2a51ca6481cb6ba83',
     'its body is plpython/arguments.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.arguments()', 'EXECUTE'),

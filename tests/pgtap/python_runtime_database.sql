@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.database()'::regprocedure
     ),
-    '28702c4ffec91657caf01fddc83459cc45d2baa1e45e9d5ee2b2bd656c11741d',
+    'fe665797cb5b30ee749157661a88884e8c119919827502f45c5583a9b04dca92',
     'its body is plpython/database.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.database()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.generation()'::regprocedure
     ),
-    '661329d34083e79381b52c1685b2315d8f1c5ad1d289f55f78ee6b2c387d4db3',
+    '2366c599a5a77f4f008268fb2afe9285361b5e65bea4c27e85c6e57096d0c0d3',
     'its body is plpython/generation.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.generation()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.runtime()'::regprocedure
     ),
-    'aad182dac2c3673f5330dcfdcf0bed277a113b147872ee4653d70fcd2f5a88d1',
+    'be69ddf44b7cd0102f25802cbc1ed6a4d76d46bcc02077db6d2efb6eee6f6048',
     'its body is plpython/runtime.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.runtime()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.scoring()'::regprocedure
     ),
-    '4840f945cd2c7f99c872dc725cb2f010f0c40c9ada28a07f518581248354860c',
+    'd1594ad37f058a3656065526ead8007ea2467e6099cef65bf1eb7d57dd7ed31b',
     'its body is plpython/scoring.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.scoring()', 'EXECUTE'),

@@ -26,6 +26,7 @@ KINDS = [
     "table",
     "view",
     "function",
+    "procedure",
     "trigger",
     "python_runtime",
 ]

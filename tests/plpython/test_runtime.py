@@ -228,7 +228,7 @@ class StuckTokenizer:
 def test_a_short_text_is_encoded_at_once_and_a_long_one_in_a_thread(store):
     store.add("a")
     model, tokenizer = runtime.resolve("a"), StuckTokenizer()
-    model.tokenizer, model._parsing = tokenizer, None
+    model.tokenizer = tokenizer
     assert model.encode("abc") == [3, True, False]
     assert tokenizer.thread is threading.current_thread()
     tokenizer.go.set()
@@ -241,7 +241,7 @@ def test_a_short_text_is_encoded_at_once_and_a_long_one_in_a_thread(store):
 def test_an_interrupt_need_not_wait_for_a_long_text_and_leaves_its_tokenizer_behind(store, monkeypatch):
     store.add("a")
     model, tokenizer = runtime.resolve("a"), StuckTokenizer()
-    model.tokenizer, model._parsing = tokenizer, None
+    model.tokenizer = tokenizer
 
     def cancel():
         raise KeyboardInterrupt
@@ -249,6 +249,6 @@ def test_an_interrupt_need_not_wait_for_a_long_text_and_leaves_its_tokenizer_beh
     monkeypatch.setattr(runtime.database, "checkpoint", cancel)
     with pytest.raises(KeyboardInterrupt):
         model.encode("a" * runtime.LONG_TEXT)
-    assert "tokenizer" not in vars(model) and "_parsing" not in vars(model)
+    assert "tokenizer" not in vars(model)
     tokenizer.go.set()
     tokenizer.thread.join()

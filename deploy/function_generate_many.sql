@@ -1,0 +1,46 @@
+-- Deploy hartonomous:function_generate_many to pg
+-- requires: schema_llm, function_runtime_boot, function_runtime_run_limits, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.generate_many(
+    prompts text[],
+    model text DEFAULT NULL,
+    max_tokens integer DEFAULT 128,
+    temperature double precision DEFAULT 0,
+    top_k integer DEFAULT NULL,
+    top_p double precision DEFAULT NULL,
+    min_p double precision DEFAULT NULL,
+    repeat_penalty double precision DEFAULT NULL,
+    seed bigint DEFAULT NULL,
+    stop text[] DEFAULT NULL,
+    options jsonb DEFAULT NULL
+)
+RETURNS TABLE (ordinal integer, response text, finish_reason text, tokens integer, error text)
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+COST 100000000
+ROWS 100
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.batches.generate_many(
+    prompts, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.generate_many FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.generate_many TO llm_user;
+COMMENT ON FUNCTION llm.generate_many IS
+'What a model writes after each of many prompts, a row each as it finishes: ordinal (from 1, the place of the '
+'prompt), response, finish_reason, tokens (how many were written), error. Rows share each pass over the weights '
+'and a common beginning of their prompts; each text is what llm.generate gives alone, bit for bit. What is wrong '
+'with one prompt (it is NULL, empty where the model has no beginning-of-sequence token, longer than the context) '
+'is in its error column, and the others go on. Other arguments are those of llm.generate. seed: row n, counted '
+'from 0, is what llm.generate gives for its prompt with seed + n, so equal prompts differ when tokens are drawn; '
+'NULL draws a seed for the call. The rows at once are 32, or fewer when their KV caches outgrow llm.batch_mb '
+'(megabytes, 512 unless set); with the numpy engine, one. options: guess does nothing here. NULL as prompts gives'
+' no rows.';
+
+COMMIT;

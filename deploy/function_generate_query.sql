@@ -1,0 +1,42 @@
+-- Deploy hartonomous:function_generate_query to pg
+-- requires: schema_llm, function_runtime_boot, function_runtime_run_limits, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.generate_query(
+    query text,
+    model text DEFAULT NULL,
+    max_tokens integer DEFAULT 128,
+    temperature double precision DEFAULT 0,
+    top_k integer DEFAULT NULL,
+    top_p double precision DEFAULT NULL,
+    min_p double precision DEFAULT NULL,
+    repeat_penalty double precision DEFAULT NULL,
+    seed bigint DEFAULT NULL,
+    stop text[] DEFAULT NULL,
+    options jsonb DEFAULT NULL
+)
+RETURNS TABLE (id text, response text, finish_reason text, tokens integer, error text)
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+COST 100000000
+ROWS 1000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.batches.generate_query(
+    query, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.generate_query FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.generate_query TO llm_user;
+COMMENT ON FUNCTION llm.generate_query IS
+'What a model writes after the prompt of each row of a query that gives an id, of any type, and a prompt: a row '
+'each as it finishes, as llm.generate_many gives them. query: runs with the caller''s rights through a cursor, so'
+' that it may give more rows than memory holds. SELECT (r).* FROM (SELECT llm.generate_query($$SELECT id, body '
+'FROM post$$) AS r) AS q gives rows as they come; in FROM, PostgreSQL collects them first. Other arguments are '
+'those of llm.generate_many. NULL as the query gives no rows.';
+
+COMMIT;

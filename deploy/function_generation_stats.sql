@@ -1,0 +1,33 @@
+-- Deploy hartonomous:function_generation_stats to pg
+-- requires: schema_llm, function_runtime_boot
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.generation_stats(
+    OUT prefilled bigint,
+    OUT reused bigint,
+    OUT generated bigint,
+    OUT guessed bigint,
+    OUT accepted bigint,
+    OUT milliseconds double precision
+)
+RETURNS record
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.kept.stats()
+$python$;
+
+REVOKE ALL ON FUNCTION llm.generation_stats() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.generation_stats() TO llm_user;
+COMMENT ON FUNCTION llm.generation_stats() IS
+'How this session''s last call of llm.generate, llm.generate_details, llm.generate_many, llm.generate_query or '
+'llm.generate_into went, in tokens: prefilled (of prompts, computed), reused (of prompts, there already from an '
+'earlier prompt or row), generated (written, without the end-of-sequence token), guessed and accepted (options =>'
+' {guess}). milliseconds: of the call, without the time that its caller took between rows. Before the first call '
+'all are NULL.';
+
+COMMIT;

@@ -1,0 +1,23 @@
+-- Deploy hartonomous:function_reset to pg
+-- requires: schema_llm, function_runtime_boot
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.reset()
+RETURNS void
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.kept.reset()
+$python$;
+
+REVOKE ALL ON FUNCTION llm.reset() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.reset() TO llm_user;
+COMMENT ON FUNCTION llm.reset() IS
+'Free all that this session holds for models: weights, KV caches kept of earlier prompts, KV caches with handles,'
+' and figures of the last call. The next call loads anew. For pools of connections, before one is handed on.';
+
+COMMIT;

@@ -1,0 +1,24 @@
+-- Deploy hartonomous:function_store_forward_tokens to pg
+-- requires: schema_llm_store, function_runtime_boot
+
+-- What llm.forward, a query, cannot say by itself.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm_store.forward_tokens(tokens integer[], cache bigint, start integer)
+RETURNS integer[]
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.operators.forward_tokens(tokens, cache, start)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer) TO llm_user;
+COMMENT ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer) IS
+'The tokens of a call of llm.forward, checked: one dimension and no NULL, and a KV cache where start says that '
+'tokens came before. NULL gives NULL.';
+
+COMMIT;

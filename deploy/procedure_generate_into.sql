@@ -1,0 +1,39 @@
+-- Deploy hartonomous:procedure_generate_into to pg
+-- requires: schema_llm, function_runtime_boot, function_runtime_run_limits, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE PROCEDURE llm.generate_into(
+    query text,
+    target regclass,
+    model text DEFAULT NULL,
+    max_tokens integer DEFAULT 128,
+    temperature double precision DEFAULT 0,
+    top_k integer DEFAULT NULL,
+    top_p double precision DEFAULT NULL,
+    min_p double precision DEFAULT NULL,
+    repeat_penalty double precision DEFAULT NULL,
+    seed bigint DEFAULT NULL,
+    stop text[] DEFAULT NULL,
+    options jsonb DEFAULT NULL
+)
+LANGUAGE plpython3u
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+llm.batches.generate_into(
+    query, target, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
+)
+$python$;
+
+REVOKE ALL ON PROCEDURE llm.generate_into FROM PUBLIC;
+GRANT EXECUTE ON PROCEDURE llm.generate_into TO llm_user;
+COMMENT ON PROCEDURE llm.generate_into IS
+'Insert into a table what a model writes after the prompt of each row of a query, and commit about once a second,'
+' so that nothing that is done is lost when the call is cancelled or the server stops. query: gives (id, prompt),'
+' as for llm.generate_query; let it leave out ids that the table has, and the same call goes on where it stopped.'
+' target: a table with the columns id, of any type that the query''s ids can be read as, response text, '
+'finish_reason text, tokens integer and error text. Both work with the caller''s rights. Call it outside of a '
+'transaction block. Other arguments are those of llm.generate_many.';
+
+COMMIT;

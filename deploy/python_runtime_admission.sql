@@ -1,0 +1,157 @@
+-- Deploy hartonomous:python_runtime_admission to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/admission.py by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.admission()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""How many sessions of the server compute at once: each holds a slot while it does, the others wait, interruptibly.
+
+A slot is the lock of a file below the data directory. It dies with its process, however that ends, holds across
+databases and works on a standby, where nothing can be written to a table. The number of slots is a superuser's
+decision: llm_runtime.run_limits(). Nothing that may wait for another session (a query, packing, a client that fetches
+rows) belongs inside: a slot that waits could wait for one that waits for it.
+"""
+
+import fcntl
+import os
+import random
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import database, packed_files, settings
+
+WAIT = 0.002  # seconds between looks for a free slot, at first
+LONGEST_WAIT = 0.05
+MOST_THREADS = 64
+
+LIMITS = database.Query("SELECT l.running, l.threads FROM llm_runtime.run_limits() AS l")
+
+
+class Slots:
+    """The files of `folder`, of which each locked one is a session that computes. checkpoint() may end the waiting."""
+
+    def __init__(self, folder, checkpoint):
+        self._folder, self._checkpoint = packed_files.private_folder(folder), checkpoint
+        self._files = {}
+        self._held = None
+
+    @property
+    def is_held(self):
+        """Whether this session computes."""
+        return self._held is not None
+
+    def acquire(self, running):
+        """Wait for one of `running` slots, and hold it until `release`. Whether it was not held already."""
+        if self._held is not None:
+            return False
+        wait = WAIT
+        while not self._locked(running):
+            self._checkpoint()
+            time.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+        return True
+
+    def release(self):
+        """Let another session compute."""
+        if self._held is not None:
+            fcntl.flock(self._held, fcntl.LOCK_UN)
+            self._held = None
+
+    def _locked(self, running):
+        first = random.randrange(running)
+        for place in range(first, first + running):
+            file = self._file(place % running)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            self._held = file
+            return True
+        return False
+
+    def _file(self, place):
+        if place not in self._files:
+            path = self._folder / f"{place}.lock"
+            self._files[place] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        return self._files[place]
+
+
+_slots = None
+
+
+def slots():
+    """The slots of this server: beside the folder of the modules, below the data directory."""
+    global _slots  # noqa: PLW0603 - made once a session
+    if _slots is None:
+        _slots = Slots(Path(__file__).parents[1] / "slots", database.checkpoint)
+    return _slots
+
+
+@contextmanager
+def running(most=None):
+    """Compute inside, at most as many sessions at once as the limit says, or `most`.
+
+    A call that computes within another one's computing shares its slot.
+    """
+    acquired = slots().acquire(most or _running())
+    try:
+        yield
+    finally:
+        if acquired:
+            slots().release()
+
+
+def each(results):
+    """The results of an iterator, each computed in a slot that is given back while the caller has the result."""
+    most = _running()
+    while True:
+        with running(most):
+            result = next(results, None)
+        if result is None:
+            return
+        yield result
+
+
+@contextmanager
+def paused():
+    """Do what may wait for others, inside of `running`, without holding a slot."""
+    held = slots().is_held
+    slots().release()
+    try:
+        yield
+    finally:
+        if held:
+            slots().acquire(_running())
+
+
+def threads():
+    """(threads for a single token, threads for several): llm.threads for both, else 1 and all of the machine's.
+
+    Neither is more than the superuser's limit. Results do not depend on them.
+    """
+    most = LIMITS.one()["threads"] or processors()
+    wanted = settings.integer("threads", None, 1, MOST_THREADS)
+    return (1, most) if wanted is None else (min(wanted, most), min(wanted, most))
+
+
+def processors():
+    """How many the server may use."""
+    return min(len(os.sched_getaffinity(0)), MOST_THREADS)
+
+
+def _running():
+    return LIMITS.one()["running"] or processors()
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.admission() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.admission() IS
+'How many sessions of the server compute at once: each holds a slot while it does, the others wait, '
+'interruptibly.';
+
+COMMIT;

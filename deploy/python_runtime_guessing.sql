@@ -1,0 +1,48 @@
+-- Deploy hartonomous:python_runtime_guessing to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/guessing.py by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.guessing()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Guesses at the next tokens, by looking up what followed the last few where they stood before in the text.
+
+Texts that repeat themselves or their prompt (code, tables, quotations) are guessed well, others hardly. The model then
+verifies several tokens in one pass over its weights, which costs little more than one.
+Prompt lookup decoding (Saxena 2023); verified exactly, so the text does not change.
+"""
+
+SIZES = (3, 2)  # of the runs of tokens that are looked up, the longest first
+
+
+class PromptLookup:
+    """Guesses at most `most` tokens. Remembers where each run of tokens stood last, so a guess takes no search."""
+
+    def __init__(self, most):
+        self._most = most
+        self._after = {}  # run -> the place of the token that followed it last
+        self._seen = 0  # how many tokens of the history are in there
+
+    def guess(self, history, most):
+        """The tokens that followed the last run of the history; `most` limits them too. A history only ever grows."""
+        for end in range(max(self._seen, 1), len(history)):
+            for size in SIZES:
+                if end >= size:
+                    self._after[tuple(history[end - size : end])] = end
+        self._seen = len(history)
+        for size in SIZES:
+            place = self._after.get(tuple(history[-size:])) if len(history) >= size else None
+            if place is not None:
+                return history[place : place + max(0, min(self._most, most))]
+        return []
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.guessing() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.guessing() IS
+'Guesses at the next tokens, by looking up what followed the last few where they stood before in the text.';
+
+COMMIT;

@@ -1,0 +1,138 @@
+"""Generation for many rows at once: from an array of prompts, from a query, into a table.
+
+Rows share the passes over the weights (`scheduling`) and come back as they finish. Row n, counted from 0, is what
+llm.generate gives for its prompt with the seed `seed` + n, so that equal prompts differ when tokens are drawn. What is
+wrong with one row, a prompt that is NULL or too long, is that row's error; what is wrong with the arguments ends the
+call.
+"""
+
+import time
+
+from . import admission, arguments, database, errors, kept, settings
+from .generation import Request
+from .scheduling import Scheduler
+
+MEGABYTES = 512  # of KV caches of the rows at once, unless llm.batch_mb says otherwise
+FETCH = 32  # rows of a query at a time
+SECONDS_BETWEEN_COMMITS = 1
+
+COLUMNS = database.Query(
+    "SELECT a.attname AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type "
+    "FROM pg_catalog.pg_attribute AS a "
+    "WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped "
+    "AND a.attname IN ('id', 'response', 'finish_reason', 'tokens', 'error')",
+    "text",
+)
+TYPES = {"response": "text", "finish_reason": "text", "tokens": "integer", "error": "text"}
+
+
+def generate_many(prompts, *given):
+    """Rows (ordinal from 1, response, finish_reason, tokens, error) for an array of prompts, as they finish."""
+    if prompts is None:
+        return []
+    for prompt in prompts:
+        if prompt is not None and not isinstance(prompt, str):
+            raise arguments.ill("prompts", prompts, "an array of one dimension")
+    return written(Request(*given), enumerate(prompts, 1))
+
+
+def generate_query(query, *given):
+    """Rows (id, response, finish_reason, tokens, error) for the rows (id, prompt) of a query, as they finish."""
+    return [] if query is None else written(Request(*given), rows_of(query))
+
+
+def generate_into(query, target, *given):
+    """Insert what generate_query gives into a table, and commit about once a second, so that nothing done is lost."""
+    if query is None or target is None:
+        raise arguments.ill("query" if query is None else "target", None, "not null")
+    insert = database.Query(*_insertion(target))
+    try:
+        _insert(insert, written(Request(*given), rows_of(query, database.lasting_cursor)))
+    finally:
+        insert.forget()
+
+
+def _insert(insert, rows):
+    committed = time.monotonic()
+    for row in rows:
+        insert.one(*row)
+        if time.monotonic() - committed > SECONDS_BETWEEN_COMMITS:
+            database.commit()
+            committed = time.monotonic()
+    database.commit()
+
+
+def written(request, prompts):
+    """Rows (key, response, finish_reason, tokens, error) of (key, prompt) pairs; reads them as there is room.
+
+    What can be wrong with the call is found here, before the first row: PL/Python hides the message of an error in it.
+    """
+    stats, engine = kept.begin(), request.model.engine
+    prefixes = kept.Prefixes(request.model, engine)
+    memory = settings.integer("batch_mb", MEGABYTES, 1, kept.MOST_MEGABYTES) << 20
+    rows = _continuations(request, prompts)
+    scheduler = Scheduler(engine, rows, database.checkpoint, memory, stats, prefixes.fork)
+    return _written(request, scheduler, stats, prefixes)
+
+
+def _written(request, scheduler, stats, prefixes):
+    for (key, prompt), continuation, text, error in _timed(admission.each(scheduler.run()), stats):
+        if error is not None:
+            yield key, None, None, None, _told(error)
+        else:
+            tokens = len(continuation.tokens)
+            yield key, request.text(prompt, text), continuation.finish_reason, tokens, None
+    if scheduler.last is not None:
+        prefixes.keep(scheduler.last.continuation.history, scheduler.last.cache)
+
+
+def rows_of(query, cursor=database.cursor):
+    """The (id, prompt) of a query's rows, both as text; nobody waits for this session's slot meanwhile."""
+    text = query.strip().rstrip(";")
+    rows = cursor(f"SELECT id::text, prompt::text FROM (\n{text}\n) AS given (id, prompt)", FETCH)
+    while True:
+        with admission.paused():
+            row = next(rows, None)
+        if row is None:
+            return
+        yield row["id"], row["prompt"]
+
+
+def _continuations(request, prompts):
+    """((key, prompt), Continuation or ModelError) of each."""
+    for number, (key, prompt) in enumerate(prompts):
+        try:
+            if prompt is None:
+                raise errors.invalid_parameter("the prompt is null")
+            yield (key, prompt), request.continuation(prompt, number)
+        except errors.ModelError as error:
+            yield (key, prompt), error
+
+
+def _timed(results, stats):
+    """The results; the stats grow by the time that each took."""
+    while True:
+        began = time.perf_counter()
+        result = next(results, None)
+        stats.milliseconds += (time.perf_counter() - began) * 1000
+        if result is None:
+            return
+        yield result
+
+
+def _told(error):
+    return error.message if error.detail is None else f"{error.message}: {error.detail}"
+
+
+def _insertion(target):
+    """The INSERT into a table and its parameters' types; ids have the type of the table's own."""
+    types = {row["name"]: row["type"] for row in COLUMNS.all(target)}
+    missing = [name for name in ("id", *TYPES) if name not in types]
+    if missing:
+        raise errors.invalid_parameter(
+            f"table {target} has no column {missing[0]}",
+            hint="It needs id, of any type, and response text, finish_reason text, tokens integer, error text.",
+        )
+    columns = ", ".join(("id", *TYPES))
+    sql = f"INSERT INTO {target} ({columns}) VALUES ($1, $2, $3, $4, $5)"
+    return sql, types["id"], *TYPES.values()

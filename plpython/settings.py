@@ -1,0 +1,20 @@
+"""Numbers that a session, a role or a database may set with SET llm.<name>: read at each call, checked, with a default.
+
+Any user may set them, so none is a path, and none raises a limit that protects others.
+"""
+
+from . import arguments, database
+
+SETTING = database.Query("SELECT pg_catalog.current_setting($1, true) AS value", "text")
+
+
+def integer(name, default, smallest, largest):
+    """The setting `llm.<name>`; `default` when it is not set. ModelError 22023 when it is no such number."""
+    value = SETTING.one(f"llm.{name}")["value"]
+    if not value:
+        return default
+    try:
+        number = int(value)
+    except ValueError:
+        number = value
+    return arguments.integer(f"llm.{name}", number, None, smallest, largest)

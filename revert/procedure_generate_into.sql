@@ -1,0 +1,8 @@
+-- Revert hartonomous:procedure_generate_into from pg
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DROP PROCEDURE llm.generate_into;
+
+COMMIT;

@@ -1,0 +1,14 @@
+-- Verify hartonomous:procedure_generate_into on pg
+
+BEGIN;
+
+DO $verify$
+DECLARE
+    f CONSTANT regprocedure := 'llm.generate_into'::regproc::oid;
+BEGIN
+    ASSERT pg_catalog.has_function_privilege('llm_user', f, 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', f, 'EXECUTE');
+END
+$verify$;
+
+ROLLBACK;

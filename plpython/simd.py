@@ -29,7 +29,8 @@ from numba.extending import intrinsic, lower_builtin, models, register_jitable, 
 from . import simd_forms as forms
 from .simd_forms import FLOAT, I32, LANES, call, constant, pick, vector
 
-OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+# Without numba's reference counts, which are atomic and took a tenth of a decode step: arrays come from outside.
+OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}
 # What Python calls: compiled on first use, and kept on disk with all its parts (NUMBA_CACHE_DIR).
 entry = njit(cache=True, **OPTIONS)
 # A part of entries; for Python it stays a plain function, of no use if it has instructions in it.

@@ -6,6 +6,7 @@ tools/sql_reference.py --check   fail when it is not what the database's comment
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ sys.path.insert(0, str(CHECKOUT))
 
 from tools.cluster import Cluster, ClusterError  # noqa: E402 (a script's own folder comes first)
 
+LONGEST_LINE = 100
 REFERENCE = CHECKOUT / "docs" / "sql-reference.md"
 INTRODUCTION = """\
 # SQL reference
@@ -71,17 +73,21 @@ def split_arguments(arguments: str) -> list[str]:
     return [*parts, arguments[start:].strip()] if arguments else []
 
 
-def signature(name: str, arguments: str, result: str) -> str:
-    """A function as its caller writes it: on one line when that fits, else with one argument a line."""
-    parts = split_arguments(arguments)
-    line = f"{name}({', '.join(parts)}) RETURNS {result}"
-    if len(line) <= 100:
-        return line
-    head = f"{name}(" + "".join(f"\n    {part}," for part in parts).rstrip(",") + "\n)" if parts else f"{name}()"
-    columns = split_arguments(result.removeprefix("TABLE(").removesuffix(")")) if result.startswith("TABLE(") else []
-    if len(f") RETURNS {result}") <= 100 or not columns:
-        return f"{head} RETURNS {result}"
-    return f"{head} RETURNS TABLE(" + "".join(f"\n    {column}," for column in columns).rstrip(",") + "\n)"
+def broken(head: str, parts: list[str]) -> str:
+    """head(part, part) on one line when that fits, else with one part a line."""
+    line = f"{head}({', '.join(parts)})"
+    return line if len(line) <= LONGEST_LINE else f"{head}(\n    " + ",\n    ".join(parts) + "\n)"
+
+
+def signature(name: str, arguments: str, result: str | None) -> str:
+    """A function or procedure (which has no result) as its caller writes it."""
+    parts = [re.sub(r"(DEFAULT (?:NULL|'[^']*'))::[\w ]+(\[\])?", r"\1", part) for part in split_arguments(arguments)]
+    if result is None:
+        return f"CALL {broken(name, parts)}"
+    call = broken(name, parts)
+    if len(call.splitlines()[-1] + f" RETURNS {result}") <= LONGEST_LINE or not result.startswith("TABLE("):
+        return f"{call} RETURNS {result}"
+    return call + broken(" RETURNS TABLE", split_arguments(result.removeprefix("TABLE(").removesuffix(")")))
 
 
 def cell(text: str | None) -> str:

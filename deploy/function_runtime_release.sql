@@ -10,9 +10,9 @@ SET LOCAL lock_timeout = '5s';
 --   7167bbfb18c5cec4b3602b774095c11cb23b868577802049a89e69e967cb2fa9  architecture
 --   879178541be4a33a86993e4b7eb5d81cf821ba56efb27ce2a51ca6481cb6ba83  arguments
 --   f13e54c4a35f05c9548a8388ae954837ca91ae999ff6a8618fb36c18f6f67172  atoms
---   fd95f1533ba01e7e2f312204d1508d9f0da96282bae9938d0401a1286fabd0d8  attention_kernels
+--   206a100192282179131972fad79ee5b71bfaedc1fbfdc4f98d30ad968905e992  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
---   835cc691cd01f839d44d0dd546c8c8f5a9c2154afcdc5b4ca5a820b8148bfe29  batches
+--   0c68583c020338ce20a68a492b1a7e1b588f5276841cf051075412283e82dd41  batches
 --   4f225b231210400768854bcffaac16055d35e0c3240bd0e0113d7af8fa4cbd80  blending
 --   b230e912b7f252e2fd75a70e311c02b582243e88ccbfe90aa4927339c39dc5a7  cache
 --   1dab525b36dabbd0c2fbef7b6f9714b64f82147631c78da5264fbd247b86e5c2  comparison
@@ -22,7 +22,7 @@ SET LOCAL lock_timeout = '5s';
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   3941fad3065f41a9436fd9e981ffe5e84043be82ff5e0137fea7f61f9c3f752f  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
---   7c40ba96e800ef0dce66e522a56c3aebd6af64dabe495f8a354f87abc0655b5c  forward_steps
+--   68d40a2b625b88eaab26f81593d75d52c79f2625f3b4604d771e7f25e50ce287  forward_steps
 --   2366c599a5a77f4f008268fb2afe9285361b5e65bea4c27e85c6e57096d0c0d3  generation
 --   a385b902c33d513fed938a35f7c0ee3c62241addadba3d573f5e9071e71efc81  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
@@ -30,7 +30,7 @@ SET LOCAL lock_timeout = '5s';
 --   8acfc97c6edb88fb6303529d040d0ddbe2d39a2c29484fb1e9f6733a84315fcb  ingestion
 --   7df3cc9a8600b23e23476b776981f275eb4dba7691e865d28b4870262e3a0f7c  kept
 --   e0600e71e0b8ee0e1c08318ddd104b62d3f252b5c7280d11ef5a637a4954c7b2  kernels
---   afbb3b35187622d2eceea0311c6b81961864d8c1ed840a3d0943ea3123a106c3  kv_cache
+--   a915031f9d1ec38703f7c48c2e965e033644abf783ff2e847a8dd0f71daedc69  kv_cache
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
 --   0c21f8180bd7153e77d47b6834ca8ce29d55544ad9222439b1f654d6176f0b26  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
@@ -39,7 +39,7 @@ SET LOCAL lock_timeout = '5s';
 --   719d1fceb986d6d23998a729bc5bc7a7611863311d42f904b170efccb120790c  operators
 --   2cb4924021c0a4043655ca3270b2ebf4ab1bc259adc0489c968c60ef1ee7e6cd  ops
 --   9beddba288eb5c922f73beda26df997dc0c321f726d700b654a9809f03ca363a  packed_files
---   f2ad7360d720f88e6560ace7c9d166a469275bb165934a58943623a5a01f6c7a  packed_model
+--   6b8d450bd384c98ddb37bf4c912eccac459daeb6362b6a31febe86ce87ca03b9  packed_model
 --   fd66a52a8c9447b2c4679946bf9bb03bc200248dd60f8a56f1681db1c0932a85  packing
 --   08692f6356ae79be4d0253e55471ebe864894b27a55c77aa354d352093bb3fbe  prefix_cache
 --   8d01c7ae7bd34053ced896478da19c6dd15bd29ec49f0d6843de1f4b4f30c2ac  quant
@@ -50,12 +50,12 @@ SET LOCAL lock_timeout = '5s';
 --   d1594ad37f058a3656065526ead8007ea2467e6099cef65bf1eb7d57dd7ed31b  scoring
 --   3c2fd4682dca197e92d9870364646edee8bbf63f33e62ebdc05f6ab46d5262a8  settings
 --   88bb7501996cb47e411d9e59944540c99d5614c84b4c23664b9e1c7ba2677bcf  shared_weights
---   d27207e6953f286c7d58c19243b70cd5968dca4db31bcad9497ec7b77dd5038a  simd
+--   bd3f8c888ca709f4e7c25ab557b10f744c37244102c1de3ed1fd17f40cdea42e  simd
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
---   2f176b0268f88c3d135b38ad35bbb9905af83ecb8fecb5689f4c0ab3c22e9d70  simd_memory
+--   ec7562c0bfb9bfbe170bf76c4f54a4bbaaad8c46a3ab17cd676d5bcce72ff53b  simd_memory
 --   5c2d239afdb5bb0a4d93b23ec7b3ae9b31b4024afe7c3014eabcf659dd6ae885  stored_models
 --   ae61e1da91a838becf55428bcb7e81670159a5eea5192f7f9b36229cb10b8096  threads
---   f47f10a78f5c514869ba74faa4bca1334d0b9c1ea071b7c061b6e9ac6cb41c63  tokenizer
+--   4f3f4054f8efad6d05bf1d2f38efc18d63ac49cf1cb7087da03a45acea415e2d  tokenizer
 --   f847aa4f09458d1ffded1a87d6decaf92a2c1e7e7180e9b1c8d2158436fe52da  warm_up
 --   2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318  weights
 CREATE OR REPLACE FUNCTION llm_runtime.release()
@@ -63,7 +63,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'ed76e5c1ce701c16b72546755f75332c658ff955f467c336a71502c69e471dec'::text;
+RETURN '7550cb3206279dcf32bc230f5de25c80d0d48ed50a611f9477bf8114497be767'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

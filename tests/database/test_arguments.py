@@ -186,7 +186,7 @@ def test_a_cache_belongs_to_the_role_that_made_it(superuser, connect_as):
     superuser.execute("SET ROLE llm_user")
     with pytest.raises(psycopg.errors.UndefinedObject, match="no KV cache"):
         call(superuser, "SELECT llm.forward(ARRAY[1], %s, %s, 1)", MODEL, cache)
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="no positions"):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="start is 1 and there is no KV cache"):
         call(superuser, "SELECT llm.forward(ARRAY[1], %s, NULL, 1)", MODEL)
     superuser.execute("RESET ROLE")
     call(superuser, "SELECT llm.forward(ARRAY[1], %s, %s, 1)", MODEL, cache)

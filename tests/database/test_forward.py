@@ -231,3 +231,18 @@ def define_edit(superuser):
     $$
     """)
     return True
+
+
+def test_a_start_without_a_cache_is_an_error_that_says_where_to_get_one(user):
+    """What the scratch cache holds may be another prompt's."""
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as refusal:
+        call(user, "SELECT llm.forward(ARRAY[1], 'llama2', start => 5)")
+    assert refusal.value.diag.message_primary == "llm: start is 5 and there is no KV cache"
+    assert "llm.new_kv_cache" in refusal.value.diag.message_hint
+
+
+@pytest.mark.parametrize("tokens", ["ARRAY[[1, 2], [3, 4]]", "ARRAY[1, NULL]"])
+def test_tokens_of_two_dimensions_or_with_null_are_an_error(user, tokens):
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as refusal:
+        call(user, f"SELECT llm.forward({tokens}, 'llama2')")
+    assert refusal.value.diag.message_primary == "llm: tokens is out of range"

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'ed76e5c1ce701c16b72546755f75332c658ff955f467c336a71502c69e471dec',
+SELECT is(llm_runtime.release(), '7550cb3206279dcf32bc230f5de25c80d0d48ed50a611f9477bf8114497be767',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

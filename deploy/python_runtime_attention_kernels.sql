@@ -24,11 +24,10 @@ has score -inf and weight 0, and adding zero changes nothing, so a query's resul
 """
 
 import numpy as np
-from numba import carray
 
 from .kernels import exp
-from .simd import compiled, f32, fill, fma, i32, lanes, max_lanes, maximum, sum_lanes, where_before
-from .simd_memory import load, pointer_to, spread, store
+from .simd import compiled, f32, fill, fma, i32, inlined, lanes, max_lanes, maximum, sum_lanes, where_before
+from .simd_memory import array_at, load, spread, store
 
 PAGE = 64  # positions
 ROWS = 8  # queries in the largest block
@@ -47,10 +46,10 @@ def head_elements(head_dim):
     return PAGE * (head_dim + padded(head_dim))
 
 
-@compiled
+@inlined
 def _page(address, like, elements):
     """The page at an address, as an array of the dtype of `like`."""
-    return carray(pointer_to(address, like), (elements,))
+    return array_at(address, elements, like)
 
 
 @compiled

@@ -79,6 +79,7 @@ def written(request, prompts):
     What can be wrong with the call is found here, before the first row: PL/Python hides the message of an error in it.
     """
     stats, engine = kept.begin(), request.model.engine
+    _ = request.model.tokenizer  # read now: later there may be a slot, within which nothing waits for the tables
     prefixes = kept.Prefixes(request.model, engine)
     memory = settings.integer("batch_mb", MEGABYTES, 1, kept.MOST_MEGABYTES) << 20
     rows = _continuations(request, prompts)

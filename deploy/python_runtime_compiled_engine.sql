@@ -37,7 +37,12 @@ CHUNK = 256  # tokens in one pass: beyond it nothing is gained, and their activa
 TILE = 8  # tokens of a sequence whose attention is one piece of work
 NO_WINDOW = 1 << 40
 
-LAYER_TENSORS = ["attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_q_norm.weight", "attn_k_norm.weight", "attn_output.weight", "attn_output.bias", "ffn_norm.weight", "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"]  # in the order of forward_steps' rows
+LAYER_TENSORS = (  # in the order of the rows of forward_steps
+    *("attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight"),
+    *("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_q_norm.weight", "attn_k_norm.weight"),
+    *("attn_output.weight", "attn_output.bias"),
+    *("ffn_norm.weight", "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"),
+)
 
 
 class CompiledEngine:

@@ -34,7 +34,8 @@ PER_MODEL = 4
 # Counters of claimed work: these for each layer, then one for the head.
 CLAIM_QKV, CLAIM_ATTENTION, CLAIM_OUTPUT, CLAIM_GATE, CLAIM_DOWN = range(5)
 LAYER_COUNTERS = 5
-CLAIMED_BYTES = 1 << 16  # weights in a piece of work: some microseconds for one token, under a millisecond for 256
+CLAIMED_BYTES = 1 << 16  # weights in a piece of work, at least: for 256 tokens under a millisecond
+FEW_TOKENS, PIECES = 4, 8  # up to so many tokens a matrix is cut in so many pieces for each thread
 
 # Strides are widths padded to whole registers; the columns of q, k and v in a row of qkv begin at multiples of 16.
 Sizes = namedtuple(
@@ -59,7 +60,9 @@ def work_of(works, thread):
     """A thread's own part of the arrays of all."""
     w = works
     half, single = w.half_row[thread], w.float_row[thread]
-    return Work(w.q[thread], w.firsts[thread], w.limits[thread], w.scores[thread], w.stride, w.out[thread], half, single)
+    return Work(
+        w.q[thread], w.firsts[thread], w.limits[thread], w.scores[thread], w.stride, w.out[thread], half, single
+    )
 
 
 @inlined
@@ -71,9 +74,10 @@ def share(crew, tokens):
 
 
 @inlined
-def piece_of(matrix):
-    """How many groups of a matrix make a piece of work."""
-    return max(1, CLAIMED_BYTES // group_bytes(matrix[LAYOUT], matrix[COLUMNS]))
+def piece_of(crew, matrix, tokens):
+    """How many groups of a matrix make a piece of work: fewer pieces where there is little to do for each."""
+    least = max(1, CLAIMED_BYTES // group_bytes(matrix[LAYOUT], matrix[COLUMNS]))
+    return max(least, groups_of(matrix) // (PIECES * crew.threads)) if tokens <= FEW_TOKENS else least
 
 
 @inlined
@@ -124,7 +128,7 @@ def add_bias(weights, bias, group, groups, out, at, stride, tokens):
 def queries_keys_values(crew, counter, model, w, tokens, s):
     """s.qkv = the three projections of s.normed."""
     hidden, stride = model.sizes.hidden_stride, model.sizes.qkv_stride
-    slot, piece = share(crew, tokens)[2], piece_of(w[Q])
+    slot, piece = share(crew, tokens)[2], piece_of(crew, w[Q], tokens)
     total = groups_of(w[Q]) + groups_of(w[K]) + groups_of(w[V])
     while True:
         begin = claim(crew, counter, piece)
@@ -182,7 +186,7 @@ def attend(model, batch, layer, tile, head, work, s):
 
 @inlined
 def attend_all(crew, counter, model, w, batch, layer, work, s):
-    """Attention of every tile and kv head. A single token's heads are also placed here, by the thread that needs them."""
+    """Attention of every tile and kv head; a single token's heads are placed by the thread that needs them."""
     while True:
         piece = claim(crew, counter, 1)
         if piece >= len(batch.tiles) * model.sizes.kv_heads or stopped(crew):
@@ -197,7 +201,7 @@ def attend_all(crew, counter, model, w, batch, layer, work, s):
 def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s):
     """s.x += matrix @ x + bias: what attention or the feed-forward network adds to the residual stream."""
     stride, slot = model.sizes.hidden_stride, share(crew, tokens)[2]
-    piece, groups = piece_of(matrix), groups_of(matrix)
+    piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
     while True:
         begin = claim(crew, counter, piece)
         if begin >= groups or stopped(crew):
@@ -214,7 +218,7 @@ def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s):
 def gate_and_up(crew, counter, model, w, tokens, s):
     """s.up = silu(gate @ s.normed) * (up @ s.normed), the same rows of both at a time."""
     hidden, stride, slot = model.sizes.hidden_stride, model.sizes.ffn_stride, share(crew, tokens)[2]
-    piece, groups = piece_of(w[GATE]), groups_of(w[GATE])
+    piece, groups = piece_of(crew, w[GATE], tokens), groups_of(w[GATE])
     while True:
         begin = claim(crew, counter, piece)
         if begin >= groups or stopped(crew):
@@ -231,7 +235,7 @@ def gate_and_up(crew, counter, model, w, tokens, s):
 def project_logits(crew, counter, model, matrix, tokens, logits, s):
     """logits = matrix @ s.normed."""
     hidden, stride, slot = model.sizes.hidden_stride, model.sizes.logits_stride, share(crew, tokens)[2]
-    piece, groups = piece_of(matrix), groups_of(matrix)
+    piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
     while True:
         begin = claim(crew, counter, piece)
         if begin >= groups or stopped(crew):

@@ -48,7 +48,7 @@ EXP_LOWEST, EXP_HIGHEST = np.float32(-87.0), np.float32(88.0)
 
 @compiled
 def exp(x):
-    """e^x in every lane; 0 below -87 (where it is 1.6e-38), so that a masked score of -inf weighs nothing; at most e^88."""
+    """e^x in every lane; 0 below -87, where it is 1.6e-38, so that a masked score weighs nothing; above 88 e^88."""
     y = minimum(maximum(x, EXP_LOWEST), EXP_HIGHEST)
     n = rint(y * LOG2_E)
     r = fma(n, 0.0 - LN2_LOW, fma(n, 0.0 - LN2_HIGH, y))

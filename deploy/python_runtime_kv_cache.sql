@@ -21,17 +21,23 @@ from . import errors
 from .attention_kernels import PAGE, head_elements
 
 ALIGNMENT = 64  # bytes
+MOST_AHEAD = 32  # pages: a cache grows by as much as it has, up to this; memory that is not touched is not taken
 
 
 class _Page:
-    """A block of memory at an aligned address, and how many caches hold it."""
+    """A piece of memory, and how many caches hold it."""
 
-    def __init__(self, size):
-        self.memory = np.empty(size + ALIGNMENT, np.uint8)
-        offset = -self.memory.ctypes.data % ALIGNMENT
-        self.content = self.memory[offset : offset + size]
-        self.address = self.content.ctypes.data
+    def __init__(self, content):
+        self.content = content
+        self.address = content.ctypes.data
         self.holders = 1
+
+
+def _new_pages(count, size):
+    """Pages beside each other in one allocation: numpy asks for huge pages where it is large."""
+    memory = np.empty(count * size + ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT
+    return [_Page(memory[begin + page * size :][:size]) for page in range(count)]
 
 
 class KVCache:
@@ -64,16 +70,16 @@ class KVCache:
         for place in range(self.length // PAGE, len(self._pages)):
             if self._pages[place].holders > 1:
                 self._own(place)
-        while len(self._pages) * PAGE < needed:
-            self._append(_Page(self.page_bytes))
+        missing = -(-needed // PAGE) - len(self._pages)
+        if missing > 0:
+            for page in _new_pages(max(missing, min(len(self._pages), MOST_AHEAD)), self.page_bytes):
+                self._append(page)
 
     def truncate(self, length):
-        """Forget the positions from `length` on, and give back the pages that hold nothing else."""
+        """Forget the positions from `length` on. The pages stay, for what comes next."""
         if not 0 <= length <= self.length:
             raise errors.invalid_parameter(f"cannot truncate a cache of {self.length} positions to {length}")
         self.length = length
-        while len(self._pages) * PAGE >= length + 2 * PAGE:  # one page to spare: a guess that failed comes again
-            self._pages.pop().holders -= 1
 
     def fork(self, length=None):
         """A cache with the first `length` positions (default all), which shares the pages."""
@@ -100,7 +106,7 @@ class KVCache:
     def _own(self, place):
         shared = self._pages[place]
         shared.holders -= 1
-        copy = _Page(self.page_bytes)
+        copy = _new_pages(1, self.page_bytes)[0]
         copy.content[:] = shared.content
         self._pages[place] = copy
         self.addresses[place] = copy.address

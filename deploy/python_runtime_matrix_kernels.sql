@@ -24,7 +24,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from .packing import BF16, BLOCK, F16, F32, GROUP, Q4, Q8, group_bytes
+from .packing import BF16, BLOCK, F16, F32, GROUP, Q4, Q8, group_bytes, group_count
 from .simd import compiled, dot4, f32, fill, fma, i32, lane, to_f32
 from .simd_memory import load, load_bf16, load_bytes, spread, spread_bytes, store
 
@@ -41,10 +41,9 @@ def _q8(tokens, groups):
     X, W, SUM, X_SCALE, W_SCALE, TOTAL = _block_types(tokens, groups)
 
     @compiled
-    def product(u8, u16, at, columns, codes, scales, starts, token, out, out_at, stride):
+    def product(u8, at, u16, w_scales, columns, codes, scales, starts, token, out, out_at, stride):
         blocks, group = columns // BLOCK, group_bytes(Q8, columns)
         next_start = blocks if tokens > 1 else 0
-        w_scales = (at + blocks * 512) // 2
         total = fill(0.0, TOTAL)
         for b in range(blocks):
             block = token * blocks + b
@@ -52,7 +51,7 @@ def _q8(tokens, groups):
             for k in range(8):
                 w = load_bytes(u8, at + b * 512 + k * 64, W, group)
                 dots = dot4(dots, w, spread_bytes(codes, block * BLOCK + 4 * k, X, columns))
-            scale = load(u16, w_scales + b * 16, W_SCALE, group // 2) * spread(scales, block, X_SCALE, blocks)
+            scale = load(u16, w_scales + b * GROUP, W_SCALE, blocks * GROUP) * spread(scales, block, X_SCALE, blocks)
             total = fma(to_f32(dots), scale, total)
         store(out, out_at, total, stride)
 
@@ -64,10 +63,9 @@ def _q4(tokens, groups):
     X, W, SUM, X_SCALE, W_SCALE, TOTAL = _block_types(tokens, groups)
 
     @compiled
-    def product(u8, u16, at, columns, codes, scales, starts, token, out, out_at, stride):
+    def product(u8, at, u16, w_scales, columns, codes, scales, starts, token, out, out_at, stride):
         blocks, group = columns // BLOCK, group_bytes(Q4, columns)
         next_start = blocks if tokens > 1 else 0
-        w_scales = (at + blocks * 256) // 2
         total = fill(0.0, TOTAL)
         for b in range(blocks):
             block = token * blocks + b
@@ -77,7 +75,7 @@ def _q4(tokens, groups):
                 dots = dot4(dots, pair & 0x0F0F0F0F, spread_bytes(codes, block * BLOCK + 4 * k, X, columns))
                 high = (pair >> 4) & 0x0F0F0F0F
                 dots = dot4(dots, high, spread_bytes(codes, block * BLOCK + 16 + 4 * k, X, columns))
-            scale = load(u16, w_scales + b * 16, W_SCALE, group // 2) * spread(scales, block, X_SCALE, blocks)
+            scale = load(u16, w_scales + b * GROUP, W_SCALE, blocks * GROUP) * spread(scales, block, X_SCALE, blocks)
             total = fma(to_f32(dots), scale, total)
         store(out, out_at, total, stride)
 
@@ -124,20 +122,21 @@ def _int8_matrix(layout, make):
     one, two, four, eight = make(1, 1), make(2, 1), make(4, 1), make(8, 1)
 
     @compiled
-    def product(u8, u16, at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride):
+    def product(u8, at, u16, w_scales, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride):
         for g in range(begin, end):
-            w, to, t = at + g * group_bytes(layout, columns), out_at + g * GROUP, 0
+            w, s = at + g * group_bytes(layout, columns), w_scales + g * (columns // BLOCK * GROUP)
+            to, t = out_at + g * GROUP, 0
             while t + 8 <= tokens:
-                eight(u8, u16, w, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
+                eight(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
                 t += 8
             if t + 4 <= tokens:
-                four(u8, u16, w, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
+                four(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
                 t += 4
             if t + 2 <= tokens:
-                two(u8, u16, w, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
+                two(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
                 t += 2
             if t < tokens:
-                one(u8, u16, w, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
+                one(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
 
     return product
 
@@ -183,13 +182,19 @@ def linear(weights, matrix, begin, end, x, x_at, x_stride, quantized, slot, toke
     Matrices of floats read x, from x_at on; block-quantised ones the same activations in `quantized`, from `slot` on.
     """
     layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
-    u16 = weights.u16
+    u16, scales_at = weights.u16, (at + group_count(matrix[ROWS]) * group_bytes(layout, columns)) // 2
     if layout == Q8:
         codes, scales, starts = quantized.codes, quantized.scales, quantized.q8_starts
-        _q8_matrix(weights.u8, u16, at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride)
+        u8 = weights.u8
+        _q8_matrix(
+            u8, at, u16, scales_at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride
+        )
     elif layout == Q4:
         codes, scales, starts = quantized.codes, quantized.scales, quantized.q4_starts
-        _q4_matrix(weights.u8, u16, at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride)
+        u8 = weights.u8
+        _q4_matrix(
+            u8, at, u16, scales_at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride
+        )
     elif layout == F32:
         _f_matrix(weights.f32, at // 4, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride)
     elif layout == F16:
@@ -204,14 +209,16 @@ def embedding(weights, matrix, row, out, out_at):
     layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
     group, r = row // GROUP, row % GROUP
     start = at + group * group_bytes(layout, columns)
+    scales_at = (at + group_count(matrix[ROWS]) * group_bytes(layout, columns)) // 2
+    scales_at += group * (columns // BLOCK * GROUP)
     for column in range(columns):
         block, k = column // BLOCK, column % BLOCK
         if layout == Q8:
-            scale = lane(load(weights.u16, (start + columns * GROUP) // 2 + block * GROUP, f32), r)
+            scale = lane(load(weights.u16, scales_at + block * GROUP, f32), r)
             byte = weights.u8[start + block * 512 + k // 4 * 64 + r * 4 + k % 4]
             out[out_at + column] = scale * np.float32(np.int32(byte) - 128)
         elif layout == Q4:
-            scale = lane(load(weights.u16, (start + columns * GROUP // 2) // 2 + block * GROUP, f32), r)
+            scale = lane(load(weights.u16, scales_at + block * GROUP, f32), r)
             pair = weights.u8[start + block * 256 + k % 16 // 4 * 64 + r * 4 + k % 4]
             out[out_at + column] = scale * np.float32((np.int32(pair) >> (k // 16 * 4) & 15) - 8)
         elif layout == F32:

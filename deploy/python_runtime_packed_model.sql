@@ -20,6 +20,7 @@ tensor goes; `packing.pack_tensor` or `pack_rows` fill the places, in any order.
 
 import hashlib
 import json
+import mmap
 import struct
 from collections import namedtuple
 
@@ -62,8 +63,10 @@ def pack_model(tensors):
     """Pack {name: (type, shape, raw bytes)} into a PackedModel in this process's memory."""
     arrays = {name: np.frombuffer(raw, np.uint8) for name, (_, _, raw) in tensors.items()}
     layout = plan({n: (type, shape, hashlib.sha256(arrays[n]).digest()) for n, (type, shape, _) in tensors.items()})
-    memory = np.zeros(layout.size + ALIGNMENT, np.uint8)
-    buffer = memory[-memory.ctypes.data % ALIGNMENT :][: layout.size]
+    memory = mmap.mmap(-1, layout.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)  # with pages of 4 KB reading runs at two thirds of the memory's speed
+    buffer = np.frombuffer(memory, np.uint8)
     buffer[: len(layout.header)] = np.frombuffer(layout.header, np.uint8)
     for name, (offset, size) in layout.places.items():
         type, shape, _ = tensors[name]

@@ -12,17 +12,19 @@ LANGUAGE plpython3u
 AS $python$"""Weights as the kernels read them: groups of 16 rows, in which one register holds a column, or four, of all 16.
 
 A file keeps a matrix row by row; a product then needs a sum across each register. Here lane r of every register
-belongs to row r of the group, nothing is summed across lanes, and a group is one contiguous run of bytes. Layouts, for
+belongs to row r of the group, nothing is summed across lanes, and a group is one contiguous run. Layouts, for
 R rows and C columns, in the order of memory; rows are padded to a multiple of 16 with zeros, columns are not:
 
     VECTOR  f32[C padded to 16]                                  norms and biases, whatever their type
     F32     [R / 16] { f32[C][16] }
     F16     [R / 16] { f16[C][16] }
     BF16    [R / 16] { bf16[C][16] }
-    Q8      [R / 16] { u8[C / 32][8][16][4], f16[C / 32][16] }   a byte is the weight's int8 + 128
-    Q4      [R / 16] { u8[C / 32][4][16][4], f16[C / 32][16] }   columns k (low bits) and k + 16 of a block in a byte
+    Q8      [R / 16] { u8[C / 32][8][16][4] }                    a byte is the weight's int8 + 128
+            [R / 16] { f16[C / 32][16] }                         scales: one for each row and block of 32 columns
+    Q4      [R / 16] { u8[C / 32][4][16][4] }                    columns k (low bits) and k + 16 of a block in a byte
+            [R / 16] { f16[C / 32][16] }
 
-C / 32 counts the blocks, which share a scale. A group's bytes are padded to a multiple of 64.
+All weights come before all scales: a second stream inside the first one halved the speed of reading from memory.
 
 What each type of a file becomes, and the error of a weight against what the type's decoder gives:
 
@@ -54,13 +56,20 @@ LARGEST_HALF = np.float32(65504)
 
 @compiled
 def group_bytes(layout, columns):
-    """Bytes of one group of 16 rows."""
+    """Bytes of the weights of one group of 16 rows, without scales."""
     if layout == F32:
         return columns * GROUP * 4
-    if layout == Q8 or layout == Q4:
-        per_block = 512 if layout == Q8 else 256
-        return (columns // BLOCK * (per_block + GROUP * 2) + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+    if layout == Q8:
+        return columns * GROUP
+    if layout == Q4:
+        return columns * GROUP // 2
     return columns * GROUP * 2
+
+
+@compiled
+def group_count(rows):
+    """How many groups the rows make."""
+    return (rows + GROUP - 1) // GROUP
 
 
 def layout_of(type, shape):
@@ -75,8 +84,9 @@ def packed_bytes(type, shape):
     """How many bytes `pack_tensor` makes of a tensor."""
     layout = layout_of(type, shape)
     if layout == VECTOR:
-        return _padded(shape[0], GROUP) * 4
-    return _padded(shape[0], GROUP) // GROUP * group_bytes(layout, shape[1])
+        return group_count(shape[0]) * GROUP * 4
+    scales = shape[1] // BLOCK * GROUP * 2 if layout in (Q8, Q4) else 0
+    return group_count(shape[0]) * (group_bytes(layout, shape[1]) + scales)
 
 
 def pack_tensor(raw, type, shape):
@@ -104,11 +114,16 @@ def pack_rows(raw, type, shape, first_row, out):
             f"{raw.size} bytes are not rows of a {type} tensor",
             f"a row takes {row_bytes} bytes, the shape is {list(shape)}, the first row {first_row}",
         )
+    if rows == 0:
+        return
     if layout == VECTOR:
         out.view(np.float32)[:columns] = quant.decode(type, raw, (columns,))
     elif layout in (Q8, Q4):
         raw = {"Q5_0": _q5_0_as_q8_0, "IQ4_NL": _iq4_nl_as_q8_0}.get(type, lambda blocks: blocks)(raw)
-        _pack_blocks(raw, layout, columns, first_row, out, out.view(np.uint16))
+        scales = group_count(shape[0]) * group_bytes(layout, columns)
+        _pack_blocks(
+            raw, columns, first_row, np.uint8(128 if layout == Q8 else 0), out[:scales], out[scales:].view(np.uint16)
+        )
     else:
         element = np.uint32 if layout == F32 else np.uint16
         if type not in LAYOUT_OF:
@@ -130,20 +145,18 @@ def _pack_elements(raw, columns, first_row, out):
 
 
 @entry
-def _pack_blocks(raw, layout, columns, first_row, out, out_halves):
+def _pack_blocks(raw, columns, first_row, flip, out, scales):
     """Rows of file blocks, each an f16 scale and then the weights' bytes, four of which go to a lane."""
     blocks = columns // BLOCK
-    weights = 32 if layout == Q8 else 16  # bytes a block
-    flip = np.uint8(128 if layout == Q8 else 0)
+    weights = out.size // scales.size  # bytes of a block
     rows = raw.size // (blocks * (weights + 2))
     for row in range(rows):
         group, lane = divmod(first_row + row, GROUP)
-        start = group * group_bytes(layout, columns)
-        scales = (start + blocks * weights * GROUP) // 2
         for block in range(blocks):
             at = (row * blocks + block) * (weights + 2)
-            out_halves[scales + block * GROUP + lane] = raw[at] | np.uint16(raw[at + 1]) << 8
-            to = start + block * weights * GROUP + lane * 4
+            place = group * blocks + block
+            scales[place * GROUP + lane] = raw[at] | np.uint16(raw[at + 1]) << 8
+            to = place * weights * GROUP + lane * 4
             for quad in range(weights // 4):
                 for byte in range(4):
                     out[to + quad * 64 + byte] = raw[at + 2 + quad * 4 + byte] ^ flip
@@ -164,10 +177,6 @@ def _iq4_nl_as_q8_0(raw):
 
 def _q8_0(scales, values):
     return np.concatenate([scales, values.view(np.uint8)], axis=1).reshape(-1)
-
-
-def _padded(size, multiple):
-    return -(-size // multiple) * multiple
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.packing() FROM PUBLIC;

@@ -40,7 +40,8 @@ from numba.extending import intrinsic, lower_builtin, models, register_jitable, 
 from . import simd_forms as forms
 from .simd_forms import FLOAT, I32, LANES, call, constant, pick, vector
 
-OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+# Without numba's reference counts, which are atomic and took a tenth of a decode step: arrays come from outside.
+OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}
 # What Python calls: compiled on first use, and kept on disk with all its parts (NUMBA_CACHE_DIR).
 entry = njit(cache=True, **OPTIONS)
 # A part of entries; for Python it stays a plain function, of no use if it has instructions in it.
@@ -131,8 +132,7 @@ def instruction(*operands, gives=None):
                     raise TypingError(f"{emit.__name__}: operand {number} must be {wanted.element}, not {kind}")
             result = result_type[max(kind.rows if isinstance(kind, Registers) else 1 for kind in given)]
             taken = [
-                kind if isinstance(kind, Registers) else want.scalar
-                for kind, want in zip(given, operands, strict=True)
+                kind if isinstance(kind, Registers) else want.scalar for kind, want in zip(given, operands, strict=True)
             ]
 
             def lower(context, builder, signature, values):
@@ -153,7 +153,7 @@ def instruction(*operands, gives=None):
 
 
 def _operator(symbol, **names):
-    """Teach numba a binary operator on registers, with a number on either side: {element: name of the LLVM operation}."""
+    """Teach numba an operator on registers, or a register and a number: {element: name of the LLVM operation}."""
 
     @type_callable(symbol)
     def typing(context):
@@ -169,11 +169,14 @@ def _operator(symbol, **names):
         return result
 
     def lower(context, builder, signature, values):
-        result, sides = signature.return_type, []
-        for kind, value in zip(signature.args, values, strict=True):
+        result = signature.return_type
+
+        def side(kind, value):
             if not isinstance(kind, Registers):
                 value = context.cast(builder, value, kind, result.scalar)
-            sides.append(_registers(builder, kind, value, result.rows))
+            return _registers(builder, kind, value, result.rows)
+
+        sides = map(side, signature.args, values)
         emit = getattr(builder, names[result.element])
         return _block(builder, [emit(x, y) for x, y in zip(*sides, strict=True)])
 

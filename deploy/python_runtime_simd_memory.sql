@@ -21,6 +21,7 @@ from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from . import simd_forms as forms
 from .simd import I64, Registers, _block, _in_all_lanes, _registers, _typed, f32
@@ -245,13 +246,18 @@ def peek_i32(context, address):
 
 
 @intrinsic
-def pointer_to(context, address, like):
-    """A pointer for numba.carray: `address` as a pointer to elements of the dtype `like`."""
+def array_at(context, address, length, like):
+    """The memory at an address as a flat array of `length` elements of the dtype of the array `like`."""
+    kind = types.Array(like.dtype, 1, "C")
 
     def lower(context, builder, signature, values):
-        return builder.inttoptr(values[0], context.get_value_type(signature.return_type))
+        array = context.make_array(kind)(context, builder)
+        itemsize = context.get_constant(types.intp, like.dtype.bitwidth // 8)
+        pointer = builder.inttoptr(values[0], array.data.type)
+        populate_array(array, pointer, [values[1]], [itemsize], itemsize, meminfo=None)
+        return array._getvalue()
 
-    return types.CPointer(like.dtype)(types.int64, like), lower
+    return kind(types.int64, types.int64, like), lower
 
 
 @intrinsic

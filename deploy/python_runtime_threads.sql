@@ -9,7 +9,7 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.threads()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Several threads inside one compiled call: workers that wait in the operating system, and what they share while it runs.
+AS $python$"""Several threads inside one compiled call: workers that wait in the operating system, and what they then share.
 
 Handing work to a thread costs some 50 microseconds, a whole forward is handed over once. Inside, the threads `claim`
 pieces of work from counters and `meet` at barriers of a few hundred nanoseconds; a thread that is kept waiting yields
@@ -127,7 +127,6 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.threads() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.threads() IS
-'Several threads inside one compiled call: workers that wait in the operating system, and what they share while'
-' it runs.';
+'Several threads inside one compiled call: workers that wait in the operating system, and what they then share.';
 
 COMMIT;

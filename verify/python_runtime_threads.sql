@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.threads()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '6462b2715632b5ea0899b2af3cd7693121123d1c6738777b6db8f3a152e8042b', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'ae61e1da91a838becf55428bcb7e81670159a5eea5192f7f9b36229cb10b8096', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

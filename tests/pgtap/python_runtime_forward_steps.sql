@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.forward_steps()'::regprocedure
     ),
-    '6341a7d790db40bdca629764ed391f008e205b24f2664a6eb193127b5c850a35',
+    '68d40a2b625b88eaab26f81593d75d52c79f2625f3b4604d771e7f25e50ce287',
     'its body is plpython/forward_steps.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.forward_steps()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.kv_cache()'::regprocedure
     ),
-    'afbb3b35187622d2eceea0311c6b81961864d8c1ed840a3d0943ea3123a106c3',
+    'a915031f9d1ec38703f7c48c2e965e033644abf783ff2e847a8dd0f71daedc69',
     'its body is plpython/kv_cache.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.kv_cache()', 'EXECUTE'),

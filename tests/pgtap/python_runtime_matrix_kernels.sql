@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.matrix_kernels()'::regprocedure
     ),
-    '0b67f9020e7a82a6ce3203b0ce33cb46bc50abb5ff8b38b50d9ae14373b87c54',
+    '0c21f8180bd7153e77d47b6834ca8ce29d55544ad9222439b1f654d6176f0b26',
     'its body is plpython/matrix_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.matrix_kernels()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd()'::regprocedure
     ),
-    '4941a85506d7d3a63decb801a50a68571a82e4e4a101fcdf2637250f7e64fd20',
+    'bd3f8c888ca709f4e7c25ab557b10f744c37244102c1de3ed1fd17f40cdea42e',
     'its body is plpython/simd.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd()', 'EXECUTE'),

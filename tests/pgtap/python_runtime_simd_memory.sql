@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd_memory()'::regprocedure
     ),
-    '19c869660453da25f218afe3620ba155da810551c68065b44802d10982fa4e26',
+    'ec7562c0bfb9bfbe170bf76c4f54a4bbaaad8c46a3ab17cd676d5bcce72ff53b',
     'its body is plpython/simd_memory.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd_memory()', 'EXECUTE'),

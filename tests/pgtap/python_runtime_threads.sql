@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.threads()'::regprocedure
     ),
-    '6462b2715632b5ea0899b2af3cd7693121123d1c6738777b6db8f3a152e8042b',
+    'ae61e1da91a838becf55428bcb7e81670159a5eea5192f7f9b36229cb10b8096',
     'its body is plpython/threads.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.threads()', 'EXECUTE'),

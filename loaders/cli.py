@@ -1,4 +1,4 @@
-"""The command line: hartonomous load, list, verify, export, drop.
+"""The command line: hartonomous load, list, verify, export, plot, drop.
 
 Every failure is one line `error: …`, perhaps one `hint: …`, and exit code 1. Progress goes to the standard error, as a
 bar on a terminal and as plain lines elsewhere; results go to the standard output, as tab-separated lines in a pipe.
@@ -137,6 +137,23 @@ def export_model(
             files = export(connection, plan, advance)
     for file in files:
         print(f"{file.sha256}  {file.path}")
+
+
+@app.command("plot")
+@reported
+def plot_model(
+    kind: Annotated[str, typer.Argument(help="tokens, hilbert, tensor or atoms.")],
+    name: Model,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture; its ending tells the format.")],
+    tensor: Annotated[str | None, typer.Option(help="Which tensor, for the plot of one.")] = None,
+    dsn: Dsn = "",
+) -> None:
+    """Draw a model: the map of its tokens, the Hilbert curve through it, a tensor, or its atoms."""
+    from .plots import plot  # matplotlib is not needed for anything else
+
+    with _connected(dsn) as connection:
+        plot(connection, kind, name, output, tensor)
+    print(f"drew {output}")
 
 
 @app.command()

@@ -72,7 +72,7 @@ def test_interrupting_says_so():
 
 def test_the_module_runs_as_a_program():
     done = subprocess.run([sys.executable, "-m", "loaders.cli", "--help"], capture_output=True, text=True, check=True)
-    assert all(command in done.stdout for command in ("load", "list", "verify", "drop"))
+    assert all(command in done.stdout for command in ("load", "list", "verify", "export", "plot", "drop"))
 
 
 def test_plain_progress_says_how_much_how_fast_and_how_long(capsys):

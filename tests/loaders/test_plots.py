@@ -1,0 +1,98 @@
+"""What a picture is made of: principal directions, cells of the curve, labels that can be read."""
+
+import builtins
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loaders import plots, token_map
+from loaders.errors import LoaderError
+
+
+def test_principal_directions_of_points_on_a_plane_are_the_planes():
+    """Three fifths of the variance along (3, 4, 0), two fifths along z, by construction."""
+    random = np.random.default_rng(1)
+    first, second = random.permutation(np.repeat([-1.0, 1.0], 500)), np.tile([-1.0, 1.0], 500)
+    first -= (first @ second) / 1000 * second  # no correlation is left
+    first *= np.sqrt(1.5 * 1000 / (first @ first))
+    rows = np.outer(first, [0.6, 0.8, 0]) + np.outer(second, [0, 0, 1]) + [7, 8, 9]
+    places, explained = token_map.principal(rows.astype(np.float32), directions=2)
+    assert explained == pytest.approx([0.6, 0.4], abs=1e-5)
+    assert np.abs(places[:, 0]) == pytest.approx(np.abs(first), abs=1e-5)
+    assert np.abs(places[:, 1]) == pytest.approx(np.abs(second), abs=1e-5)
+
+
+def test_principal_directions_are_those_of_the_singular_value_decomposition(monkeypatch):
+    monkeypatch.setattr(token_map, "MOST_ROWS_READ", 17)  # several stretches
+    rows = np.random.default_rng(2).standard_normal((100, 12)).astype(np.float32) * np.arange(1, 13, dtype=np.float32)
+    places, explained = token_map.principal(rows)
+    centred = rows - rows.mean(axis=0, dtype=np.float64)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    assert np.abs(places) == pytest.approx(np.abs(left[:, :4] * sizes[:4]), abs=1e-3)
+    assert explained == pytest.approx(sizes[:4] ** 2 / (sizes**2).sum(), abs=1e-6)
+
+
+def test_the_map_fills_its_square_of_cells():
+    places = np.array([[-2.0, 5, 9, 9], [0, 6, 9, 9], [2, 7, 9, 9]])
+    assert token_map.cells(places, 2).tolist() == [[0, 0], [2, 2], [3, 3]]
+    assert token_map.cells(places, 31)[2].tolist() == [2**31 - 1, 2**31 - 1]
+
+
+def test_tokens_that_all_lie_on_one_line_have_cells_too():
+    assert token_map.cells(np.array([[0.0, 1, 0, 0], [1, 1, 0, 0]]), 3).tolist() == [[0, 0], [7, 0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (" the", "␣the"),
+        ("é", "é"),
+        ("\n", None),
+        ("   ", None),
+        ("", None),
+        ("你好", None),
+        ("a" * 15, None),
+        ("$x$", "$x$"),
+    ],
+)
+def test_a_label_shows_its_space_and_only_what_can_be_read(text, shown):
+    assert token_map.label(text) == shown
+
+
+def test_labels_do_not_lie_on_each_other():
+    random = np.random.default_rng(3)
+    places, texts = random.random((500, 4)), [f" token{n}" for n in range(500)]
+    labels = token_map.chosen_labels(places, texts, most=200, room=(0.01, 0.02))
+    assert 20 < len(labels) <= 200
+    low, high = places[:, :2].min(axis=0), places[:, :2].max(axis=0)
+    boxes = [((places[n, :2] - low) / (high - low), 0.01 * (len(shown) + 1)) for n, shown in labels]
+    for i, (first, width) in enumerate(boxes):
+        for second, other_width in boxes[:i]:
+            apart_across = first[0] + width <= second[0] or second[0] + other_width <= first[0]
+            assert apart_across or abs(first[1] - second[1]) >= 0.02
+
+
+def test_without_matplotlib_the_error_says_how_to_get_it(monkeypatch):
+    original = builtins.__import__
+
+    def without(name, *arguments, **options):
+        if name.partition(".")[0] == "matplotlib":
+            raise ImportError(name)
+        return original(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(LoaderError, match="matplotlib is not installed") as problem:
+        plots.plot(None, "tokens", "any", Path("tokens.png"))
+    assert "--group plot" in problem.value.hint
+
+
+def test_a_picture_that_is_not_known_is_refused():
+    with pytest.raises(LoaderError, match='plot "sculpture" is not known'):
+        plots.plot(None, "sculpture", "any", Path("x.png"))
+
+
+def test_a_file_of_no_known_format_is_refused_before_anything_is_read():
+    pytest.importorskip("matplotlib")
+    with pytest.raises(LoaderError, match="ends in none of"):
+        plots.plot(None, "tokens", "any", Path("x.gguf"))

@@ -1,0 +1,233 @@
+"""The compiled operators against those of ops, and the same bits whatever is computed beside."""
+
+import numpy as np
+import pytest
+
+from plpython import attention_kernels, kernels, matrix_kernels, ops, packing, quant
+from plpython.attention_kernels import PAGE, head_elements
+from plpython.forward_steps import Work
+from plpython.matrix_kernels import Codes
+from plpython.packed_model import pack_model
+from plpython.simd import compiled, f32
+from plpython.simd_memory import load, store
+from tests.plpython.compiled import callable_from_python
+
+RANDOM = np.random.default_rng(11)
+
+
+def floats(*shape):
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+def padded(x):
+    """Rows padded to whole registers, flat."""
+    return np.pad(x, [(0, 0), (0, -x.shape[1] % 16)]).reshape(-1)
+
+
+def test_exp_is_within_two_units_in_the_last_place():
+    def run(x, out):
+        for i in range(0, x.size, 16):
+            store(out, i, kernels.exp(load(x, i, f32)))
+
+    x = np.linspace(-86.9, 87.9, 1 << 16, dtype=np.float32)
+    out = np.zeros_like(x)
+    callable_from_python(run)(x, out)
+    exact = np.exp(x.astype(np.float64))
+    assert np.max(np.abs(out - exact) / np.spacing(exact.astype(np.float32))) <= 2
+    special = np.array([-np.inf, -1e9, -87.5, 0, 88, 89, 1e9, np.inf] * 2, np.float32)
+    out = np.zeros_like(special)
+    callable_from_python(run)(special, out)
+    assert list(out[:4]) == [0, 0, 0, 1] and np.all(np.isfinite(out)) and len(set(out[4:8])) == 1
+
+
+@pytest.mark.parametrize("width", [8, 43, 64, 896])
+def test_rms_norm_is_that_of_ops_for_any_width(width):
+    x, weight, out = floats(width), floats(width), np.full(width + 16, 7, np.float32)
+    callable_from_python(kernels.rms_norm)(x, 0, width, weight, 0, 1e-5, out, 0)
+    np.testing.assert_allclose(out[:width], ops.rms_norm(x, weight, 1e-5), rtol=1e-6, atol=1e-7)
+    assert np.all(out[width:] == 7)
+
+
+def test_swiglu_is_that_of_ops_also_where_exp_would_overflow():
+    gate = np.concatenate([floats(60) * 5, [-1000, -100, 100, 1000]]).astype(np.float32)
+    up = floats(64)
+    expected = ops.swiglu(gate, up)
+    callable_from_python(kernels.swiglu)(gate, up, 0, 64)
+    np.testing.assert_allclose(up, expected, rtol=2e-6, atol=1e-30)
+
+
+@pytest.mark.parametrize("interleaved", [True, False])
+@pytest.mark.parametrize("head_dim", [8, 10, 64])
+def test_rope_is_that_of_ops(interleaved, head_dim):
+    x = floats(1, 1, head_dim)
+    frequencies = (10000.0 ** (-np.arange(head_dim // 2) / head_dim)).astype(np.float32)
+    expected = ops.rope(x, [77], frequencies, interleaved)
+    angles = np.float32(77) * frequencies
+    flat = x.reshape(-1)
+    callable_from_python(kernels.rope)(flat, 0, head_dim, np.cos(angles), np.sin(angles), 0, interleaved)
+    np.testing.assert_array_equal(flat, expected.reshape(-1))
+
+
+def quantized(x):
+    """Codes of the rows of x."""
+    tokens, width = x.shape
+    blocks = tokens * width // 32
+    codes = Codes(np.zeros(x.size, np.int8), *(np.zeros(blocks, dtype) for dtype in (np.float32, np.int32, np.int32)))
+    run = callable_from_python(kernels.quantize)
+    for t in range(tokens):
+        run(x.reshape(-1), t * width, width, codes.codes, t * width, *codes[1:], t * width // 32)
+    return codes
+
+
+def test_activations_become_int8_within_half_a_step():
+    x = floats(3, 96)
+    x[1, :32] = 0
+    codes = quantized(x)
+    blocks = x.reshape(-1, 32)
+    np.testing.assert_allclose(codes.scales, np.abs(blocks).max(1) / 127, rtol=1e-6)
+    decoded = codes.codes.reshape(-1, 32) * codes.scales[:, None]
+    assert np.all(np.abs(decoded - blocks) <= codes.scales[:, None] * 0.5001)
+    np.testing.assert_array_equal(codes.q8_starts, -128 * codes.codes.reshape(-1, 32).astype(int).sum(1))
+    np.testing.assert_array_equal(codes.q4_starts, -8 * codes.codes.reshape(-1, 32).astype(int).sum(1))
+
+
+@compiled
+def _linear(weights, matrix, groups, x, x_stride, codes, tokens, out, stride):
+    matrix_kernels.linear(weights, matrix, 0, groups, x, 0, x_stride, codes, 0, tokens, out, 0, stride)
+
+
+LINEAR = callable_from_python(_linear)
+
+
+def product(type, rows, columns, x, raw):
+    """(matrix @ each row of x) by the compiled kernels."""
+    model = pack_model({"w": (type, (rows, columns), raw)})
+    groups, tokens = packing.group_count(rows), len(x)
+    codes = quantized(x) if columns % 32 == 0 else Codes(*(np.zeros(0, d) for d in (np.int8, "f4", "i4", "i4")))
+    out = np.zeros(tokens * groups * 16, np.float32)
+    flat = padded(x)
+    LINEAR(
+        model.weights,
+        np.array(model.directory["w"]),
+        groups,
+        flat,
+        flat.size // tokens,
+        codes,
+        tokens,
+        out,
+        groups * 16,
+    )
+    return out.reshape(tokens, -1)[:, :rows]
+
+
+@pytest.mark.parametrize("type", ["F32", "F16", "BF16", "Q8_0", "Q4_0"])
+@pytest.mark.parametrize(("rows", "columns"), [(16, 32), (172, 64), (37, 192)])
+def test_products_are_those_of_the_decoded_weights(type, rows, columns):
+    raw, x = quant.encode(type, floats(rows, columns)), floats(3, columns)
+    weight = quant.decode(type, raw, (rows, columns))
+    if type in ("Q8_0", "Q4_0"):  # exactly what the codes say
+        codes = quantized(x)
+        x_seen = (codes.codes.reshape(-1, 32) * codes.scales[:, None]).reshape(x.shape)
+    else:
+        x_seen = x
+    exact = x_seen.astype(np.float64) @ weight.T.astype(np.float64)
+    np.testing.assert_allclose(product(type, rows, columns, x, raw), exact, rtol=0, atol=1e-4)
+
+
+def test_floats_take_any_number_of_columns():
+    raw, x = quant.encode("F16", floats(20, 43)), floats(2, 43)
+    exact = x @ quant.decode("F16", raw, (20, 43)).T
+    np.testing.assert_allclose(product("F16", 20, 43, x, raw), exact, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("type", ["F32", "F16", "BF16", "Q8_0", "Q4_0"])
+def test_a_tokens_product_has_the_same_bits_in_every_batch(type):
+    raw, x = quant.encode(type, floats(100, 96)), floats(33, 96)
+    alone = np.concatenate([product(type, 100, 96, x[t : t + 1], raw) for t in range(33)])
+    for tokens in (2, 3, 5, 8, 9, 17, 33):
+        np.testing.assert_array_equal(
+            product(type, 100, 96, x[:tokens], raw).view(np.uint32), alone[:tokens].view("u4")
+        )
+
+
+@pytest.mark.parametrize("type", ["F32", "F16", "BF16", "Q8_0", "Q4_0"])
+def test_an_embedding_row_is_the_decoded_row(type):
+    raw = quant.encode(type, floats(40, 64))
+    model = pack_model({"w": (type, (40, 64), raw)})
+    run = callable_from_python(matrix_kernels.embedding)
+    for row in (0, 15, 16, 39):
+        out = np.zeros(64, np.float32)
+        run(model.weights, np.array(model.directory["w"]), row, out, 0)
+        np.testing.assert_array_equal(out, quant.decode(type, raw, (40, 64))[row])
+
+
+STORE = callable_from_python(attention_kernels.store_position)
+ATTENTION = callable_from_python(attention_kernels.attention)
+
+
+class Pages:
+    """Keys and values of one kv head in pages."""
+
+    def __init__(self, k, v, dtype):
+        positions, head_dim = k.shape
+        count = -(-positions // PAGE)
+        self.memory = np.full((count, head_elements(head_dim)), np.nan, dtype if dtype == np.float32 else np.float16)
+        self.memory = self.memory.view(dtype)  # what was never stored is NaN, and must not matter
+        self.addresses = np.array([page.ctypes.data for page in self.memory])
+        self.row = np.zeros(attention_kernels.padded(head_dim), dtype)
+        x = np.concatenate([padded(k), padded(v), np.zeros(16, np.float32)])
+        width = attention_kernels.padded(head_dim)
+        for p in range(positions):
+            STORE(self.addresses[p // PAGE], 0, head_dim, p, x, p * width, (positions + p) * width, self.row)
+
+
+def attend(q, pages, positions, window):
+    """q [tokens, group, head_dim] -> the same shape."""
+    tokens, group, head_dim = q.shape
+    width, stride = attention_kernels.padded(head_dim), len(pages.addresses) * PAGE + 16
+    work = Work(
+        np.zeros(8 * width, np.float32),
+        np.zeros(8, np.int32),
+        np.zeros(8, np.int32),
+        np.zeros(8 * stride, np.float32),
+        stride,
+        np.zeros(8 * width, np.float32),
+        np.zeros(0, np.uint16),
+        np.zeros(0, np.float32),
+    )
+    x = np.concatenate([q.reshape(-1), np.zeros(16, np.float32)])
+    one = group * head_dim
+    at = np.asarray(positions)
+    ATTENTION(x, 0, one, tokens, group, head_dim, at, 0, window, pages.addresses, 0, 0, pages.row, work)
+    return x[:-16].reshape(q.shape)
+
+
+@pytest.mark.parametrize("head_dim", [8, 10, 64, 80])
+@pytest.mark.parametrize("group", [1, 3, 7, 8])
+@pytest.mark.parametrize("window", [None, 1, 20, 100])
+def test_attention_is_that_of_ops(head_dim, group, window):
+    positions, m = [0, 1, 16, 63, 64, 99, 149], 150
+    q, k, v = floats(len(positions), group, head_dim), floats(m, head_dim), floats(m, head_dim)
+    expected = ops.attention(q, k[:, None], v[:, None], np.array(positions), window)
+    got = attend(q, Pages(k, v, np.float32), positions, window or 1 << 40)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)
+
+
+def test_attention_over_half_precision_is_that_of_the_rounded_keys_and_values():
+    q, k, v = floats(3, 7, 64), floats(130, 64), floats(130, 64)
+    k16, v16 = (x.astype(np.float16).astype(np.float32) for x in (k, v))
+    expected = ops.attention(q, k16[:, None], v16[:, None], np.array([5, 100, 129]))
+    got = attend(q, Pages(k, v, np.uint16), [5, 100, 129], 1 << 40)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("group", [1, 2, 3, 7])
+def test_a_query_has_the_same_bits_whatever_others_are_computed_with_it(group):
+    positions = np.arange(60, 93)
+    q, k, v = floats(33, group, 64), floats(93, 64), floats(93, 64)
+    pages = Pages(k, v, np.float32)
+    for window in (1 << 40, 40):
+        alone = np.concatenate([attend(q[t : t + 1], pages, positions[t : t + 1], window) for t in range(33)])
+        for tokens in (2, 3, 5, 8, 9, 17, 33):
+            together = attend(q[:tokens], pages, positions[:tokens], window)
+            np.testing.assert_array_equal(together.view(np.uint32), alone[:tokens].view(np.uint32))

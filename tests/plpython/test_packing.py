@@ -1,0 +1,160 @@
+"""Packed tensors: every weight lies where the layout says, with the value that the type's decoder gives."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from plpython import packing, quant
+from plpython.errors import ModelError
+from plpython.packed_model import PackedModel, pack_model, plan
+from plpython.packing import F16, F32, LAYOUT_OF, Q4, Q8
+
+RANDOM = np.random.default_rng(3)
+
+
+def encoded(type, rows, columns):
+    values = RANDOM.standard_normal((rows, columns)).astype(np.float32)
+    if type in quant.ENCODED:
+        return quant.encode(type, values)
+    raw = RANDOM.integers(0, 256, rows * quant.row_bytes(type, columns), dtype=np.uint8)
+    blocks = raw.reshape(-1, quant.BLOCKS[type][1])
+    for at in {"IQ4_NL": (0,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,), "IQ4_XS": (0,)}[type]:
+        blocks[:, at : at + 2] = np.frombuffer(np.float16(0.01).tobytes(), np.uint8)  # a scale that is a number
+    return raw
+
+
+def unpacked(packed, type, rows, columns):
+    """The values of a packed matrix, read from the layout as packing's docstring writes it."""
+    layout, groups = LAYOUT_OF.get(type, F16), -(-rows // 16)
+    if layout in (Q8, Q4):
+        blocks = columns // 32
+        quads = 8 if layout == Q8 else 4
+        weights = packed[: groups * blocks * quads * 64].reshape(groups, blocks, quads, 16, 4)
+        scales = packed[weights.size :].view(np.float16).reshape(groups, blocks, 1, 16).astype(np.float32)
+        if layout == Q8:
+            integers = weights.transpose(0, 1, 2, 4, 3).reshape(groups, blocks, 32, 16).astype(np.float32) - 128
+        else:
+            nibbles = weights.transpose(0, 1, 2, 4, 3).reshape(groups, blocks, 16, 16)
+            integers = np.concatenate([nibbles & 15, nibbles >> 4], axis=2).astype(np.float32) - 8
+        values = integers * scales
+    else:
+        values = packed.view({F32: np.float32, F16: np.float16}.get(layout, np.uint16)).reshape(groups, columns, 16)
+        if type == "BF16":
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+    return values.reshape(groups, columns, 16).transpose(0, 2, 1).reshape(groups * 16, columns)
+
+
+@pytest.mark.parametrize("type", ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "IQ4_NL"])
+@pytest.mark.parametrize(("rows", "columns"), [(16, 32), (48, 96), (5, 64), (172, 64)])
+def test_exact_types_keep_every_weight(type, rows, columns):
+    raw = encoded(type, rows, columns)
+    packed = packing.pack_tensor(raw, type, (rows, columns))
+    assert packed.size == packing.packed_bytes(type, (rows, columns))
+    values = unpacked(packed, type, rows, columns)
+    np.testing.assert_array_equal(values[:rows], quant.decode(type, raw, (rows, columns)))
+    assert not values[rows:].any()
+
+
+@pytest.mark.parametrize("type", ["F32", "F16", "BF16"])
+def test_plain_types_take_any_number_of_columns(type):
+    raw = encoded(type, 7, 43)
+    values = unpacked(packing.pack_tensor(raw, type, (7, 43)), type, 7, 43)
+    np.testing.assert_array_equal(values[:7], quant.decode(type, raw, (7, 43)))
+
+
+@pytest.mark.parametrize("type", ["Q4_1", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"])
+def test_other_types_are_rounded_to_half_precision(type):
+    raw = encoded(type, 16, 256)
+    values = unpacked(packing.pack_tensor(raw, type, (16, 256)), type, 16, 256).astype(np.float32)
+    exact = quant.decode(type, raw, (16, 256))
+    assert np.all(np.abs(values - exact) <= np.maximum(np.abs(exact) * 2.0**-11, 2.0**-25))
+
+
+def test_weights_beyond_half_precision_are_clipped():
+    raw = quant.encode("Q4_1", np.linspace(0, 90000, 32, dtype=np.float32)[None] / 2)
+    blocks = raw.reshape(-1, 20)
+    blocks[:, :2] = np.frombuffer(np.float16(60000).tobytes(), np.uint8)
+    values = unpacked(packing.pack_tensor(raw, "Q4_1", (1, 32)), "Q4_1", 1, 32)
+    assert np.isfinite(values).all() and values.max() == np.float16(65504)
+
+
+@pytest.mark.parametrize("type", ["F16", "F32"])
+def test_vectors_become_padded_f32(type):
+    raw = encoded(type, 1, 43)
+    packed = packing.pack_tensor(raw, type, (43,)).view(np.float32)
+    np.testing.assert_array_equal(packed[:43], quant.decode(type, raw, (43,)))
+    assert packed.size == 48 and not packed[43:].any()
+
+
+@pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0", "Q6_K"])
+def test_packing_by_tiles_of_any_rows_gives_the_same_bytes(type):
+    raw = encoded(type, 50, 256)
+    whole, row = packing.pack_tensor(raw, type, (50, 256)), quant.row_bytes(type, 256)
+    tiled, start = np.zeros_like(whole), 0
+    for rows in (1, 16, 20, 13):
+        tile = bytes(raw[start * row : (start + rows) * row])  # unaligned memory, as it may come
+        packing.pack_rows(tile, type, (50, 256), start, tiled)
+        start += rows
+    np.testing.assert_array_equal(tiled, whole)
+
+
+def test_bytes_that_are_no_rows_of_the_tensor_are_refused():
+    with pytest.raises(ModelError, match="are not rows of a Q8_0 tensor"):
+        packing.pack_tensor(bytes(35), "Q8_0", (1, 32))
+    with pytest.raises(ModelError, match="are not rows of a F32 tensor"):
+        packing.pack_rows(bytes(4 * 8), "F32", (4, 2), 1, np.zeros(128, np.uint8))
+    with pytest.raises(ModelError, match="cannot be packed"):
+        packing.pack_tensor(bytes(32), "F32", (2, 2, 2))
+
+
+def tensors():
+    matrix = encoded("Q8_0", 32, 64)
+    return {
+        "a": ("Q8_0", (32, 64), matrix),
+        "same": ("Q8_0", (32, 64), matrix.copy()),
+        "norm": ("F32", (43,), encoded("F32", 1, 43)),
+    }
+
+
+def test_a_packed_model_finds_its_tensors_and_shares_equal_ones():
+    given = tensors()
+    model = pack_model(given)
+    layout, offset, rows, columns = model.directory["a"]
+    assert (layout, rows, columns) == (Q8, 32, 64) and model.directory["same"] == model.directory["a"]
+    packed = packing.pack_tensor(given["a"][2], "Q8_0", (32, 64))
+    np.testing.assert_array_equal(model.weights.u8[offset : offset + packed.size], packed)
+    np.testing.assert_array_equal(model.vector("norm"), given["norm"][2].view(np.float32))
+    assert model.vector("absent") is None
+    assert not model.weights.u8.flags.writeable
+
+
+def test_a_plan_says_where_every_tensor_of_the_file_goes():
+    layout = plan({"a": ("F32", (16, 2), 1), "b": ("F32", (20,), 2), "c": ("F32", (16, 2), 1)})
+    places = sorted(layout.places.values())
+    assert places[0][0] >= len(layout.header) and layout.size >= sum(places[-1])
+    assert all(offset % 64 == 0 for offset, _ in places) and len(places) == 2
+    assert all(first + size <= second for (first, size), (second, _) in pairwise(places))
+
+
+def test_a_cut_or_damaged_packed_model_is_refused():
+    buffer = pack_model(tensors()).buffer
+
+    def aligned(content):
+        memory = np.zeros(content.size + 64, np.uint8)
+        place = memory[-memory.ctypes.data % 64 :][: content.size]
+        place[:] = content
+        return place
+
+    PackedModel(aligned(buffer))
+    for size in (0, 10, 200, buffer.size - 64):
+        with pytest.raises(ModelError, match=r"cut short|damaged"):
+            PackedModel(aligned(buffer[:size]))
+    damaged = aligned(buffer)
+    damaged[0] ^= 1
+    with pytest.raises(ModelError, match="not a packed model"):
+        PackedModel(damaged)
+    damaged = aligned(buffer)
+    damaged[20] ^= 255
+    with pytest.raises(ModelError, match="damaged"):
+        PackedModel(damaged)

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_collect to pg
--- requires: schema_llm, function_store_collect_batch
+-- requires: schema_llm, function_store_collect_batch, function_store_collect_atoms
 
 -- It commits after each batch, so that its locks are short. A procedure that commits cannot pin its search_path: every
 -- name is qualified, and the work is done by a function that pins its own.

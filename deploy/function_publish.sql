@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_publish to pg
--- requires: table_file_segment, trigger_model_tensor_hash, function_store_check_manifest, function_store_tokenizer, function_store_tensors, function_set_default_model, function_drop_model
+-- requires: table_file_segment, trigger_model_tensor_hash, function_store_check_manifest, function_store_tokenizer, function_store_tensors, function_set_default_model, function_drop_model, function_store_atomise
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';

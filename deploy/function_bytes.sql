@@ -12,7 +12,7 @@ PARALLEL UNSAFE
 COST 1000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.operators.pack(numbers)
+return llm.operators.bytes_of(numbers)
 $python$;
 
 REVOKE ALL ON FUNCTION llm.bytes(double precision[]) FROM PUBLIC;

@@ -36,7 +36,7 @@ chunk AS MATERIALIZED (
     SELECT
         array_agg(token ORDER BY n) AS tokens,
         array_agg(start + n::integer - 1 ORDER BY n) AS positions
-    FROM unnest(llm_store.forward_tokens(tokens, cache, start)) WITH ORDINALITY AS t (token, n)
+    FROM unnest(llm_store.forward_tokens(tokens, cache, start, model)) WITH ORDINALITY AS t (token, n)
     GROUP BY (n - 1) / 64
     ORDER BY (n - 1) / 64
 )

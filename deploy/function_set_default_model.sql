@@ -17,7 +17,7 @@ BEGIN
     PERFORM FROM llm_store.model AS m WHERE m.name = set_default_model.name;
     IF NOT FOUND THEN
         RAISE undefined_object USING
-            MESSAGE = format('model "%s" does not exist', name),
+            MESSAGE = coalesce('model "' || name || '" does not exist', 'no model is named'),
             HINT = 'The models of this database are listed in llm.models.';
     END IF;
     UPDATE llm_store.model AS m SET is_default = false WHERE m.is_default AND m.name <> set_default_model.name;

@@ -5,19 +5,19 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm_store.forward_tokens(tokens integer[], cache bigint, start integer)
+CREATE FUNCTION llm_store.forward_tokens(tokens integer[], cache bigint, start integer, model text)
 RETURNS integer[]
 LANGUAGE plpython3u
 VOLATILE
 PARALLEL UNSAFE
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.operators.forward_tokens(tokens, cache, start)
+return llm.operators.forward_tokens(tokens, cache, start, model)
 $python$;
 
-REVOKE ALL ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer) TO llm_user;
-COMMENT ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer) IS
+REVOKE ALL ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer, text) TO llm_user;
+COMMENT ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer, text) IS
 'The tokens of a call of llm.forward, checked: one dimension and no NULL, and a KV cache where start says that '
 'tokens came before. NULL gives NULL.';
 

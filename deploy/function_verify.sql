@@ -18,7 +18,7 @@ BEGIN
     SELECT o.* INTO m FROM llm_store.model AS o WHERE o.name = verify.model;
     IF NOT FOUND THEN
         RAISE undefined_object USING
-            MESSAGE = format('model "%s" does not exist', model),
+            MESSAGE = coalesce('model "' || model || '" does not exist', 'no model is named'),
             HINT = 'The models of this database are listed in llm.models.';
     END IF;
 

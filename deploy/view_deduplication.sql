@@ -24,7 +24,7 @@ count(*) AS number
             UNION ALL
             SELECT
 f.tile_hash,
-count(*)
+count(*) AS number
             FROM llm_store.file_segment AS f
             WHERE f.tile_hash IS NOT NULL
             GROUP BY f.tile_hash
@@ -64,8 +64,8 @@ COMMENT ON COLUMN llm.deduplication.code_references IS
 'Weights of all models whose encoding has codes that are atoms: F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K, IQ4_NL, IQ4_XS.';
 COMMENT ON COLUMN llm.deduplication.codes IS 'Different codes among them.';
 COMMENT ON COLUMN llm.deduplication.references_per_atom IS
-'Their quotient. It says how few values weights take; it is not a ratio of storage, since a reference takes as many bits '
-'as a code.';
+'Their quotient. It says how few values weights take; it is not a ratio of storage, since a reference takes as many '
+'bits as a code.';
 COMMENT ON COLUMN llm.deduplication.bytes_presented IS
 'Bytes of all tiles, as often as the models'' tensors and files have them.';
 COMMENT ON COLUMN llm.deduplication.bytes_stored IS 'Bytes of the same tiles, each once.';

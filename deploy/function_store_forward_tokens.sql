@@ -18,7 +18,8 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer, text) TO llm_user;
 COMMENT ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer, text) IS
-'The tokens of a call of llm.forward, checked: one dimension and no NULL, and a KV cache where start says that '
-'tokens came before. NULL gives NULL.';
+'The tokens of a call of llm.forward, checked: one dimension, no NULL, of the vocabulary of the model called model '
+'(NULL: the default one), no more than its context holds after start, and a KV cache where start says that tokens came '
+'before. NULL gives NULL.';
 
 COMMIT;

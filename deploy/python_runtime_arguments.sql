@@ -27,8 +27,11 @@ def integer(name, value, default, smallest, largest):
     """`value`, or `default` for None; an integer from smallest to largest. Without a default None is an error."""
     if value is None and default is not None:
         return default
-    if not is_integer(value) or not smallest <= value <= largest:
-        raise ill(name, value, f"an integer from {smallest} to {largest}")
+    allowed = f"an integer from {smallest} to {largest}"
+    if not is_integer(value):
+        raise ill(name, value, allowed)
+    if not smallest <= value <= largest:
+        raise out_of_range(name, value, allowed)
     return value
 
 
@@ -37,7 +40,7 @@ def number(name, value, default, smallest, largest):
     if value is None:
         return default
     if not smallest <= value <= largest:
-        raise ill(name, value, f"a number from {smallest:g} to {largest:g}")
+        raise out_of_range(name, value, f"a number from {smallest:g} to {largest:g}")
     return float(value)
 
 
@@ -54,9 +57,12 @@ def indices(name, value, size):
     """An array of integers in 0 .. size - 1, in one dimension and without NULL, as a list."""
     if value is None:
         raise ill(name, value, "an array of integers")
+    allowed = f"integers from 0 to {size - 1}, in one dimension"
     for number in value:
-        if not is_integer(number) or not 0 <= number < size:
-            raise ill(name, number, f"integers from 0 to {size - 1}, in one dimension")
+        if not is_integer(number):
+            raise ill(name, number, allowed)
+        if not 0 <= number < size:
+            raise out_of_range(name, number, allowed)
     return list(value)
 
 
@@ -97,10 +103,15 @@ def is_integer(value):
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def ill(name, value, expected):
-    """The error of an argument that is not what is allowed."""
+def ill(name, value, allowed):
+    """The error of an argument that is of another kind, shape or size than what is allowed."""
     shown = "null" if value is None else reprlib.repr(value)
-    return errors.invalid_parameter(f"{name} is out of range", f"{name} is {shown}, allowed is {expected}")
+    return errors.invalid_parameter(f"argument {name} does not fit", f"{name} is {shown}, allowed is {allowed}")
+
+
+def out_of_range(name, value, allowed):
+    """The error of a number that is smaller or larger than what is allowed."""
+    return errors.invalid_parameter(f"{name} is out of range", f"{name} is {reprlib.repr(value)}, allowed is {allowed}")
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.arguments() FROM PUBLIC;

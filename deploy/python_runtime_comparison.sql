@@ -22,7 +22,10 @@ def diff(a, b):
     change: none, values, type, shape, added or removed. tiles: those of b's tensor, of a's when it was removed.
     norm: the square root of the sum of squared differences of the values; None where there is nothing to subtract.
     """
-    before, after = (stored_models.tensors(stored_models.found(model)) for model in (a, b))
+    return list(_differences(*(stored_models.tensors(stored_models.found(model)) for model in (a, b))))
+
+
+def _differences(before, after):
     for name, tensor in after.items():
         if name not in before:
             yield name, "added", len(rewriting.tile_hashes(tensor)), None, None

@@ -114,19 +114,33 @@ def _behind_boundary(session, room, name, function):
             return getattr(getattr(session.reopened(), room), name)(*arguments)
         try:
             result = function(*arguments)
+            return _begun(result) if type(result) is GeneratorType else result
         except Exception as error:
             raise _sql_error(error) from None
-        return _stream(result) if type(result) is GeneratorType else result
 
     return call
 
 
-def _stream(rows):
-    """A set-returning function's rows, behind the boundary too."""
+def _begun(rows):
+    """A set-returning function's rows, the first of them computed here, where an error keeps its message.
+
+    PL/Python says "error fetching next item from iterator" of an error in any later row.
+    """
+    for first in rows:
+        return _stream(first, rows)
+    return []
+
+
+def _stream(first, rows):
+    """The rows, behind the boundary too: a late error keeps its SQLSTATE and HINT, and has its message for a DETAIL."""
+    yield first
     try:
         yield from rows
     except Exception as error:
-        raise _sql_error(error) from None
+        late = _sql_error(error)
+        if late is not error and late.detail is not None:
+            late = _named_error(f"{late}: {late.detail}", late.sqlstate, None, late.hint)
+        raise late from None
 
 
 def _sql_error(error):

@@ -60,13 +60,7 @@ class KVCache:
     def reserve(self, tokens):
         """Make pages for `tokens` more positions, this cache's own. ModelError 53400 beyond the context length."""
         needed = self.length + tokens
-        context = self.architecture.context_length
-        if needed > context:
-            raise errors.limit_exceeded(
-                f"{needed} tokens do not fit in the context of {context}",
-                f"{self.length} are there and {tokens} more were given, {needed - context} too many",
-                "shorten the prompt or generate fewer tokens",
-            )
+        self.architecture.require_room(self.length, tokens)
         for place in range(self.length // PAGE, len(self._pages)):
             if self._pages[place].holders > 1:
                 self._own(place)

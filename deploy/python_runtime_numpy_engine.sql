@@ -32,7 +32,7 @@ class KVCache:
     def __init__(self, architecture):
         self.length = 0
         self.capacity = 0
-        self.context_length = architecture.context_length
+        self.architecture = architecture
         empty = (0, architecture.kv_heads, architecture.head_dim)
         self._keys = [np.empty(empty, np.float32) for _ in range(architecture.layers)]
         self._values = [np.empty(empty, np.float32) for _ in range(architecture.layers)]
@@ -40,14 +40,9 @@ class KVCache:
     def reserve(self, tokens):
         """Make room for `tokens` more positions. ModelError 53400 when the context length does not allow them."""
         needed = self.length + tokens
-        if needed > self.context_length:
-            raise errors.limit_exceeded(
-                f"{needed} tokens do not fit in the context of {self.context_length}",
-                f"{self.length} are there and {tokens} more were given, {needed - self.context_length} too many",
-                "shorten the prompt or generate fewer tokens",
-            )
+        self.architecture.require_room(self.length, tokens)
         if needed > self.capacity:
-            self.capacity = min(self.context_length, max(needed, 2 * self.capacity, PREFILL_CHUNK))
+            self.capacity = min(self.architecture.context_length, max(needed, 2 * self.capacity, PREFILL_CHUNK))
             for arrays in (self._keys, self._values):
                 arrays[:] = [self._grown(array) for array in arrays]
 

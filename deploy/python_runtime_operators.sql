@@ -29,8 +29,11 @@ OPTIONAL = frozenset(
 LARGEST = float(np.finfo(np.float32).max)
 
 
-def forward_tokens(tokens, cache, start):
-    """The tokens of a call of llm.forward, checked: in one dimension, and from a start that a KV cache leads up to."""
+def forward_tokens(tokens, cache, start, model=None):
+    """The tokens of a call of llm.forward, checked: of the vocabulary, from a start that a KV cache leads up to.
+
+    More than the context holds are an error (53400) before anything is computed.
+    """
     if tokens is None:
         return None
     start = arguments.integer("start", start, 0, 0, 2**31 - 1)
@@ -40,7 +43,10 @@ def forward_tokens(tokens, cache, start):
             "without a handle nothing is known of the tokens before it",
             "Make a KV cache with llm.new_kv_cache, and give its handle to each call.",
         )
-    return arguments.indices("tokens", tokens, 1 << 31)
+    architecture = runtime.current(model).architecture
+    tokens = arguments.indices("tokens", tokens, architecture.vocabulary_size)
+    architecture.require_room(start, len(tokens))
+    return tokens
 
 
 def embedding(tokens, model=None):
@@ -104,8 +110,8 @@ def attention(q, k, v, cache, layer, positions, model=None):
     positions = arguments.positions("positions", positions)
     n = len(positions)
     queries = heads("q", q, n, a.heads, a.head_dim)
-    keys, values = heads("k", k, n, a.kv_heads, a.head_dim), heads("v", v, n, a.kv_heads, a.head_dim)
-    keys, values = kv_cache.store(layer, positions, keys, values)
+    new_keys, new_values = heads("k", k, n, a.kv_heads, a.head_dim), heads("v", v, n, a.kv_heads, a.head_dim)
+    keys, values = kv_cache.store(layer, positions, new_keys, new_values)
     mixed = ops.attention(queries, keys, values, positions, a.window(layer), checkpoint=database.checkpoint)
     return mixed.tobytes()
 
@@ -149,24 +155,24 @@ def sample(logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, histo
     settings = arguments.sampling_settings(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
     )
-    logits = numbers("logits", logits)
+    logits = float32("logits", logits)
     return sampling.next_token(logits, arguments.indices("history", history, len(logits)), settings, position)
 
 
 def floats(x):
     """The numbers of an activation, to look at."""
-    return None if x is None else numbers("x", x).tolist()
+    return None if x is None else float32("x", x).tolist()
 
 
-def pack(numbers):
+def bytes_of(numbers):
     """An activation from numbers, the inverse of `floats`."""
     if numbers is None:
         return None
-    numbers = np.asarray(numbers, object).ravel()
-    for number in numbers:
+    flat = np.asarray(numbers, object).ravel()
+    for number in flat:
         if number is None or LARGEST < abs(number) < np.inf:
             raise arguments.ill("numbers", number, "float32 numbers, none of them NULL")
-    return numbers.astype("<f4").tobytes()
+    return flat.astype("<f4").tobytes()
 
 
 def tensor(model, name, dimensions=2):
@@ -187,7 +193,7 @@ def tensor(model, name, dimensions=2):
     return weight
 
 
-def numbers(name, activation):
+def float32(name, activation):
     """bytea -> f32, at least one number."""
     if not activation or len(activation) % 4:
         raise arguments.ill(name, f"{len(activation)} bytes", "float32 numbers of 4 bytes each, at least one")
@@ -196,7 +202,7 @@ def numbers(name, activation):
 
 def rows(name, activation, width):
     """bytea -> f32[n, width]."""
-    flat = numbers(name, activation)
+    flat = float32(name, activation)
     if flat.size % width:
         raise arguments.ill(name, f"{flat.size} numbers", f"rows of {width} numbers")
     return flat.reshape(-1, width)
@@ -204,7 +210,7 @@ def rows(name, activation, width):
 
 def heads(name, activation, n, count, head_dim):
     """bytea -> f32[n, count, head_dim]."""
-    flat = numbers(name, activation)
+    flat = float32(name, activation)
     if flat.size != n * count * head_dim:
         raise arguments.ill(name, f"{flat.size} numbers", f"{n} tokens with {count} heads of {head_dim} numbers")
     return flat.reshape(n, count, head_dim)
@@ -212,7 +218,7 @@ def heads(name, activation, n, count, head_dim):
 
 def pair(first_name, first, second_name, second):
     """Two activations of the same size -> f32, f32."""
-    first, second = numbers(first_name, first), numbers(second_name, second)
+    first, second = float32(first_name, first), float32(second_name, second)
     if first.size != second.size:
         raise arguments.ill(second_name, f"{second.size} numbers", f"as many as {first_name} has, {first.size}")
     return first, second

@@ -41,9 +41,7 @@ PARTIAL = ".partial"
 MARKS = "verified."
 STEP = 1 << 22  # bytes hashed between looks for an interrupt: some milliseconds
 WAIT = 0.005  # seconds between tries for a lock
-RECOUNT = (
-    1  # seconds after which the bytes of all files are counted anew: what other sessions build meanwhile is missed
-)
+RECOUNT = 1  # seconds until the bytes of all files are counted anew; what others build meanwhile is missed
 
 PackedFile = namedtuple("PackedFile", "name size")  # "<hash>.<layout>", bytes of the content
 Limits = namedtuple("Limits", "size free")  # bytes that all files may take, bytes of the disk that stay free

@@ -70,7 +70,11 @@ def next_token(logits, history, settings, position):
     logits = penalised(logits, history, settings.repeat_penalty)
     largest = logits.max()
     if not math.isfinite(largest):
-        raise errors.corrupt_data("the logits are not finite", f"the largest is {largest}", "verify the model")
+        raise errors.corrupt_data(
+            "the logits are not finite",
+            f"the largest is {largest}",
+            "When a model computed them, llm.verify tells whether its weights are those that were loaded.",
+        )
     if settings.temperature == 0:
         return int(logits.argmax())
     ids, weights = candidates((logits - largest) / np.float32(settings.temperature), settings)

@@ -23,7 +23,7 @@ def next_tokens(prompt, k=None, model=None):
     logprob is the natural logarithm of the probability at temperature 1. Equal logits rank by id.
     """
     if prompt is None:
-        return
+        return []
     model = runtime.resolve(model)
     k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
     tokens = generation.prompt_tokens(model, prompt)
@@ -32,18 +32,23 @@ def next_tokens(prompt, k=None, model=None):
     with admission.running():
         logits = engine.forward(tokens, engine.new_cache(), checkpoint=database.checkpoint)[-1]
     logprobs = log_softmax(logits)
-    for rank, token in enumerate(largest(logits, k), start=1):
-        yield rank, token, token_text(model.tokenizer, token), float(logits[token]), float(logprobs[token])
+    return [
+        (rank, token, token_text(model.tokenizer, token), float(logits[token]), float(logprobs[token]))
+        for rank, token in enumerate(largest(logits, k), start=1)
+    ]
 
 
 def logits(tokens, model=None):
     """The logits after each of the tokens: rows (position from 0, f32[vocabulary] as bytes), as they are computed."""
     if tokens is None:
-        return
+        return []
     model = runtime.resolve(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     generation.room(model.architecture, tokens, 0)
-    engine = model.engine
+    return _logits(model.engine, tokens)
+
+
+def _logits(engine, tokens):
     cache = engine.new_cache()
     for start in range(0, len(tokens), PREFILL_CHUNK):
         chunk = tokens[start : start + PREFILL_CHUNK]

@@ -119,6 +119,16 @@ class Architecture:
                     f'tensor "{name}" has the wrong shape', f"it is {list(shape)}, expected {list(expected)}"
                 )
 
+    def require_room(self, held, more):
+        """ModelError 53400 unless `more` tokens fit in the context after the `held` that are there."""
+        excess = held + more - self.context_length
+        if excess > 0:
+            raise errors.limit_exceeded(
+                f"{held + more} tokens do not fit in the context of {self.context_length}",
+                f"{held} are there and {more} more were given, {excess} too many",
+                "Shorten the prompt or generate fewer tokens.",
+            )
+
     def rope_frequencies(self, rope_freqs_tensor=None):
         """Radians per position of each rotated pair -> f32[head_dim / 2]; theta^(-2i/head_dim) (RoFormer, 2104.09864).
 

@@ -65,7 +65,7 @@ def _insert(insert, rows):
 def written(request, prompts):
     """Rows (key, response, finish_reason, tokens, error) of (key, prompt) pairs; reads them as there is room.
 
-    What can be wrong with the call is found here, before the first row: PL/Python hides the message of an error in it.
+    What can be wrong with the call is found here, before the first row: PL/Python hides the message of a later error.
     """
     stats, engine = kept.begin(), request.model.engine
     _ = request.model.tokenizer  # read now: later there may be a slot, within which nothing waits for the tables

@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm_store.forward_tokens(integer[], bigint, integer);
+DROP FUNCTION llm_store.forward_tokens(integer[], bigint, integer, text);
 
 COMMIT;

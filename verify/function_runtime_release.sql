@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '7550cb3206279dcf32bc230f5de25c80d0d48ed50a611f9477bf8114497be767', 'another release is deployed';
+    ASSERT llm_runtime.release() = 'ae441664ec6d0c5ea46ee50e4f078a970d76bd10e536aa4cecd2d21011f58917', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -4,7 +4,7 @@ BEGIN;
 
 DO $verify$
 DECLARE
-    f CONSTANT regprocedure := 'llm_store.forward_tokens(integer[], bigint, integer)';
+    f CONSTANT regprocedure := 'llm_store.forward_tokens(integer[], bigint, integer, text)';
 BEGIN
     ASSERT pg_catalog.has_function_privilege('llm_user', f, 'EXECUTE');
     ASSERT NOT pg_catalog.has_function_privilege('public', f, 'EXECUTE');

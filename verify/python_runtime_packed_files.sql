@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.packed_files()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '9beddba288eb5c922f73beda26df997dc0c321f726d700b654a9809f03ca363a', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'a7ea99805df74f472d7e5d719be9c7e987c9b3613dbcd62606b1ced55b2b9e3a', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

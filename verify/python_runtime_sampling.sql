@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.sampling()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '5f39363003522e0469bffe5bccec702d7f8dc86021519cc8de7fe94c475d773f', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '513d7f242b2cdbd0181185ec07f0586e04a78ecd481a37d131ca63a4180f420f', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

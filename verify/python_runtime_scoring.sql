@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.scoring()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'd1594ad37f058a3656065526ead8007ea2467e6099cef65bf1eb7d57dd7ed31b', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2e9d729c12aaaa4a8158690de001bcaf3dad1d72b7118df2fb2059eb8211c58f', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

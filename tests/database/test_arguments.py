@@ -162,17 +162,42 @@ def test_oversized_requests_say_by_how_much(user):
         user.execute("SELECT * FROM llm.next_tokens('a', %s, %s)", [2**30, MODEL]).fetchall()
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (f"SELECT llm.next_tokens('a', 0, '{MODEL}')", "llm: k is out of range"),
+        ("SELECT llm.next_tokens('a', 1, 'no such')", 'llm: model "no such" does not exist'),
+        (f"SELECT llm.logits(ARRAY[-1], '{MODEL}')", "llm: tokens is out of range"),
+        (f"SELECT llm.generate_many(ARRAY['a'], '{MODEL}', -1)", "llm: max_tokens is out of range"),
+        (f"SELECT llm.diff('{MODEL}', NULL)", "llm: no model is named"),
+    ],
+)
+def test_a_function_of_rows_says_what_is_wrong_in_the_message_and_not_in_the_detail(user, query, message):
+    """PL/Python says "error fetching next item from iterator" of an error after the first row."""
+    with pytest.raises(psycopg.Error) as refusal:
+        user.execute(query)
+    assert refusal.value.diag.message_primary == message
+
+
+@pytest.mark.parametrize("name", ["drop_model", "set_default_model", "verify"])
+def test_a_model_without_a_name_is_an_error_that_says_so(connect_as, name):
+    with pytest.raises(psycopg.errors.UndefinedObject) as refusal:
+        connect_as("llm_loader").execute(f"SELECT llm.{name}(NULL)")
+    assert refusal.value.diag.message_primary == "no model is named"
+    assert "llm.models" in refusal.value.diag.message_hint
+
+
 @pytest.mark.parametrize("tokens", [[-1], [10**9], [1, None]])
 @pytest.mark.parametrize("query", ["llm.detokenize", "llm.logits", "llm.embedding", "llm.forward"])
 def test_ids_that_are_no_tokens_are_refused(user, query, tokens):
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="tokens is out of range"):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=r"tokens (is out of range|does not fit)"):
         user.execute(f"SELECT {query}(%s, %s)", [tokens, MODEL]).fetchall()
 
 
 def test_activations_of_a_wrong_size_and_tensors_that_are_not_there_are_refused(user):
     x = f32(user, *[1.0] * size(user, "hidden_size"))
     for activation in (b"", b"abc", x + x[:4]):
-        with pytest.raises(psycopg.errors.InvalidParameterValue, match="x is out of range"):
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="argument x does not fit"):
             user.execute("SELECT llm.linear(%s, 'blk.0.attn_q.weight', %s)", [activation, MODEL])
     with pytest.raises(psycopg.errors.UndefinedObject, match=r'no tensor "blk\.0\.attn_z\.weight"') as error:
         user.execute("SELECT llm.linear(%s, 'blk.0.attn_z.weight', %s)", [x, MODEL])

@@ -392,7 +392,7 @@ FLOATS64 = np.zeros(64, np.float32).tobytes()
 HEAD = "output.weight"
 REFUSED = [
     ("SELECT llm.fork('no-such', 'x')", (), errors.UndefinedObject, "does not exist"),
-    ("SELECT llm.fork(NULL, 'x')", (), errors.UndefinedObject, "model NULL does not exist"),
+    ("SELECT llm.fork(NULL, 'x')", (), errors.UndefinedObject, "no model is named"),
     ("SELECT llm.fork('stories', 'two words')", (), errors.InvalidParameterValue, "is not a name for a model"),
     ("SELECT llm.fork('stories', NULL)", (), errors.InvalidParameterValue, "is not a name for a model"),
     ("SELECT llm.fork('stories', 'stories-F16')", (), errors.DuplicateObject, "already exists"),
@@ -427,24 +427,24 @@ REFUSED = [
     ("SELECT llm.prune(%s, NULL)", (), errors.InvalidParameterValue, "threshold"),
     ("SELECT llm.prune(%s, 1, 'nothing%%')", (), errors.UndefinedObject, "no matrix of model"),
     ("SELECT llm.prune(%s, 1, NULL)", (), errors.InvalidParameterValue, "tensors"),
-    ("SELECT llm.quantize(%s, 'x', 'Q6_K')", (), errors.InvalidParameterValue, "type is out of range"),
-    ("SELECT llm.quantize(%s, 'x', NULL)", (), errors.InvalidParameterValue, "type is out of range"),
+    ("SELECT llm.quantize(%s, 'x', 'Q6_K')", (), errors.InvalidParameterValue, "type does not fit"),
+    ("SELECT llm.quantize(%s, 'x', NULL)", (), errors.InvalidParameterValue, "type does not fit"),
     ("SELECT llm.merge(ARRAY[%s, 'no-such'], 'x')", (), errors.UndefinedObject, "does not exist"),
-    ("SELECT llm.merge(ARRAY[%s], 'x', method => 'magic')", (), errors.InvalidParameterValue, "method is out of range"),
+    ("SELECT llm.merge(ARRAY[%s], 'x', method => 'magic')", (), errors.InvalidParameterValue, "method does not fit"),
     (
         "SELECT llm.merge(ARRAY[%s], 'x', method => 'slerp')",
         (),
         errors.InvalidParameterValue,
         "slerp merges two",
     ),
-    ("SELECT llm.merge(ARRAY[%s], 'x', method => 'ties')", (), errors.InvalidParameterValue, "base is out of range"),
-    ("SELECT llm.merge(ARRAY[%s], 'x', base => 'stories')", (), errors.InvalidParameterValue, "base is out of range"),
-    ("SELECT llm.merge(ARRAY[%s], 'x', ARRAY[1, 2])", (), errors.InvalidParameterValue, "weights is out of"),
+    ("SELECT llm.merge(ARRAY[%s], 'x', method => 'ties')", (), errors.InvalidParameterValue, "base does not fit"),
+    ("SELECT llm.merge(ARRAY[%s], 'x', base => 'stories')", (), errors.InvalidParameterValue, "base does not fit"),
+    ("SELECT llm.merge(ARRAY[%s], 'x', ARRAY[1, 2])", (), errors.InvalidParameterValue, "weights does not fit"),
     (
         "SELECT llm.merge(ARRAY[%s], 'x', ARRAY[NULL::float8])",
         (),
         errors.InvalidParameterValue,
-        "weights is out of range",
+        "weights does not fit",
     ),
     (
         "SELECT llm.merge(ARRAY[%s], 'x', method => 'ties', base => 'stories', density => 1.5)",
@@ -453,7 +453,7 @@ REFUSED = [
         "density is out of range",
     ),
     ("SELECT * FROM llm.diff(%s, 'no-such')", (), errors.UndefinedObject, "does not exist"),
-    ("SELECT * FROM llm.diff(%s, NULL)", (), errors.UndefinedObject, "model NULL does not exist"),
+    ("SELECT * FROM llm.diff(%s, NULL)", (), errors.UndefinedObject, "no model is named"),
 ]
 
 

@@ -170,10 +170,11 @@ def test_no_tokens_give_null_and_wrong_ones_an_error(user):
         for key in ("vocabulary_size", "context_length")
     )
     for tokens in ([vocabulary], [-1], [1, None]):
-        with pytest.raises(psycopg.errors.InvalidParameterValue, match="tokens is out of range"):
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match=r"tokens (is out of range|does not fit)"):
             call(user, "SELECT llm.forward(%s, 'llama2')", tokens)
-    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded):
-        forward(user, [1] * (context + 1), "llama2")
+    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded) as refusal:
+        forward(user, [1] * 100_000, "llama2")
+    assert f"{100_000 - context} too many" in refusal.value.diag.message_detail
 
 
 def test_the_parts_can_be_looked_at(user, stories):
@@ -245,4 +246,4 @@ def test_a_start_without_a_cache_is_an_error_that_says_where_to_get_one(user):
 def test_tokens_of_two_dimensions_or_with_null_are_an_error(user, tokens):
     with pytest.raises(psycopg.errors.InvalidParameterValue) as refusal:
         call(user, f"SELECT llm.forward({tokens}, 'llama2')")
-    assert refusal.value.diag.message_primary == "llm: tokens is out of range"
+    assert refusal.value.diag.message_primary == "llm: argument tokens does not fit"

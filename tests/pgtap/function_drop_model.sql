@@ -14,7 +14,7 @@ SET LOCAL ROLE ann;
 SELECT lives_ok($$SELECT llm.drop_model('hers')$$, 'ann may');
 SELECT is_empty($$SELECT FROM llm.models WHERE name = 'hers'$$, 'then it is gone');
 SELECT throws_ok($$SELECT llm.drop_model('hers')$$, '42704', 'model "hers" does not exist', 'twice is an error');
-SELECT throws_ok($$SELECT llm.drop_model(NULL)$$, '42704', NULL, 'so is NULL');
+SELECT throws_ok($$SELECT llm.drop_model(NULL)$$, '42704', 'no model is named', 'so is NULL');
 RESET ROLE;
 
 SELECT * FROM finish();

@@ -7,7 +7,7 @@ SELECT throws_ok(
     '42704', 'llm: model "no such model" does not exist', 'a model that is not there is an error');
 SELECT throws_ok(
     $$SELECT * FROM llm.generate_many(ARRAY[['a'], ['b']])$$,
-    '22023', 'llm: prompts is out of range', 'an array of two dimensions is an error');
+    '22023', 'llm: argument prompts does not fit', 'an array of two dimensions is an error');
 SELECT throws_ok(
     $$SELECT * FROM llm.generate_many(ARRAY['a'], temperature => -1)$$,
     '22023', NULL, 'arguments are checked as llm.generate checks them');

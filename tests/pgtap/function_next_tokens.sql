@@ -4,7 +4,7 @@ SELECT plan(3);
 SELECT is_empty('SELECT * FROM llm.next_tokens(NULL)', 'NULL gives no rows');
 SELECT throws_ok(
     $$SELECT * FROM llm.next_tokens('a', model => 'no such model')$$,
-    '42704', NULL, 'a model that is not there is an error');
+    '42704', 'llm: model "no such model" does not exist', 'a model that is not there is an error');
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;

@@ -29,7 +29,7 @@ SELECT is(
     'rows that no block fills become F16');
 SELECT throws_ok(
     $$SELECT llm.quantize('tiny', 'other', 'Q6_K')$$,
-    '22023', 'llm: type is out of range', 'a type must be one that can be written');
+    '22023', 'llm: argument type does not fit', 'a type must be one that can be written');
 SET LOCAL ROLE llm_user;
 SELECT throws_ok($$SELECT llm.quantize('tiny', 'mine')$$, '42501', NULL, 'a user may not');
 RESET ROLE;

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '7550cb3206279dcf32bc230f5de25c80d0d48ed50a611f9477bf8114497be767',
+SELECT is(llm_runtime.release(), 'ae441664ec6d0c5ea46ee50e4f078a970d76bd10e536aa4cecd2d21011f58917',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.architecture()'::regprocedure
     ),
-    '7167bbfb18c5cec4b3602b774095c11cb23b868577802049a89e69e967cb2fa9',
+    '35b459847c6ead9ab5a128effddd46cd13b4acc794980fcfbf5be14080b797c6',
     'its body is plpython/architecture.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.architecture()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.comparison()'::regprocedure
     ),
-    '1dab525b36dabbd0c2fbef7b6f9714b64f82147631c78da5264fbd247b86e5c2',
+    'dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4',
     'its body is plpython/comparison.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.comparison()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.database()'::regprocedure
     ),
-    'fe665797cb5b30ee749157661a88884e8c119919827502f45c5583a9b04dca92',
+    '25440d4272e2d9b91b8d57b04d3548849619d08f5e3ea9e0eeb9fb79770645fb',
     'its body is plpython/database.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.database()', 'EXECUTE'),

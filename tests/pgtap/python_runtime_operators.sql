@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operators()'::regprocedure
     ),
-    '719d1fceb986d6d23998a729bc5bc7a7611863311d42f904b170efccb120790c',
+    'cff01555584b3bc5ba7a14d9724df040ac2f7b8cf7061284b215ba78a45a4ca0',
     'its body is plpython/operators.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operators()', 'EXECUTE'),

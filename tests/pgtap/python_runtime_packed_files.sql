@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.packed_files()'::regprocedure
     ),
-    '9beddba288eb5c922f73beda26df997dc0c321f726d700b654a9809f03ca363a',
+    'a7ea99805df74f472d7e5d719be9c7e987c9b3613dbcd62606b1ced55b2b9e3a',
     'its body is plpython/packed_files.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.packed_files()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.scoring()'::regprocedure
     ),
-    'd1594ad37f058a3656065526ead8007ea2467e6099cef65bf1eb7d57dd7ed31b',
+    '2e9d729c12aaaa4a8158690de001bcaf3dad1d72b7118df2fb2059eb8211c58f',
     'its body is plpython/scoring.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.scoring()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.stored_models()'::regprocedure
     ),
-    '5c2d239afdb5bb0a4d93b23ec7b3ae9b31b4024afe7c3014eabcf659dd6ae885',
+    '28c00eddedf1fc08765675b2f9e09dd87f71be110075fa43517617f2b476e49a',
     'its body is plpython/stored_models.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.stored_models()', 'EXECUTE'),

@@ -76,21 +76,50 @@ def test_an_error_of_the_server_passes_as_it_is(session, plpy):
     assert raised.value is cancelled
 
 
-def test_a_generator_stays_lazy_and_its_errors_cross_the_same_boundary(session, plpy):
+def test_a_generator_computes_its_first_row_at_once_and_the_others_as_they_are_fetched(session):
     served = []
 
+    def cook(*dishes):
+        for dish in dishes:
+            served.append(dish)
+            yield dish
+
+    session.test_kitchen.cook = cook
+    dishes = session.kitchen.cook("soup", "fish", "cake")
+    assert served == ["soup"]
+    assert next(dishes) == "soup" and served == ["soup"]
+    assert list(dishes) == ["fish", "cake"]
+    assert list(session.kitchen.cook()) == []
+
+
+def test_an_error_before_the_first_row_of_a_generator_is_one_of_the_call(session, plpy):
     def cook():
-        served.append("soup")
+        raise errors.limit_exceeded("nothing is left", "12 wanted", "Go home.")
+        yield
+
+    session.test_kitchen.cook = cook
+    with pytest.raises(plpy.Error) as raised:
+        session.kitchen.cook()
+    error = raised.value
+    assert (str(error), error.sqlstate, error.detail, error.hint) == (
+        "nothing is left", "53400", "12 wanted", "Go home."
+    )  # fmt: skip
+
+
+def test_an_error_in_a_later_row_has_its_detail_in_the_text_which_is_all_that_plpython_shows(session, plpy):
+    def cook():
         yield "soup"
-        raise errors.limit_exceeded("nothing is left")
+        raise errors.limit_exceeded("nothing is left", "12 wanted", "Go home.")
 
     session.test_kitchen.cook = cook
     dishes = session.kitchen.cook()
-    assert served == []
-    assert next(dishes) == "soup"
+    next(dishes)
     with pytest.raises(plpy.Error) as raised:
         next(dishes)
-    assert raised.value.sqlstate == "53400"
+    error = raised.value
+    assert (str(error), error.sqlstate, error.detail, error.hint) == (
+        "nothing is left: 12 wanted", "53400", None, "Go home."
+    )  # fmt: skip
 
 
 def test_an_upgrade_boots_the_session_anew_before_the_call(session, plpy):

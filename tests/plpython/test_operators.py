@@ -49,6 +49,19 @@ def refusal(sqlstate, function, *arguments):
     return str(error.value)
 
 
+def test_tokens_of_a_forward_fit_in_the_context_before_anything_is_computed(qwen2):
+    most = qwen2.architecture.context_length
+    assert operators.forward_tokens([0] * most, None, 0) == [0] * most
+    told = refusal("53400", operators.forward_tokens, [0] * (most - 4), 1, 10)
+    assert told == (
+        f"{most + 6} tokens do not fit in the context of {most} "
+        f"(10 are there and {most - 4} more were given, 6 too many)"
+    )
+    assert "tokens is out of range" in refusal(
+        "22023", operators.forward_tokens, [qwen2.architecture.vocabulary_size], None, 0
+    )
+
+
 def forward(model, tokens, start=0):
     """llm.forward's steps in Python: one chunk's logits after its last token."""
     positions = list(range(start, start + len(tokens)))
@@ -97,7 +110,7 @@ def test_null_gives_null():
     assert operators.attention(None, b"", b"", None, 0, [0]) is None
     assert operators.swiglu(None, b"") is None and operators.add(b"", None) is None
     assert operators.softmax(None) is None and operators.sample(None, *[None] * 8) is None
-    assert operators.floats(None) is None and operators.pack(None) is None
+    assert operators.floats(None) is None and operators.bytes_of(None) is None
 
 
 def test_a_bias_or_norm_that_the_family_lacks_changes_nothing(monkeypatch):
@@ -163,7 +176,7 @@ def test_epsilon_may_be_given(qwen2):
 
 def test_numbers_go_both_ways():
     assert operators.floats(f32(1, -2)) == [1.0, -2.0]
-    assert operators.pack([1.0, -2.0]) == f32(1, -2)
+    assert operators.bytes_of([1.0, -2.0]) == f32(1, -2)
     for ill in (None, 1e39, -1e39):
-        refusal("22023", operators.pack, [1.0, ill])
-    assert operators.floats(operators.pack([float("inf")])) == [float("inf")]
+        refusal("22023", operators.bytes_of, [1.0, ill])
+    assert operators.floats(operators.bytes_of([float("inf")])) == [float("inf")]

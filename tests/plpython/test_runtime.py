@@ -217,11 +217,12 @@ class StuckTokenizer:
     """Encodes a long text only when the test lets it."""
 
     def __init__(self):
-        self.go, self.thread = threading.Event(), None
+        self.begun, self.go, self.thread = threading.Event(), threading.Event(), None
 
     def encode(self, text, add_special, parse_special):
         self.thread = threading.current_thread()
-        assert len(text) < runtime.LONG_TEXT or self.go.wait(10)
+        self.begun.set()
+        assert len(text) < runtime.LONG_TEXT or self.go.wait()
         return [len(text), add_special, parse_special]
 
 
@@ -244,6 +245,7 @@ def test_an_interrupt_need_not_wait_for_a_long_text_and_leaves_its_tokenizer_beh
     model.tokenizer = tokenizer
 
     def cancel():
+        tokenizer.begun.wait()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runtime.database, "checkpoint", cancel)

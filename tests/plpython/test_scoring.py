@@ -86,7 +86,7 @@ def test_arguments_out_of_range_are_named(model):
         ("53400", scoring.next_tokens, "a" * (4 * len(too_many))),
     ):
         with pytest.raises(errors.ModelError) as error:
-            list(function(*arguments))
+            function(*arguments)  # before any row is fetched: PL/Python keeps the message of no later error
         assert error.value.sqlstate == sqlstate
 
 

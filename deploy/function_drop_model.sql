@@ -18,13 +18,15 @@ BEGIN
     SELECT m.id, m.owner INTO model FROM llm_store.model AS m WHERE m.name = drop_model.name;
     IF NOT FOUND THEN
         RAISE undefined_object USING
-            MESSAGE = coalesce('model "' || name || '" does not exist', 'no model is named'),
+            MESSAGE = format('model "%s" does not exist', name),
             HINT = 'The models of this database are listed in llm.models.';
     ELSIF NOT pg_has_role(current_user, model.owner, 'USAGE') THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('must be owner of model "%s"', name),
             DETAIL = format('It belongs to %s.', model.owner);
     END IF;
+    -- The lock of plpython/stored_models.py: an edit that is going on has the model's tensors before the model.
+    PERFORM pg_advisory_xact_lock('llm_store.model'::regclass::oid::bigint << 32 | model.id);
     DELETE FROM llm_store.model AS m WHERE m.id = model.id;
 END
 $function$;

@@ -13,7 +13,7 @@ SET LOCAL lock_timeout = '5s';
 --   206a100192282179131972fad79ee5b71bfaedc1fbfdc4f98d30ad968905e992  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
---   4f225b231210400768854bcffaac16055d35e0c3240bd0e0113d7af8fa4cbd80  blending
+--   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
 --   b230e912b7f252e2fd75a70e311c02b582243e88ccbfe90aa4927339c39dc5a7  cache
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
 --   8794246d17d242add6d4f6bfbce7cff9bdb77a2217b7395f52fee05ae0c5e597  compiled_engine
@@ -32,7 +32,7 @@ SET LOCAL lock_timeout = '5s';
 --   e0600e71e0b8ee0e1c08318ddd104b62d3f252b5c7280d11ef5a637a4954c7b2  kernels
 --   9eeb726e8d04c1086dfa732585fd5e88772b7c68b0734d1ca47db72c695d4b24  kv_cache
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
---   26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608  matrix_kernels
+--   0c21f8180bd7153e77d47b6834ca8ce29d55544ad9222439b1f654d6176f0b26  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
 --   ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c  moment
 --   5f7f05f6b82029f100993957a4ff840a120a51c692dcb90479f1aff50a4390c2  numpy_engine
@@ -53,7 +53,7 @@ SET LOCAL lock_timeout = '5s';
 --   bd3f8c888ca709f4e7c25ab557b10f744c37244102c1de3ed1fd17f40cdea42e  simd
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
 --   ec7562c0bfb9bfbe170bf76c4f54a4bbaaad8c46a3ab17cd676d5bcce72ff53b  simd_memory
---   28c00eddedf1fc08765675b2f9e09dd87f71be110075fa43517617f2b476e49a  stored_models
+--   9a9f35fdadc93ea356f478f2f1f7430862fcb3e1bc688b9062bc1ae9ac7067c1  stored_models
 --   ae61e1da91a838becf55428bcb7e81670159a5eea5192f7f9b36229cb10b8096  threads
 --   4f3f4054f8efad6d05bf1d2f38efc18d63ac49cf1cb7087da03a45acea415e2d  tokenizer
 --   f847aa4f09458d1ffded1a87d6decaf92a2c1e7e7180e9b1c8d2158436fe52da  warm_up
@@ -63,7 +63,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'ae441664ec6d0c5ea46ee50e4f078a970d76bd10e536aa4cecd2d21011f58917'::text;
+RETURN '61fafa0f5a48f53fb3742520332e7464df15d685b63083515af83dbca15a334b'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -31,7 +31,9 @@ def merge(models, new, factors, method, base, density, scale):
     factors, method = _recipe(len(names), factors, method, base)
     density = arguments.number("density", density, 0.2, 0.0, 1.0)
     scale = arguments.number("scale", scale, 1.0, -LARGEST, LARGEST)
-    sources = [stored_models.found(name) for name in (names if base is None else [*names, base])]
+    parents = names if base is None else [*names, base]
+    found = {name: stored_models.found(name) for name in dict.fromkeys(parents)}
+    sources = [found[name] for name in parents]
     _check_same_kind(sources)
     tensors = [stored_models.tensors(source) for source in sources]
     for tensor in tensors[0].values():
@@ -51,7 +53,7 @@ def merge(models, new, factors, method, base, density, scale):
     details = {"method": method, "weights": factors, "error": largest}
     if base is not None:
         details |= {"base": base, "scale": scale} | ({"density": density} if method == "ties" else {})
-    stored_models.finish(copy, "merge", details, names if base is None else [*names, base], sources[0]["hash"])
+    stored_models.finish(copy, "merge", details, parents, sources[0]["hash"])
     return largest
 
 

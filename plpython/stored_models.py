@@ -55,25 +55,30 @@ def found(name):
     """The row of a model by its name. Raises ModelError 42704 without one."""
     row = MODEL.one(name)
     if row is None:
+        shown = "NULL" if name is None else f'"{name}"'
         raise errors.undefined_object(
-            "no model is named" if name is None else f'model "{name}" does not exist',
-            hint="The models of this database are listed in llm.models.",
+            f"model {shown} does not exist", hint="The models of this database are listed in llm.models."
         )
     return row
 
 
 def owned(name):
-    """The row of a model that the caller may change, locked against other edits until the transaction ends."""
-    row = found(name)
-    if not row["mine"]:
-        raise errors.ModelError(
-            NOT_THE_OWNER,
-            f'must be owner of model "{name}"',
-            f"It belongs to {row['owner']}.",
-            "Make a copy of your own, which shares all weights: SELECT llm.fork(model, new).",
-        )
-    LOCK.all(row["id"])
-    return found(name)  # as the edit that was waited for left it
+    """The row of a model that the caller may change, locked against other edits and drops until the transaction ends.
+
+    Who waits may find another model under the name, or none: the row that is returned is the one that is locked.
+    """
+    locked, row = None, found(name)
+    while row["id"] != locked:
+        if not row["mine"]:
+            raise errors.ModelError(
+                NOT_THE_OWNER,
+                f'must be owner of model "{name}"',
+                f"It belongs to {row['owner']}.",
+                "Make a copy of your own, which shares all weights: SELECT llm.fork(model, new).",
+            )
+        LOCK.all(row["id"])
+        locked, row = row["id"], found(name)
+    return row
 
 
 def tensors(model):
@@ -112,7 +117,10 @@ def new_model(source, name):
         raise errors.ModelError(
             NAME_TAKEN, f'model "{name}" already exists', hint="Choose another name, or drop it first: llm.drop_model."
         )
-    return NEW_MODEL.one(source["id"], name)["id"]
+    made = NEW_MODEL.one(source["id"], name)
+    if made is None:
+        raise errors.undefined_object(f'model "{source["name"]}" was dropped meanwhile')
+    return made["id"]
 
 
 def add_tensors(model_id, hashes):

@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = 'ae441664ec6d0c5ea46ee50e4f078a970d76bd10e536aa4cecd2d21011f58917', 'another release is deployed';
+    ASSERT llm_runtime.release() = '61fafa0f5a48f53fb3742520332e7464df15d685b63083515af83dbca15a334b', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.blending()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '4f225b231210400768854bcffaac16055d35e0c3240bd0e0113d7af8fa4cbd80', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

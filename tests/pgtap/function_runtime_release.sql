@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'ae441664ec6d0c5ea46ee50e4f078a970d76bd10e536aa4cecd2d21011f58917',
+SELECT is(llm_runtime.release(), '61fafa0f5a48f53fb3742520332e7464df15d685b63083515af83dbca15a334b',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

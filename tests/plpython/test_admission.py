@@ -123,4 +123,4 @@ def test_threads_that_are_no_such_number_are_an_error(plpy, setting):
     with pytest.raises(errors.ModelError) as refusal:
         admission.threads()
     assert refusal.value.sqlstate == "22023"
-    assert refusal.value.message == "llm.threads is out of range"
+    assert "llm.threads" in refusal.value.message

@@ -1,47 +1,73 @@
 #!/usr/bin/env python3
-"""Runs the checks of `make test` one after the other, in a server of their own, and says at the end what failed.
+"""Runs the checks of `make test` in two lanes, one a core, and says at the end what failed.
 
-tools/check.py        everything
-tools/check.py lint   style and drift alone, without a server
+    tools/check.py        everything
+    tools/check.py lint   style and drift alone, without a server
+
+The first lane has a server of its own, with everything deployed, and shows its output as it comes. The second needs
+none; its output follows when the first lane is through.
 """
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
 from tools.cluster import DATABASE, Cluster, ClusterError, where  # noqa: E402 (a script's own folder comes first)
 
+PURE_TESTS = ["tests/plpython", "tests/loaders", "tests/models"]
+SERVER_TESTS = ["tests/database"]
 SQL_FOLDERS = ["deploy", "revert", "verify", "tests/pgtap"]
 
 
-def run(*command: object, **environment: str) -> bool:
-    """Runs one check with its output as it is; true when it passed."""
+Result = tuple[str, bool]
+
+
+def run(*command: object, output: IO[str] = sys.stdout, **environment: str) -> bool:
+    """Runs one check and writes what it says to the output; true when it passed."""
     started = time.monotonic()
-    print(f"\n=== {' '.join(map(str, command)).replace(f'{CHECKOUT}/', '')}", flush=True)
-    passed = not subprocess.run(
-        list(map(str, command)), cwd=CHECKOUT, env={**os.environ, **environment}, check=False
-    ).returncode
-    print(f"--- {'passed' if passed else 'FAILED'} in {time.monotonic() - started:.0f} s", flush=True)
+    print(f"\n=== {' '.join(map(str, command)).replace(f'{CHECKOUT}/', '')}", file=output, flush=True)
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=CHECKOUT,
+        env={**os.environ, **environment},
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    passed = done.returncode == 0
+    print(f"--- {'passed' if passed else 'FAILED'} in {time.monotonic() - started:.0f} s", file=output, flush=True)
     return passed
 
 
-def lint() -> Iterator[tuple[str, bool]]:
+def pytest(*folders: str, output: IO[str] = sys.stdout, **environment: str) -> bool:
+    command = [sys.executable, "-m", "pytest", "-q", "--durations=10", "--durations-min=5"]
+    return run(*command, *folders, output=output, **environment)
+
+
+def lint(output: IO[str] = sys.stdout) -> Iterator[Result]:
     programs = Path(where("venv"), "bin")
-    yield "ruff check", run(programs / "ruff", "check", "--quiet", ".")
-    yield "ruff format", run(programs / "ruff", "format", "--check", "--quiet", "--diff", ".")
-    yield "sqlfluff", run(programs / "sqlfluff", "lint", "--processes", "0", *SQL_FOLDERS)
-    yield "render", run(sys.executable, "tools/render.py", "--check")
+    yield "ruff check", run(programs / "ruff", "check", "--quiet", ".", output=output)
+    yield "ruff format", run(programs / "ruff", "format", "--check", "--quiet", "--diff", ".", output=output)
+    yield "sqlfluff", run(programs / "sqlfluff", "lint", "--processes", "0", *SQL_FOLDERS, output=output)
+    yield "render", run(sys.executable, "tools/render.py", "--check", output=output)
 
 
-def everything() -> Iterator[tuple[str, bool]]:
-    yield from lint()
+def without_server(output: IO[str]) -> list[Result]:
+    return [*lint(output), ("pytest without a server", pytest(*PURE_TESTS, output=output))]
+
+
+def with_server() -> Iterator[Result]:
     cluster = Cluster(f"test-{os.getpid()}", forgetful=True)
     try:
         cluster.up()
@@ -49,7 +75,7 @@ def everything() -> Iterator[tuple[str, bool]]:
         yield "sqitch check", not cluster.sqitch("check").returncode
         dsn = cluster.superuser_dsn()
         yield "sql reference", run(sys.executable, "tools/sql_reference.py", "--check", "--dsn", dsn)
-        yield "pytest", run(sys.executable, "-m", "pytest", "-q", HARTONOMOUS_TEST_DSN=dsn)
+        yield "pytest in a server", pytest(*SERVER_TESTS, HARTONOMOUS_TEST_DSN=dsn)
         cluster.query("CREATE EXTENSION IF NOT EXISTS pgtap", DATABASE)
         target = ["-h", cluster.sockets, "-p", cluster.port, "-U", "postgres", "-d", DATABASE]
         yield "pgtap", run("pg_prove", "--quiet", *target, "--ext", ".sql", "--recurse", "tests/pgtap")
@@ -60,9 +86,21 @@ def everything() -> Iterator[tuple[str, bool]]:
         cluster.remove()
 
 
+def everything() -> Iterator[Result]:
+    with tempfile.TemporaryFile("w+") as output, ThreadPoolExecutor(1) as lane:
+        second = lane.submit(without_server, output)
+        yield from with_server()
+        results = second.result()
+        output.seek(0)
+        sys.stdout.writelines(output)
+        yield from results
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="?", choices=["all", "lint"], default="all")
+    # A stopped run still takes its server away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     checks = lint() if parser.parse_args().what == "lint" else everything()
     failed = [name for name, passed in checks if not passed]
     print(f"\nFAILED: {', '.join(failed)}" if failed else "\nall checks passed", flush=True)

@@ -18,7 +18,7 @@ BEGIN
     SELECT m.id, m.owner INTO model FROM llm_store.model AS m WHERE m.name = drop_model.name;
     IF NOT FOUND THEN
         RAISE undefined_object USING
-            MESSAGE = format('model "%s" does not exist', name),
+            MESSAGE = coalesce('model "' || name || '" does not exist', 'no model is named'),
             HINT = 'The models of this database are listed in llm.models.';
     ELSIF NOT pg_has_role(current_user, model.owner, 'USAGE') THEN
         RAISE insufficient_privilege USING

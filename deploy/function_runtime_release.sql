@@ -53,7 +53,7 @@ SET LOCAL lock_timeout = '5s';
 --   bd3f8c888ca709f4e7c25ab557b10f744c37244102c1de3ed1fd17f40cdea42e  simd
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
 --   ec7562c0bfb9bfbe170bf76c4f54a4bbaaad8c46a3ab17cd676d5bcce72ff53b  simd_memory
---   9a9f35fdadc93ea356f478f2f1f7430862fcb3e1bc688b9062bc1ae9ac7067c1  stored_models
+--   d44f814dfd4504373890035dc7314cdf850d811b5f04a1025d4fbc482ed57300  stored_models
 --   ae61e1da91a838becf55428bcb7e81670159a5eea5192f7f9b36229cb10b8096  threads
 --   4f3f4054f8efad6d05bf1d2f38efc18d63ac49cf1cb7087da03a45acea415e2d  tokenizer
 --   f847aa4f09458d1ffded1a87d6decaf92a2c1e7e7180e9b1c8d2158436fe52da  warm_up
@@ -63,7 +63,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '61fafa0f5a48f53fb3742520332e7464df15d685b63083515af83dbca15a334b'::text;
+RETURN '3d84cda17670ff0d7106a27d9bde5cef502740845a8e561ac2d07b887fe035f1'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

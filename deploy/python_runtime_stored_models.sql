@@ -66,9 +66,9 @@ def found(name):
     """The row of a model by its name. Raises ModelError 42704 without one."""
     row = MODEL.one(name)
     if row is None:
-        shown = "NULL" if name is None else f'"{name}"'
         raise errors.undefined_object(
-            f"model {shown} does not exist", hint="The models of this database are listed in llm.models."
+            "no model is named" if name is None else f'model "{name}" does not exist',
+            hint="The models of this database are listed in llm.models.",
         )
     return row
 

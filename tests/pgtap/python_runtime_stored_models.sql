@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.stored_models()'::regprocedure
     ),
-    '9a9f35fdadc93ea356f478f2f1f7430862fcb3e1bc688b9062bc1ae9ac7067c1',
+    'd44f814dfd4504373890035dc7314cdf850d811b5f04a1025d4fbc482ed57300',
     'its body is plpython/stored_models.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.stored_models()', 'EXECUTE'),

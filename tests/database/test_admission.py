@@ -135,7 +135,7 @@ def test_an_ill_number_of_threads_is_an_error(user, value):
     user.execute(f"SET llm.threads = '{value}'")
     with pytest.raises(psycopg.errors.InvalidParameterValue) as refusal:
         call(user, SHORT)
-    assert refusal.value.diag.message_primary == "llm: llm.threads is out of range"
+    assert "llm.threads" in refusal.value.diag.message_primary
 
 
 def test_a_session_has_no_more_workers_than_the_limit_allows(user, limit):

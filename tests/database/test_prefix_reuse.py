@@ -131,7 +131,7 @@ def test_a_setting_that_is_no_number_in_its_range_is_an_error_that_names_it(sess
     session.execute(f"SET llm.kv_cache_mb = '{value}'")
     with pytest.raises(psycopg.errors.InvalidParameterValue) as refusal:
         call(session, GENERATE, START, "kept-Q8_0", 5)
-    assert refusal.value.diag.message_primary == "llm: llm.kv_cache_mb is out of range"
+    assert "llm.kv_cache_mb" in refusal.value.diag.message_primary
 
 
 @pytest.mark.parametrize("guess", [1, 5, 16])

@@ -20,7 +20,9 @@ SELECT throws_ok(
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;
-SELECT throws_ok($$SELECT llm_store.forward_tokens(NULL, NULL, 0, 'tiny')$$, '42501', NULL, 'a role without rights may not');
+SELECT throws_ok(
+    $$SELECT llm_store.forward_tokens(NULL, NULL, 0, 'tiny')$$, '42501', NULL, 'a role without rights may not'
+);
 RESET ROLE;
 
 SELECT * FROM finish();

@@ -28,7 +28,7 @@ TARGETS = {
 @functools.cache
 def callable_from_python(function):
     """A part of an entry as a function that Python can call."""
-    return njit(**OPTIONS)(function)
+    return njit(**OPTIONS)(getattr(function, "py_func", function))
 
 
 def targets_here():

@@ -171,20 +171,23 @@ class Pages:
     def __init__(self, k, v, dtype):
         positions, head_dim = k.shape
         count = -(-positions // PAGE)
-        self.memory = np.full((count, head_elements(head_dim)), np.nan, dtype if dtype == np.float32 else np.float16)
+        self.memory = np.full(
+            (count, sum(head_elements(head_dim))), np.nan, np.float32 if dtype == np.float32 else "f2"
+        )
         self.memory = self.memory.view(dtype)  # what was never stored is NaN, and must not matter
-        self.addresses = np.array([page.ctypes.data for page in self.memory])
+        value_at = head_elements(head_dim)[0]
+        self.table = np.array([(page.ctypes.data, page[value_at:].ctypes.data, 0) for page in self.memory])
         self.row = np.zeros(attention_kernels.padded(head_dim), dtype)
         x = np.concatenate([padded(k), padded(v), np.zeros(16, np.float32)])
         width = attention_kernels.padded(head_dim)
         for p in range(positions):
-            STORE(self.addresses[p // PAGE], 0, head_dim, p, x, p * width, (positions + p) * width, self.row)
+            STORE(self.table, p // PAGE, 0, head_dim, p, x, p * width, (positions + p) * width, self.row)
 
 
 def attend(q, pages, positions, window):
     """q [tokens, group, head_dim] -> the same shape."""
     tokens, group, head_dim = q.shape
-    width, stride = attention_kernels.padded(head_dim), len(pages.addresses) * PAGE + 16
+    width, stride = attention_kernels.padded(head_dim), len(pages.table) * PAGE + 16
     work = Work(
         np.zeros(8 * width, np.float32),
         np.zeros(8, np.int32),
@@ -198,7 +201,7 @@ def attend(q, pages, positions, window):
     x = np.concatenate([q.reshape(-1), np.zeros(16, np.float32)])
     one = group * head_dim
     at = np.asarray(positions)
-    ATTENTION(x, 0, one, tokens, group, head_dim, at, 0, window, pages.addresses, 0, 0, pages.row, work)
+    ATTENTION(x, 0, one, tokens, group, head_dim, at, 0, window, pages.table, 0, 0, pages.row, work)
     return x[:-16].reshape(q.shape)
 
 

@@ -11,13 +11,16 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Attention over a paged cache of keys and values, for decoding and prefill alike (1706.03762, GQA 2305.13245).
 
-The cache is a sequence of pages of 64 positions, each anywhere in memory. A page holds, for every layer and kv head,
+The cache is a sequence of pages of 64 positions. A page holds, for every layer and kv head (a "head" here),
 
     keys    [64 / 16][head_dim][16]         one register is one dimension of 16 positions: scores need no sum over lanes
     values  [64][head_dim padded to 16]
 
-in half precision (uint16 arrays) or float32. A kernel takes a block of 1, 2, 4 or 8 queries that share a kv head: the
-heads of its group, and for prefill the heads of several tokens. Each load of keys or values serves all of them.
+in half precision (uint16 arrays) or float32. A table, int64 [pages][3], says where: the address of head 0's keys, the
+address of its values, and how many bytes further those of the next head are.
+
+A kernel takes a block of 1 to 8 queries that share a kv head: the heads of its group, and for prefill the heads of
+several tokens. Each load of keys or values serves all of them.
 
 Scores, their softmax and the weighted values are each one sum in the order of the positions. What a query must not see
 has score -inf and weight 0, and adding zero changes nothing, so a query's result does not depend on the others.
@@ -30,6 +33,7 @@ from .simd import compiled, f32, fill, fma, i32, inlined, lanes, max_lanes, maxi
 from .simd_memory import array_at, load, spread, store
 
 PAGE = 64  # positions
+PAGE_FIELDS = 3  # address of the keys, address of the values, bytes between heads
 ROWS = 8  # queries in the largest block
 NOTHING = np.float32(-np.inf)
 
@@ -42,30 +46,34 @@ def padded(width):
 
 @compiled
 def head_elements(head_dim):
-    """Elements of one layer's and one kv head's part of a page."""
-    return PAGE * (head_dim + padded(head_dim))
+    """Elements of the keys, and of the values, of one head in a page."""
+    return PAGE * head_dim, PAGE * padded(head_dim)
 
 
 @inlined
-def _page(address, like, elements):
-    """The page at an address, as an array of the dtype of `like`."""
-    return array_at(address, elements, like)
+def _keys(pages, page, head, head_dim, row):
+    """One head's keys in a page, as an array of the dtype of `row`."""
+    return array_at(pages[page, 0] + head * pages[page, 2], PAGE * head_dim, row)
+
+
+@inlined
+def _values(pages, page, head, head_dim, row):
+    """One head's values in a page, as an array of the dtype of `row`."""
+    return array_at(pages[page, 1] + head * pages[page, 2], PAGE * padded(head_dim), row)
 
 
 @compiled
-def store_position(page_address, head, head_dim, position, x, k_at, v_at, row):
+def store_position(pages, page, head, head_dim, position, x, k_at, v_at, row):
     """Put one position's key and value, x[k_at ...] and x[v_at ...], into its page. `row` is scratch of its dtype."""
-    elements = head_elements(head_dim)
-    page = _page(page_address + head * elements * row.itemsize, row, elements)
+    keys, values = _keys(pages, page, head, head_dim, row), _values(pages, page, head, head_dim, row)
     place = position % PAGE
     for d in range(0, head_dim, 16):
         store(row, d, load(x, k_at + d, f32))
-    keys = place // 16 * head_dim * 16 + place % 16
+    tile = place // 16 * head_dim * 16 + place % 16
     for d in range(head_dim):
-        page[keys + d * 16] = row[d]
-    values = PAGE * head_dim + place * padded(head_dim)
+        keys[tile + d * 16] = row[d]
     for d in range(0, head_dim, 16):
-        store(page, values + d, load(x, v_at + d, f32))
+        store(values, place * padded(head_dim) + d, load(x, v_at + d, f32))
 
 
 def _attend(rows):
@@ -75,18 +83,18 @@ def _attend(rows):
     @compiled
     def attend(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out):
         """q, out [rows][head_dim padded], q scaled already; scores [rows][stride] is scratch."""
-        elements, width = head_elements(head_dim), padded(head_dim)
+        width = padded(head_dim)
         begin, end = firsts[0] // PAGE * PAGE, limits[0]
         for r in range(1, rows):
             begin, end = min(begin, firsts[r] // PAGE * PAGE), max(end, limits[r])
 
         top = fill(NOTHING, Q)
         for start in range(begin, end, PAGE):
-            page = _page(pages[pages_at + start // PAGE] + head * elements * row.itemsize, row, elements)
+            keys = _keys(pages, pages_at + start // PAGE, head, head_dim, row)
             for tile in range(0, min(PAGE, end - start), 16):
                 score = fill(0.0, Q)
                 for d in range(head_dim):
-                    score = fma(load(page, tile * head_dim + d * 16, f32), spread(q, d, Q, width), score)
+                    score = fma(load(keys, tile * head_dim + d * 16, f32), spread(q, d, Q, width), score)
                 position = lanes() + np.int32(start + tile)
                 score = where_before(position, spread(limits, 0, P, 1), score, NOTHING)
                 score = where_before(position, spread(firsts, 0, P, 1), NOTHING, score)
@@ -104,11 +112,11 @@ def _attend(rows):
         for d in range(0, width, 16):
             store(out, d, fill(0.0, Q), width)
         for start in range(begin, end, PAGE):
-            page = _page(pages[pages_at + start // PAGE] + head * elements * row.itemsize, row, elements)
+            values = _values(pages, pages_at + start // PAGE, head, head_dim, row)
             for d in range(0, width, 16):
                 mixed = load(out, d, Q, width)
                 for p in range(min(PAGE, end - start)):
-                    value = load(page, PAGE * head_dim + p * width + d, f32)
+                    value = load(values, p * width + d, f32)
                     mixed = fma(value, spread(scores, start - begin + p, Q, stride), mixed)
                 store(out, d, mixed, width)
         for d in range(0, width, 16):
@@ -117,46 +125,58 @@ def _attend(rows):
     return attend
 
 
-_attend_1, _attend_2, _attend_4, _attend_8 = _attend(1), _attend(2), _attend(4), _attend(8)
+_attend_1, _attend_2, _attend_3, _attend_4 = _attend(1), _attend(2), _attend(3), _attend(4)
+_attend_5, _attend_6, _attend_7, _attend_8 = _attend(5), _attend(6), _attend(7), _attend(8)
 
 
-@compiled
+@inlined
+def _attend_block(block, q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out):
+    """The kernel for a block of queries."""
+    if block == 8:
+        _attend_8(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
+    elif block == 7:
+        _attend_7(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
+    elif block == 6:
+        _attend_6(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
+    elif block == 5:
+        _attend_5(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
+    elif block == 4:
+        _attend_4(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
+    elif block == 3:
+        _attend_3(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
+    elif block == 2:
+        _attend_2(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
+    else:
+        _attend_1(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
+
+
+@inlined
 def attention(x, x_at, stride, tokens, group, head_dim, positions, at, window, pages, pages_at, kv, row, work):
     """Attention of all the query heads of one kv head for some consecutive tokens of one sequence.
 
     Token t's queries are x[x_at + t * stride ...], group * head_dim of them; its result replaces them. It sees the
-    positions up to positions[at + t], the latest `window` of them. `kv` is the kv head's place in a page (its layer
-    included), `work` this thread's scratch.
+    positions up to positions[at + t], the latest `window` of them. `kv` is the kv head's place in a page, its layer
+    included; `work` this thread's scratch.
     """
     width = padded(head_dim)
     scale = np.float32(1 / np.sqrt(np.float64(head_dim)))
     rows = tokens * group
-    done = 0
-    while done < rows:
-        left = rows - done
-        block = 8 if left >= 7 else 4 if left >= 3 else left
+    for done in range(0, rows, ROWS):
+        block = min(rows - done, ROWS)
         for r in range(block):
-            t, h = divmod(min(done + r, rows - 1), group)  # a block with a row too many computes the last one twice
+            t, h = divmod(done + r, group)
             query = x_at + t * stride + h * head_dim
             for d in range(head_dim):
                 work.q[r * width + d] = x[query + d] * scale
             work.limits[r] = positions[at + t] + 1
             work.firsts[r] = max(0, positions[at + t] + 1 - window)
-        f, n = work.firsts, work.limits
-        if block == 8:
-            _attend_8(work.q, f, n, pages, pages_at, kv, head_dim, row, work.scores, work.stride, work.out)
-        elif block == 4:
-            _attend_4(work.q, f, n, pages, pages_at, kv, head_dim, row, work.scores, work.stride, work.out)
-        elif block == 2:
-            _attend_2(work.q, f, n, pages, pages_at, kv, head_dim, row, work.scores, work.stride, work.out)
-        else:
-            _attend_1(work.q, f, n, pages, pages_at, kv, head_dim, row, work.scores, work.stride, work.out)
-        for r in range(min(block, left)):
+        q, f, n, s, o = work.q, work.firsts, work.limits, work.scores, work.out
+        _attend_block(block, q, f, n, pages, pages_at, kv, head_dim, row, s, work.stride, o)
+        for r in range(block):
             t, h = divmod(done + r, group)
             result = x_at + t * stride + h * head_dim
             for d in range(head_dim):
                 x[result + d] = work.out[r * width + d]
-        done += block
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.attention_kernels() FROM PUBLIC;

@@ -21,6 +21,7 @@ half precision unless kv_type says otherwise.
 """
 
 import ctypes
+import sys
 
 import numpy as np
 
@@ -36,6 +37,7 @@ from .threads import COUNTERS, STOP, team
 CHUNK = 256  # tokens in one pass: beyond it nothing is gained, and their activations are some tens of MB
 TILE = 8  # tokens of a sequence whose attention is one piece of work
 NO_WINDOW = 1 << 40
+NOT_SHARED = 2  # references to an array that only an attribute, and sys.getrefcount, hold
 
 LAYER_TENSORS = (  # in the order of the rows of forward_steps
     *("attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight"),
@@ -74,6 +76,7 @@ class CompiledEngine:
         self._positions = 0  # for which there are angles
         self._state = np.zeros(COUNTERS + architecture.layers * LAYER_COUNTERS + 1, np.int64)
         self._scratch = self._works = None
+        self._logits = np.empty(0, np.float32)
         self._reserve(1, 1, max(threads, batch_threads))
 
     def new_cache(self):
@@ -101,7 +104,7 @@ class CompiledEngine:
             cache.reserve(len(tokens))
         total = sum(len(tokens) for tokens, _ in rows)
         count = len(rows) if last_only else total
-        logits = np.empty((count, self._model.sizes.logits_stride), np.float32)
+        logits = self._room_for_logits(count)
         done = 0
         for batch in _batches(rows, last_only):
             if checkpoint is not None:
@@ -128,6 +131,13 @@ class CompiledEngine:
             checkpoint()
             if ctypes.c_int32.from_address(interrupt).value:
                 interrupt = 0  # set for something the checkpoint does not clear: this pass runs to its end
+
+    def _room_for_logits(self, count):
+        """f32 [count, logits_stride]: the memory of the last call, if the caller has let go of what was in it."""
+        size = count * self._model.sizes.logits_stride
+        if self._logits.size < size or sys.getrefcount(self._logits) > NOT_SHARED:
+            self._logits = np.empty(size, np.float32)
+        return self._logits[:size].reshape(count, -1)
 
     def _check(self, rows):
         vocabulary = self.architecture.vocabulary_size
@@ -229,8 +239,8 @@ def _batches(rows, last_only):
     tokens = np.concatenate([row for row, _ in rows])
     sequences = np.repeat(np.arange(len(rows)), [len(row) for row, _ in rows])
     positions = np.concatenate([np.arange(cache.length, cache.length + len(row)) for row, cache in rows])
-    pages = np.concatenate([cache.addresses for _, cache in rows])
-    pages_at = np.cumsum([0] + [len(cache.addresses) for _, cache in rows])[sequences]
+    pages = np.concatenate([cache.pages for _, cache in rows])
+    pages_at = np.cumsum([0] + [len(cache.pages) for _, cache in rows])[sequences]
     is_last = np.append(sequences[1:] != sequences[:-1], True)
     for start in range(0, len(tokens), CHUNK):
         now = slice(start, start + CHUNK)

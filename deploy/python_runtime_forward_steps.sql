@@ -23,7 +23,7 @@ from .attention_kernels import PAGE, attention, store_position
 from .kernels import add, quantize, rms_norm, rope, swiglu
 from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, linear
 from .packing import ABSENT, BLOCK, GROUP, Q4, Q8, group_bytes
-from .simd import inlined
+from .simd import compiled, inlined
 from .threads import claim, stopped
 
 # The rows of the table of weights: these for each layer, then those of the model.
@@ -46,7 +46,7 @@ Sizes = namedtuple(
 # weights: matrix_kernels.Weights. table: int64[layers * PER_LAYER + PER_MODEL][4]. windows: int64[layers].
 # cosines, sines: f32[positions * head_dim / 2].
 Model = namedtuple("Model", "sizes weights table windows cosines sines")
-# Each token's id, row (0, 1, …), position, and where its sequence's page addresses begin in `pages`. Tiles are runs of
+# Each token's id, row (0, 1, …), position, and where its sequence's KVCache.pages begin in `pages`. Tiles are runs of
 # tokens of one sequence, [first, count]. `wanted` are the rows of the tokens whose logits are asked for.
 Batch = namedtuple("Batch", "tokens rows positions pages_at pages tiles wanted")
 # Activations between the steps, flat.
@@ -65,7 +65,7 @@ def work_of(works, thread):
     )
 
 
-@inlined
+@compiled
 def share(crew, tokens):
     """(first token, step, slot of token 0) of what this thread prepares."""
     if tokens == 1:
@@ -73,24 +73,24 @@ def share(crew, tokens):
     return crew.thread, crew.threads, 0
 
 
-@inlined
+@compiled
 def piece_of(crew, matrix, tokens):
     """How many groups of a matrix make a piece of work: fewer pieces where there is little to do for each."""
     least = max(1, CLAIMED_BYTES // group_bytes(matrix[LAYOUT], matrix[COLUMNS]))
     return max(least, groups_of(matrix) // (PIECES * crew.threads)) if tokens <= FEW_TOKENS else least
 
 
-@inlined
+@compiled
 def groups_of(matrix):
     return (matrix[ROWS] + GROUP - 1) // GROUP
 
 
-@inlined
+@compiled
 def is_quantized(matrix):
     return matrix[LAYOUT] == Q8 or matrix[LAYOUT] == Q4
 
 
-@inlined
+@compiled
 def quantize_token(x, at, width, quantized, slot):
     q, block = quantized, slot * (width // BLOCK)
     quantize(x, at, width, q.codes, slot * width, q.scales, q.q8_starts, q.q4_starts, block)
@@ -160,12 +160,12 @@ def place_heads(model, w, batch, layer, token, head, work, s):
             f32, at = model.weights.f32, weight[OFFSET] // 4
             rms_norm(s.qkv, vector, dim, f32, at, sizes.epsilon, s.qkv, vector)
         rope(s.qkv, vector, dim, model.cosines, model.sines, position * (dim // 2), sizes.interleaved)
-    page = batch.pages[batch.pages_at[token] + position // PAGE]
+    page = batch.pages_at[token] + position // PAGE
     place = layer * sizes.kv_heads + head
     if sizes.half_kv:
-        store_position(page, place, dim, position, s.qkv, key, value, work.half_row)
+        store_position(batch.pages, page, place, dim, position, s.qkv, key, value, work.half_row)
     else:
-        store_position(page, place, dim, position, s.qkv, key, value, work.float_row)
+        store_position(batch.pages, page, place, dim, position, s.qkv, key, value, work.float_row)
 
 
 @inlined

@@ -114,13 +114,11 @@ def add(x, at, y, y_at, width):
 def rope(x, at, head_dim, cosines, sines, angles_at, interleaved):
     """Rotate the pairs of one head in place, (2i, 2i + 1) or (i, i + head_dim / 2), by the angles of its position."""
     half = head_dim // 2
-    step = 2 if interleaved else 1
-    distance = 1 if interleaved else half
+    step, distance = (2, 1) if interleaved else (1, half)
     for i in range(half):
         first, second = at + i * step, at + i * step + distance
         a, b, c, s = x[first], x[second], cosines[angles_at + i], sines[angles_at + i]
-        x[first] = a * c - b * s
-        x[second] = b * c + a * s
+        x[first], x[second] = a * c - b * s, b * c + a * s
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels() FROM PUBLIC;

@@ -117,56 +117,66 @@ def _block_types(tokens, groups):
     return i32[tokens], i32[groups], i32[both], f32[tokens], f32[groups], f32[both]
 
 
+@compiled
+def block_of(tokens):
+    """How many of the tokens left make the next block."""
+    return 8 if tokens >= 8 else 4 if tokens >= 4 else 2 if tokens >= 2 else 1
+
+
 def _int8_matrix(layout, make):
-    """Groups begin .. end of a block-quantised matrix for any number of tokens, eight at a time, then 4, 2, 1."""
+    """Groups begin .. end of a block-quantised matrix, for any number of tokens in blocks of 8, then 4, 2, 1.
+
+    The codes of a block of tokens stay in the nearest cache while the weights stream past.
+    """
     one, two, four, eight = make(1, 1), make(2, 1), make(4, 1), make(8, 1)
 
     @compiled
     def product(u8, at, u16, w_scales, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride):
-        for g in range(begin, end):
-            w, s = at + g * group_bytes(layout, columns), w_scales + g * (columns // BLOCK * GROUP)
-            to, t = out_at + g * GROUP, 0
-            while t + 8 <= tokens:
-                eight(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
-                t += 8
-            if t + 4 <= tokens:
-                four(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
-                t += 4
-            if t + 2 <= tokens:
-                two(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
-                t += 2
-            if t < tokens:
-                one(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to + t * stride, stride)
+        t = 0
+        while t < tokens:
+            block = block_of(tokens - t)
+            for g in range(begin, end):
+                w, s = at + g * group_bytes(layout, columns), w_scales + g * (columns // BLOCK * GROUP)
+                to = out_at + g * GROUP + t * stride
+                if block == 8:
+                    eight(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to, stride)
+                elif block == 4:
+                    four(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to, stride)
+                elif block == 2:
+                    two(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to, stride)
+                else:
+                    one(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to, stride)
+            t += block
 
     return product
 
 
 def _float_matrix(make):
-    """Groups begin .. end of a matrix of floats for any number of tokens; for a single one four groups at a time."""
+    """The same of a matrix of floats; for a single token four groups at a time."""
     one, two, four, eight, one_of_four_groups = make(1, 1), make(2, 1), make(4, 1), make(8, 1), make(1, 4)
 
     @compiled
     def product(weights, at, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride):
-        g = begin
         if tokens == 1:
-            while g + 4 <= end:
-                w = at + g * GROUP * columns
-                one_of_four_groups(weights, w, columns, x, x_at, 0, out, out_at + g * GROUP, GROUP)
-                g += 4
-        while g < end:
-            w, to, t = at + g * GROUP * columns, out_at + g * GROUP, 0
-            while t + 8 <= tokens:
-                eight(weights, w, columns, x, x_at + t * x_stride, x_stride, out, to + t * stride, stride)
-                t += 8
-            if t + 4 <= tokens:
-                four(weights, w, columns, x, x_at + t * x_stride, x_stride, out, to + t * stride, stride)
-                t += 4
-            if t + 2 <= tokens:
-                two(weights, w, columns, x, x_at + t * x_stride, x_stride, out, to + t * stride, stride)
-                t += 2
-            if t < tokens:
-                one(weights, w, columns, x, x_at + t * x_stride, x_stride, out, to + t * stride, stride)
-            g += 1
+            while begin + 4 <= end:
+                w = at + begin * GROUP * columns
+                one_of_four_groups(weights, w, columns, x, x_at, 0, out, out_at + begin * GROUP, GROUP)
+                begin += 4
+        t = 0
+        while t < tokens:
+            block = block_of(tokens - t)
+            x_from = x_at + t * x_stride
+            for g in range(begin, end):
+                w, to = at + g * GROUP * columns, out_at + g * GROUP + t * stride
+                if block == 8:
+                    eight(weights, w, columns, x, x_from, x_stride, out, to, stride)
+                elif block == 4:
+                    four(weights, w, columns, x, x_from, x_stride, out, to, stride)
+                elif block == 2:
+                    two(weights, w, columns, x, x_from, x_stride, out, to, stride)
+                else:
+                    one(weights, w, columns, x, x_from, x_stride, out, to, stride)
+            t += block
 
     return product
 

@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '3d84cda17670ff0d7106a27d9bde5cef502740845a8e561ac2d07b887fe035f1', 'another release is deployed';
+    ASSERT llm_runtime.release() = '1783903c6c36eb24ffe830417fe7a69c534e691dd51432b08d3c1bd047cbb0dc', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

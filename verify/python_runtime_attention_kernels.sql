@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.attention_kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '206a100192282179131972fad79ee5b71bfaedc1fbfdc4f98d30ad968905e992', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'b812323af1171a0bd08c5bb0432764ada49e3b3551e28c0a21730624a0414e9d', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

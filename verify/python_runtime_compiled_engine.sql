@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.compiled_engine()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '8794246d17d242add6d4f6bfbce7cff9bdb77a2217b7395f52fee05ae0c5e597', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '706e8ed6f0a0f7e58221992af5dfe46d2c85390d5dfeb3288b64f40eae416223', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

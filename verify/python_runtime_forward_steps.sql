@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.forward_steps()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '68d40a2b625b88eaab26f81593d75d52c79f2625f3b4604d771e7f25e50ce287', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '3fa1a21370554e4cc5fc95222c769b40d2093c08f45bd643676fe06db442dc6c', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

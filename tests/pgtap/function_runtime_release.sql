@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '3d84cda17670ff0d7106a27d9bde5cef502740845a8e561ac2d07b887fe035f1',
+SELECT is(llm_runtime.release(), '1783903c6c36eb24ffe830417fe7a69c534e691dd51432b08d3c1bd047cbb0dc',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.attention_kernels()'::regprocedure
     ),
-    '206a100192282179131972fad79ee5b71bfaedc1fbfdc4f98d30ad968905e992',
+    'b812323af1171a0bd08c5bb0432764ada49e3b3551e28c0a21730624a0414e9d',
     'its body is plpython/attention_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.attention_kernels()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.compiled_engine()'::regprocedure
     ),
-    '8794246d17d242add6d4f6bfbce7cff9bdb77a2217b7395f52fee05ae0c5e597',
+    '706e8ed6f0a0f7e58221992af5dfe46d2c85390d5dfeb3288b64f40eae416223',
     'its body is plpython/compiled_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.compiled_engine()', 'EXECUTE'),

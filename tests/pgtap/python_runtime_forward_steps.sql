@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.forward_steps()'::regprocedure
     ),
-    '68d40a2b625b88eaab26f81593d75d52c79f2625f3b4604d771e7f25e50ce287',
+    '3fa1a21370554e4cc5fc95222c769b40d2093c08f45bd643676fe06db442dc6c',
     'its body is plpython/forward_steps.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.forward_steps()', 'EXECUTE'),

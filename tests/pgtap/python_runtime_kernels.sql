@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.kernels()'::regprocedure
     ),
-    'e0600e71e0b8ee0e1c08318ddd104b62d3f252b5c7280d11ef5a637a4954c7b2',
+    'f8cfc303c3809c960f8a49a0c6c69c9550c0acc97e050aaa1ed14a71e39a7b69',
     'its body is plpython/kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.kernels()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.kv_cache()'::regprocedure
     ),
-    '9eeb726e8d04c1086dfa732585fd5e88772b7c68b0734d1ca47db72c695d4b24',
+    'c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e',
     'its body is plpython/kv_cache.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.kv_cache()', 'EXECUTE'),

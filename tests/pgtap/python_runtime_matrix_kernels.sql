@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.matrix_kernels()'::regprocedure
     ),
-    '0c21f8180bd7153e77d47b6834ca8ce29d55544ad9222439b1f654d6176f0b26',
+    '26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608',
     'its body is plpython/matrix_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.matrix_kernels()', 'EXECUTE'),

@@ -16,7 +16,7 @@ SET LOCAL lock_timeout = '5s';
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
 --   b230e912b7f252e2fd75a70e311c02b582243e88ccbfe90aa4927339c39dc5a7  cache
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
---   706e8ed6f0a0f7e58221992af5dfe46d2c85390d5dfeb3288b64f40eae416223  compiled_engine
+--   d8964b18dbf61c6dbf3cb4b1b23ef770bc322288441850ed7c8c764f8a3ad0ea  compiled_engine
 --   c35f52f10dd7464dfae6cf4e388b0aa5f296e6371c60ed72ef8fe9a2dc4b2ea7  compiled_forward
 --   25440d4272e2d9b91b8d57b04d3548849619d08f5e3ea9e0eeb9fb79770645fb  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
@@ -63,7 +63,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '1783903c6c36eb24ffe830417fe7a69c534e691dd51432b08d3c1bd047cbb0dc'::text;
+RETURN 'f5747bde61c238667d076cc0cfa895a48f0f8ebfe8ba24d000c8c0a88248abc7'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

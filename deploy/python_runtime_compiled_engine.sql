@@ -22,6 +22,7 @@ half precision unless kv_type says otherwise.
 
 import ctypes
 import sys
+from itertools import accumulate
 
 import numpy as np
 
@@ -77,7 +78,6 @@ class CompiledEngine:
         self._state = np.zeros(COUNTERS + architecture.layers * LAYER_COUNTERS + 1, np.int64)
         self._scratch = self._works = None
         self._logits = np.empty(0, np.float32)
-        self._reserve(1, 1, max(threads, batch_threads))
 
     def new_cache(self):
         """An empty KVCache for this model."""
@@ -102,11 +102,12 @@ class CompiledEngine:
         self._check(rows)
         for tokens, cache in rows:
             cache.reserve(len(tokens))
+        self._reserve_positions(max(cache.length + len(tokens) for tokens, cache in rows))
         total = sum(len(tokens) for tokens, _ in rows)
         count = len(rows) if last_only else total
         logits = self._room_for_logits(count)
         done = 0
-        for batch in _batches(rows, last_only):
+        for batch in (_batch(pieces, last_only) for pieces in _passes(rows)):
             if checkpoint is not None:
                 checkpoint()
             self._run(batch, logits[done : done + len(batch.wanted)], checkpoint)
@@ -119,7 +120,7 @@ class CompiledEngine:
         """One pass; when it is stopped and the checkpoint does not raise, the pass again."""
         tokens = len(batch.tokens)
         crew = team(self.threads if tokens == 1 else self.batch_threads)
-        self._reserve(tokens, int(batch.positions.max()) + 1, crew.size)
+        self._reserve_slots(max(tokens, crew.size))
         interrupt = self.interrupt_address if checkpoint is not None else 0
         while True:
             self._state[:] = 0
@@ -151,18 +152,22 @@ class CompiledEngine:
                     f"token {token} is outside the vocabulary", f"token ids are 0 to {vocabulary - 1}"
                 )
 
-    def _reserve(self, tokens, positions, threads):
-        """Room for so many tokens in a pass, so many positions, so many threads."""
-        sizes, slots = self._model.sizes, max(tokens, threads)
+    def _reserve_slots(self, slots):
+        """Room for the activations of so many tokens."""
+        sizes = self._model.sizes
         if self._scratch is None or self._scratch.x.size < slots * sizes.hidden_stride:
-            self._scratch = _scratch(sizes, min(CHUNK, _doubled(slots)))
+            self._scratch = _scratch(sizes, _doubled(slots))
+
+    def _reserve_positions(self, positions):
+        """Angles, and room for the scores, of so many positions."""
+        threads = max(self.threads, self.batch_threads)
         if positions > self._positions:
             self._positions = _doubled(max(positions, 256))
             angles = np.arange(self._positions, dtype=np.float32)[:, None] * self._frequencies
             self._model = self._model._replace(cosines=np.cos(angles).reshape(-1), sines=np.sin(angles).reshape(-1))
             self._works = None
         if self._works is None or len(self._works.q) < threads:
-            self._works = _works(sizes, self._positions, threads)
+            self._works = _works(self._model.sizes, self._positions, threads)
 
 
 def _sizes(a, half_kv):
@@ -234,35 +239,46 @@ def _works(sizes, positions, threads):
     )
 
 
-def _batches(rows, last_only):
-    """The passes: runs of at most CHUNK tokens of the sequences one after the other."""
-    tokens = np.concatenate([row for row, _ in rows])
-    sequences = np.repeat(np.arange(len(rows)), [len(row) for row, _ in rows])
-    positions = np.concatenate([np.arange(cache.length, cache.length + len(row)) for row, cache in rows])
-    pages = np.concatenate([cache.pages for _, cache in rows])
-    pages_at = np.cumsum([0] + [len(cache.pages) for _, cache in rows])[sequences]
-    is_last = np.append(sequences[1:] != sequences[:-1], True)
-    for start in range(0, len(tokens), CHUNK):
-        now = slice(start, start + CHUNK)
-        wanted = np.flatnonzero(is_last[now]) if last_only else np.arange(len(tokens[now]))
-        yield Batch(
-            tokens=tokens[now],
-            rows=np.arange(len(tokens[now])),
-            positions=positions[now],
-            pages_at=pages_at[now],
-            pages=pages,
-            tiles=_tiles(sequences[now]),
-            wanted=wanted,
-        )
+def _passes(rows):
+    """Cut the sequences, one after the other, into passes of at most CHUNK tokens.
+
+    Each pass is a list of (tokens, first position, pages, whether the last of the row's tokens is among them).
+    """
+    now, room = [], CHUNK
+    for tokens, cache in rows:
+        done = 0
+        while done < len(tokens):
+            taken = min(room, len(tokens) - done)
+            end = done + taken
+            now.append((tokens[done:end], cache.length + done, cache.pages, end == len(tokens)))
+            done, room = end, room - taken
+            if room == 0:
+                yield now
+                now, room = [], CHUNK
+    if now:
+        yield now
 
 
-def _tiles(sequences):
-    """[first, count] of runs of at most TILE tokens of one sequence."""
-    begins = np.flatnonzero(np.append(True, sequences[1:] != sequences[:-1]))
-    ends = np.append(begins[1:], len(sequences))
-    firsts = np.concatenate([np.arange(begin, end, TILE) for begin, end in zip(begins, ends, strict=True)])
-    lasts = np.append(firsts[1:], len(sequences))
-    return np.stack([firsts, lasts - firsts], axis=1)
+def _batch(pieces, last_only):
+    """The Batch of a pass."""
+    counts = [len(tokens) for tokens, *_ in pieces]
+    begins = [0, *accumulate(counts)]
+    total = begins[-1]
+    page_begins = [0, *accumulate(len(pages) for _, _, pages, _ in pieces)]
+    runs = list(zip(begins, counts, strict=False))
+    tiles = [(begin + at, min(TILE, count - at)) for begin, count in runs for at in range(0, count, TILE)]
+    lasts = [begin + count - 1 for (begin, count), piece in zip(runs, pieces, strict=True) if piece[-1]]
+    everyone = np.arange(total)
+    return Batch(
+        tokens=np.concatenate([tokens for tokens, *_ in pieces]),
+        rows=everyone,
+        positions=everyone
+        + np.repeat([first - begin for (_, first, *_), begin in zip(pieces, begins, strict=False)], counts),
+        pages_at=np.repeat(page_begins[:-1], counts),
+        pages=np.concatenate([pages for _, _, pages, _ in pieces]),
+        tiles=np.array(tiles),
+        wanted=np.array(lasts, np.int64) if last_only else everyone,
+    )
 
 
 def _registers(width):

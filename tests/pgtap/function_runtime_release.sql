@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '1783903c6c36eb24ffe830417fe7a69c534e691dd51432b08d3c1bd047cbb0dc',
+SELECT is(llm_runtime.release(), 'f5747bde61c238667d076cc0cfa895a48f0f8ebfe8ba24d000c8c0a88248abc7',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

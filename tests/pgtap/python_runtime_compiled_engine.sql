@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.compiled_engine()'::regprocedure
     ),
-    '706e8ed6f0a0f7e58221992af5dfe46d2c85390d5dfeb3288b64f40eae416223',
+    'd8964b18dbf61c6dbf3cb4b1b23ef770bc322288441850ed7c8c764f8a3ad0ea',
     'its body is plpython/compiled_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.compiled_engine()', 'EXECUTE'),

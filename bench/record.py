@@ -41,7 +41,8 @@ def record(figure: Figure) -> None:
     with RESULTS.open("a") as file:
         file.write(json.dumps({key: _rounded(value) for key, value in line.items()}) + "\n")
     peer = "" if figure.peer is None else f"   peer {figure.peer:10.2f}   ratio {figure.ratio:5.2f}"
-    print(f"{figure.name:48} {figure.ours:10.2f} {figure.unit:8}{peer}", flush=True)
+    limit = "" if figure.limit is None else f"   limit {figure.limit:9.2f}"
+    print(f"{figure.name:48} {figure.ours:10.2f} {figure.unit:8}{peer}{limit}", flush=True)
 
 
 def _rounded(value):

@@ -1,0 +1,229 @@
+"""The engine alone, without a server: kernels against this machine's memory and arithmetic, and whole passes.
+
+    python bench/kernels.py [--types Q8_0,Q4_0,F16] [--threads 1,2] [--rounds 5]
+
+Weights are random, of Qwen2.5-0.5B's shape, made in memory. Each figure stands beside its limit, measured in turns with
+it: for one token the speed at which memory is read, for many the speed of the instruction in registers. Seconds are of
+processor time for one thread, so that a busy neighbour matters little, and of the clock for more.
+"""
+
+import argparse
+import time
+
+import numpy as np
+from numba import njit
+from record import Figure, interleaved, record
+from synthetic_model import FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LAYERS, VOCABULARY, tensor_shapes
+
+from plpython import packing, quant
+from plpython.architecture import Architecture
+from plpython.compiled_engine import CompiledEngine
+from plpython.matrix_kernels import Codes, linear
+from plpython.packed_model import PackedModel, pack_model
+from plpython.simd import OPTIONS, dot4, f32, fill, fma, i32, to_f32
+from plpython.simd_memory import array_at, load, load_bytes, spread, spread_bytes, store
+from plpython.threads import team
+
+EIGHT, EIGHT_I32 = f32[8], i32[8]
+CONTEXT = 8192
+SEQUENCES = 32
+PROMPT = 512
+STEPS = 16  # decode steps timed together
+
+
+@njit(**OPTIONS)
+def read_bytes(thread, threads, address, like, size, out):
+    """Read every byte of this thread's part once, four registers at a time."""
+    part = size // threads // 256 * 256
+    memory = array_at(address + thread * part, part, like)
+    a, b, c, d = load_bytes(memory, 0, i32), load_bytes(memory, 0, i32), load_bytes(memory, 0, i32), fill(0, i32)
+    for at in range(0, part, 256):
+        a = a + load_bytes(memory, at, i32)
+        b = b + load_bytes(memory, at + 64, i32)
+        c = c + load_bytes(memory, at + 128, i32)
+        d = d + load_bytes(memory, at + 192, i32)
+    store(out, thread * 16, (a + b) + (c + d))
+
+
+@njit(**OPTIONS)
+def multiply_in_registers(count, whole_numbers, u8, i8, x, out):
+    """8 x 16 sums of `count` columns from the nearest cache: dot4 for whole numbers, fma for floats."""
+    total, sums = fill(0.0, EIGHT), fill(0, EIGHT_I32)
+    if whole_numbers:
+        for _ in range(count // 4):
+            sums = dot4(sums, load_bytes(u8, 0, i32), spread_bytes(i8, 0, EIGHT_I32, 64))
+        total = to_f32(sums)
+    else:
+        for _ in range(count):
+            total = fma(load(x, 0, f32), spread(x, 0, EIGHT, 16), total)
+    store(out, 0, total, 16)
+
+
+@njit(**OPTIONS)
+def product(weights, matrix, groups, x, codes, tokens, out):
+    columns = matrix[3]
+    step = max(1, (1 << 16) // (columns * 16))
+    for begin in range(0, groups, step):
+        end = min(groups, begin + step)
+        linear(weights, matrix, begin, end, x, 0, columns, codes, 0, tokens, out, 0, groups * 16)
+
+
+def seconds_of(action, threads: int = 1) -> float:
+    clock = time.thread_time if threads == 1 else time.perf_counter
+    start = clock()
+    action()
+    return clock() - start
+
+
+def bandwidth(model: PackedModel, threads: int) -> float:
+    """GB/s at which threads read the weights from memory."""
+    buffer, out = model.weights.u8, np.zeros(16 * threads, np.int32)
+    size = buffer.size // 256 * 256
+    arguments = (buffer.ctypes.data, buffer[:0], size, out)
+    return size / seconds_of(lambda: team(threads).run(read_bytes, *arguments), threads) / 1e9
+
+
+def peak(whole_numbers: bool) -> float:
+    """Billions of multiplications and additions a second in one thread."""
+    count, x = 1 << 22, np.ones(128, np.float32)
+    arguments = (count, whole_numbers, np.ones(64, np.uint8), np.ones(512, np.int8), x, np.zeros(128, np.float32))
+    return 2 * 128 * count / seconds_of(lambda: multiply_in_registers(*arguments)) / 1e9
+
+
+def product_speed(model: PackedModel, name: str, tokens: int) -> tuple[float, float]:
+    """(GB/s of weights, GOPS) of one matrix with some tokens in one thread."""
+    layout, _, rows, columns = model.directory[name]
+    groups, blocks = packing.group_count(rows), tokens * columns // 32
+    random = np.random.default_rng(0)
+    codes = Codes(
+        random.integers(-127, 128, tokens * columns, dtype=np.int8),
+        np.ones(blocks, np.float32),
+        np.zeros(blocks, np.int32),
+        np.zeros(blocks, np.int32),
+    )
+    x, out = random.standard_normal(tokens * columns, np.float32), np.zeros(tokens * groups * 16, np.float32)
+    arguments = (model.weights, np.array(model.directory[name]), groups, x, codes, tokens, out)
+    product(*arguments)
+    elapsed = seconds_of(lambda: product(*arguments))
+    type_of = {number: name for name, number in packing.LAYOUT_OF.items() if name not in ("Q5_0", "IQ4_NL")}
+    size = packing.packed_bytes(type_of[layout], (rows, columns))
+    return size / elapsed / 1e9, 2 * rows * columns * tokens / elapsed / 1e9
+
+
+def random_model(type: str) -> PackedModel:
+    """Weights of the 0.5B shape; of the block types random bytes with a scale that keeps activations sane."""
+    random = np.random.default_rng(0)
+    tensors = {}
+    for name, shape in tensor_shapes(LAYERS).items():
+        if len(shape) == 1 or type not in ("Q8_0", "Q4_0"):
+            deviation = 0.1 if len(shape) == 1 else shape[1] ** -0.5
+            values = random.standard_normal(shape, np.float32) * np.float32(deviation) + name.endswith("norm.weight")
+            kept = "F32" if len(shape) == 1 else type
+            tensors[name] = kept, shape, quant.encode(kept, values)
+        else:
+            blocks = random.integers(0, 256, (shape[0] * shape[1] // 32, quant.BLOCKS[type][1]), dtype=np.uint8)
+            scale = shape[1] ** -0.5 / (74 if type == "Q8_0" else 4.6)
+            blocks[:, :2] = np.frombuffer(np.float16(scale).tobytes(), np.uint8)
+            tensors[name] = type, shape, blocks.reshape(-1)
+    return pack_model(tensors)
+
+
+def architecture() -> Architecture:
+    return Architecture(
+        family="qwen2",
+        vocabulary_size=VOCABULARY,
+        hidden_size=HIDDEN,
+        layers=LAYERS,
+        heads=HEADS,
+        kv_heads=KV_HEADS,
+        head_dim=HEAD_DIM,
+        ffn_size=FFN,
+        context_length=32768,
+        norm_epsilon=1e-6,
+        rope_theta=1e6,
+        rope_interleaved=False,
+        attention_bias=True,
+        tied_embeddings=True,
+    )
+
+
+def decode_speed(engine: CompiledEngine, context: int) -> float:
+    """Tokens a second after `context` positions; their keys and values are zeros, which take as long as others."""
+    cache = engine.new_cache()
+    cache.reserve(context + STEPS + 1)
+    for page in cache._pages:
+        page.keys[:], page.values[:] = 0, 0
+    cache.length = context
+    engine.forward([1], cache)
+    return STEPS / seconds_of(lambda: [engine.forward([1], cache) for _ in range(STEPS)], engine.threads)
+
+
+def prefill_speed(engine: CompiledEngine) -> float:
+    cache, tokens = engine.new_cache(), np.arange(PROMPT)
+    return PROMPT / seconds_of(lambda: engine.forward(tokens, cache), engine.batch_threads)
+
+
+def batch_speed(engine: CompiledEngine) -> float:
+    caches = [engine.new_cache() for _ in range(SEQUENCES)]
+    engine.forward_batch([([1], cache) for cache in caches])
+    steps = STEPS // 8
+
+    def run():
+        for _ in range(steps):
+            engine.forward_batch([([1], cache) for cache in caches])
+
+    return SEQUENCES * steps / seconds_of(run, engine.batch_threads)
+
+
+def bench_kernels(type: str, model: PackedModel, rounds: int) -> None:
+    whole_numbers = type in ("Q8_0", "Q4_0")
+    measured = interleaved(
+        {
+            "memory": lambda: bandwidth(model, 1),
+            "peak": lambda: peak(whole_numbers),
+            "one": lambda: product_speed(model, "token_embd.weight", 1)[0],
+            "eight": lambda: product_speed(model, "blk.0.ffn_gate.weight", 8)[1],
+            "many": lambda: product_speed(model, "blk.0.ffn_gate.weight", 256)[1],
+        },
+        rounds,
+    )
+    record(Figure(f"{type} product, 1 token", "GB/s", measured["one"], limit=measured["memory"], threads=1))
+    record(Figure(f"{type} product, 8 tokens", "GOPS", measured["eight"], limit=measured["peak"], threads=1))
+    record(Figure(f"{type} product, 256 tokens", "GOPS", measured["many"], limit=measured["peak"], threads=1))
+
+
+def bench_passes(type: str, model: PackedModel, threads: int, rounds: int) -> None:
+    engine = CompiledEngine(architecture(), model, threads=threads, batch_threads=threads)
+    gigabytes = model.weights.u8.size / 1e9
+    measured = interleaved(
+        {
+            "memory": lambda: bandwidth(model, threads),
+            "decode": lambda: decode_speed(engine, 1),
+            "long": lambda: decode_speed(engine, CONTEXT),
+            "prefill": lambda: prefill_speed(engine),
+            "batch": lambda: batch_speed(engine),
+        },
+        rounds,
+    )
+    limit = measured["memory"] / gigabytes
+    record(Figure(f"{type} decode", "tok/s", measured["decode"], limit=limit, threads=threads))
+    record(Figure(f"{type} decode at {CONTEXT}", "tok/s", measured["long"], threads=threads))
+    record(Figure(f"{type} prefill of {PROMPT}", "tok/s", measured["prefill"], threads=threads))
+    record(Figure(f"{type} {SEQUENCES} sequences", "tok/s", measured["batch"], threads=threads))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--types", default="Q8_0,Q4_0,F16")
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    for type in arguments.types.split(","):
+        model = random_model(type)
+        bench_kernels(type, model, arguments.rounds)
+        for threads in arguments.threads.split(","):
+            bench_passes(type, model, int(threads), arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

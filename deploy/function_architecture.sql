@@ -12,7 +12,7 @@ PARALLEL UNSAFE
 COST 1000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.runtime.architecture(model)
+return llm.session_models.architecture(model)
 $python$;
 
 REVOKE ALL ON FUNCTION llm.architecture(text) FROM PUBLIC;

@@ -31,7 +31,7 @@ architecture AS MATERIALIZED (
     FROM llm.architecture(model) AS a
 ),
 
--- The prompt, 64 tokens a row.
+-- The prompt, 64 tokens a row: PREFILL_CHUNK of plpython/numpy_engine.py, so that both give the same bits.
 chunk AS MATERIALIZED (
     SELECT
         array_agg(token ORDER BY n) AS tokens,

@@ -13,7 +13,7 @@ AS $python$"""What the SQL functions of the packed weights call: llm.pack, llm.e
 
 from datetime import UTC, datetime
 
-from . import engines, errors, runtime
+from . import engines, errors, session_models
 
 
 def pack(name=None):
@@ -21,7 +21,7 @@ def pack(name=None):
 
     llm.pack runs with its owner's rights, whoever calls it: it reads weights and gives none away.
     """
-    weights, name = runtime.stored_weights(name)
+    weights, name = session_models.stored_weights(name)
     return engines.modules().shared_weights.pack(weights.tensors(), name)
 
 
@@ -30,7 +30,7 @@ def evict(name=None):
     shared = engines.modules().shared_weights
     if name is None:
         return shared.files().remove()
-    weights, _ = runtime.stored_weights(name)
+    weights, _ = session_models.stored_weights(name)
     return shared.files().remove({part.file.name for part in shared.parts(weights.tensors())})
 
 

@@ -13,7 +13,7 @@ AS $python$"""What a session keeps between its calls beside models: KV caches of
 
 from dataclasses import astuple, dataclass
 
-from . import runtime, scheduling, settings
+from . import scheduling, session_caches, session_models, settings
 from .prefix_cache import PrefixCache
 
 DEFAULT_MEGABYTES = 256
@@ -42,7 +42,7 @@ class Prefixes:
     def __init__(self, model, engine):
         self.memory = settings.integer("kv_cache_mb", DEFAULT_MEGABYTES, 0, MOST_MEGABYTES) << 20
         self._usable = self.memory > 0 and scheduling.batches(engine)
-        self._key = (model.hash, runtime.role()) if self._usable else None
+        self._key = (model.hash, session_models.role()) if self._usable else None
 
     def fork(self, tokens):
         """A cache with a beginning of the tokens, or None."""
@@ -73,7 +73,8 @@ def reset():
     global _last  # noqa: PLW0603 - one interpreter serves one session
     _last = None
     _prefixes.clear()
-    runtime.reset()
+    session_models.reset()
+    session_caches.reset()
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kept() FROM PUBLIC;

@@ -12,7 +12,7 @@ A text ends with one of
 import dataclasses
 import time
 
-from . import admission, arguments, database, errors, kept, runtime, sampling, scheduling
+from . import admission, arguments, database, errors, kept, sampling, scheduling, session_models
 from .guessing import PromptLookup
 from .kept import Stats
 from .tokenizer import StreamDecoder
@@ -208,7 +208,7 @@ class Request:
         self._stop = arguments.strings("stop", stop)
         self._options = arguments.options(options, OPTIONS)
         self.guess = arguments.integer("options.guess", self._options.get("guess"), 0, 0, MOST_GUESSED)
-        self.model = runtime.resolve(model)
+        self.model = session_models.resolve(model)
 
     def continuation(self, prompt, number=0):
         """The Continuation of a prompt. number: of the text in its call, from 0; its seed is that much larger."""
@@ -259,13 +259,13 @@ def tokenize(text, model=None, add_special=None, parse_special=None):
     """Text to token ids."""
     if text is None:
         return None
-    return runtime.resolve(model).encode(text, add_special is not False, parse_special is True)
+    return session_models.resolve(model).encode(text, add_special is not False, parse_special is True)
 
 
 def detokenize(tokens, model=None):
     """Token ids to text: control tokens are left out; half a character, and NUL, is U+FFFD."""
     if tokens is None:
         return None
-    tokenizer = runtime.resolve(model).tokenizer
+    tokenizer = session_models.resolve(model).tokenizer
     tokens = arguments.indices("tokens", tokens, tokenizer.vocabulary_size)
     return tokenizer.decode(tokens).replace("\0", "\ufffd")

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import errors, ops
 
-PREFILL_CHUNK = 64  # tokens computed together; a decode step is a chunk of one
+PREFILL_CHUNK = 64  # tokens computed together, as deploy/function_forward.sql has it; a decode step is a chunk of one
 LOGITS_CHUNK = 16  # rows that go through the output head together, when all positions are asked for
 
 

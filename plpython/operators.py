@@ -7,7 +7,7 @@ argument. Tokens or activations that are NULL give NULL.
 
 import numpy as np
 
-from . import arguments, database, errors, ops, runtime, sampling
+from . import arguments, database, errors, ops, sampling, session_caches, session_models
 
 # What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This lets one
 # query serve every family. Any other tensor that is missing is an error.
@@ -32,7 +32,7 @@ def forward_tokens(tokens, cache, start, model=None):
             "without a handle nothing is known of the tokens before it",
             "Make a KV cache with llm.new_kv_cache, and give its handle to each call.",
         )
-    architecture = runtime.current(model).architecture
+    architecture = session_models.current(model).architecture
     tokens = arguments.indices("tokens", tokens, architecture.vocabulary_size)
     architecture.require_room(start, len(tokens))
     return tokens
@@ -42,7 +42,7 @@ def embedding(tokens, model=None):
     """The row of each token of the embedding: int[n] -> [n, hidden]."""
     if tokens is None:
         return None
-    model = runtime.current(model)
+    model = session_models.current(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     return ops.embedding(tokens, tensor(model, "token_embd.weight")).tobytes()
 
@@ -51,7 +51,7 @@ def linear(x, weight, model=None, bias=None):
     """x @ weight.T + bias: [n, columns] -> [n, rows]."""
     if x is None:
         return None
-    model = runtime.current(model)
+    model = session_models.current(model)
     matrix = tensor(model, weight, 2)
     vector = None if bias is None else tensor(model, bias, 1)
     if vector is not None and len(vector) != len(matrix):
@@ -63,7 +63,7 @@ def rms_norm(x, weight, model=None, epsilon=None):
     """Root-mean-square norm of rows as wide as the weight: one as wide as a head norms every head by itself."""
     if x is None:
         return None
-    model = runtime.current(model)
+    model = session_models.current(model)
     scale = tensor(model, weight, 1)
     if scale is None:
         return x
@@ -75,7 +75,7 @@ def rope(x, positions, model=None):
     """Rotate the pairs of every head by its token's position: queries or keys of n tokens, int[n] -> the same shape."""
     if x is None or positions is None:
         return None
-    model = runtime.current(model)
+    model = session_models.current(model)
     heads = rows("x", x, model.architecture.head_dim)
     positions = arguments.positions("positions", positions)
     if len(heads) % len(positions):
@@ -93,7 +93,7 @@ def attention(q, k, v, cache, layer, positions, model=None):
     """
     if q is None or k is None or v is None or positions is None:
         return None
-    model, kv_cache = runtime.current_cache(cache, model)
+    model, kv_cache = session_caches.current(cache, model)
     a = model.architecture
     layer = arguments.integer("layer", layer, None, 0, a.layers - 1)
     positions = arguments.positions("positions", positions)

@@ -274,7 +274,10 @@ class PackedFiles:
 
 
 def private_folder(path):
-    """Make the folder unless it is there, and be sure that nobody but the server can enter it. ModelError 55000."""
+    """Make the folder unless it is there, and be sure that nobody but the server can enter it. ModelError 55000.
+
+    llm_runtime.boot() says the same in the same words: it makes the folder that modules are imported from.
+    """
     path = Path(path)
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)

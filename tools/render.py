@@ -103,6 +103,14 @@ def complete_plan(plan: list[str], modules: list[Module]) -> list[str]:
     return plan
 
 
+def check_planned(plan: list[str], modules: list[Module]) -> None:
+    """Refuses a plan with a change of a module that is not there: it would deploy what nobody maintains."""
+    rendered = {module.change for module in modules}
+    for change in plan_requires(plan):
+        if change.startswith("python_runtime_") and change not in rendered:
+            raise RenderError(f"sqitch.plan: {change} has no module of plpython/; take its line and its scripts away")
+
+
 def last_line(plan: list[str], pattern: str) -> int:
     """The index of the last line that begins with the pattern."""
     found = [i for i, line in enumerate(plan) if re.match(pattern, line)]
@@ -166,6 +174,7 @@ def main() -> int:
     check = parser.parse_args().check
     modules = read_modules(CHECKOUT / "plpython")
     plan = (CHECKOUT / "sqitch.plan").read_text(encoding="utf-8").splitlines()
+    check_planned(plan, modules)
     completed = complete_plan(plan, modules)
     scripts = render(modules, completed)
     files = scripts if completed == plan else {"sqitch.plan": "\n".join(completed) + "\n", **scripts}

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.operators()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'cff01555584b3bc5ba7a14d9724df040ac2f7b8cf7061284b215ba78a45a4ca0', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '3dad49b01dafca76a82ec0a8b1cee7c060229f1e573344ed4e42c856a70ab454', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'f5747bde61c238667d076cc0cfa895a48f0f8ebfe8ba24d000c8c0a88248abc7',
+SELECT is(llm_runtime.release(), '0d0b597983e1658f42ab71a549098bf1c395839d483806f61e7d2ac8750b6949',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(
@@ -15,10 +15,10 @@ SELECT set_eq(
     '{
         admission, architecture, arguments, atoms, attention_kernels, background, batches, blending, cache,
         comparison, compiled_engine, compiled_forward, database, editing, engines, errors, forward_steps, generation,
-        geometry, guessing, hilbert, ingestion, kept, kernels, kv_cache, mapping, matrix_kernels, merging, moment,
-        numpy_engine, operators, ops, packed_files, packed_model, packing, prefix_cache, quant, rewriting, runtime,
-        sampling, scheduling, scoring, settings, shared_weights, simd, simd_forms, simd_memory, stored_models,
-        threads, tokenizer, warm_up, weights
+        geometry, guessing, hilbert, ingestion, kept, kernels, kv_cache, loaded_model, mapping, matrix_kernels,
+        merging, moment, numpy_engine, operators, ops, packed_files, packed_model, packing, prefix_cache, quant,
+        rewriting, sampling, scheduling, scoring, session_caches, session_models, settings, shared_weights, simd,
+        simd_forms, simd_memory, stored_models, threads, tokenizer, warm_up, weights
     }'::name[],
     'its modules are those of this checkout, no fewer and no more');
 CREATE ROLE stranger;

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.generation()'::regprocedure
     ),
-    '2366c599a5a77f4f008268fb2afe9285361b5e65bea4c27e85c6e57096d0c0d3',
+    '49a5e48c8556c5cfc3d85b2d01bf87fad3aacfc5005eb29cc2c99e25076165bd',
     'its body is plpython/generation.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.generation()', 'EXECUTE'),

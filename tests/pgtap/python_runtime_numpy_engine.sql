@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.numpy_engine()'::regprocedure
     ),
-    '5f7f05f6b82029f100993957a4ff840a120a51c692dcb90479f1aff50a4390c2',
+    'f32c42bf57fb579cbfaadadea4a1a759b9cd51c3b47320fc0f950031e4b6cddf',
     'its body is plpython/numpy_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.numpy_engine()', 'EXECUTE'),

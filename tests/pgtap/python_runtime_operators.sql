@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operators()'::regprocedure
     ),
-    'cff01555584b3bc5ba7a14d9724df040ac2f7b8cf7061284b215ba78a45a4ca0',
+    '3dad49b01dafca76a82ec0a8b1cee7c060229f1e573344ed4e42c856a70ab454',
     'its body is plpython/operators.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operators()', 'EXECUTE'),

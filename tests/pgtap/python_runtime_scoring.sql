@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.scoring()'::regprocedure
     ),
-    '2e9d729c12aaaa4a8158690de001bcaf3dad1d72b7118df2fb2059eb8211c58f',
+    'b274e36ce2e21af5585ed775f5214a581a0ca1f0aeb9f76823df1d8992d401ae',
     'its body is plpython/scoring.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.scoring()', 'EXECUTE'),

@@ -1,10 +1,12 @@
-"""A fake plpy for the rooms that need one."""
+"""A fake plpy for the rooms that need one, and models in memory for those that look for one."""
 
 import itertools
 
 import pytest
 
-from plpython import database
+from loaders.huggingface import read_folder
+from plpython import database, loaded_model, quant, session_caches, session_models
+from tests.plpython.model_store import FAMILIES, Store
 
 
 class FakePlan:
@@ -79,3 +81,15 @@ def plpy(monkeypatch):
     monkeypatch.setattr(database, "_plpy", fake)
     monkeypatch.setattr(database, "_plans", {})
     return fake
+
+
+@pytest.fixture
+def store(plpy, monkeypatch):
+    """An empty Store in a session that has nothing loaded."""
+    source = read_folder(FAMILIES / "qwen2")
+    weights = {t.name: quant.decode(t.type, t.data, t.shape) for t in source.tensors}
+    monkeypatch.setattr(loaded_model.weights, "Weights", lambda model_id: weights)
+    monkeypatch.setattr(session_models, "_models", type(session_models._models)())
+    monkeypatch.setattr(session_models, "_current", (None, {}))
+    monkeypatch.setattr(session_caches, "_caches", session_caches.KVCaches())
+    return Store(plpy)

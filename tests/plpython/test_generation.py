@@ -30,7 +30,7 @@ TOKENIZER = byte_tokenizer(add_bos=True)
 
 
 class Model:
-    """The part of runtime.Model that reads prompts."""
+    """The part of loaded_model.Model that reads prompts."""
 
     def __init__(self, tokenizer):
         self.tokenizer, self.encode = tokenizer, tokenizer.encode

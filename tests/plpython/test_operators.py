@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from loaders.huggingface import read_folder
-from plpython import errors, operators, quant, runtime
+from plpython import errors, operators, quant, session_caches, session_models
 from plpython.numpy_engine import PREFILL_CHUNK, NumpyEngine
 
 FAMILIES = Path(__file__).parent.parent / "fixtures" / "families"
@@ -14,7 +14,7 @@ CASES = sorted(path.parent.name for path in FAMILIES.glob("*/expected.npz"))
 
 
 class Model:
-    """What runtime.Model is, with weights from a file."""
+    """What loaded_model.Model is, with weights from a file."""
 
     def __init__(self, case):
         source = read_folder(FAMILIES / case)
@@ -27,9 +27,9 @@ class Model:
 
 
 def use(monkeypatch, case):
-    model, caches = Model(case), runtime.KVCaches()
-    monkeypatch.setattr(runtime, "current", lambda name: model)
-    monkeypatch.setattr(runtime, "current_cache", lambda handle, name: (model, caches.find(handle, model, "alice")))
+    model, caches = Model(case), session_caches.KVCaches()
+    monkeypatch.setattr(session_models, "current", lambda name: model)
+    monkeypatch.setattr(session_caches, "current", lambda handle, name: (model, caches.find(handle, model, "alice")))
     return model
 
 
@@ -115,7 +115,7 @@ def test_null_gives_null():
 
 def test_a_bias_or_norm_that_the_family_lacks_changes_nothing(monkeypatch):
     use(monkeypatch, "llama2")
-    x = f32(*range(64))[: 4 * runtime.current(None).architecture.hidden_size]
+    x = f32(*range(64))[: 4 * session_models.current(None).architecture.hidden_size]
     plain = operators.linear(x, "blk.0.attn_q.weight")
     assert operators.linear(x, "blk.0.attn_q.weight", None, "blk.0.attn_q.bias") == plain
     assert operators.rms_norm(x, "blk.0.attn_q_norm.weight") == x

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from loaders.huggingface import read_folder
-from plpython import errors, quant, runtime, scoring
+from plpython import errors, quant, scoring, session_models
 from plpython.numpy_engine import NumpyEngine
 from plpython.tokenizer import Tokenizer
 
@@ -18,7 +18,7 @@ QWEN2 = Path(__file__).parent.parent / "fixtures" / "families" / "qwen2"
 
 
 class Model:
-    """What runtime.Model is, with weights from a file."""
+    """What loaded_model.Model is, with weights from a file."""
 
     def __init__(self):
         source = read_folder(QWEN2)
@@ -34,7 +34,7 @@ class Model:
 @pytest.fixture
 def model(monkeypatch):
     model = Model()
-    monkeypatch.setattr(runtime, "resolve", lambda name: model)
+    monkeypatch.setattr(session_models, "resolve", lambda name: model)
     monkeypatch.setattr(scoring.admission, "running", nullcontext)  # nobody to wait for
     return model
 

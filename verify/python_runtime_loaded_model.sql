@@ -1,4 +1,4 @@
--- Verify hartonomous:python_runtime_runtime on pg
+-- Verify hartonomous:python_runtime_loaded_model on pg
 
 BEGIN;
 
@@ -10,10 +10,10 @@ BEGIN
     FROM pg_catalog.pg_proc AS p
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     INNER JOIN pg_catalog.pg_roles AS r ON r.oid = p.proowner
-    WHERE p.oid = 'llm_runtime.runtime()'::regprocedure;
+    WHERE p.oid = 'llm_runtime.loaded_model()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'be69ddf44b7cd0102f25802cbc1ed6a4d76d46bcc02077db6d2efb6eee6f6048', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'd4666ed7e057643a94e11d803670948d220e2ea167e65d6dce64b02a0fc634fc', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -1,0 +1,74 @@
+"""A loaded model: its architecture, its weights, and, once they are needed, its engines and its tokenizer."""
+
+import functools
+import json
+import time
+
+from . import admission, database, engines, weights
+from .architecture import Architecture
+from .background import Background
+from .numpy_engine import NumpyEngine
+
+LONG_TEXT = 20_000  # characters; shorter texts are encoded within a few milliseconds
+SECONDS_BETWEEN_TOUCHES = 60  # of packed files, whose times tell which were used last
+
+TOKENIZER = database.Query("SELECT t.definition, t.settings FROM llm_store.tokenizer AS t WHERE t.id = $1", "integer")
+
+
+class Model:
+    """A model as the row of llm_store.model says that it is now; what is changed later is another one."""
+
+    def __init__(self, row):
+        self.name = row["name"]
+        self.hash = row["hash"]
+        self.architecture = Architecture.from_config(json.loads(row["architecture"]))
+        self.weights = weights.Weights(row["id"])
+        self._tokenizer_id = row["tokenizer_id"]
+        self._used = 0
+
+    @property
+    def engine(self):
+        """The engine that computes whole forwards, by the setting llm.engine at this moment."""
+        compiled, _ = engines.chosen()
+        return self._compiled if compiled else self.reference
+
+    @functools.cached_property
+    def reference(self):
+        """The numpy engine: its operators are those that queries compose."""
+        return NumpyEngine(self.architecture, self.weights)
+
+    @functools.cached_property
+    def tokenizer(self):
+        row = TOKENIZER.one(self._tokenizer_id)
+        with database.signals_blocked():
+            from .tokenizer import Tokenizer
+
+        return Tokenizer(row["definition"], json.loads(row["settings"]))
+
+    def encode(self, text, add_special=True, parse_special=False):
+        """Token ids of a text, as Tokenizer.encode gives them; interruptible, however long the text is."""
+        tokenizer = self.tokenizer
+        if len(text) < LONG_TEXT:
+            return tokenizer.encode(text, add_special, parse_special)
+        del self.tokenizer  # an interrupted thread goes on using it; the next call makes another one
+        tokens = Background(tokenizer.encode, text, add_special, parse_special).result()
+        self.tokenizer = tokenizer
+        return tokens
+
+    @property
+    def _compiled(self):
+        now = time.monotonic()
+        if now - self._used > SECONDS_BETWEEN_TOUCHES:
+            self._used = now
+            engines.modules().shared_weights.touch(self.weights.tensors())
+        engine = self._compiled_engine
+        engine.threads, engine.batch_threads = admission.threads()
+        return engine
+
+    @functools.cached_property
+    def _compiled_engine(self):
+        modules = engines.modules()
+        packed = modules.shared_weights.attach(self.weights.tensors(), self.name)
+        return modules.compiled_engine.CompiledEngine(
+            self.architecture, packed, interrupt_address=database.interrupt_address()
+        )

@@ -1,0 +1,108 @@
+"""The KV caches that a query's operators fill, behind handles that a session gives out."""
+
+import itertools
+
+from . import errors, session_models
+
+KV_CACHES = 256  # a session's handles at a time
+
+
+def current(handle, name=None):
+    """(Model, SessionCache) of a KV cache handle at this moment; None is the session's scratch cache."""
+    model, role = session_models.current_for_role(name)
+    return model, _caches.find(handle, model, role)
+
+
+def new(name=None):
+    """The handle of an empty KV cache for a model. It lives until it is freed or the session ends."""
+    return _caches.new(*session_models.current_for_role(name))
+
+
+def free(handle):
+    """Free a KV cache of the caller's; whether there was one."""
+    return _caches.free(handle, session_models.role())
+
+
+def reset():
+    """Free all KV caches; their handles are not given again."""
+    _caches.clear()
+
+
+class SessionCache:
+    """A KV cache that operators fill layer by layer: how far each layer is, and whose it is."""
+
+    def __init__(self, model, role):
+        self._kv = model.reference.new_cache()
+        self._lengths = [0] * model.architecture.layers
+        self.model_hash = model.hash
+        self.role = role
+
+    def store(self, layer, positions, k, v):
+        """Put k and v at their positions and forget what followed; return all up to them, as KVCache.store does."""
+        first, end = int(positions[0]), int(positions[-1]) + 1
+        if first > self._lengths[layer]:
+            raise errors.invalid_parameter(
+                f"the KV cache has no positions {self._lengths[layer]} to {first - 1} of layer {layer}",
+                f"it holds {self._lengths[layer]} positions, the first of the call is {first}",
+                "Start at position 0, or continue with the handle of llm.new_kv_cache that earlier calls filled.",
+            )
+        self._kv.length = max(self._lengths)
+        self._kv.reserve(max(0, end - self._kv.length))
+        self._lengths[layer] = end
+        return self._kv.store(layer, positions, k, v)
+
+
+class KVCaches:
+    """The KV caches of the session by handle, and the scratch cache for callers without one."""
+
+    def __init__(self):
+        self._caches = {}
+        self._scratch = None
+        self._handles = itertools.count(1)
+
+    def new(self, model, role):
+        """The handle of a new cache. ModelError 53400 when the session holds as many as it may."""
+        if len(self._caches) >= KV_CACHES:
+            raise errors.limit_exceeded(
+                f"this session holds {len(self._caches)} KV caches", None, "Free some with llm.free_kv_cache."
+            )
+        handle = next(self._handles)
+        self._caches[handle] = SessionCache(model, role)
+        return handle
+
+    def find(self, handle, model, role):
+        """The cache of a handle. ModelError 42704 without it or when it is another role's, 22023 for another model."""
+        if handle is None:
+            return self._scratch_of(model, role)
+        cache = self._caches.get(handle)
+        if cache is None or cache.role != role:
+            raise errors.undefined_object(
+                f"there is no KV cache {handle}", hint="llm.new_kv_cache makes one; it lives as long as the session."
+            )
+        if cache.model_hash != model.hash:
+            raise errors.invalid_parameter(
+                f'the KV cache {handle} belongs to another model, or to "{model.name}" before it changed',
+                hint="Make a new one with llm.new_kv_cache.",
+            )
+        return cache
+
+    def free(self, handle, role):
+        """Forget a cache; whether there was one."""
+        found = handle in self._caches and self._caches[handle].role == role
+        if found:
+            del self._caches[handle]
+        return found
+
+    def clear(self):
+        """Forget them all."""
+        self._caches.clear()
+        self._scratch = None
+
+    def _scratch_of(self, model, role):
+        cache = self._scratch
+        if cache is None or cache.model_hash != model.hash or cache.role != role:
+            cache = self._scratch = SessionCache(model, role)
+        return cache
+
+
+_caches = KVCaches()

@@ -1,0 +1,101 @@
+"""Which model a call means, and what a session keeps of the models that it used.
+
+A model is found by its name with the caller's rights at every call; what is kept is keyed by the hash of its content.
+So an edit inside a transaction is another model, ROLLBACK brings the old one back, and no role reaches what it may not.
+"""
+
+import json
+from collections import OrderedDict
+
+from . import database, errors, moment, weights
+from .loaded_model import Model
+
+MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
+
+COLUMNS = (
+    "m.id, m.name, m.hash, m.is_default, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
+)
+BY_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")
+WITHOUT_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m ORDER BY m.is_default DESC LIMIT 2")
+ROLE = database.Query("SELECT pg_catalog.quote_ident(current_user) AS role")
+
+_models = OrderedDict()  # by hash, the most recently used last
+_current = (None, {})  # a moment, and what names meant then
+
+
+def resolve(name=None):
+    """The Model that `name` means to the caller now; None is the database's default model, or else its only one.
+
+    Raises ModelError 42704 when there is none, or no way to choose.
+    """
+    return _kept(_find(name))
+
+
+def current(name=None):
+    """As `resolve`, and asks the tables only once a moment: for operators, of which a query calls hundreds."""
+    return current_for_role(name)[0]
+
+
+def current_for_role(name=None):
+    """(Model, role) at this moment: as `current`, and who calls."""
+    global _current  # noqa: PLW0603 - one interpreter serves one session
+    now = moment.now()
+    if _current[0] != now:
+        _current = (now, {})
+    found = _current[1].get(name)
+    if found is None:
+        row = _find(name)
+        found = _current[1][name] = (_kept(row), row["role"])
+    return found
+
+
+def role():
+    """Who calls: the current role."""
+    return ROLE.one()["role"]
+
+
+def reset():
+    """Forget every model of the session."""
+    global _current  # noqa: PLW0603 - one interpreter serves one session
+    _current = (None, {})
+    _models.clear()
+
+
+def architecture(name=None):
+    """The architecture of a model as a JSON object."""
+    return json.dumps(resolve(name).architecture.to_config())
+
+
+def stored_weights(name=None):
+    """(Weights, name) of the model that `name` means, without keeping it."""
+    row = _find(name)
+    return weights.Weights(row["id"]), row["name"]
+
+
+def _find(name):
+    """The row of a model by its name, or of the default model for None."""
+    if name is not None:
+        row = BY_NAME.one(name)
+        if row is None:
+            raise errors.undefined_object(
+                f'model "{name}" does not exist', hint="The models of this database are listed in llm.models."
+            )
+        return row
+    rows = WITHOUT_NAME.all()
+    if not rows:
+        raise errors.undefined_object("there is no model", hint="Load one: hartonomous load PATH --name NAME.")
+    if len(rows) > 1 and not rows[0]["is_default"]:
+        raise errors.undefined_object(
+            "no model is named, and none is the default",
+            hint="Name one of llm.models, or choose one with llm.set_default_model.",
+        )
+    return rows[0]
+
+
+def _kept(row):
+    """The loaded model of a row, from the session where its content is the same."""
+    model = _models.pop(row["hash"], None) or Model(row)
+    _models[row["hash"]] = model
+    while len(_models) > MODELS_KEPT:
+        _models.popitem(last=False)
+    return model

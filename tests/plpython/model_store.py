@@ -1,0 +1,48 @@
+"""Models as the rows of llm_store.model, in memory, and what a session makes of them."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from loaders.huggingface import read_folder
+from plpython import errors
+
+FAMILIES = Path(__file__).parent.parent / "fixtures" / "families"
+
+
+class Store:
+    """llm_store.model in memory, as the caller sees it."""
+
+    def __init__(self, plpy):
+        self.rows, self.role = [], "alice"
+        plpy.answers["WHERE m.name"] = lambda name: self.seen([row for row in self.rows if row["name"] == name])
+        plpy.answers["ORDER BY m.is_default"] = lambda: self.seen(
+            sorted(self.rows, key=lambda row: not row["is_default"])[:2]
+        )
+        plpy.answers["AS role"] = lambda: [{"role": self.role}]
+
+    def seen(self, rows):
+        return [{**row, "role": self.role} for row in rows]
+
+    def add(self, name, family="qwen2", is_default=False):
+        source = read_folder(FAMILIES / family)
+        self.rows.append(
+            {
+                "id": len(self.rows) + 1,
+                "name": name,
+                "hash": hashlib.sha256(name.encode()).digest(),
+                "is_default": is_default,
+                "tokenizer_id": 1,
+                "architecture": json.dumps(source.architecture.to_config()),
+            }
+        )
+
+
+def refusal(sqlstate, function, *arguments):
+    """The ModelError that a call raises, with its SQLSTATE checked."""
+    with pytest.raises(errors.ModelError) as error:
+        function(*arguments)
+    assert error.value.sqlstate == sqlstate
+    return error.value

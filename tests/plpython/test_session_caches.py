@@ -1,0 +1,89 @@
+"""Whose KV caches are whose, and what their operators find in them, over a store in memory."""
+
+import numpy as np
+
+from plpython import session_caches
+from tests.plpython.model_store import refusal
+
+
+def rows(model, n, value=0.0):
+    a = model.architecture
+    return np.full((n, a.kv_heads, a.head_dim), value, np.float32)
+
+
+def test_a_kv_cache_returns_everything_up_to_the_last_position(store):
+    store.add("a")
+    model, cache = session_caches.current(session_caches.new("a"), "a")
+    cache.store(0, [0, 1], rows(model, 2, 1), rows(model, 2, 2))
+    keys, values = cache.store(0, [2], rows(model, 1, 3), rows(model, 1, 4))
+    assert keys[:, 0, 0].tolist() == [1, 1, 3] and values[:, 0, 0].tolist() == [2, 2, 4]
+
+
+def test_storing_at_earlier_positions_forgets_what_followed(store):
+    store.add("a")
+    model, cache = session_caches.current(session_caches.new("a"), "a")
+    cache.store(0, range(5), rows(model, 5, 1), rows(model, 5))
+    keys, _ = cache.store(0, [1, 2], rows(model, 2, 7), rows(model, 2))
+    assert keys[:, 0, 0].tolist() == [1, 7, 7]
+    refusal("22023", cache.store, 0, [4], rows(model, 1), rows(model, 1))
+
+
+def test_a_layer_grows_without_losing_what_the_others_hold(store):
+    store.add("a")
+    model, cache = session_caches.current(session_caches.new("a"), "a")
+    for layer in range(2):
+        cache.store(layer, range(64), rows(model, 64, layer + 1), rows(model, 64))
+    cache.store(0, [64], rows(model, 1), rows(model, 1))
+    keys, _ = cache.store(1, [64], rows(model, 1, 9), rows(model, 1))
+    assert keys[:, 0, 0].tolist() == [2] * 64 + [9]
+
+
+def test_a_gap_in_a_kv_cache_is_an_error_that_says_where(store):
+    store.add("a")
+    model, cache = session_caches.current(session_caches.new("a"), "a")
+    assert (
+        "no positions 0 to 2 of layer 1"
+        in refusal("22023", cache.store, 1, [3], rows(model, 1), rows(model, 1)).message
+    )
+
+
+def test_a_kv_cache_is_no_longer_than_the_context(store):
+    store.add("a")
+    model, cache = session_caches.current(None, "a")
+    n = model.architecture.context_length + 1
+    refusal("53400", cache.store, 0, range(n), rows(model, n), rows(model, n))
+
+
+def test_the_handle_of_another_model_or_another_role_is_refused(store):
+    store.add("a")
+    store.add("b")
+    handle = session_caches.new("a")
+    refusal("22023", session_caches.current, handle, "b")
+    store.role = "mallory"
+    refusal("42704", session_caches.current, handle, "a")
+    assert not session_caches.free(handle)
+    store.role = "alice"
+    assert session_caches.free(handle)
+    refusal("42704", session_caches.current, handle, "a")
+
+
+def test_the_scratch_cache_is_not_shared_between_roles_or_models(store):
+    store.add("a")
+    store.add("b")
+    model, scratch = session_caches.current(None, "a")
+    scratch.store(0, [0], rows(model, 1), rows(model, 1))
+    assert session_caches.current(None, "a")[1] is scratch
+    store.role = "mallory"
+    other = session_caches.current(None, "a")[1]
+    refusal("22023", other.store, 0, [1], rows(model, 1), rows(model, 1))
+    assert session_caches.current(None, "b")[1] is not other
+
+
+def test_a_session_holds_a_limited_number_of_kv_caches(store, monkeypatch):
+    store.add("a")
+    monkeypatch.setattr(session_caches, "KV_CACHES", 2)
+    session_caches.current(None, "a")  # the scratch cache is not one of them
+    handles = [session_caches.new("a") for _ in range(2)]
+    refusal("53400", session_caches.new, "a")
+    session_caches.free(handles[0])
+    assert session_caches.new("a") not in handles

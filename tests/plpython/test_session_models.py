@@ -1,0 +1,76 @@
+"""Which model a call means, over a store in memory."""
+
+import hashlib
+
+from plpython import session_models
+from tests.plpython.model_store import refusal
+
+
+def test_a_model_is_found_by_its_name(store):
+    store.add("a")
+    store.add("b")
+    assert session_models.resolve("b").name == "b"
+
+
+def test_a_name_that_is_not_there_is_an_error_that_names_it(store):
+    store.add("a")
+    assert '"c"' in refusal("42704", session_models.resolve, "c").message
+
+
+def test_without_a_name_the_default_model_is_meant(store):
+    store.add("a")
+    store.add("b", is_default=True)
+    store.add("c")
+    assert session_models.resolve().name == "b"
+
+
+def test_without_a_name_and_a_default_the_only_model_is_meant(store):
+    store.add("a")
+    assert session_models.resolve().name == "a"
+
+
+def test_without_a_name_and_a_choice_there_is_an_error_with_the_next_step(store):
+    assert "hartonomous load" in refusal("42704", session_models.resolve).hint
+    store.add("a")
+    store.add("b")
+    assert "llm.models" in refusal("42704", session_models.resolve).hint
+
+
+def test_a_session_keeps_the_models_it_used_last(store):
+    for name in "abc":
+        store.add(name)
+    first = {name: session_models.resolve(name) for name in "ab"}
+    assert session_models.resolve("a") is first["a"]
+    session_models.resolve("c")
+    assert session_models.resolve("a") is first["a"]
+    assert session_models.resolve("b") is not first["b"]
+
+
+def test_an_edited_model_is_another_one_and_a_rollback_brings_the_first_back(store):
+    store.add("a")
+    before, content = session_models.resolve("a"), store.rows[0]["hash"]
+    store.rows[0]["hash"] = hashlib.sha256(b"edited").digest()
+    assert session_models.resolve("a") is not before
+    store.rows[0]["hash"] = content
+    assert session_models.resolve("a") is before
+
+
+def test_a_model_that_the_caller_no_longer_sees_is_gone_although_it_is_loaded(store):
+    store.add("a")
+    session_models.resolve("a")
+    store.rows.clear()
+    refusal("42704", session_models.resolve, "a")
+
+
+def test_within_a_moment_the_tables_are_asked_once(store, monkeypatch):
+    store.add("a")
+    monkeypatch.setattr(session_models.moment, "now", lambda: 1)
+    model = session_models.current("a")
+    store.rows.clear()
+    assert session_models.current("a") is model
+    monkeypatch.setattr(session_models.moment, "now", lambda: 2)
+    refusal("42704", session_models.current, "a")
+
+
+def test_outside_of_a_server_no_two_moments_are_the_same():
+    assert session_models.moment.now() != session_models.moment.now()

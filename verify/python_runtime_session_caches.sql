@@ -1,0 +1,22 @@
+-- Verify hartonomous:python_runtime_session_caches on pg
+
+BEGIN;
+
+DO $verify$
+DECLARE
+    f record;
+BEGIN
+    SELECT p.prosrc, p.proacl, l.lanname, r.rolsuper INTO STRICT f
+    FROM pg_catalog.pg_proc AS p
+    INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+    INNER JOIN pg_catalog.pg_roles AS r ON r.oid = p.proowner
+    WHERE p.oid = 'llm_runtime.session_caches()'::regprocedure;
+    ASSERT f.lanname = 'plpython3u', f.lanname;
+    ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2d51410d4e048490d6ccb400c8cf0dd87d751733fe8a3cc6f095d793c19283f8', 'the source differs';
+    ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
+    ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
+END
+$verify$;
+
+ROLLBACK;

@@ -11,6 +11,7 @@ import argparse
 import time
 
 import numpy as np
+from bandwidth import bandwidth
 from numba import njit
 from record import Figure, interleaved, record
 from synthetic_model import FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LAYERS, VOCABULARY, tensor_shapes
@@ -21,28 +22,13 @@ from plpython.compiled_engine import CompiledEngine
 from plpython.matrix_kernels import Codes, linear
 from plpython.packed_model import PackedModel, pack_model
 from plpython.simd import OPTIONS, dot4, f32, fill, fma, i32, to_f32
-from plpython.simd_memory import array_at, load, load_bytes, spread, spread_bytes, store
-from plpython.threads import team
+from plpython.simd_memory import load, load_bytes, spread, spread_bytes, store
 
 EIGHT, EIGHT_I32 = f32[8], i32[8]
 CONTEXT = 8192
 SEQUENCES = 32
 PROMPT = 512
 STEPS = 16  # decode steps timed together
-
-
-@njit(**OPTIONS)
-def read_bytes(thread, threads, address, like, size, out):
-    """Read every byte of this thread's part once, four registers at a time."""
-    part = size // threads // 256 * 256
-    memory = array_at(address + thread * part, part, like)
-    a, b, c, d = load_bytes(memory, 0, i32), load_bytes(memory, 0, i32), load_bytes(memory, 0, i32), fill(0, i32)
-    for at in range(0, part, 256):
-        a = a + load_bytes(memory, at, i32)
-        b = b + load_bytes(memory, at + 64, i32)
-        c = c + load_bytes(memory, at + 128, i32)
-        d = d + load_bytes(memory, at + 192, i32)
-    store(out, thread * 16, (a + b) + (c + d))
 
 
 @njit(**OPTIONS)
@@ -73,14 +59,6 @@ def seconds_of(action, threads: int = 1) -> float:
     start = clock()
     action()
     return clock() - start
-
-
-def bandwidth(model: PackedModel, threads: int) -> float:
-    """GB/s at which threads read the weights from memory."""
-    buffer, out = model.weights.u8, np.zeros(16 * threads, np.int32)
-    size = buffer.size // 256 * 256
-    arguments = (buffer.ctypes.data, buffer[:0], size, out)
-    return size / seconds_of(lambda: team(threads).run(read_bytes, *arguments), threads) / 1e9
 
 
 def peak(whole_numbers: bool) -> float:
@@ -179,7 +157,7 @@ def bench_kernels(type: str, model: PackedModel, rounds: int) -> None:
     whole_numbers = type in ("Q8_0", "Q4_0")
     measured = interleaved(
         {
-            "memory": lambda: bandwidth(model, 1),
+            "memory": lambda: bandwidth(model.weights.u8, 1),
             "peak": lambda: peak(whole_numbers),
             "one": lambda: product_speed(model, "token_embd.weight", 1)[0],
             "eight": lambda: product_speed(model, "blk.0.ffn_gate.weight", 8)[1],
@@ -197,7 +175,7 @@ def bench_passes(type: str, model: PackedModel, threads: int, rounds: int) -> No
     gigabytes = model.weights.u8.size / 1e9
     measured = interleaved(
         {
-            "memory": lambda: bandwidth(model, threads),
+            "memory": lambda: bandwidth(model.weights.u8, threads),
             "decode": lambda: decode_speed(engine, 1),
             "long": lambda: decode_speed(engine, CONTEXT),
             "prefill": lambda: prefill_speed(engine),

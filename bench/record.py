@@ -13,7 +13,10 @@ RESULTS = Path(__file__).with_name("results.jsonl")
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured figure beside its peer's from the same run, and the physical limit where one is known."""
+    """A measured figure beside its peer's from the same run, and the physical limit where one is known.
+
+    at: where the figures of one name make a curve, the place on it: positions of context, rows at once.
+    """
 
     name: str
     unit: str
@@ -21,6 +24,7 @@ class Figure:
     peer: float | None = None
     limit: float | None = None
     threads: int | None = None
+    at: int | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -42,7 +46,9 @@ def record(figure: Figure) -> None:
         file.write(json.dumps({key: _rounded(value) for key, value in line.items()}) + "\n")
     peer = "" if figure.peer is None else f"   peer {figure.peer:10.2f}   ratio {figure.ratio:5.2f}"
     limit = "" if figure.limit is None else f"   limit {figure.limit:9.2f}"
-    print(f"{figure.name:48} {figure.ours:10.2f} {figure.unit:8}{peer}{limit}", flush=True)
+    name = figure.name + ("" if figure.at is None else f", {figure.at}")
+    threads = "" if figure.threads is None else f"{figure.threads} thr"
+    print(f"{name:48} {threads:5} {figure.ours:10.2f} {figure.unit:8}{peer}{limit}", flush=True)
 
 
 def _rounded(value):

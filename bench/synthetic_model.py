@@ -10,15 +10,14 @@ deviation 1/sqrt(columns), which keeps activations of all 24 layers in a sane ra
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 import gguf
 import numpy as np
+from places import DATA
 
 HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, FFN, VOCABULARY = 896, 24, 14, 2, 64, 4864, 151936
 CONTEXT_LENGTH = 32768
-DATA = Path(os.environ.get("HARTONOMOUS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
 def tensor_shapes(layers: int) -> dict[str, tuple[int, ...]]:

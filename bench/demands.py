@@ -1,0 +1,46 @@
+"""What the engine must show in one run on a quiet machine: the figures of the table, with their least and their aim."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A figure by name, threads and place. `over`: what is compared, ours over the peer's, over the limit, or itself.
+
+    Ratios must be at least `least`; a figure itself (seconds, megabytes) at most.
+    """
+
+    name: str
+    least: float
+    aim: float | None = None
+    threads: int | None = None
+    at: int | None = None
+    over: str = "peer"
+
+    def value(self, figure: dict) -> float:
+        """The number that is compared."""
+        return figure["ours"] / (1 if self.over == "itself" else figure[self.over])
+
+    def is_met(self, figure: dict) -> bool:
+        """Whether the figure shows what is demanded."""
+        value = self.value(figure)
+        return value <= self.least if self.over == "itself" else value >= self.least
+
+
+DEMANDS = (
+    *(Demand(f"decode {type}", 1.3, 1.45, 1) for type in ("Q8_0", "Q4_0")),
+    *(Demand(f"decode {type}", 1.15, 1.3, 2) for type in ("Q8_0", "Q4_0")),
+    *(Demand("prefill of 512, Q8_0", 2.3, 3, threads) for threads in (1, 2)),
+    *(Demand("prefill of 512, Q4_0", 2, 2.4, threads) for threads in (1, 2)),
+    *(Demand("prefill of 4,096, Q8_0", 2, 3, threads) for threads in (1, 2)),
+    *(Demand("rows, Q8_0", 2.5, 3.3, threads, 32) for threads in (1, 2)),
+    *(Demand("decode after a context, Q8_0", 2.5, 4, threads, 8192) for threads in (1, 2)),
+    Demand("decode stories260K", 1, 2, 1),
+    Demand("decode Q8_0", 0.85, threads=1, over="limit"),
+    Demand("decode F16", 0.85, threads=1, over="limit"),
+    Demand("decode Q4_0", 0.8, threads=1, over="limit"),
+    Demand("llm.forward over llm.generate, Q8_0", 0.7, 0.9, 1),
+    Demand("first token of a session, Q8_0", 1.0, over="itself"),
+    Demand("pack Q8_0", 6.0, over="itself"),
+    Demand("memory of each of 8 sessions, Q8_0", 200, over="itself"),
+)

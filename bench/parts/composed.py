@@ -1,0 +1,34 @@
+"""The transformer as a SQL query, against the fused engine behind generate, at a context of 256 tokens."""
+
+import subjects
+from contest import Contest
+from record import Figure, interleaved, record, seconds
+
+CONTEXT, COUNT = 256, 16
+FILL = "SELECT llm.forward(%s, %s, %s)"
+STEP = "SELECT llm.forward(%s, %s, %s, %s)"
+
+
+def run(contest: Contest) -> None:
+    """Figure `llm.forward over llm.generate, Q8_0`: tokens a second of both, one thread."""
+    model, prompt = subjects.of_shape("Q8_0"), subjects.prompt_of(CONTEXT)
+    connection = contest.ours.connection
+    connection.execute("SET llm.threads = 1")
+    (tokens,) = connection.execute("SELECT llm.tokenize(%s, %s)", [prompt, model.name]).fetchone()
+    (cache,) = connection.execute("SELECT llm.new_kv_cache(%s)", [model.name]).fetchone()
+    connection.execute(FILL, [tokens, model.name, cache])
+
+    def steps() -> None:
+        for position in range(CONTEXT, CONTEXT + COUNT):
+            connection.execute(STEP, [tokens[:1], model.name, cache, position]).fetchone()
+
+    contest.ours.decode(model, prompt, COUNT, 1)
+    measured = interleaved(
+        {
+            "forward": lambda: COUNT / seconds(steps),
+            "generate": lambda: contest.ours.decode(model, prompt, COUNT, 1),
+        },
+        contest.rounds,
+    )
+    connection.execute("SELECT llm.free_kv_cache(%s)", [cache])
+    record(Figure("llm.forward over llm.generate, Q8_0", "tok/s", measured["forward"], measured["generate"], threads=1))

@@ -1,0 +1,55 @@
+"""What a session's memory does as it writes more texts at once."""
+
+import re
+import threading
+from pathlib import Path
+
+import subjects
+from contest import Contest
+from record import Figure, record
+
+from parts.rows import PROMPT, ROWS
+
+COUNT = 48
+PRIVATE = re.compile(r"^Private_(?:Clean|Dirty): +(\d+) kB", re.MULTILINE)
+INTERVAL = 0.02  # seconds between looks
+
+
+def run(contest: Contest) -> None:
+    """Figures `memory of a session, Q8_0` over the number of rows: the most that was private while it wrote."""
+    model = subjects.of_shape("Q8_0")
+    for rows in ROWS:
+        contest.ours.connection.execute("SELECT llm.reset()")
+        prompts = [subjects.prompt_of(PROMPT, first) for first in range(rows)]
+        with Watch(contest.ours.connection.info.backend_pid) as watch:
+            contest.ours.rows(model, prompts, COUNT, 2)
+        record(Figure("memory of a session, Q8_0", "MB", watch.most / 1e6, at=rows))
+
+
+def private_bytes(pid: int) -> int:
+    """Memory that a process shares with no other now."""
+    return sum(map(int, PRIVATE.findall(Path(f"/proc/{pid}/smaps_rollup").read_text()))) * 1024
+
+
+class Watch:
+    """The most private memory of a process, in bytes, while the block runs."""
+
+    def __init__(self, pid: int):
+        self._pid = pid
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.most = 0
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._end.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while True:
+            self.most = max(self.most, private_bytes(self._pid))
+            if self._end.wait(INTERVAL):
+                return

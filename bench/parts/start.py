@@ -1,0 +1,62 @@
+"""What a model costs to start: packing it once a machine, the first token of a session, the memory of eight sessions.
+
+Compiled code and packed weights are there when first tokens and memory are measured, and the file system holds the
+weights in memory. Memory is what /proc calls private, of server processes of this machine: run it as root or as their
+account.
+"""
+
+from contextlib import ExitStack
+
+import psycopg
+import subjects
+from contest import Contest
+from record import Figure, interleaved, record, seconds
+
+from parts.memory import private_bytes
+
+SESSIONS = 8
+GENERATE = "SELECT llm.generate('The capital of France is', %s, %s)"
+
+
+def run(contest: Contest) -> None:
+    """Figures `pack Q8_0`, `first token of a session, Q8_0` and `memory of each of 8 sessions, Q8_0`."""
+    model = subjects.of_shape("Q8_0").name
+    packing = interleaved({"pack": lambda: pack(contest.dsn, model)}, contest.rounds)["pack"]
+    record(Figure("pack Q8_0", "s", packing))
+    first_token(contest.dsn, model)
+    first = interleaved({"first": lambda: first_token(contest.dsn, model)}, contest.rounds)["first"]
+    record(Figure("first token of a session, Q8_0", "s", first))
+    record(Figure(f"memory of each of {SESSIONS} sessions, Q8_0", "MB", max(memory(contest.dsn, model)) / 1e6))
+
+
+def session(dsn: str) -> psycopg.Connection:
+    connection = psycopg.connect(dsn, autocommit=True)
+    connection.execute("SET llm.engine = 'compiled'")
+    return connection
+
+
+def pack(dsn: str, model: str) -> float:
+    """Seconds of packing everything anew, in a session that has nothing ready."""
+    with session(dsn) as connection:
+        connection.execute("SELECT llm.evict(%s)", [model])
+    with session(dsn) as connection:
+        return seconds(lambda: connection.execute("SELECT llm.pack(%s)", [model]))
+
+
+def first_token(dsn: str, model: str) -> float:
+    """Seconds from connecting to the first token of a short prompt."""
+
+    def run() -> None:
+        with session(dsn) as connection:
+            connection.execute(GENERATE, [model, 1])
+
+    return seconds(run)
+
+
+def memory(dsn: str, model: str) -> list[int]:
+    """Private bytes of sessions that have all generated and are all open."""
+    with ExitStack() as stack:
+        sessions = [stack.enter_context(session(dsn)) for _ in range(SESSIONS)]
+        for connection in sessions:
+            connection.execute(GENERATE, [model, 32])
+        return [private_bytes(one.info.backend_pid) for one in sessions]

@@ -1,0 +1,97 @@
+"""The newest figure of each name as tables: in the terminal, and in docs/figures.md beside its plots."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import peer
+import rich
+from demands import DEMANDS, Demand
+from places import CHECKOUT
+from plots import draw
+from record import RESULTS
+from rich.table import Table
+
+PAGE = CHECKOUT / "docs" / "figures.md"
+Key = tuple[str, int | None, int | None]  # name, threads, place
+
+HEAD = """# Figures
+
+Written by `make bench` on {machine}. Ours is what a client sees through SQL: one session on the same machine, text in
+and text out. llama.cpp is version {version} of the package llama-cpp-python, built for the processor, called in C with
+token ids, with flash attention or without, whichever is faster. Both have the same GGUF files of Qwen2.5-0.5B's shape,
+take turns, and count with their medians.
+
+![tokens a second over the length of the context](images/context.png)
+
+![tokens a second over the rows written at once](images/rows.png)
+
+## What is asked of the engine
+
+"""
+REST = """
+## Every figure
+
+The limit of one token at a time is the memory's speed in the same run: packed weights, read once a token.
+
+"""
+
+
+COLUMNS = ("figure", "threads", "ours", "compared with", "ratio", "at least", "aim", "shown")
+ALL_COLUMNS = ("figure", "threads", "ours", "llama.cpp", "ratio", "limit", "unit", "commit")
+
+
+def write() -> None:
+    """Show the demands, write docs/figures.md and draw its plots."""
+    figures = newest()
+    demanded = [_demand(demand, figures.get((demand.name, demand.threads, demand.at))) for demand in DEMANDS]
+    table = Table(*COLUMNS, title="make bench")
+    for row in demanded:
+        table.add_row(*row)
+    rich.print(table)
+    draw(list(figures.values()), PAGE.parent / "images")
+    every = [_figure(figures[key]) for key in sorted(figures, key=lambda key: (key[0], key[1] or 0, key[2] or 0))]
+    head = HEAD.format(machine=machine(), version=peer.VERSION)
+    PAGE.write_text(head + _markdown(COLUMNS, demanded) + REST + _markdown(ALL_COLUMNS, every))
+
+
+def newest() -> dict[Key, dict]:
+    """The last line of results.jsonl for each name, number of threads and place."""
+    lines = map(json.loads, RESULTS.read_text().splitlines())
+    return {(line["name"], line["threads"], line.get("at")): line for line in lines}
+
+
+def machine() -> str:
+    """The processor's name and how many of them there are."""
+    names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return f"{len(names)} processors {names[0]}" if names else "this machine"
+
+
+def _demand(demand: Demand, figure: dict | None) -> tuple[str, ...]:
+    name = demand.name if demand.at is None else f"{demand.name}, {demand.at:,}"
+    asked = f"{demand.least:g}", "" if demand.aim is None else f"{demand.aim:g}"
+    if figure is None:
+        return name, _text(demand.threads), "not measured", "", "", *asked, ""
+    shown = "yes" if demand.is_met(figure) else "no"
+    if demand.over == "itself":
+        return name, "", f"{figure['ours']:.4g} {figure['unit']}", "", "", f"at most {demand.least:g}", "", shown
+    kind = {"peer": "llama.cpp's", "limit": "the memory's"}[demand.over]
+    compared = f"{kind} {figure[demand.over]:.4g}"
+    ours = f"{figure['ours']:.4g} {figure['unit']}"
+    return name, _text(demand.threads), ours, compared, f"{demand.value(figure):.2f}", *asked, shown
+
+
+def _figure(figure: dict) -> tuple[str, ...]:
+    name = figure["name"] if figure.get("at") is None else f"{figure['name']}, {figure['at']:,}"
+    values = [_text(figure[key]) for key in ("threads", "ours", "peer", "ratio", "limit", "unit", "commit")]
+    return name, *values
+
+
+def _text(value: float | str | None) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _markdown(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [columns, ["---"] * len(tuple(columns)), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

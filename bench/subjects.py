@@ -1,0 +1,49 @@
+"""The models that are measured: files in the state folder, made once, and loaded into the server under their names."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import synthetic_model
+from places import DATA, STATE
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model file and the name that it has in the server."""
+
+    name: str
+    path: Path
+
+    def load(self, dsn: str) -> None:
+        """Load it unless it is there, and pack it."""
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            found = "SELECT FROM llm.models WHERE name = %s"
+            if not connection.execute(found, [self.name]).fetchall():
+                print(f"loading {self.path.name} as {self.name}", file=sys.stderr)
+                command = [sys.executable, "-m", "loaders.cli", "load", self.path, "--name", self.name, "--dsn", dsn]
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            connection.execute("SELECT llm.pack(%s)", [self.name])
+
+
+def of_shape(type: str) -> Model:
+    """Qwen2.5-0.5B's shape with random weights, of a type of GGUF's: as fast as the model itself."""
+    path = STATE / f"qwen2.5-0.5b-shape-{type.lower()}.gguf"
+    if not path.exists():
+        print(f"making {path.name}", file=sys.stderr)
+        beside = path.with_suffix(".partial")
+        synthetic_model.write(beside, type)
+        beside.rename(path)
+    return Model(f"bench-{type.lower()}", path)
+
+
+def stories() -> Model:
+    """A model so small that its time is overhead alone: 260,000 weights (karpathy/tinyllamas)."""
+    return Model("bench-stories", next((DATA / "stories260K").glob("*.gguf")))
+
+
+def prompt_of(tokens: int, first: int = 0) -> str:
+    """A text of so many tokens in the vocabulary of `of_shape`: a space and a letter each."""
+    return "".join(f" {chr(ord('a') + (first + i) % 26)}" for i in range(tokens))

@@ -16,9 +16,9 @@ SET LOCAL lock_timeout = '5s';
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
 --   181643c6c267952dc85ec4b44432b2a92c59ef9a4f090248f494660c8247ab8d  cache
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
---   d8964b18dbf61c6dbf3cb4b1b23ef770bc322288441850ed7c8c764f8a3ad0ea  compiled_engine
---   c35f52f10dd7464dfae6cf4e388b0aa5f296e6371c60ed72ef8fe9a2dc4b2ea7  compiled_forward
---   25440d4272e2d9b91b8d57b04d3548849619d08f5e3ea9e0eeb9fb79770645fb  database
+--   4b559cde7bde5244cf6c21f95232e4852e9b3890131a238c482a382cb46b1f96  compiled_engine
+--   f97e33bcfa555c803db3d569c2ab83693e7e454669c80d047c91d2c724863925  compiled_forward
+--   a95fe77ce2ebc99700c71dc31676f6eba221ff4b9027b687d1704813441593c0  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   3941fad3065f41a9436fd9e981ffe5e84043be82ff5e0137fea7f61f9c3f752f  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
@@ -31,7 +31,7 @@ SET LOCAL lock_timeout = '5s';
 --   8423bae8086dd1461db9c06a27bc36376c246a6d3792b3f00a81e72fdacfba88  kept
 --   f8cfc303c3809c960f8a49a0c6c69c9550c0acc97e050aaa1ed14a71e39a7b69  kernels
 --   c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e  kv_cache
---   d4666ed7e057643a94e11d803670948d220e2ea167e65d6dce64b02a0fc634fc  loaded_model
+--   49ee171c537c25016cc91cca6e0084aef8c26838bd2195e015576cd0d7c343f6  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
 --   26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
@@ -56,7 +56,7 @@ SET LOCAL lock_timeout = '5s';
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
 --   ec7562c0bfb9bfbe170bf76c4f54a4bbaaad8c46a3ab17cd676d5bcce72ff53b  simd_memory
 --   d44f814dfd4504373890035dc7314cdf850d811b5f04a1025d4fbc482ed57300  stored_models
---   ae61e1da91a838becf55428bcb7e81670159a5eea5192f7f9b36229cb10b8096  threads
+--   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
 --   4f3f4054f8efad6d05bf1d2f38efc18d63ac49cf1cb7087da03a45acea415e2d  tokenizer
 --   f847aa4f09458d1ffded1a87d6decaf92a2c1e7e7180e9b1c8d2158436fe52da  warm_up
 --   2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318  weights
@@ -65,7 +65,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '0d0b597983e1658f42ab71a549098bf1c395839d483806f61e7d2ac8750b6949'::text;
+RETURN '47326d16b37f17ed63de223366616f8889ebff1cf1f9a22d95d817e3f6cc51c9'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

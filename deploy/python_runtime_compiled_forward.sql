@@ -106,13 +106,13 @@ def feed_forward_block(crew, model, w, no_bias, batch, layer, s):
 
 
 @entry
-def forward(thread, threads, state, interrupt, model, batch, works, s, logits):
+def forward(thread, threads, state, interrupts, model, batch, works, s, logits):
     """Compute a batch: keys and values into their pages, the logits of the wanted tokens into `logits`.
 
     Every thread of a team runs it with the same arguments and a zeroed state. Afterwards threads.STOP of the state is
     set when the pass was stopped; then nothing that it wrote holds.
     """
-    crew = Crew(thread, threads, state, interrupt)
+    crew = Crew(thread, threads, state, interrupts)
     layers, weights, work = model.sizes.layers, model.weights, work_of(works, thread)
     own = model.table[layers * PER_LAYER :]
     for token in range(thread, len(batch.tokens), threads):

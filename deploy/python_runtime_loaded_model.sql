@@ -80,9 +80,7 @@ class Model:
     def _compiled_engine(self):
         modules = engines.modules()
         packed = modules.shared_weights.attach(self.weights.tensors(), self.name)
-        return modules.compiled_engine.CompiledEngine(
-            self.architecture, packed, interrupt_address=database.interrupt_address()
-        )
+        return modules.compiled_engine.CompiledEngine(self.architecture, packed, interrupts=database.cancel_addresses())
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.loaded_model() FROM PUBLIC;

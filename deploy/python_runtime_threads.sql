@@ -30,15 +30,22 @@ ARRIVED, STOP, COUNTERS = 0, 8, 16  # places in the state, on cache lines of the
 SPINS_BEFORE_YIELD = 2048
 
 
-Crew = namedtuple("Crew", "thread threads state interrupt")  # what every thread of a compiled call is given
+# What every thread of a compiled call is given. interrupts: the addresses of two int32, 0 for none.
+Crew = namedtuple("Crew", "thread threads state interrupts")
+
+
+@compiled
+def is_set(address):
+    """Whether there is an address, and the int32 there is not zero."""
+    return address != 0 and peek_i32(address) != 0
 
 
 @compiled
 def stopped(crew):
-    """Whether to give up: another thread said so, or the int32 at the address `interrupt` is set (0: no address)."""
+    """Whether to give up: another thread said so, or what is at one of the addresses `interrupts` is not zero."""
     if atomic_load(crew.state, STOP) != 0:
         return True
-    if crew.interrupt != 0 and peek_i32(crew.interrupt) != 0:
+    if is_set(crew.interrupts[0]) or is_set(crew.interrupts[1]):
         atomic_add(crew.state, STOP, 1)
         return True
     return False

@@ -9,7 +9,6 @@ block-quantised ones take activations in blocks of int8, as llama.cpp does. Cach
 half precision unless kv_type says otherwise.
 """
 
-import ctypes
 import sys
 from itertools import accumulate
 
@@ -27,6 +26,7 @@ from .threads import COUNTERS, STOP, team
 CHUNK = 256  # tokens in one pass: beyond it nothing is gained, and their activations are some tens of MB
 TILE = 8  # tokens of a sequence whose attention is one piece of work
 NO_WINDOW = 1 << 40
+NO_INTERRUPTS = 0, 0
 NOT_SHARED = 2  # references to an array that only an attribute, and sys.getrefcount, hold
 
 LAYER_TENSORS = (  # in the order of the rows of forward_steps
@@ -41,15 +41,15 @@ class CompiledEngine:
     """architecture: an Architecture. packed: a PackedModel of its tensors.
 
     threads: for a single token. batch_threads: for several, prompts and batches. kv_type: "f32", "f16", or None for
-    the weights' own. interrupt_address: of an int32 that is nonzero when the work should be interrupted (PostgreSQL's
-    InterruptPending); it is seen within milliseconds, and then the checkpoint is called.
+    the weights' own. interrupts: addresses of two int32, of which one is nonzero when the work is to stop; that is seen
+    within milliseconds, and then the checkpoint is called.
     """
 
-    def __init__(self, architecture, packed, threads=1, batch_threads=1, kv_type=None, interrupt_address=0):
+    def __init__(self, architecture, packed, threads=1, batch_threads=1, kv_type=None, interrupts=NO_INTERRUPTS):
         self.architecture = architecture
         self.packed = packed
         self.threads, self.batch_threads = threads, batch_threads
-        self.interrupt_address = interrupt_address
+        self.interrupts = interrupts
         table = _table(architecture, packed.directory)
         plain = all(layout == F32 for layout in table[:, 0] if layout > VECTOR)
         self.kv_dtype = np.dtype({"f32": np.float32, "f16": np.uint16}[kv_type or ("f32" if plain else "f16")])
@@ -106,21 +106,17 @@ class CompiledEngine:
         return logits[:, : self.architecture.vocabulary_size]
 
     def _run(self, batch, logits, checkpoint):
-        """One pass; when it is stopped and the checkpoint does not raise, the pass again."""
+        """One pass; when it is stopped and the checkpoint does not raise, the pass again, to its end."""
         tokens = len(batch.tokens)
         crew = team(self.threads if tokens == 1 else self.batch_threads)
         self._reserve_slots(max(tokens, crew.size))
-        interrupt = self.interrupt_address if checkpoint is not None else 0
-        while True:
-            self._state[:] = 0
-            crew.run(
-                forward, self._state, interrupt, self._model, batch, self._works, self._scratch, logits.reshape(-1)
-            )
-            if not self._state[STOP]:
-                return
+        arguments = self._model, batch, self._works, self._scratch, logits.reshape(-1)
+        self._state[:] = 0
+        crew.run(forward, self._state, self.interrupts if checkpoint is not None else NO_INTERRUPTS, *arguments)
+        if self._state[STOP]:
             checkpoint()
-            if ctypes.c_int32.from_address(interrupt).value:
-                interrupt = 0  # set for something the checkpoint does not clear: this pass runs to its end
+            self._state[:] = 0
+            crew.run(forward, self._state, NO_INTERRUPTS, *arguments)
 
     def _room_for_logits(self, count):
         """f32 [count, logits_stride]: the memory of the last call, if the caller has let go of what was in it."""

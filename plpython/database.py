@@ -40,6 +40,8 @@ def _server_variable(kind, name):
 
 
 _interrupt_pending = _server_variable(ctypes.c_int, "InterruptPending")
+_cancel_pending = _server_variable(ctypes.c_int, "QueryCancelPending")
+_die_pending = _server_variable(ctypes.c_int, "ProcDiePending")
 _catalog_changes = _server_variable(ctypes.c_uint64, "SharedInvalidMessageCounter")
 
 
@@ -224,9 +226,13 @@ def checkpoint():
         _plpy.execute("SELECT 1")
 
 
-def interrupt_address():
-    """Where compiled code sees that a checkpoint is due: the address of an int32 that is not zero then."""
-    return ctypes.addressof(_interrupt_pending)
+def cancel_addresses():
+    """Where compiled code sees that the work is to stop: the addresses of int32 that are not zero then.
+
+    Not those of InterruptPending, which is also set for what stops nothing, such as the look for a lost client every
+    client_connection_check_interval: a pass that takes longer than that would begin anew for ever.
+    """
+    return ctypes.addressof(_cancel_pending), ctypes.addressof(_die_pending)
 
 
 @contextmanager

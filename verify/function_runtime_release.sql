@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '0d0b597983e1658f42ab71a549098bf1c395839d483806f61e7d2ac8750b6949', 'another release is deployed';
+    ASSERT llm_runtime.release() = '47326d16b37f17ed63de223366616f8889ebff1cf1f9a22d95d817e3f6cc51c9', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -51,6 +51,14 @@ def test_each_row_is_what_generate_gives_for_it_with_its_seed(compiled, model, t
     assert given == alone(compiled, PROMPTS, model, 70, temperature, 42)
 
 
+def test_a_pass_that_takes_longer_than_the_look_for_a_lost_client_comes_to_its_end(compiled):
+    long = "SELECT llm.generate(repeat('Once upon a time ', 80), 'batch-Q8_0', 5)"
+    expected = call(compiled, long)
+    compiled.execute("SET statement_timeout = '60s'")
+    compiled.execute("SET client_connection_check_interval = '1ms'")
+    assert call(compiled, long) == expected
+
+
 @pytest.mark.parametrize("temperature", [0, 1])
 def test_the_numpy_engine_gives_each_row_as_alone_too(user, temperature):
     user.execute("SET llm.engine = 'numpy'")

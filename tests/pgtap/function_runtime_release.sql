@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '0d0b597983e1658f42ab71a549098bf1c395839d483806f61e7d2ac8750b6949',
+SELECT is(llm_runtime.release(), '47326d16b37f17ed63de223366616f8889ebff1cf1f9a22d95d817e3f6cc51c9',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

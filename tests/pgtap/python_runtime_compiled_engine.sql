@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.compiled_engine()'::regprocedure
     ),
-    'd8964b18dbf61c6dbf3cb4b1b23ef770bc322288441850ed7c8c764f8a3ad0ea',
+    '4b559cde7bde5244cf6c21f95232e4852e9b3890131a238c482a382cb46b1f96',
     'its body is plpython/compiled_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.compiled_engine()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.compiled_forward()'::regprocedure
     ),
-    'c35f52f10dd7464dfae6cf4e388b0aa5f296e6371c60ed72ef8fe9a2dc4b2ea7',
+    'f97e33bcfa555c803db3d569c2ab83693e7e454669c80d047c91d2c724863925',
     'its body is plpython/compiled_forward.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.compiled_forward()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.database()'::regprocedure
     ),
-    '25440d4272e2d9b91b8d57b04d3548849619d08f5e3ea9e0eeb9fb79770645fb',
+    'a95fe77ce2ebc99700c71dc31676f6eba221ff4b9027b687d1704813441593c0',
     'its body is plpython/database.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.database()', 'EXECUTE'),

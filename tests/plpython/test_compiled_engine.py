@@ -241,7 +241,7 @@ class CancelledError(Exception):
 def test_an_interrupt_stops_a_pass_within_moments_and_leaves_everything_usable(data, count):
     flag = ctypes.c_int32(0)
     packed = stories(data)
-    engine = CompiledEngine(STORIES, packed, batch_threads=count, interrupt_address=ctypes.addressof(flag))
+    engine = CompiledEngine(STORIES, packed, batch_threads=count, interrupts=(0, ctypes.addressof(flag)))
     tokens = [1, *range(3, 500)] * 3
     expected = engine.forward(tokens, engine.new_cache())
     cache = engine.new_cache()
@@ -277,7 +277,7 @@ def test_an_interrupt_stops_a_pass_within_moments_and_leaves_everything_usable(d
 def test_an_interrupt_that_asks_for_nothing_changes_nothing(data, count):
     flag = ctypes.c_int32(1)
     engine = CompiledEngine(
-        STORIES, stories(data), threads=count, batch_threads=count, interrupt_address=ctypes.addressof(flag)
+        STORIES, stories(data), threads=count, batch_threads=count, interrupts=(ctypes.addressof(flag), 0)
     )
     calls = []
 
@@ -292,6 +292,29 @@ def test_an_interrupt_that_asks_for_nothing_changes_nothing(data, count):
     flag.value = 1
     same_bits(engine.forward([1, 2, 3], engine.new_cache(), checkpoint=lambda: None), expected)  # never cleared
     same_bits(engine.forward([1, 2, 3], engine.new_cache()), expected)  # nobody to ask
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_pass_ends_though_it_is_interrupted_again_and_again_for_nothing(data, count):
+    flag, over = ctypes.c_int32(0), threading.Event()
+    engine = CompiledEngine(STORIES, stories(data), batch_threads=count, interrupts=(ctypes.addressof(flag), 0))
+    tokens = [1, *range(3, 500)] * 3
+    expected = engine.forward(tokens, engine.new_cache())
+
+    def interrupts():
+        while not over.wait(1e-5):
+            flag.value = 1
+
+    def clears():
+        flag.value = 0
+
+    timer = threading.Thread(target=interrupts)
+    timer.start()
+    try:
+        same_bits(engine.forward(tokens, engine.new_cache(), checkpoint=clears), expected)
+    finally:
+        over.set()
+        timer.join()
 
 
 def test_an_exception_of_the_checkpoint_leaves_the_cache_as_it_was(data):

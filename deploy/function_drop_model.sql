@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_drop_model to pg
--- requires: schema_llm, table_file_segment
+-- requires: schema_llm, table_file_segment, function_store_owned_model
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -13,21 +13,11 @@ SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    model record;
+    model_id CONSTANT integer := llm_store.owned_model(name);
 BEGIN
-    SELECT m.id, m.owner INTO model FROM llm_store.model AS m WHERE m.name = drop_model.name;
-    IF NOT FOUND THEN
-        RAISE undefined_object USING
-            MESSAGE = coalesce('model "' || name || '" does not exist', 'no model is named'),
-            HINT = 'The models of this database are listed in llm.models.';
-    ELSIF NOT pg_has_role(current_user, model.owner, 'USAGE') THEN
-        RAISE insufficient_privilege USING
-            MESSAGE = format('must be owner of model "%s"', name),
-            DETAIL = format('It belongs to %s.', model.owner);
-    END IF;
     -- The lock of plpython/stored_models.py: an edit that is going on has the model's tensors before the model.
-    PERFORM pg_advisory_xact_lock('llm_store.model'::regclass::oid::bigint << 32 | model.id);
-    DELETE FROM llm_store.model AS m WHERE m.id = model.id;
+    PERFORM pg_advisory_xact_lock('llm_store.model'::regclass::oid::bigint << 32 | model_id);
+    DELETE FROM llm_store.model AS m WHERE m.id = model_id;
 END
 $function$;
 

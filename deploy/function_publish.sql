@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_publish to pg
--- requires: table_file_segment, trigger_model_tensor_hash, function_store_check_manifest, function_store_tokenizer, function_store_tensors, function_set_default_model, function_drop_model, function_store_atomise
+-- requires: trigger_model_tensor_hash, function_check_model_name, function_store_check_manifest, function_drop_model, function_store_tokenizer, function_store_add_model, function_store_tensors, function_store_add_files, function_store_atomise, function_set_default_model
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -15,66 +15,28 @@ AS $function$
 DECLARE
     checked jsonb;
     new_model integer;
-    new_tokenizer integer;
-    make_default boolean;
-    missing record;
+    takes_over boolean;
 BEGIN
     IF manifest IS NULL OR tokenizer IS NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = 'a model needs a manifest and a tokenizer';
-    ELSIF name IS NULL OR name !~ '^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,99}$' THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = format('"%s" is not a name for a model', left(name, 120)),
-            HINT = 'Use 1 to 100 letters, digits and . _ : / @ + -, beginning with a letter or digit.';
     END IF;
+    PERFORM llm.check_model_name(name, replace);
     checked := llm_store.check_manifest(manifest);
 
-    IF EXISTS (SELECT FROM llm_store.model AS m WHERE m.name = publish.name) THEN
-        IF replace IS NOT true THEN
-            RAISE duplicate_object USING
-                MESSAGE = format('model "%s" already exists', name),
-                HINT = 'Choose another name, drop it first, or publish with replace => true.';
-        END IF;
-        make_default := (SELECT m.is_default FROM llm_store.model AS m WHERE m.name = publish.name);
-        PERFORM llm.drop_model(name);
-    END IF;
-
-    new_tokenizer := llm_store.store_tokenizer(tokenizer, checked -> 'tokenizer_settings');
-    BEGIN
-        INSERT INTO llm_store.model AS m (name, architecture, tokenizer_id, container)
-        VALUES (publish.name, checked -> 'architecture', new_tokenizer, manifest ->> 'container')
-        RETURNING m.id INTO new_model;
-    EXCEPTION
-        WHEN unique_violation THEN
-            RAISE duplicate_object USING MESSAGE = format('model "%s" was published by somebody else meanwhile', name);
-    END;
-
+    takes_over := EXISTS (SELECT FROM llm_store.model AS m WHERE m.name = publish.name AND m.is_default);
+    PERFORM llm.drop_model(m.name) FROM llm_store.model AS m WHERE m.name = publish.name AND replace;
+    new_model := llm_store.add_model(
+        name,
+        checked -> 'architecture',
+        llm_store.store_tokenizer(tokenizer, checked -> 'tokenizer_settings'),
+        manifest ->> 'container'
+    );
     INSERT INTO llm_store.model_tensor (model_id, ordinal, name, tensor_hash)
     SELECT new_model, s.ordinal, s.name, s.hash FROM llm_store.store_tensors(manifest -> 'tensors') AS s;
+    PERFORM llm_store.add_files(new_model, manifest -> 'files');
+    PERFORM llm_store.atomise(new_model);
 
-    SELECT f.file ->> 'path' AS path, s.segment ->> 'tile' AS hash INTO missing
-    FROM jsonb_array_elements(manifest -> 'files') AS f (file)
-    CROSS JOIN LATERAL jsonb_array_elements(f.file -> 'segments') AS s (segment)
-    WHERE
-        s.segment ? 'tile'
-        AND NOT EXISTS (SELECT FROM llm_store.tile AS t WHERE t.hash = decode(s.segment ->> 'tile', 'hex'))
-    LIMIT 1;
-    IF FOUND THEN
-        RAISE undefined_object USING
-            MESSAGE = format('a tile of file "%s" is not stored', missing.path),
-            DETAIL = format('Its hash is %s.', missing.hash),
-            HINT = 'Send the tiles that llm.missing_tiles names through llm.upload, then publish again.';
-    END IF;
-    INSERT INTO llm_store.file_segment (model_id, path, ordinal, tensor_name, tile_hash)
-    SELECT
-        new_model,
-        f.file ->> 'path',
-        coalesce(s.ordinality - 1, 0), -- an empty file has one segment, which is neither tensor nor tile
-        s.segment ->> 'tensor',
-        decode(s.segment ->> 'tile', 'hex')
-    FROM jsonb_array_elements(manifest -> 'files') AS f (file)
-    LEFT JOIN LATERAL jsonb_array_elements(f.file -> 'segments') WITH ORDINALITY AS s (segment, ordinality) ON TRUE;
-
-    IF make_default OR NOT EXISTS (SELECT FROM llm_store.model AS m WHERE m.is_default) THEN
+    IF takes_over OR NOT EXISTS (SELECT FROM llm_store.model AS m WHERE m.is_default) THEN
         BEGIN
             PERFORM llm.set_default_model(name);
         EXCEPTION
@@ -82,7 +44,6 @@ BEGIN
                 NULL; -- another first model was faster
         END;
     END IF;
-    PERFORM llm_store.atomise(new_model);
     RETURN new_model;
 END
 $function$;

@@ -15,15 +15,13 @@ Everything runs as the caller, so row-level security has the last word; what is 
 """
 
 import json
-import re
 
 import numpy as np
 
 from . import arguments, database, errors, quant
 from .weights import Weights
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,99}")
-NOT_THE_OWNER, NAME_TAKEN = "42501", "42710"
+NOT_THE_OWNER = "42501"
 SEE_TENSORS = "The tensors of a model are listed in llm.tensors."
 
 MODEL = database.Query(
@@ -35,10 +33,10 @@ MODEL = database.Query(
 LOCK = database.Query(
     "SELECT pg_catalog.pg_advisory_xact_lock('llm_store.model'::pg_catalog.regclass::oid::bigint << 32 | $1)", "bigint"
 )
+CHECK_NAME = database.Query("SELECT llm.check_model_name($1)", "text")
 NEW_MODEL = database.Query(
-    """INSERT INTO llm_store.model AS n (name, architecture, tokenizer_id, container)
-    SELECT $2, m.architecture, m.tokenizer_id, m.container FROM llm_store.model AS m WHERE m.id = $1
-    RETURNING n.id""",
+    """SELECT llm_store.add_model($2, m.architecture, m.tokenizer_id, m.container) AS id
+    FROM llm_store.model AS m WHERE m.id = $1""",
     *("integer", "text"),
 )
 ADD_TENSORS = database.Query(
@@ -119,15 +117,7 @@ def check_encodable(model, tensor):
 
 def new_model(source, name):
     """The id of a new model of the caller's with the source's architecture and tokenizer, and no tensors yet."""
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise errors.invalid_parameter(
-            f'"{str(name)[:120]}" is not a name for a model',
-            hint="Use 1 to 100 letters, digits and . _ : / @ + -, beginning with a letter or digit.",
-        )
-    if MODEL.one(name) is not None:
-        raise errors.ModelError(
-            NAME_TAKEN, f'model "{name}" already exists', hint="Choose another name, or drop it first: llm.drop_model."
-        )
+    CHECK_NAME.all(name)
     made = NEW_MODEL.one(source["id"], name)
     if made is None:
         raise errors.undefined_object(f'model "{source["name"]}" was dropped meanwhile')

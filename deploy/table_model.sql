@@ -1,5 +1,5 @@
 -- Deploy hartonomous:table_model to pg
--- requires: table_tokenizer
+-- requires: table_tokenizer, function_store_is_model_name
 
 -- The owner cannot be forged: no role may insert the column, so it is who inserts. Its rights are row-level security:
 -- who may act as the owner may change the model. The hash is kept by a trigger on model_tensor.
@@ -19,7 +19,7 @@ CREATE TABLE llm_store.model (
     CONSTRAINT model_pkey PRIMARY KEY (id),
     CONSTRAINT model_name_key UNIQUE (name),
     CONSTRAINT model_tokenizer_fkey FOREIGN KEY (tokenizer_id) REFERENCES llm_store.tokenizer (id),
-    CONSTRAINT model_name_form CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,99}$'),
+    CONSTRAINT model_name_form CHECK (llm_store.is_model_name(name)),
     CONSTRAINT model_architecture_object CHECK (jsonb_typeof(architecture) = 'object'),
     CONSTRAINT model_container_known CHECK (container IN ('gguf', 'huggingface'))
 );
@@ -28,19 +28,23 @@ CREATE INDEX model_tokenizer_id_idx ON llm_store.model (tokenizer_id);
 
 ALTER TABLE llm_store.model OWNER TO llm_owner;
 GRANT SELECT ON llm_store.model TO llm_user;
-GRANT INSERT (name, architecture, tokenizer_id, container), DELETE ON llm_store.model TO llm_loader;
+GRANT INSERT (name, architecture, tokenizer_id, container), UPDATE (is_default), DELETE
+ON llm_store.model TO llm_loader;
 
 ALTER TABLE llm_store.model ENABLE ROW LEVEL SECURITY;
 CREATE POLICY model_read ON llm_store.model FOR SELECT TO llm_user USING (TRUE);
 CREATE POLICY model_insert ON llm_store.model FOR INSERT TO llm_loader
 WITH CHECK (pg_has_role(current_user, owner, 'USAGE'));
+CREATE POLICY model_default ON llm_store.model FOR UPDATE TO llm_loader
+USING (NOT is_default OR pg_has_role(current_user, owner, 'USAGE'))
+WITH CHECK (is_default OR pg_has_role(current_user, owner, 'USAGE'));
 CREATE POLICY model_delete ON llm_store.model FOR DELETE TO llm_loader
 USING (pg_has_role(current_user, owner, 'USAGE'));
 
 COMMENT ON TABLE llm_store.model IS 'Models; a row appears together with everything it needs, by llm.publish.';
 COMMENT ON COLUMN llm_store.model.id IS 'Never used again, also after the model is dropped.';
 COMMENT ON COLUMN llm_store.model.name IS
-'Up to 100 letters, digits and . _ : / @ + -, beginning with a letter or digit.';
+'Unique; its form is that of llm_store.is_model_name.';
 COMMENT ON COLUMN llm_store.model.hash IS 'The root of the Merkle tree: llm_store.model_hash(id).';
 COMMENT ON COLUMN llm_store.model.architecture IS
 'The numbers that fix the transformer, as plpython/architecture.py has them.';
@@ -51,6 +55,8 @@ COMMENT ON COLUMN llm_store.model.owner IS 'The role that loaded it; who has tha
 COMMENT ON COLUMN llm_store.model.created_at IS 'When it was published.';
 COMMENT ON POLICY model_read ON llm_store.model IS 'Whoever may use models sees all of them.';
 COMMENT ON POLICY model_insert ON llm_store.model IS 'A loader adds models of its own.';
+COMMENT ON POLICY model_default ON llm_store.model IS
+'A loader hands the default on from a model of its own; while there is no default, any model may become it.';
 COMMENT ON POLICY model_delete ON llm_store.model IS 'A loader drops models of its own.';
 
 COMMIT;

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from .errors import ServerError
 from .model import TILE_BYTES, Segment, SourceModel, SourceTensor, cut
 
 BATCH_BYTES = 64 << 20
@@ -53,10 +52,9 @@ def upload(
 ) -> Upload:
     """Load `model` as `name`; `connection` must be in autocommit mode.
 
-    Raises ServerError if the name is taken and not to be replaced, psycopg.Error for what the server refuses.
+    Raises psycopg.Error for what the server refuses; a name, before anything is sent.
     """
-    if not replace:
-        _check_name_is_free(connection, name)
+    connection.execute("SELECT llm.check_model_name(%s, %s)", (name, replace))
     hashes = _Hashes(model)
     batches = hashes.batches()
     sent_bytes = 0
@@ -123,11 +121,6 @@ class _Hashes:
         if segment.literal is None:
             return [{"tensor": segment.tensor}]
         return [{"tile": tile} for tile in self._of_literal[id(segment)]]
-
-
-def _check_name_is_free(connection: psycopg.Connection, name: str) -> None:
-    if connection.execute("SELECT FROM llm.models WHERE name = %s", (name,)).rowcount:
-        raise ServerError(f'model "{name}" exists', "Choose another --name, or publish over it with --replace.")
 
 
 def _send(connection: psycopg.Connection, batch: Batch, progress: Progress) -> int:

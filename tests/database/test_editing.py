@@ -394,7 +394,7 @@ REFUSED = [
     ("SELECT llm.fork('no-such', 'x')", (), errors.UndefinedObject, "does not exist"),
     ("SELECT llm.fork(NULL, 'x')", (), errors.UndefinedObject, "no model is named"),
     ("SELECT llm.fork('stories', 'two words')", (), errors.InvalidParameterValue, "is not a name for a model"),
-    ("SELECT llm.fork('stories', NULL)", (), errors.InvalidParameterValue, "is not a name for a model"),
+    ("SELECT llm.fork('stories', NULL)", (), errors.InvalidParameterValue, "a model needs a name"),
     ("SELECT llm.fork('stories', 'stories-F16')", (), errors.DuplicateObject, "already exists"),
     ("SELECT llm.set_row(%s, 'nothing', 0, %s)", (FLOATS64,), errors.UndefinedObject, 'has no tensor "nothing"'),
     ("SELECT llm.set_row(%s, NULL, 0, %s)", (FLOATS64,), errors.UndefinedObject, "has no tensor NULL"),

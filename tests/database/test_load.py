@@ -163,12 +163,19 @@ def test_a_name_that_is_taken_is_refused_and_can_be_replaced(data, hartonomous, 
     assert hartonomous("load", gguf, "--name", "load-taken").exit_code == 0
     refused = hartonomous("load", folder, "--name", "load-taken")
     assert refused.exit_code == 1
-    assert refused.stderr.splitlines()[0] == 'error: model "load-taken" exists'
-    assert "--replace" in refused.stderr
+    assert refused.stderr.splitlines() == [
+        'error: model "load-taken" already exists',
+        "hint: Choose another name, drop that model first, or replace it.",
+    ]
     assert container(connection, "load-taken") == "gguf"
     replaced = hartonomous("load", folder, "--name", "load-taken", "--replace")
     assert replaced.exit_code == 0, replaced.output
     assert container(connection, "load-taken") == "huggingface"
+
+
+def test_what_is_not_a_name_is_refused_before_the_model_is_looked_at(connection):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match='"two words" is not a name for a model'):
+        upload(connection, None, "two words")
 
 
 def container(connection, name: str) -> str:

@@ -337,7 +337,7 @@ def test_a_replaced_default_model_stays_the_default(loader, superuser):
     (before,) = superuser.execute("SELECT max(name) FROM llm.models WHERE is_default").fetchone()
     try:
         load(loader, "store-1", contents(10))
-        loader.execute("SELECT llm.set_default_model('store-1')")
+        superuser.execute("SELECT llm.set_default_model('store-1')")
         loader.execute(
             "SELECT llm.publish('store-1', %s::jsonb, %s, replace => true)", [manifest(contents(10)), TOKENIZER]
         )

@@ -1,18 +1,34 @@
 BEGIN;
-SELECT plan(4);
+SELECT plan(8);
 
 \ir tiny_model.psql
 
-SET LOCAL ROLE llm_loader;
-SELECT llm.publish('one', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
-SELECT llm.publish('two', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
-SELECT lives_ok($$SELECT llm.set_default_model('two')$$, 'a default is chosen');
-SELECT results_eq('SELECT name FROM llm.models WHERE is_default', ARRAY['two'], 'there is one default');
-SELECT llm.set_default_model('one') \gset
-SELECT results_eq('SELECT name FROM llm.models WHERE is_default', ARRAY['one'], 'the flag moves');
+UPDATE llm_store.model SET is_default = FALSE WHERE is_default;
+CREATE ROLE ann IN ROLE llm_loader;
+CREATE ROLE bob IN ROLE llm_loader;
+CREATE ROLE keeper IN ROLE llm_owner;
+SET LOCAL ROLE ann;
+SELECT llm.publish('hers', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
+SET LOCAL ROLE bob;
+SELECT llm.publish('his', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
+SELECT results_eq('SELECT name FROM llm.models WHERE is_default', ARRAY['hers'], 'the first model is the default');
+SELECT throws_ok(
+    $$SELECT llm.set_default_model('his')$$,
+    '42501', 'must be owner of the default model, "hers"', 'nobody takes the default from another');
+SELECT is_empty(
+    $$UPDATE llm_store.model SET is_default = FALSE WHERE name = 'hers' RETURNING name$$, 'not by the table either');
+SET LOCAL ROLE ann;
+SELECT lives_ok($$SELECT llm.set_default_model('his')$$, 'its owner hands it on, to anybody');
+SELECT results_eq('SELECT name FROM llm.models WHERE is_default', ARRAY['his'], 'the flag moves, and there is one');
 SELECT throws_ok(
     $$SELECT llm.set_default_model('none')$$, '42704', 'model "none" does not exist',
     'a model that is not there is an error');
+SET LOCAL ROLE keeper;
+SELECT lives_ok($$SELECT llm.set_default_model('hers')$$, 'a member of llm_owner may always');
+SET LOCAL ROLE ann;
+SELECT llm.drop_model('hers') \gset
+SET LOCAL ROLE bob;
+SELECT lives_ok($$SELECT llm.set_default_model('his')$$, 'while there is no default, a loader may choose one');
 RESET ROLE;
 
 SELECT * FROM finish();

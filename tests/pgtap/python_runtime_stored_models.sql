@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.stored_models()'::regprocedure
     ),
-    'd44f814dfd4504373890035dc7314cdf850d811b5f04a1025d4fbc482ed57300',
+    '873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58',
     'its body is plpython/stored_models.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.stored_models()', 'EXECUTE'),

@@ -64,16 +64,39 @@ def test_running_out_of_memory_has_its_own_sqlstate(session, plpy):
     assert raised.value.sqlstate == "53200"
 
 
-def test_an_error_of_the_server_passes_as_it_is(session, plpy):
-    cancelled = plpy.SPIError("canceling statement due to user request")
+def spi_error(plpy, message, sqlstate, detail=None, hint=None, query=None):
+    error = plpy.SPIError(message)
+    error.sqlstate, error.spidata = sqlstate, (0, detail, hint, query, 0, None, None, None, None, None)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("message", "sqlstate", "query"),
+    [("canceling statement due to user request", "57014", None), ("syntax error", "42601", "SELEC 1")],
+)
+def test_an_interrupt_and_an_error_in_a_callers_query_pass_as_they_are(session, plpy, message, sqlstate, query):
+    passing = spi_error(plpy, message, sqlstate, query=query)
 
     def cook():
-        raise cancelled
+        raise passing
 
     session.test_kitchen.cook = cook
     with pytest.raises(plpy.SPIError) as raised:
         session.kitchen.cook()
-    assert raised.value is cancelled
+    assert raised.value is passing
+
+
+def test_an_error_that_sql_raises_within_a_call_is_named_as_ours_are(session, plpy):
+    def cook():
+        raise spi_error(plpy, "llm: the disk is too full", "53100", "12 MB are needed", "Free space.")
+
+    session.test_kitchen.cook = cook
+    with pytest.raises(plpy.Error) as raised:
+        session.kitchen.cook()
+    error = raised.value
+    assert (type(error).__name__, str(error), error.sqlstate, error.detail, error.hint) == (
+        "llm", "the disk is too full", "53100", "12 MB are needed", "Free space."
+    )  # fmt: skip
 
 
 def test_a_generator_computes_its_first_row_at_once_and_the_others_as_they_are_fetched(session):

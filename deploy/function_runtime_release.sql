@@ -18,7 +18,7 @@ SET LOCAL lock_timeout = '5s';
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
 --   4b559cde7bde5244cf6c21f95232e4852e9b3890131a238c482a382cb46b1f96  compiled_engine
 --   f97e33bcfa555c803db3d569c2ab83693e7e454669c80d047c91d2c724863925  compiled_forward
---   a95fe77ce2ebc99700c71dc31676f6eba221ff4b9027b687d1704813441593c0  database
+--   7ae6a9c59e2c1c30f834016f247ae1bee17c786aafff7022b1fa0825ec9157eb  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   3941fad3065f41a9436fd9e981ffe5e84043be82ff5e0137fea7f61f9c3f752f  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
@@ -55,7 +55,7 @@ SET LOCAL lock_timeout = '5s';
 --   bd3f8c888ca709f4e7c25ab557b10f744c37244102c1de3ed1fd17f40cdea42e  simd
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
 --   ec7562c0bfb9bfbe170bf76c4f54a4bbaaad8c46a3ab17cd676d5bcce72ff53b  simd_memory
---   d44f814dfd4504373890035dc7314cdf850d811b5f04a1025d4fbc482ed57300  stored_models
+--   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
 --   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
 --   4f3f4054f8efad6d05bf1d2f38efc18d63ac49cf1cb7087da03a45acea415e2d  tokenizer
 --   f847aa4f09458d1ffded1a87d6decaf92a2c1e7e7180e9b1c8d2158436fe52da  warm_up
@@ -65,7 +65,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '47326d16b37f17ed63de223366616f8889ebff1cf1f9a22d95d817e3f6cc51c9'::text;
+RETURN 'e7cbf4c0760f1e80abeb20bb1c8d1f3354f1fc204e1bb5d945c232a4d47d04d9'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -33,6 +33,7 @@ from . import errors
 
 INTERNAL_ERROR = "XX000"
 OUT_OF_MEMORY = "53200"
+INTERRUPTED = "57"  # the class: cancelled, shut down
 
 _plpy = None
 _cursors = itertools.count(1)  # numbers for their names
@@ -147,12 +148,22 @@ def _stream(first, rows):
 
 def _sql_error(error):
     """The exception that PL/Python turns into the right PostgreSQL error. Errors of plpy, cancellation too, pass."""
-    if isinstance(error, (_plpy.SPIError, _plpy.Error, _plpy.Fatal)):
+    if isinstance(error, _plpy.SPIError):
+        return _as_ours(error)
+    if isinstance(error, (_plpy.Error, _plpy.Fatal)):
         return error
     if isinstance(error, errors.ModelError):
         return _named_error(error.message, error.sqlstate, error.detail, error.hint)
     state = OUT_OF_MEMORY if isinstance(error, MemoryError) else INTERNAL_ERROR
     return _named_error(f"unexpected {type(error).__name__}: {error}", state, traceback.format_exc(), None)
+
+
+def _as_ours(error):
+    """An error that SQL raised within a call, named as ours are; as it is when it interrupts or points into a query."""
+    _, detail, hint, query, *_ = getattr(error, "spidata", None) or [None] * 4
+    if error.sqlstate is None or error.sqlstate.startswith(INTERRUPTED) or query is not None:
+        return error
+    return _named_error(str(error).removeprefix("llm: "), error.sqlstate, detail, hint)
 
 
 def _named_error(message, sqlstate, detail, hint):

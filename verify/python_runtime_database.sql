@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.database()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'a95fe77ce2ebc99700c71dc31676f6eba221ff4b9027b687d1704813441593c0', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '7ae6a9c59e2c1c30f834016f247ae1bee17c786aafff7022b1fa0825ec9157eb', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '47326d16b37f17ed63de223366616f8889ebff1cf1f9a22d95d817e3f6cc51c9',
+SELECT is(llm_runtime.release(), 'e7cbf4c0760f1e80abeb20bb1c8d1f3354f1fc204e1bb5d945c232a4d47d04d9',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

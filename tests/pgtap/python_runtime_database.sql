@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.database()'::regprocedure
     ),
-    'a95fe77ce2ebc99700c71dc31676f6eba221ff4b9027b687d1704813441593c0',
+    '7ae6a9c59e2c1c30f834016f247ae1bee17c786aafff7022b1fa0825ec9157eb',
     'its body is plpython/database.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.database()', 'EXECUTE'),

@@ -111,24 +111,8 @@ class Architecture:
 
     def check_tensors(self, shapes):
         """Raise ModelError 22023 naming the first of `shapes` ({name: shape}) that is missing, not known or ill."""
-        required, optional = self.tensors(), self.optional_tensors()
-        for name, expected in required.items():
-            if name not in shapes:
-                raise errors.invalid_parameter(
-                    f'tensor "{name}" is missing',
-                    f"the architecture ({self.family}, {self.layers} layers) needs it with shape {list(expected)}",
-                )
-        for name, shape in shapes.items():
-            expected = required.get(name, optional.get(name))
-            if expected is None:
-                raise errors.invalid_parameter(
-                    f'tensor "{name}" is not part of the architecture',
-                    f"{self.family}, {self.layers} layers, {self._switches()}",
-                )
-            if tuple(shape) != expected:
-                raise errors.invalid_parameter(
-                    f'tensor "{name}" has the wrong shape', f"it is {list(shape)}, expected {list(expected)}"
-                )
+        description = f"{self.family}, {self.layers} layers"
+        check_shapes(shapes, self.tensors(), self.optional_tensors(), description, self._switches())
 
     def require_room(self, held, more):
         """ModelError 53400 unless `more` tokens fit in the context after the `held` that are there."""
@@ -182,6 +166,26 @@ class Architecture:
         return "with " + ", ".join(on) if on else "with no switch on"
 
 
+def check_shapes(shapes, required, optional, description, switches="with no switch on"):
+    """Raise ModelError 22023 naming the first of `shapes` that is missing, neither required nor optional, or ill."""
+    for name, expected in required.items():
+        if name not in shapes:
+            raise errors.invalid_parameter(
+                f'tensor "{name}" is missing',
+                f"the architecture ({description}) needs it with shape {list(expected)}",
+            )
+    for name, shape in shapes.items():
+        expected = required.get(name, optional.get(name))
+        if expected is None:
+            raise errors.invalid_parameter(
+                f'tensor "{name}" is not part of the architecture', f"{description}, {switches}"
+            )
+        if tuple(shape) != expected:
+            raise errors.invalid_parameter(
+                f'tensor "{name}" has the wrong shape', f"it is {list(shape)}, expected {list(expected)}"
+            )
+
+
 def _linear_scaling(frequencies, scaling):
     return frequencies / scaling["factor"]
 
@@ -204,14 +208,14 @@ def _checked(config):
     missing = [name for name in known if given[name] is MISSING]
     if missing:
         raise errors.invalid_parameter(f'architecture value "{missing[0]}" is missing')
-    _one_of("family", given["family"], FAMILIES)
+    one_of("family", given["family"], FAMILIES)
     for name, largest in LARGEST.items():
-        _integer(name, given[name], 1, largest)
+        integer_in_range(name, given[name], 1, largest)
     for name in SWITCHES:
         if not isinstance(given[name], bool):
             raise _ill(name, given[name], "true or false")
-    given["norm_epsilon"] = _positive("norm_epsilon", given["norm_epsilon"])
-    given["rope_theta"] = _positive("rope_theta", given["rope_theta"])
+    given["norm_epsilon"] = positive_number("norm_epsilon", given["norm_epsilon"])
+    given["rope_theta"] = positive_number("rope_theta", given["rope_theta"])
     if given["head_dim"] % 2:
         raise _ill("head_dim", given["head_dim"], "even, because rope rotates pairs")
     if given["heads"] % given["kv_heads"]:
@@ -234,7 +238,7 @@ def _rope_scaling(scaling):
             raise errors.invalid_parameter(f'unknown value "{name}" in {kind} rope scaling')
     checked = {"type": kind}
     for name in ROPE_SCALINGS[kind]:
-        checked[name] = _positive(f"rope_scaling.{name}", scaling.get(name))
+        checked[name] = positive_number(f"rope_scaling.{name}", scaling.get(name))
     if kind == "llama3" and not checked["low_freq_factor"] < checked["high_freq_factor"]:
         raise _ill("rope_scaling.high_freq_factor", checked["high_freq_factor"], "larger than low_freq_factor")
     return checked
@@ -247,21 +251,24 @@ def _windows(windows, layers):
         raise _ill("windows", windows, f"null or a list of {layers} windows, one for each layer")
     for window in windows:
         if window is not None:
-            _integer("windows", window, 1, LARGEST["context_length"])
+            integer_in_range("windows", window, 1, LARGEST["context_length"])
     return tuple(windows) if any(window is not None for window in windows) else None
 
 
-def _one_of(name, value, allowed):
+def one_of(name, value, allowed):
+    """ModelError 0A000 unless the value is one of the allowed names."""
     if value not in allowed:
         raise errors.not_supported(f'{name} "{value}" is not supported', f"known are {', '.join(allowed)}")
 
 
-def _integer(name, value, smallest, largest):
+def integer_in_range(name, value, smallest, largest):
+    """ModelError 22023 unless the value is an integer from smallest to largest."""
     if isinstance(value, bool) or not isinstance(value, int) or not smallest <= value <= largest:
         raise _ill(name, value, f"an integer from {smallest} to {largest}")
 
 
-def _positive(name, value):
+def positive_number(name, value):
+    """The value as a float. ModelError 22023 unless it is a finite number above 0."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number and 0 < value < LARGEST_NUMBER):  # false for NaN too
         raise _ill(name, value, "a finite number above 0")

@@ -26,7 +26,7 @@ import re
 from dataclasses import dataclass
 
 from . import errors, quant
-from .architecture import Architecture
+from .encoder_architecture import of_config
 from .tokenizer import Tokenizer
 
 TILE_BYTES = 1 << 20
@@ -60,7 +60,7 @@ def check_manifest(manifest):
     Raises ModelError: 22023 for what is missing, unknown or out of range, 0A000 for what is not supported.
     """
     manifest = _object("the manifest", json.loads(manifest), MANIFEST_KEYS)
-    architecture = Architecture.from_config(manifest["architecture"])
+    architecture = of_config(manifest["architecture"])
     if manifest["container"] not in CONTAINERS:
         raise errors.invalid_parameter(
             f"container {_shown(manifest['container'])} is not known", f"known are {', '.join(CONTAINERS)}"

@@ -15,9 +15,10 @@ import functools
 import json
 import time
 
-from . import admission, database, engines, weights
-from .architecture import Architecture
+from . import admission, database, engines, errors, weights
 from .background import Background
+from .encoder_architecture import EncoderArchitecture, of_config
+from .numpy_encoder import NumpyEncoder
 from .numpy_engine import NumpyEngine
 
 LONG_TEXT = 20_000  # characters; shorter texts are encoded within a few milliseconds
@@ -32,21 +33,45 @@ class Model:
     def __init__(self, row):
         self.name = row["name"]
         self.hash = row["hash"]
-        self.architecture = Architecture.from_config(json.loads(row["architecture"]))
+        self.architecture = of_config(json.loads(row["architecture"]))
         self.weights = weights.Weights(row["id"])
         self._tokenizer_id = row["tokenizer_id"]
         self._used = 0
 
     @property
+    def is_encoder(self):
+        """Whether it makes embeddings and no text."""
+        return isinstance(self.architecture, EncoderArchitecture)
+
+    @property
+    def normalizes(self):
+        """Whether embeddings have length 1: a decoder's have, an encoder's if its configuration says so."""
+        return self.architecture.normalize if self.is_encoder else True
+
+    @property
+    def longest_text(self):
+        """Tokens that are read of a text to embed."""
+        return self.architecture.longest_text if self.is_encoder else self.architecture.context_length
+
+    def require_decoder(self):
+        """ModelError 0A000 for an encoder."""
+        if self.is_encoder:
+            raise errors.not_supported(
+                f'model "{self.name}" is an encoder, which makes embeddings and no text',
+                f"it is of the family {self.architecture.family}",
+                "llm.embed(text, model) uses it; to generate, name a decoder of llm.models.",
+            )
+
+    @property
     def engine(self):
         """The engine that computes whole forwards, by the setting llm.engine at this moment."""
         compiled, _ = engines.chosen()
-        return self._compiled if compiled else self.reference
+        return self._compiled if compiled and not self.is_encoder else self.reference
 
     @functools.cached_property
     def reference(self):
         """The numpy engine: its operators are those that queries compose."""
-        return NumpyEngine(self.architecture, self.weights)
+        return (NumpyEncoder if self.is_encoder else NumpyEngine)(self.architecture, self.weights)
 
     @functools.cached_property
     def tokenizer(self):

@@ -99,6 +99,19 @@ class NumpyEngine:
         cache.length += len(tokens)
         return logits
 
+    def states(self, texts, checkpoint=None):
+        """The vectors behind the last norm of each text's tokens: [int[n], …] -> [f32[n, hidden_size], …]."""
+        return [self._states(np.asarray(tokens, np.int64), checkpoint) for tokens in texts]
+
+    def _states(self, tokens, checkpoint):
+        cache = self.new_cache()
+        cache.reserve(len(tokens))
+        chunks = [
+            self.hidden(tokens[start : start + PREFILL_CHUNK], start, cache, checkpoint)
+            for start in range(0, len(tokens), PREFILL_CHUNK)
+        ]
+        return ops.rms_norm(np.concatenate(chunks), self.weights["output_norm.weight"], self.architecture.norm_epsilon)
+
     def hidden(self, tokens, first, cache, checkpoint=None):
         """One chunk, at positions first, first + 1, ..., through all layers: int[n] -> [n, hidden_size]."""
         positions = np.arange(first, first + len(tokens))

@@ -18,6 +18,8 @@ values and shapes: two programs that make the same calls get the same bits. A `c
 called every few milliseconds of work; what it raises ends the computation.
 """
 
+import math
+
 import numpy as np
 
 from . import errors
@@ -52,6 +54,13 @@ def rms_norm(x, weight, epsilon):
     """x / sqrt(mean(x^2) + epsilon) * weight over the last axis: [..., width] -> [..., width] (1910.07467)."""
     mean_square = np.mean(x * x, axis=-1, keepdims=True)
     return x / np.sqrt(mean_square + np.float32(epsilon)) * weight
+
+
+def layer_norm(x, weight, bias, epsilon):
+    """(x - mean) / sqrt(variance + epsilon) * weight + bias over the last axis: [..., width] (1607.06450)."""
+    centered = x - np.mean(x, axis=-1, keepdims=True)
+    variance = np.mean(centered * centered, axis=-1, keepdims=True)
+    return centered / np.sqrt(variance + np.float32(epsilon)) * weight + bias
 
 
 def rope(x, positions, frequencies, interleaved):
@@ -101,6 +110,15 @@ def attention(q, k, v, positions, window=None, *, checkpoint=None):
     return y
 
 
+def full_attention(q, k, v, *, checkpoint=None):
+    """Attention of an encoder, every token to every: q, k, v [n, heads, head_dim] -> [n, heads, head_dim]."""
+    queries, keys, values = q.transpose(1, 0, 2), k.transpose(1, 2, 0), v.transpose(1, 0, 2)
+    mixed = softmax((queries @ keys) * np.float32(q.shape[-1] ** -0.5)) @ values  # [heads, n, head_dim]
+    if checkpoint is not None:
+        checkpoint()
+    return np.ascontiguousarray(mixed.transpose(1, 0, 2))
+
+
 def visible(positions, m, window=None):
     """Which of the keys 0 .. m - 1 each query sees: int[n] -> bool[n, m]."""
     query, key = np.asarray(positions)[:, None], np.arange(m)[None, :]
@@ -111,6 +129,27 @@ def swiglu(gate, up):
     """silu(gate) * up with silu(g) = g / (1 + exp(-g)): [n, ffn], [n, ffn] -> [n, ffn] (2002.05202)."""
     with np.errstate(over="ignore"):  # exp(-g) is inf for g < -88, and g / inf is the right 0
         return gate / (1 + np.exp(-gate)) * up
+
+
+def gelu(x):
+    """x * (1 + erf(x / sqrt(2))) / 2, number by number: [...] -> [...] (1606.08415, the exact form, as BERT has it)."""
+    return (x * 0.5 * (1 + _erf(x * math.sqrt(0.5)).astype(np.float64))).astype(np.float32)
+
+
+_erf = np.frompyfunc(math.erf, 1, 1)  # numpy has none
+
+
+def pooled(x, pooling):
+    """One vector of a text's: [n, width] -> [width]. pooling: "mean" of all, "cls" the first, "last" the last."""
+    if pooling == "mean":
+        return np.mean(x, axis=0, dtype=np.float64).astype(np.float32)
+    return x[{"cls": 0, "last": -1}[pooling]].copy()
+
+
+def normalized(x):
+    """x / |x|, as long as |x| is above 1e-12: [width] -> [width]."""
+    length = np.sqrt(np.sum(np.square(x, dtype=np.float64)))
+    return (x / max(length, 1e-12)).astype(np.float32)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.ops() FROM PUBLIC;

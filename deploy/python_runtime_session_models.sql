@@ -19,6 +19,7 @@ import json
 from collections import OrderedDict
 
 from . import database, errors, moment, weights
+from .encoder_architecture import FAMILIES as ENCODERS
 from .loaded_model import Model
 
 MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
@@ -28,6 +29,11 @@ COLUMNS = (
 )
 BY_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")
 WITHOUT_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m ORDER BY m.is_default DESC LIMIT 2")
+OF_A_KIND = database.Query(
+    f"SELECT {COLUMNS} FROM llm_store.model AS m WHERE (m.architecture ->> 'family' = ANY($1)) = $2 "
+    "ORDER BY m.is_default DESC LIMIT 2",
+    *("text[]", "boolean"),
+)
 ROLE = database.Query("SELECT pg_catalog.quote_ident(current_user) AS role")
 
 _models = OrderedDict()  # by hash, the most recently used last
@@ -40,6 +46,22 @@ def resolve(name=None):
     Raises ModelError 42704 when there is none, or no way to choose.
     """
     return _kept(_find(name))
+
+
+def decoder(name=None):
+    """As `resolve`, for what only a decoder can do; None is the default model, or else the only decoder.
+
+    Raises ModelError 0A000 for an encoder.
+    """
+    model = resolve(name) if name is not None else _of_a_kind(encoder=False)
+    model.require_decoder()
+    return model
+
+
+def embedder(name=None):
+    """As `resolve`, for embeddings; None is the default model if that is an encoder, or else the only encoder, and
+    where there is none the default decoder."""
+    return resolve(name) if name is not None else _of_a_kind(encoder=True)
 
 
 def current(name=None):
@@ -101,6 +123,17 @@ def _find(name):
             hint="Name one of llm.models, or choose one with llm.set_default_model.",
         )
     return rows[0]
+
+
+def _of_a_kind(encoder):
+    """The default Model of encoders or decoders, or the only one; where there is none, what None means to `resolve`."""
+    rows = OF_A_KIND.all(list(ENCODERS), encoder)
+    if len(rows) > 1 and not rows[0]["is_default"]:
+        raise errors.undefined_object(
+            f"no model is named, there are several {'encoders' if encoder else 'decoders'}, and none is the default",
+            hint="Name one of llm.models, or choose one with llm.set_default_model.",
+        )
+    return _kept(rows[0]) if rows else resolve()
 
 
 def _kept(row):

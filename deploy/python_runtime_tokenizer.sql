@@ -17,10 +17,11 @@ A tokenizer is a tokenizer.json document (the definition, which is stored) and a
     vocabulary_size       rows of the model's embedding, which may be padded beyond the tokenizer
     chat_template         jinja source or None; not used here
 The library encodes. Decoding is done here, because it has to be exact in bytes: a token is often half a character, and
-the library's decoders only return text. Two spellings of pieces are known, told apart by the definition's decoder:
+the library's decoders only return text. Three spellings of pieces are known, told apart by the definition's decoder:
     byte level      every byte is one character of GPT-2's table (Radford et al. 2019, encoder.py)
     SentencePiece   a space is U+2581, <0xAB> is the byte AB, and a text begins with one space that is not its own
-WordPiece has neither; it would be a third function beside `_byte_level_bytes` and `_sentencepiece_bytes`.
+    WordPiece       ## begins a piece that goes on with a word, every other begins one; spaces, and often case and
+                    accents, are not kept, so a decoded text has one space between any two words
 """
 
 import codecs
@@ -37,6 +38,7 @@ import tokenizers
 from . import errors
 
 SPACE_MARK = "\u2581"
+WORD_GOES_ON = "##"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 SETTINGS = ("bos_id", "eos_ids", "add_bos", "add_eos", "vocabulary_size", "chat_template")
 
@@ -211,10 +213,12 @@ def _spelling(library):
     marks_spaces = any(step["type"] == "Replace" and step["pattern"] == {"String": SPACE_MARK} for step in steps)
     if "Metaspace" in kinds or marks_spaces:
         return _sentencepiece_bytes, any(_strips_leading_space(step) for step in steps)
+    if kinds == {"WordPiece"}:
+        return _wordpiece_bytes, True
     name = type(library.model).__name__
     raise errors.not_supported(
         f"tokenizer model {name} with decoder {'+'.join(sorted(kinds)) or 'none'} is not supported",
-        hint="Byte-level BPE and SentencePiece BPE are.",
+        hint="Byte-level BPE, SentencePiece BPE and WordPiece are.",
     )
 
 
@@ -248,6 +252,10 @@ def _byte_level_bytes(piece):
 def _sentencepiece_bytes(piece):
     byte = BYTE_PIECE.fullmatch(piece)
     return bytes([int(byte[1], 16)]) if byte else piece.replace(SPACE_MARK, " ").encode()
+
+
+def _wordpiece_bytes(piece):
+    return piece.removeprefix(WORD_GOES_ON).encode() if piece.startswith(WORD_GOES_ON) else b" " + piece.encode()
 
 
 def _is_id(value):

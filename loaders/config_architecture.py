@@ -18,14 +18,14 @@ NEUTRAL = {
 }
 
 
-def family_of(config: Fields) -> families.Family:
+def family_of(config: Fields) -> families.Family | families.EncoderFamily:
     """The family by `model_type`, or by `architectures` in the oldest files, which have nothing else."""
     if "model_type" in config:
         return families.of_config(config.text("model_type"))
     names = config.texts("architectures", [])
     if not names:
         raise SourceError('config.json has no "model_type"')
-    return families.of_config(names[0].removesuffix("ForCausalLM").lower())
+    return families.of_config(names[0].removesuffix("ForCausalLM").removesuffix("Model").lower())
 
 
 def read_architecture(config: Fields) -> Architecture:

@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 
 import psycopg
 
+from plpython.encoder_architecture import EncoderArchitecture
+
 from .errors import LoaderError, ServerError
 from .export_gguf import gguf_bytes, write_gguf
 from .export_huggingface import huggingface_bytes, write_folder
@@ -48,6 +50,8 @@ def plan_export(connection: psycopg.Connection, name: str, path: Path, format: s
     if format not in (None, *FORMATS):
         raise LoaderError(f'format "{format}" is not known', f"Known are {', '.join(FORMATS)}.")
     model = read_stored(connection, name)
+    if format is not None and isinstance(model.architecture, EncoderArchitecture):
+        raise LoaderError("an encoder is not written in another format", "Without --format its files come back.")
     if format is None and not model.files:
         raise ServerError(f'model "{name}" was not loaded from files', "Say --format gguf or --format huggingface.")
     is_folder = model.container == "huggingface" if format is None else format == "huggingface"

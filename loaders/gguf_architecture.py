@@ -1,11 +1,13 @@
 """A GGUF's metadata as an Architecture. Keys: docs/gguf.md of ggml; defaults: llama.cpp's where the key is optional."""
 
 from plpython.architecture import LARGEST, Architecture
+from plpython.encoder_architecture import EncoderArchitecture
 
 from . import families
 from .errors import SourceError
 from .fields import Fields
 from .gguf_container import Container
+from .gguf_encoder import read_encoder
 
 # Keys that change the arithmetic, which no family here uses, with the value that means "not used".
 NEUTRAL = {
@@ -25,13 +27,15 @@ NEUTRAL = {
 NO_SCALING, LINEAR = "none", "linear"
 
 
-def read_architecture(container: Container) -> Architecture:
+def read_architecture(container: Container) -> Architecture | EncoderArchitecture:
     """The architecture, checked against the tensors. Raises SourceError or ModelError that names what does not fit."""
     metadata = Fields("metadata", container.metadata)
     name = metadata.text("general.architecture")
     family = families.of_gguf(name)
     if not container.has_data:
         raise SourceError("the file has no tensor data")
+    if isinstance(family, families.EncoderFamily):
+        return read_encoder(container, family.name)
     shapes = {tensor.name: tensor.shape for tensor in container.tensors}
     own = Fields("metadata", container.metadata, f"{name}.")
     _refuse_what_is_not_neutral(own)

@@ -11,27 +11,34 @@ from .errors import SourceError
 from .fields import Fields
 from .pre_tokenizers import named
 from .tokenizer_json import (
+    AROUND,
+    SPACE_MARK,
+    WORD_GOES_ON,
     Piece,
     byte_level_document,
     check_tokenizer,
     definition_of,
     sentencepiece_document,
+    wordpiece_document,
 )
 
 # Control tokens that end a turn whatever eos_token_id says: a GGUF has room for one id, chat models have several.
 ENDS = ("<|eot_id|>", "<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "<|end|>", "<end_of_turn>")
 ABSENT = 0xFFFFFFFF  # what some converters write for "no such token"
+WORDPIECE_CONTROL = ("cls", "seperator", "unknown", "padding", "mask", "bos", "eos")  # the keys' own spelling
 KINDS = {int(kind): kind for kind in TokenType}
 
 
 def read_tokenizer(metadata: Fields, vocabulary_size: int) -> tuple[str, dict]:
     """(definition, settings). Raises SourceError for an unknown model or `pre`, and for vocabularies that are ill."""
     model = metadata.text("tokenizer.ggml.model")
-    if model not in ("gpt2", "llama"):
-        raise SourceError(f'tokenizer model "{model}" is not supported', "Supported are gpt2 and llama.")
+    if model not in ("gpt2", "llama", "bert"):
+        raise SourceError(f'tokenizer model "{model}" is not supported', "Supported are gpt2, llama and bert.")
     pieces = _pieces(metadata)
     if len(pieces) > vocabulary_size:
         raise SourceError(f"the tokenizer has {len(pieces)} tokens, the embedding {vocabulary_size} rows")
+    if model == "bert":
+        return _wordpiece(metadata, pieces, vocabulary_size)
     if model == "gpt2":
         document, add_bos = _byte_level(metadata, pieces)
     else:
@@ -60,6 +67,40 @@ def _sentencepiece(metadata: Fields, pieces: list[Piece]) -> dict:
         raise SourceError('metadata "tokenizer.ggml.scores" holds a value that is not finite')
     space_prefix = metadata.flag("tokenizer.ggml.add_space_prefix", True)
     return sentencepiece_document(pieces, scores.tolist(), space_prefix)
+
+
+def _wordpiece(metadata: Fields, pieces: list[Piece], vocabulary_size: int) -> tuple[str, dict]:
+    """BERT's. A GGUF spells a piece that begins a word with U+2581 before it, and leaves ## out of all others."""
+    control = {_token_id(metadata, f"{key}_token_id", len(pieces)) for key in WORDPIECE_CONTROL}
+    kinds = [TokenType.CONTROL if number in control else piece.kind for number, piece in enumerate(pieces)]
+    spelled = [Piece(_as_wordpiece(piece.text, kind), kind) for piece, kind in zip(pieces, kinds, strict=True)]
+    ids = [_token_id(metadata, f"{key}_token_id", len(pieces)) for key in ("cls", "bos", "seperator", "eos")]
+    before, after = (next((i for i in pair if i is not None), None) for pair in (ids[:2], ids[2:]))
+    before, after = _named_if_absent(spelled, before, AROUND[0]), _named_if_absent(spelled, after, AROUND[1])
+    definition = definition_of(wordpiece_document(spelled, metadata.flag("tokenizer.ggml.normalizer.lowercase", True)))
+    settings = {
+        "bos_id": before,
+        "eos_ids": [after],
+        "add_bos": True,
+        "add_eos": True,
+        "vocabulary_size": vocabulary_size,
+        "chat_template": None,
+    }
+    check_tokenizer(definition, settings)
+    return definition, settings
+
+
+def _as_wordpiece(text: str, kind: TokenType) -> str:
+    if kind == TokenType.CONTROL or (text.startswith("[") and text.endswith("]") and len(text) > 2):
+        return text
+    return text[1:] if text.startswith(SPACE_MARK) else WORD_GOES_ON + text
+
+
+def _named_if_absent(pieces: list[Piece], token_id: int | None, name: str) -> int:
+    found = [number for number, piece in enumerate(pieces) if piece.text == name] if token_id is None else [token_id]
+    if not found:
+        raise SourceError(f"the vocabulary has no {name}")
+    return found[0]
 
 
 def _pieces(metadata: Fields) -> list[Piece]:

@@ -9,9 +9,13 @@ from pathlib import Path
 from gguf import get_tensor_name_map
 
 from plpython.architecture import Architecture
+from plpython.encoder_architecture import EncoderArchitecture
 
 from .config_architecture import family_of, read_architecture
+from .encoder_folder import companions as encoder_companions
+from .encoder_folder import read_encoder
 from .errors import SourceError
+from .families import EncoderFamily, Family
 from .fields import Fields, read_json
 from .files import mapped
 from .huggingface_tokenizer import read_tokenizer
@@ -31,8 +35,10 @@ def read_folder(folder: Path) -> SourceModel:
     if not (folder / "config.json").is_file():
         raise SourceError(f"{folder} has no config.json", "A Hugging Face model is a folder with one.")
     config = Fields("config.json", read_json(folder / "config.json"))
-    architecture = read_architecture(config)
-    weights = _WeightNames(config, architecture)
+    family = family_of(config)
+    is_encoder = isinstance(family, EncoderFamily)
+    architecture = read_encoder(folder, config, family.name) if is_encoder else read_architecture(config)
+    weights = (_EncoderNames if is_encoder else _WeightNames)(family, architecture)
     tensors, files = [], []
     for path in _weight_files(folder):
         data, stored = read_safetensors(path)
@@ -40,7 +46,7 @@ def read_folder(folder: Path) -> SourceModel:
         tensors += [tensor for _, tensor in placed]
         files.append(SourceFile(path.name, segments_of(data, placed)))
     _check(architecture, tensors)
-    definition, settings = read_tokenizer(folder, config, architecture.vocabulary_size)
+    definition, settings = read_tokenizer(folder, config, architecture.vocabulary_size, is_encoder)
     return SourceModel(
         container="huggingface",
         architecture=architecture,
@@ -54,16 +60,20 @@ def read_folder(folder: Path) -> SourceModel:
 class _WeightNames:
     """Which tensors of a checkpoint are the model's, and what they are called there."""
 
-    def __init__(self, config: Fields, architecture: Architecture):
-        self._names = get_tensor_name_map(family_of(config).tensor_names, architecture.layers)
+    def __init__(self, family: Family, architecture: Architecture):
+        self._names = get_tensor_name_map(family.tensor_names, architecture.layers)
         self._tied = architecture.tied_embeddings
 
     def is_used(self, tensor: StoredTensor) -> bool:
         """False for what transformers ignores too: a stored copy of a tied head, precomputed frequencies."""
         return not (tensor.name.endswith(COMPUTED) or (self._tied and tensor.name == "lm_head.weight"))
 
+    def own_name(self, tensor: StoredTensor) -> str:
+        """The name that gguf's table knows."""
+        return tensor.name
+
     def source_tensor(self, tensor: StoredTensor) -> SourceTensor:
-        name = self._names.get_name(tensor.name, try_suffixes=SUFFIXES)
+        name = self._names.get_name(self.own_name(tensor), try_suffixes=SUFFIXES)
         if name is None or not name.endswith(SUFFIXES):
             raise SourceError(f'tensor "{tensor.name}" is not part of the architecture')
         if tensor.type not in TYPES:
@@ -72,7 +82,23 @@ class _WeightNames:
         return SourceTensor(name, TYPES[tensor.type], tensor.shape, tensor.data)
 
 
-def _check(architecture: Architecture, tensors: list[SourceTensor]) -> None:
+class _EncoderNames(_WeightNames):
+    """The same of an encoder, whose checkpoints may have its class before each name, and heads of its training."""
+
+    def __init__(self, family: EncoderFamily, architecture: EncoderArchitecture):
+        self._names = get_tensor_name_map(family.tensor_names, architecture.layers)
+        self._family = family
+
+    def is_used(self, tensor: StoredTensor) -> bool:
+        """False for what makes no embedding, and for positions that are stored as numbers."""
+        return not self.own_name(tensor).startswith(self._family.unused)
+
+    def own_name(self, tensor: StoredTensor) -> str:
+        """The name without the class."""
+        return tensor.name.removeprefix(self._family.prefix)
+
+
+def _check(architecture: Architecture | EncoderArchitecture, tensors: list[SourceTensor]) -> None:
     shapes = {}
     for tensor in tensors:
         if tensor.name in shapes:
@@ -81,7 +107,7 @@ def _check(architecture: Architecture, tensors: list[SourceTensor]) -> None:
     architecture.check_tensors(shapes)
 
 
-def _order(architecture: Architecture):
+def _order(architecture: Architecture | EncoderArchitecture):
     """The architecture's own order, whatever the shards' order was."""
     ordinals = {name: n for n, name in enumerate(architecture.tensors())}
     return lambda tensor: ordinals.get(tensor.name, len(ordinals))
@@ -106,9 +132,10 @@ def _shards(folder: Path) -> list[Path]:
 
 def _companions(folder: Path) -> list[SourceFile]:
     paths = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix in COMPANIONS]
+    paths += encoder_companions(folder)
     sizes = {path: path.stat().st_size for path in paths}
     return [
-        SourceFile(path.name, (Segment(literal=mapped(path)),) if sizes[path] else ())
+        SourceFile(path.relative_to(folder).as_posix(), (Segment(literal=mapped(path)),) if sizes[path] else ())
         for path in paths
         if sizes[path] <= LARGEST_COMPANION
     ]

@@ -12,11 +12,22 @@ from tokenizers import Tokenizer as Library
 from .errors import SourceError
 from .fields import Fields, parse_json, read_json, read_text
 from .sentencepiece_model import read_sentencepiece
-from .tokenizer_json import check_tokenizer, definition_of, sentencepiece_document
+from .tokenizer_json import (
+    AROUND,
+    Piece,
+    check_tokenizer,
+    definition_of,
+    sentencepiece_document,
+    wordpiece_document,
+    wordpiece_vocabulary,
+)
 
 
-def read_tokenizer(folder: Path, config: Fields, vocabulary_size: int) -> tuple[str, dict]:
-    """(definition, settings). Raises SourceError when there is no tokenizer, or one that does not fit."""
+def read_tokenizer(folder: Path, config: Fields, vocabulary_size: int, is_encoder: bool = False) -> tuple[str, dict]:
+    """(definition, settings). Raises SourceError when there is no tokenizer, or one that does not fit.
+
+    An encoder's configuration names no ids: what stands around its texts is what its tokenizer puts there.
+    """
     own = _optional(folder, "tokenizer_config.json")
     generation = _optional(folder, "generation_config.json")
     if (folder / "tokenizer.json").is_file():
@@ -26,12 +37,16 @@ def read_tokenizer(folder: Path, config: Fields, vocabulary_size: int) -> tuple[
         pieces, scores, space_prefix = read_sentencepiece(folder / "tokenizer.model", _added(folder, own))
         definition = definition_of(sentencepiece_document(pieces, scores, space_prefix))
         before, after = True, False
+    elif is_encoder and (folder / "vocab.txt").is_file():
+        pieces = wordpiece_vocabulary(read_text(folder / "vocab.txt"))
+        definition = definition_of(wordpiece_document(pieces, own.flag("do_lower_case", True)))
+        before, after = (_number(pieces, name) for name in AROUND)
     else:
         raise SourceError(f"{folder} has neither tokenizer.json nor tokenizer.model")
-    sources = (generation, config)
+    sources = (generation, config) if not is_encoder else ()
     settings = {
         "bos_id": next(iter(_ids(sources, "bos_token_id")), before if type(before) is int else None),
-        "eos_ids": _ids(sources, "eos_token_id"),
+        "eos_ids": _ids(sources, "eos_token_id") or ([after] if is_encoder and type(after) is int else []),
         "add_bos": own.flag("add_bos_token", before is not False),
         "add_eos": own.flag("add_eos_token", after is not False),
         "vocabulary_size": vocabulary_size,
@@ -39,6 +54,13 @@ def read_tokenizer(folder: Path, config: Fields, vocabulary_size: int) -> tuple[
     }
     check_tokenizer(definition, settings)
     return definition, settings
+
+
+def _number(pieces: list[Piece], name: str) -> int:
+    numbers = [number for number, piece in enumerate(pieces) if piece.text == name]
+    if not numbers:
+        raise SourceError(f"vocab.txt has no {name}")
+    return numbers[0]
 
 
 def _optional(folder: Path, name: str) -> Fields:
@@ -79,10 +101,13 @@ def _check_ids(definition: str, added: list[dict]) -> None:
 
 def _library(definition: str) -> Library:
     try:
-        return Library.from_str(definition)
+        library = Library.from_str(definition)
     except Exception as problem:  # the library raises nothing more precise
         reason = str(problem).partition("\n")[0]
         raise SourceError(f"tokenizer.json cannot be read: {reason}") from None
+    library.no_truncation()
+    library.no_padding()
+    return library
 
 
 def _surroundings(definition: str) -> tuple[int | bool, int | bool]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from plpython.architecture import Architecture
+from plpython.encoder_architecture import EncoderArchitecture
 from plpython.quant import row_bytes
 
 TILE_BYTES = 1 << 20
@@ -60,7 +61,7 @@ class SourceModel:
     """A model ready to be uploaded; everything that can be refused on the client has been."""
 
     container: str
-    architecture: Architecture
+    architecture: Architecture | EncoderArchitecture
     tokenizer_definition: str
     tokenizer_settings: dict
     tensors: tuple[SourceTensor, ...]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import psycopg
 
 from plpython.architecture import Architecture
+from plpython.encoder_architecture import EncoderArchitecture, of_config
 from plpython.quant import row_bytes
 
 from .errors import ServerError
@@ -56,7 +57,7 @@ class StoredModel:
 
     name: str
     container: str
-    architecture: Architecture
+    architecture: Architecture | EncoderArchitecture
     tokenizer_definition: str
     tokenizer_settings: dict
     tensors: tuple[StoredTensor, ...]
@@ -73,7 +74,7 @@ def read_stored(connection: psycopg.Connection, name: str) -> StoredModel:
     return StoredModel(
         name=name,
         container=container,
-        architecture=Architecture.from_config(architecture),
+        architecture=of_config(architecture),
         tokenizer_definition=definition,
         tokenizer_settings=settings,
         tensors=tuple(StoredTensor(n, t, tuple(shape), size, bytes(h)) for n, t, shape, size, h in tensors),

@@ -19,6 +19,8 @@ from .pre_tokenizers import PreTokenizer
 
 SPACE_MARK = "\u2581"
 BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
+WORD_GOES_ON = "##"
+AROUND = ("[CLS]", "[SEP]")  # what BERT has before and after a text
 LONGEST_PIECE = 512  # characters; SentencePiece trains at most 16, a merge is looked for at each of them
 
 
@@ -81,6 +83,29 @@ def merges_of_scores(pieces: Sequence[Piece], scores: Sequence[float]) -> list[t
         merges += [(scores[number], left, right) for left, right in known]
     merges.sort(key=lambda merge: (merge[0], len(merge[1]), len(merge[2])), reverse=True)
     return [(left, right) for _, left, right in merges]
+
+
+def wordpiece_document(pieces: Sequence[Piece], lowercase: bool) -> dict:
+    """BERT's WordPiece: ## begins a piece that goes on with a word. lowercase: of cases and accents too."""
+    prefix = WORD_GOES_ON
+    model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": prefix}
+    model |= {"max_input_chars_per_word": 100}
+    normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True}
+    document = _document(
+        pieces,
+        {},
+        normalizer=normalizer | {"strip_accents": None, "lowercase": lowercase},
+        pre_tokenizer={"type": "BertPreTokenizer"},
+        decoder={"type": "WordPiece", "prefix": prefix, "cleanup": True},
+    )
+    return document | {"model": model | {"vocab": document["model"]["vocab"]}}
+
+
+def wordpiece_vocabulary(text: str) -> list[Piece]:
+    """The pieces of a vocab.txt, one a line."""
+    control = {*AROUND, "[UNK]", "[PAD]", "[MASK]"}
+    lines = text.removesuffix("\n").split("\n")
+    return [Piece(line, TokenType.CONTROL if line in control else TokenType.NORMAL) for line in lines]
 
 
 def definition_of(document: dict) -> str:

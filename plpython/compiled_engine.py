@@ -10,6 +10,7 @@ half precision unless kv_type says otherwise.
 """
 
 import sys
+from contextlib import contextmanager
 from itertools import accumulate
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from . import errors
 from .attention_kernels import ROWS
 from .compiled_forward import forward
-from .forward_steps import LAYER_COUNTERS, Batch, Model, Scratch, Sizes, Work
+from .forward_steps import HEAD, LAYER_COUNTERS, PER_LAYER, Batch, Model, Scratch, Sizes, Work
 from .kv_cache import KVCache
 from .matrix_kernels import Codes
 from .packing import ABSENT, BLOCK, F32, GROUP, VECTOR
@@ -104,6 +105,39 @@ class CompiledEngine:
         for tokens, cache in rows:
             cache.length += len(tokens)
         return logits[:, : self.architecture.vocabulary_size]
+
+    def states(self, texts, checkpoint=None):
+        """The vectors behind the last norm of each text's tokens: [int[n], …] -> [f32[n, hidden_size], …].
+
+        A pass without an output head leaves them where the head would have read them.
+        """
+        rows = [(np.asarray(tokens, np.int64), self.new_cache()) for tokens in texts]
+        self._check(rows)
+        for tokens, cache in rows:
+            cache.reserve(len(tokens))
+        self._reserve_positions(max(len(tokens) for tokens, _ in rows))
+        states, sizes = [], self._model.sizes
+        with self._headless():
+            for batch in (_batch(pieces, last_only=False) for pieces in _passes(rows)):
+                if checkpoint is not None:
+                    checkpoint()
+                self._run(batch, np.empty(0, np.float32), checkpoint)
+                computed = self._scratch.normed[: len(batch.tokens) * sizes.hidden_stride]
+                states.append(computed.reshape(len(batch.tokens), -1)[:, : sizes.hidden].copy())
+        ends = list(accumulate(len(tokens) for tokens, _ in rows))
+        return np.split(np.concatenate(states), ends[:-1])
+
+    @contextmanager
+    def _headless(self):
+        """Passes inside end with the last norm: the head is a matrix without rows."""
+        table = self._model.table
+        headless = table.copy()
+        headless[self.architecture.layers * PER_LAYER + HEAD] = ABSENT, 0, 0, 0
+        self._model = self._model._replace(table=headless)
+        try:
+            yield
+        finally:
+            self._model = self._model._replace(table=table)
 
     def _run(self, batch, logits, checkpoint):
         """One pass; when it is stopped and the checkpoint does not raise, the pass again, to its end."""

@@ -208,7 +208,7 @@ class Request:
         self._stop = arguments.strings("stop", stop)
         self._options = arguments.options(options, OPTIONS)
         self.guess = arguments.integer("options.guess", self._options.get("guess"), 0, 0, MOST_GUESSED)
-        self.model = session_models.resolve(model)
+        self.model = session_models.decoder(model)
 
     def continuation(self, prompt, number=0):
         """The Continuation of a prompt. number: of the text in its call, from 0; its seed is that much larger."""

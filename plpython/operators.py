@@ -32,7 +32,9 @@ def forward_tokens(tokens, cache, start, model=None):
             "without a handle nothing is known of the tokens before it",
             "Make a KV cache with llm.new_kv_cache, and give its handle to each call.",
         )
-    architecture = session_models.current(model).architecture
+    model = session_models.current(model)
+    model.require_decoder()
+    architecture = model.architecture
     tokens = arguments.indices("tokens", tokens, architecture.vocabulary_size)
     architecture.require_room(start, len(tokens))
     return tokens
@@ -76,6 +78,7 @@ def rope(x, positions, model=None):
     if x is None or positions is None:
         return None
     model = session_models.current(model)
+    model.require_decoder()
     heads = rows("x", x, model.architecture.head_dim)
     positions = arguments.positions("positions", positions)
     if len(heads) % len(positions):

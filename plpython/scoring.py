@@ -13,7 +13,7 @@ def next_tokens(prompt, k=None, model=None):
     """
     if prompt is None:
         return []
-    model = session_models.resolve(model)
+    model = session_models.decoder(model)
     k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
     tokens = generation.prompt_tokens(model, prompt)
     generation.room(model.architecture, tokens, 0)
@@ -31,7 +31,7 @@ def logits(tokens, model=None):
     """The logits after each of the tokens: rows (position from 0, f32[vocabulary] as bytes), as they are computed."""
     if tokens is None:
         return []
-    model = session_models.resolve(model)
+    model = session_models.decoder(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     generation.room(model.architecture, tokens, 0)
     return _logits(model.engine, tokens)

@@ -32,6 +32,7 @@ class SessionCache:
     """A KV cache that operators fill layer by layer: how far each layer is, and whose it is."""
 
     def __init__(self, model, role):
+        model.require_decoder()
         self._kv = model.reference.new_cache()
         self._lengths = [0] * model.architecture.layers
         self.model_hash = model.hash

@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = 'e7cbf4c0760f1e80abeb20bb1c8d1f3354f1fc204e1bb5d945c232a4d47d04d9', 'another release is deployed';
+    ASSERT llm_runtime.release() = '35da02b2195493fbb8de0b898e618be40972212db79e9fceadbc5050a6b216c2', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

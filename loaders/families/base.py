@@ -29,6 +29,22 @@ class Family:
     from_config: Callable[[Fields], dict]
 
 
+@dataclass(frozen=True)
+class EncoderFamily:
+    """An encoder of the BERT line.
+
+    gguf_name, model_type, tensor_names: as Family has them. prefix: before all names in the checkpoints of some
+    classes. unused: beginnings of the names of tensors that make no embedding.
+    """
+
+    name: str
+    gguf_name: str
+    model_type: str
+    tensor_names: MODEL_ARCH
+    prefix: str
+    unused: tuple[str, ...]
+
+
 def qwen_windows(config: Fields, layers: int) -> list[int | None] | None:
     """The window of each layer as Qwen's configuration says it: by `layer_types`, else from `max_window_layers` on."""
     window = config.integer("sliding_window", None)

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.compiled_engine()'::regprocedure
     ),
-    '4b559cde7bde5244cf6c21f95232e4852e9b3890131a238c482a382cb46b1f96',
+    'bf63340d8eede5693b96782d35e370dee79e37fd3695879e5b8d0b7a5e13929c',
     'its body is plpython/compiled_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.compiled_engine()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.loaded_model()'::regprocedure
     ),
-    '49ee171c537c25016cc91cca6e0084aef8c26838bd2195e015576cd0d7c343f6',
+    'a23d5e56c037ced016e45a8db353ee47ffbf246e23ee8a2a7566076cdd2bae59',
     'its body is plpython/loaded_model.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.loaded_model()', 'EXECUTE'),

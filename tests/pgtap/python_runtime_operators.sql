@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operators()'::regprocedure
     ),
-    '3dad49b01dafca76a82ec0a8b1cee7c060229f1e573344ed4e42c856a70ab454',
+    '5f15c504c7cf3a8186ef40bc5edc5d3cafeb7b1bf9f8068f440d575420ca5e7c',
     'its body is plpython/operators.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operators()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.ops()'::regprocedure
     ),
-    '2cb4924021c0a4043655ca3270b2ebf4ab1bc259adc0489c968c60ef1ee7e6cd',
+    '6ad97f0daddfbf52d25eb6c8d380d2d924e8872f301d2363c4be2cb76630fb23',
     'its body is plpython/ops.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.ops()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.scoring()'::regprocedure
     ),
-    'b274e36ce2e21af5585ed775f5214a581a0ca1f0aeb9f76823df1d8992d401ae',
+    'e82d0e2ffe53168cb36531411480c9fe287bb54e5c421f91db9248edf5db7e00',
     'its body is plpython/scoring.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.scoring()', 'EXECUTE'),

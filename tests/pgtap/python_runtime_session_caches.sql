@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.session_caches()'::regprocedure
     ),
-    '2d51410d4e048490d6ccb400c8cf0dd87d751733fe8a3cc6f095d793c19283f8',
+    '307bee55bcb2deaf3743c599dd61495110d83f9feea00dbce87bd92ddb718495',
     'its body is plpython/session_caches.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.session_caches()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.session_models()'::regprocedure
     ),
-    '7b8bc08c93bd7c8fbb83aec2371e12a6e4fe6cb7ffd68e25c40cd042ab896ec3',
+    'cb3eda8c8a2315a738f4bd40e0f59aed89889db0854929037ff55a5344d65542',
     'its body is plpython/session_models.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.session_models()', 'EXECUTE'),

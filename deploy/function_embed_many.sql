@@ -1,0 +1,31 @@
+-- Deploy hartonomous:function_embed_many to pg
+-- requires: schema_llm, function_runtime_boot, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.embed_many(texts text[], model text DEFAULT NULL, pooling text DEFAULT NULL)
+RETURNS TABLE (ordinal integer, embedding bytea)
+LANGUAGE plpython3u
+STABLE
+PARALLEL UNSAFE
+COST 100000000
+ROWS 100
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.embeddings.embed_many(texts, model, pooling)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.embed_many(text[], text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.embed_many(text[], text, text) TO llm_user;
+COMMENT ON FUNCTION llm.embed_many(text[], text, text) IS
+'The embeddings of many texts, a row each in their order: ordinal (from 1, the place of the text), embedding '
+'(little-endian float32; llm.floats shows its numbers). Texts of like length share passes, without padding. '
+'texts: one that is NULL has the embedding NULL; NULL gives no rows. Other arguments are those of llm.embed. '
+'model: a name of llm.models; NULL is the default encoder or the only one, and where there is no encoder the '
+'default model. pooling: how the vectors of its tokens become one: mean, or cls (the first token''s) of an '
+'encoder, or last of a decoder; NULL is what an encoder''s configuration says, and mean for a decoder. A text '
+'longer than the model reads is cut off: an encoder''s at its longest_text tokens, as sentence-transformers does, '
+'a decoder''s at its context length. The vector has length 1, unless an encoder''s configuration says otherwise.';
+
+COMMIT;

@@ -1,0 +1,41 @@
+-- Deploy hartonomous:function_similarity to pg
+-- requires: schema_llm, function_runtime_boot
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.similarity(a real[], b real[])
+RETURNS double precision
+LANGUAGE plpython3u
+IMMUTABLE
+PARALLEL UNSAFE
+COST 1000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.embeddings.similarity(a, b)
+$python$;
+
+CREATE FUNCTION llm.similarity(a bytea, b bytea)
+RETURNS double precision
+LANGUAGE plpython3u
+IMMUTABLE
+PARALLEL UNSAFE
+COST 1000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.embeddings.similarity(a, b)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.similarity(real[], real[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.similarity(real[], real[]) TO llm_user;
+COMMENT ON FUNCTION llm.similarity(real[], real[]) IS
+'The cosine of the angle between two embeddings, from -1 to 1: 1 for texts that mean the same. NULL where one is '
+'NULL or has length 0. a, b: vectors of one length.';
+
+REVOKE ALL ON FUNCTION llm.similarity(bytea, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.similarity(bytea, bytea) TO llm_user;
+COMMENT ON FUNCTION llm.similarity(bytea, bytea) IS
+'The cosine of the angle between two embeddings, from -1 to 1: 1 for texts that mean the same. NULL where one is '
+'NULL or has length 0. a, b: little-endian float32, as llm.embed_bytes gives.';
+
+COMMIT;

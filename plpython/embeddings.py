@@ -1,0 +1,121 @@
+"""Embeddings: a text as one vector, by an encoder or by a decoder's last layer.
+
+An encoder's own pooling is what its configuration says; a decoder has the mean of its tokens, or the last of them.
+A text longer than the model reads is cut off, as sentence-transformers does: an encoder keeps the first longest_text
+tokens, the two around the text included, a decoder its context length. An empty text is what stands around it.
+Many texts share passes, those of like length together; each embedding is what its text gets alone (bit for bit with
+the compiled engine).
+"""
+
+import numpy as np
+
+from . import admission, arguments, database, errors, ops, session_models
+
+POOLINGS = {True: ("mean", "cls"), False: ("mean", "last")}  # of encoders, of decoders; the first is the default
+TOKENS_TOGETHER = 2048  # in one call of an engine, at least one text
+
+
+def embed(text, model=None, pooling=None):
+    """The embedding of a text as a list of numbers; None for None."""
+    return None if text is None else _vectors([text], *_chosen(model, pooling))[0].tolist()
+
+
+def embed_bytes(text, model=None, pooling=None):
+    """The same as little-endian float32."""
+    return None if text is None else _vectors([text], *_chosen(model, pooling))[0].tobytes()
+
+
+def embed_many(texts, model=None, pooling=None):
+    """Rows (ordinal from 1, embedding as little-endian float32) of an array of texts, in its order; NULL for NULL."""
+    if texts is None:
+        return []
+    for text in texts:
+        if text is not None and not isinstance(text, str):
+            raise arguments.ill("texts", texts, "an array of one dimension")
+    given = [text for text in texts if text is not None]
+    found = iter(_vectors(given, *_chosen(model, pooling)))
+    return [(n, None if text is None else next(found).tobytes()) for n, text in enumerate(texts, 1)]
+
+
+def similarity(a, b):
+    """The cosine of the angle between two vectors, lists or bytes; None where one is None or of length 0."""
+    if a is None or b is None:
+        return None
+    a, b = _vector("a", a), _vector("b", b)
+    if len(a) != len(b):
+        raise arguments.ill("b", f"a vector of {len(b)} numbers", f"as many as a has, {len(a)}")
+    lengths = np.sqrt(a @ a) * np.sqrt(b @ b)
+    return float(np.clip(a @ b / lengths, -1, 1)) if lengths > 0 else None
+
+
+def query_vector(text, model):
+    """f32[width] of a text that is searched for."""
+    return _vectors([text], *_chosen(model, None))[0]
+
+
+def tokens_of(model, text):
+    """Token ids of a text as they are embedded: cut to what the model reads, at least one."""
+    tokenizer = model.tokenizer
+    before = [tokenizer.bos_id] if tokenizer.add_bos else []
+    after = [tokenizer.eos_ids[0]] if tokenizer.add_eos else []
+    room = model.longest_text - len(before) - len(after)
+    tokens = [*before, *model.encode(text, add_special=False)[:room], *after]
+    return tokens or [_stand_in(model)]
+
+
+def _stand_in(model):
+    """The token of an empty text, for a decoder that puts nothing around a text."""
+    tokenizer = model.tokenizer
+    for token in (tokenizer.bos_id, *tokenizer.eos_ids):
+        if token is not None:
+            return token
+    raise errors.invalid_parameter(
+        "the text is empty and the tokenizer has no token to begin or to end one", hint="Give it a character."
+    )
+
+
+def _chosen(name, pooling):
+    """(Model, pooling) of what a call says."""
+    model = session_models.embedder(name)
+    allowed = POOLINGS[model.is_encoder]
+    if pooling is not None and pooling not in allowed:
+        raise arguments.ill("pooling", pooling, f"NULL or one of {', '.join(allowed)} for this model")
+    own = model.architecture.pooling if model.is_encoder else allowed[0]
+    return model, pooling or own
+
+
+def _vectors(texts, model, pooling):
+    """f32[width] of each text, in their order."""
+    tokens = [tokens_of(model, text) for text in texts]
+    engine, finish = model.engine, ops.normalized if model.normalizes else np.asarray
+    vectors = [None] * len(texts)
+    for numbers in _together([len(row) for row in tokens]):
+        with admission.running():
+            states = engine.states([tokens[n] for n in numbers], database.checkpoint)
+        for n, rows in zip(numbers, states, strict=True):
+            vectors[n] = finish(ops.pooled(rows, pooling))
+    return vectors
+
+
+def _together(lengths):
+    """The numbers of the texts that are computed in one call, those of like length together."""
+    now, total = [], 0
+    for number in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if now and total + lengths[number] > TOKENS_TOGETHER:
+            yield now
+            now, total = [], 0
+        now.append(number)
+        total += lengths[number]
+    if now:
+        yield now
+
+
+def _vector(name, given):
+    """A list of numbers, or little-endian float32, as f64."""
+    if isinstance(given, bytes):
+        if len(given) % 4:
+            raise arguments.ill(name, f"{len(given)} bytes", "float32 numbers of 4 bytes each")
+        return np.frombuffer(given, "<f4").astype(np.float64)
+    if any(not isinstance(number, (int, float)) for number in given):
+        raise arguments.ill(name, given, "numbers in one dimension, none of them NULL")
+    return np.asarray(given, np.float64)

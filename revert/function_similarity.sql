@@ -1,0 +1,9 @@
+-- Revert hartonomous:function_similarity from pg
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DROP FUNCTION llm.similarity(bytea, bytea);
+DROP FUNCTION llm.similarity(real[], real[]);
+
+COMMIT;

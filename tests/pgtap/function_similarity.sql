@@ -1,0 +1,22 @@
+BEGIN;
+SELECT plan(8);
+
+SELECT is(llm.similarity('{3,4}'::real[], '{4,3}'::real[]), 0.96::double precision, 'the cosine of two vectors');
+SELECT is(
+    llm.similarity('\x0000803f00000000'::bytea, '\x000000000000803f'::bytea),
+    0::double precision, 'of bytes too');
+SELECT is(llm.similarity('{2,0}'::real[], '{-3,0}'::real[]), -1::double precision, 'lengths do not matter');
+SELECT ok(llm.similarity('{0,0}'::real[], '{1,0}'::real[]) IS NULL, 'a vector of length 0 has no direction');
+SELECT ok(llm.similarity(NULL::bytea, '\x0000803f'::bytea) IS NULL, 'NULL gives NULL');
+SELECT throws_ok(
+    $$SELECT llm.similarity('{1,2}'::real[], '{1}'::real[])$$,
+    '22023', NULL, 'vectors of different lengths are an error');
+
+CREATE ROLE stranger;
+SET LOCAL ROLE stranger;
+SELECT throws_ok('SELECT llm.similarity(NULL::real[], NULL::real[])', '42501', NULL, 'a role without rights may not');
+SELECT throws_ok('SELECT llm.similarity(NULL::bytea, NULL::bytea)', '42501', NULL, 'a role without rights may not');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

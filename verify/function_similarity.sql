@@ -1,0 +1,16 @@
+-- Verify hartonomous:function_similarity on pg
+
+BEGIN;
+
+DO $verify$
+BEGIN
+    ASSERT llm.similarity('{3,4}'::real[], '{4,3}'::real[]) = 0.96;
+    ASSERT llm.similarity('\x0000803f00000000'::bytea, '\x000000000000803f'::bytea) = 0;
+    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.similarity(real[], real[])', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.similarity(real[], real[])', 'EXECUTE');
+    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.similarity(bytea, bytea)', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.similarity(bytea, bytea)', 'EXECUTE');
+END
+$verify$;
+
+ROLLBACK;

@@ -16,6 +16,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from plpython.encoder_architecture import EncoderArchitecture
 from plpython.errors import ModelError
 
 from .errors import LoaderError, ServerError
@@ -73,7 +74,8 @@ def load(
         result = upload(connection, model, name, replace, advance)
     kept = result.bytes - result.sent_bytes
     print(f"loaded {name}: {readable_bytes(result.bytes)}, {readable_bytes(kept)} of it stored already")
-    print(f"next: SELECT llm.generate('Once upon a time', model => '{name}');")
+    call = "embed('A text')" if isinstance(model.architecture, EncoderArchitecture) else "generate('Once upon a time')"
+    print(f"next: SELECT llm.{call[:-1]}, model => '{name}');")
 
 
 @app.command("list")

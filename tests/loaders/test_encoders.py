@@ -38,7 +38,7 @@ def as_gguf(folder, write_gguf, **metadata):
     model = read_model(folder)
     a = model.architecture
     vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
-    pieces = sorted(vocabulary, key=vocabulary.get) + ["[PAD95]", "[PAD96]"]
+    pieces = [*sorted(vocabulary, key=vocabulary.get), "[PAD95]", "[PAD96]"]
     control = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
     spelled = [p if p in control else p[2:] if p.startswith("##") else "\u2581" + p for p in pieces]
     values = {
@@ -176,5 +176,5 @@ def test_a_tensor_that_is_missing_is_named(folder):
     weights = load_file(folder / "model.safetensors")
     del weights["encoder.layer.1.output.dense.bias"]
     save_file(weights, folder / "model.safetensors")
-    with pytest.raises(ModelError, match="blk.1.ffn_down.bias"):
+    with pytest.raises(ModelError, match=r"blk\.1\.ffn_down\.bias"):
         read_model(folder)

@@ -8,7 +8,7 @@ SELECT throws_ok(
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;
-SELECT throws_ok('SELECT llm.embed(NULL::text, NULL::text, NULL::text)', '42501', NULL, 'a role without rights may not');
+SELECT throws_ok('SELECT llm.embed(NULL)', '42501', NULL, 'a role without rights may not');
 RESET ROLE;
 
 SELECT * FROM finish();

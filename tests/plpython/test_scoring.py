@@ -34,7 +34,7 @@ class Model:
 @pytest.fixture
 def model(monkeypatch):
     model = Model()
-    monkeypatch.setattr(session_models, "resolve", lambda name: model)
+    monkeypatch.setattr(session_models, "decoder", lambda name=None: model)
     monkeypatch.setattr(scoring.admission, "running", nullcontext)  # nobody to wait for
     return model
 

@@ -187,7 +187,7 @@ def test_a_definition_that_cannot_be_read_is_corrupt_data(definition):
     assert problem.value.sqlstate == CORRUPT_DATA
 
 
-def test_wordpiece_is_refused_by_name():
+def test_a_kind_that_is_not_known_is_refused_by_name():
     document = {
         "version": "1.0",
         "added_tokens": [],
@@ -198,9 +198,9 @@ def test_wordpiece_is_refused_by_name():
             "max_input_chars_per_word": 100,
             "vocab": {"[UNK]": 0},
         },
-        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "decoder": {"type": "BPEDecoder", "suffix": "</w>"},
     }
-    with pytest.raises(ModelError, match="WordPiece") as problem:
+    with pytest.raises(ModelError, match="BPEDecoder") as problem:
         Tokenizer(json.dumps(document))
     assert problem.value.sqlstate == NOT_SUPPORTED
 

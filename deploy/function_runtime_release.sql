@@ -16,13 +16,15 @@ SET LOCAL lock_timeout = '5s';
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
 --   181643c6c267952dc85ec4b44432b2a92c59ef9a4f090248f494660c8247ab8d  cache
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
---   bf63340d8eede5693b96782d35e370dee79e37fd3695879e5b8d0b7a5e13929c  compiled_engine
+--   160b6ca4243bc5c1b4cab67513612b86624f3d3f1c8358c1d65a5b314dd581a5  compiled_engine
 --   f97e33bcfa555c803db3d569c2ab83693e7e454669c80d047c91d2c724863925  compiled_forward
 --   7ae6a9c59e2c1c30f834016f247ae1bee17c786aafff7022b1fa0825ec9157eb  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   f74b31a787485452c18cffcca0b1cc3346e91b530524fefeef66f67229fbd5f4  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
---   3941fad3065f41a9436fd9e981ffe5e84043be82ff5e0137fea7f61f9c3f752f  engines
+--   090d49c19ece83189fc55201fd775b0a5a052144bc0d28833094fe34d9fc75c1  encoder_engine
+--   c2f2c0b69a2f3ed9cc0c408ef269bbf85bce48dc694934a58df17a3300f1b55f  encoder_forward
+--   fafa1c73d2f2c7e7b1f8f72fb0b196f30c554bf67dff51862f6a9dac4cdf9a0e  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   3fa1a21370554e4cc5fc95222c769b40d2093c08f45bd643676fe06db442dc6c  forward_steps
 --   24a4c949222d7fc7bcc5a117fec123892169f74e75d8585e7105bcf9a7d4ee9e  generation
@@ -31,9 +33,9 @@ SET LOCAL lock_timeout = '5s';
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
 --   c8d22605197646d5efbe3457f3adb06b9cc8334f3b412ff9de7db15a9b73c532  ingestion
 --   8423bae8086dd1461db9c06a27bc36376c246a6d3792b3f00a81e72fdacfba88  kept
---   f8cfc303c3809c960f8a49a0c6c69c9550c0acc97e050aaa1ed14a71e39a7b69  kernels
+--   85fe3ca54f5ccbcd069021783d41fa35431b44abbba3d75d918cd4f17d7c53f6  kernels
 --   c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e  kv_cache
---   a23d5e56c037ced016e45a8db353ee47ffbf246e23ee8a2a7566076cdd2bae59  loaded_model
+--   aba006c9e09c4edcd5f70873492242508551a9c88beafe7985840167ef33d1b3  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
 --   26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
@@ -61,14 +63,14 @@ SET LOCAL lock_timeout = '5s';
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
 --   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
 --   4de32044a6aa7bb29f8fd0e3748d2023b16851e4a2a09e27aeaca0f93f7260c4  tokenizer
---   f847aa4f09458d1ffded1a87d6decaf92a2c1e7e7180e9b1c8d2158436fe52da  warm_up
+--   3bc853317a17d30a69b3bc928b9ae4a9b495ebeebf8e6f9f4633081e7d5a2cb4  warm_up
 --   2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318  weights
 CREATE OR REPLACE FUNCTION llm_runtime.release()
 RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '35da02b2195493fbb8de0b898e618be40972212db79e9fceadbc5050a6b216c2'::text;
+RETURN '47cce1def9a61be197c763735c229b48b82bcd8384b705db9a939b899d9359cf'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -151,17 +151,11 @@ class CompiledEngine:
             self._model = self._model._replace(table=table)
 
     def _run(self, batch, logits, checkpoint):
-        """One pass; when it is stopped and the checkpoint does not raise, the pass again, to its end."""
         tokens = len(batch.tokens)
         crew = team(self.threads if tokens == 1 else self.batch_threads)
         self._reserve_slots(max(tokens, crew.size))
         arguments = self._model, batch, self._works, self._scratch, logits.reshape(-1)
-        self._state[:] = 0
-        crew.run(forward, self._state, self.interrupts if checkpoint is not None else NO_INTERRUPTS, *arguments)
-        if self._state[STOP]:
-            checkpoint()
-            self._state[:] = 0
-            crew.run(forward, self._state, NO_INTERRUPTS, *arguments)
+        run_pass(crew, forward, self._state, self.interrupts, checkpoint, arguments)
 
     def _room_for_logits(self, count):
         """f32 [count, logits_stride]: the memory of the last call, if the caller has let go of what was in it."""
@@ -186,23 +180,33 @@ class CompiledEngine:
         """Room for the activations of so many tokens."""
         sizes = self._model.sizes
         if self._scratch is None or self._scratch.x.size < slots * sizes.hidden_stride:
-            self._scratch = _scratch(sizes, _doubled(slots))
+            self._scratch = scratch_of(sizes, doubled(slots))
 
     def _reserve_positions(self, positions):
         """Angles, and room for the scores, of so many positions."""
         threads = max(self.threads, self.batch_threads)
         if positions > self._positions:
-            self._positions = _doubled(max(positions, 256))
+            self._positions = doubled(max(positions, 256))
             angles = np.arange(self._positions, dtype=np.float32)[:, None] * self._frequencies
             self._model = self._model._replace(cosines=np.cos(angles).reshape(-1), sines=np.sin(angles).reshape(-1))
             self._works = None
         if self._works is None or len(self._works.q) < threads:
-            self._works = _works(self._model.sizes, self._positions, threads)
+            self._works = works_of(self._model.sizes, self._positions, threads)
+
+
+def run_pass(crew, function, state, interrupts, checkpoint, arguments):
+    """One pass; when it is stopped and the checkpoint does not raise, the pass again, to its end."""
+    state[:] = 0
+    crew.run(function, state, interrupts if checkpoint is not None else NO_INTERRUPTS, *arguments)
+    if state[STOP]:
+        checkpoint()
+        state[:] = 0
+        crew.run(function, state, NO_INTERRUPTS, *arguments)
 
 
 def _sizes(a, half_kv):
-    k_column = _registers(a.heads * a.head_dim)
-    v_column = k_column + _registers(a.kv_heads * a.head_dim)
+    k_column = registers(a.heads * a.head_dim)
+    v_column = k_column + registers(a.kv_heads * a.head_dim)
     return Sizes(
         layers=a.layers,
         hidden=a.hidden_size,
@@ -213,12 +217,12 @@ def _sizes(a, half_kv):
         epsilon=a.norm_epsilon,
         interleaved=a.rope_interleaved,
         half_kv=bool(half_kv),
-        hidden_stride=_registers(a.hidden_size),
+        hidden_stride=registers(a.hidden_size),
         k_column=k_column,
         v_column=v_column,
-        qkv_stride=v_column + _registers(a.kv_heads * a.head_dim) + GROUP,  # whole registers are read of the last head
-        ffn_stride=_registers(a.ffn_size),
-        logits_stride=_registers(a.vocabulary_size),
+        qkv_stride=v_column + registers(a.kv_heads * a.head_dim) + GROUP,  # whole registers are read of the last head
+        ffn_stride=registers(a.ffn_size),
+        logits_stride=registers(a.vocabulary_size),
     )
 
 
@@ -231,7 +235,8 @@ def _table(a, directory):
     return np.array([*rows, absent], np.int64)
 
 
-def _scratch(sizes, slots):
+def scratch_of(sizes, slots):
+    """The Scratch for so many tokens."""
     widest = max(sizes.hidden, sizes.heads * sizes.head_dim, sizes.ffn)
     blocks = -(-widest // BLOCK)
 
@@ -254,9 +259,9 @@ def _scratch(sizes, slots):
     )
 
 
-def _works(sizes, positions, threads):
+def works_of(sizes, positions, threads):
     """Each thread's own: scores lie a register further apart than a power of two, or they would share cache lines."""
-    head, stride = _registers(sizes.head_dim), positions + GROUP
+    head, stride = registers(sizes.head_dim), positions + GROUP
     return Work(
         q=np.zeros((threads, ROWS * head), np.float32),
         firsts=np.zeros((threads, ROWS), np.int32),
@@ -311,11 +316,12 @@ def _batch(pieces, last_only):
     )
 
 
-def _registers(width):
+def registers(width):
+    """The width rounded up to whole registers."""
     return -(-width // GROUP) * GROUP
 
 
-def _doubled(size):
+def doubled(size):
     """The next power of two."""
     return 1 << (size - 1).bit_length()
 $python$;

@@ -111,12 +111,13 @@ def _imported():
     if __name__.startswith("llm_"):  # in a server
         config.CACHE_DIR = str(_folder())
     try:
-        from . import compiled_engine, compiled_forward, packing, shared_weights
+        from . import compiled_engine, compiled_forward, encoder_engine, packing, shared_weights
     finally:
         config.CACHE_DIR = before
     return SimpleNamespace(
         compiled_engine=compiled_engine,
         compiled_forward=compiled_forward,
+        encoder_engine=encoder_engine,
         packing=packing,
         shared_weights=shared_weights,
     )

@@ -27,6 +27,7 @@ from .simd import (
     fill,
     fma,
     lane,
+    lanes,
     magnitude,
     max_lanes,
     maximum,
@@ -36,6 +37,7 @@ from .simd import (
     sum_lanes,
     sum_lanes_i32,
     to_i32,
+    where_before,
     where_less,
 )
 from .simd_memory import load, load_first, store, store_first
@@ -43,6 +45,7 @@ from .simd_memory import load, load_first, store, store_first
 # exp: x = n ln 2 + r, the polynomial of Cephes' expf for e^r; largest relative error 2 units in the last place
 LOG2_E = np.float32(1.4426950408889634)
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+SQRT_HALF = np.float32(math.sqrt(0.5))
 EXP_LOWEST, EXP_HIGHEST = np.float32(-87.0), np.float32(88.0)
 
 
@@ -75,6 +78,25 @@ def rms_norm(x, at, width, weights, weights_at, epsilon, out, out_at):
 
 
 @compiled
+def layer_norm(x, at, width, weights, weights_at, bias_at, epsilon, out, out_at):
+    """(x - mean) / sqrt(variance + epsilon) * weight + bias for one vector of any width; `out` may be `x`."""
+    total = fill(0.0, f32)
+    for i in range(0, width, 16):
+        total = total + load_first(width - i, x, at + i)
+    mean = lane(sum_lanes(total), 0) / np.float32(width)
+    squares = fill(0.0, f32)
+    for i in range(0, width, 16):
+        centered = where_before(lanes(), np.int32(width - i), load_first(width - i, x, at + i) - mean, 0.0)
+        squares = fma(centered, centered, squares)
+    variance = lane(sum_lanes(squares), 0) / np.float32(width)
+    scale = np.float32(1.0) / np.float32(math.sqrt(variance + np.float32(epsilon)))
+    for i in range(0, width, 16):
+        centered = (load_first(width - i, x, at + i) - mean) * scale
+        y = fma(centered, load_first(width - i, weights, weights_at + i), load_first(width - i, weights, bias_at + i))
+        store_first(width - i, out, out_at + i, y)
+
+
+@compiled
 def quantize(x, at, width, codes, codes_at, scales, q8_starts, q4_starts, block_at):
     """One vector in blocks of 32: int8 codes and a scale each, x = code * scale with an error below scale / 2.
 
@@ -101,6 +123,32 @@ def swiglu(gate, up, at, width):
     for i in range(at, at + width, 16):
         g = load(gate, i, f32)
         store(up, i, g / (exp(fill(0.0, f32) - g) + 1.0) * load(up, i, f32))
+
+
+@compiled
+def erf(x):
+    """The error function in every lane: the rational approximation of Eigen, within 3 units in the last place of 1."""
+    y = minimum(maximum(x, -4.0), 4.0)
+    s = y * y
+    p = fma(fill(-2.72614225801306e-10, f32), s, 2.77068142495902e-08)
+    p = fma(p, s, -2.10102402082508e-06)
+    p = fma(p, s, -5.69250639462346e-05)
+    p = fma(p, s, -7.34990630326855e-04)
+    p = fma(p, s, -2.95459980854025e-03)
+    p = fma(p, s, -1.60960333262415e-02)
+    q = fma(fill(-1.45660718464996e-05, f32), s, -2.13374055278905e-04)
+    q = fma(q, s, -1.68282697438203e-03)
+    q = fma(q, s, -7.37332916720468e-03)
+    q = fma(q, s, -1.42647390514189e-02)
+    return y * p / q
+
+
+@compiled
+def gelu(x, at, width):
+    """x * (1 + erf(x / sqrt(2))) / 2 in place; the width a multiple of 16."""
+    for i in range(at, at + width, 16):
+        v = load(x, i, f32)
+        store(x, i, v * 0.5 * (erf(v * SQRT_HALF) + 1.0))
 
 
 @compiled

@@ -66,7 +66,7 @@ class Model:
     def engine(self):
         """The engine that computes whole forwards, by the setting llm.engine at this moment."""
         compiled, _ = engines.chosen()
-        return self._compiled if compiled and not self.is_encoder else self.reference
+        return self._compiled if compiled else self.reference
 
     @functools.cached_property
     def reference(self):
@@ -105,7 +105,11 @@ class Model:
     def _compiled_engine(self):
         modules = engines.modules()
         packed = modules.shared_weights.attach(self.weights.tensors(), self.name)
-        return modules.compiled_engine.CompiledEngine(self.architecture, packed, interrupts=database.cancel_addresses())
+        interrupts = database.cancel_addresses()
+        if not self.is_encoder:
+            return modules.compiled_engine.CompiledEngine(self.architecture, packed, interrupts=interrupts)
+        positions = self.weights["position_embd.weight"] + self.weights["token_types.weight"][0]
+        return modules.encoder_engine.CompiledEncoder(self.architecture, packed, positions, interrupts=interrupts)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.loaded_model() FROM PUBLIC;

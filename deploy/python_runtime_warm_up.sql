@@ -11,8 +11,9 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Compiles what models of every family and type need, by packing and running a tiny one.
 
-There is one compiled forward for all, and one packing function for plain elements and one for blocks, each compiled for
-the kinds of arrays that it is called with: so everything is called here as the server calls it.
+There is one compiled forward for all decoders, one for all encoders, and one packing function for plain elements and
+one for blocks, each compiled for the kinds of arrays that it is called with: so everything is called here as the server
+calls it.
 """
 
 import math
@@ -22,6 +23,8 @@ import numpy as np
 from . import packing, quant
 from .architecture import Architecture
 from .compiled_engine import CompiledEngine
+from .encoder_architecture import EncoderArchitecture
+from .encoder_engine import CompiledEncoder
 from .packed_model import pack_model
 
 COLUMNS = 256  # a multiple of every type's block
@@ -33,6 +36,8 @@ def run():
         packing.pack_tensor(bytes(quant.row_bytes(type, COLUMNS)), type, (1, COLUMNS))
     engine = CompiledEngine(*tiny_model())
     engine.forward(np.array([0]), engine.new_cache())
+    architecture, packed = tiny_encoder()
+    CompiledEncoder(architecture, packed, np.zeros((64, 32), np.float32)).states([np.array([0, 1])])
 
 
 def tiny_model():
@@ -52,8 +57,31 @@ def tiny_model():
         rope_interleaved=True,
         tied_embeddings=True,
     )
+    return architecture, _zeros(architecture)
+
+
+def tiny_encoder():
+    """(EncoderArchitecture, PackedModel) of zeros."""
+    architecture = EncoderArchitecture(
+        family="bert",
+        vocabulary_size=16,
+        hidden_size=32,
+        layers=1,
+        heads=2,
+        ffn_size=32,
+        context_length=64,
+        longest_text=64,
+        token_types=2,
+        norm_epsilon=1e-12,
+        pooling="mean",
+        normalize=True,
+    )
+    return architecture, _zeros(architecture)
+
+
+def _zeros(architecture):
     tensors = {name: ("F32", shape, bytes(4 * math.prod(shape))) for name, shape in architecture.tensors().items()}
-    return architecture, pack_model(tensors)
+    return pack_model(tensors)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.warm_up() FROM PUBLIC;

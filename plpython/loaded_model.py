@@ -55,7 +55,7 @@ class Model:
     def engine(self):
         """The engine that computes whole forwards, by the setting llm.engine at this moment."""
         compiled, _ = engines.chosen()
-        return self._compiled if compiled and not self.is_encoder else self.reference
+        return self._compiled if compiled else self.reference
 
     @functools.cached_property
     def reference(self):
@@ -94,4 +94,8 @@ class Model:
     def _compiled_engine(self):
         modules = engines.modules()
         packed = modules.shared_weights.attach(self.weights.tensors(), self.name)
-        return modules.compiled_engine.CompiledEngine(self.architecture, packed, interrupts=database.cancel_addresses())
+        interrupts = database.cancel_addresses()
+        if not self.is_encoder:
+            return modules.compiled_engine.CompiledEngine(self.architecture, packed, interrupts=interrupts)
+        positions = self.weights["position_embd.weight"] + self.weights["token_types.weight"][0]
+        return modules.encoder_engine.CompiledEncoder(self.architecture, packed, positions, interrupts=interrupts)

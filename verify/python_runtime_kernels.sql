@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'f8cfc303c3809c960f8a49a0c6c69c9550c0acc97e050aaa1ed14a71e39a7b69', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '85fe3ca54f5ccbcd069021783d41fa35431b44abbba3d75d918cd4f17d7c53f6', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

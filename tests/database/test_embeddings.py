@@ -133,27 +133,26 @@ def test_a_pooling_that_the_model_does_not_have_is_an_error(user, model, pooling
         user.execute("SELECT llm.embed('a', %s, %s)", [model, pooling])
 
 
-def test_without_a_name_there_must_be_one_encoder_or_a_default(loader):
-    with (
-        pytest.raises(psycopg.errors.UndefinedObject, match="several encoders"),
-        loader.transaction(),
-    ):
-        loader.execute("SELECT llm.set_default_model('qwen2')")
-        loader.execute("SELECT llm.embed('a')")
+@pytest.fixture
+def owner(loader_dsn: str):
+    """A transaction of the models' owner that comes to nothing."""
+    with psycopg.connect(loader_dsn) as connection:
+        yield connection
+        connection.rollback()
 
 
-def test_without_a_name_the_default_encoder_embeds_and_a_decoder_generates(loader):
-    before = loader.execute("SELECT name FROM llm.models WHERE is_default").fetchone()
-    loader.execute("BEGIN")
-    try:
-        loader.execute("SELECT llm.set_default_model('cls')")
-        assert len(call(loader, "SELECT llm.embed('a')")) == 36
-        decoders = [name for name, family in loader.execute("SELECT name, family FROM llm.models") if family != "bert"]
-        if decoders == ["qwen2"]:
-            assert isinstance(call(loader, "SELECT llm.generate('a', max_tokens => 1)"), str)
-    finally:
-        loader.execute("ROLLBACK")
-    assert loader.execute("SELECT name FROM llm.models WHERE is_default").fetchone() == before
+def test_without_a_name_there_must_be_one_encoder_or_a_default(owner):
+    owner.execute("SELECT llm.set_default_model('qwen2')")
+    with pytest.raises(psycopg.errors.UndefinedObject, match="several encoders"):
+        owner.execute("SELECT llm.embed('a')")
+
+
+def test_without_a_name_the_default_encoder_embeds_and_a_decoder_generates(owner):
+    owner.execute("SELECT llm.set_default_model('cls')")
+    assert len(call(owner, "SELECT llm.embed('a')")) == 36
+    families = owner.execute("SELECT family FROM llm.models").fetchall()
+    if [family for (family,) in families if family != "bert"] == ["qwen2"]:
+        assert isinstance(call(owner, "SELECT llm.generate('a', max_tokens => 1)"), str)
 
 
 def test_an_encoder_in_eight_bits_is_close(loader, engine):

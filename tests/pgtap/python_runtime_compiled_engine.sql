@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.compiled_engine()'::regprocedure
     ),
-    'bf63340d8eede5693b96782d35e370dee79e37fd3695879e5b8d0b7a5e13929c',
+    '160b6ca4243bc5c1b4cab67513612b86624f3d3f1c8358c1d65a5b314dd581a5',
     'its body is plpython/compiled_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.compiled_engine()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.engines()'::regprocedure
     ),
-    '3941fad3065f41a9436fd9e981ffe5e84043be82ff5e0137fea7f61f9c3f752f',
+    'fafa1c73d2f2c7e7b1f8f72fb0b196f30c554bf67dff51862f6a9dac4cdf9a0e',
     'its body is plpython/engines.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.engines()', 'EXECUTE'),

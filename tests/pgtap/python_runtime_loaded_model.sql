@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.loaded_model()'::regprocedure
     ),
-    'a23d5e56c037ced016e45a8db353ee47ffbf246e23ee8a2a7566076cdd2bae59',
+    'aba006c9e09c4edcd5f70873492242508551a9c88beafe7985840167ef33d1b3',
     'its body is plpython/loaded_model.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.loaded_model()', 'EXECUTE'),

@@ -1,5 +1,7 @@
 """The compiled operators against those of ops, and the same bits whatever is computed beside."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -234,3 +236,23 @@ def test_a_query_has_the_same_bits_whatever_others_are_computed_with_it(group):
         for tokens in (2, 3, 5, 8, 9, 17, 33):
             together = attend(q[:tokens], pages, positions[:tokens], window)
             np.testing.assert_array_equal(together.view(np.uint32), alone[:tokens].view(np.uint32))
+
+
+def test_gelu_is_the_exact_one():
+    x = np.linspace(-6, 6, 4096, dtype=np.float32)
+    y = x.copy()
+    callable_from_python(kernels.gelu)(y, 0, len(y))
+    expected = np.array([v * 0.5 * (1 + math.erf(v * math.sqrt(0.5))) for v in x.astype(np.float64)])
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [1, 15, 16, 17, 36, 384])
+def test_layer_norm_is_the_references_at_any_width(width):
+    random = np.random.default_rng(width)
+    x, scale, bias = (random.standard_normal(width + 3).astype(np.float32) * 3 + 1 for _ in range(3))
+    weights = np.concatenate([np.pad(scale[:width], (0, 400 - width)), bias[:width], np.zeros(16, np.float32)])
+    out = np.full(width + 16, 7, np.float32)
+    callable_from_python(kernels.layer_norm)(x, 3, width, weights.astype(np.float32), 0, 400, 1e-5, out, 0)
+    expected = ops.layer_norm(x[3 : 3 + width], scale[:width], bias[:width], 1e-5)
+    np.testing.assert_allclose(out[:width], expected, rtol=0, atol=2e-5)
+    assert (out[width:] == 7).all()

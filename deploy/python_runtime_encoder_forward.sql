@@ -1,0 +1,184 @@
+-- Deploy hartonomous:python_runtime_encoder_forward to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/encoder_forward.py by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.encoder_forward()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""One compiled pass of an encoder for the tokens of any number of texts, one after the other without padding.
+
+The operators and their order are those of numpy_encoder.block. Projections and attention are the steps of the decoder
+(`forward_steps`), over pages of keys and values that last for one layer: a token's "position" in the batch is the last
+of its text, so it sees the whole of it. `places` are the tokens' own positions.
+"""
+
+from .attention_kernels import PAGE, store_position
+from .forward_steps import (
+    ATTN_NORM,
+    CLAIM_ATTENTION,
+    CLAIM_DOWN,
+    CLAIM_GATE,
+    CLAIM_OUTPUT,
+    CLAIM_QKV,
+    DOWN,
+    FFN_NORM,
+    LAYER_COUNTERS,
+    OUTPUT,
+    OUTPUT_BIAS,
+    UP,
+    K,
+    Q,
+    V,
+    add_bias,
+    attend,
+    groups_of,
+    is_quantized,
+    piece_of,
+    project_back,
+    quantize_rows,
+    quantize_token,
+    queries_keys_values,
+    work_of,
+)
+from .kernels import add, gelu, layer_norm
+from .matrix_kernels import OFFSET, embedding, linear
+from .packing import GROUP
+from .simd import entry, inlined
+from .threads import Crew, claim, meet, stopped
+
+# The rows of a layer begin with forward_steps', so that its steps can be shared; these follow. Then the model's own.
+ATTN_NORM_BIAS, FFN_NORM_BIAS, UP_BIAS, DOWN_BIAS = range(15, 19)
+PER_LAYER = 19
+EMBEDDING, NORM, NORM_BIAS = range(3)
+
+
+@inlined
+def norm(crew, model, weight, bias, needs_codes, tokens, s):
+    """s.x = s.normed = s.x normalised, with its codes if a quantised matrix follows."""
+    hidden, stride, f32 = model.sizes.hidden, model.sizes.hidden_stride, model.weights.f32
+    for t in range(crew.thread, tokens, crew.threads):
+        at, scale_at, bias_at = t * stride, weight[OFFSET] // 4, bias[OFFSET] // 4
+        layer_norm(s.x, at, hidden, f32, scale_at, bias_at, model.sizes.epsilon, s.normed, at)
+        for i in range(at, at + hidden):
+            s.x[i] = s.normed[i]
+        if needs_codes:
+            quantize_token(s.normed, at, hidden, s.quantized, t)
+
+
+@inlined
+def store_keys_values(crew, model, batch, places, work, s):
+    """The key and the value of every token and head into their pages."""
+    sizes = model.sizes
+    for t in range(crew.thread, len(batch.tokens), crew.threads):
+        page, row = batch.pages_at[t] + places[t] // PAGE, t * sizes.qkv_stride
+        for head in range(sizes.heads):
+            key, value = row + sizes.k_column + head * sizes.head_dim, row + sizes.v_column + head * sizes.head_dim
+            store_position(batch.pages, page, head, sizes.head_dim, places[t], s.qkv, key, value, work.float_row)
+
+
+@inlined
+def attend_all(crew, counter, model, batch, work, s):
+    """Attention of every tile and head; the results replace the queries."""
+    while True:
+        piece = claim(crew, counter, 1)
+        if piece >= len(batch.tiles) * model.sizes.heads or stopped(crew):
+            return
+        tile, head = divmod(piece, model.sizes.heads)
+        attend(model, batch, 0, tile, head, work, s)
+
+
+@inlined
+def up(crew, counter, model, matrix, bias, tokens, s):
+    """s.up = gelu(matrix @ s.normed + bias)."""
+    hidden, stride = model.sizes.hidden_stride, model.sizes.ffn_stride
+    piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
+    while True:
+        begin = claim(crew, counter, piece)
+        if begin >= groups or stopped(crew):
+            return
+        end = min(groups, begin + piece)
+        linear(model.weights, matrix, begin, end, s.normed, 0, hidden, s.quantized, 0, tokens, s.up, 0, stride)
+        add_bias(model.weights, bias, begin, end - begin, s.up, 0, stride, tokens)
+        for t in range(tokens):
+            gelu(s.up, t * stride + begin * GROUP, (end - begin) * GROUP)
+
+
+@inlined
+def attention_block(crew, model, w, batch, places, layer, work, s):
+    """s.x += the attention of the layer. True when the pass is to stop."""
+    sizes, tokens, counter = model.sizes, len(batch.tokens), layer * LAYER_COUNTERS
+    queries_keys_values(crew, counter + CLAIM_QKV, model, w, tokens, s)
+    if meet(crew):
+        return True
+    store_keys_values(crew, model, batch, places, work, s)
+    if meet(crew):
+        return True
+    attend_all(crew, counter + CLAIM_ATTENTION, model, batch, work, s)
+    if meet(crew):
+        return True
+    if is_quantized(w[OUTPUT]):
+        quantize_rows(crew, s.qkv, sizes.qkv_stride, sizes.hidden, tokens, s)
+        if meet(crew):
+            return True
+    project_back(crew, counter + CLAIM_OUTPUT, model, w[OUTPUT], w[OUTPUT_BIAS], s.qkv, sizes.qkv_stride, tokens, s)
+    return meet(crew)
+
+
+@inlined
+def feed_forward_block(crew, model, w, tokens, layer, s):
+    """s.x += the feed-forward network of the layer. True when the pass is to stop."""
+    sizes, counter = model.sizes, layer * LAYER_COUNTERS
+    up(crew, counter + CLAIM_GATE, model, w[UP], w[UP_BIAS], tokens, s)
+    if meet(crew):
+        return True
+    if is_quantized(w[DOWN]):
+        quantize_rows(crew, s.up, sizes.ffn_stride, sizes.ffn, tokens, s)
+        if meet(crew):
+            return True
+    project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], w[DOWN_BIAS], s.up, sizes.ffn_stride, tokens, s)
+    return meet(crew)
+
+
+@entry
+def encode(thread, threads, state, interrupts, model, positions, batch, places, works, s):
+    """Compute a batch of at least two tokens: the last layer's vectors into s.x.
+
+    positions: f32, what is added to the embedding of a token at each position. Every thread of a team runs it with the
+    same arguments and a zeroed state; threads.STOP of the state is set afterwards when the pass was stopped.
+    """
+    crew = Crew(thread, threads, state, interrupts)
+    sizes, layers, tokens, work = model.sizes, model.sizes.layers, len(batch.tokens), work_of(works, thread)
+    own = model.table[layers * PER_LAYER :]
+    for t in range(thread, tokens, threads):
+        embedding(model.weights, own[EMBEDDING], batch.tokens[t], s.x, t * sizes.hidden_stride)
+        add(s.x, t * sizes.hidden_stride, positions, places[t] * sizes.hidden_stride, sizes.hidden_stride)
+    w = model.table[:PER_LAYER]
+    needs_codes = is_quantized(w[Q]) or is_quantized(w[K]) or is_quantized(w[V])
+    norm(crew, model, own[NORM], own[NORM_BIAS], needs_codes, tokens, s)
+    if meet(crew):
+        return
+    for layer in range(layers):
+        w = model.table[layer * PER_LAYER : (layer + 1) * PER_LAYER]
+        if attention_block(crew, model, w, batch, places, layer, work, s):
+            return
+        norm(crew, model, w[ATTN_NORM], w[ATTN_NORM_BIAS], is_quantized(w[UP]), tokens, s)
+        if meet(crew):
+            return
+        if feed_forward_block(crew, model, w, tokens, layer, s):
+            return
+        following = model.table[min(layer + 1, layers - 1) * PER_LAYER :]
+        needs_codes = is_quantized(following[Q]) or is_quantized(following[K]) or is_quantized(following[V])
+        norm(crew, model, w[FFN_NORM], w[FFN_NORM_BIAS], needs_codes, tokens, s)
+        if meet(crew):
+            return
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.encoder_forward() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.encoder_forward() IS
+'One compiled pass of an encoder for the tokens of any number of texts, one after the other without padding.';
+
+COMMIT;

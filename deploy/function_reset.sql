@@ -18,6 +18,7 @@ REVOKE ALL ON FUNCTION llm.reset() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.reset() TO llm_user;
 COMMENT ON FUNCTION llm.reset() IS
 'Free all that this session holds for models: weights, KV caches kept of earlier prompts, KV caches with handles,'
-' and figures of the last call. The next call loads anew. For pools of connections, before one is handed on.';
+' embeddings of tables that were searched, and figures of the last call. The next call loads anew. For pools of '
+'connections, before one is handed on.';
 
 COMMIT;

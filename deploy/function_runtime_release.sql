@@ -15,11 +15,13 @@ SET LOCAL lock_timeout = '5s';
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
 --   181643c6c267952dc85ec4b44432b2a92c59ef9a4f090248f494660c8247ab8d  cache
+--   508c3ad9670529782574517041d7701183c8cb028368f06e250b4f3f73ecefb4  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
 --   160b6ca4243bc5c1b4cab67513612b86624f3d3f1c8358c1d65a5b314dd581a5  compiled_engine
 --   f97e33bcfa555c803db3d569c2ab83693e7e454669c80d047c91d2c724863925  compiled_forward
 --   7ae6a9c59e2c1c30f834016f247ae1bee17c786aafff7022b1fa0825ec9157eb  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
+--   0abb72726f5ef4efd6540470f6fa32dbd2a2633e1fe38e3b86b6307ea807152a  embedding_columns
 --   f74b31a787485452c18cffcca0b1cc3346e91b530524fefeef66f67229fbd5f4  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   090d49c19ece83189fc55201fd775b0a5a052144bc0d28833094fe34d9fc75c1  encoder_engine
@@ -32,11 +34,12 @@ SET LOCAL lock_timeout = '5s';
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
 --   c8d22605197646d5efbe3457f3adb06b9cc8334f3b412ff9de7db15a9b73c532  ingestion
---   8423bae8086dd1461db9c06a27bc36376c246a6d3792b3f00a81e72fdacfba88  kept
+--   49992439a58b0a22e0990e76e81143528b6584c25a77894953300214266b33e0  kept
 --   85fe3ca54f5ccbcd069021783d41fa35431b44abbba3d75d918cd4f17d7c53f6  kernels
 --   c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e  kv_cache
---   aba006c9e09c4edcd5f70873492242508551a9c88beafe7985840167ef33d1b3  loaded_model
+--   642cfce7c73479b8a66a61a509784d9439203a6953654ee3fad7d19cfae4701c  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
+--   2b257a3b4ca53747f0750e66a3fa5d00d8510e78ff4d0b6f1f15c080bf0f631c  matrices
 --   26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
 --   ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c  moment
@@ -53,6 +56,7 @@ SET LOCAL lock_timeout = '5s';
 --   513d7f242b2cdbd0181185ec07f0586e04a78ecd481a37d131ca63a4180f420f  sampling
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
 --   e82d0e2ffe53168cb36531411480c9fe287bb54e5c421f91db9248edf5db7e00  scoring
+--   a252c9d26bfecfd5f5a4ceceaa5e87913166a6688dfe02c53e4375798387de51  searching
 --   307bee55bcb2deaf3743c599dd61495110d83f9feea00dbce87bd92ddb718495  session_caches
 --   cb3eda8c8a2315a738f4bd40e0f59aed89889db0854929037ff55a5344d65542  session_models
 --   3c2fd4682dca197e92d9870364646edee8bbf63f33e62ebdc05f6ab46d5262a8  settings
@@ -62,7 +66,7 @@ SET LOCAL lock_timeout = '5s';
 --   ec7562c0bfb9bfbe170bf76c4f54a4bbaaad8c46a3ab17cd676d5bcce72ff53b  simd_memory
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
 --   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
---   4de32044a6aa7bb29f8fd0e3748d2023b16851e4a2a09e27aeaca0f93f7260c4  tokenizer
+--   07300db5234ad0fa8fa9766bac15df20cfaa134744dfdf540b3e9db4b4def8a8  tokenizer
 --   3bc853317a17d30a69b3bc928b9ae4a9b495ebeebf8e6f9f4633081e7d5a2cb4  warm_up
 --   2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318  weights
 CREATE OR REPLACE FUNCTION llm_runtime.release()
@@ -70,7 +74,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '47cce1def9a61be197c763735c229b48b82bcd8384b705db9a939b899d9359cf'::text;
+RETURN 'e45cce87b6257c48b6dc9cd3132230cd4f505c4ea2d2175e3f98976f8998cd83'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -13,7 +13,7 @@ AS $python$"""What a session keeps between its calls beside models: KV caches of
 
 from dataclasses import astuple, dataclass
 
-from . import scheduling, session_caches, session_models, settings
+from . import matrices, scheduling, session_caches, session_models, settings
 from .prefix_cache import PrefixCache
 
 DEFAULT_MEGABYTES = 256
@@ -69,12 +69,13 @@ def stats():
 
 
 def reset():
-    """Free all that the session holds: models, KV caches with their handles, figures. What comes next loads anew."""
+    """Free all that the session holds: models, KV caches, matrices, figures. What comes next loads anew."""
     global _last  # noqa: PLW0603 - one interpreter serves one session
     _last = None
     _prefixes.clear()
     session_models.reset()
     session_caches.reset()
+    matrices.reset()
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kept() FROM PUBLIC;

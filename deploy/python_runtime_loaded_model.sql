@@ -83,13 +83,20 @@ class Model:
 
     def encode(self, text, add_special=True, parse_special=False):
         """Token ids of a text, as Tokenizer.encode gives them; interruptible, however long the text is."""
+        return self._tokenized("encode", text, add_special, parse_special)
+
+    def spans(self, text):
+        """The characters of each token, as Tokenizer.spans gives them; interruptible too."""
+        return self._tokenized("spans", text)
+
+    def _tokenized(self, method, text, *options):
         tokenizer = self.tokenizer
         if len(text) < LONG_TEXT:
-            return tokenizer.encode(text, add_special, parse_special)
+            return getattr(tokenizer, method)(text, *options)
         del self.tokenizer  # an interrupted thread goes on using it; the next call makes another one
-        tokens = Background(tokenizer.encode, text, add_special, parse_special).result()
+        result = Background(getattr(tokenizer, method), text, *options).result()
         self.tokenizer = tokenizer
-        return tokens
+        return result
 
     @property
     def _compiled(self):

@@ -83,6 +83,14 @@ class Tokenizer:
             )
         return ids
 
+    def spans(self, text):
+        """The characters of each token of `text`, as (first, end); control tokens in it are text."""
+        self._library.encode_special_tokens = True
+        try:
+            return self._library.encode(text, add_special_tokens=False).offsets
+        except TypeError:
+            raise errors.invalid_parameter("the text is not valid Unicode") from None
+
     def decode(self, ids, keep_control=False):
         """The text of `ids`, from its beginning; control tokens are left out unless `keep_control`.
 

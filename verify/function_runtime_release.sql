@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '47cce1def9a61be197c763735c229b48b82bcd8384b705db9a939b899d9359cf', 'another release is deployed';
+    ASSERT llm_runtime.release() = 'e45cce87b6257c48b6dc9cd3132230cd4f505c4ea2d2175e3f98976f8998cd83', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.kept()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '8423bae8086dd1461db9c06a27bc36376c246a6d3792b3f00a81e72fdacfba88', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '49992439a58b0a22e0990e76e81143528b6584c25a77894953300214266b33e0', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '47cce1def9a61be197c763735c229b48b82bcd8384b705db9a939b899d9359cf',
+SELECT is(llm_runtime.release(), 'e45cce87b6257c48b6dc9cd3132230cd4f505c4ea2d2175e3f98976f8998cd83',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(
@@ -13,13 +13,13 @@ SELECT set_eq(
             AND p.prorettype = 'void'::regtype AND p.pronargs = 0
     $query$,
     '{
-        admission, architecture, arguments, atoms, attention_kernels, background, batches, blending, cache,
-        comparison, compiled_engine, compiled_forward, database, editing, embeddings, encoder_architecture,
-        encoder_engine, encoder_forward, engines, errors, forward_steps, generation, geometry, guessing, hilbert,
-        ingestion, kept, kernels, kv_cache, loaded_model, mapping, matrix_kernels, merging, moment, numpy_encoder,
-        numpy_engine, operators, ops, packed_files, packed_model, packing, prefix_cache, quant, rewriting, sampling,
-        scheduling, scoring, session_caches, session_models, settings, shared_weights, simd, simd_forms, simd_memory,
-        stored_models, threads, tokenizer, warm_up, weights
+        admission, architecture, arguments, atoms, attention_kernels, background, batches, blending, cache, chunking,
+        comparison, compiled_engine, compiled_forward, database, editing, embedding_columns, embeddings,
+        encoder_architecture, encoder_engine, encoder_forward, engines, errors, forward_steps, generation, geometry,
+        guessing, hilbert, ingestion, kept, kernels, kv_cache, loaded_model, mapping, matrices, matrix_kernels,
+        merging, moment, numpy_encoder, numpy_engine, operators, ops, packed_files, packed_model, packing,
+        prefix_cache, quant, rewriting, sampling, scheduling, scoring, searching, session_caches, session_models,
+        settings, shared_weights, simd, simd_forms, simd_memory, stored_models, threads, tokenizer, warm_up, weights
     }'::name[],
     'its modules are those of this checkout, no fewer and no more');
 CREATE ROLE stranger;

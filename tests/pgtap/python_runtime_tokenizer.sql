@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.tokenizer()'::regprocedure
     ),
-    '4de32044a6aa7bb29f8fd0e3748d2023b16851e4a2a09e27aeaca0f93f7260c4',
+    '07300db5234ad0fa8fa9766bac15df20cfaa134744dfdf540b3e9db4b4def8a8',
     'its body is plpython/tokenizer.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.tokenizer()', 'EXECUTE'),

@@ -1,0 +1,34 @@
+-- Deploy hartonomous:function_chunk to pg
+-- requires: schema_llm, function_runtime_boot, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.chunk(
+    text text,
+    model text DEFAULT NULL,
+    tokens integer DEFAULT NULL,
+    overlap integer DEFAULT NULL
+)
+RETURNS TABLE (ordinal integer, chunk text, first integer, token_count integer)
+LANGUAGE plpython3u
+STABLE
+PARALLEL UNSAFE
+COST 1000000
+ROWS 20
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.chunking.chunk(text, model, tokens, overlap)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.chunk(text, text, integer, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.chunk(text, text, integer, integer) TO llm_user;
+COMMENT ON FUNCTION llm.chunk(text, text, integer, integer) IS
+'A text in chunks of so many tokens that an embedding reads them whole, a row each: ordinal (from 1), chunk, '
+'first (the place of its first character in the text, from 1), token_count. A chunk ends with a sentence where '
+'one ends in its second half, else with a word, else where it is full; the next one begins with a sentence or a '
+'word among its last tokens. text: NULL or one that is blank gives no rows. model: whose tokens are counted, as '
+'llm.embed has it. tokens: the most in a chunk, NULL is 128 or what the model reads if that is less. overlap: how '
+'many tokens of a chunk the next may repeat, NULL is 16 or half of tokens if that is less; 0 repeats none.';
+
+COMMIT;

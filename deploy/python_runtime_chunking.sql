@@ -1,0 +1,82 @@
+-- Deploy hartonomous:python_runtime_chunking to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/chunking.py by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.chunking()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Long texts in chunks of some tokens that overlap and end, where they can, with a sentence or at least with a word."""
+
+import re
+from bisect import bisect_left
+
+from . import arguments, session_models
+
+DEFAULT_TOKENS = 128
+DEFAULT_OVERLAP = 16
+LARGEST = 1 << 20
+# A full stop and what closes after it, before white space; the full stops of Chinese and Japanese; an empty line.
+CLOSING = "\"'\u201d\u2019\u00bb)\\]"
+WIDE_STOPS, WIDE_CLOSING = "\u3002\uff01\uff1f", "\u300d\u300f\uff09"
+SENTENCE_END = re.compile(rf"[.!?…]+[{CLOSING}]*(?=\s)|[{WIDE_STOPS}]+[{WIDE_CLOSING}]*|\n[ \t]*\n")
+
+
+def chunk(text, model=None, tokens=None, overlap=None):
+    """Rows (ordinal from 1, chunk, first character from 1, tokens) of a text; none of one that is blank or None."""
+    if text is None:
+        return []
+    model = session_models.embedder(model)
+    tokenizer = model.tokenizer
+    room = min(LARGEST, model.longest_text - tokenizer.add_bos - tokenizer.add_eos)
+    tokens = arguments.integer("tokens", tokens, min(DEFAULT_TOKENS, room), 1, room)
+    overlap = arguments.integer("overlap", overlap, min(DEFAULT_OVERLAP, tokens // 2), 0, tokens - 1)
+    spans = model.spans(text)
+    pieces = ((_between(text, spans, begin, end), end - begin) for begin, end in _cuts(text, spans, tokens, overlap))
+    pieces = [(first, content, count) for (first, content), count in pieces if content]
+    return [(n, content, first + 1, count) for n, (first, content, count) in enumerate(pieces, 1)]
+
+
+def _cuts(text, spans, size, overlap):
+    """(first token, end) of each chunk. A cut is looked for in the second half of a chunk, so that none is small."""
+    starts = [start for start, _ in spans]
+    sentences = {bisect_left(starts, match.end()) for match in SENTENCE_END.finditer(text)}
+    begin, total = 0, len(spans)
+    while begin < total:
+        end = begin + size
+        if end >= total:
+            yield begin, total
+            return
+        places = range(end, begin + (size + 1) // 2, -1)
+        end = _first(places, sentences.__contains__) or _first(places, lambda at: _begins_word(text, spans, at)) or end
+        yield begin, end
+        places = range(max(end - overlap, begin + 1), end)
+        again = _first(places, sentences.__contains__) or _first(places, lambda at: _begins_word(text, spans, at))
+        begin = again or end
+
+
+def _first(places, fits):
+    return next((place for place in places if fits(place)), None)
+
+
+def _begins_word(text, spans, at):
+    start = spans[at][0]
+    return start > spans[at - 1][1] or text[start : start + 1].isspace()
+
+
+def _between(text, spans, begin, end):
+    """(first character, content) of the tokens begin .. end, with what lies between them, without outer spaces."""
+    first = spans[begin][0] if begin else 0
+    content = text[first : spans[end][0] if end < len(spans) else len(text)]
+    return first + len(content) - len(content.lstrip()), content.strip()
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.chunking() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.chunking() IS
+'Long texts in chunks of some tokens that overlap and end, where they can, with a sentence or at least with a '
+'word.';
+
+COMMIT;

@@ -1,0 +1,55 @@
+"""What a session keeps of the columns that it searched: their vectors as matrices, the longest unused leaving first."""
+
+from collections import OrderedDict
+
+import numpy as np
+
+_matrices = OrderedDict()  # by embedding_columns.Column.key, the most recently used last
+
+
+class Matrix:
+    """The vectors of the row versions of a table that a snapshot shows.
+
+    places: int64[n], block << 16 | line, ascending. writers: uint32[n], the versions' xmin. rows: f32[n, width].
+    scales: f32[n], 1 / |row|, and 0 of a row without length. snapshot: the one it was last found right in, or None.
+    """
+
+    def __init__(self, places, writers, rows):
+        self.places, self.writers, self.rows = places, writers, rows
+        self.scales = scales_of(rows)
+        self.snapshot = None
+
+
+def scales_of(rows):
+    """1 / |row| of each row, 0 where that is not a number: f32[n, width] -> f32[n]."""
+    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scales = np.where((lengths > 0) & np.isfinite(lengths), 1 / lengths, 0)
+    return scales.astype(np.float32)
+
+
+def find(key):
+    """The Matrix of a column, or None."""
+    matrix = _matrices.get(key)
+    if matrix is not None:
+        _matrices.move_to_end(key)
+    return matrix
+
+
+def keep(key, matrix, memory):
+    """Keep a column's matrix, and of the others what fits in so many bytes beside it."""
+    _matrices[key] = matrix
+    _matrices.move_to_end(key)
+    held = sum(kept.rows.nbytes for kept in _matrices.values())
+    while held > memory and len(_matrices) > 1:
+        held -= _matrices.popitem(last=False)[1].rows.nbytes
+
+
+def drop(key):
+    """Forget a column's matrix."""
+    _matrices.pop(key, None)
+
+
+def reset():
+    """Forget them all."""
+    _matrices.clear()

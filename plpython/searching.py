@@ -1,0 +1,136 @@
+"""Exact search: the rows of a table whose embeddings are closest to a query's, at the speed of memory.
+
+A session keeps a table's embeddings as one matrix beside the identity of each row version: where it lies (ctid) and
+which transaction wrote it (xmin). A search reads, in its own snapshot, which versions it sees; what the matrix lacks is
+fetched, what is gone is dropped, so it finds what a scan would find, in every transaction, after ROLLBACK too, without
+a trigger or an index. Even that reading is spared when the snapshot is the one of the last search and the transaction
+has written nothing: then the database looks the same by definition.
+
+All statements of a call share its snapshot, because the SQL function is STABLE.
+"""
+
+import numpy as np
+
+from . import arguments, embeddings, matrices, settings
+from .database import Query
+from .embedding_columns import find_column
+from .matrices import Matrix, scales_of
+
+DEFAULT_MEGABYTES = 1024
+MOST_MEGABYTES = 1 << 20
+LARGEST_K = 10_000
+ROWS_TOGETHER = 8192  # in one piece of what is fetched: 12 MB of 384 numbers each
+FEW = 4  # a matrix that lacks less than a quarter is mended, any other read anew
+
+MOMENT = Query(
+    "SELECT pg_catalog.pg_current_snapshot()::text AS snapshot, "
+    "pg_catalog.pg_current_xact_id_if_assigned() IS NULL AND NOT pg_catalog.pg_is_in_recovery() AS is_fixed"
+)
+
+
+def search(query, source, k=None, model=None, column=None):
+    """Rows (content as JSON, similarity, place) of a table for a text: see `nearest`."""
+    if query is None or source is None:
+        return []
+    return nearest(embeddings.query_vector(query, model), source, k, column)
+
+
+def search_vector(query, source, k=None, column=None):
+    """The same for an embedding, as little-endian float32."""
+    if query is None or source is None:
+        return []
+    if not query or len(query) % 4:
+        raise arguments.ill("query", f"{len(query)} bytes", "float32 numbers of 4 bytes each, at least one")
+    return nearest(np.frombuffer(query, "<f4"), source, k, column)
+
+
+def nearest(vector, source, k, column):
+    """The k rows closest to a vector by cosine, the closest first: (content without the column, cosine, ctid)."""
+    k = arguments.integer("k", k, 10, 1, LARGEST_K)
+    column = find_column(source, "embedding" if column is None else column)
+    length = float(np.sqrt(np.sum(np.square(vector, dtype=np.float64))))
+    if not 0 < length < np.inf:
+        raise arguments.ill("query", "a vector without length", "one with a length")
+    places, scores = _best(column, (vector / length).astype(np.float32), k)
+    contents = column.contents(places)
+    rows = [(contents[place], float(score), place) for place, score in zip(places, scores, strict=True)]
+    return [(content, min(max(score, -1.0), 1.0), place_text(place)) for content, score, place in rows]
+
+
+def _best(column, vector, k):
+    memory = settings.integer("search_mb", DEFAULT_MEGABYTES, 0, MOST_MEGABYTES) << 20
+    moment = MOMENT.one()
+    known = matrices.find(column.key)
+    if known is not None and moment["is_fixed"] and not column.hides_rows and known.snapshot == moment["snapshot"]:
+        return _top(known.places, _scores(known.rows, known.scales, vector, column), k)
+    places, writers = column.versions()
+    if len(places) * 4 * len(vector) > memory:
+        matrices.drop(column.key)
+        return _streamed(column, places, vector, k)
+    matrix = _current(column, known, places, writers, len(vector))
+    matrix.snapshot = moment["snapshot"] if moment["is_fixed"] and not column.hides_rows else None
+    matrices.keep(column.key, matrix, memory)
+    return _top(matrix.places, _scores(matrix.rows, matrix.scales, vector, column), k)
+
+
+def _current(column, known, places, writers, width):
+    """The matrix of these row versions: the known one, that one mended, or a new one."""
+    if known is None or (len(known.rows) and known.rows.shape[1] != width):
+        return Matrix(places, writers, _fetched(column, places, width))
+    if np.array_equal(known.places, places) and np.array_equal(known.writers, writers):
+        return known
+    at = np.searchsorted(known.places, places)
+    at[at == len(known.places)] = 0
+    same = np.zeros(len(places), bool)
+    if len(known.places):
+        same = (known.places[at] == places) & (known.writers[at] == writers)
+    if np.count_nonzero(~same) * FEW > len(places):
+        return Matrix(places, writers, _fetched(column, places, width))
+    rows = np.empty((len(places), width), np.float32)
+    rows[same] = known.rows[at[same]]
+    rows[~same] = column.some(places[~same], width)
+    return Matrix(places, writers, rows)
+
+
+def _fetched(column, places, width):
+    rows = np.empty((len(places), width), np.float32)
+    done = 0
+    for _, piece in column.pieces(places, ROWS_TOGETHER, width):
+        rows[done : done + len(piece)] = piece
+        done += len(piece)
+    return rows
+
+
+def _streamed(column, places, vector, k):
+    """The best of a table that is too large to keep, piece by piece."""
+    best_places, best_scores = np.zeros(0, np.int64), np.zeros(0, np.float32)
+    for piece_places, rows in column.pieces(places, ROWS_TOGETHER, len(vector)):
+        scores = _scores(rows, scales_of(rows), vector, column)
+        joined = np.concatenate([best_places, piece_places]), np.concatenate([best_scores, scores])
+        best_places, best_scores = _top(*joined, k)
+    return best_places, best_scores
+
+
+def _scores(rows, scales, vector, column):
+    """The cosines; of a row without length -inf, so that it is never found."""
+    if len(rows) and rows.shape[1] != len(vector):
+        raise column.wrong_width(rows.shape[1], len(vector))
+    scores = (rows @ vector) * scales if len(rows) else np.zeros(0, np.float32)
+    scores[scales == 0] = -np.inf
+    return scores
+
+
+def _top(places, scores, k):
+    """The k largest scores with their places, the largest first, the first place first of equals."""
+    found = np.arange(len(scores))
+    if len(scores) > k:
+        least = np.partition(scores, len(scores) - k)[len(scores) - k]
+        found = np.flatnonzero(scores >= least)
+    found = found[np.isfinite(scores[found])]
+    found = found[np.argsort(-scores[found], kind="stable")][:k]
+    return places[found], scores[found]
+
+
+def place_text(place):
+    """A place as the text of a tid."""
+    return f"({int(place) >> 16},{int(place) & 0xFFFF})"

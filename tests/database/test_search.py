@@ -1,0 +1,246 @@
+"""llm.search is exact, whatever happened to the table before, and in whichever transaction; numpy is the judge."""
+
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.database.models import call, loaded
+
+ENCODERS = Path(__file__).parent.parent / "fixtures" / "encoders"
+WIDTH = 36
+SEARCH = "SELECT (content ->> 'id')::int, similarity FROM llm.search(%s::bytea, 'passage', %s)"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models(loader_dsn: str):
+    with loaded(loader_dsn, {"cls": ENCODERS / "cls", "mean": ENCODERS / "mean"}):
+        yield
+
+
+def vectors(count: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, WIDTH)).astype(np.float32)
+
+
+class Table:
+    """A table `passage` that a role of its own searches, and what numpy knows of it: {id: vector}."""
+
+    def __init__(self, superuser, searcher):
+        self.superuser, self.searcher = superuser, searcher
+        self.rows = {}
+        superuser.execute("DROP TABLE IF EXISTS public.passage")
+        superuser.execute("CREATE TABLE public.passage (id integer PRIMARY KEY, body text, embedding bytea)")
+        superuser.execute("GRANT SELECT ON public.passage TO llm_user")
+        self.insert(vectors(500))
+
+    def insert(self, rows, first=0, connection=None):
+        with (connection or self.superuser).cursor() as cursor:
+            values = [(first + n, f"row {first + n}", row.tobytes()) for n, row in enumerate(rows)]
+            cursor.executemany("INSERT INTO public.passage VALUES (%s, %s, %s)", values)
+        if connection is None:
+            self.rows |= {first + n: row for n, row in enumerate(rows)}
+
+    def check(self, connection=None, rows=None, k=10, seed=99):
+        """What is found is what numpy finds."""
+        rows = self.rows if rows is None else rows
+        query = vectors(1, seed)[0]
+        found = (connection or self.searcher).execute(SEARCH, (query.tobytes(), k)).fetchall()
+        ids = np.array(list(rows))
+        matrix = np.array(list(rows.values()), np.float32).reshape(-1, WIDTH)
+        scores = matrix @ query / np.linalg.norm(matrix, axis=1) / np.linalg.norm(query)
+        order = np.argsort(-scores, kind="stable")[:k]
+        assert [number for number, _ in found] == ids[order].tolist()
+        np.testing.assert_allclose([score for _, score in found], scores[order], rtol=0, atol=2e-6)
+
+
+@pytest.fixture
+def table(superuser, user):
+    yield Table(superuser, user)
+    superuser.execute("DROP TABLE public.passage")
+
+
+def test_the_closest_rows_are_numpys(table):
+    for seed in range(5):
+        table.check(seed=seed)
+    table.check(k=500)
+    table.check(k=1)
+
+
+def test_more_rows_than_there_are_are_not_found(table):
+    assert len(table.searcher.execute(SEARCH, (vectors(1)[0].tobytes(), 1000)).fetchall()) == 500
+
+
+def test_a_search_sees_what_others_committed(table):
+    table.check()
+    table.insert(vectors(30, 2), 1000)
+    table.check()
+    table.superuser.execute("DELETE FROM passage WHERE id < 100")
+    table.rows = {number: row for number, row in table.rows.items() if number >= 100}
+    table.check()
+    changed = vectors(1, 3)[0]
+    table.superuser.execute("UPDATE passage SET embedding = %s WHERE id = 200", [changed.tobytes()])
+    table.rows[200] = changed
+    table.check()
+    table.superuser.execute("UPDATE passage SET body = body || '!'")
+    table.check()
+
+
+def test_a_place_that_vacuum_gave_to_another_row_is_read_anew(table):
+    table.check()
+    for seed in range(4):
+        table.superuser.execute("DELETE FROM passage")
+        table.superuser.execute("VACUUM passage")
+        table.rows = {}
+        table.insert(vectors(500, 20 + seed))
+        table.check()
+
+
+@pytest.mark.parametrize("command", ["VACUUM FULL passage", "CLUSTER passage USING by_body", "TRUNCATE passage"])
+def test_a_rewritten_table_is_read_anew(table, command):
+    table.superuser.execute("CREATE INDEX by_body ON passage (body DESC)")
+    table.check()
+    table.superuser.execute(command)
+    if command.startswith("TRUNCATE"):
+        table.rows = {}
+    table.check()
+
+
+def test_another_column_under_the_old_name_is_another_column(table):
+    table.check()
+    other = vectors(500, 7)
+    table.superuser.execute("ALTER TABLE passage ADD other bytea")
+    with table.superuser.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE passage SET other = %s WHERE id = %s", [(row.tobytes(), n) for n, row in enumerate(other)]
+        )
+    table.check()
+    table.superuser.execute("ALTER TABLE passage RENAME embedding TO before")
+    table.superuser.execute("ALTER TABLE passage RENAME other TO embedding")
+    table.rows = dict(enumerate(other))
+    table.check()
+
+
+def test_a_transaction_searches_what_it_wrote_and_rollback_undoes_it(table, superuser_dsn):
+    with psycopg.connect(superuser_dsn) as writer:
+        table.check(writer)
+        table.insert(vectors(5, 4), 2000, writer)
+        seen = table.rows | {2000 + n: row for n, row in enumerate(vectors(5, 4))}
+        table.check(writer, seen)
+        table.check()  # another session does not see it
+        writer.execute("SAVEPOINT before")
+        writer.execute("DELETE FROM passage WHERE id >= 2000")
+        table.check(writer, table.rows)
+        writer.execute("ROLLBACK TO before")
+        table.check(writer, seen)
+        writer.rollback()
+        table.check(writer)
+
+
+def test_a_repeatable_read_transaction_keeps_its_sight(table, superuser_dsn):
+    before = dict(table.rows)
+    with psycopg.connect(superuser_dsn) as reader:
+        reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        table.check(reader, before)
+        table.insert(vectors(50, 5), 3000)
+        table.check(reader, before)
+        reader.rollback()
+        table.check(reader)
+
+
+def test_policies_hide_rows_also_after_a_search_without_them(table, superuser, superuser_dsn):
+    superuser.execute("ALTER TABLE passage ENABLE ROW LEVEL SECURITY")
+    superuser.execute("CREATE POLICY even ON passage TO llm_user USING (mod(id, 2) = 0)")
+    seen = {number: row for number, row in table.rows.items() if number % 2 == 0}
+    with psycopg.connect(superuser_dsn, autocommit=True) as both:
+        table.check(both)
+        both.execute("SET ROLE llm_user")
+        table.check(both, seen)
+        both.execute("RESET ROLE")
+        table.check(both)
+
+
+def test_a_policy_that_reads_a_setting_follows_it(table, superuser):
+    superuser.execute("ALTER TABLE passage ENABLE ROW LEVEL SECURITY")
+    superuser.execute(
+        "CREATE POLICY most ON passage TO llm_user USING (id < coalesce(current_setting('app.most', true), '0')::int)"
+    )
+    for most in (100, 50, 300):
+        table.searcher.execute(f"SET app.most = {most}")
+        table.check(rows={number: row for number, row in table.rows.items() if number < most})
+
+
+def test_who_may_not_read_the_table_finds_nothing_out(table, superuser, superuser_dsn):
+    superuser.execute("REVOKE SELECT ON passage FROM llm_user")
+    with psycopg.connect(superuser_dsn, autocommit=True) as both:
+        table.check(both)
+        both.execute("SET ROLE llm_user")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            table.check(both)
+
+
+def test_a_table_too_large_to_keep_is_searched_all_the_same(table):
+    table.searcher.execute("SET llm.search_mb = 0")
+    table.check()
+    table.insert(vectors(10, 6), 4000)
+    table.check()
+
+
+@pytest.mark.parametrize("type", ["real[]", "vector"])
+def test_other_types_give_the_same(table, superuser, type):
+    if type == "vector":
+        if not superuser.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'").fetchone():
+            pytest.skip("pgvector is not installed")
+        superuser.execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
+    superuser.execute(sql.SQL("ALTER TABLE passage ADD numbers " + type))
+    superuser.execute(sql.SQL("UPDATE passage SET numbers = llm.floats(embedding)::real[]::" + type))
+    superuser.execute("ALTER TABLE passage DROP embedding")
+    superuser.execute("ALTER TABLE passage RENAME numbers TO embedding")
+    table.check()
+
+
+def test_rows_without_an_embedding_or_a_length_are_not_found(table):
+    table.superuser.execute("UPDATE passage SET embedding = NULL WHERE id < 10")
+    table.superuser.execute("UPDATE passage SET embedding = %s WHERE id = 10", [bytes(4 * WIDTH)])
+    table.rows = {number: row for number, row in table.rows.items() if number > 10}
+    table.check(k=500)
+
+
+def test_a_vector_of_another_width_is_an_error_that_says_which(table):
+    table.superuser.execute("UPDATE passage SET embedding = '\\x00000000' WHERE id = 7")
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="does not hold vectors of 36 numbers"):
+        table.check()
+
+
+def test_an_empty_table_has_nothing_to_find(table):
+    table.superuser.execute("DELETE FROM passage")
+    assert table.searcher.execute(SEARCH, (vectors(1)[0].tobytes(), 5)).fetchall() == []
+
+
+def test_texts_are_found_by_what_the_encoder_makes_of_them(table):
+    texts = ["the cat sat on the mat", "hello world", "under the mat"]
+    table.superuser.execute("DELETE FROM passage")
+    table.superuser.execute(
+        "INSERT INTO passage SELECT e.ordinal, t.body, e.embedding FROM llm.embed_many(%s, 'cls') AS e "
+        "INNER JOIN unnest(%s::text[]) WITH ORDINALITY AS t (body, n) ON t.n = e.ordinal",
+        (texts, texts),
+    )
+    for text in texts:
+        query = "SELECT content ->> 'body', similarity, tuple FROM llm.search(%s, 'passage', 1, 'cls')"
+        body, similarity, place = table.searcher.execute(query, [text]).fetchone()
+        assert body == text and similarity == pytest.approx(1, abs=1e-6)
+        assert call(table.searcher, "SELECT body FROM passage WHERE ctid = %s::tid", place) == text
+
+
+@pytest.mark.parametrize("k", [0, -1, 10_001])
+def test_k_has_a_range(table, k):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="k is out of range"):
+        table.check(k=k)
+
+
+def test_views_are_not_searched(table):
+    table.superuser.execute("CREATE TEMPORARY VIEW seen AS SELECT * FROM passage")
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="not an ordinary table"):
+        table.superuser.execute("SELECT * FROM llm.search('\\x0000803f'::bytea, 'seen')")
+    table.superuser.execute("DROP VIEW seen")

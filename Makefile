@@ -5,7 +5,6 @@
 # Asked when a recipe runs: before `make install` neither may exist.
 VENV = $(shell tools/where venv)
 PYTHON = $(VENV)/bin/python
-BENCH_MODEL = $(shell tools/where state)/qwen2.5-0.5b-shape-q8_0.gguf
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -45,9 +44,8 @@ render: install ## plpython/ into deploy scripts
 reference: up ## docs/sql-reference.md from the database's comments
 	@$(PYTHON) tools/sql_reference.py
 
-bench: up ## the time to load a model of the 0.5B shape, against a raw COPY of its bytes
-	@test -e $(BENCH_MODEL) || $(PYTHON) bench/synthetic_model.py --type Q8_0 -o $(BENCH_MODEL)
-	@$(PYTHON) bench/load.py $(BENCH_MODEL)
+bench: up ## ours through SQL against llama.cpp, an hour; PARTS="decode rows" for some of it
+	@$(PYTHON) bench/run.py $(PARTS)
 
 clean: install ## delete the private server and all that was loaded into it
 	@$(PYTHON) tools/cluster.py remove

@@ -11,6 +11,7 @@ from plpython.simd_memory import array_at, load_bytes, store
 from plpython.threads import team
 
 SIZE = 1 << 29  # bytes, far more than any cache
+LONG_ENOUGH = 0.2  # seconds
 
 
 @njit(**OPTIONS)
@@ -40,6 +41,8 @@ def bandwidth(buffer: np.ndarray, threads: int) -> float:
     """GB/s at which threads read the buffer; of processor time for one thread, so that a neighbour matters little."""
     out, size = np.zeros(16 * threads, np.int32), buffer.size // 256 * 256
     clock = time.thread_time if threads == 1 else time.perf_counter
-    began = clock()
-    team(threads).run(read_bytes, buffer.ctypes.data, buffer[:0], size, out)
-    return size / (clock() - began) / 1e9
+    began, read = clock(), 0
+    while clock() - began < LONG_ENOUGH:
+        team(threads).run(read_bytes, buffer.ctypes.data, buffer[:0], size, out)
+        read += size
+    return read / (clock() - began) / 1e9

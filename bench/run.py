@@ -17,6 +17,7 @@ import peer
 import report
 import subjects
 from contest import Contest
+from parts import context
 
 from tools.cluster import Cluster
 
@@ -33,13 +34,16 @@ def prepare(dsn: str) -> None:
     for type in TYPES:
         subjects.of_shape(type).load(dsn)
     subjects.stories().load(dsn)
+    contest = Contest(dsn, 1)
+    context.prepare(contest)
+    contest.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"prepare, report, {', '.join(PARTS)}")
     parser.add_argument("--dsn", default=os.environ.get("HARTONOMOUS_DSN"))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - {"prepare", "report", *PARTS}
     if unknown:

@@ -7,13 +7,19 @@ CONTEXTS = (8192, 4096, 2048, 1024, 512, 256, 128)  # the longest first: the sho
 COUNT = 32
 
 
+def prepare(contest: Contest) -> None:
+    """Compute the longest prompt, which takes the peer minutes; it is kept in the state folder."""
+    longest = CONTEXTS[0]
+    contest.both(lambda contender: contender.hold(subjects.of_shape("Q8_0"), subjects.prompt_of(longest), longest))
+
+
 def run(contest: Contest) -> None:
     """Figures `decode after a context, Q8_0` for two threads over the context's length, one thread at the longest."""
     model, longest = subjects.of_shape("Q8_0"), CONTEXTS[0]
     for threads, contexts in ((1, CONTEXTS[:1]), (2, CONTEXTS)):
         for context in contexts:
             if context == longest:
-                contest.both(lambda contender: contender.hold(model, subjects.prompt_of(longest), longest))
+                prepare(contest)
             prompt = subjects.prompt_of(context)
             contest.compare(
                 "decode after a context, Q8_0",

@@ -4,7 +4,7 @@ import subjects
 from contest import Contest
 
 ROWS = (1, 2, 4, 8, 16, 32)
-PROMPT, COUNT = 16, 32
+PROMPT, COUNT = 8, 24
 
 
 def run(contest: Contest) -> None:

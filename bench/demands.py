@@ -42,5 +42,6 @@ DEMANDS = (
     Demand("llm.forward over llm.generate, Q8_0", 0.7, 0.9, 1),
     Demand("first token of a session, Q8_0", 1.0, over="itself"),
     Demand("pack Q8_0", 6.0, over="itself"),
+    Demand("compile the engine", 40, over="itself"),
     Demand("memory of each of 8 sessions, Q8_0", 200, over="itself"),
 )

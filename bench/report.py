@@ -18,10 +18,12 @@ Key = tuple[str, int | None, int | None]  # name, threads, place
 
 HEAD = """# Figures
 
-Written by `make bench` on {machine}. Ours is what a client sees through SQL: one session on the same machine, text in
-and text out. llama.cpp is version {version} of the package llama-cpp-python, built for the processor, called in C with
-token ids, with flash attention or without, whichever is faster. Both have the same GGUF files of Qwen2.5-0.5B's shape,
-take turns, and count with their medians.
+Written by `make bench` from bench/results.jsonl, on {machine}.
+
+Ours is what a client sees through SQL: one session on the same machine, text in and text out. llama.cpp is version
+{version} of the package llama-cpp-python, built for the processor, called in C with token ids, with flash attention or
+without, whichever is faster. Both have the same GGUF files of Qwen2.5-0.5B's shape, take turns, and count with their
+medians. `make bench PARTS="prepare decode report"` measures a part of it.
 
 ![tokens a second over the length of the context](images/context.png)
 

@@ -5,7 +5,8 @@
     python bench/run.py decode prefill …       # some parts, so that short quiet times suffice
     python bench/run.py report                 # the table, docs/figures.md and its plots from bench/results.jsonl
 
-Parts: decode, prefill, long_prefill, rows, context, overhead, composed, start, memory, accuracy, loading.
+Parts: decode, prefill, long_prefill, rows, context, overhead, composed, start, memory, accuracy, compiling,
+loading.
 The server is the one that `make up` started, or HARTONOMOUS_DSN.
 """
 
@@ -23,7 +24,7 @@ from tools.cluster import Cluster
 
 PARTS = (
     *("decode", "prefill", "long_prefill", "rows", "context", "overhead"),
-    *("composed", "start", "memory", "accuracy", "loading"),
+    *("composed", "start", "memory", "accuracy", "compiling", "loading"),
 )
 TYPES = ("Q8_0", "Q4_0", "F16")
 

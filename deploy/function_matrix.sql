@@ -1,0 +1,27 @@
+-- Deploy hartonomous:function_matrix to pg
+-- requires: schema_llm, function_runtime_boot, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.matrix(matrix text, model text DEFAULT NULL)
+RETURNS bytea
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+SECURITY INVOKER
+COST 100000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.stored_rows.matrix(matrix, model)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.matrix(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.matrix(text, text) TO llm_user;
+COMMENT ON FUNCTION llm.matrix(text, text) IS
+'All numbers of a tensor, row after row: bytea of little-endian float32, as the operators take activations; '
+'llm.floats shows the numbers. The hashes of all tiles are checked. A tensor that a value cannot hold, of more than '
+'268 million numbers, is an error. matrix: a name of llm.tensors. model: a name of llm.models; NULL is the default '
+'model, or the only one.';
+
+COMMIT;

@@ -1,0 +1,28 @@
+-- Deploy hartonomous:function_similar_tokens_by_id to pg
+-- requires: schema_llm, function_runtime_boot, table_model_tensor, table_token
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.similar_tokens(token integer, k integer DEFAULT 10, model text DEFAULT NULL)
+RETURNS TABLE (rank integer, token_id integer, token text, similarity double precision)
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+SECURITY INVOKER
+COST 100000
+ROWS 10
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.similarity.similar_tokens(token, k, model)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.similar_tokens(integer, integer, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.similar_tokens(integer, integer, text) TO llm_user;
+COMMENT ON FUNCTION llm.similar_tokens(integer, integer, text) IS
+'The k tokens nearest in meaning to a token, which is not among them: those whose embeddings point most nearly the '
+'same way, found exactly, nearest first. rank from 1, the id, the text, and the cosine similarity, from 1 for the '
+'same direction over 0 to -1. Equal similarities rank by id. token: an id, from 0; NULL gives no rows. k: from 1 to '
+'the size of the vocabulary. model: a name of llm.models; NULL is the default model, or the only one.';
+
+COMMIT;

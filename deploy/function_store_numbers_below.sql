@@ -1,0 +1,27 @@
+-- Deploy hartonomous:function_store_numbers_below to pg
+-- requires: table_number
+
+-- The planner puts the body in place of the call, so that a condition on the number reaches the index. From both sides
+-- it takes the numbers for few, from one alone for a third of the table, and would compile the query (JIT) for one row.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm_store.numbers_below(count bigint)
+RETURNS TABLE (n integer)
+LANGUAGE sql
+STABLE
+PARALLEL SAFE
+ROWS 1000
+BEGIN ATOMIC
+    SELECT number.n FROM llm_store.number WHERE number.n >= 0 AND number.n < numbers_below.count
+    UNION ALL
+    SELECT g.n FROM generate_series(262144, numbers_below.count::integer - 1) AS g (n);
+END;
+
+ALTER FUNCTION llm_store.numbers_below(bigint) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_store.numbers_below(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_store.numbers_below(bigint) TO llm_user;
+COMMENT ON FUNCTION llm_store.numbers_below(bigint) IS
+'The numbers from 0 to count - 1. A query that wants one of them finds it by index; those from 262,144 on are made.';
+
+COMMIT;

@@ -1,0 +1,28 @@
+-- Deploy hartonomous:view_projections to pg
+-- requires: schema_llm, table_model_tensor, table_projection
+
+-- security_invoker: the reader's own rights decide which models are there.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE VIEW llm.projections WITH (security_invoker = TRUE) AS
+SELECT
+    m.name AS model,
+    p.explained,
+    p.units,
+    p.created_at
+FROM llm_store.model AS m
+INNER JOIN llm_store.model_tensor AS mt ON m.id = mt.model_id AND mt.name = 'token_embd.weight'
+INNER JOIN llm_store.projection AS p ON mt.tensor_hash = p.tensor_hash;
+
+ALTER VIEW llm.projections OWNER TO llm_owner;
+GRANT SELECT ON llm.projections TO llm_user;
+
+COMMENT ON VIEW llm.projections IS 'The models that have a map of their tokens, and how much of the differences it shows.';
+COMMENT ON COLUMN llm.projections.model IS 'The model''s name.';
+COMMENT ON COLUMN llm.projections.explained IS
+'The part of the variance of the embedding that each of the four directions holds, the largest first.';
+COMMENT ON COLUMN llm.projections.units IS 'Units of the map for a distance of 1 among the four components.';
+COMMENT ON COLUMN llm.projections.created_at IS 'When llm.project made it.';
+
+COMMIT;

@@ -1,0 +1,58 @@
+-- Deploy hartonomous:view_store_tensor_row to pg
+-- requires: table_model_tensor, table_tensor_tile, function_store_numbers_below
+
+-- security_invoker: the reader's own rights decide which models are there.
+-- The content is a subquery and no join: it is computed for the rows that are asked for, from a slice of their tile,
+-- and planning takes a quarter of the time.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE VIEW llm_store.tensor_row WITH (security_invoker = TRUE) AS
+SELECT
+    m.id AS model_id,
+    m.name AS model,
+    m.tokenizer_id,
+    mt.name AS tensor,
+    t.hash AS tensor_hash,
+    t.type,
+    t.shape[cardinality(t.shape)] AS columns,
+    r.n AS row_number,
+    CASE
+        WHEN t.rows_per_tile > 0 THEN (
+            SELECT substring(b.content FROM ((r.n % t.rows_per_tile) * w.bytes)::integer + 1 FOR w.bytes::integer)
+            FROM llm_store.tensor_tile AS tt
+            INNER JOIN llm_store.tile AS b ON tt.tile_hash = b.hash
+            WHERE tt.tensor_hash = t.hash AND tt.ordinal = r.n / t.rows_per_tile
+        )
+        ELSE (
+            SELECT string_agg(b.content, '' ORDER BY tt.ordinal)
+            FROM llm_store.tensor_tile AS tt
+            INNER JOIN llm_store.tile AS b ON tt.tile_hash = b.hash
+            WHERE tt.tensor_hash = t.hash AND tt.ordinal / ((w.bytes + 1048575) / 1048576) = r.n
+        )
+    END AS content
+FROM llm_store.model AS m
+INNER JOIN llm_store.model_tensor AS mt ON m.id = mt.model_id
+INNER JOIN llm_store.tensor AS t ON mt.tensor_hash = t.hash
+CROSS JOIN LATERAL (SELECT CASE cardinality(t.shape) WHEN 1 THEN 1 ELSE t.shape[1] END AS rows) AS s
+CROSS JOIN LATERAL (SELECT t.bytes / s.rows AS bytes) AS w
+CROSS JOIN LATERAL llm_store.numbers_below(s.rows) AS r
+WHERE cardinality(t.shape) <= 2;
+
+ALTER VIEW llm_store.tensor_row OWNER TO llm_owner;
+GRANT SELECT ON llm_store.tensor_row TO llm_user;
+
+COMMENT ON VIEW llm_store.tensor_row IS
+'Every row of every tensor of each model as it is stored; a vector is one row. A condition on model, tensor and row '
+'reads that row alone, without the check of its tile''s hash, which would take the whole tile: llm.verify does that.';
+COMMENT ON COLUMN llm_store.tensor_row.model_id IS 'The model.';
+COMMENT ON COLUMN llm_store.tensor_row.model IS 'The model''s name.';
+COMMENT ON COLUMN llm_store.tensor_row.tokenizer_id IS 'The model''s tokenizer.';
+COMMENT ON COLUMN llm_store.tensor_row.tensor IS 'The tensor''s name in the model.';
+COMMENT ON COLUMN llm_store.tensor_row.tensor_hash IS 'The tensor.';
+COMMENT ON COLUMN llm_store.tensor_row.type IS 'Its encoding.';
+COMMENT ON COLUMN llm_store.tensor_row.columns IS 'How many numbers the row has.';
+COMMENT ON COLUMN llm_store.tensor_row.row_number IS 'The row, from 0.';
+COMMENT ON COLUMN llm_store.tensor_row.content IS 'The bytes of the row, in that encoding.';
+
+COMMIT;

@@ -1,0 +1,39 @@
+-- Deploy hartonomous:view_token_positions to pg
+-- requires: schema_llm, table_model_tensor, table_token, table_token_position
+
+-- security_invoker: the reader's own rights decide which models are there.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE VIEW llm.token_positions WITH (security_invoker = TRUE) AS
+SELECT
+    m.name AS model,
+    p.token_id,
+    t.text AS token,
+    t.kind,
+    p.h_xy,
+    p.h_yz,
+    p.h_zm,
+    p.geom
+FROM llm_store.token_position AS p
+INNER JOIN llm_store.model_tensor AS mt ON p.tensor_hash = mt.tensor_hash AND mt.name = 'token_embd.weight'
+INNER JOIN llm_store.model AS m ON mt.model_id = m.id
+LEFT JOIN llm_store.token AS t ON m.tokenizer_id = t.tokenizer_id AND p.token_id = t.id;
+
+ALTER VIEW llm.token_positions OWNER TO llm_owner;
+GRANT SELECT ON llm.token_positions TO llm_user;
+
+COMMENT ON VIEW llm.token_positions IS
+'The maps of the models for which llm.project made one: where each token lies among the four directions along which '
+'the model''s embedding differs most. Near on the map is not near in meaning: for that ask llm.similar_tokens.';
+COMMENT ON COLUMN llm.token_positions.model IS 'The model''s name.';
+COMMENT ON COLUMN llm.token_positions.token_id IS 'The token''s number in the model.';
+COMMENT ON COLUMN llm.token_positions.token IS 'The token to read.';
+COMMENT ON COLUMN llm.token_positions.kind IS 'normal, control, byte, added, unused (a padded row) or unknown.';
+COMMENT ON COLUMN llm.token_positions.h_xy IS 'The place of (x, y) along the Hilbert curve: llm.hilbert_keys(geom).';
+COMMENT ON COLUMN llm.token_positions.h_yz IS 'The same of (y, z).';
+COMMENT ON COLUMN llm.token_positions.h_zm IS 'The same of (z, m).';
+COMMENT ON COLUMN llm.token_positions.geom IS
+'POINT ZM with SRID 3857: the first to the fourth principal component in units of the map.';
+
+COMMIT;

@@ -1,0 +1,104 @@
+"""Rows of stored tensors as numbers: what llm.weight_matrices, llm.token_embeddings and their functions call.
+
+A row is read as a slice of its tile, by the view llm_store.tensor_row and with the caller's rights. The hash of a tile
+is over the whole of it, so a single row is not checked against it; llm.matrix, which reads all tiles, does check.
+"""
+
+import functools
+
+import numpy as np
+
+from . import arguments, database, errors, geometry, quant, session_models, stored_tokens
+
+EMBEDDING = "token_embd.weight"
+MOST_BYTES = (1 << 30) - 1024  # of a value in PostgreSQL, with some room for what stands around it
+SEE_TENSORS = "The tensors of a model are listed in llm.tensors."
+
+# Models that share a tensor share its rows, and what is kept of a model may have been found under another name.
+ROW = database.Query(
+    """SELECT r.type, r.content FROM llm_store.tensor_row AS r
+    WHERE r.tensor_hash = $1 AND r.row_number = $2 LIMIT 1""",
+    *("bytea", "integer"),
+)
+
+
+def decoded(type, content):
+    """The numbers of a stored row: its bytes in a type's encoding -> little-endian float32 as bytes."""
+    return quant.decode(type, content, (_columns(type, content),)).tobytes()
+
+
+def atom_keys(type, content, plane):
+    """The Hilbert key of each number's weight atom in one plane (0: xy, 1: yz, 2: zm).
+
+    None for a type whose codes are no atoms.
+    """
+    if type not in geometry.CODES:
+        return None
+    return _keys_by_code(type)[plane][geometry.codes_in_order(type, content)].tolist()
+
+
+def weight(matrix, row, column, model=None):
+    """One number of a tensor; None for NULL. A vector is one row. Raises ModelError 42704 and 22023."""
+    if matrix is None or row is None or column is None:
+        return None
+    model = session_models.current(model)
+    tensor = stored_tensor(model, matrix)
+    rows = 1 if len(tensor.shape) == 1 else tensor.shape[0]
+    row = arguments.integer("row", row, None, 0, rows - 1)
+    column = arguments.integer("col", column, None, 0, tensor.shape[-1] - 1)
+    return float(row_numbers(tensor, row)[column])
+
+
+def matrix(name, model=None):
+    """All numbers of a tensor, row after row, as bytes of little-endian float32, from tiles whose hashes are checked.
+
+    Raises ModelError 42704 for an unknown tensor, 53400 for one that a value of PostgreSQL cannot hold, XX001 for wrong
+    bytes.
+    """
+    if name is None:
+        return None
+    model = session_models.current(model)
+    shape = stored_tensor(model, name).shape
+    size = 4 * int(np.prod(shape))
+    if size > MOST_BYTES:
+        raise errors.limit_exceeded(
+            f'tensor "{name}" does not fit in one value',
+            f"its {' x '.join(map(str, shape))} numbers take {size} bytes, a value holds {MOST_BYTES}",
+            "llm.weight_matrices has it by rows and columns.",
+        )
+    return model.weights[name].tobytes()
+
+
+def embedding(token, model=None):
+    """The row of one token of the token embedding, as bytes of little-endian float32. token: an id, or a text."""
+    if token is None:
+        return None
+    model = session_models.current(model)
+    return row_numbers(stored_tensor(model, EMBEDDING), stored_tokens.token_id(model, token)).tobytes()
+
+
+def row_numbers(tensor, row):
+    """A row of a tensor -> f32[columns]. Raises ModelError 42704 when no model has the tensor any more."""
+    found = ROW.one(tensor.hash, row)
+    if found is None:
+        raise errors.undefined_object(f'tensor "{tensor.name}" changed meanwhile', hint="Ask again.")
+    return quant.decode(found["type"], found["content"], (_columns(found["type"], found["content"]),))
+
+
+def stored_tensor(model, name):
+    """What is stored about a model's tensor. ModelError 42704 for a name that the model has not."""
+    if name not in model.weights:
+        raise errors.undefined_object(f'model "{model.name}" has no tensor "{name}"', hint=SEE_TENSORS)
+    return model.weights.tensor(name)
+
+
+def _columns(type, content):
+    quant.row_bytes(type, 0)  # raises for a type that is not known
+    elements, size = quant.BLOCKS[type]
+    return len(content) // size * elements
+
+
+@functools.cache
+def _keys_by_code(type):
+    """Keys of all codes of an encoding: i64[3, codes]."""
+    return geometry.keys(geometry.code_points(type, np.arange(1 << geometry.CODES[type][1])))

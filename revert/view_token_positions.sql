@@ -1,0 +1,8 @@
+-- Revert hartonomous:view_token_positions from pg
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DROP VIEW llm.token_positions;
+
+COMMIT;

@@ -1,0 +1,13 @@
+-- Verify hartonomous:function_project on pg
+
+BEGIN;
+
+DO $verify$
+BEGIN
+    ASSERT pg_catalog.has_function_privilege('llm_loader', 'llm.project(text)', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('llm_user', 'llm.project(text)', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.project(text)', 'EXECUTE');
+END
+$verify$;
+
+ROLLBACK;

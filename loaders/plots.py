@@ -98,7 +98,7 @@ def draw_hilbert(connection: psycopg.Connection, name: str, _: str | None):
     title(
         axes,
         f"The Hilbert curve through the tokens of {name}",
-        f"In the order of h_xy, the key of the map's two directions. Grey: the curve through {cell_count:,} cells.",
+        f"In the order of the curve's key of two directions. Grey: the curve through {cell_count:,} cells.",
     )
     return figure
 

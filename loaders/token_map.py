@@ -1,8 +1,7 @@
-"""Where the tokens of a model lie: its embedding's four principal directions, and which of them can be labelled.
+"""Where the tokens of a model lie: the map that llm.project stores, and which of its tokens can be labelled.
 
-The map is the model's own: rows of token_embd.weight, centred, on the directions along which they differ most. Four
-directions hold only a part of the differences, which the pictures state; what is near on the map is not therefore near
-in meaning.
+Four directions hold only a part of the differences, which the pictures state; what is near on the map is not therefore
+near in meaning.
 """
 
 import unicodedata
@@ -11,14 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 import psycopg
 
-from plpython import quant
-
 from .errors import ServerError
-from .stored_model import read_stored, tensor_rows
+from .stored_model import read_stored
 
-EMBEDDING = "token_embd.weight"
-TOKENS = "SELECT id, text, kind FROM llm.tokens WHERE model = %s ORDER BY id"
-MOST_ROWS_READ = 16_384  # at a time, while sums are taken
+MAP = "SELECT explained FROM llm.projections WHERE model = %s"
+MAKE = "SELECT llm.project(%s)"
+PLACES = """
+    SELECT public.st_x(geom), public.st_y(geom), public.st_z(geom), public.st_m(geom), token FROM llm.token_positions
+    WHERE model = %s AND kind IN ('normal', 'added') ORDER BY token_id
+"""
 LONGEST_LABEL = 14
 
 
@@ -33,39 +33,23 @@ class TokenMap:
 
 
 def read_token_map(connection: psycopg.Connection, name: str) -> TokenMap:
-    """The map of a model's used tokens. Raises ServerError for a model that is not there or has too few."""
-    model = read_stored(connection, name)
-    tokens = connection.execute(TOKENS, (name,)).fetchall()
-    used = np.array([kind in ("normal", "added") for _, _, kind in tokens])
-    tensor = next(tensor for tensor in model.tensors if tensor.name == EMBEDDING)
-    columns = tensor.shape[-1]
-    pieces = [
-        quant.decode(tensor.type, raw, (len(raw) // tensor.row_bytes, columns))
-        for raw in tensor_rows(connection, tensor)
-    ]
-    rows = np.concatenate(pieces)[used]
+    """The map of a model's normal tokens, made now if it is not there.
+
+    Raises ServerError for a model that is not there, has too few tokens, or has no map that the caller may make.
+    """
+    read_stored(connection, name)  # raises for a model that is not there
+    explained = connection.execute(MAP, (name,)).fetchone()
+    if explained is None:
+        try:
+            explained = connection.execute(MAKE, (name,)).fetchone()
+        except psycopg.errors.InsufficientPrivilege:
+            hint = f"A member of llm_loader makes it once: SELECT llm.project('{name}')."
+            raise ServerError(f'model "{name}" has no map yet', hint) from None
+    rows = connection.execute(PLACES, (name,)).fetchall()
     if len(rows) < 5:
         raise ServerError(f'model "{name}" has {len(rows)} tokens, too few for a map')
-    places, explained = principal(rows)
-    return TokenMap(name, places, explained, [text for (_, text, _), use in zip(tokens, used, strict=True) if use])
-
-
-def principal(rows: np.ndarray, directions: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """Principal component analysis: f32[n, d] -> (f64[n, directions], part of the variance in each).
-
-    A direction's sign is chosen so that the token that lies farthest out lies on its positive side.
-    """
-    mean = rows.mean(axis=0, dtype=np.float64)
-    covariance = np.zeros((rows.shape[1], rows.shape[1]))
-    for start in range(0, len(rows), MOST_ROWS_READ):
-        centred = rows[start : start + MOST_ROWS_READ] - mean
-        covariance += centred.T @ centred
-    variances, axes = np.linalg.eigh(covariance)
-    axes = axes[:, ::-1][:, :directions]
-    places = (rows - mean) @ axes
-    farthest = np.abs(places).argmax(axis=0)
-    places *= np.sign(places[farthest, np.arange(places.shape[1])])
-    return places, variances[::-1][:directions] / variances.sum()
+    places = np.array([row[:4] for row in rows])
+    return TokenMap(name, places, np.array(explained[0]), [row[4] for row in rows])
 
 
 def cells(places: np.ndarray, bits: int) -> np.ndarray:

@@ -159,3 +159,69 @@ def test_who_may_not_see_a_model_sees_none_of_its_numbers(superuser, user):
                 user.execute(query)
     finally:
         superuser.execute("DROP POLICY hidden ON llm_store.model")
+
+
+def test_the_map_of_a_model_is_its_principal_projection(loader, tensors):
+    values = tensors["stories-F16", EMBEDDING][2].astype(np.float64)
+    centred = values - values.mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    expected = np.abs(left[:, :4] * sizes[:4])
+    explained = call(loader, "SELECT llm.project('stories-F16')")
+    assert explained == pytest.approx(sizes[:4] ** 2 / (sizes**2).sum(), abs=1e-6)
+    units = call(loader, "SELECT units FROM llm.projections WHERE model = 'stories-F16'")
+    rows = loader.execute(
+        """SELECT public.st_x(geom), public.st_y(geom), public.st_z(geom), public.st_m(geom)
+        FROM llm.token_positions WHERE model = 'stories-F16' ORDER BY token_id"""
+    ).fetchall()
+    assert np.abs(np.array(rows) - 12582912) / units == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_nearest_on_the_map_are_found_by_index(loader):
+    loader.execute("SELECT llm.project('stories-F16'), llm.project('stories')")
+    loader.execute("SET enable_seqscan = off")
+    query = """SELECT p.token_id FROM llm.token_positions AS p WHERE p.model = 'stories-F16'
+        ORDER BY p.geom OPERATOR(public.<<->>) (
+            SELECT q.geom FROM llm.token_positions AS q WHERE q.model = 'stories-F16' AND q.token_id = 300)
+        LIMIT 10"""
+    places = dict(
+        loader.execute(
+            """SELECT token_id, ARRAY[public.st_x(geom), public.st_y(geom), public.st_z(geom), public.st_m(geom)]
+            FROM llm.token_positions WHERE model = 'stories-F16'"""
+        ).fetchall()
+    )
+    distances = {token: np.linalg.norm(np.array(place) - places[300]) for token, place in places.items()}
+    assert [token for (token,) in loader.execute(query)] == sorted(distances, key=distances.get)[:10]
+    assert any("token_position_geom_idx" in line for (line,) in loader.execute(f"EXPLAIN {query}"))
+
+
+def test_a_fork_shares_the_map_and_an_edit_has_none(loader):
+    loader.execute("SELECT llm.project('stories')")
+    places = "SELECT count(*) FROM llm.token_positions WHERE model = 'edited'"
+    with loader.transaction(force_rollback=True):
+        loader.execute("SELECT llm.fork('stories', 'edited')")
+        assert call(loader, places) == 512
+        loader.execute("SELECT llm.set_row('edited', %s, 17, llm.embedding(300, 'stories'))", (EMBEDDING,))
+        assert call(loader, places) == 0
+        loader.execute("SELECT llm.project('edited')")
+        assert call(loader, places) == 512
+
+
+def test_a_map_goes_with_its_last_model(superuser, data, superuser_dsn):
+    hash_of = "SELECT hash FROM llm.tensors WHERE model = 'short-lived' AND name = %s"
+    with loaded(superuser_dsn, {"short-lived": data / STORIES["stories-Q4_0"]}):
+        superuser.execute("SELECT llm.set_row('short-lived', %s, 0, llm.embedding(5, 'stories'))", (EMBEDDING,))
+        superuser.execute("SELECT llm.project('short-lived')")
+        tensor = call(superuser, hash_of, EMBEDDING)
+    superuser.execute("SELECT llm.collect()")
+    assert call(superuser, "SELECT count(*) FROM llm_store.token_position WHERE tensor_hash = %s", tensor) == 0
+
+
+def test_a_map_program_finds_the_map(user):
+    """What QGIS and GDAL ask first, and the bytes that they read."""
+    found = user.execute(
+        """SELECT f_geometry_column, coord_dimension, srid, type FROM public.geometry_columns
+        WHERE f_table_schema = 'llm' AND f_table_name = 'token_positions'"""
+    ).fetchone()
+    assert found == ("geom", 4, 3857, "POINT")
+    text = call(user, "SELECT public.st_astext(geom) FROM llm.token_positions WHERE model = 'stories' LIMIT 1")
+    assert text.startswith("POINT ZM (")

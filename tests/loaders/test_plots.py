@@ -1,4 +1,4 @@
-"""What a picture is made of: principal directions, cells of the curve, labels that can be read."""
+"""What a picture is made of: cells of the curve, labels that can be read."""
 
 import builtins
 from pathlib import Path
@@ -8,29 +8,6 @@ import pytest
 
 from loaders import plots, token_map
 from loaders.errors import LoaderError
-
-
-def test_principal_directions_of_points_on_a_plane_are_the_planes():
-    """Three fifths of the variance along (3, 4, 0), two fifths along z, by construction."""
-    random = np.random.default_rng(1)
-    first, second = random.permutation(np.repeat([-1.0, 1.0], 500)), np.tile([-1.0, 1.0], 500)
-    first -= (first @ second) / 1000 * second  # no correlation is left
-    first *= np.sqrt(1.5 * 1000 / (first @ first))
-    rows = np.outer(first, [0.6, 0.8, 0]) + np.outer(second, [0, 0, 1]) + [7, 8, 9]
-    places, explained = token_map.principal(rows.astype(np.float32), directions=2)
-    assert explained == pytest.approx([0.6, 0.4], abs=1e-5)
-    assert np.abs(places[:, 0]) == pytest.approx(np.abs(first), abs=1e-5)
-    assert np.abs(places[:, 1]) == pytest.approx(np.abs(second), abs=1e-5)
-
-
-def test_principal_directions_are_those_of_the_singular_value_decomposition(monkeypatch):
-    monkeypatch.setattr(token_map, "MOST_ROWS_READ", 17)  # several stretches
-    rows = np.random.default_rng(2).standard_normal((100, 12)).astype(np.float32) * np.arange(1, 13, dtype=np.float32)
-    places, explained = token_map.principal(rows)
-    centred = rows - rows.mean(axis=0, dtype=np.float64)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    assert np.abs(places) == pytest.approx(np.abs(left[:, :4] * sizes[:4]), abs=1e-3)
-    assert explained == pytest.approx(sizes[:4] ** 2 / (sizes**2).sum(), abs=1e-6)
 
 
 def test_the_map_fills_its_square_of_cells():

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Tokens by meaning: how fast they are found, and how many of them a map of four dimensions finds.
+
+bench/similarity.py search DSN MODEL   llm.similar_tokens beside numpy on the decoded table, with the same ten
+                                       checked; rows and single numbers through SQL
+bench/similarity.py map FILE …         of the ten nearest by cosine, how many are among the 10, 100 and 1,000
+                                       nearest on the map; a GGUF or safetensors file with a token embedding
+"""
+
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psycopg
+from record import Figure, record
+
+from plpython import projection, quant
+
+ROUNDS = 60
+SAMPLE = 500  # tokens of a map whose neighbours are counted
+EMBEDDINGS = ("token_embd.weight", "model.embed_tokens.weight", "embeddings.word_embeddings.weight")
+ROW = "SELECT {} FROM llm.weight_matrices WHERE model = %s AND matrix_name = 'token_embd.weight' AND row_idx = %s"
+TEXTS = "SELECT id, text FROM llm.tokens WHERE model = %s AND kind = 'normal' ORDER BY md5(text) LIMIT %s"
+
+
+def search(dsn: str, model: str) -> None:
+    """Every query is sent as it is, not prepared: so planning is counted."""
+    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
+        shape = connection.execute(
+            "SELECT shape FROM llm.tensors WHERE model = %s AND name = 'token_embd.weight'", (model,)
+        ).fetchone()[0]
+        matrix = connection.execute(
+            "SELECT llm.embedding(array_agg(n), %s) FROM generate_series(0, %s) AS n", (model, shape[0] - 1)
+        )
+        values = np.frombuffer(matrix.fetchone()[0], "<f4").reshape(shape)
+        tokens = connection.execute(TEXTS, (model, ROUNDS)).fetchall()
+        lengths = np.linalg.norm(values, axis=1)
+        ours, numpys = [], []
+        for token, text in tokens:
+            query = "SELECT token_id FROM llm.similar_tokens(%s::text, 10, %s)"
+            seconds, rows = timed(lambda: connection.execute(query, (text, model)).fetchall())  # noqa: B023
+            ours.append(seconds)
+            seconds, expected = timed(lambda: in_float32(values, lengths, token))  # noqa: B023
+            numpys.append(seconds)
+            if {found for (found,) in rows} != set(expected.tolist()):
+                sys.exit(f"{text!r}: found {rows}, numpy finds {expected.tolist()}")
+        size = f"{shape[0]:,} x {shape[1]}"
+        record(Figure(f"llm.similar_tokens, {size}, p50", "ms", median(ours[5:]), median(numpys[5:])))
+        for name, query in {
+            "a row of llm.weight_matrices, weights": ROW.format("col_idx, weight"),
+            "a row of llm.weight_matrices, all columns": ROW.format("*"),
+            "one number of llm.weight_matrices": ROW.format("weight") + " AND col_idx = 5",
+            "a row of llm.token_embeddings": "SELECT token_text, embedding FROM llm.token_embeddings "
+            "WHERE model = %s AND token_id = %s",
+            "llm.embedding(token)": "SELECT llm.embedding(token => %s::integer, model => %s)",
+        }.items():
+            times = []
+            for token, _ in tokens:
+                arguments = (token, model) if "=>" in query else (model, token)
+                times.append(timed(lambda: connection.execute(query, arguments, binary=True).fetchall())[0])  # noqa: B023
+            record(Figure(f"{name}, {size}, p50", "ms", median(times)))
+
+
+def in_float32(values: np.ndarray, lengths: np.ndarray, token: int) -> np.ndarray:
+    """The ten nearest as numpy finds them fastest."""
+    cosines = values @ values[token] / lengths
+    cosines[token] = -np.inf
+    return np.argpartition(-cosines, 10)[:10]
+
+
+def timed(action):
+    """(seconds, what the action gives)."""
+    start = time.perf_counter()
+    result = action()
+    return time.perf_counter() - start, result
+
+
+def median(seconds: list[float]) -> float:
+    """In milliseconds."""
+    return statistics.median(seconds) * 1e3
+
+
+def neighbours(path: Path) -> None:
+    """Ties and the token itself are out of it: the map's nearest are those of all other tokens."""
+    values = embedding(path)
+    found = projection.principal(values)
+    units = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-30)
+    sample = np.random.default_rng(1).choice(len(values), min(SAMPLE, len(values)), replace=False)
+    counts = (10, 100, 1000)
+    hits = dict.fromkeys(counts, 0)
+    for token in sample:
+        cosines = units @ units[token]
+        distances = np.square(found.components - found.components[token]).sum(axis=1)
+        cosines[token], distances[token] = -np.inf, np.inf
+        nearest, order = np.argsort(-cosines)[:10], np.argsort(distances)
+        for count in counts:
+            hits[count] += np.isin(nearest, order[:count]).sum()
+    name = f"{path.stem}, {len(values):,} x {values.shape[1]}"
+    record(Figure(f"variance in four directions, {name}", "%", 100 * found.explained.sum()))
+    for count in counts:
+        if count < len(values):
+            record(Figure(f"true ten among {count} on the map, {name}", "%", 10 * hits[count] / len(sample)))
+
+
+def embedding(path: Path) -> np.ndarray:
+    """The token embedding of a file -> f32[tokens, columns]."""
+    if path.suffix == ".gguf":
+        from gguf import GGUFReader
+
+        tensor = next(tensor for tensor in GGUFReader(path).tensors if tensor.name in EMBEDDINGS)
+        return quant.decode(tensor.tensor_type.name, tensor.data.reshape(-1).view(np.uint8), tensor.shape[::-1])
+    from safetensors.numpy import load_file
+
+    tensors = load_file(path)
+    return next(tensors[name] for name in tensors if name.removeprefix("bert.") in EMBEDDINGS).astype(np.float32)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["search", dsn, model]:
+            search(dsn, model)
+        case ["map", *paths] if paths:
+            for path in paths:
+                neighbours(Path(path))
+        case _:
+            sys.exit(__doc__)

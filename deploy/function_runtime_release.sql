@@ -19,6 +19,7 @@ SET LOCAL lock_timeout = '5s';
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
 --   160b6ca4243bc5c1b4cab67513612b86624f3d3f1c8358c1d65a5b314dd581a5  compiled_engine
 --   f97e33bcfa555c803db3d569c2ab83693e7e454669c80d047c91d2c724863925  compiled_forward
+--   ce05a97678c400cae06b70762555c3726575513b766230a2a912550fea0243f2  cosine_search
 --   7ae6a9c59e2c1c30f834016f247ae1bee17c786aafff7022b1fa0825ec9157eb  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   0abb72726f5ef4efd6540470f6fa32dbd2a2633e1fe38e3b86b6307ea807152a  embedding_columns
@@ -26,18 +27,18 @@ SET LOCAL lock_timeout = '5s';
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   090d49c19ece83189fc55201fd775b0a5a052144bc0d28833094fe34d9fc75c1  encoder_engine
 --   c2f2c0b69a2f3ed9cc0c408ef269bbf85bce48dc694934a58df17a3300f1b55f  encoder_forward
---   fafa1c73d2f2c7e7b1f8f72fb0b196f30c554bf67dff51862f6a9dac4cdf9a0e  engines
+--   e9045319785e7d7644c6b04167901e190224d87eb2d5b0d1ef9cfc50fd3f8229  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   3fa1a21370554e4cc5fc95222c769b40d2093c08f45bd643676fe06db442dc6c  forward_steps
 --   24a4c949222d7fc7bcc5a117fec123892169f74e75d8585e7105bcf9a7d4ee9e  generation
---   a385b902c33d513fed938a35f7c0ee3c62241addadba3d573f5e9071e71efc81  geometry
+--   df3f0704f97a74536c8217af77ee97d21af1cac5921d7b861ead8d234af75b43  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
 --   c8d22605197646d5efbe3457f3adb06b9cc8334f3b412ff9de7db15a9b73c532  ingestion
 --   49992439a58b0a22e0990e76e81143528b6584c25a77894953300214266b33e0  kept
 --   85fe3ca54f5ccbcd069021783d41fa35431b44abbba3d75d918cd4f17d7c53f6  kernels
 --   c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e  kv_cache
---   642cfce7c73479b8a66a61a509784d9439203a6953654ee3fad7d19cfae4701c  loaded_model
+--   37c9856df8d56ae495f7120df467081e4915a316ec35cf0241f75b1019121908  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
 --   2b257a3b4ca53747f0750e66a3fa5d00d8510e78ff4d0b6f1f15c080bf0f631c  matrices
 --   26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608  matrix_kernels
@@ -50,7 +51,9 @@ SET LOCAL lock_timeout = '5s';
 --   6e6eb792c63eb53b0cfd5be9fd18c1d74f0fa82759a898b647b30bf337a19604  packed_files
 --   6b8d450bd384c98ddb37bf4c912eccac459daeb6362b6a31febe86ce87ca03b9  packed_model
 --   fd66a52a8c9447b2c4679946bf9bb03bc200248dd60f8a56f1681db1c0932a85  packing
+--   2c062d08fe9926ca906476a75c83fe5caff681cc04eff0bbe1b0261e31fb0d8a  positions
 --   08692f6356ae79be4d0253e55471ebe864894b27a55c77aa354d352093bb3fbe  prefix_cache
+--   7f314f629c024053477db2b75dde7f26e344c0a0de0658c7d37805de2049889a  projection
 --   8d01c7ae7bd34053ced896478da19c6dd15bd29ec49f0d6843de1f4b4f30c2ac  quant
 --   2d24610b67d246421f14672a612946c4e88a43bee973382efbd502e1126d39d0  rewriting
 --   513d7f242b2cdbd0181185ec07f0586e04a78ecd481a37d131ca63a4180f420f  sampling
@@ -64,17 +67,21 @@ SET LOCAL lock_timeout = '5s';
 --   bd3f8c888ca709f4e7c25ab557b10f744c37244102c1de3ed1fd17f40cdea42e  simd
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
 --   ec7562c0bfb9bfbe170bf76c4f54a4bbaaad8c46a3ab17cd676d5bcce72ff53b  simd_memory
+--   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
+--   9e9f316b6982d75504b9cd11f6601b2d9dbe7dfb5b9ca917595a6ae56bd5037f  similarity_kernels
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
+--   b2f73f19a4e64a6be92b35041592ec569a2240707ad5803996f282a99e7ec226  stored_rows
+--   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
 --   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
 --   07300db5234ad0fa8fa9766bac15df20cfaa134744dfdf540b3e9db4b4def8a8  tokenizer
---   3bc853317a17d30a69b3bc928b9ae4a9b495ebeebf8e6f9f4633081e7d5a2cb4  warm_up
+--   45f8547683317ecd4ccca0da6e5dc4724e91e163d1b517bc958aaff412533bd0  warm_up
 --   2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318  weights
 CREATE OR REPLACE FUNCTION llm_runtime.release()
 RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'e45cce87b6257c48b6dc9cd3132230cd4f505c4ea2d2175e3f98976f8998cd83'::text;
+RETURN '527ee9cadd123a11b44fcad4e756790098838e13fd02b815b04518e48e8e6c2f'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -111,7 +111,7 @@ def _imported():
     if __name__.startswith("llm_"):  # in a server
         config.CACHE_DIR = str(_folder())
     try:
-        from . import compiled_engine, compiled_forward, encoder_engine, packing, shared_weights
+        from . import compiled_engine, compiled_forward, encoder_engine, packing, shared_weights, similarity_kernels
     finally:
         config.CACHE_DIR = before
     return SimpleNamespace(
@@ -120,6 +120,7 @@ def _imported():
         encoder_engine=encoder_engine,
         packing=packing,
         shared_weights=shared_weights,
+        similarity_kernels=similarity_kernels,
     )
 
 

@@ -35,7 +35,7 @@ class Model:
         self.hash = row["hash"]
         self.architecture = of_config(json.loads(row["architecture"]))
         self.weights = weights.Weights(row["id"])
-        self._tokenizer_id = row["tokenizer_id"]
+        self.tokenizer_id = row["tokenizer_id"]
         self._used = 0
 
     @property
@@ -75,7 +75,7 @@ class Model:
 
     @functools.cached_property
     def tokenizer(self):
-        row = TOKENIZER.one(self._tokenizer_id)
+        row = TOKENIZER.one(self.tokenizer_id)
         with database.signals_blocked():
             from .tokenizer import Tokenizer
 

@@ -26,6 +26,7 @@ from .compiled_engine import CompiledEngine
 from .encoder_architecture import EncoderArchitecture
 from .encoder_engine import CompiledEncoder
 from .packed_model import pack_model
+from .similarity_kernels import PackedTable
 
 COLUMNS = 256  # a multiple of every type's block
 
@@ -38,6 +39,8 @@ def run():
     engine.forward(np.array([0]), engine.new_cache())
     architecture, packed = tiny_encoder()
     CompiledEncoder(architecture, packed, np.zeros((64, 32), np.float32)).states([np.array([0, 1])])
+    table = PackedTable(pack_model({"table": ("Q8_0", (1, 32), bytes(34))}), "table")
+    table.products(table.rows([0])[0])
 
 
 def tiny_model():

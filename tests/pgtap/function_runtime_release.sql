@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'e45cce87b6257c48b6dc9cd3132230cd4f505c4ea2d2175e3f98976f8998cd83',
+SELECT is(llm_runtime.release(), '527ee9cadd123a11b44fcad4e756790098838e13fd02b815b04518e48e8e6c2f',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(
@@ -14,12 +14,13 @@ SELECT set_eq(
     $query$,
     '{
         admission, architecture, arguments, atoms, attention_kernels, background, batches, blending, cache, chunking,
-        comparison, compiled_engine, compiled_forward, database, editing, embedding_columns, embeddings,
-        encoder_architecture, encoder_engine, encoder_forward, engines, errors, forward_steps, generation, geometry,
-        guessing, hilbert, ingestion, kept, kernels, kv_cache, loaded_model, mapping, matrices, matrix_kernels,
-        merging, moment, numpy_encoder, numpy_engine, operators, ops, packed_files, packed_model, packing,
-        prefix_cache, quant, rewriting, sampling, scheduling, scoring, searching, session_caches, session_models,
-        settings, shared_weights, simd, simd_forms, simd_memory, stored_models, threads, tokenizer, warm_up, weights
+        comparison, compiled_engine, compiled_forward, cosine_search, database, editing, embedding_columns,
+        embeddings, encoder_architecture, encoder_engine, encoder_forward, engines, errors, forward_steps, generation,
+        geometry, guessing, hilbert, ingestion, kept, kernels, kv_cache, loaded_model, mapping, matrices,
+        matrix_kernels, merging, moment, numpy_encoder, numpy_engine, operators, ops, packed_files, packed_model,
+        packing, positions, prefix_cache, projection, quant, rewriting, sampling, scheduling, scoring, searching,
+        session_caches, session_models, settings, shared_weights, simd, simd_forms, simd_memory, similarity,
+        similarity_kernels, stored_models, stored_rows, stored_tokens, threads, tokenizer, warm_up, weights
     }'::name[],
     'its modules are those of this checkout, no fewer and no more');
 CREATE ROLE stranger;

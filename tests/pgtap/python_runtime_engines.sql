@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.engines()'::regprocedure
     ),
-    'fafa1c73d2f2c7e7b1f8f72fb0b196f30c554bf67dff51862f6a9dac4cdf9a0e',
+    'e9045319785e7d7644c6b04167901e190224d87eb2d5b0d1ef9cfc50fd3f8229',
     'its body is plpython/engines.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.engines()', 'EXECUTE'),

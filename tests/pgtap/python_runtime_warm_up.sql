@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.warm_up()'::regprocedure
     ),
-    '3bc853317a17d30a69b3bc928b9ae4a9b495ebeebf8e6f9f4633081e7d5a2cb4',
+    '45f8547683317ecd4ccca0da6e5dc4724e91e163d1b517bc958aaff412533bd0',
     'its body is plpython/warm_up.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.warm_up()', 'EXECUTE'),

@@ -1,5 +1,8 @@
 """Embeddings and weights as rows, and the tokens nearest in meaning: what numpy gives on the decoded file."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import psycopg
 import pytest
@@ -73,7 +76,7 @@ def test_a_matrix_and_an_embedding_are_bytes(user, tensors, model):
 
 @pytest.mark.parametrize(("model", "encoding"), [("stories-F16", "F16"), ("stories-Q8_0", "Q8_0")])
 def test_the_atoms_of_weights_are_atoms(user, tensors, model, encoding):
-    """Their keys are those of the codes in the file, and lead to llm.atoms."""
+    """Their keys are those of the codes in the file, and atoms have them."""
     _, raw, values = tensors[model, EMBEDDING]
     size = len(raw) // len(values)
     codes = raw[9 * size : 10 * size].reshape(-1, geometry.CODE_BLOCKS[encoding][0])[
@@ -87,10 +90,8 @@ def test_the_atoms_of_weights_are_atoms(user, tensors, model, encoding):
         (model, EMBEDDING),
     ).fetchall()
     assert [list(row) for row in rows] == expected
-    atoms = {
-        tuple(row)
-        for row in user.execute("SELECT h_xy, h_yz, h_zm FROM llm.atoms WHERE meta ->> 'kind' = 'weight code'")
-    }
+    query = "SELECT h_xy, h_yz, h_zm FROM llm_store.atom WHERE modality = 'continuous'"
+    atoms = set(user.execute(query).fetchall())
     assert set(rows) <= atoms
 
 
@@ -178,7 +179,7 @@ def test_the_map_of_a_model_is_its_principal_projection(loader, tensors):
 
 def test_the_nearest_on_the_map_are_found_by_index(loader):
     loader.execute("SELECT llm.project('stories-F16'), llm.project('stories')")
-    loader.execute("SET enable_seqscan = off")
+    loader.execute("SET enable_sort = off")
     query = """SELECT p.token_id FROM llm.token_positions AS p WHERE p.model = 'stories-F16'
         ORDER BY p.geom OPERATOR(public.<<->>) (
             SELECT q.geom FROM llm.token_positions AS q WHERE q.model = 'stories-F16' AND q.token_id = 300)
@@ -212,7 +213,7 @@ def test_a_map_goes_with_its_last_model(superuser, data, superuser_dsn):
         superuser.execute("SELECT llm.set_row('short-lived', %s, 0, llm.embedding(5, 'stories'))", (EMBEDDING,))
         superuser.execute("SELECT llm.project('short-lived')")
         tensor = call(superuser, hash_of, EMBEDDING)
-    superuser.execute("SELECT llm.collect()")
+    superuser.execute("CALL llm.collect()")
     assert call(superuser, "SELECT count(*) FROM llm_store.token_position WHERE tensor_hash = %s", tensor) == 0
 
 
@@ -225,3 +226,11 @@ def test_a_map_program_finds_the_map(user):
     assert found == ("geom", 4, 3857, "POINT")
     text = call(user, "SELECT public.st_astext(geom) FROM llm.token_positions WHERE model = 'stories' LIMIT 1")
     assert text.startswith("POINT ZM (")
+
+
+@pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="needs ogrinfo, of Debian's package gdal-bin")
+def test_gdal_opens_the_map(superuser_dsn, loader):
+    loader.execute("SELECT llm.project('stories')")
+    command = ["ogrinfo", "-ro", "-so", f"PG:{superuser_dsn}", "llm.token_positions"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "Geometry: 3D Measured Point" in told

@@ -210,7 +210,7 @@ def test_a_fork_shares_the_map_and_an_edit_has_none(loader):
 def test_a_map_goes_with_its_last_model(superuser, data, superuser_dsn):
     hash_of = "SELECT hash FROM llm.tensors WHERE model = 'short-lived' AND name = %s"
     with loaded(superuser_dsn, {"short-lived": data / STORIES["stories-Q4_0"]}):
-        superuser.execute("SELECT llm.set_row('short-lived', %s, 0, llm.embedding(5, 'stories'))", (EMBEDDING,))
+        superuser.execute("SELECT llm.set_row('short-lived', %s, 0, llm.embedding(300, 'stories'))", (EMBEDDING,))
         superuser.execute("SELECT llm.project('short-lived')")
         tensor = call(superuser, hash_of, EMBEDDING)
     superuser.execute("CALL llm.collect()")

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_collect to pg
--- requires: schema_llm, function_store_collect_batch, function_store_collect_atoms
+-- requires: schema_llm, function_store_collect_batch, function_store_collect_atoms, function_store_forget_packed
 
 -- It commits after each batch, so that its locks are short. A procedure that commits cannot pin its search_path: every
 -- name is qualified, and the work is done by a function that pins its own.
@@ -22,10 +22,13 @@ BEGIN
     LOOP
         SELECT b.* INTO batch FROM llm_store.collect_batch(grace, 256) AS b;
         COMMIT;
-        EXIT WHEN batch.tensors OPERATOR(pg_catalog.=) 0
+        EXIT WHEN pg_catalog.cardinality(batch.tensors) OPERATOR(pg_catalog.=) 0
             AND batch.tokenizers OPERATOR(pg_catalog.=) 0
             AND batch.tiles OPERATOR(pg_catalog.=) 0;
-        tensors := tensors OPERATOR(pg_catalog.+) batch.tensors;
+        IF pg_catalog.cardinality(batch.tensors) OPERATOR(pg_catalog.>) 0 THEN
+            PERFORM llm_store.forget_packed(batch.tensors);
+        END IF;
+        tensors := tensors OPERATOR(pg_catalog.+) pg_catalog.cardinality(batch.tensors);
         tokenizers := tokenizers OPERATOR(pg_catalog.+) batch.tokenizers;
         tiles := tiles OPERATOR(pg_catalog.+) batch.tiles;
     END LOOP;
@@ -40,7 +43,8 @@ ALTER PROCEDURE llm.collect(interval) OWNER TO llm_owner;
 REVOKE ALL ON PROCEDURE llm.collect(interval) FROM PUBLIC;
 GRANT EXECUTE ON PROCEDURE llm.collect(interval) TO llm_loader;
 COMMENT ON PROCEDURE llm.collect (interval) IS
-'Removes tensors and tokenizers that no model has, and tiles that nothing refers to and that were stored longer than '
-'grace ago (a load in progress may need younger ones). Commits after each batch: call it outside of a transaction.';
+'Removes tensors and tokenizers that no model has, the tensors'' packed files, and tiles that nothing refers to and that '
+'were stored longer than grace ago (a load in progress may need younger ones). Commits after each batch: call it outside '
+'of a transaction.';
 
 COMMIT;

@@ -8,7 +8,7 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 CREATE FUNCTION llm_store.collect_batch(
-    grace interval, batch integer, OUT tensors bigint, OUT tokenizers bigint, OUT tiles bigint
+    grace interval, batch integer, OUT tensors bytea[], OUT tokenizers bigint, OUT tiles bigint
 )
 RETURNS record
 LANGUAGE plpgsql
@@ -26,11 +26,15 @@ BEGIN
         WHERE NOT EXISTS (SELECT FROM llm_store.model_tensor AS m WHERE m.tensor_hash = t.hash)
         LIMIT batch FOR UPDATE SKIP LOCKED
     );
-    DELETE FROM llm_store.tensor AS t
-    WHERE
-        t.hash = ANY (hashes)
-        AND NOT EXISTS (SELECT FROM llm_store.model_tensor AS m WHERE m.tensor_hash = t.hash);
-    GET DIAGNOSTICS tensors = ROW_COUNT;
+    WITH removed AS (
+        DELETE FROM llm_store.tensor AS t
+        WHERE
+            t.hash = ANY (hashes)
+            AND NOT EXISTS (SELECT FROM llm_store.model_tensor AS m WHERE m.tensor_hash = t.hash)
+        RETURNING t.hash
+    )
+
+    SELECT coalesce(array_agg(r.hash), '{}') INTO tensors FROM removed AS r;
 
     ids := ARRAY(
         SELECT k.id FROM llm_store.tokenizer AS k
@@ -65,6 +69,6 @@ REVOKE ALL ON FUNCTION llm_store.collect_batch(interval, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.collect_batch(interval, integer) TO llm_loader;
 COMMENT ON FUNCTION llm_store.collect_batch(interval, integer) IS
 'Removes up to batch tensors that no model has, one tokenizer, and up to batch tiles that nothing refers to and that '
-'were stored longer than grace ago; returns how many of each.';
+'were stored longer than grace ago; returns the hashes of the tensors and how many there were of the others.';
 
 COMMIT;

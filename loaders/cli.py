@@ -26,6 +26,7 @@ from .reader import read_model
 from .upload import upload
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
+EXAMPLES = {"tidy": "date: 3 March 2024"}  # prompts of models that go on with nothing else, by the file's name
 NOT_DEPLOYED = ("3F000", "42P01", "42883")  # undefined schema, table, function
 
 app = typer.Typer(
@@ -74,8 +75,9 @@ def load(
         result = upload(connection, model, name, replace, advance)
     kept = result.bytes - result.sent_bytes
     print(f"loaded {name}: {readable_bytes(result.bytes)}, {readable_bytes(kept)} of it stored already")
-    call = "embed('A text')" if isinstance(model.architecture, EncoderArchitecture) else "generate('Once upon a time')"
-    print(f"next: SELECT llm.{call[:-1]}, model => '{name}');")
+    story = EXAMPLES.get(path.stem.partition("-")[0].lower(), "Once upon a time")
+    call, text = ("embed", "A text") if isinstance(model.architecture, EncoderArchitecture) else ("generate", story)
+    print(f"next: SELECT llm.{call}('{text}', model => '{name}');")
 
 
 @app.command("list")

@@ -1,4 +1,4 @@
-"""What the SQL functions of the packed weights call: llm.pack, llm.evict, llm.packed_tensors, llm.warm_up."""
+"""What the SQL functions of the packed weights call: llm.pack, llm.evict, llm.collect and others."""
 
 from datetime import UTC, datetime
 
@@ -21,6 +21,16 @@ def evict(name=None):
         return shared.files().remove()
     weights, _ = session_models.stored_weights(name)
     return shared.files().remove({part.file.name for part in shared.parts(weights.tensors())})
+
+
+def forget(tensors):
+    """Unlink the files of tensors, by their hashes, that the database has no more. -> bytes; 0 without numba."""
+    try:
+        files = engines.modules().shared_weights.files()
+    except errors.ModelError:
+        return 0
+    gone = {tensor.hex() for tensor in tensors or ()}
+    return files.remove({entry.name for entry in files.entries() if entry.name.partition(".")[0] in gone})
 
 
 def packed_tensors():

@@ -68,9 +68,14 @@ def site_packages() -> Path:
     return Path(where("venv"), "lib", version, "site-packages")
 
 
-def free_port() -> int:
+def free_port(wanted: int = 0) -> int:
+    """The wanted port where it is free, so that connection strings stay good; otherwise any other."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except (OSError, OverflowError):
+            return free_port()
         return probe.getsockname()[1]
 
 
@@ -136,9 +141,10 @@ class Cluster:
         self._write("pg_ident.conf", "".join(f"makers {maker} postgres\n" for maker in makers))
 
     def start(self) -> None:
-        """Starts a stopped server on a free port."""
-        port = free_port()
-        (self.folder / "port").write_text(f"{port}\n")
+        """Starts a stopped server, on the port that it had before if that is free."""
+        kept = self.folder / "port"
+        port = free_port(self.port if kept.is_file() else 0)
+        kept.write_text(f"{port}\n")
         settings = SETTINGS.format(port=port, sockets=self.sockets) + (FORGETFUL if self.forgetful else "")
         self._write("hartonomous.conf", settings)
         if "hartonomous.conf" not in (self.data / "postgresql.conf").read_text():

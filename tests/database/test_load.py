@@ -173,6 +173,15 @@ def test_a_name_that_is_taken_is_refused_and_can_be_replaced(data, hartonomous, 
     assert container(connection, "load-taken") == "huggingface"
 
 
+def test_a_load_ends_with_a_query_that_suits_the_model(data, hartonomous, connection):
+    tidy = Path(__file__).resolve().parents[2] / "models" / "tidy.gguf"
+    for file, answer in ((data / "stories260K/stories260K.gguf", ", there was"), (tidy, "2024-03-03")):
+        told = hartonomous("load", file, "--name", "load-next").stdout.splitlines()[-1]
+        query = told.removeprefix("next: ")
+        assert connection.execute(query).fetchone()[0].startswith(answer)
+        connection.execute("SELECT llm.drop_model('load-next')")
+
+
 def test_what_is_not_a_name_is_refused_before_the_model_is_looked_at(connection):
     with pytest.raises(psycopg.errors.InvalidParameterValue, match='"two words" is not a name for a model'):
         upload(connection, None, "two words")

@@ -285,6 +285,21 @@ def test_a_session_generates_on_while_its_files_are_evicted(new_session, author_
     assert author_text.startswith(call(new_session(), GENERATE, "", "pack-stories", 20))
 
 
+def test_collecting_removes_the_packed_files_of_what_no_model_has_any_more(superuser):
+    def packed() -> set[bytes]:
+        return {hash for (hash,) in superuser.execute("SELECT tensor_hash FROM llm.packed_tensors()")}
+
+    superuser.execute("SELECT llm.fork('pack-stories', 'pack-gone')")
+    superuser.execute("SELECT llm.scale_tensor('pack-gone', 'output_norm.weight', 2)")
+    query = "SELECT hash FROM llm.tensors WHERE model = 'pack-gone' ORDER BY name = 'output_norm.weight'"
+    *shared, own = (hash for (hash,) in superuser.execute(query))
+    call(superuser, "SELECT llm.pack('pack-gone')")
+    assert packed() >= {own, *shared}
+    superuser.execute("SELECT llm.drop_model('pack-gone')")
+    superuser.execute("CALL llm.collect()")
+    assert own not in packed() and packed() >= set(shared)
+
+
 LIMITS = "CREATE OR REPLACE FUNCTION llm_runtime.pack_limits(OUT bytes bigint, OUT free_bytes bigint) LANGUAGE sql"
 
 

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.cache()'::regprocedure
     ),
-    '181643c6c267952dc85ec4b44432b2a92c59ef9a4f090248f494660c8247ab8d',
+    'ce3402950b3ff590f9b20da90287d22e9539aa3cf5f64e11ff82dcdb65fa8ffc',
     'its body is plpython/cache.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.cache()', 'EXECUTE'),

@@ -1,0 +1,34 @@
+"""Models for tests of editing, and names for those that a test makes of them."""
+
+import pytest
+
+from tests.database.models import STORIES, loaded
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models(superuser_dsn, data):
+    """stories260K in four encodings."""
+    with loaded(superuser_dsn, {name: data / path for name, path in STORIES.items() if name != "stories-hf"}):
+        yield
+
+
+@pytest.fixture
+def new(superuser):
+    """new("x") is a name for a model that is dropped when the test ends."""
+    made = []
+
+    def name(stem: str) -> str:
+        made.append(f"edit-{stem}")
+        return made[-1]
+
+    yield name
+    for model in made:
+        superuser.execute("SELECT llm.drop_model(name) FROM llm.models WHERE name = %s", (model,))
+
+
+@pytest.fixture
+def forked(loader, new):
+    """A loader's fork of stories260K."""
+    name = new("fork")
+    loader.execute("SELECT llm.fork('stories', %s)", (name,))
+    return name

@@ -5,7 +5,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm_store.forget_packed(tensors bytea [])
+CREATE FUNCTION llm_store.forget_packed(tensors bytea[])
 RETURNS bigint
 LANGUAGE plpython3u
 VOLATILE
@@ -16,9 +16,9 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.cache.forget(tensors)
 $python$;
 
-REVOKE ALL ON FUNCTION llm_store.forget_packed(bytea []) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm_store.forget_packed(bytea []) TO llm_loader;
-COMMENT ON FUNCTION llm_store.forget_packed(bytea []) IS
+REVOKE ALL ON FUNCTION llm_store.forget_packed(bytea[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_store.forget_packed(bytea[]) TO llm_loader;
+COMMENT ON FUNCTION llm_store.forget_packed(bytea[]) IS
 'Removes the packed files of tensors that are stored no more; returns their bytes. Sessions that use them go on. NULL '
 'and none remove nothing.';
 

@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm_store.forget_packed(bytea []);
+DROP FUNCTION llm_store.forget_packed(bytea[]);
 
 COMMIT;

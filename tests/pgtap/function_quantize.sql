@@ -1,22 +1,7 @@
 BEGIN;
 SELECT plan(6);
 
-\ir tiny_model.psql
-
-CREATE ROLE ann IN ROLE llm_loader;
-CREATE ROLE bob IN ROLE llm_loader;
-SET LOCAL ROLE ann;
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
-CREATE FUNCTION pg_temp.content(model text, tensor text)
-RETURNS bytea
-LANGUAGE sql
-RETURN (
-    SELECT string_agg(c.content, '' ORDER BY u.ordinal)
-    FROM llm.tensors AS t
-    INNER JOIN llm_store.tensor_tile AS u ON t.hash = u.tensor_hash
-    INNER JOIN llm_store.tile AS c ON u.tile_hash = c.hash
-    WHERE t.model = content.model AND t.name = content.tensor
-);
+\ir own_model.psql
 
 SELECT is(llm.quantize('tiny', 'small', 'BF16'), 0::double precision, 'ones are exact in any type');
 SELECT is(pg_temp.content('small', 'blk.0.attn_q.weight'), '\x803f803f803f803f'::bytea, 'a one of BF16 is 3F80');

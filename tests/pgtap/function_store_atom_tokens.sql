@@ -1,19 +1,7 @@
 BEGIN;
 SELECT plan(5);
 
-WITH new AS (
-    INSERT INTO llm_store.tokenizer (hash, definition, settings)
-    VALUES (sha256('tokenizer'), '{}', '{}') RETURNING id
-)
-
-INSERT INTO llm_store.token (tokenizer_id, id, bytes, text, kind)
-SELECT
-    new.id AS tokenizer_id,
-    t.id,
-    t.bytes,
-    '' AS text,
-    'normal' AS kind
-FROM new, (VALUES (0, 'a'::bytea), (1, 'aqz'::bytea), (2, ''::bytea)) AS t (id, bytes);
+\ir three_tokens.psql
 
 SELECT is(llm_store.store_atom_tokens(k.id), 2::bigint, 'a token without bytes is no atom')
 FROM llm_store.tokenizer AS k WHERE k.hash = sha256('tokenizer');

@@ -13,7 +13,6 @@ from gguf import GGUFReader
 
 from loaders.huggingface import read_folder
 from plpython import quant, threads
-from plpython.architecture import Architecture
 from plpython.attention_kernels import PAGE
 from plpython.compiled_engine import CHUNK, CompiledEngine
 from plpython.errors import ModelError
@@ -21,22 +20,9 @@ from plpython.numpy_engine import NumpyEngine
 from plpython.packed_model import pack_model
 from plpython.simd_forms import VARIANT
 from tests.plpython.compiled import run_for
+from tests.plpython.stories import STORIES
 from tests.plpython.test_families import CASES, FAMILIES
 
-STORIES = Architecture(
-    family="llama",
-    vocabulary_size=512,
-    hidden_size=64,
-    layers=5,
-    heads=8,
-    kv_heads=4,
-    head_dim=8,
-    ffn_size=172,
-    context_length=2048,
-    norm_epsilon=1e-5,
-    rope_theta=10000.0,
-    rope_interleaved=True,
-)
 BATCHES = (1, 2, 3, 5, 8, 9, 17, 33)
 
 

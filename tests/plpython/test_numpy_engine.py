@@ -1,30 +1,18 @@
 """The reference engine on a real trained model, against logits and text computed by llama2.c."""
 
 import json
+from dataclasses import replace
 
 import gguf
 import numpy as np
 import pytest
 
 from plpython import ops
-from plpython.architecture import Architecture
 from plpython.errors import ModelError
 from plpython.numpy_engine import LOGITS_CHUNK, PREFILL_CHUNK, NumpyEngine
+from tests.plpython.stories import STORIES as WHOLE_STORIES
 
-STORIES = Architecture(
-    family="llama",
-    vocabulary_size=512,
-    hidden_size=64,
-    layers=5,
-    heads=8,
-    kv_heads=4,
-    head_dim=8,
-    ffn_size=172,
-    context_length=300,
-    norm_epsilon=1e-5,
-    rope_theta=10000.0,
-    rope_interleaved=True,
-)
+STORIES = replace(WHOLE_STORIES, context_length=300)
 BOS = 1
 TOLERANCE = 1e-4
 

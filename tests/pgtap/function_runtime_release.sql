@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '527ee9cadd123a11b44fcad4e756790098838e13fd02b815b04518e48e8e6c2f',
+SELECT is(llm_runtime.release(), '821a6074773e2cdf40c01b85bfdb63643143cb72328006470a2f96da4da1dc04',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -81,7 +81,7 @@ REVOKE ALL ON FUNCTION llm.forward(integer[], text, bigint, integer) FROM PUBLIC
 GRANT EXECUTE ON FUNCTION llm.forward(integer[], text, bigint, integer) TO llm_user;
 COMMENT ON FUNCTION llm.forward(integer[], text, bigint, integer) IS
 'The transformer as one query over the operators: the logits after the last of the tokens, little-endian float32, one '
-'number a row of the vocabulary, bit for bit those of the numpy engine. Every family is this query: biases '
+'number a row of the vocabulary, bit for bit those of the engine that computes. Every family is this query: biases '
 'and norms that a family does not have change nothing. tokens: used as they are, nothing is put before them; NULL or '
 'none gives NULL; more than the context holds is an error. model: a name of llm.models; NULL is the default model, or '
 'the only one. cache: a handle of llm.new_kv_cache, so that the next call goes on where this one ends; NULL is a '

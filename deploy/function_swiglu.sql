@@ -7,7 +7,7 @@ SET LOCAL lock_timeout = '5s';
 CREATE FUNCTION llm.swiglu(gate bytea, up bytea)
 RETURNS bytea
 LANGUAGE plpython3u
-IMMUTABLE
+VOLATILE
 PARALLEL UNSAFE
 COST 1000
 AS $python$

@@ -23,7 +23,8 @@ A text ends with one of
 import dataclasses
 import time
 
-from . import admission, arguments, database, errors, kept, sampling, scheduling, session_models
+from . import admission, arguments, database, engines, errors, kept, sampling, scheduling, session_models
+from .candidates import Candidates
 from .guessing import PromptLookup
 from .kept import Stats
 from .tokenizer import StreamDecoder
@@ -45,14 +46,15 @@ class Continuation:
 
     prompt: token ids. limit: how many tokens may follow. settings: sampling.Settings. stop: strings that end the text.
     stop_ids: tokens that end it. at_start: the continuation begins the text (nothing of the prompt is shown before it).
+    weigh: what makes the candidates of a draw.
     """
 
-    def __init__(self, tokenizer, prompt, limit, settings, stop=(), stop_ids=(), at_start=False):
+    def __init__(self, tokenizer, prompt, limit, settings, stop=(), stop_ids=(), at_start=False, weigh=Candidates):
         self.history = list(prompt)
         self.prompt_tokens = len(prompt)
         self.finish_reason = None if limit > 0 else "length"
         self._limit = limit
-        self._settings = settings
+        self._settings, self._weigh = settings, weigh
         self._stop_ids = frozenset(stop_ids)
         self._decoder = StreamDecoder(tokenizer, at_start)
         self._stop_strings = StopStrings(stop)
@@ -69,7 +71,7 @@ class Continuation:
 
     def accept(self, logits):
         """Choose the next token from `logits` (f32[vocabulary]); return the text that became certain, perhaps none."""
-        token = sampling.next_token(logits, self.history, self._settings, len(self.history))
+        token = sampling.next_token(logits, self.history, self._settings, len(self.history), self._weigh)
         if token in self._stop_ids:
             return self._finish("stop")
         self.history.append(token)
@@ -188,7 +190,7 @@ def room(architecture, tokens, max_tokens):
     return min(max_tokens, -excess)
 
 
-def start(model, prompt, max_tokens, settings, stop, chosen):
+def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
     """A Continuation of a text on a loaded model. `chosen`: the checked options."""
     tokenizer = model.tokenizer
     tokens = prompt_tokens(model, prompt, chosen.get("add_special", True), chosen.get("parse_special", False))
@@ -202,6 +204,7 @@ def start(model, prompt, max_tokens, settings, stop, chosen):
         stop,
         (*eos_ids, *stop_tokens),
         at_start=not any(tokenizer.is_shown(token) for token in tokens),
+        weigh=weigh,
     )
 
 
@@ -220,12 +223,13 @@ class Request:
         self._options = arguments.options(options, OPTIONS)
         self.guess = arguments.integer("options.guess", self._options.get("guess"), 0, 0, MOST_GUESSED)
         self.model = session_models.decoder(model)
+        self._weigh = engines.candidates()
 
     def continuation(self, prompt, number=0):
         """The Continuation of a prompt. number: of the text in its call, from 0; its seed is that much larger."""
         seed = (self._settings.seed + number + 2**63) % 2**64 - 2**63
         settings = dataclasses.replace(self._settings, seed=seed)
-        return start(self.model, prompt, self._max_tokens, settings, self._stop, self._options)
+        return start(self.model, prompt, self._max_tokens, settings, self._stop, self._options, self._weigh)
 
     def text(self, prompt, continuation):
         """What is returned of a continuation's text."""

@@ -9,16 +9,17 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.operators()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The transformer's operators as SQL calls them: activations as bytes, weights by name, the arithmetic of `ops`.
+AS $python$"""The transformer's operators as SQL calls them: activations as bytes, weights by name.
 
 An activation is bytea: little-endian float32, one row a token, rows one after the other. The width of a row follows
 from the weight or the model it meets, so n is never passed. Sizes that do not fit are errors (22023) that name the
-argument. Tokens or activations that are NULL give NULL.
+argument. Tokens or activations that are NULL give NULL. What computes is the operators of the engine that llm.engine
+says: compiled_operators over the packed weights, whose bits are llm.generate's, or numpy_operators.
 """
 
 import numpy as np
 
-from . import arguments, database, errors, ops, sampling, session_caches, session_models
+from . import arguments, engines, errors, ops, sampling, session_caches, session_models
 
 # What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This lets one
 # query serve every family. Any other tensor that is missing is an error.
@@ -55,48 +56,47 @@ def embedding(tokens, model=None):
     """The row of each token of the embedding: int[n] -> [n, hidden]."""
     if tokens is None:
         return None
-    model = session_models.current(model)
+    model, _, operators = session_models.at_this_moment(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
-    return ops.embedding(tokens, tensor(model, "token_embd.weight")).tobytes()
+    return operators.embedding(tokens).tobytes()
 
 
 def linear(x, weight, model=None, bias=None):
     """x @ weight.T + bias: [n, columns] -> [n, rows]."""
     if x is None:
         return None
-    model = session_models.current(model)
-    matrix = tensor(model, weight, 2)
-    vector = None if bias is None else tensor(model, bias, 1)
-    if vector is not None and len(vector) != len(matrix):
-        raise arguments.ill("bias", bias, f"a vector of {len(matrix)} numbers, one for each row of {weight}")
-    return ops.linear(rows("x", x, matrix.shape[1]), matrix, vector, checkpoint=database.checkpoint).tobytes()
+    model, _, operators = session_models.at_this_moment(model)
+    count, columns = shape(model, operators, weight, 2)
+    length = None if bias is None else shape(model, operators, bias, 1)
+    if length is not None and length != (count,):
+        raise arguments.ill("bias", bias, f"a vector of {count} numbers, one for each row of {weight}")
+    return operators.linear(rows("x", x, columns), weight, bias if length else None).tobytes()
 
 
 def rms_norm(x, weight, model=None, epsilon=None):
     """Root-mean-square norm of rows as wide as the weight: one as wide as a head norms every head by itself."""
     if x is None:
         return None
-    model = session_models.current(model)
-    scale = tensor(model, weight, 1)
-    if scale is None:
+    model, _, operators = session_models.at_this_moment(model)
+    width = shape(model, operators, weight, 1)
+    if width is None:
         return x
     epsilon = arguments.number("epsilon", epsilon, model.architecture.norm_epsilon, 0, 1)
-    return ops.rms_norm(rows("x", x, len(scale)), scale, epsilon).tobytes()
+    return operators.rms_norm(rows("x", x, *width), weight, epsilon).tobytes()
 
 
 def rope(x, positions, model=None):
     """Rotate the pairs of every head by its token's position: queries or keys of n tokens, int[n] -> the same shape."""
     if x is None or positions is None:
         return None
-    model = session_models.current(model)
+    model, _, operators = session_models.at_this_moment(model)
     model.require_decoder()
-    heads = rows("x", x, model.architecture.head_dim)
+    x = rows("x", x, model.architecture.head_dim)
     positions = arguments.positions("positions", positions)
-    if len(heads) % len(positions):
-        raise arguments.ill("x", f"{len(heads)} heads", f"as many for each of the {len(positions)} positions")
-    per_token = heads.reshape(len(positions), -1, model.architecture.head_dim)
-    frequencies = model.reference.frequencies
-    return ops.rope(per_token, positions, frequencies, model.architecture.rope_interleaved).tobytes()
+    heads = x.size // model.architecture.head_dim
+    if heads % len(positions):
+        raise arguments.ill("x", f"{heads} heads", f"as many for each of the {len(positions)} positions")
+    return operators.rope(x, positions).tobytes()
 
 
 def attention(q, k, v, cache, layer, positions, model=None):
@@ -107,23 +107,21 @@ def attention(q, k, v, cache, layer, positions, model=None):
     """
     if q is None or k is None or v is None or positions is None:
         return None
-    model, kv_cache = session_caches.current(cache, model)
+    model, operators, kv_cache = session_caches.current(cache, model)
     a = model.architecture
     layer = arguments.integer("layer", layer, None, 0, a.layers - 1)
     positions = arguments.positions("positions", positions)
     n = len(positions)
-    queries = heads("q", q, n, a.heads, a.head_dim)
-    new_keys, new_values = heads("k", k, n, a.kv_heads, a.head_dim), heads("v", v, n, a.kv_heads, a.head_dim)
-    keys, values = kv_cache.store(layer, positions, new_keys, new_values)
-    mixed = ops.attention(queries, keys, values, positions, a.window(layer), checkpoint=database.checkpoint)
-    return mixed.tobytes()
+    q = heads("q", q, n, a.heads, a.head_dim)
+    k, v = heads("k", k, n, a.kv_heads, a.head_dim), heads("v", v, n, a.kv_heads, a.head_dim)
+    return operators.attention(q, k, v, kv_cache.room(layer, positions), layer, positions).tobytes()
 
 
 def swiglu(gate, up):
     """silu(gate) * up, number by number."""
     if gate is None or up is None:
         return None
-    return ops.swiglu(*pair("gate", gate, "up", up)).tobytes()
+    return session_models.swiglu()(*pair("gate", gate, "up", up)).tobytes()
 
 
 def add(x, y):
@@ -139,14 +137,15 @@ def softmax(x, width=None):
     if not x:
         return x
     width = arguments.integer("width", width, len(x) // 4, 1, len(x))
-    return ops.softmax(rows("x", x, width)).tobytes()
+    return ops.softmax(rows("x", x, width).reshape(-1, width)).tobytes()
 
 
 def last_row(x, width):
     """The last `width` numbers."""
     if x is None or width is None:
         return None
-    return rows("x", x, arguments.integer("width", width, None, 1, 1 << 28))[-1].tobytes()
+    width = arguments.integer("width", width, None, 1, 1 << 28)
+    return rows("x", x, width)[-width:].tobytes()
 
 
 def sample(logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, history, position):
@@ -159,7 +158,8 @@ def sample(logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, histo
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
     )
     logits = float32("logits", logits)
-    return sampling.next_token(logits, arguments.indices("history", history, len(logits)), settings, position)
+    history = arguments.indices("history", history, len(logits))
+    return sampling.next_token(logits, history, settings, position, engines.candidates())
 
 
 def floats(x):
@@ -178,22 +178,22 @@ def bytes_of(numbers):
     return flat.astype("<f4").tobytes()
 
 
-def tensor(model, name, dimensions=2):
-    """The f32 tensor `name` of `model`, or None where it is one that this family lacks."""
+def shape(model, operators, name, dimensions):
+    """The shape of the tensor `name` of `model`, or None where it is one that this family lacks."""
     if name is None:
         raise errors.invalid_parameter("no weight is named", hint="Weights are listed in llm.tensors.")
     try:
-        weight = model.weights[name]
+        shape = operators.shape(name)
     except KeyError:
         if name.removeprefix("blk.").partition(".")[2] in OPTIONAL:
             return None
         raise errors.undefined_object(
             f'model "{model.name}" has no tensor "{name}"', hint="Its tensors are listed in llm.tensors."
         ) from None
-    if weight.ndim != dimensions:
+    if len(shape) != dimensions:
         expected = {1: "a vector", 2: "a matrix"}[dimensions]
-        raise arguments.ill("weight", f"{name} of shape {list(weight.shape)}", expected)
-    return weight
+        raise arguments.ill("weight", f"{name} of shape {list(shape)}", expected)
+    return shape
 
 
 def float32(name, activation):
@@ -204,19 +204,19 @@ def float32(name, activation):
 
 
 def rows(name, activation, width):
-    """bytea -> f32[n, width]."""
+    """bytea -> f32[n * width]."""
     flat = float32(name, activation)
     if flat.size % width:
         raise arguments.ill(name, f"{flat.size} numbers", f"rows of {width} numbers")
-    return flat.reshape(-1, width)
+    return flat
 
 
 def heads(name, activation, n, count, head_dim):
-    """bytea -> f32[n, count, head_dim]."""
+    """bytea -> f32[n * count * head_dim]."""
     flat = float32(name, activation)
     if flat.size != n * count * head_dim:
         raise arguments.ill(name, f"{flat.size} numbers", f"{n} tokens with {count} heads of {head_dim} numbers")
-    return flat.reshape(n, count, head_dim)
+    return flat
 
 
 def pair(first_name, first, second_name, second):
@@ -229,7 +229,6 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.operators() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.operators() IS
-'The transformer''s operators as SQL calls them: activations as bytes, weights by name, the arithmetic of '
-'`ops`.';
+'The transformer''s operators as SQL calls them: activations as bytes, weights by name.';
 
 COMMIT;

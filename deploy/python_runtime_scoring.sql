@@ -13,7 +13,7 @@ AS $python$"""Scores without generation: what the model expects next, and its lo
 
 import numpy as np
 
-from . import admission, arguments, database, generation, sampling, session_models
+from . import admission, arguments, database, generation, session_models
 from .numpy_engine import PREFILL_CHUNK
 
 
@@ -67,8 +67,9 @@ def log_softmax(logits):
 
 def largest(logits, k):
     """Ids of the k largest logits, the largest first, the lower id first of equals; sorts no more than it returns."""
-    ids = sampling.top_k(logits, k)
-    return ids[np.argsort(-logits[ids], kind="stable")].tolist()
+    smallest = np.partition(logits, len(logits) - k)[len(logits) - k] if k < len(logits) else -np.inf
+    ids = np.flatnonzero(logits >= smallest)  # more than k, if several equal the smallest
+    return ids[np.argsort(-logits[ids], kind="stable")][:k].tolist()
 
 
 def token_text(tokenizer, token):

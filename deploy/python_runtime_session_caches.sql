@@ -19,14 +19,14 @@ KV_CACHES = 256  # a session's handles at a time
 
 
 def current(handle, name=None):
-    """(Model, SessionCache) of a KV cache handle at this moment; None is the session's scratch cache."""
-    model, role = session_models.current_for_role(name)
-    return model, _caches.find(handle, model, role)
+    """(Model, its operators, SessionCache) of a handle at this moment; None is the session's scratch cache."""
+    model, role, operators = session_models.at_this_moment(name)
+    return model, operators, _caches.find(handle, model, role, operators)
 
 
 def new(name=None):
     """The handle of an empty KV cache for a model. It lives until it is freed or the session ends."""
-    return _caches.new(*session_models.current_for_role(name))
+    return _caches.new(*session_models.at_this_moment(name))
 
 
 def free(handle):
@@ -42,15 +42,16 @@ def reset():
 class SessionCache:
     """A KV cache that operators fill layer by layer: how far each layer is, and whose it is."""
 
-    def __init__(self, model, role):
+    def __init__(self, model, role, operators):
         model.require_decoder()
-        self._kv = model.reference.new_cache()
+        self._kv = operators.new_cache()
         self._lengths = [0] * model.architecture.layers
+        self.kind = type(operators)  # caches of one engine suit it whenever it is made anew, and no other
         self.model_hash = model.hash
         self.role = role
 
-    def store(self, layer, positions, k, v):
-        """Put k and v at their positions and forget what followed; return all up to them, as KVCache.store does."""
+    def room(self, layer, positions):
+        """The engine's cache with room for these positions of a layer; what it held of the layer after them is gone."""
         first, end = int(positions[0]), int(positions[-1]) + 1
         if first > self._lengths[layer]:
             raise errors.invalid_parameter(
@@ -61,7 +62,7 @@ class SessionCache:
         self._kv.length = max(self._lengths)
         self._kv.reserve(max(0, end - self._kv.length))
         self._lengths[layer] = end
-        return self._kv.store(layer, positions, k, v)
+        return self._kv
 
 
 class KVCaches:
@@ -72,20 +73,21 @@ class KVCaches:
         self._scratch = None
         self._handles = itertools.count(1)
 
-    def new(self, model, role):
+    def new(self, model, role, operators):
         """The handle of a new cache. ModelError 53400 when the session holds as many as it may."""
         if len(self._caches) >= KV_CACHES:
             raise errors.limit_exceeded(
                 f"this session holds {len(self._caches)} KV caches", None, "Free some with llm.free_kv_cache."
             )
         handle = next(self._handles)
-        self._caches[handle] = SessionCache(model, role)
+        self._caches[handle] = SessionCache(model, role, operators)
         return handle
 
-    def find(self, handle, model, role):
-        """The cache of a handle. ModelError 42704 without it or when it is another role's, 22023 for another model."""
+    def find(self, handle, model, role, operators):
+        """The cache of a handle. ModelError 42704 without it or when it is another role's, 22023 for another model, or
+        another engine."""
         if handle is None:
-            return self._scratch_of(model, role)
+            return self._scratch_of(model, role, operators)
         cache = self._caches.get(handle)
         if cache is None or cache.role != role:
             raise errors.undefined_object(
@@ -95,6 +97,12 @@ class KVCaches:
             raise errors.invalid_parameter(
                 f'the KV cache {handle} belongs to another model, or to "{model.name}" before it changed',
                 hint="Make a new one with llm.new_kv_cache.",
+            )
+        if cache.kind is not type(operators):
+            raise errors.invalid_parameter(
+                f"the KV cache {handle} belongs to another engine",
+                "llm.engine was another one when it was made",
+                "Make a new one with llm.new_kv_cache.",
             )
         return cache
 
@@ -110,10 +118,10 @@ class KVCaches:
         self._caches.clear()
         self._scratch = None
 
-    def _scratch_of(self, model, role):
+    def _scratch_of(self, model, role, operators):
         cache = self._scratch
-        if cache is None or cache.model_hash != model.hash or cache.role != role:
-            cache = self._scratch = SessionCache(model, role)
+        if cache is None or (cache.model_hash, cache.role, cache.kind) != (model.hash, role, type(operators)):
+            cache = self._scratch = SessionCache(model, role, operators)
         return cache
 
 

@@ -73,6 +73,16 @@ class CompiledEngine:
         """An empty KVCache for this model."""
         return KVCache(self.architecture, self.kv_dtype)
 
+    @property
+    def sizes(self):
+        """The Sizes of the model, as the kernels have them."""
+        return self._model.sizes
+
+    def room_for(self, positions):
+        """(cosines, sines, works) for so many positions: the angles of their rotations, and each thread's scratch."""
+        self._reserve_positions(positions)
+        return self._model.cosines, self._model.sines, self._works
+
     def forward(self, tokens, cache, last_only=True, checkpoint=None):
         """Logits after `tokens`, which follow the cache's: int[n] -> f32 [1, vocabulary], or [n, ...] if not last_only.
 

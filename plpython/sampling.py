@@ -3,7 +3,7 @@
 The steps and their order are those of Hugging Face transformers' logits processors: repetition penalty, temperature,
 top-k, top-p, min-p, and a draw from what is left (llama.cpp has the same steps and puts temperature last). Where they
 leave ties open, the lowest token id wins. The random number is a function of (seed, position) alone, so the same seed
-gives the same token whatever else was computed before, in whatever batch.
+gives the same token whatever else was computed before, in whatever batch, by whatever engine (`candidates` says how).
 """
 
 import math
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import errors
+from .candidates import Candidates
 
 # The range of each setting, both ends included; a temperature of 0 is greedy.
 RANGES = {
@@ -23,6 +24,7 @@ RANGES = {
     "seed": (-(2**63), 2**63 - 1),
 }
 INTEGERS = ("top_k", "seed")
+RANDOM_BITS = 53
 SMALLEST_TEMPERATURE = 1e-6  # above 0; below it float32 logits would overflow
 
 
@@ -50,11 +52,12 @@ class Settings:
             raise _ill("temperature", self.temperature, f"0 or {SMALLEST_TEMPERATURE:.6f} to 100")
 
 
-def next_token(logits, history, settings, position):
+def next_token(logits, history, settings, position, weigh=Candidates):
     """The token after `history`: f32[vocabulary], int[...], Settings, the position to fill -> int.
 
-    history is what repeat_penalty looks at, normally the prompt and what was generated; a token counts once.
-    Raises ModelError XX001 when the logits hold NaN or +infinity; -infinity excludes a token.
+    history is what repeat_penalty looks at, normally the prompt and what was generated; a token counts once. weigh
+    makes the candidates; all that can give the same token. Raises ModelError XX001 when the logits hold NaN or
+    +infinity; -infinity excludes a token.
     """
     logits = penalised(logits, history, settings.repeat_penalty)
     largest = logits.max()
@@ -66,10 +69,21 @@ def next_token(logits, history, settings, position):
         )
     if settings.temperature == 0:
         return int(logits.argmax())
-    ids, weights = candidates((logits - largest) / np.float32(settings.temperature), settings)
-    cumulative = np.cumsum(weights, dtype=np.float64)
-    drawn = np.searchsorted(cumulative, uniform(settings.seed, position) * cumulative[-1], side="right")
-    return int(ids[drawn])
+    candidates = weigh(logits, largest, settings.temperature)
+    cut = kept(candidates, settings)
+    return candidates.draw(cut, random_bits(settings.seed, position) * int(cut.mass) >> RANDOM_BITS)
+
+
+def kept(candidates, settings):
+    """The Cut of what top-k leaves, of that what top-p, and of that what min-p."""
+    cut = candidates.all()
+    if settings.top_k > 0:
+        cut = candidates.top_k(settings.top_k)
+    if settings.top_p < 1:
+        cut = cut.shorter(candidates.top_p(settings.top_p, cut.mass))
+    if settings.min_p > 0:
+        cut = cut.shorter(candidates.min_p(settings.min_p))
+    return cut
 
 
 def penalised(logits, history, penalty):
@@ -88,61 +102,10 @@ def penalised(logits, history, penalty):
     return logits
 
 
-def candidates(scaled, settings):
-    """What top-k, top-p and min-p leave: f32[vocabulary] with maximum 0 -> ids ascending, their exp(scaled)."""
-    ids = np.arange(len(scaled)) if settings.top_k == 0 else top_k(scaled, settings.top_k)
-    weights = np.exp(scaled[ids])
-    if settings.top_p < 1:
-        kept = top_p(weights, settings.top_p)
-        ids, weights = ids[kept], weights[kept]
-    if settings.min_p > 0:
-        kept = weights >= settings.min_p  # the largest weight is exp(0) = 1
-        ids, weights = ids[kept], weights[kept]
-    return ids, weights
-
-
-def top_k(scores, k):
-    """Indices of the k largest, ascending; of equal scores the lowest indices."""
-    if k >= len(scores):
-        return np.arange(len(scores))
-    smallest = np.partition(scores, len(scores) - k)[len(scores) - k]
-    above = np.flatnonzero(scores > smallest)
-    equal = np.flatnonzero(scores == smallest)[: k - len(above)]
-    return np.sort(np.concatenate([above, equal]))
-
-
-def top_p(weights, p):
-    """Indices, ascending, of the fewest largest weights whose sum reaches p of the whole; at least one.
-
-    A quickselect by mass: split the undecided at their mean, keep the upper part whole if it does not reach p, else
-    look inside it. Only the few that remain around the limit are sorted.
-    """
-    wanted = p * np.sum(weights, dtype=np.float64)
-    kept = np.zeros(len(weights), bool)
-    kept_mass = 0.0
-    undecided = np.arange(len(weights))
-    while len(undecided) > 256:
-        values = weights[undecided]
-        upper = values >= np.mean(values, dtype=np.float64)
-        if upper.all() or not upper.any():  # all equal
-            break
-        mass = np.sum(values[upper], dtype=np.float64)
-        if kept_mass + mass >= wanted:
-            undecided = undecided[upper]
-        else:
-            kept[undecided[upper]] = True
-            kept_mass += mass
-            undecided = undecided[~upper]
-    order = undecided[np.argsort(-weights[undecided], kind="stable")]
-    sums = kept_mass + np.cumsum(weights[order], dtype=np.float64)
-    kept[order[: np.searchsorted(sums, wanted, side="left") + 1]] = True
-    return np.flatnonzero(kept)
-
-
-def uniform(seed, position):
-    """A number in [0, 1), 53 random bits: Philox4x64-10 (Salmon et al. 2011), key = seed, counter = position + 1."""
+def random_bits(seed, position):
+    """A whole number below 2^53: Philox4x64-10 (Salmon et al. 2011), key = seed, counter = position + 1."""
     bits = np.random.Philox(key=seed % 2**64, counter=position).random_raw()  # numpy steps the counter first
-    return (int(bits) >> 11) * 2.0**-53
+    return int(bits) >> 11
 
 
 def _check(name, value, smallest, largest):

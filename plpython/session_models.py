@@ -7,7 +7,7 @@ So an edit inside a transaction is another model, ROLLBACK brings the old one ba
 import json
 from collections import OrderedDict
 
-from . import database, errors, moment, weights
+from . import database, engines, errors, moment, weights
 from .encoder_architecture import FAMILIES as ENCODERS
 from .loaded_model import Model
 
@@ -55,19 +55,26 @@ def embedder(name=None):
 
 def current(name=None):
     """As `resolve`, and asks the tables only once a moment: for operators, of which a query calls hundreds."""
-    return current_for_role(name)[0]
+    return at_this_moment(name)[0]
 
 
-def current_for_role(name=None):
-    """(Model, role) at this moment: as `current`, and who calls."""
-    global _current  # noqa: PLW0603 - one interpreter serves one session
-    now = moment.now()
-    if _current[0] != now:
-        _current = (now, {})
-    found = _current[1].get(name)
+def at_this_moment(name=None):
+    """(Model, role, operators): what `current` gives, who calls, and the model's operators."""
+    known = _known_now()
+    found = known.get(name)
     if found is None:
         row = _find(name)
-        found = _current[1][name] = (_kept(row), row["role"])
+        model = _kept(row)
+        found = known[name] = (model, row["role"], model.operators)
+    return found
+
+
+def swiglu():
+    """The one operator that needs no model, of the engine that computes at this moment."""
+    known = _known_now()
+    found = known.get(swiglu)
+    if found is None:
+        found = known[swiglu] = engines.swiglu()
     return found
 
 
@@ -92,6 +99,15 @@ def stored_weights(name=None):
     """(Weights, name) of the model that `name` means, without keeping it."""
     row = _find(name)
     return weights.Weights(row["id"]), row["name"]
+
+
+def _known_now():
+    """What was found out at this moment, by name."""
+    global _current  # noqa: PLW0603 - one interpreter serves one session
+    now = moment.now()
+    if _current[0] != now:
+        _current = (now, {})
+    return _current[1]
 
 
 def _find(name):

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.session_caches()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '307bee55bcb2deaf3743c599dd61495110d83f9feea00dbce87bd92ddb718495', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '790a3034de34614c72b1de8f82cb25824915a7665167e2bf3afa7d6beb6ca2f8', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.session_models()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'cb3eda8c8a2315a738f4bd40e0f59aed89889db0854929037ff55a5344d65542', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'e455cf8c7f2ac422758f0b1833076431865ba62cde5d49b0cd44ed87e3efb291', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

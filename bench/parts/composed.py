@@ -5,8 +5,8 @@ from contest import Contest
 from record import Figure, interleaved, record, seconds
 
 CONTEXT, COUNT = 256, 16
-FILL = "SELECT llm.forward(%s, %s, %s)"
-STEP = "SELECT llm.forward(%s, %s, %s, %s)"
+FILL = "SELECT octet_length(llm.forward(%s, %s, %s))"
+STEP = "SELECT octet_length(llm.forward(%s, %s, %s, %s))"  # logits stay in the server, as those of generate do
 
 
 def run(contest: Contest) -> None:

@@ -227,6 +227,18 @@ def test_ten_thousand_rows_take_no_more_memory_than_a_thousand(compiled):
     assert memory(compiled) - before < 8 << 20
 
 
+def test_ten_thousand_rows_into_a_table_take_no_more_memory_than_a_thousand(compiled, answers):
+    def fill(first, last):
+        query = f"SELECT n, 'Number ' || n FROM generate_series({first}, {last}) AS n"
+        compiled.execute("CALL llm.generate_into(%s, %s::regclass, 'batch-Q8_0', 2)", [query, answers])
+
+    fill(1, 1000)
+    before = memory(compiled)
+    fill(1001, 11_000)
+    assert memory(compiled) - before < 8 << 20
+    assert call(compiled, f"SELECT count(*) FROM {answers} WHERE error IS NULL") == 11_000
+
+
 def test_a_cancelled_query_of_ten_thousand_rows_leaves_the_session_well(compiled):
     query = "SELECT n, 'Number ' || n FROM generate_series(1, 10000) AS n"
     timer = threading.Timer(0.3, compiled.cancel)

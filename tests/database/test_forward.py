@@ -48,11 +48,26 @@ def stories(loader_dsn: str, data: Path):
         yield names
 
 
+@pytest.fixture(params=["numpy", "compiled"])
+def engine(request: pytest.FixtureRequest, superuser: psycopg.Connection) -> str:
+    """Each engine, ready to compute."""
+    if request.param == "compiled":
+        superuser.execute("SELECT llm.warm_up()")
+    return request.param
+
+
 @pytest.fixture
-def user(user: psycopg.Connection) -> psycopg.Connection:
-    """The query's operators are the numpy engine's, so that is what it is compared with."""
-    user.execute("SET llm.engine = numpy")
+def user(user: psycopg.Connection, engine: str) -> psycopg.Connection:
+    """A session that computes with the engine: the query's operators are that engine's."""
+    user.execute(f"SET llm.engine = {engine}")
     return user
+
+
+def tolerance(connection, case):
+    """How far logits may be from those of transformers: where the compiled engine holds half precision, further."""
+    types = "SELECT count(*) FROM llm.tensors WHERE model = %s AND type <> 'F32'"
+    compiled = call(connection, "SELECT current_setting('llm.engine')") == "compiled"
+    return 0.03 if compiled and call(connection, types, case) else 1e-4
 
 
 def forward(connection, tokens, model, cache=None, start=0):
@@ -79,7 +94,7 @@ def test_one_query_is_every_family_as_transformers_computes_it(user, case):
     assert len(tokens) > 64
     for n in (1, 64, 65, len(tokens)):
         computed = np.frombuffer(forward(user, tokens[:n], case), "<f4")
-        np.testing.assert_allclose(computed, logits[n - 1], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(computed, logits[n - 1], rtol=0, atol=tolerance(user, case))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -89,7 +104,7 @@ def test_decoding_with_a_cache_continues_what_a_prefill_began(user, case):
     forward(user, tokens[:-5], case, cache)
     for position in range(len(tokens) - 5, len(tokens)):
         computed = forward(user, tokens[position : position + 1], case, cache, position)
-        np.testing.assert_allclose(np.frombuffer(computed, "<f4"), logits[position], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(np.frombuffer(computed, "<f4"), logits[position], rtol=0, atol=tolerance(user, case))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -120,6 +135,31 @@ def test_a_generation_in_sql_alone_is_llm_generate(user, case):
     prompt = len(call(user, "SELECT llm.tokenize('ab', %s)", case))
     arguments = {"model": case, "prompt": "ab", "max_tokens": prompt + 19}
     assert user.execute(GENERATE_IN_SQL, arguments).fetchone()[0].startswith(text)
+
+
+def test_decoding_has_the_bits_of_the_engine(user, stories):
+    """Step by step with a KV cache: what llm.logits gives for the whole text at once."""
+    tokens = list(range(3, 75))
+    for model in stories:
+        cache = call(user, "SELECT llm.new_kv_cache(%s)", model)
+        steps = [forward(user, tokens[:65], model, cache)]
+        steps += [forward(user, [token], model, cache, place) for place, token in enumerate(tokens[65:], 65)]
+        whole = user.execute("SELECT logits FROM llm.logits(%s, %s) ORDER BY position", [tokens, model]).fetchall()
+        if call(user, "SELECT current_setting('llm.engine')") == "compiled":
+            assert steps == [logits for (logits,) in whole[64:]]
+        else:  # numpy's bits depend on how many tokens are computed together
+            for one, (other,) in zip(steps, whole[64:], strict=True):
+                np.testing.assert_allclose(np.frombuffer(one, "<f4"), np.frombuffer(other, "<f4"), atol=1e-3)
+
+
+def test_a_cache_of_one_engine_is_refused_by_the_other(user, engine):
+    cache = call(user, "SELECT llm.new_kv_cache('qwen2')")
+    forward(user, [1, 2], "qwen2", cache)
+    user.execute(f"SET llm.engine = {'numpy' if engine == 'compiled' else 'compiled'}")
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="belongs to another engine"):
+        forward(user, [3], "qwen2", cache, 2)
+    user.execute(f"SET llm.engine = {engine}")
+    forward(user, [3], "qwen2", cache, 2)
 
 
 def test_a_sequence_may_go_back_and_take_another_way(user):

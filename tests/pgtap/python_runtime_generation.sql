@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.generation()'::regprocedure
     ),
-    '24a4c949222d7fc7bcc5a117fec123892169f74e75d8585e7105bcf9a7d4ee9e',
+    'fbd3b349b069c1dbdd68acbb5228e4018caaed23c7a4063d52022fa9c1b5dada',
     'its body is plpython/generation.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.generation()', 'EXECUTE'),

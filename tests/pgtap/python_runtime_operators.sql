@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operators()'::regprocedure
     ),
-    '5f15c504c7cf3a8186ef40bc5edc5d3cafeb7b1bf9f8068f440d575420ca5e7c',
+    '5e466798c3541cbc41ee9e678f0882e306ad3456a1b44ea342f4d16aa1103fb9',
     'its body is plpython/operators.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operators()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.sampling()'::regprocedure
     ),
-    '513d7f242b2cdbd0181185ec07f0586e04a78ecd481a37d131ca63a4180f420f',
+    '86baa4d41aa453463301a93c6019617a6b6276b7507c41ecf642e9e2d637d086',
     'its body is plpython/sampling.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.sampling()', 'EXECUTE'),

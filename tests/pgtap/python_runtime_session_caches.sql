@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.session_caches()'::regprocedure
     ),
-    '307bee55bcb2deaf3743c599dd61495110d83f9feea00dbce87bd92ddb718495',
+    '790a3034de34614c72b1de8f82cb25824915a7665167e2bf3afa7d6beb6ca2f8',
     'its body is plpython/session_caches.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.session_caches()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.session_models()'::regprocedure
     ),
-    'cb3eda8c8a2315a738f4bd40e0f59aed89889db0854929037ff55a5344d65542',
+    'e455cf8c7f2ac422758f0b1833076431865ba62cde5d49b0cd44ed87e3efb291',
     'its body is plpython/session_models.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.session_models()', 'EXECUTE'),

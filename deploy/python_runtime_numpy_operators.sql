@@ -1,0 +1,71 @@
+-- Deploy hartonomous:python_runtime_numpy_operators to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/numpy_operators.py by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.numpy_operators()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The transformer's operators over decoded weights, by the arithmetic of `ops`: what queries compose without numba.
+
+Activations are flat float32 arrays, a row a token, as compiled_operators has them; what fits what is checked by
+`operators`.
+"""
+
+from . import ops
+
+
+class NumpyOperators:
+    """The operators of one NumpyEngine's model. `checkpoint` is called every few milliseconds of work."""
+
+    def __init__(self, engine, checkpoint):
+        self.engine = engine
+        self._weights = engine.weights
+        self._checkpoint = checkpoint
+
+    def new_cache(self):
+        """An empty KVCache for this model."""
+        return self.engine.new_cache()
+
+    def shape(self, name):
+        """The shape of a tensor. KeyError for an unknown name."""
+        return self._weights[name].shape
+
+    def embedding(self, tokens):
+        """int[n] -> [n, hidden]."""
+        return ops.embedding(tokens, self._weights["token_embd.weight"])
+
+    def linear(self, x, weight, bias=None):
+        """x @ weight.T + bias: [n * columns] -> [n, rows]."""
+        matrix, vector = self._weights[weight], None if bias is None else self._weights[bias]
+        return ops.linear(x.reshape(-1, matrix.shape[1]), matrix, vector, checkpoint=self._checkpoint)
+
+    def rms_norm(self, x, weight, epsilon):
+        """Rows as wide as the weight, each normalised."""
+        scale = self._weights[weight]
+        return ops.rms_norm(x.reshape(-1, len(scale)), scale, epsilon)
+
+    def rope(self, x, positions):
+        """Every head turned by its token's position: [n * heads * head_dim], int[n]."""
+        a = self.engine.architecture
+        per_token = x.reshape(len(positions), -1, a.head_dim)
+        return ops.rope(per_token, positions, self.engine.frequencies, a.rope_interleaved)
+
+    def attention(self, q, k, v, cache, layer, positions):
+        """Store keys and values in a KVCache that has room for them, then let every query see all up to its own."""
+        a, n = self.engine.architecture, len(positions)
+        k, v = (part.reshape(n, a.kv_heads, a.head_dim) for part in (k, v))
+        keys, values = cache.store(layer, positions, k, v)
+        queries = q.reshape(n, a.heads, a.head_dim)
+        return ops.attention(queries, keys, values, positions, a.window(layer), checkpoint=self._checkpoint)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.numpy_operators() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.numpy_operators() IS
+'The transformer''s operators over decoded weights, by the arithmetic of `ops`: what queries compose without '
+'numba.';
+
+COMMIT;

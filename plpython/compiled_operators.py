@@ -1,0 +1,136 @@
+"""The transformer's operators over packed weights: what queries compose where the compiled engine computes.
+
+Activations are flat float32 arrays, a row a token, as numpy_operators has them; that sizes fit is checked in
+`operators`.
+"""
+
+import numpy as np
+
+from . import operator_kernels
+from .compiled_engine import NO_WINDOW
+from .matrix_kernels import COLUMNS, Codes
+from .packing import ABSENT, BLOCK, GROUP, VECTOR
+from .threads import COUNTERS, team
+
+SLICE = 64  # tokens between checkpoints: tens of milliseconds in the largest matrix of a large model
+WORTH_SHARING = 1 << 24  # multiplications: about as long as it takes to hand work to a thread
+
+
+class CompiledOperators:
+    """The operators of one CompiledEngine's model. `checkpoint` is called between slices of work."""
+
+    def __init__(self, engine, checkpoint):
+        self.engine = engine
+        self._checkpoint = checkpoint
+        self._weights = engine.packed.weights
+        self._entries, self._shapes = {}, {}
+        self._absent = np.array([ABSENT, 0, 0, 0], np.int64)
+        self._state = np.zeros(COUNTERS + 2, np.int64)
+        self._codes = _codes(0)
+        self._heads = _heads(engine.sizes)
+        self._qkv = np.zeros(0, np.float32)
+
+    def new_cache(self):
+        """An empty KVCache for this model."""
+        return self.engine.new_cache()
+
+    def shape(self, name):
+        """The shape of a tensor. KeyError for an unknown name."""
+        shape = self._shapes.get(name)
+        if shape is None:
+            layout, _, rows, columns = map(int, self._entry(name))
+            shape = self._shapes[name] = (columns,) if layout == VECTOR else (rows, columns)
+        return shape
+
+    def embedding(self, tokens):
+        """int[n] -> [n * hidden]."""
+        matrix = self._entry("token_embd.weight")
+        out = np.empty(len(tokens) * matrix[COLUMNS], np.float32)
+        operator_kernels.embed(*self._weights, matrix, np.asarray(tokens, np.int64), out)
+        return out
+
+    def linear(self, x, weight, bias=None):
+        """x @ weight.T + bias: [n * columns] -> [n, rows]."""
+        matrix, vector = self._entry(weight), self._absent if bias is None else self._entry(bias)
+        rows, columns = self.shape(weight)
+        stride = -(-rows // GROUP) * GROUP
+        tokens = len(x) // columns
+        out = np.empty((tokens, stride), np.float32)
+        if self._codes.codes.size < min(tokens, SLICE) * columns:
+            self._codes = _codes(min(tokens, SLICE) * columns)
+        for begin in range(0, tokens, SLICE):
+            n = min(SLICE, tokens - begin)
+            few, to = x[begin * columns : (begin + n) * columns], out[begin : begin + n].reshape(-1)
+            arguments = (*self._weights, matrix, vector, few, n, *self._codes, to, stride)
+            self._run(operator_kernels.project, n, n * rows * columns, arguments)
+        return out if stride == rows else out[:, :rows]
+
+    def rms_norm(self, x, weight, epsilon):
+        """Rows as wide as the weight, each normalised."""
+        _, offset, _, width = self._entry(weight)
+        out = np.empty(len(x), np.float32)
+        operator_kernels.normalise(self._weights.f32, offset // 4, width, epsilon, x, out)
+        return out
+
+    def rope(self, x, positions):
+        """Every head turned by its token's position: [n * heads * head_dim], int[n]."""
+        a = self.engine.architecture
+        cosines, sines, _ = self.engine.room_for(int(positions[-1]) + 1)
+        out = x.copy()
+        operator_kernels.rotate(out, len(positions), a.head_dim, positions, cosines, sines, a.rope_interleaved)
+        return out
+
+    def attention(self, q, k, v, cache, layer, positions):
+        """Store keys and values in a KVCache that has room for them, then let every query see all up to its own."""
+        sizes, n = self.engine.sizes, len(positions)
+        _, _, works = self.engine.room_for(int(positions[-1]) + 1)
+        stride = sizes.qkv_stride
+        window = self.engine.architecture.window(layer) or NO_WINDOW
+        if self._qkv.size < n * stride:
+            self._qkv = np.zeros(n * stride, np.float32)
+        qkv = self._qkv[: n * stride].reshape(n, stride)
+        for column, part in ((0, q), (sizes.k_column, k), (sizes.v_column, v)):
+            qkv[:, column : column + part.size // n] = part.reshape(n, -1)
+        for begin in range(0, n, SLICE):
+            few, now = qkv[begin : begin + SLICE].reshape(-1), positions[begin : begin + SLICE]
+            products = len(now) * int(now[-1] + 1) * sizes.heads * sizes.head_dim
+            arguments = (few, self._heads, layer, window, now, cache.pages, *works)
+            self._run(operator_kernels.attend, len(now), products, arguments)
+        return qkv[:, : sizes.heads * sizes.head_dim]
+
+    def _entry(self, name):
+        """A tensor's row of the table of weights, int64[4]."""
+        entry = self._entries.get(name)
+        if entry is None:
+            entry = self._entries[name] = np.array(self.engine.packed.directory[name], np.int64)
+        return entry
+
+    def _run(self, kernel, tokens, products, arguments):
+        """A kernel, in as many threads as its multiplications are worth."""
+        self._checkpoint()
+        self._state[:] = 0
+        threads = self.engine.threads if tokens == 1 else self.engine.batch_threads
+        if threads == 1 or products < WORTH_SHARING:
+            kernel(0, 1, self._state, *arguments)
+        else:
+            team(threads).run(kernel, self._state, *arguments)
+
+
+def swiglu(gate, up):
+    """silu(gate) * up, number by number: f32[n], f32[n] -> f32[n]."""
+    out = np.empty(len(gate), np.float32)
+    operator_kernels.gated(gate, up, out)
+    return out
+
+
+def _heads(sizes):
+    """What operator_kernels.attend knows of heads."""
+    group = sizes.heads // sizes.kv_heads
+    fields = sizes.qkv_stride, sizes.k_column, sizes.v_column, sizes.head_dim, group, sizes.kv_heads, sizes.half_kv
+    return np.array(fields, np.int64)
+
+
+def _codes(size):
+    blocks = -(-size // BLOCK)
+    starts = np.zeros(blocks, np.int32), np.zeros(blocks, np.int32)
+    return Codes(np.zeros(size, np.int8), np.zeros(blocks, np.float32), *starts)

@@ -1,0 +1,114 @@
+"""Each operator of the transformer as a compiled call of its own, from the parts of the compiled forward.
+
+`compiled_forward` runs them all in one pass; a query that composes operators makes a call for each. The parts and their
+order are the same, and no part's result depends on what it is computed with, so both give the same bits.
+
+Activations are flat and tight, row after row, as SQL passes them; a product's rows are padded to whole registers.
+Arguments are arrays and numbers: numba takes 10 microseconds to recognise the tuples that the parts want, so those are
+made inside.
+"""
+
+from .attention_kernels import PAGE, attention, store_position
+from .forward_steps import Work, add_bias, groups_of, is_quantized, piece_of, quantize_token, work_of
+from .kernels import exp, rms_norm, rope
+from .matrix_kernels import COLUMNS, Codes, Weights, embedding, linear
+from .simd import entry, f32, fill
+from .simd_memory import load_first, store_first
+from .threads import Crew, claim, meet
+
+STORED, ATTENDED = range(2)  # counters of claimed work
+STRIDE, K_COLUMN, V_COLUMN, HEAD_DIM, GROUP_SIZE, KV_HEADS, HALF_KV = range(7)  # what `attend` knows of heads
+TILE = 8  # tokens whose attention, in one kv head, is one piece of work
+
+
+@entry
+def embed(u8, u16, floats, matrix, tokens, out):
+    """The rows of the tokens, decoded."""
+    weights = Weights(u8, u16, floats)
+    for t in range(len(tokens)):
+        embedding(weights, matrix, tokens[t], out, t * matrix[COLUMNS])
+
+
+@entry
+def project(
+    thread, threads, state, u8, u16, floats, matrix, bias, x, tokens, codes, scales, q8_starts, q4_starts, out, stride
+):
+    """out[t] = matrix @ x[t] + bias, every `stride` numbers."""
+    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
+    crew, columns = Crew(thread, threads, state, (0, 0)), matrix[COLUMNS]
+    if is_quantized(matrix):
+        for t in range(thread, tokens, threads):
+            quantize_token(x, t * columns, columns, quantized, t)
+        meet(crew)
+    piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
+    while True:
+        begin = claim(crew, 0, piece)
+        if begin >= groups:
+            return
+        end = min(groups, begin + piece)
+        linear(weights, matrix, begin, end, x, 0, columns, quantized, 0, tokens, out, 0, stride)
+        add_bias(weights, bias, begin, end - begin, out, 0, stride, tokens)
+
+
+@entry
+def normalise(floats, at, width, epsilon, x, out):
+    """Every row of `width` numbers normalised, with the weights that begin at `at`."""
+    for row in range(0, len(x), width):
+        rms_norm(x, row, width, floats, at, epsilon, out, row)
+
+
+@entry
+def rotate(x, tokens, head_dim, positions, cosines, sines, interleaved):
+    """Every head of every token turned in place by the angles of its token's position."""
+    per_token = len(x) // tokens
+    for t in range(tokens):
+        for head in range(t * per_token, (t + 1) * per_token, head_dim):
+            rope(x, head, head_dim, cosines, sines, positions[t] * (head_dim // 2), interleaved)
+
+
+@entry
+def attend(
+    thread, threads, state, x, heads, layer, window, positions, pages, q, firsts, limits, scores, room, out, half, full
+):
+    """Store the keys and values of consecutive tokens of one sequence, then let every query see what it may.
+
+    x: rows of queries, keys and values; the results replace the queries. heads: int64, the fields below. From q on:
+    each thread's own scratch, as forward_steps.Work has it.
+    """
+    stride, k_column, v_column = heads[STRIDE], heads[K_COLUMN], heads[V_COLUMN]
+    dim, group, kv_heads, half_kv = heads[HEAD_DIM], heads[GROUP_SIZE], heads[KV_HEADS], heads[HALF_KV] != 0
+    crew, tokens = Crew(thread, threads, state, (0, 0)), len(positions)
+    work = work_of(Work(q, firsts, limits, scores, room, out, half, full), thread)
+    while True:
+        piece = claim(crew, STORED, 1)
+        if piece >= tokens * kv_heads:
+            break
+        t, head = divmod(piece, kv_heads)
+        key, value = t * stride + k_column + head * dim, t * stride + v_column + head * dim
+        page, place = positions[t] // PAGE, layer * kv_heads + head
+        if half_kv:
+            store_position(pages, page, place, dim, positions[t], x, key, value, work.half_row)
+        else:
+            store_position(pages, page, place, dim, positions[t], x, key, value, work.float_row)
+    meet(crew)
+    while True:
+        piece = claim(crew, ATTENDED, 1)
+        if piece >= (tokens + TILE - 1) // TILE * kv_heads:
+            return
+        first, head = piece // kv_heads * TILE, piece % kv_heads
+        count, at, place = min(TILE, tokens - first), first * stride + head * group * dim, layer * kv_heads + head
+        if half_kv:
+            row = work.half_row
+            attention(x, at, stride, count, group, dim, positions, first, window, pages, 0, place, row, work)
+        else:
+            row = work.float_row
+            attention(x, at, stride, count, group, dim, positions, first, window, pages, 0, place, row, work)
+
+
+@entry
+def gated(gate, up, out):
+    """silu(gate) * up, with the arithmetic of kernels.swiglu."""
+    size = len(gate)
+    for i in range(0, size, 16):
+        g = load_first(size - i, gate, i)
+        store_first(size - i, out, i, g / (exp(fill(0.0, f32) - g) + 1.0) * load_first(size - i, up, i))

@@ -1,0 +1,69 @@
+"""What a draw may choose from: weights against exp, and the same tokens from numpy and from compiled code."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from plpython import candidate_kernels, candidates, sampling
+from plpython.candidates import BUCKETS, WEIGHT_BITS, Candidates
+from plpython.sampling import Settings, next_token
+
+LOGITS = st.floats(-60, 60, width=32)
+CHOICES = st.builds(
+    Settings,
+    temperature=st.sampled_from([0.05, 0.7, 1.0, 3.0, 100.0]),
+    top_k=st.sampled_from([0, 0, 1, 2, 7, 40, 10_000]),
+    top_p=st.sampled_from([1.0, 1.0, 0.0, 0.3, 0.9, 0.999]),
+    min_p=st.sampled_from([0.0, 0.0, 1e-9, 0.05, 0.5, 1.0]),
+    seed=st.integers(-(2**63), 2**63 - 1),
+)
+
+
+def test_weights_are_exp_to_the_last_place_or_two():
+    scores = -np.concatenate([np.linspace(0, 22, 20001), np.random.default_rng(1).uniform(0, 22, 20000)])
+    scores = scores.astype(np.float32)
+    exact = 2.0**WEIGHT_BITS * np.exp(scores.astype(np.float64))
+    assert (np.abs(candidates.weights(scores) - exact) <= 0.5 + 3e-7 * exact).all()
+
+
+def test_the_first_weighs_two_to_the_32_and_what_is_excluded_nothing():
+    assert candidates.weights(np.array([0, -np.inf, -1e30, -23.0], np.float32)).tolist() == [2.0**32, 0, 0, 0]
+    lightest = -np.float32(np.log(2.0**33))  # half of one
+    assert candidates.bucket_of(lightest) < BUCKETS
+
+
+@hypothesis_settings(deadline=None, max_examples=300)
+@given(
+    arrays(np.float32, st.integers(1, 70), elements=st.one_of(LOGITS, st.sampled_from([0.0, 1.0, -np.inf]))),
+    CHOICES,
+    st.integers(0, 1000),
+)
+def test_numpy_and_compiled_code_choose_the_same_token(logits, settings, position):
+    if np.isfinite(logits.max()):
+        compiled = next_token(logits, [], settings, position, candidate_kernels.Candidates)
+        assert compiled == next_token(logits, [], settings, position)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.01, 1.0, 5.0, 30.0])
+def test_they_agree_on_every_number_of_a_large_vocabulary(spread):
+    logits = (spread * np.random.default_rng(3).standard_normal(151_936)).astype(np.float32)
+    for temperature in (0.3, 1.0, 7.0):
+        one = Candidates(logits, logits.max(), temperature)
+        other = candidate_kernels.Candidates(logits, logits.max(), temperature)
+        for name in ("scores", "weights", "counts", "masses"):
+            assert np.array_equal(getattr(one, name), getattr(other, name))
+        for settings in (Settings(top_k=50), Settings(top_p=0.9), Settings(min_p=0.02), Settings(top_k=99, top_p=0.5)):
+            cut = sampling.kept(one, settings)
+            assert cut == sampling.kept(other, settings)
+            for number in (0, int(cut.mass) // 2, int(cut.mass) - 1):
+                assert one.draw(cut, number) == other.draw(cut, number)
+
+
+def test_every_number_below_the_mass_draws_a_token_in_proportion_to_its_weight():
+    one = Candidates(np.log(np.array([1, 4, 2], np.float32)), np.log(np.float32(4)), 1.0)
+    cut, borders = one.all(), np.cumsum(one.weights, dtype=float).astype(int).tolist()
+    assert [one.draw(cut, border - 1) for border in borders] == [0, 1, 2]
+    assert [one.draw(cut, border) for border in [0, *borders[:-1]]] == [0, 1, 2]

@@ -24,8 +24,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from . import database, errors
+from . import database, errors, ops
 from .background import Background
+from .candidates import Candidates
 
 ENGINES = ("auto", "compiled", "numpy")
 SETTING = database.Query("SELECT pg_catalog.current_setting('llm.engine', true) AS engine")
@@ -56,6 +57,16 @@ def chosen():
     reason = _missing or NOT_READY
     _tell(reason)
     return False, reason
+
+
+def candidates():
+    """What makes the candidates of a draw: compiled where that is there, and wanted. All give the same tokens."""
+    return modules().candidate_kernels.Candidates if chosen()[0] else Candidates
+
+
+def swiglu():
+    """The operator of the engine that computes."""
+    return modules().compiled_operators.swiglu if chosen()[0] else ops.swiglu
 
 
 def description():
@@ -111,10 +122,21 @@ def _imported():
     if __name__.startswith("llm_"):  # in a server
         config.CACHE_DIR = str(_folder())
     try:
-        from . import compiled_engine, compiled_forward, encoder_engine, packing, shared_weights, similarity_kernels
+        from . import (
+            candidate_kernels,
+            compiled_engine,
+            compiled_forward,
+            compiled_operators,
+            encoder_engine,
+            packing,
+            shared_weights,
+            similarity_kernels,
+        )
     finally:
         config.CACHE_DIR = before
     return SimpleNamespace(
+        candidate_kernels=candidate_kernels,
+        compiled_operators=compiled_operators,
         compiled_engine=compiled_engine,
         compiled_forward=compiled_forward,
         encoder_engine=encoder_engine,

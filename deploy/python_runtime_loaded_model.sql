@@ -20,6 +20,7 @@ from .background import Background
 from .encoder_architecture import EncoderArchitecture, of_config
 from .numpy_encoder import NumpyEncoder
 from .numpy_engine import NumpyEngine
+from .numpy_operators import NumpyOperators
 
 LONG_TEXT = 20_000  # characters; shorter texts are encoded within a few milliseconds
 SECONDS_BETWEEN_TOUCHES = 60  # of packed files, whose times tell which were used last
@@ -37,6 +38,7 @@ class Model:
         self.weights = weights.Weights(row["id"])
         self.tokenizer_id = row["tokenizer_id"]
         self._used = 0
+        self._operators = None
 
     @property
     def is_encoder(self):
@@ -68,9 +70,19 @@ class Model:
         compiled, _ = engines.chosen()
         return self._compiled if compiled else self.reference
 
+    @property
+    def operators(self):
+        """The operators that queries compose, of the engine that computes at this moment; numpy's of an encoder."""
+        engine = self.reference if self.is_encoder else self.engine
+        if self._operators is None or self._operators.engine is not engine:
+            is_numpy = engine is self.reference
+            kind = NumpyOperators if is_numpy else engines.modules().compiled_operators.CompiledOperators
+            self._operators = kind(engine, database.checkpoint)
+        return self._operators
+
     @functools.cached_property
     def reference(self):
-        """The numpy engine: its operators are those that queries compose."""
+        """The numpy engine."""
         return (NumpyEncoder if self.is_encoder else NumpyEngine)(self.architecture, self.weights)
 
     @functools.cached_property

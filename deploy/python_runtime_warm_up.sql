@@ -20,9 +20,10 @@ import math
 
 import numpy as np
 
-from . import packing, quant
+from . import candidate_kernels, packing, quant
 from .architecture import Architecture
 from .compiled_engine import CompiledEngine
+from .compiled_operators import CompiledOperators, swiglu
 from .encoder_architecture import EncoderArchitecture
 from .encoder_engine import CompiledEncoder
 from .packed_model import pack_model
@@ -41,6 +42,20 @@ def run():
     CompiledEncoder(architecture, packed, np.zeros((64, 32), np.float32)).states([np.array([0, 1])])
     table = PackedTable(pack_model({"table": ("Q8_0", (1, 32), bytes(34))}), "table")
     table.products(table.rows([0])[0])
+    compile_operators(CompiledOperators(engine, lambda: None))
+    candidate_kernels.Candidates(np.zeros(16, np.float32), 0.0, 1.0).compile()
+
+
+def compile_operators(operators):
+    """Call each operator on activations as SQL gives them, which nobody may write to."""
+    x = np.frombuffer(bytes(4 * operators.engine.sizes.hidden), "<f4")
+    operators.embedding([0])
+    operators.linear(x, "blk.0.attn_output.weight")
+    operators.rms_norm(x, "output_norm.weight", 1e-5)
+    position, cache = np.array([0]), operators.new_cache()
+    cache.reserve(1)
+    operators.attention(operators.rope(x, position), x[:16], x[:16], cache, 0, position)
+    swiglu(x, x)
 
 
 def tiny_model():

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '821a6074773e2cdf40c01b85bfdb63643143cb72328006470a2f96da4da1dc04',
+SELECT is(llm_runtime.release(), 'c871f840858c3b13f6a8091fc868d9a6e1fc00087d760e70a1b738f362e227b1',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(
@@ -13,12 +13,13 @@ SELECT set_eq(
             AND p.prorettype = 'void'::regtype AND p.pronargs = 0
     $query$,
     '{
-        admission, architecture, arguments, atoms, attention_kernels, background, batches, blending, cache, chunking,
-        comparison, compiled_engine, compiled_forward, cosine_search, database, editing, embedding_columns,
-        embeddings, encoder_architecture, encoder_engine, encoder_forward, engines, errors, forward_steps, generation,
-        geometry, guessing, hilbert, ingestion, kept, kernels, kv_cache, loaded_model, mapping, matrices,
-        matrix_kernels, merging, moment, numpy_encoder, numpy_engine, operators, ops, packed_files, packed_model,
-        packing, positions, prefix_cache, projection, quant, rewriting, sampling, scheduling, scoring, searching,
+        admission, architecture, arguments, atoms, attention_kernels, background, batches, blending, cache,
+        candidate_kernels, candidates, chunking, comparison, compiled_engine, compiled_forward, compiled_operators,
+        cosine_search, database, editing, embedding_columns, embeddings, encoder_architecture, encoder_engine,
+        encoder_forward, engines, errors, forward_steps, generation, geometry, guessing, hilbert, ingestion, kept,
+        kernels, kv_cache, loaded_model, mapping, matrices, matrix_kernels, merging, moment, numpy_encoder,
+        numpy_engine, numpy_operators, operator_kernels, operators, ops, packed_files, packed_model, packing,
+        positions, prefix_cache, projection, quant, rewriting, sampling, scheduling, scoring, searching,
         session_caches, session_models, settings, shared_weights, simd, simd_forms, simd_memory, similarity,
         similarity_kernels, stored_models, stored_rows, stored_tokens, threads, tokenizer, warm_up, weights
     }'::name[],

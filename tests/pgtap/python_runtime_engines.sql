@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.engines()'::regprocedure
     ),
-    'e9045319785e7d7644c6b04167901e190224d87eb2d5b0d1ef9cfc50fd3f8229',
+    '1efb23c77da32e64d85e62f92e316c58e93a90450b89c95d8199cc9e181bc99c',
     'its body is plpython/engines.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.engines()', 'EXECUTE'),

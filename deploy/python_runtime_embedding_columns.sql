@@ -51,7 +51,10 @@ def _bytea(raw, count, width):
 
 def _real_array(raw, count, width):
     """array_send: dimensions, flags, type, length and first index, then a length and a big-endian float each."""
-    elements = raw.reshape(count, 20 + 8 * width)[:, 20:]
+    rows = raw.reshape(count, 20 + 8 * width)
+    if np.any(rows[:, :4] != (0, 0, 0, 1)):
+        raise errors.invalid_parameter("an embedding is an array of more than one dimension")
+    elements = rows[:, 20:]
     return np.ascontiguousarray(elements).view(">f4").reshape(count, width, 2)[:, :, 1]
 
 

@@ -33,8 +33,8 @@ class Matrix:
 
 def scales_of(rows):
     """1 / |row| of each row, 0 where that is not a number: f32[n, width] -> f32[n]."""
-    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
         scales = np.where((lengths > 0) & np.isfinite(lengths), 1 / lengths, 0)
     return scales.astype(np.float32)
 

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.matrices()'::regprocedure
     ),
-    '2b257a3b4ca53747f0750e66a3fa5d00d8510e78ff4d0b6f1f15c080bf0f631c',
+    '1e3cd39267ead9b493bf30da3e0320e36842d76a40d5ad918c79a8e45e2df6ca',
     'its body is plpython/matrices.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.matrices()', 'EXECUTE'),

@@ -1,0 +1,73 @@
+"""The pure parts of a search: the binary forms of vectors, and which scores are the best."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from plpython import matrices, searching
+from plpython.embedding_columns import DECODERS
+from plpython.errors import ModelError
+
+ROWS = np.array([[1.5, -2, 0.25], [3, 4, -5]], np.float32)
+# As the servers' send functions write them: PostgreSQL's array_send of real[], pgvector's vector_send.
+SENT = {
+    "bytea": b"".join(struct.pack("<3f", *row) for row in ROWS),
+    "_float4": b"".join(
+        struct.pack(">iiiii", 1, 0, 700, 3, 1) + b"".join(struct.pack(">if", 4, number) for number in row)
+        for row in ROWS
+    ),
+    "vector": b"".join(struct.pack(">hh3f", 3, 0, *row) for row in ROWS),
+}
+
+
+@pytest.mark.parametrize("type", SENT)
+def test_vectors_are_read_from_the_binary_form_of_their_type(type):
+    decode, before, each = DECODERS[type]
+    assert len(SENT[type]) == len(ROWS) * (before + each * 3)
+    np.testing.assert_array_equal(decode(np.frombuffer(SENT[type], np.uint8), 2, 3), ROWS)
+
+
+def test_an_array_of_two_dimensions_is_no_vector():
+    sent = struct.pack(">iiiiiii", 2, 0, 700, 2, 1, 1, 1) + struct.pack(">ifif", 4, 1.0, 4, 2.0)
+    with pytest.raises(ModelError, match="more than one dimension"):
+        DECODERS["_float4"][0](np.frombuffer(sent, np.uint8), 1, 3)
+
+
+def test_the_best_scores_are_those_of_a_stable_sort():
+    random = np.random.default_rng(3)
+    scores = random.integers(0, 50, 1000).astype(np.float32)
+    places = np.arange(1000) * 7
+    for k in (1, 10, 999, 1000, 2000):
+        found, best = searching._top(places, scores, k)
+        order = np.argsort(-scores, kind="stable")[:k]
+        np.testing.assert_array_equal(found, places[order])
+        np.testing.assert_array_equal(best, scores[order])
+
+
+def test_a_score_that_is_no_number_is_never_among_the_best():
+    scores = np.array([0.5, -np.inf, -0.5], np.float32)
+    assert searching._top(np.arange(3), scores, 3)[0].tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("row", [[0, 0], [np.inf, 1], [np.nan, 1], [1e38, 1e38]])
+def test_a_row_without_a_finite_length_has_scale_0(row):
+    scales = matrices.scales_of(np.array([row, [3, 4]], np.float32))
+    assert scales.tolist() == [0, np.float32(0.2)]
+
+
+def test_the_longest_unused_matrix_leaves_first(monkeypatch):
+    monkeypatch.setattr(matrices, "_matrices", type(matrices._matrices)())
+
+    def matrix():
+        return matrices.Matrix(np.arange(10), np.zeros(10, np.uint32), np.ones((10, 4), np.float32))
+
+    for key in "abc":
+        matrices.keep(key, matrix(), 1 << 20)
+    assert matrices.find("a") is not None  # the most recently used now
+    matrices.keep("d", matrix(), 3 * 160)
+    assert [key for key in "abcd" if matrices.find(key) is not None] == ["a", "c", "d"]
+
+
+def test_a_place_is_written_as_a_tid():
+    assert searching.place_text(np.int64(70_000 << 16 | 12)) == "(70000,12)"

@@ -83,7 +83,7 @@ def search(connection: psycopg.Connection, console: Console) -> None:
     console.print(f"\n[dim]{len(texts)} sentences of this repository are embedded in {took:.1f} s.[/dim]")
     for question in QUESTIONS:
         query = f"SELECT content ->> 'text', similarity FROM llm.search('{question}', 'sentence', 2)"
-        console.print(f"[bold cyan]{escape(query)};[/bold cyan]")
+        console.print(f"[bold cyan]{escape(query)};[/bold cyan]", soft_wrap=True)
         for text, similarity in connection.execute(SEARCH, [question, NAME]):
             console.print(f"  {similarity:.2f}  {escape(text)}", soft_wrap=True)
 

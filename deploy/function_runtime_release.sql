@@ -25,7 +25,7 @@ SET LOCAL lock_timeout = '5s';
 --   ce05a97678c400cae06b70762555c3726575513b766230a2a912550fea0243f2  cosine_search
 --   7ae6a9c59e2c1c30f834016f247ae1bee17c786aafff7022b1fa0825ec9157eb  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
---   0abb72726f5ef4efd6540470f6fa32dbd2a2633e1fe38e3b86b6307ea807152a  embedding_columns
+--   8e1b58398c56da95e67a44a77d57ecad31486bf1862bc1d3507b090206cc186f  embedding_columns
 --   f74b31a787485452c18cffcca0b1cc3346e91b530524fefeef66f67229fbd5f4  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   090d49c19ece83189fc55201fd775b0a5a052144bc0d28833094fe34d9fc75c1  encoder_engine
@@ -43,7 +43,7 @@ SET LOCAL lock_timeout = '5s';
 --   c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e  kv_cache
 --   68dda92fe54fdbdd0de1e3a5958712c3845e1a7e7423ee0c815d70592c8e7ec1  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
---   2b257a3b4ca53747f0750e66a3fa5d00d8510e78ff4d0b6f1f15c080bf0f631c  matrices
+--   1e3cd39267ead9b493bf30da3e0320e36842d76a40d5ad918c79a8e45e2df6ca  matrices
 --   26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
 --   ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c  moment
@@ -86,7 +86,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'c871f840858c3b13f6a8091fc868d9a6e1fc00087d760e70a1b738f362e227b1'::text;
+RETURN 'd91cb61eaa8b26156670614a377aeca4001bc7aea1b7f5d5d1ee650aa7b8f89f'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'c871f840858c3b13f6a8091fc868d9a6e1fc00087d760e70a1b738f362e227b1',
+SELECT is(llm_runtime.release(), 'd91cb61eaa8b26156670614a377aeca4001bc7aea1b7f5d5d1ee650aa7b8f89f',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

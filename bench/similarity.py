@@ -22,18 +22,17 @@ ROUNDS = 60
 SAMPLE = 500  # tokens of a map whose neighbours are counted
 EMBEDDINGS = ("token_embd.weight", "model.embed_tokens.weight", "embeddings.word_embeddings.weight")
 ROW = "SELECT {} FROM llm.weight_matrices WHERE model = %s AND matrix_name = 'token_embd.weight' AND row_idx = %s"
-TEXTS = "SELECT id, text FROM llm.tokens WHERE model = %s AND kind = 'normal' ORDER BY md5(text) LIMIT %s"
+TEXTS = """SELECT id, text FROM llm.tokens
+    WHERE model = %s AND kind = 'normal' AND bytes = convert_to(text, 'UTF8') ORDER BY md5(text) LIMIT %s"""
 
 
 def search(dsn: str, model: str) -> None:
-    """Every query is sent as it is, not prepared: so planning is counted."""
+    """Every query is sent as it is, not prepared: so planning is counted. Five calls first, which are not."""
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
         shape = connection.execute(
             "SELECT shape FROM llm.tensors WHERE model = %s AND name = 'token_embd.weight'", (model,)
         ).fetchone()[0]
-        matrix = connection.execute(
-            "SELECT llm.embedding(array_agg(n), %s) FROM generate_series(0, %s) AS n", (model, shape[0] - 1)
-        )
+        matrix = connection.execute("SELECT llm.matrix('token_embd.weight', %s)", (model,), binary=True)
         values = np.frombuffer(matrix.fetchone()[0], "<f4").reshape(shape)
         tokens = connection.execute(TEXTS, (model, ROUNDS)).fetchall()
         lengths = np.linalg.norm(values, axis=1)

@@ -109,7 +109,8 @@ def embedding(path: Path) -> np.ndarray:
         from gguf import GGUFReader
 
         tensor = next(tensor for tensor in GGUFReader(path).tensors if tensor.name in EMBEDDINGS)
-        return quant.decode(tensor.tensor_type.name, tensor.data.reshape(-1).view(np.uint8), tensor.shape[::-1])
+        shape = tuple(map(int, tensor.shape[::-1]))
+        return quant.decode(tensor.tensor_type.name, tensor.data.reshape(-1).view(np.uint8), shape)
     from safetensors.numpy import load_file
 
     tensors = load_file(path)

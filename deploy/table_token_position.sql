@@ -12,7 +12,7 @@ CREATE TABLE llm_store.token_position (
     h_xy bigint NOT NULL,
     h_yz bigint NOT NULL,
     h_zm bigint NOT NULL,
-    geom public.geometry (POINTZM, 3857) NOT NULL,
+    geom public.GEOMETRY (POINTZM, 3857) NOT NULL,
     CONSTRAINT token_position_pkey PRIMARY KEY (tensor_hash, token_id),
     CONSTRAINT token_position_projection_fkey FOREIGN KEY (tensor_hash)
     REFERENCES llm_store.projection (tensor_hash) ON DELETE CASCADE

@@ -18,7 +18,8 @@ INNER JOIN llm_store.projection AS p ON mt.tensor_hash = p.tensor_hash;
 ALTER VIEW llm.projections OWNER TO llm_owner;
 GRANT SELECT ON llm.projections TO llm_user;
 
-COMMENT ON VIEW llm.projections IS 'The models that have a map of their tokens, and how much of the differences it shows.';
+COMMENT ON VIEW llm.projections IS
+'The models that have a map of their tokens, and how much of the differences it shows.';
 COMMENT ON COLUMN llm.projections.model IS 'The model''s name.';
 COMMENT ON COLUMN llm.projections.explained IS
 'The part of the variance of the embedding that each of the four directions holds, the largest first.';

@@ -34,8 +34,8 @@ SELECT
 FROM llm_store.model AS m
 INNER JOIN llm_store.model_tensor AS mt ON m.id = mt.model_id
 INNER JOIN llm_store.tensor AS t ON mt.tensor_hash = t.hash
-CROSS JOIN LATERAL (SELECT CASE cardinality(t.shape) WHEN 1 THEN 1 ELSE t.shape[1] END AS rows) AS s
-CROSS JOIN LATERAL (SELECT t.bytes / s.rows AS bytes) AS w
+CROSS JOIN LATERAL (SELECT CASE cardinality(t.shape) WHEN 1 THEN 1 ELSE t.shape[1] END AS rows) AS s -- noqa: ST05
+CROSS JOIN LATERAL (SELECT t.bytes / s.rows AS bytes) AS w -- noqa: ST05
 CROSS JOIN LATERAL llm_store.numbers_below(s.rows) AS r
 WHERE cardinality(t.shape) <= 2;
 

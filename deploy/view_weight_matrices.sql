@@ -23,7 +23,8 @@ CROSS JOIN LATERAL (
         llm_store.atom_keys(r.type, r.content, 0) AS h_xy,
         llm_store.atom_keys(r.type, r.content, 1) AS h_yz,
         llm_store.atom_keys(r.type, r.content, 2) AS h_zm
-    OFFSET 0
+    FROM (VALUES (0)) AS once (n)
+    OFFSET 0 -- noqa: AM09
 ) AS d
 CROSS JOIN LATERAL llm_store.numbers_below(r.columns) AS c;
 

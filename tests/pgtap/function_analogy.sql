@@ -4,7 +4,7 @@ SELECT plan(6);
 \ir tiny_model.psql
 
 SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
-SET LOCAL llm.engine = 'numpy';
+SELECT set_config('llm.engine', 'numpy', TRUE) AS engine \gset
 SELECT results_eq(
     $$SELECT rank, token_id FROM llm.analogy('a', 'b', 'ab', 4, 'tiny')$$,
     $$VALUES (1, 3)$$, 'the three themselves are left out');

@@ -4,7 +4,7 @@ SELECT plan(6);
 \ir tiny_model.psql
 
 SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
-SET LOCAL llm.engine = 'numpy';
+SELECT set_config('llm.engine', 'numpy', TRUE) AS engine \gset
 SELECT is(llm.embedding('ab', 'tiny'), pg_temp.ones(2), 'a token is found by its text');
 SELECT throws_ok($$SELECT llm.embedding('abc', 'tiny')$$, '42704', 'llm: model "tiny" has no token "abc"', 'exactly');
 SELECT throws_ok($$SELECT llm.embedding('', 'tiny')$$, '42704', NULL, 'a padded row is no token of empty text');

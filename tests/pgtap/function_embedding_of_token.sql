@@ -4,7 +4,7 @@ SELECT plan(6);
 \ir tiny_model.psql
 
 SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
-SET LOCAL llm.engine = 'numpy';
+SELECT set_config('llm.engine', 'numpy', TRUE) AS engine \gset
 SELECT is(llm.embedding(2, 'tiny'), pg_temp.ones(2), 'a token is its row');
 SELECT ok(llm.embedding(NULL::integer, 'tiny') IS NULL, 'NULL gives NULL');
 SELECT throws_ok($$SELECT llm.embedding(4, 'tiny')$$, '22023', NULL, 'there are four tokens');

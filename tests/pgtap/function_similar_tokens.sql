@@ -4,7 +4,7 @@ SELECT plan(6);
 \ir tiny_model.psql
 
 SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
-SET LOCAL llm.engine = 'numpy';
+SELECT set_config('llm.engine', 'numpy', TRUE) AS engine \gset
 SELECT results_eq(
     $$SELECT rank, token_id, token FROM llm.similar_tokens('ab', 2, 'tiny')$$,
     $$VALUES (1, 0, 'a'), (2, 1, 'b')$$, 'equal tokens rank by id, and the token itself is not among them');

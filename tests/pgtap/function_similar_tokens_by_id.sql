@@ -4,7 +4,7 @@ SELECT plan(6);
 \ir tiny_model.psql
 
 SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
-SET LOCAL llm.engine = 'numpy';
+SELECT set_config('llm.engine', 'numpy', TRUE) AS engine \gset
 SELECT results_eq(
     $$SELECT rank, token_id, round(similarity::numeric, 12) FROM llm.similar_tokens(0, 4, 'tiny')$$,
     $$VALUES (1, 1, 1::numeric), (2, 2, 1), (3, 3, 1)$$, 'there are no more than there are');

@@ -15,7 +15,10 @@ SELECT is_empty(
     WHERE llm_store.float_at(pg_temp.little_endian(n), 0) IS DISTINCT FROM n$$,
     'numbers come back as they are, from the smallest to the largest');
 SELECT is(
-    (SELECT array_agg(llm_store.float_at('\x0000803f000000400000404000008040'::bytea, i)) FROM generate_series(0, 3) AS i),
+    (
+        SELECT array_agg(llm_store.float_at('\x0000803f000000400000404000008040'::bytea, i))
+        FROM generate_series(0, 3) AS i
+    ),
     ARRAY[1, 2, 3, 4]::real[], 'one after the other');
 SELECT is(float4send(llm_store.float_at('\x00000080'::bytea, 0)), '\x80000000'::bytea, 'also -0');
 

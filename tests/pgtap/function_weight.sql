@@ -4,7 +4,7 @@ SELECT plan(6);
 \ir tiny_model.psql
 
 SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
-SET LOCAL llm.engine = 'numpy';
+SELECT set_config('llm.engine', 'numpy', TRUE) AS engine \gset
 SELECT is(llm.weight('blk.0.ffn_gate.weight', 2, 1, 'tiny'), 1::real, 'a weight is its number');
 SELECT throws_ok(
     $$SELECT llm.weight('blk.0.ffn_gate.weight', 3, 1, 'tiny')$$, '22023', 'llm: row is out of range', 'of three rows');

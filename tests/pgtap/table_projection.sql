@@ -10,7 +10,8 @@ INSERT INTO llm_store.projection (tensor_hash, explained, units) VALUES (sha256(
 DELETE FROM llm_store.tensor WHERE hash = sha256('tensor');
 SELECT is_empty(
     $$SELECT FROM llm_store.projection WHERE tensor_hash = sha256('tensor')$$, 'a map goes with its embedding');
-SELECT table_privs_are('llm_store', 'projection', 'llm_loader', ARRAY['SELECT'], 'a loader makes it by llm.project only');
+SELECT table_privs_are(
+    'llm_store', 'projection', 'llm_loader', ARRAY['SELECT'], 'a loader makes it by llm.project only');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -10,7 +10,8 @@ SELECT llm.project('tiny') AS explained \gset
 SELECT is((SELECT count(*) FROM llm.projections WHERE model = 'tiny'), 1::bigint, 'a model with a map has a row');
 SELECT llm.set_row('tiny', 'token_embd.weight', 0, llm.bytes(ARRAY[1, 1])) AS error \gset
 SELECT is(
-    (SELECT count(*) FROM llm.projections WHERE model = 'tiny'), 0::bigint, 'an edited embedding has none until it is made');
+    (SELECT count(*) FROM llm.projections WHERE model = 'tiny'), 0::bigint,
+    'an edited embedding has none until it is made');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -17,7 +17,10 @@ SELECT results_eq(
 
 -- A row of 300,000 numbers spans two tiles.
 INSERT INTO llm_store.tile (content)
-VALUES (decode(repeat('00', 1048576), 'hex')), (decode(repeat('11', 151424), 'hex')), (decode(repeat('22', 151424), 'hex'));
+VALUES
+(decode(repeat('00', 1048576), 'hex')),
+(decode(repeat('11', 151424), 'hex')),
+(decode(repeat('22', 151424), 'hex'));
 INSERT INTO llm_store.tensor (hash, type, shape, rows_per_tile, bytes)
 VALUES (sha256('wide'), 'F32', '{2,300000}', 0, 2400000);
 INSERT INTO llm_store.tensor_tile (tensor_hash, ordinal, tile_hash)
@@ -28,10 +31,10 @@ SELECT
 FROM (VALUES (0, '00', 1048576), (1, '11', 151424), (2, '00', 1048576), (3, '22', 151424)) AS p (ordinal, byte, bytes);
 INSERT INTO llm_store.model_tensor (model_id, ordinal, name, tensor_hash)
 SELECT
-    m.id,
-    99,
-    'wide',
-    sha256('wide')
+    m.id AS model_id,
+    99 AS ordinal,
+    'wide' AS name,
+    sha256('wide') AS tensor_hash
 FROM llm_store.model AS m WHERE m.name = 'tiny';
 SELECT results_eq(
     $$SELECT row_number, octet_length(content), substring(content FROM 1048576 FOR 2) FROM llm_store.tensor_row

@@ -9,8 +9,8 @@ SELECT llm.set_tensor('tiny', 'token_embd.weight', llm.bytes(ARRAY[3, 0, -1, 0, 
 SELECT is_empty($$SELECT FROM llm.token_positions WHERE model = 'tiny'$$, 'there is no map before it is made');
 SELECT llm.project('tiny') AS explained \gset
 SELECT results_eq(
-    $$SELECT p.token_id, p.token, round((public.st_x(p.geom) - 12582912) / j.units), round(abs(public.st_y(p.geom) - 12582912)
-        / j.units)
+    $$SELECT p.token_id, p.token, round((public.st_x(p.geom) - 12582912) / j.units),
+        round(abs(public.st_y(p.geom) - 12582912) / j.units)
     FROM llm.token_positions AS p INNER JOIN llm.projections AS j ON j.model = p.model
     WHERE p.model = 'tiny' ORDER BY p.token_id$$,
     $$VALUES (0, 'a', 3::double precision, 0::double precision), (1, 'b', -1, 0), (2, 'ab', -1, 1), (3, '', -1, 1)$$,

@@ -54,7 +54,8 @@ class Peer:
     """A process with sentence-transformers and the encoder."""
 
     def __init__(self, folder: Path):
-        command = [peer_python(), Path(__file__).with_name("sentence_encoder.py"), folder, str(THREADS)]
+        # -P: with this folder in front, transformers would import our kernels.py for a package of its own.
+        command = [peer_python(), "-P", Path(__file__).with_name("sentence_encoder.py"), folder, str(THREADS)]
         environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self._process = subprocess.Popen(command, env=environment, text=True, **pipes)

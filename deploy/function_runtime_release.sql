@@ -17,7 +17,7 @@ SET LOCAL lock_timeout = '5s';
 --   ce3402950b3ff590f9b20da90287d22e9539aa3cf5f64e11ff82dcdb65fa8ffc  cache
 --   ef6cb1ca243228b93010a867626ac9edb46b1801e107efbc6668e8ba7ce6fe8d  candidate_kernels
 --   bec73a0912e5ba1d8144e006e5d5ca76df41d3a91707c36d9bfc2772f037b313  candidates
---   508c3ad9670529782574517041d7701183c8cb028368f06e250b4f3f73ecefb4  chunking
+--   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
 --   52f6db457d2054b749b38fb69e39725a4eee5dc9e6323560cddc0173465d6d63  compiled_engine
 --   f97e33bcfa555c803db3d569c2ab83693e7e454669c80d047c91d2c724863925  compiled_forward
@@ -26,7 +26,7 @@ SET LOCAL lock_timeout = '5s';
 --   7ae6a9c59e2c1c30f834016f247ae1bee17c786aafff7022b1fa0825ec9157eb  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   8e1b58398c56da95e67a44a77d57ecad31486bf1862bc1d3507b090206cc186f  embedding_columns
---   f74b31a787485452c18cffcca0b1cc3346e91b530524fefeef66f67229fbd5f4  embeddings
+--   55f997822d8c94d8f3083ad380e67874ef3f304d915d458ec9441745025f6c2a  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   090d49c19ece83189fc55201fd775b0a5a052144bc0d28833094fe34d9fc75c1  encoder_engine
 --   c2f2c0b69a2f3ed9cc0c408ef269bbf85bce48dc694934a58df17a3300f1b55f  encoder_forward
@@ -86,7 +86,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'd91cb61eaa8b26156670614a377aeca4001bc7aea1b7f5d5d1ee650aa7b8f89f'::text;
+RETURN '3d3d1d14bae5d55ac37fddfd4733562ea723aca08c2e70118ca038a43164afe8'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_left
 
-from . import arguments, session_models
+from . import arguments, database, session_models
 
 DEFAULT_TOKENS = 128
 DEFAULT_OVERLAP = 16
@@ -11,7 +11,8 @@ LARGEST = 1 << 20
 # A full stop and what closes after it, before white space; the full stops of Chinese and Japanese; an empty line.
 CLOSING = "\"'\u201d\u2019\u00bb)\\]"
 WIDE_STOPS, WIDE_CLOSING = "\u3002\uff01\uff1f", "\u300d\u300f\uff09"
-SENTENCE_END = re.compile(rf"[.!?…]+[{CLOSING}]*(?=\s)|[{WIDE_STOPS}]+[{WIDE_CLOSING}]*|\n[ \t]*\n")
+# Possessive, and from the first stop on: a text of nothing but full stops is read once.
+SENTENCE_END = re.compile(rf"(?<![.!?…])[.!?…]++[{CLOSING}]*+(?=\s)|[{WIDE_STOPS}]++[{WIDE_CLOSING}]*+|\n[ \t]*+\n")
 
 
 def chunk(text, model=None, tokens=None, overlap=None):
@@ -35,6 +36,7 @@ def _cuts(text, spans, size, overlap):
     sentences = {bisect_left(starts, match.end()) for match in SENTENCE_END.finditer(text)}
     begin, total = 0, len(spans)
     while begin < total:
+        database.checkpoint()
         end = begin + size
         if end >= total:
             yield begin, total

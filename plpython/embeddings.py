@@ -86,7 +86,10 @@ def _chosen(name, pooling):
 
 def _vectors(texts, model, pooling):
     """f32[width] of each text, in their order."""
-    tokens = [tokens_of(model, text) for text in texts]
+    tokens = []
+    for text in texts:
+        database.checkpoint()
+        tokens.append(tokens_of(model, text))
     engine, finish = model.engine, ops.normalized if model.normalizes else np.asarray
     vectors = [None] * len(texts)
     for numbers in _together([len(row) for row in tokens]):

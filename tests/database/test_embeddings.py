@@ -66,6 +66,15 @@ def test_null_among_many_texts_has_the_embedding_null(user):
     assert found[1] is None and found[0] is not None and found[2] is not None
 
 
+def test_a_timeout_ends_the_embedding_of_many_texts_and_the_session_goes_on(user):
+    user.execute("SET llm.engine = 'numpy'")
+    user.execute("SET statement_timeout = '200ms'")
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        user.execute("SELECT count(*) FROM llm.embed_many(array_fill('the cat'::text, ARRAY[200000]), 'mean')")
+    user.execute("RESET statement_timeout")
+    assert len(call(user, "SELECT llm.embed('a', 'mean')")) == 64
+
+
 def test_no_texts_have_no_embeddings(user):
     assert many(user, [], "mean") == []
 

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'd91cb61eaa8b26156670614a377aeca4001bc7aea1b7f5d5d1ee650aa7b8f89f',
+SELECT is(llm_runtime.release(), '3d3d1d14bae5d55ac37fddfd4733562ea723aca08c2e70118ca038a43164afe8',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

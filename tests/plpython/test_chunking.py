@@ -63,6 +63,18 @@ def test_a_word_longer_than_a_chunk_is_cut():
     assert [tokens for *_, tokens in chunking.chunk("q" * 50, None, 20, 0)] == [20, 20, 10]
 
 
+def test_a_text_of_nothing_but_full_stops_is_cut_too():
+    rows = chunking.chunk("." * 100_000, None, 100, 0)
+    assert sum(len(content) for _, content, _, _ in rows) == 100_000
+
+
+def test_closing_quotes_belong_to_their_sentence():
+    chunks = [
+        content for _, content, _, _ in chunking.chunk('the cat sat. "the mat!" a cat sat on the mat', None, 10, 0)
+    ]
+    assert chunks[0] == 'the cat sat. "the mat!"'
+
+
 def test_neighbours_share_at_most_the_overlap_and_no_less_than_a_word():
     rows = chunking.chunk("the cat sat on a mat " * 10, None, 12, 5)
     for (_, before, first, _), (_, after, following, _) in pairwise(rows):

@@ -12,11 +12,12 @@ from parts.rows import PROMPT, ROWS
 
 COUNT = 48
 PRIVATE = re.compile(r"^Private_(?:Clean|Dirty): +(\d+) kB", re.MULTILINE)
+OWN = re.compile(r"^Anonymous: +(\d+) kB", re.MULTILINE)  # without the mapped weights: private to their only user
 INTERVAL = 0.02  # seconds between looks
 
 
 def run(contest: Contest) -> None:
-    """Figures `memory of a session, Q8_0` over the number of rows: the most that was private while it wrote."""
+    """Figures `memory of a session, Q8_0` over the number of rows: the most that it had of its own while it wrote."""
     model = subjects.of_shape("Q8_0")
     for rows in ROWS:
         contest.ours.connection.execute("SELECT llm.reset()")
@@ -26,13 +27,13 @@ def run(contest: Contest) -> None:
         record(Figure("memory of a session, Q8_0", "MB", watch.most / 1e6, at=rows))
 
 
-def private_bytes(pid: int) -> int:
+def private_bytes(pid: int, kinds: re.Pattern = PRIVATE) -> int:
     """Memory that a process shares with no other now."""
-    return sum(map(int, PRIVATE.findall(Path(f"/proc/{pid}/smaps_rollup").read_text()))) * 1024
+    return sum(map(int, kinds.findall(Path(f"/proc/{pid}/smaps_rollup").read_text()))) * 1024
 
 
 class Watch:
-    """The most private memory of a process, in bytes, while the block runs."""
+    """The most memory that a process has of its own, in bytes, while the block runs."""
 
     def __init__(self, pid: int):
         self._pid = pid
@@ -50,6 +51,6 @@ class Watch:
 
     def _look(self) -> None:
         while True:
-            self.most = max(self.most, private_bytes(self._pid))
+            self.most = max(self.most, private_bytes(self._pid, OWN))
             if self._end.wait(INTERVAL):
                 return

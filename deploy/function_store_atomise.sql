@@ -1,9 +1,6 @@
 -- Deploy hartonomous:function_store_atomise to pg
--- requires: table_model_tensor, function_store_atom_tokens, function_store_atom_codes
+-- requires: table_model_tensor, function_store_atomise_tokenizer, function_store_atomise_tensors
 
--- SECURITY DEFINER: models of different owners share atoms, so nobody writes one but through this function, which takes
--- everything from rows that are stored already.
--- The lock is shared among loads, and kept from llm_store.collect_atoms until the model is there.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -15,30 +12,13 @@ PARALLEL UNSAFE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
-DECLARE
-    tokenizer integer;
-    tensors bytea[];
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared('llm_store.atom'::regclass::oid::bigint);
-    tokenizer := (
-        SELECT m.tokenizer_id FROM llm_store.model AS m
-        WHERE
-            m.id = atomise.model_id
-            AND NOT EXISTS (SELECT FROM llm_store.atom_byte_count AS c WHERE c.tokenizer_id = m.tokenizer_id)
-    );
-    -- In one order, so that two loads of the same tensors wait for each other but never in a circle.
-    tensors := ARRAY(
-        SELECT DISTINCT t.hash
-        FROM llm_store.model_tensor AS mt
-        INNER JOIN llm_store.tensor AS t ON t.hash = mt.tensor_hash
-        WHERE
-            mt.model_id = atomise.model_id
-            AND t.type IN ('F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_1', 'Q4_K', 'IQ4_NL', 'IQ4_XS')
-            AND NOT EXISTS (SELECT FROM llm_store.atom_code_count AS c WHERE c.tensor_hash = t.hash)
-        ORDER BY t.hash
-    );
-    tokens := coalesce(llm_store.store_atom_tokens(tokenizer), 0);
-    weights := CASE WHEN cardinality(tensors) = 0 THEN 0 ELSE llm_store.store_atom_codes(tensors) END;
+    tokens := coalesce(llm_store.atomise_tokenizer(
+        (SELECT m.tokenizer_id FROM llm_store.model AS m WHERE m.id = atomise.model_id)
+    ), 0);
+    weights := llm_store.atomise_tensors(ARRAY(
+        SELECT mt.tensor_hash FROM llm_store.model_tensor AS mt WHERE mt.model_id = atomise.model_id
+    ));
 END
 $function$;
 

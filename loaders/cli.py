@@ -19,9 +19,11 @@ from rich.table import Table
 from plpython.encoder_architecture import EncoderArchitecture
 from plpython.errors import ModelError
 
+from .ahead import Ahead
 from .errors import LoaderError, ServerError
 from .export import export, plan_export
 from .progress import progress_bar, readable_bytes
+from .quantized import quantized, summary
 from .reader import read_model
 from .upload import upload
 
@@ -68,11 +70,22 @@ def load(
     name: Annotated[str, typer.Option(help="What to call the model.")],
     dsn: Dsn = "",
     replace: Annotated[bool, typer.Option("--replace", help="Publish over a model of that name.")] = False,
+    quantize: Annotated[
+        str | None, typer.Option(help="q8_0 or q4_0: store the matrices in this encoding, and tell what it changed.")
+    ] = None,
 ) -> None:
     """Load a model. It appears when it is complete; a broken load can simply be run again."""
     model = read_model(path)
-    with _connected(dsn) as connection, progress_bar(f"loading {name}", model.bytes()) as advance:
-        result = upload(connection, model, name, replace, advance)
+    if quantize is not None:
+        model = quantized(model, quantize)
+    with (
+        _connected(dsn) as connection,
+        Ahead(lambda: _connected(dsn)) as ahead,
+        progress_bar(f"loading {name}", model.bytes()) as advance,
+    ):
+        result = upload(connection, model, name, replace, advance, ahead)
+    if quantize is not None:
+        _show(("tensor", "from", "to", "bytes", "relative RMS error"), summary(model))
     kept = result.bytes - result.sent_bytes
     print(f"loaded {name}: {readable_bytes(result.bytes)}, {readable_bytes(kept)} of it stored already")
     story = EXAMPLES.get(path.stem.partition("-")[0].lower(), "Once upon a time")

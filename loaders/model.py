@@ -25,6 +25,10 @@ class SourceTensor:
     shape: tuple[int, ...]
     data: memoryview
 
+    def size(self) -> int:
+        """Bytes of the tensor."""
+        return len(self.data)
+
     def tile_bytes(self) -> int:
         """Bytes of every tile but the last: whole rows up to 1 MiB, or 1 MiB of a longer row."""
         row = row_bytes(self.type, self.shape[-1])
@@ -68,10 +72,16 @@ class SourceModel:
     files: tuple[SourceFile, ...]
 
     def bytes(self) -> int:
-        """Bytes of all files together, which is what the progress bar counts."""
-        sizes = {tensor.name: len(tensor.data) for tensor in self.tensors}
+        """Bytes of all files together, or of all tensors if there are none: what the progress bar counts."""
+        sizes = {tensor.name: tensor.size() for tensor in self.tensors}
+        if not self.files:
+            return sum(sizes.values())
         segments = [segment for file in self.files for segment in file.segments]
         return sum(len(s.literal) if s.tensor is None else sizes[s.tensor] for s in segments)
+
+    def complete_tokenizer_settings(self) -> dict:
+        """The tokenizer's settings as the server keeps them: with the number of rows of the embedding."""
+        return self.tokenizer_settings | {"vocabulary_size": self.architecture.vocabulary_size}
 
 
 def cut(data: memoryview, size: int) -> Iterator[memoryview]:

@@ -5,7 +5,8 @@ The server trusts nothing it is sent: it computes every hash again. Hashes here 
 batches that no view shows; `llm.publish` checks and shows the model in one transaction. Whatever is interrupted leaves
 at most tiles that `llm.collect` removes later and the next try finds.
 
-Weights go from the mapped file to the socket without a copy in Python. A thread hashes the next batch meanwhile.
+Weights go from the mapped file to the socket without a copy in Python. A thread hashes the next batch meanwhile, and
+what does not need all tiles is stored meanwhile on a second connection, see `ahead`.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
+from .ahead import Ahead
 from .model import TILE_BYTES, Segment, SourceModel, SourceTensor, cut
 
 BATCH_BYTES = 64 << 20
@@ -27,11 +29,15 @@ Progress = Callable[[int], None]  # told how many more bytes of the source are i
 
 @dataclass
 class Batch:
-    """Tiles to ask for and send together, {hash: content}, and the bytes that earlier ones repeat."""
+    """Tiles to ask for and send together, {hash: content}, and the bytes that earlier ones repeat.
+
+    tensors: those of the manifest whose last tiles are in this batch or an earlier one, and in no batch's list before.
+    """
 
     tiles: dict[bytes, memoryview] = field(default_factory=dict)
     bytes: int = 0
     repeated_bytes: int = 0
+    tensors: list[dict] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -49,22 +55,38 @@ def upload(
     name: str,
     replace: bool = False,
     progress: Progress = lambda _: None,
+    ahead: Ahead | None = None,
 ) -> Upload:
     """Load `model` as `name`; `connection` must be in autocommit mode.
 
+    ahead: stores the tokenizer and the tensors while a model of more than one batch is sent.
     Raises psycopg.Error for what the server refuses; a name, before anything is sent.
     """
     connection.execute("SELECT llm.check_model_name(%s, %s)", (name, replace))
     hashes = _Hashes(model)
-    batches = hashes.batches()
+    if model.bytes() <= BATCH_BYTES:
+        ahead = None
+    if ahead:
+        ahead.tokenizer(model.tokenizer_definition, model.complete_tokenizer_settings())
     sent_bytes = 0
-    with ThreadPoolExecutor(max_workers=1) as pool:  # one batch is hashed while another is sent
+    for batch in _prepared(hashes.batches()):
+        sent_bytes += _send(connection, batch, progress)
+        if ahead:
+            ahead.tensors(batch.tensors)
+            ahead.check()
+    if ahead:
+        ahead.wait()
+    model_id = _publish(connection, name, hashes.manifest(), model.tokenizer_definition, replace)
+    return Upload(model_id, model.bytes(), sent_bytes)
+
+
+def _prepared(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The batches, each hashed in a thread while the one before is sent."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
         coming = pool.submit(next, batches, None)
         while (batch := coming.result()) is not None:
             coming = pool.submit(next, batches, None)
-            sent_bytes += _send(connection, batch, progress)
-    model_id = _publish(connection, name, hashes.manifest(), model.tokenizer_definition, replace)
-    return Upload(model_id, model.bytes(), sent_bytes)
+            yield batch
 
 
 class _Hashes:
@@ -78,7 +100,7 @@ class _Hashes:
 
     def batches(self) -> Iterator[Batch]:
         batch = Batch()
-        for known_as, tiles in self._sources():
+        for tensor, known_as, tiles in self._sources():
             for tile in tiles:
                 digest = hashlib.sha256(tile).digest()
                 known_as.append(digest.hex())
@@ -91,6 +113,8 @@ class _Hashes:
                 if batch.bytes >= BATCH_BYTES:
                     yield batch
                     batch = Batch()
+            if tensor is not None:
+                batch.tensors.append(self._tensor(tensor))
         yield batch
 
     def manifest(self) -> dict:
@@ -106,12 +130,12 @@ class _Hashes:
             ],
         }
 
-    def _sources(self) -> Iterator[tuple[list[str], Iterator[memoryview]]]:
+    def _sources(self) -> Iterator[tuple[SourceTensor | None, list[str], Iterator[memoryview]]]:
         for tensor in self._model.tensors:
-            yield self._of_tensor.setdefault(tensor.name, []), tensor.tiles()
+            yield tensor, self._of_tensor.setdefault(tensor.name, []), tensor.tiles()
         for segment in (segment for file in self._model.files for segment in file.segments):
             if segment.literal is not None:
-                yield self._of_literal.setdefault(id(segment), []), cut(segment.literal, TILE_BYTES)
+                yield None, self._of_literal.setdefault(id(segment), []), cut(segment.literal, TILE_BYTES)
 
     def _tensor(self, tensor: SourceTensor) -> dict:
         tiles = self._of_tensor[tensor.name]

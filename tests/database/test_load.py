@@ -1,5 +1,6 @@
 """Loading into a server: all of a model or nothing, its bytes as they were, and nothing sent twice."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -12,12 +13,15 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from loaders import upload as upload_module
+from loaders.ahead import Ahead
 from loaders.cli import app
 from loaders.gguf_container import read_container
 from loaders.reader import read_model
 from loaders.upload import upload
 from plpython.architecture import Architecture
 
+VIEWS = ("models", "tensors", "tokens", "atoms", "files")
 TABLES = ("tile", "tensor", "tensor_tile", "tokenizer", "token", "model", "model_tensor", "file_segment")
 
 
@@ -245,6 +249,91 @@ def test_a_load_killed_half_way_shows_nothing_and_goes_on_when_run_again(fresh, 
     again = upload(connection, model, "load-killed")
     assert 0 < again.sent_bytes < model.bytes() - 400_000
     assert stored_files(connection, "load-killed") == {fresh.name: fresh.read_bytes()}
+
+
+# Kills itself when the tokenizer and some tensors are stored ahead and only a part of the tiles.
+KILLED_AHEAD = """
+import os, signal, sys
+import psycopg
+from pathlib import Path
+from loaders import ahead, upload
+from loaders.reader import read_model
+
+upload.BATCH_BYTES = 200_000
+path, dsn = sys.argv[1:]
+connect = lambda: psycopg.connect(dsn, autocommit=True)
+
+class Killed(ahead.Ahead):
+    def tensors(self, tensors):
+        super().tensors(tensors)
+        if tensors:
+            self.wait()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+with connect() as connection, Killed(connect) as beside:
+    upload.upload(connection, read_model(Path(path)), "load-ahead", ahead=beside)
+"""
+
+
+@pytest.fixture
+def fresh_f16(data, tmp_path) -> Path:
+    """A copy of stories260K as F16 with random weights and a vocabulary that no database has."""
+    content = bytearray((data / "stories260K-quant-derived/stories260K-F16.gguf").read_bytes())
+    first = min(tensor.offset for tensor in read_container(memoryview(bytes(content))).tensors)
+    content[first::2] = os.urandom(len(content[first::2]))
+    word = "\u2581little".encode()
+    assert content.count(word, 0, first) > 0
+    path = tmp_path / "fresh-f16.gguf"
+    path.write_bytes(content.replace(word, "\u2581".encode() + os.urandom(3).hex().encode()))
+    return path
+
+
+def test_what_a_killed_load_stored_ahead_is_not_seen_and_is_found_or_collected(
+    fresh_f16, superuser, loader_dsn, connection
+):
+    stored = row_counts(superuser)
+    atoms = superuser.execute("SELECT count(*) FROM llm_store.atom").fetchone()
+    views = {view: superuser.execute(f"SELECT count(*) FROM llm.{view}").fetchone() for view in VIEWS}
+    command = [sys.executable, "-c", KILLED_AHEAD, str(fresh_f16), loader_dsn]
+    assert subprocess.run(command, check=False, cwd=Path(__file__).parents[2]).returncode == -signal.SIGKILL
+    ahead = row_counts(superuser)
+    assert ahead["tokenizer"] == stored["tokenizer"] + 1
+    assert ahead["tensor"] > stored["tensor"]
+    assert ahead["model"] == stored["model"]
+    assert {view: superuser.execute(f"SELECT count(*) FROM llm.{view}").fetchone() for view in VIEWS} == views
+    assert upload(connection, read_model(fresh_f16), "load-ahead").sent_bytes > 0
+    assert row_counts(superuser)["tokenizer"] == ahead["tokenizer"]
+    assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+    connection.execute("SELECT llm.drop_model('load-ahead')")
+    superuser.execute("CALL llm.collect('0 seconds')")
+    assert row_counts(superuser)["tokenizer"] <= stored["tokenizer"]
+    assert superuser.execute("SELECT count(*) FROM llm_store.atom").fetchone() <= atoms
+
+
+def test_what_is_stored_ahead_is_what_publish_would_store(fresh_f16, loader_dsn, superuser, connection, monkeypatch):
+    upload(connection, read_model(fresh_f16), "load-plain")
+    plain = model_hash(connection, "load-plain")
+    connection.execute("SELECT llm.drop_model('load-plain')")
+    superuser.execute("CALL llm.collect('0 seconds')")
+    monkeypatch.setattr(upload_module, "BATCH_BYTES", 100_000)
+    with Ahead(lambda: psycopg.connect(loader_dsn, autocommit=True)) as ahead:
+        upload(connection, read_model(fresh_f16), "load-ahead", ahead=ahead)
+    assert model_hash(connection, "load-ahead") == plain
+    assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+    assert connection.execute("SELECT * FROM llm.verify('load-ahead')").fetchall() == []
+
+
+def test_a_tokenizer_that_the_server_refuses_ahead_ends_the_load(data, loader_dsn, connection, monkeypatch):
+    monkeypatch.setattr(upload_module, "BATCH_BYTES", 100_000)
+    model = read_model(data / "stories260K/stories260K.gguf")
+    broken = dataclasses.replace(model, tokenizer_definition="{}")
+    with Ahead(lambda: psycopg.connect(loader_dsn, autocommit=True)) as ahead, pytest.raises(psycopg.Error):
+        upload(connection, broken, "load-ahead", ahead=ahead)
+    assert "load-ahead" not in names(connection)
+
+
+def model_hash(connection, name: str) -> bytes:
+    return connection.execute("SELECT hash FROM llm.models WHERE name = %s", (name,)).fetchone()[0]
 
 
 def test_a_model_is_not_seen_before_it_is_published(data, user, connection):

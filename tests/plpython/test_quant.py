@@ -161,6 +161,27 @@ def test_what_was_encoded_decodes_to_within_the_types_step(kind, error):
     assert worst > 0 or kind == "F32"
 
 
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_0"])
+def test_blocks_encoded_many_at_a_time_are_the_references_bits(kind):
+    random = np.random.default_rng(7)
+    size = 32 * (quant.BLOCKS_AT_ONCE + 5)
+    noise = random.standard_normal(size).astype(np.float32)
+    cases = (
+        noise * 0.02,
+        noise * np.float32(1e4),
+        random.integers(-9, 10, size).astype(np.float32),  # equal magnitudes of both signs, halves
+        np.where(random.random(size) < 0.9, np.float32(-0.0), noise),  # blocks of zeros of both signs
+        (random.integers(-254, 255, size) / 2).astype(np.float32),
+    )
+    for values in cases:
+        reference = gguf.quants.quantize(values.reshape(-1, 32), gguf.GGMLQuantizationType[kind])
+        encoded = quant.encode(kind, values.reshape(-1, 32))
+        np.testing.assert_array_equal(encoded, reference.reshape(-1))
+        decoded = quant.decode(kind, encoded, (size // 32, 32))
+        expected = gguf.quants.dequantize(reference, gguf.GGMLQuantizationType[kind])
+        np.testing.assert_array_equal(decoded.view(np.uint32), expected.view(np.uint32))
+
+
 def test_a_q8_0_block_is_the_hand_computed_one():
     values = np.zeros(32, np.float32)
     values[:4] = (127, -63.4, 0.5, -0.5)  # the scale is 1; halves round away from zero

@@ -1,0 +1,28 @@
+-- Deploy hartonomous:function_upload_tensors to pg
+-- requires: schema_llm, function_store_tensors, function_store_atomise_tensors
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.upload_tensors(tensors jsonb)
+RETURNS bigint
+LANGUAGE sql
+VOLATILE
+STRICT
+PARALLEL UNSAFE
+SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT llm_store.atomise_tensors(array_agg(s.hash)) FROM llm_store.store_tensors(upload_tensors.tensors) AS s;
+END;
+
+ALTER FUNCTION llm.upload_tensors(jsonb) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm.upload_tensors(jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.upload_tensors(jsonb) TO llm_loader;
+COMMENT ON FUNCTION llm.upload_tensors(jsonb) IS
+'Stores tensors whose tiles are there, with their weight codes, ahead of llm.publish, for example on a second '
+'connection while other tiles are sent; tensors: [{"name", "type", "shape", "tiles": [SHA-256 in hexadecimal, ...]}, '
+'...] as in the manifest. Returns how many weights were counted, 0 where all was done before. No view shows them '
+'before a model has them; llm.collect removes them if none ever does.';
+
+COMMIT;

@@ -1,0 +1,91 @@
+"""A model in another encoding, made while it is loaded: no file of the smaller model is needed.
+
+The rule is that of llm.quantize and of llama.cpp: matrices change, vectors (norms, biases) stay as they are, and a
+matrix whose rows no blocks fill becomes F16. Tensors are decoded and encoded tile by tile as they are sent. The result
+was never a file: `hartonomous export --format` writes it as one.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from plpython import quant
+from plpython.errors import ModelError
+
+from .errors import SourceError
+from .model import SourceModel, SourceTensor
+
+TYPES = ("Q8_0", "Q4_0")
+
+
+@dataclass
+class RoundingError:
+    """Sums over the weights seen so far: of their squares, and of the squares of what encoding changed."""
+
+    squares: float = 0.0
+    changes: float = 0.0
+
+    def add(self, values: np.ndarray, stored: np.ndarray) -> None:
+        """Take in f32 values and what is stored for them."""
+        flat = values.reshape(-1)
+        change = flat - stored.reshape(-1)
+        self.squares += float(np.dot(flat, flat))
+        self.changes += float(np.dot(change, change))
+
+    @property
+    def relative(self) -> float:
+        """The root of the mean squared change over that of the weights: 0 is exact, 1 as bad as storing zeros."""
+        return math.sqrt(self.changes / self.squares) if self.squares else 0.0
+
+
+@dataclass(frozen=True)
+class QuantizedTensor(SourceTensor):
+    """A tensor whose bytes are made of another's as they are asked for; `error` is complete when all tiles were."""
+
+    source: SourceTensor | None = None
+    error: RoundingError = field(default_factory=RoundingError)
+
+    def size(self) -> int:
+        return math.prod(self.shape[:-1]) * quant.row_bytes(self.type, self.shape[-1])
+
+    def tiles(self) -> Iterator[memoryview]:
+        columns = self.shape[-1]
+        row = quant.row_bytes(self.source.type, columns)
+        rows = max(1, self.tile_bytes() // quant.row_bytes(self.type, columns))
+        for start in range(0, len(self.source.data), rows * row):
+            part = replace(self.source, data=self._encoded(self.source.data[start : start + rows * row], columns))
+            yield from replace(part, type=self.type).tiles()
+
+    def _encoded(self, raw: memoryview, columns: int) -> memoryview:
+        values = quant.decode(self.source.type, raw, (len(raw) // quant.row_bytes(self.source.type, columns), columns))
+        try:
+            encoded = quant.encode(self.type, values)
+        except ModelError as problem:
+            raise SourceError(f'tensor "{self.name}": {problem.message}') from None
+        self.error.add(values, quant.decode(self.type, encoded, values.shape))
+        return memoryview(encoded)
+
+
+def quantized(model: SourceModel, type: str) -> SourceModel:
+    """The model with its matrices in a type of TYPES. Raises SourceError for another type."""
+    if type.upper() not in TYPES:
+        raise SourceError(f"cannot quantize to {type!r}", f"Choose {' or '.join(t.lower() for t in TYPES)}.")
+    return replace(model, tensors=tuple(_quantized(tensor, type.upper()) for tensor in model.tensors), files=())
+
+
+def _quantized(tensor: SourceTensor, type: str) -> SourceTensor:
+    wanted = type if tensor.shape[-1] % quant.BLOCKS[type][0] == 0 else "F16"
+    if len(tensor.shape) == 1 or tensor.type == wanted:
+        return tensor
+    return QuantizedTensor(tensor.name, wanted, tensor.shape, memoryview(b""), tensor)
+
+
+def summary(model: SourceModel) -> list[tuple[str, str, str, str, str]]:
+    """(tensor, from, to, bytes, relative error) of each tensor that was made anew, once it was sent."""
+    return [
+        (tensor.name, tensor.source.type, tensor.type, f"{tensor.size():,}", f"{tensor.error.relative:.2%}")
+        for tensor in model.tensors
+        if isinstance(tensor, QuantizedTensor)
+    ]

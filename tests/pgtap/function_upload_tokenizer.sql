@@ -1,0 +1,30 @@
+BEGIN;
+SELECT plan(9);
+
+\ir tiny_model.psql
+
+SET LOCAL ROLE llm_loader;
+SELECT is(
+    llm.upload_tokenizer(pg_temp.tiny_tokenizer(), '{"eos_ids": [], "vocabulary_size": 4}'), 3::bigint,
+    'its tokens are placed');
+SELECT is(
+    llm.upload_tokenizer(pg_temp.tiny_tokenizer(), '{"vocabulary_size": 4, "eos_ids": []}'), 0::bigint, 'once');
+SELECT is_empty('SELECT FROM llm.tokens', 'no view shows it before a model has it');
+SELECT is_empty($$SELECT FROM llm.atoms WHERE meta ->> 'kind' IN ('byte', 'token', 'tokenizer')$$, 'nor its atoms');
+SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
+SELECT is(
+    (SELECT count(*) FROM llm_store.tokenizer WHERE definition = pg_temp.tiny_tokenizer()), 1::bigint,
+    'llm.publish finds it');
+SELECT throws_ok(
+    'SELECT llm.upload_tokenizer(pg_temp.tiny_tokenizer(), ''{}'')', '22023',
+    'the tokenizer''s settings have no vocabulary_size that a model could have',
+    'how long the vocabulary is must be told');
+SELECT throws_ok('SELECT llm.upload_tokenizer(NULL, ''{}'')', '22023', NULL, 'NULL is no tokenizer');
+SELECT throws_ok(
+    'SELECT llm.upload_tokenizer(''{}'', ''{"vocabulary_size": 4}'')', 'XX001', NULL, 'nor is any other JSON');
+SET LOCAL ROLE llm_user;
+SELECT throws_ok('SELECT llm.upload_tokenizer(NULL, NULL)', '42501', NULL, 'a user may not upload');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -59,7 +59,7 @@ SET LOCAL lock_timeout = '5s';
 --   2c062d08fe9926ca906476a75c83fe5caff681cc04eff0bbe1b0261e31fb0d8a  positions
 --   08692f6356ae79be4d0253e55471ebe864894b27a55c77aa354d352093bb3fbe  prefix_cache
 --   7f314f629c024053477db2b75dde7f26e344c0a0de0658c7d37805de2049889a  projection
---   8d01c7ae7bd34053ced896478da19c6dd15bd29ec49f0d6843de1f4b4f30c2ac  quant
+--   864b585f69c1a567a873bf1d769b74e31f8254ef135ad884d4d59713b9d05581  quant
 --   2d24610b67d246421f14672a612946c4e88a43bee973382efbd502e1126d39d0  rewriting
 --   86baa4d41aa453463301a93c6019617a6b6276b7507c41ecf642e9e2d637d086  sampling
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
@@ -86,7 +86,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '3d3d1d14bae5d55ac37fddfd4733562ea723aca08c2e70118ca038a43164afe8'::text;
+RETURN '54dd002021bed1c98f08bc1d6f89aacf97b5869825dd874684a8d900ef558991'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

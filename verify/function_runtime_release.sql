@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '3d3d1d14bae5d55ac37fddfd4733562ea723aca08c2e70118ca038a43164afe8', 'another release is deployed';
+    ASSERT llm_runtime.release() = '54dd002021bed1c98f08bc1d6f89aacf97b5869825dd874684a8d900ef558991', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '3d3d1d14bae5d55ac37fddfd4733562ea723aca08c2e70118ca038a43164afe8',
+SELECT is(llm_runtime.release(), '54dd002021bed1c98f08bc1d6f89aacf97b5869825dd874684a8d900ef558991',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -19,11 +19,11 @@ CANCELS = int(os.environ.get("HARTONOMOUS_CANCELS", "40"))
 MODEL = "cancelled"
 TEXT = f"SELECT llm.generate('', '{MODEL}', 60)"
 WORK = {
-    "decode": f"SELECT llm.generate('', '{MODEL}', 1000, options => '{{\"ignore_eos\": true}}')",
-    "drawing": f"SELECT llm.generate('', '{MODEL}', 1000, 1, top_p => 0.9, options => '{{\"ignore_eos\": true}}')",
-    "prefill": f"SELECT count(*) FROM llm.logits(array_fill(5, ARRAY[2000]), '{MODEL}')",
-    "query": f"SELECT octet_length(llm.forward(array_fill(5, ARRAY[2000]), '{MODEL}'))",
-    "batch": f"SELECT count(*) FROM llm.generate_many(array_fill('Once'::text, ARRAY[64]), '{MODEL}', 100)",
+    "decode": f"SELECT llm.generate('', '{MODEL}', 300, options => '{{\"ignore_eos\": true}}')",
+    "drawing": f"SELECT llm.generate('', '{MODEL}', 300, 1, top_p => 0.9, options => '{{\"ignore_eos\": true}}')",
+    "prefill": f"SELECT count(*) FROM llm.logits(array_fill(5, ARRAY[500]), '{MODEL}')",
+    "query": f"SELECT octet_length(llm.forward(array_fill(5, ARRAY[500]), '{MODEL}'))",
+    "batch": f"SELECT count(*) FROM llm.generate_many(array_fill('Once'::text, ARRAY[32]), '{MODEL}', 40)",
     "packing": f"SELECT llm.pack('{MODEL}')",
 }
 

@@ -34,7 +34,9 @@ import operator
 
 from llvmlite import ir
 from numba import njit, types
+from numba.core.caching import FunctionCache
 from numba.core.errors import TypingError
+from numba.core.runtime import rtsys
 from numba.extending import intrinsic, lower_builtin, models, register_jitable, register_model, type_callable
 
 from . import simd_forms as forms
@@ -42,13 +44,28 @@ from .simd_forms import FLOAT, I32, LANES, call, constant, pick, vector
 
 # Without numba's reference counts, which are atomic and took a tenth of a decode step: arrays come from outside.
 OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}
-# What Python calls: compiled on first use, and kept on disk with all its parts (NUMBA_CACHE_DIR).
-entry = njit(cache=True, **OPTIONS)
 # A part of entries; for Python it stays a plain function, of no use if it has instructions in it.
 compiled = register_jitable(**OPTIONS)
 # A part with one caller, copied into it before typing: numba optimises every level of calls anew, levels are dear.
 inlined = njit(inline="always", **OPTIONS)
 I64 = ir.IntType(64)
+
+
+class _Cache(FunctionCache):
+    """Loads compiled code without what only compiling needs, whose imports took a tenth of a second of each session."""
+
+    def load_overload(self, sig, target_context):
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            found = self._load_overload(sig, target_context)
+        return super().load_overload(sig, target_context) if found is None else found
+
+
+def entry(function):
+    """Decorates what Python calls: compiled on first use, and kept on disk with all its parts (NUMBA_CACHE_DIR)."""
+    dispatcher = njit(**OPTIONS)(function)
+    dispatcher._cache = _Cache(function)  # as cache=True does, with numba's own
+    return dispatcher
 
 
 class Registers(types.Type):

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.forward_steps()'::regprocedure
     ),
-    '3fa1a21370554e4cc5fc95222c769b40d2093c08f45bd643676fe06db442dc6c',
+    'efcda825d52f6e25cc6c546ab14a075ba5773015c61580feb04e0e4f6bb66e19',
     'its body is plpython/forward_steps.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.forward_steps()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd()'::regprocedure
     ),
-    'bd3f8c888ca709f4e7c25ab557b10f744c37244102c1de3ed1fd17f40cdea42e',
+    '3fc40e39673235db2b474ea1c7f6e108f520055f30b2ccf9cad83471674cbf45',
     'its body is plpython/simd.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd()', 'EXECUTE'),

@@ -1,6 +1,11 @@
 """Packed tensors: every weight lies where the layout says, with the value that the type's decoder gives."""
 
+import functools
+import os
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,3 +163,16 @@ def test_a_cut_or_damaged_packed_model_is_refused():
     damaged[20] ^= 255
     with pytest.raises(ModelError, match="damaged"):
         PackedModel(damaged)
+
+
+def test_a_process_loads_what_another_compiled_without_what_only_compiling_needs(tmp_path):
+    program = (
+        "import sys, numpy as np; from plpython import packing; "
+        "packed = packing.pack_tensor(np.arange(32, dtype=np.float32).tobytes(), 'F32', (16, 2)); "
+        "print(packed.view(np.float32).tolist(), 'numba.np.linalg' in sys.modules)"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command, checkout = [sys.executable, "-c", program], Path(__file__).parents[2]
+    run = functools.partial(subprocess.check_output, command, env=environment, cwd=checkout, text=True)
+    expected = [*map(float, range(0, 32, 2)), *map(float, range(1, 32, 2))]
+    assert [run().strip(), run().strip()] == [f"{expected} True", f"{expected} False"]

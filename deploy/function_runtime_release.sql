@@ -32,7 +32,7 @@ SET LOCAL lock_timeout = '5s';
 --   c2f2c0b69a2f3ed9cc0c408ef269bbf85bce48dc694934a58df17a3300f1b55f  encoder_forward
 --   1efb23c77da32e64d85e62f92e316c58e93a90450b89c95d8199cc9e181bc99c  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
---   3fa1a21370554e4cc5fc95222c769b40d2093c08f45bd643676fe06db442dc6c  forward_steps
+--   efcda825d52f6e25cc6c546ab14a075ba5773015c61580feb04e0e4f6bb66e19  forward_steps
 --   fbd3b349b069c1dbdd68acbb5228e4018caaed23c7a4063d52022fa9c1b5dada  generation
 --   df3f0704f97a74536c8217af77ee97d21af1cac5921d7b861ead8d234af75b43  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
@@ -69,7 +69,7 @@ SET LOCAL lock_timeout = '5s';
 --   e455cf8c7f2ac422758f0b1833076431865ba62cde5d49b0cd44ed87e3efb291  session_models
 --   3c2fd4682dca197e92d9870364646edee8bbf63f33e62ebdc05f6ab46d5262a8  settings
 --   88bb7501996cb47e411d9e59944540c99d5614c84b4c23664b9e1c7ba2677bcf  shared_weights
---   bd3f8c888ca709f4e7c25ab557b10f744c37244102c1de3ed1fd17f40cdea42e  simd
+--   3fc40e39673235db2b474ea1c7f6e108f520055f30b2ccf9cad83471674cbf45  simd
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
 --   ec7562c0bfb9bfbe170bf76c4f54a4bbaaad8c46a3ab17cd676d5bcce72ff53b  simd_memory
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
@@ -86,7 +86,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '54dd002021bed1c98f08bc1d6f89aacf97b5869825dd874684a8d900ef558991'::text;
+RETURN '5d0acfb759d46e56da1e98f75bd40e470ae7b36e7aa86613d3742e803bfc53f9'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

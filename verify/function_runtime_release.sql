@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '54dd002021bed1c98f08bc1d6f89aacf97b5869825dd874684a8d900ef558991', 'another release is deployed';
+    ASSERT llm_runtime.release() = '5d0acfb759d46e56da1e98f75bd40e470ae7b36e7aa86613d3742e803bfc53f9', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

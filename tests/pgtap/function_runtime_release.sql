@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '54dd002021bed1c98f08bc1d6f89aacf97b5869825dd874684a8d900ef558991',
+SELECT is(llm_runtime.release(), '5d0acfb759d46e56da1e98f75bd40e470ae7b36e7aa86613d3742e803bfc53f9',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

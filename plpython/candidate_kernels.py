@@ -8,6 +8,7 @@ from .simd import compiled, entry, f32, fill, maximum, pow2, rint
 from .simd_memory import load_first, store
 
 C0, C1, C2, C3, C4, C5 = POLYNOMIAL
+ALL_BUCKETS = 4096  # more than those whose tokens weigh anything, so that the others do not all wait for the last one
 BLOCK = 1024  # tokens whose weights are summed before their sum is looked at
 
 
@@ -36,11 +37,10 @@ def weigh(logits, largest, temperature, scores, weights, counts, masses):
         store(weights, i, weight(score))
     counts[:] = 0
     masses[:] = 0
-    for i in range(size):
-        if weights[i] > 0:
-            bucket = np.int64(scores[i] * np.float32(-BUCKETS_A_UNIT))
-            counts[bucket] += 1
-            masses[bucket] += weights[i]
+    for i in range(size):  # what weighs nothing goes into buckets beyond: a branch could not be foretold
+        bucket = np.int64(min(scores[i] * np.float32(-BUCKETS_A_UNIT), np.float32(ALL_BUCKETS - 1)))
+        counts[bucket] += np.int64(weights[i] > 0)
+        masses[bucket] += weights[i]
 
 
 @entry
@@ -82,12 +82,13 @@ class Candidates(candidates.Candidates):
 
     def __init__(self, logits, largest, temperature):
         self._size = len(logits)
-        scores, self._weights, self.counts, self.masses = self._memory()
+        scores, self._weights, counts, masses = self._memory()
+        self.counts, self.masses = counts[:BUCKETS], masses[:BUCKETS]
         self._scores = scores
         self.scores, self.weights = scores[: self._size], self._weights[: self._size]
         logits = logits.view()
         logits.flags.writeable = False  # compiled code is made for each kind of array
-        weigh(logits, np.float32(largest), np.float32(temperature), scores, self._weights, self.counts, self.masses)
+        weigh(logits, np.float32(largest), np.float32(temperature), scores, self._weights, counts, masses)
 
     def members(self, bucket):
         """Ids of a bucket, ascending."""
@@ -108,5 +109,5 @@ class Candidates(candidates.Candidates):
         room = Candidates._room
         if room is None or len(room[0]) < self._size + 16:
             floats = np.empty(self._size + 16, np.float32), np.empty(self._size + 16, np.float32)
-            room = Candidates._room = (*floats, np.empty(BUCKETS, np.int64), np.empty(BUCKETS, np.float64))
+            room = Candidates._room = (*floats, np.empty(ALL_BUCKETS, np.int64), np.empty(ALL_BUCKETS, np.float64))
         return room

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.candidate_kernels()'::regprocedure
     ),
-    'ef6cb1ca243228b93010a867626ac9edb46b1801e107efbc6668e8ba7ce6fe8d',
+    '87cf0bda891f92631b6b9c05f8e7adcce659022d79b66e262099371eed26c175',
     'its body is plpython/candidate_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.candidate_kernels()', 'EXECUTE'),

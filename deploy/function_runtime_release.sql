@@ -15,7 +15,7 @@ SET LOCAL lock_timeout = '5s';
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
 --   ce3402950b3ff590f9b20da90287d22e9539aa3cf5f64e11ff82dcdb65fa8ffc  cache
---   ef6cb1ca243228b93010a867626ac9edb46b1801e107efbc6668e8ba7ce6fe8d  candidate_kernels
+--   87cf0bda891f92631b6b9c05f8e7adcce659022d79b66e262099371eed26c175  candidate_kernels
 --   bec73a0912e5ba1d8144e006e5d5ca76df41d3a91707c36d9bfc2772f037b313  candidates
 --   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
@@ -86,7 +86,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '5d0acfb759d46e56da1e98f75bd40e470ae7b36e7aa86613d3742e803bfc53f9'::text;
+RETURN '9edb358421a158291dcf6cf8d698c7ba4d20061ec5baf8e2432e0c44f78eaac8'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '5d0acfb759d46e56da1e98f75bd40e470ae7b36e7aa86613d3742e803bfc53f9',
+SELECT is(llm_runtime.release(), '9edb358421a158291dcf6cf8d698c7ba4d20061ec5baf8e2432e0c44f78eaac8',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -107,6 +107,13 @@ def quantize(x, at, width, codes, codes_at, scales, q8_starts, q4_starts, block_
 
 
 @compiled
+def rest_of(x, at, width, codes, codes_at, scales, block_at, out, out_at):
+    """out = x - code * scale, what the codes of `quantize` leave of one vector."""
+    for i in range(width):
+        out[out_at + i] = x[at + i] - np.float32(codes[codes_at + i]) * scales[block_at + i // BLOCK]
+
+
+@compiled
 def swiglu(gate, up, at, width):
     """up = silu(gate) * up in place, silu(g) = g / (1 + exp(-g)); the width a multiple of 16."""
     for i in range(at, at + width, 16):

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.encoder_engine()'::regprocedure
     ),
-    '090d49c19ece83189fc55201fd775b0a5a052144bc0d28833094fe34d9fc75c1',
+    'f4d71737fa625e0a61abbd45e5487392f783746b1ca88c7ce91a2bda91ec9684',
     'its body is plpython/encoder_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.encoder_engine()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.encoder_forward()'::regprocedure
     ),
-    'c2f2c0b69a2f3ed9cc0c408ef269bbf85bce48dc694934a58df17a3300f1b55f',
+    'bcef354f631d0889441bd0b86ccd288554584dbd1bf5812fcb77bb3d3346234b',
     'its body is plpython/encoder_forward.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.encoder_forward()', 'EXECUTE'),

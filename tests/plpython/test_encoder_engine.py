@@ -76,7 +76,7 @@ def test_a_text_has_the_same_bits_alone_and_among_others_and_with_any_threads(ca
 def test_weights_in_eight_bits_give_embeddings_close_to_the_decoded_ones():
     case = Case("mean", "Q8_0")
     for ours, theirs in zip(case.engine.states(case.tokens), case.reference.states(case.tokens), strict=True):
-        assert float(case.embed(ours) @ case.embed(theirs)) > 0.999
+        assert float(case.embed(ours) @ case.embed(theirs)) > 0.99999
 
 
 def test_a_checkpoint_can_end_the_call_and_the_next_is_whole(case):

@@ -28,8 +28,8 @@ SET LOCAL lock_timeout = '5s';
 --   8e1b58398c56da95e67a44a77d57ecad31486bf1862bc1d3507b090206cc186f  embedding_columns
 --   55f997822d8c94d8f3083ad380e67874ef3f304d915d458ec9441745025f6c2a  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
---   090d49c19ece83189fc55201fd775b0a5a052144bc0d28833094fe34d9fc75c1  encoder_engine
---   c2f2c0b69a2f3ed9cc0c408ef269bbf85bce48dc694934a58df17a3300f1b55f  encoder_forward
+--   f4d71737fa625e0a61abbd45e5487392f783746b1ca88c7ce91a2bda91ec9684  encoder_engine
+--   bcef354f631d0889441bd0b86ccd288554584dbd1bf5812fcb77bb3d3346234b  encoder_forward
 --   1efb23c77da32e64d85e62f92e316c58e93a90450b89c95d8199cc9e181bc99c  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   efcda825d52f6e25cc6c546ab14a075ba5773015c61580feb04e0e4f6bb66e19  forward_steps
@@ -39,7 +39,7 @@ SET LOCAL lock_timeout = '5s';
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
 --   c8d22605197646d5efbe3457f3adb06b9cc8334f3b412ff9de7db15a9b73c532  ingestion
 --   49992439a58b0a22e0990e76e81143528b6584c25a77894953300214266b33e0  kept
---   85fe3ca54f5ccbcd069021783d41fa35431b44abbba3d75d918cd4f17d7c53f6  kernels
+--   21cfe0fd404420481e557ced9195279a51d4a70ed33d8bca272f24725aacd315  kernels
 --   c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e  kv_cache
 --   68dda92fe54fdbdd0de1e3a5958712c3845e1a7e7423ee0c815d70592c8e7ec1  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
@@ -86,7 +86,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '9edb358421a158291dcf6cf8d698c7ba4d20061ec5baf8e2432e0c44f78eaac8'::text;
+RETURN 'f254b273e43b2a9ac8f788504cb14b45e0d944ded6e5be412d1ab9ce697caa12'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '9edb358421a158291dcf6cf8d698c7ba4d20061ec5baf8e2432e0c44f78eaac8',
+SELECT is(llm_runtime.release(), 'f254b273e43b2a9ac8f788504cb14b45e0d944ded6e5be412d1ab9ce697caa12',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

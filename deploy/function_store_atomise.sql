@@ -1,6 +1,8 @@
 -- Deploy hartonomous:function_store_atomise to pg
 -- requires: table_model_tensor, function_store_atomise_tokenizer, function_store_atomise_tensors
 
+-- SECURITY DEFINER: models share atoms, so nobody writes one but through this function, which takes everything from the
+-- stored model.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 

@@ -52,8 +52,8 @@ PLACEHOLDERS = {
         "all-MiniLM-L6-v2/ --name minilm": f"{ENCODER} --name qwen",
     },
     "docs/meaning.md": {
-        "' king', 10, 'qwen'": "'year', 10, 'tidy'",
-        "' man', ' king', ' woman', 5, 'qwen'": "'year', 'years', 'day', 5, 'tidy'",
+        "' king', 10, 'minilm'": "'year', 10, 'tidy'",
+        "' man', ' king', ' woman', 5, 'minilm'": "'year', 'years', 'day', 5, 'tidy'",
     },
 }
 
@@ -173,7 +173,8 @@ def test_the_commands_of_a_page_run(page: str, reader_dsn: str, data: Path, tmp_
     """The `hartonomous` commands; of `make`, that the targets are there. Deployment has tests of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HARTONOMOUS_DSN", reader_dsn)
-    Path("qwen2.5-0.5b-q8_0.gguf").symlink_to(data / "stories260K" / "stories260K.gguf")
+    for name in ("qwen2.5-0.5b-q8_0.gguf", "qwen2.5-0.5b-f16.gguf"):
+        Path(name).symlink_to(data / "stories260K" / "stories260K.gguf")
     targets = set(re.findall(r"^(\w+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
     with psycopg.connect(reader_dsn, autocommit=True) as connection:
         try:
@@ -185,7 +186,7 @@ def test_the_commands_of_a_page_run(page: str, reader_dsn: str, data: Path, tmp_
                     result = CliRunner().invoke(app, arguments)
                     assert result.exit_code == 0, f"{line}\n{result.output}"
         finally:
-            connection.execute("SELECT llm.drop_model(name) FROM llm.models WHERE name = 'qwen'")
+            connection.execute("SELECT llm.drop_model(name) FROM llm.models WHERE name LIKE 'qwen%'")
 
 
 def test_every_page_is_read():

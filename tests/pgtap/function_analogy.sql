@@ -13,10 +13,14 @@ SELECT throws_ok($$SELECT llm.analogy('a', 'b', 'x', 1, 'tiny')$$, '42704', NULL
 SELECT throws_ok(
     $$SELECT llm.analogy('a', 'b', 'c', 3, 'no such model')$$,
     '42704', NULL, 'a model that is not there is an error');
-SELECT function_privs_are('llm', 'analogy', ARRAY['text', 'text', 'text', 'integer', 'text'], 'llm_user', ARRAY['EXECUTE']);
+SELECT function_privs_are(
+    'llm', 'analogy', ARRAY['text', 'text', 'text', 'integer', 'text'], 'llm_user', ARRAY['EXECUTE']
+);
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;
-SELECT throws_ok($$SELECT llm.analogy('a', 'b', 'c', 3, 'no such model')$$, '42501', NULL, 'a role without rights may not');
+SELECT throws_ok(
+    $$SELECT llm.analogy('a', 'b', 'c', 3, 'no such model')$$, '42501', NULL, 'a role without rights may not'
+);
 RESET ROLE;
 
 SELECT * FROM finish();

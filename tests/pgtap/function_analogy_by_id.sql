@@ -13,7 +13,9 @@ SELECT throws_ok($$SELECT llm.analogy(0, 1, 4, 1, 'tiny')$$, '22023', NULL, 'the
 SELECT throws_ok(
     $$SELECT llm.analogy(1, 2, 3, 4, 'no such model')$$,
     '42704', NULL, 'a model that is not there is an error');
-SELECT function_privs_are('llm', 'analogy', ARRAY['integer', 'integer', 'integer', 'integer', 'text'], 'llm_user', ARRAY['EXECUTE']);
+SELECT function_privs_are(
+    'llm', 'analogy', ARRAY['integer', 'integer', 'integer', 'integer', 'text'], 'llm_user', ARRAY['EXECUTE']
+);
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;
 SELECT throws_ok($$SELECT llm.analogy(1, 2, 3, 4, 'no such model')$$, '42501', NULL, 'a role without rights may not');

@@ -16,7 +16,9 @@ SELECT throws_ok(
 SELECT function_privs_are('llm', 'similar_tokens', ARRAY['text', 'integer', 'text'], 'llm_user', ARRAY['EXECUTE']);
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;
-SELECT throws_ok($$SELECT llm.similar_tokens('a', 3, 'no such model')$$, '42501', NULL, 'a role without rights may not');
+SELECT throws_ok(
+    $$SELECT llm.similar_tokens('a', 3, 'no such model')$$, '42501', NULL, 'a role without rights may not'
+);
 RESET ROLE;
 
 SELECT * FROM finish();

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results.jsonl")
+FIGURES = ":!results.jsonl", ":!../docs/figures.md", ":!../docs/images"  # what a run itself writes
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,14 @@ class Figure:
 
 
 def commit() -> str:
-    """The commit that was measured, marked when the tree was changed."""
-    return subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=RESULTS.parent, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    """The commit that was measured, marked when more of the tree than figures was changed."""
+    name = _git("describe", "--always")
+    return name + "-dirty" * bool(_git("status", "--porcelain", "--untracked-files=no", "..", *FIGURES))
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=RESULTS.parent, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def record(figure: Figure) -> None:

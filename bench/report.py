@@ -35,7 +35,9 @@ medians. `make bench PARTS="prepare decode report"` measures a part of it.
 REST = """
 ## Every figure
 
-The limit of one token at a time is the memory's speed in the same run: packed weights, read once a token.
+The limit of one token at a time is the memory's speed divided by the packed weights, which a token reads once. The
+speed is the median of samples taken between the turns (bench/bandwidth.py: 512 MB of huge pages, summed for 0.2 seconds
+or more); where ours is beyond it by a few hundredths, memory was faster during our turns than between them.
 
 """
 

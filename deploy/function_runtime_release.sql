@@ -10,7 +10,7 @@ SET LOCAL lock_timeout = '5s';
 --   38e92f0ab5cafbc51c99f366705290884432d0afc2aa2c3e7143caac7ed31b33  architecture
 --   ccfd1f44bcfec18931e32c50046e086ee15da05c525fb461d577fba6c3a7d20e  arguments
 --   f13e54c4a35f05c9548a8388ae954837ca91ae999ff6a8618fb36c18f6f67172  atoms
---   b812323af1171a0bd08c5bb0432764ada49e3b3551e28c0a21730624a0414e9d  attention_kernels
+--   4ee9feeab07898f27b2ce409a2dde63b61a2264152c05cbf7f372d08408f7849  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
@@ -19,27 +19,27 @@ SET LOCAL lock_timeout = '5s';
 --   bec73a0912e5ba1d8144e006e5d5ca76df41d3a91707c36d9bfc2772f037b313  candidates
 --   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
---   52f6db457d2054b749b38fb69e39725a4eee5dc9e6323560cddc0173465d6d63  compiled_engine
---   f97e33bcfa555c803db3d569c2ab83693e7e454669c80d047c91d2c724863925  compiled_forward
---   7ec68a0104f58897a877e14814173b8f67699323663f70326a3bf1485eae98e0  compiled_operators
+--   a5c573fd51024990156ce950bbf75544f5f30d67fb2955078ff62251439c616d  compiled_engine
+--   353515a3858d97dd0f0282a476b6d568569b0dd285f4bccfea61024925a1662a  compiled_forward
+--   99a6fd2b0a2afed8e0f23c6a93d0dac94996d78e6f3aab2688b77fee8f6f1c11  compiled_operators
 --   ce05a97678c400cae06b70762555c3726575513b766230a2a912550fea0243f2  cosine_search
 --   7ae6a9c59e2c1c30f834016f247ae1bee17c786aafff7022b1fa0825ec9157eb  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   8e1b58398c56da95e67a44a77d57ecad31486bf1862bc1d3507b090206cc186f  embedding_columns
 --   55f997822d8c94d8f3083ad380e67874ef3f304d915d458ec9441745025f6c2a  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
---   f4d71737fa625e0a61abbd45e5487392f783746b1ca88c7ce91a2bda91ec9684  encoder_engine
---   bcef354f631d0889441bd0b86ccd288554584dbd1bf5812fcb77bb3d3346234b  encoder_forward
+--   f79280f2368ce6d36b94c882f8ddd5454ed3269f8767c790b43cbed301463a71  encoder_engine
+--   7b28448233c0f2d49d17ea2126cf647497fbb53e65d29d2e8eacab62ec985303  encoder_forward
 --   1efb23c77da32e64d85e62f92e316c58e93a90450b89c95d8199cc9e181bc99c  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
---   efcda825d52f6e25cc6c546ab14a075ba5773015c61580feb04e0e4f6bb66e19  forward_steps
+--   78eae4f29e5f055baddbe12d6f67fd33bcd40012b0bcb9e778a68c369f5891af  forward_steps
 --   fbd3b349b069c1dbdd68acbb5228e4018caaed23c7a4063d52022fa9c1b5dada  generation
 --   df3f0704f97a74536c8217af77ee97d21af1cac5921d7b861ead8d234af75b43  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
 --   c8d22605197646d5efbe3457f3adb06b9cc8334f3b412ff9de7db15a9b73c532  ingestion
 --   49992439a58b0a22e0990e76e81143528b6584c25a77894953300214266b33e0  kept
---   21cfe0fd404420481e557ced9195279a51d4a70ed33d8bca272f24725aacd315  kernels
+--   b433b55495ead45c5180ca44cd74c251f2aa0a5a7d2fdf7add83af727cd3d4bc  kernels
 --   c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e  kv_cache
 --   68dda92fe54fdbdd0de1e3a5958712c3845e1a7e7423ee0c815d70592c8e7ec1  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
@@ -50,7 +50,7 @@ SET LOCAL lock_timeout = '5s';
 --   8f467bbe18fbb52086c922889164f65272444b83c7affbc69fe37fe1abead7f2  numpy_encoder
 --   33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8  numpy_engine
 --   cf0ba788260e28145c2aec5d5f56fbabcc9bc2e57729cb2cd0ccd5e2ca23cafd  numpy_operators
---   adf73d432e1efb23db4303be59a9e804ee41fe8c368e441d17e89a87e6992175  operator_kernels
+--   0d1de49ffb35d09cf2124451246e5cf8fdb1e03383368aecfd064ed185951c69  operator_kernels
 --   5e466798c3541cbc41ee9e678f0882e306ad3456a1b44ea342f4d16aa1103fb9  operators
 --   6ad97f0daddfbf52d25eb6c8d380d2d924e8872f301d2363c4be2cb76630fb23  ops
 --   6e6eb792c63eb53b0cfd5be9fd18c1d74f0fa82759a898b647b30bf337a19604  packed_files
@@ -73,7 +73,7 @@ SET LOCAL lock_timeout = '5s';
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
 --   ec7562c0bfb9bfbe170bf76c4f54a4bbaaad8c46a3ab17cd676d5bcce72ff53b  simd_memory
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
---   9e9f316b6982d75504b9cd11f6601b2d9dbe7dfb5b9ca917595a6ae56bd5037f  similarity_kernels
+--   3fca938c6cfd8265000f70c73016a045d8a19256d8af57f9f417cd63977593b4  similarity_kernels
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
 --   b2f73f19a4e64a6be92b35041592ec569a2240707ad5803996f282a99e7ec226  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
@@ -86,7 +86,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'f254b273e43b2a9ac8f788504cb14b45e0d944ded6e5be412d1ab9ce697caa12'::text;
+RETURN '4fffb10912681389e840ebacebf38365dcb5584ed602a23394f371ec39153499'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -19,7 +19,7 @@ The cache is a sequence of pages of 64 positions. A page holds, for every layer 
 in half precision (uint16 arrays) or float32. A table, int64 [pages][3], says where: the address of head 0's keys, the
 address of its values, and how many bytes further those of the next head are.
 
-A kernel takes a block of 1 to 8 queries that share a kv head: the heads of its group, and for prefill the heads of
+A kernel takes a block of up to 8 queries that share a kv head: the heads of its group, and for prefill the heads of
 several tokens. Each load of keys or values serves all of them.
 
 Scores, their softmax and the weighted values are each one sum in the order of the positions. What a query must not see
@@ -125,8 +125,17 @@ def _attend(rows):
     return attend
 
 
-_attend_1, _attend_2, _attend_3, _attend_4 = _attend(1), _attend(2), _attend(3), _attend(4)
-_attend_5, _attend_6, _attend_7, _attend_8 = _attend(5), _attend(6), _attend(7), _attend(8)
+_attend_4, _attend_7, _attend_8 = _attend(4), _attend(7), _attend(8)
+
+
+@compiled
+def kernel_of(block):
+    """Queries of the smallest kernel for a block of so many.
+
+    There are few, since each is compiled for both kinds of pages. Fewer than four queries would take as long as four:
+    a sum waits four cycles for its last addition. Seven is the group of heads of models with 14 or 28.
+    """
+    return 4 if block <= 4 else 7 if block <= 7 else 8
 
 
 @inlined
@@ -136,18 +145,8 @@ def _attend_block(block, q, firsts, limits, pages, pages_at, head, head_dim, row
         _attend_8(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
     elif block == 7:
         _attend_7(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
-    elif block == 6:
-        _attend_6(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
-    elif block == 5:
-        _attend_5(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
-    elif block == 4:
-        _attend_4(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
-    elif block == 3:
-        _attend_3(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
-    elif block == 2:
-        _attend_2(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
     else:
-        _attend_1(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
+        _attend_4(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
 
 
 @inlined
@@ -170,8 +169,11 @@ def attention(x, x_at, stride, tokens, group, head_dim, positions, at, window, p
                 work.q[r * width + d] = x[query + d] * scale
             work.limits[r] = positions[at + t] + 1
             work.firsts[r] = max(0, positions[at + t] + 1 - window)
+        kernel = kernel_of(block)
+        for r in range(block, kernel):  # whatever is there, at the first query's positions: nobody asks for the result
+            work.limits[r], work.firsts[r] = work.limits[0], work.firsts[0]
         q, f, n, s, o = work.q, work.firsts, work.limits, work.scores, work.out
-        _attend_block(block, q, f, n, pages, pages_at, kv, head_dim, row, s, work.stride, o)
+        _attend_block(kernel, q, f, n, pages, pages_at, kv, head_dim, row, s, work.stride, o)
         for r in range(block):
             t, h = divmod(done + r, group)
             result = x_at + t * stride + h * head_dim

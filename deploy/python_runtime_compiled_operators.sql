@@ -18,12 +18,14 @@ Activations are flat float32 arrays, a row a token, as numpy_operators has them;
 import numpy as np
 
 from . import operator_kernels
-from .compiled_engine import NO_WINDOW
-from .matrix_kernels import COLUMNS, Codes
-from .packing import ABSENT, BLOCK, GROUP, VECTOR
+from .compiled_engine import NO_WINDOW, codes_of
+from .forward_steps import ONE_SET, TWO_SETS
+from .matrix_kernels import COLUMNS
+from .packing import ABSENT, GROUP, VECTOR
 from .threads import COUNTERS, team
 
 SLICE = 64  # tokens between checkpoints: tens of milliseconds in the largest matrix of a large model
+SEEN_TWICE = "attn_v.weight", "attn_output.weight"  # as compiled_forward does
 WORTH_SHARING = 1 << 24  # multiplications: about as long as it takes to hand work to a thread
 
 
@@ -37,7 +39,7 @@ class CompiledOperators:
         self._entries, self._shapes = {}, {}
         self._absent = np.array([ABSENT, 0, 0, 0], np.int64)
         self._state = np.zeros(COUNTERS + 2, np.int64)
-        self._codes = _codes(0)
+        self._codes, self._spare = codes_of(0), np.zeros(0, np.float32)
         self._heads = _heads(engine.sizes)
         self._qkv = np.zeros(0, np.float32)
 
@@ -67,12 +69,15 @@ class CompiledOperators:
         stride = -(-rows // GROUP) * GROUP
         tokens = len(x) // columns
         out = np.empty((tokens, stride), np.float32)
-        if self._codes.codes.size < min(tokens, SLICE) * columns:
-            self._codes = _codes(min(tokens, SLICE) * columns)
+        sets = TWO_SETS if weight.endswith(SEEN_TWICE) else ONE_SET
+        if self._codes.codes.size < 2 * min(tokens, SLICE) * columns:
+            self._codes = codes_of(2 * min(tokens, SLICE) * columns)
+        if sets == TWO_SETS and self._spare.size < min(tokens, SLICE) * stride:
+            self._spare = np.zeros(min(tokens, SLICE) * stride, np.float32)
         for begin in range(0, tokens, SLICE):
             n = min(SLICE, tokens - begin)
             few, to = x[begin * columns : (begin + n) * columns], out[begin : begin + n].reshape(-1)
-            arguments = (*self._weights, matrix, vector, few, n, *self._codes, to, stride)
+            arguments = (*self._weights, matrix, vector, few, n, sets, *self._codes, to, self._spare, stride)
             self._run(operator_kernels.project, n, n * rows * columns, arguments)
         return out if stride == rows else out[:, :rows]
 
@@ -139,12 +144,6 @@ def _heads(sizes):
     group = sizes.heads // sizes.kv_heads
     fields = sizes.qkv_stride, sizes.k_column, sizes.v_column, sizes.head_dim, group, sizes.kv_heads, sizes.half_kv
     return np.array(fields, np.int64)
-
-
-def _codes(size):
-    blocks = -(-size // BLOCK)
-    starts = np.zeros(blocks, np.int32), np.zeros(blocks, np.int32)
-    return Codes(np.zeros(size, np.int8), np.zeros(blocks, np.float32), *starts)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.compiled_operators() FROM PUBLIC;

@@ -22,12 +22,11 @@ import numpy as np
 from . import errors
 from .attention_kernels import PAGE
 from .compiled_engine import NO_INTERRUPTS, NO_WINDOW, TILE, doubled, registers, run_pass, scratch_of, works_of
-from .encoder_forward import Second, encode
+from .encoder_forward import encode
 from .forward_steps import LAYER_COUNTERS, Batch, Model, Sizes
 from .packing import ABSENT, GROUP
 from .threads import COUNTERS, team
 
-MOST_THREADS = 64
 PASS = 512  # tokens in one pass, at least one text
 
 LAYER_TENSORS = (  # in the order of the rows of encoder_forward; None: what only decoders have
@@ -59,7 +58,7 @@ class CompiledEncoder:
         self._positions[:, : sizes.hidden] = positions
         self._state = np.zeros(COUNTERS + architecture.layers * LAYER_COUNTERS, np.int64)
         self._slots = 0
-        self._scratch = self._works = self._second = None
+        self._scratch = self._works = None
         self._pages = np.zeros(0, np.float32)
 
     def states(self, texts, checkpoint=None):
@@ -85,7 +84,7 @@ class CompiledEncoder:
         batch, places = self._batch(texts, lengths)
         crew = team(self.batch_threads)
         self._reserve(max(total, crew.size))
-        arguments = self._model, self._positions.reshape(-1), batch, places, self._works, self._scratch, self._second
+        arguments = self._model, self._positions.reshape(-1), batch, places, self._works, self._scratch
         run_pass(crew, encode, self._state, self.interrupts, checkpoint, arguments)
         x = self._scratch.x[: total * self._model.sizes.hidden_stride].reshape(total, -1)[:, :hidden].copy()
         return np.split(x, list(accumulate(lengths))[:-1])
@@ -134,11 +133,7 @@ class CompiledEncoder:
         """Room for the activations of so many tokens."""
         if slots > self._slots:
             self._slots = doubled(slots)
-            sizes = self._model.sizes
-            self._scratch, again = scratch_of(sizes, self._slots), scratch_of(sizes, self._slots)
-            width, widest = max(sizes.hidden, sizes.ffn), max(sizes.qkv_stride, sizes.ffn_stride)
-            rest, spare = np.zeros(MOST_THREADS * width, np.float32), np.zeros(self._slots * widest, np.float32)
-            self._second = Second(again.quantized, rest, width, spare)
+            self._scratch = scratch_of(self._model.sizes, self._slots)
         if self._works is None or len(self._works.q) < self.batch_threads:
             self._works = works_of(self._model.sizes, registers(self.architecture.context_length), self.batch_threads)
 

@@ -20,9 +20,9 @@ one; the caller finds out at the next meeting.
 from collections import namedtuple
 
 from .attention_kernels import PAGE, attention, store_position
-from .kernels import add, quantize, rms_norm, rope, swiglu
+from .kernels import add, quantize, quantize_twice, rms_norm, rope, swiglu
 from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, linear
-from .packing import ABSENT, BLOCK, GROUP, Q4, Q8, group_bytes
+from .packing import ABSENT, GROUP, Q4, Q8, group_bytes
 from .simd import compiled, inlined
 from .threads import claim, stopped
 
@@ -35,6 +35,10 @@ PER_MODEL = 4
 CLAIM_QKV, CLAIM_ATTENTION, CLAIM_OUTPUT, CLAIM_GATE, CLAIM_DOWN = range(5)
 LAYER_COUNTERS = 5
 CLAIMED_BYTES = 1 << 16  # weights in a piece of work, at least: for 256 tokens under a millisecond
+# How activations enter quantised matrices: int8 codes, or those and the codes of what they leave. An error of the codes
+# weighs most in the values and in what attention gives back: two sets there, a twentieth of a layer's products, take a
+# quarter off the error of the logits.
+NO_CODES, ONE_SET, TWO_SETS = range(3)
 FEW_TOKENS, PIECES = 4, 8  # up to so many tokens a matrix is cut in so many pieces for each thread
 
 # Strides are widths padded to whole registers; the columns of q, k and v in a row of qkv begin at multiples of 16.
@@ -49,8 +53,9 @@ Model = namedtuple("Model", "sizes weights table windows cosines sines")
 # Each token's id, row (0, 1, …), position, and where its sequence's KVCache.pages begin in `pages`. Tiles are runs of
 # tokens of one sequence, [first, count]. `wanted` are the rows of the tokens whose logits are asked for.
 Batch = namedtuple("Batch", "tokens rows positions pages_at pages tiles wanted")
-# Activations between the steps, flat.
-Scratch = namedtuple("Scratch", "x normed qkv gate up quantized")
+# Activations between the steps, flat. `quantized` has a slot for the codes of each token and, from slot `low` on, one
+# for those of what they leave. spare: as large as the largest output of a product.
+Scratch = namedtuple("Scratch", "x normed qkv gate up quantized low spare")
 # A thread's own, for attention; one head of each dtype that a page can have. The engine's have one more axis, threads.
 Work = namedtuple("Work", "q firsts limits scores stride out half_row float_row")
 
@@ -94,29 +99,46 @@ def is_quantized(matrix):
 
 
 @compiled
-def quantize_token(x, at, width, quantized, slot):
-    q, block = quantized, slot * (width // BLOCK)
-    quantize(x, at, width, q.codes, slot * width, q.scales, q.q8_starts, q.q4_starts, block)
+def quantize_token(x, at, width, quantized, slot, low_slot, sets):
+    """The codes of one vector in its slot, and with two sets those of the rest in another."""
+    q = quantized
+    if sets == TWO_SETS:
+        quantize_twice(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, slot, low_slot)
+    else:
+        quantize(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, slot)
 
 
 @inlined
-def norm(crew, model, weight, needs_codes, rows, s):
-    """s.normed = the listed rows of s.x normalised, with their codes if a quantised matrix follows."""
+def product(weights, matrix, begin, end, x, x_at, x_stride, sets, q, slot, low, tokens, out, at, stride, spare):
+    """`linear`; a quantised matrix sees the codes of slots from `slot` on and, with two sets, from `low` on."""
+    passes = sets if is_quantized(matrix) else 1
+    for number in range(passes):
+        codes, to = (slot, out) if number == 0 else (low, spare)
+        linear(weights, matrix, begin, end, x, x_at, x_stride, q, codes, tokens, to, at, stride)
+    if passes == TWO_SETS:
+        for t in range(tokens):
+            place = at + t * stride + begin * GROUP
+            add(out, place, spare, place, (end - begin) * GROUP)
+
+
+@inlined
+def norm(crew, model, weight, sets, rows, s):
+    """s.normed = the listed rows of s.x normalised, with so many sets of codes."""
     hidden, stride = model.sizes.hidden, model.sizes.hidden_stride
     first, step, slot = share(crew, len(rows))
     for t in range(first, len(rows), step):
         x, to, norm_at = rows[t] * stride, (t + slot) * stride, weight[OFFSET] // 4
         rms_norm(s.x, x, hidden, model.weights.f32, norm_at, model.sizes.epsilon, s.normed, to)
-        if needs_codes:
-            quantize_token(s.normed, to, hidden, s.quantized, t + slot)
+        if sets != NO_CODES:
+            quantize_token(s.normed, to, hidden, s.quantized, t + slot, s.low + t + slot, sets)
 
 
 @inlined
-def quantize_rows(crew, x, stride, width, tokens, s):
-    """The codes of the first `width` columns of every token."""
+def quantize_rows(crew, x, stride, width, sets, tokens, s):
+    """So many sets of codes of the first `width` columns of every token."""
     first, step, slot = share(crew, tokens)
     for t in range(first, tokens, step):
-        quantize_token(x, t * stride, width, s.quantized, t + slot)
+        quantize_token(x, t * stride, width, s.quantized, t + slot, s.low + t + slot, sets)
 
 
 @inlined
@@ -129,7 +151,7 @@ def add_bias(weights, bias, group, groups, out, at, stride, tokens):
 
 @inlined
 def queries_keys_values(crew, counter, model, w, tokens, s):
-    """s.qkv = the three projections of s.normed."""
+    """s.qkv = the three projections of s.normed; the values see it as two sets of codes."""
     hidden, stride = model.sizes.hidden_stride, model.sizes.qkv_stride
     slot, piece = share(crew, tokens)[2], piece_of(crew, w[Q], tokens)
     total = groups_of(w[Q]) + groups_of(w[K]) + groups_of(w[V])
@@ -143,8 +165,11 @@ def queries_keys_values(crew, counter, model, w, tokens, s):
             groups = groups_of(matrix)
             first, last, column = max(begin - before, 0), min(end - before, groups), before * GROUP
             if first < last:
-                x, at, q = s.normed, slot * hidden, s.quantized
-                linear(model.weights, matrix, first, last, x, at, hidden, q, slot, tokens, s.qkv, column, stride)
+                x, at, q, low, out = s.normed, slot * hidden, s.quantized, s.low + slot, s.qkv
+                weights, spare, sets = model.weights, s.spare, TWO_SETS if part == V - Q else ONE_SET
+                product(
+                    weights, matrix, first, last, x, at, hidden, sets, q, slot, low, tokens, out, column, stride, spare
+                )
                 add_bias(model.weights, w[Q_BIAS + part], first, last - first, s.qkv, column, stride, tokens)
             before += groups
 
@@ -201,7 +226,7 @@ def attend_all(crew, counter, model, w, batch, layer, work, s):
 
 
 @inlined
-def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s):
+def project_back(crew, counter, model, matrix, bias, x, x_stride, sets, tokens, s):
     """s.x += matrix @ x + bias: what attention or the feed-forward network adds to the residual stream."""
     stride, slot = model.sizes.hidden_stride, share(crew, tokens)[2]
     piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
@@ -210,7 +235,8 @@ def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s):
         if begin >= groups or stopped(crew):
             return
         end = min(groups, begin + piece)
-        linear(model.weights, matrix, begin, end, x, 0, x_stride, s.quantized, slot, tokens, s.normed, 0, stride)
+        weights, q, low, out, spare = model.weights, s.quantized, s.low + slot, s.normed, s.spare
+        product(weights, matrix, begin, end, x, 0, x_stride, sets, q, slot, low, tokens, out, 0, stride, spare)
         add_bias(model.weights, bias, begin, end - begin, s.normed, 0, stride, tokens)
         for t in range(tokens):
             at = t * stride + begin * GROUP

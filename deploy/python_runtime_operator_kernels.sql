@@ -20,9 +20,9 @@ made inside.
 """
 
 from .attention_kernels import PAGE, attention, store_position
-from .forward_steps import Work, add_bias, groups_of, is_quantized, piece_of, quantize_token, work_of
+from .forward_steps import Work, add_bias, groups_of, is_quantized, piece_of, product, quantize_token, work_of
 from .kernels import exp, rms_norm, rope
-from .matrix_kernels import COLUMNS, Codes, Weights, embedding, linear
+from .matrix_kernels import COLUMNS, Codes, Weights, embedding
 from .simd import entry, f32, fill
 from .simd_memory import load_first, store_first
 from .threads import Crew, claim, meet
@@ -42,14 +42,31 @@ def embed(u8, u16, floats, matrix, tokens, out):
 
 @entry
 def project(
-    thread, threads, state, u8, u16, floats, matrix, bias, x, tokens, codes, scales, q8_starts, q4_starts, out, stride
+    thread,
+    threads,
+    state,
+    u8,
+    u16,
+    floats,
+    matrix,
+    bias,
+    x,
+    tokens,
+    sets,
+    codes,
+    scales,
+    q8_starts,
+    q4_starts,
+    out,
+    spare,
+    stride,
 ):
-    """out[t] = matrix @ x[t] + bias, every `stride` numbers."""
+    """out[t] = matrix @ x[t] + bias, every `stride` numbers; a quantised matrix sees x as so many sets of codes."""
     weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
     crew, columns = Crew(thread, threads, state, (0, 0)), matrix[COLUMNS]
     if is_quantized(matrix):
         for t in range(thread, tokens, threads):
-            quantize_token(x, t * columns, columns, quantized, t)
+            quantize_token(x, t * columns, columns, quantized, t, tokens + t, sets)
         meet(crew)
     piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
     while True:
@@ -57,7 +74,7 @@ def project(
         if begin >= groups:
             return
         end = min(groups, begin + piece)
-        linear(weights, matrix, begin, end, x, 0, columns, quantized, 0, tokens, out, 0, stride)
+        product(weights, matrix, begin, end, x, 0, columns, sets, quantized, 0, tokens, tokens, out, 0, stride, spare)
         add_bias(weights, bias, begin, end - begin, out, 0, stride, tokens)
 
 

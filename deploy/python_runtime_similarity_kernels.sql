@@ -53,7 +53,7 @@ _float_groups, _bf16_groups = _up_to_four_groups(_float), _up_to_four_groups(_bf
 @entry
 def encode(x, codes, scales, q8_starts, q4_starts):
     """x in blocks of 32 as int8 codes with scales, and where dot products of blocks start (see kernels.quantize)."""
-    quantize(x, 0, x.size, codes, 0, scales, q8_starts, q4_starts, 0)
+    quantize(x, 0, x.size, codes, scales, q8_starts, q4_starts, 0)
 
 
 @entry

@@ -5,8 +5,8 @@ what chunks, with which other sequences, by how many threads, or on a prefix tha
 one machine. So a guess can be verified in a batch, and a batch gives what its rows give alone.
 
 F32 weights are computed in float32 with a float32 cache; F16 and BF16 weights are widened as they are used; the
-block-quantised ones take activations in blocks of int8, as llama.cpp does. Caches of other than F32 models hold
-half precision unless kv_type says otherwise.
+block-quantised ones take activations in blocks of int8, as llama.cpp does, and two of a layer's as two sets of them
+(forward_steps.TWO_SETS). Caches of other than F32 models hold half precision unless kv_type says otherwise.
 """
 
 import sys
@@ -237,25 +237,27 @@ def _table(a, directory):
 def scratch_of(sizes, slots):
     """The Scratch for so many tokens."""
     widest = max(sizes.hidden, sizes.heads * sizes.head_dim, sizes.ffn)
-    blocks = -(-widest // BLOCK)
 
     def floats(width):
         return np.zeros(slots * width, np.float32)
 
-    codes = Codes(
-        np.zeros(slots * blocks * BLOCK, np.int8),
-        floats(blocks),
-        np.zeros(slots * blocks, np.int32),
-        np.zeros(slots * blocks, np.int32),
-    )
     return Scratch(
-        floats(sizes.hidden_stride),
-        floats(sizes.hidden_stride),
-        floats(sizes.qkv_stride),
-        floats(sizes.ffn_stride),
-        floats(sizes.ffn_stride),
-        codes,
+        x=floats(sizes.hidden_stride),
+        normed=floats(sizes.hidden_stride),
+        qkv=floats(sizes.qkv_stride),
+        gate=floats(sizes.ffn_stride),
+        up=floats(sizes.ffn_stride),
+        quantized=codes_of(2 * slots * widest),
+        low=slots,
+        spare=floats(max(sizes.hidden_stride, sizes.qkv_stride, sizes.ffn_stride)),
     )
+
+
+def codes_of(size):
+    """Codes for so many numbers."""
+    blocks = -(-size // BLOCK)
+    starts = np.zeros(blocks, np.int32), np.zeros(blocks, np.int32)
+    return Codes(np.zeros(blocks * BLOCK, np.int8), np.zeros(blocks, np.float32), *starts)
 
 
 def works_of(sizes, positions, threads):

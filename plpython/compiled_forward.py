@@ -19,9 +19,12 @@ from .forward_steps import (
     HEAD,
     LAYER_COUNTERS,
     NO_BIAS,
+    NO_CODES,
+    ONE_SET,
     OUTPUT,
     OUTPUT_BIAS,
     PER_LAYER,
+    TWO_SETS,
     UP,
     K,
     Q,
@@ -53,7 +56,7 @@ def attention_block(crew, model, w, batch, layer, work, s):
     """s.x += the attention of the layer. True when the pass is to stop."""
     sizes, tokens, counter = model.sizes, len(batch.tokens), layer * LAYER_COUNTERS
     needs_codes = is_quantized(w[Q]) or is_quantized(w[K]) or is_quantized(w[V])
-    norm(crew, model, w[ATTN_NORM], needs_codes, batch.rows, s)
+    norm(crew, model, w[ATTN_NORM], TWO_SETS if needs_codes else NO_CODES, batch.rows, s)
     if meet_if_many(crew, tokens):
         return True
     queries_keys_values(crew, counter + CLAIM_QKV, model, w, tokens, s)
@@ -69,10 +72,11 @@ def attention_block(crew, model, w, batch, layer, work, s):
     if meet(crew):
         return True
     if is_quantized(w[OUTPUT]):
-        quantize_rows(crew, s.qkv, sizes.qkv_stride, sizes.heads * sizes.head_dim, tokens, s)
+        quantize_rows(crew, s.qkv, sizes.qkv_stride, sizes.heads * sizes.head_dim, TWO_SETS, tokens, s)
         if meet_if_many(crew, tokens):
             return True
-    project_back(crew, counter + CLAIM_OUTPUT, model, w[OUTPUT], w[OUTPUT_BIAS], s.qkv, sizes.qkv_stride, tokens, s)
+    stride = sizes.qkv_stride
+    project_back(crew, counter + CLAIM_OUTPUT, model, w[OUTPUT], w[OUTPUT_BIAS], s.qkv, stride, TWO_SETS, tokens, s)
     return meet(crew)
 
 
@@ -80,17 +84,18 @@ def attention_block(crew, model, w, batch, layer, work, s):
 def feed_forward_block(crew, model, w, no_bias, batch, layer, s):
     """s.x += the gated feed-forward network of the layer. True when the pass is to stop."""
     sizes, tokens, counter = model.sizes, len(batch.tokens), layer * LAYER_COUNTERS
-    norm(crew, model, w[FFN_NORM], is_quantized(w[GATE]) or is_quantized(w[UP]), batch.rows, s)
+    needs_codes = is_quantized(w[GATE]) or is_quantized(w[UP])
+    norm(crew, model, w[FFN_NORM], ONE_SET if needs_codes else NO_CODES, batch.rows, s)
     if meet_if_many(crew, tokens):
         return True
     gate_and_up(crew, counter + CLAIM_GATE, model, w, tokens, s)
     if meet(crew):
         return True
     if is_quantized(w[DOWN]):
-        quantize_rows(crew, s.up, sizes.ffn_stride, sizes.ffn, tokens, s)
+        quantize_rows(crew, s.up, sizes.ffn_stride, sizes.ffn, ONE_SET, tokens, s)
         if meet_if_many(crew, tokens):
             return True
-    project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], no_bias, s.up, sizes.ffn_stride, tokens, s)
+    project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], no_bias, s.up, sizes.ffn_stride, ONE_SET, tokens, s)
     return meet(crew)
 
 
@@ -116,7 +121,7 @@ def forward(thread, threads, state, interrupts, model, batch, works, s, logits):
             return
     wanted = len(batch.wanted)
     if wanted > 0:
-        norm(crew, model, own[FINAL_NORM], is_quantized(own[HEAD]), batch.wanted, s)
+        norm(crew, model, own[FINAL_NORM], ONE_SET if is_quantized(own[HEAD]) else NO_CODES, batch.wanted, s)
         if meet_if_many(crew, wanted):
             return
         project_logits(crew, layers * LAYER_COUNTERS, model, own[HEAD], wanted, logits, s)

@@ -8,8 +8,6 @@ An encoder's embedding is asked to be right to three digits, and int8 activation
 quantised matrices see them twice, as codes and as the codes of what those leave, which together hold 15 bits.
 """
 
-from collections import namedtuple
-
 from .attention_kernels import PAGE, store_position
 from .forward_steps import (
     ATTN_NORM,
@@ -24,6 +22,7 @@ from .forward_steps import (
     OUTPUT,
     OUTPUT_BIAS,
     Q_BIAS,
+    TWO_SETS,
     UP,
     K,
     Q,
@@ -33,12 +32,14 @@ from .forward_steps import (
     groups_of,
     is_quantized,
     piece_of,
+    product,
+    quantize_rows,
     quantize_token,
     work_of,
 )
-from .kernels import add, gelu, layer_norm, rest_of
-from .matrix_kernels import OFFSET, embedding, linear
-from .packing import BLOCK, GROUP
+from .kernels import add, gelu, layer_norm
+from .matrix_kernels import OFFSET, embedding
+from .packing import GROUP
 from .simd import entry, inlined
 from .threads import Crew, claim, meet, stopped
 
@@ -47,41 +48,17 @@ ATTN_NORM_BIAS, FFN_NORM_BIAS, UP_BIAS, DOWN_BIAS = range(15, 19)
 PER_LAYER = 19
 EMBEDDING, NORM, NORM_BIAS = range(3)
 
-# low: matrix_kernels.Codes of what the first codes leave. rest: f32[threads * width], a vector of each thread's own.
-# spare: as large as the largest output of a product.
-Second = namedtuple("Second", "low rest width spare")
-
 
 @inlined
-def quantize_twice(crew, x, at, width, slot, s, second):
-    """The codes of a token's vector, and those of the rest."""
-    q, rest_at = s.quantized, crew.thread * second.width
-    quantize_token(x, at, width, q, slot)
-    rest_of(x, at, width, q.codes, slot * width, q.scales, slot * (width // BLOCK), second.rest, rest_at)
-    quantize_token(second.rest, rest_at, width, second.low, slot)
-
-
-@inlined
-def quantize_rows(crew, x, stride, width, tokens, s, second):
-    """The same of the first `width` columns of every token."""
-    for t in range(crew.thread, tokens, crew.threads):
-        quantize_twice(crew, x, t * stride, width, t, s, second)
-
-
-@inlined
-def product(model, matrix, begin, end, x, x_stride, tokens, out, column, stride, s, second):
+def project(model, matrix, begin, end, x, x_stride, tokens, out, column, stride, s):
     """Groups begin .. end of matrix @ x into out, from `column` on."""
-    linear(model.weights, matrix, begin, end, x, 0, x_stride, s.quantized, 0, tokens, out, column, stride)
-    if is_quantized(matrix):
-        spare = second.spare
-        linear(model.weights, matrix, begin, end, x, 0, x_stride, second.low, 0, tokens, spare, column, stride)
-        for t in range(tokens):
-            at = column + t * stride + begin * GROUP
-            add(out, at, spare, at, (end - begin) * GROUP)
+    q, spare = s.quantized, s.spare
+    weights, sets = model.weights, TWO_SETS
+    product(weights, matrix, begin, end, x, 0, x_stride, sets, q, 0, s.low, tokens, out, column, stride, spare)
 
 
 @inlined
-def queries_keys_values(crew, counter, model, w, tokens, s, second):
+def queries_keys_values(crew, counter, model, w, tokens, s):
     """s.qkv = the three projections of s.normed."""
     hidden, stride = model.sizes.hidden_stride, model.sizes.qkv_stride
     piece, groups = piece_of(crew, w[Q], tokens), groups_of(w[Q])
@@ -93,12 +70,12 @@ def queries_keys_values(crew, counter, model, w, tokens, s, second):
             first, last = max(begin - part * groups, 0), min(begin + piece - part * groups, groups)
             if first < last:
                 column = part * groups * GROUP
-                product(model, w[Q + part], first, last, s.normed, hidden, tokens, s.qkv, column, stride, s, second)
+                project(model, w[Q + part], first, last, s.normed, hidden, tokens, s.qkv, column, stride, s)
                 add_bias(model.weights, w[Q_BIAS + part], first, last - first, s.qkv, column, stride, tokens)
 
 
 @inlined
-def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s, second):
+def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s):
     """s.x += matrix @ x + bias."""
     stride, piece, groups = model.sizes.hidden_stride, piece_of(crew, matrix, tokens), groups_of(matrix)
     while True:
@@ -106,7 +83,7 @@ def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s, sec
         if begin >= groups or stopped(crew):
             return
         end = min(groups, begin + piece)
-        product(model, matrix, begin, end, x, x_stride, tokens, s.normed, 0, stride, s, second)
+        project(model, matrix, begin, end, x, x_stride, tokens, s.normed, 0, stride, s)
         add_bias(model.weights, bias, begin, end - begin, s.normed, 0, stride, tokens)
         for t in range(tokens):
             at = t * stride + begin * GROUP
@@ -114,7 +91,7 @@ def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s, sec
 
 
 @inlined
-def norm(crew, model, weight, bias, needs_codes, tokens, s, second):
+def norm(crew, model, weight, bias, needs_codes, tokens, s):
     """s.x = s.normed = s.x normalised, with its codes if a quantised matrix follows."""
     hidden, stride, f32 = model.sizes.hidden, model.sizes.hidden_stride, model.weights.f32
     for t in range(crew.thread, tokens, crew.threads):
@@ -123,7 +100,7 @@ def norm(crew, model, weight, bias, needs_codes, tokens, s, second):
         for i in range(at, at + hidden):
             s.x[i] = s.normed[i]
         if needs_codes:
-            quantize_twice(crew, s.normed, at, hidden, t, s, second)
+            quantize_token(s.normed, at, hidden, s.quantized, t, s.low + t, TWO_SETS)
 
 
 @inlined
@@ -149,7 +126,7 @@ def attend_all(crew, counter, model, batch, work, s):
 
 
 @inlined
-def up(crew, counter, model, matrix, bias, tokens, s, second):
+def up(crew, counter, model, matrix, bias, tokens, s):
     """s.up = gelu(matrix @ s.normed + bias)."""
     hidden, stride = model.sizes.hidden_stride, model.sizes.ffn_stride
     piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
@@ -158,17 +135,17 @@ def up(crew, counter, model, matrix, bias, tokens, s, second):
         if begin >= groups or stopped(crew):
             return
         end = min(groups, begin + piece)
-        product(model, matrix, begin, end, s.normed, hidden, tokens, s.up, 0, stride, s, second)
+        project(model, matrix, begin, end, s.normed, hidden, tokens, s.up, 0, stride, s)
         add_bias(model.weights, bias, begin, end - begin, s.up, 0, stride, tokens)
         for t in range(tokens):
             gelu(s.up, t * stride + begin * GROUP, (end - begin) * GROUP)
 
 
 @inlined
-def attention_block(crew, model, w, batch, places, layer, work, s, second):
+def attention_block(crew, model, w, batch, places, layer, work, s):
     """s.x += the attention of the layer. True when the pass is to stop."""
     sizes, tokens, counter = model.sizes, len(batch.tokens), layer * LAYER_COUNTERS
-    queries_keys_values(crew, counter + CLAIM_QKV, model, w, tokens, s, second)
+    queries_keys_values(crew, counter + CLAIM_QKV, model, w, tokens, s)
     if meet(crew):
         return True
     store_keys_values(crew, model, batch, places, work, s)
@@ -178,31 +155,31 @@ def attention_block(crew, model, w, batch, places, layer, work, s, second):
     if meet(crew):
         return True
     if is_quantized(w[OUTPUT]):
-        quantize_rows(crew, s.qkv, sizes.qkv_stride, sizes.hidden, tokens, s, second)
+        quantize_rows(crew, s.qkv, sizes.qkv_stride, sizes.hidden, TWO_SETS, tokens, s)
         if meet(crew):
             return True
     stride = sizes.qkv_stride
-    project_back(crew, counter + CLAIM_OUTPUT, model, w[OUTPUT], w[OUTPUT_BIAS], s.qkv, stride, tokens, s, second)
+    project_back(crew, counter + CLAIM_OUTPUT, model, w[OUTPUT], w[OUTPUT_BIAS], s.qkv, stride, tokens, s)
     return meet(crew)
 
 
 @inlined
-def feed_forward_block(crew, model, w, tokens, layer, s, second):
+def feed_forward_block(crew, model, w, tokens, layer, s):
     """s.x += the feed-forward network of the layer. True when the pass is to stop."""
     sizes, counter = model.sizes, layer * LAYER_COUNTERS
-    up(crew, counter + CLAIM_GATE, model, w[UP], w[UP_BIAS], tokens, s, second)
+    up(crew, counter + CLAIM_GATE, model, w[UP], w[UP_BIAS], tokens, s)
     if meet(crew):
         return True
     if is_quantized(w[DOWN]):
-        quantize_rows(crew, s.up, sizes.ffn_stride, sizes.ffn, tokens, s, second)
+        quantize_rows(crew, s.up, sizes.ffn_stride, sizes.ffn, TWO_SETS, tokens, s)
         if meet(crew):
             return True
-    project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], w[DOWN_BIAS], s.up, sizes.ffn_stride, tokens, s, second)
+    project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], w[DOWN_BIAS], s.up, sizes.ffn_stride, tokens, s)
     return meet(crew)
 
 
 @entry
-def encode(thread, threads, state, interrupts, model, positions, batch, places, works, s, second):
+def encode(thread, threads, state, interrupts, model, positions, batch, places, works, s):
     """Compute a batch of at least two tokens: the last layer's vectors into s.x.
 
     positions: f32, what is added to the embedding of a token at each position. Every thread of a team runs it with the
@@ -216,20 +193,20 @@ def encode(thread, threads, state, interrupts, model, positions, batch, places, 
         add(s.x, t * sizes.hidden_stride, positions, places[t] * sizes.hidden_stride, sizes.hidden_stride)
     w = model.table[:PER_LAYER]
     needs_codes = is_quantized(w[Q]) or is_quantized(w[K]) or is_quantized(w[V])
-    norm(crew, model, own[NORM], own[NORM_BIAS], needs_codes, tokens, s, second)
+    norm(crew, model, own[NORM], own[NORM_BIAS], needs_codes, tokens, s)
     if meet(crew):
         return
     for layer in range(layers):
         w = model.table[layer * PER_LAYER : (layer + 1) * PER_LAYER]
-        if attention_block(crew, model, w, batch, places, layer, work, s, second):
+        if attention_block(crew, model, w, batch, places, layer, work, s):
             return
-        norm(crew, model, w[ATTN_NORM], w[ATTN_NORM_BIAS], is_quantized(w[UP]), tokens, s, second)
+        norm(crew, model, w[ATTN_NORM], w[ATTN_NORM_BIAS], is_quantized(w[UP]), tokens, s)
         if meet(crew):
             return
-        if feed_forward_block(crew, model, w, tokens, layer, s, second):
+        if feed_forward_block(crew, model, w, tokens, layer, s):
             return
         following = model.table[min(layer + 1, layers - 1) * PER_LAYER :]
         needs_codes = is_quantized(following[Q]) or is_quantized(following[K]) or is_quantized(following[V])
-        norm(crew, model, w[FFN_NORM], w[FFN_NORM_BIAS], needs_codes, tokens, s, second)
+        norm(crew, model, w[FFN_NORM], w[FFN_NORM_BIAS], needs_codes, tokens, s)
         if meet(crew):
             return

@@ -25,6 +25,7 @@ from .simd import (
     rint,
     sum_lanes,
     sum_lanes_i32,
+    to_f32,
     to_i32,
     where_before,
     where_less,
@@ -86,31 +87,42 @@ def layer_norm(x, at, width, weights, weights_at, bias_at, epsilon, out, out_at)
 
 
 @compiled
-def quantize(x, at, width, codes, codes_at, scales, q8_starts, q4_starts, block_at):
-    """One vector in blocks of 32: int8 codes and a scale each, x = code * scale with an error below scale / 2.
-
-    The packed weights are unsigned: 128 too large in Q8, 8 too large in Q4. Where a block's dot product must start
-    to make up for it, -128 or -8 times the sum of the codes, is the same for every row of the matrix, so it is here.
-    """
-    for block in range(width // BLOCK):
-        i = at + block * BLOCK
-        low, high = load(x, i, f32), load(x, i + 16, f32)
-        largest = max_lanes(maximum(magnitude(low), magnitude(high)))
-        inverse = fill(127.0, f32) / maximum(largest, 1e-30)
-        low_codes, high_codes = to_i32(rint(low * inverse)), to_i32(rint(high * inverse))
-        store(codes, codes_at + block * BLOCK, low_codes)
-        store(codes, codes_at + block * BLOCK + 16, high_codes)
-        total = lane(sum_lanes_i32(low_codes + high_codes), 0)
-        scales[block_at + block] = lane(largest, 0) * np.float32(1 / 127)
-        q8_starts[block_at + block] = -128 * total
-        q4_starts[block_at + block] = -8 * total
+def quantize_block(low, high, codes, codes_at, scales, q8_starts, q4_starts, block):
+    """Quantise the two registers of a block as `quantize` says; what the codes leave of them."""
+    largest = max_lanes(maximum(magnitude(low), magnitude(high)))
+    inverse = fill(127.0, f32) / maximum(largest, 1e-30)
+    low_codes, high_codes = to_i32(rint(low * inverse)), to_i32(rint(high * inverse))
+    store(codes, codes_at, low_codes)
+    store(codes, codes_at + 16, high_codes)
+    total, scale = lane(sum_lanes_i32(low_codes + high_codes), 0), largest * np.float32(1 / 127)
+    scales[block] = lane(scale, 0)
+    q8_starts[block] = -128 * total
+    q4_starts[block] = -8 * total
+    return low - to_f32(low_codes) * scale, high - to_f32(high_codes) * scale
 
 
 @compiled
-def rest_of(x, at, width, codes, codes_at, scales, block_at, out, out_at):
-    """out = x - code * scale, what the codes of `quantize` leave of one vector."""
-    for i in range(width):
-        out[out_at + i] = x[at + i] - np.float32(codes[codes_at + i]) * scales[block_at + i // BLOCK]
+def quantize(x, at, width, codes, scales, q8_starts, q4_starts, slot):
+    """One vector in blocks of 32: int8 codes and a scale each, x = code * scale with an error below scale / 2.
+
+    A slot holds one vector of this width. The packed weights are unsigned: 128 too large in Q8, 8 too large in Q4.
+    Where a block's dot product must start to make up for it, -128 or -8 times the sum of the codes, is the same for
+    every row of the matrix, so it is here.
+    """
+    for i in range(width // BLOCK):
+        low, high, block = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32), slot * (width // BLOCK) + i
+        quantize_block(low, high, codes, block * BLOCK, scales, q8_starts, q4_starts, block)
+
+
+@compiled
+def quantize_twice(x, at, width, codes, scales, q8_starts, q4_starts, slot, low_slot):
+    """The same, and in another slot the codes of what those leave: together they hold 15 bits."""
+    blocks = width // BLOCK
+    for i in range(blocks):
+        low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
+        block, again = slot * blocks + i, low_slot * blocks + i
+        low, high = quantize_block(low, high, codes, block * BLOCK, scales, q8_starts, q4_starts, block)
+        quantize_block(low, high, codes, again * BLOCK, scales, q8_starts, q4_starts, again)
 
 
 @compiled

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'f254b273e43b2a9ac8f788504cb14b45e0d944ded6e5be412d1ab9ce697caa12',
+SELECT is(llm_runtime.release(), '4fffb10912681389e840ebacebf38365dcb5584ed602a23394f371ec39153499',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

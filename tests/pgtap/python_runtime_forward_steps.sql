@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.forward_steps()'::regprocedure
     ),
-    'efcda825d52f6e25cc6c546ab14a075ba5773015c61580feb04e0e4f6bb66e19',
+    '78eae4f29e5f055baddbe12d6f67fd33bcd40012b0bcb9e778a68c369f5891af',
     'its body is plpython/forward_steps.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.forward_steps()', 'EXECUTE'),

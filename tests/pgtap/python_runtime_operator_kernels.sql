@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operator_kernels()'::regprocedure
     ),
-    'adf73d432e1efb23db4303be59a9e804ee41fe8c368e441d17e89a87e6992175',
+    '0d1de49ffb35d09cf2124451246e5cf8fdb1e03383368aecfd064ed185951c69',
     'its body is plpython/operator_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operator_kernels()', 'EXECUTE'),

@@ -77,7 +77,7 @@ def quantized(x):
     codes = Codes(np.zeros(x.size, np.int8), *(np.zeros(blocks, dtype) for dtype in (np.float32, np.int32, np.int32)))
     run = callable_from_python(kernels.quantize)
     for t in range(tokens):
-        run(x.reshape(-1), t * width, width, codes.codes, t * width, *codes[1:], t * width // 32)
+        run(x.reshape(-1), t * width, width, *codes, t)
     return codes
 
 
@@ -91,6 +91,17 @@ def test_activations_become_int8_within_half_a_step():
     assert np.all(np.abs(decoded - blocks) <= codes.scales[:, None] * 0.5001)
     np.testing.assert_array_equal(codes.q8_starts, -128 * codes.codes.reshape(-1, 32).astype(int).sum(1))
     np.testing.assert_array_equal(codes.q4_starts, -8 * codes.codes.reshape(-1, 32).astype(int).sum(1))
+
+
+def test_two_sets_of_codes_hold_activations_250_times_as_closely_as_one():
+    x = floats(1, 96)
+    codes = Codes(np.zeros(384, np.int8), *(np.zeros(12, dtype) for dtype in (np.float32, np.int32, np.int32)))
+    callable_from_python(kernels.quantize_twice)(x.reshape(-1), 0, 96, *codes, 1, 3)
+    decoded = (codes.codes.reshape(12, 32) * codes.scales[:, None]).reshape(4, 96)
+    np.testing.assert_array_equal(codes.codes[96:192], quantized(x).codes)
+    steps = codes.scales[3:6].repeat(32)
+    assert np.all(np.abs(decoded[1] + decoded[3] - x[0]) <= steps / 250)
+    np.testing.assert_array_equal(codes.q8_starts[9:], -128 * codes.codes[288:].reshape(3, 32).astype(int).sum(1))
 
 
 @compiled

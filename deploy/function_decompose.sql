@@ -1,6 +1,7 @@
 -- Deploy hartonomous:function_decompose to pg
--- requires: schema_llm, view_atoms
+-- requires: schema_llm, view_atoms, function_store_is_atom_used
 
+-- What no model has is not shown: it is of a load that has not published yet, or waits for llm.collect.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -23,21 +24,28 @@ BEGIN
     SELECT sha256(substring(a.content FROM i + 1 FOR 1)), 'byte', i::bigint, 1::bigint, NULL::text
     FROM llm_store.atom AS a
     CROSS JOIN LATERAL generate_series(0, octet_length(a.content) - 1) AS i
-    WHERE a.content_hash = decompose.content_hash AND a.modality = 'compositional'
+    WHERE
+        a.content_hash = decompose.content_hash
+        AND a.modality = 'compositional'
+        AND llm_store.is_atom_used(a.modality, a.content)
     ORDER BY i;
 
     -- a tensor: its tiles in order, and the weight codes in them
     RETURN QUERY
     SELECT u.tile_hash, 'tile', u.ordinal::bigint, 1::bigint, NULL::text
     FROM llm_store.tensor_tile AS u
-    WHERE u.tensor_hash = decompose.content_hash
+    WHERE
+        u.tensor_hash = decompose.content_hash
+        AND EXISTS (SELECT FROM llm_store.model_tensor AS mt WHERE mt.tensor_hash = decompose.content_hash)
     ORDER BY u.ordinal;
     RETURN QUERY
     SELECT llm_store.atom_code_hash(t.type, c.code), 'code', NULL::bigint, c.number, t.type || ' ' || c.code
     FROM llm_store.atom_code_count AS n
     INNER JOIN llm_store.tensor AS t ON t.hash = n.tensor_hash
     CROSS JOIN LATERAL unnest(n.codes, n.counts) AS c (code, number)
-    WHERE n.tensor_hash = decompose.content_hash
+    WHERE
+        n.tensor_hash = decompose.content_hash
+        AND EXISTS (SELECT FROM llm_store.model_tensor AS mt WHERE mt.tensor_hash = decompose.content_hash)
     ORDER BY c.code;
 
     -- a tokenizer: its tokens by id
@@ -50,7 +58,10 @@ BEGIN
         t.text
     FROM llm_store.tokenizer AS z
     INNER JOIN llm_store.token AS t ON t.tokenizer_id = z.id
-    WHERE z.hash = decompose.content_hash AND t.bytes <> ''
+    WHERE
+        z.hash = decompose.content_hash
+        AND t.bytes <> ''
+        AND EXISTS (SELECT FROM llm_store.model AS m WHERE m.tokenizer_id = z.id)
     ORDER BY t.id;
 
     -- a layer: its tensors

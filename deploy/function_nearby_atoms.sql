@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_nearby_atoms to pg
--- requires: schema_llm, table_atom, table_token, table_model
+-- requires: schema_llm, table_atom, function_store_is_atom_used
 
 -- <<->> counts all four dimensions; <-> would leave z and m out. It walks the GiST indexes of the partitions outwards.
 BEGIN;
@@ -34,14 +34,7 @@ BEGIN
     RETURN QUERY
     SELECT a.content_hash, a.modality, a.content, a.geom OPERATOR(public.<<->>) origin, a.geom
     FROM llm_store.atom AS a
-    WHERE
-        -- A token that no model has any more stays until llm.collect_atoms removes it.
-        a.modality <> 'compositional'
-        OR EXISTS (
-            SELECT FROM llm_store.model AS m
-            INNER JOIN llm_store.token AS t ON t.tokenizer_id = m.tokenizer_id
-            WHERE t.bytes = a.content
-        )
+    WHERE llm_store.is_atom_used(a.modality, a.content)
     ORDER BY a.geom OPERATOR(public.<<->>) origin
     LIMIT k;
 END

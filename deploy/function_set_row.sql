@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_set_row to pg
--- requires: schema_llm, table_operation, function_store_tile, function_store_atomise
+-- requires: schema_llm, table_operation, function_store_tile, function_store_atomise, function_store_atomise_edited
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';

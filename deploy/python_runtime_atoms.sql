@@ -60,6 +60,21 @@ STORE_CODE_COUNTS = database.Query(
     ON CONFLICT DO NOTHING""",
     *("bytea", "text", "text"),
 )
+COUNTS = database.Query(
+    """SELECT n.codes::text AS codes, n.counts::text AS counts
+    FROM llm_store.atom_code_count AS n WHERE n.tensor_hash = $1""",
+    "bytea",
+)
+# The tiles that one of two tensors has and the other has not in the same place; 1 of the first, -1 of the second.
+DIFFERENT_TILES = database.Query(
+    """SELECT d.sign, t.content
+    FROM llm_store.tensor_tile AS u
+    INNER JOIN llm_store.tensor_tile AS v ON v.ordinal = u.ordinal AND v.tile_hash <> u.tile_hash
+    CROSS JOIN LATERAL (VALUES (1, u.tile_hash), (-1, v.tile_hash)) AS d (sign, hash)
+    INNER JOIN llm_store.tile AS t ON t.hash = d.hash
+    WHERE u.tensor_hash = $1 AND v.tensor_hash = $2""",
+    *("bytea", "bytea"),
+)
 TENSOR = database.Query("SELECT t.type FROM llm_store.tensor AS t WHERE t.hash = $1", "bytea")
 TILES = database.Query(
     """SELECT t.content FROM llm_store.tensor_tile AS u INNER JOIN llm_store.tile AS t ON t.hash = u.tile_hash
@@ -96,22 +111,52 @@ def store_atoms(points, content, lengths, modality=None):
     STORE.all(*(h_xy, h_yz, h_zm, ewkb(points[order])), content, array(starts[order]), array(lengths[order]), modality)
 
 
+def store_edited_codes(tensor_hash, base_hash):
+    """Counts of the weight codes of an edited tensor: those of the one before, and what differs between their tiles.
+
+    Both have one type and shape, and tiles of whole blocks; the one before has been counted.
+    """
+    encoding = TENSOR.one(tensor_hash)["type"]
+    before = COUNTS.one(base_hash)
+    counts = np.zeros(1 << geometry.CODES[encoding][1], np.int64)
+    counts[integers(before["codes"])] = integers(before["counts"])
+    fresh = np.zeros_like(counts)
+    for tile in DIFFERENT_TILES.stream(tensor_hash, base_hash):
+        database.checkpoint()
+        found = geometry.count_codes(encoding, [tile["content"]])
+        counts += tile["sign"] * found
+        if tile["sign"] > 0:
+            fresh += found
+    _store_counts(tensor_hash, counts)
+    _store_code_atoms(encoding, fresh)
+
+
 def store_codes(tensor_hashes):
     """Counts of the weight codes of tensors that have none yet, and rows for the codes. Returns how many weights."""
     weights = 0
     seen = {}
     for tensor_hash in tensor_hashes:
         encoding, counts = count_codes(tensor_hash)
-        codes = np.flatnonzero(counts)
-        STORE_CODE_COUNTS.all(tensor_hash, array(codes), array(counts[codes]))
+        _store_counts(tensor_hash, counts)
         seen[encoding] = counts + seen.get(encoding, 0)
         weights += int(counts.sum())
     for encoding in sorted(seen):
-        codes = np.flatnonzero(seen[encoding])
+        _store_code_atoms(encoding, seen[encoding])
+    return weights
+
+
+def _store_counts(tensor_hash, counts):
+    codes = np.flatnonzero(counts)
+    STORE_CODE_COUNTS.all(tensor_hash, array(codes), array(counts[codes]))
+
+
+def _store_code_atoms(encoding, counts):
+    """Rows for the codes of an encoding that are counted at all."""
+    codes = np.flatnonzero(counts)
+    if codes.size:
         contents = geometry.code_contents(encoding, codes)
         lengths = np.full(codes.size, len(contents[0]))
         store_atoms(geometry.code_points(encoding, codes), b"".join(contents), lengths, "continuous")
-    return weights
 
 
 def count_codes(tensor_hash):

@@ -23,6 +23,7 @@ import numpy as np
 from . import database, errors, ingestion, quant, weights
 
 STORE_TILE = database.Query("SELECT llm_store.store_tile($1) AS hash", "bytea")
+ATOMISE_EDITED = database.Query("SELECT llm_store.atomise_edited($1, $2)", "bytea", "bytea")
 STORE_TENSOR = database.Query("SELECT s.hash FROM llm_store.store_tensors($1::jsonb) AS s", "text")
 TILE_HASHES = database.Query(
     "SELECT tt.tile_hash FROM llm_store.tensor_tile AS tt WHERE tt.tensor_hash = $1 ORDER BY tt.ordinal", "bytea"
@@ -126,7 +127,9 @@ def replace_row(tensor, number, values):
     hashes[first : first + count] = [
         STORE_TILE.one(content[i : i + size])["hash"] for i in range(0, len(content), size)
     ]
-    return _store_tensor(tensor.name, tensor.type, tensor.shape, hashes), error
+    edited = _store_tensor(tensor.name, tensor.type, tensor.shape, hashes)
+    ATOMISE_EDITED.all(edited, tensor.hash)
+    return edited, error
 
 
 def row_place(tensor, number):

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:view_atoms to pg
--- requires: schema_llm, table_atom, table_atom_code_count, table_atom_byte_count, table_file_segment, function_hilbert_keys, function_store_atom_center, function_store_atom_code_hash, view_atom_layer
+-- requires: schema_llm, table_atom, table_atom_code_count, table_atom_byte_count, table_file_segment, function_hilbert_keys, function_store_atom_center, function_store_atom_code, function_store_is_atom_used, view_atom_layer
 
 -- security_invoker: the reader's own rights decide which models count.
 -- An atom that no model uses is not shown. Counts are added up as they are read: no load writes to a shared row.
@@ -46,7 +46,8 @@ CROSS JOIN LATERAL (
 ) AS u
 WHERE a.modality = 'compositional' AND u.ref_count > 0
 UNION ALL
--- Weight codes: how many weights of the models' tensors have them.
+-- Weight codes: how many weights of the models' tensors have them. One code is looked up by index; for all of them the
+-- counts of 256 codes of an encoding are added up once and remembered (Memoize, for which LIMIT makes columns).
 SELECT
     a.h_xy,
     a.h_yz,
@@ -55,20 +56,31 @@ SELECT
     'continuous' AS modality,
     a.content_hash,
     u.ref_count,
-    jsonb_build_object('kind', 'code', 'type', u.type, 'code', u.code) AS meta
-FROM (
+    jsonb_build_object('kind', 'code', 'type', k.type, 'code', k.code) AS meta
+FROM llm_store.atom AS a
+CROSS JOIN LATERAL llm_store.atom_code(a.content) AS k
+CROSS JOIN LATERAL (SELECT k.code >> 8 AS number LIMIT 1) AS p -- noqa: AM09,ST05
+CROSS JOIN LATERAL ( -- noqa: ST05
     SELECT
-        t.type,
-        c.code,
-        sum(c.number)::bigint AS ref_count,
-        llm_store.atom_code_hash(t.type, c.code) AS content_hash
-    FROM llm_store.model_tensor AS mt
-    INNER JOIN llm_store.tensor AS t ON mt.tensor_hash = t.hash
-    INNER JOIN llm_store.atom_code_count AS n ON mt.tensor_hash = n.tensor_hash
-    CROSS JOIN LATERAL unnest(n.codes, n.counts) AS c (code, number)
-    GROUP BY t.type, c.code
-) AS u
-INNER JOIN llm_store.atom AS a ON u.content_hash = a.content_hash
+        array_agg(s.code ORDER BY s.code) AS codes,
+        array_agg(s.number ORDER BY s.code) AS numbers
+    FROM (
+        SELECT
+            c.code,
+            sum(c.number)::bigint AS number
+        FROM llm_store.model_tensor AS mt
+        INNER JOIN llm_store.tensor AS t ON mt.tensor_hash = t.hash
+        INNER JOIN llm_store.atom_code_count AS n ON mt.tensor_hash = n.tensor_hash
+        CROSS JOIN LATERAL unnest(
+            n.codes[width_bucket(p.number * 256 - 1, n.codes) + 1:width_bucket(p.number * 256 + 255, n.codes)],
+            n.counts[width_bucket(p.number * 256 - 1, n.codes) + 1:width_bucket(p.number * 256 + 255, n.codes)]
+        ) AS c (code, number)
+        WHERE t.type = k.type
+        GROUP BY c.code
+    ) AS s
+) AS g
+CROSS JOIN LATERAL (SELECT g.numbers[array_position(g.codes, k.code)] AS ref_count LIMIT 1) AS u -- noqa: AM09,ST05
+WHERE a.modality = 'continuous' AND u.ref_count > 0
 UNION ALL
 -- Tiles: how often the models' tensors and files have them. A tile that spells a token is that token.
 SELECT
@@ -90,7 +102,14 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (SELECT count(*) AS number FROM llm_store.file_segment AS f WHERE f.tile_hash = t.hash) AS s
 CROSS JOIN LATERAL llm.atom_point(t.content) AS p (geom)
 CROSS JOIN LATERAL llm.hilbert_keys(p.geom) AS k
-WHERE u.number + s.number > 0 AND NOT EXISTS (SELECT FROM llm_store.atom AS a WHERE a.content_hash = t.hash)
+WHERE
+    u.number + s.number > 0
+    -- by index, tile by tile: to ask it for all atoms takes seconds
+    AND NOT coalesce((
+        SELECT bool_or(llm_store.is_atom_used(a.modality, a.content))
+        FROM llm_store.atom AS a
+        WHERE a.content_hash = t.hash
+    ), FALSE)
 UNION ALL
 -- Tensors, layers, tokenizers and models: how many models have them.
 SELECT

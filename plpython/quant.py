@@ -1,9 +1,8 @@
 """Codecs of GGUF's tensor types: bytes as they stand in the file <-> float32.
 
 F32, F16 and BF16 are numpy views and shifts. Q8_0 and Q4_0 are done here, many blocks at a time and bit for bit as the
-gguf package does them, which takes sixteen rows at a time and ten times as long. The other block types are decoded and
-encoded by that package, the format's own Python implementation, imported only when one is met. Everything is
-little-endian.
+gguf package does them in 1.1 to 1.9 times the time. The other block types are decoded and encoded by that package, the
+format's own Python implementation, imported only when one is met. Everything is little-endian.
 """
 
 import numpy as np

@@ -301,13 +301,32 @@ def test_what_a_killed_load_stored_ahead_is_not_seen_and_is_found_or_collected(
     assert ahead["tensor"] > stored["tensor"]
     assert ahead["model"] == stored["model"]
     assert {view: superuser.execute(f"SELECT count(*) FROM llm.{view}").fetchone() for view in VIEWS} == views
+    assert shown_of_no_model(superuser) == [[], [], []]
     assert upload(connection, read_model(fresh_f16), "load-ahead").sent_bytes > 0
+    assert shown_of_no_model(superuser) == [[], [], []]
     assert row_counts(superuser)["tokenizer"] == ahead["tokenizer"]
     assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
     connection.execute("SELECT llm.drop_model('load-ahead')")
     superuser.execute("CALL llm.collect('0 seconds')")
     assert row_counts(superuser)["tokenizer"] <= stored["tokenizer"]
     assert superuser.execute("SELECT count(*) FROM llm_store.atom").fetchone() <= atoms
+
+
+def shown_of_no_model(connection) -> list[list]:
+    """What the functions of llm show of stored atoms, tensors and tokenizers that are not in llm.atoms."""
+
+    def hashes(query: str) -> set[bytes]:
+        return {row[0] for row in connection.execute(query)}
+
+    shown = hashes("SELECT content_hash FROM llm.atoms")
+    atoms = hashes("SELECT content_hash FROM llm_store.atom") - shown
+    wholes = hashes("SELECT hash FROM llm_store.tensor UNION ALL SELECT hash FROM llm_store.tokenizer") - shown
+    nearby = """SELECT n.content_hash FROM llm_store.atom AS a CROSS JOIN LATERAL llm.nearby_atoms(a.geom, 3) AS n
+        WHERE a.content_hash = ANY (%s)"""
+    near = [row for row in connection.execute(nearby, (sorted(atoms)[:100],)) if row[0] not in shown]
+    step = "SELECT h.hash FROM unnest(%s) AS h (hash) CROSS JOIN LATERAL llm.{}(h.hash)"
+    steps = (step.format(name) for name in ("decompose", "compose"))
+    return [near, *(connection.execute(query, (sorted(atoms)[:100] + sorted(wholes),)).fetchall() for query in steps)]
 
 
 def test_what_is_stored_ahead_is_what_publish_would_store(fresh_f16, loader_dsn, superuser, connection, monkeypatch):

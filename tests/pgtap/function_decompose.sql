@@ -1,10 +1,16 @@
 BEGIN;
-SELECT plan(4);
+SELECT plan(5);
 
 \ir three_tokens.psql
 \ir one_tensor.psql
 SELECT llm_store.store_atom_tokens(k.id) FROM llm_store.tokenizer AS k WHERE k.hash = sha256('tokenizer');
 SELECT llm_store.store_atom_codes(ARRAY[sha256('tensor')]);
+
+SELECT is_empty(
+    $$SELECT d.* FROM (VALUES ('aqz'::bytea), ('tokenizer'), ('tensor')) AS w (whole)
+        CROSS JOIN LATERAL llm.decompose(sha256(w.whole)) AS d$$,
+    'what no model has is not shown');
+\ir a_model_of_them.psql
 
 SELECT results_eq(
     $$SELECT part, kind, ordinal FROM llm.decompose(sha256('aqz'))$$,

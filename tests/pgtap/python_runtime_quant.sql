@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.quant()'::regprocedure
     ),
-    '864b585f69c1a567a873bf1d769b74e31f8254ef135ad884d4d59713b9d05581',
+    '4a5af3a7a4395b9f78c54790269fedb05bfa8a810e3d907f941a3809a1acf5d0',
     'its body is plpython/quant.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.quant()', 'EXECUTE'),

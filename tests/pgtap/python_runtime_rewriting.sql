@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.rewriting()'::regprocedure
     ),
-    '2d24610b67d246421f14672a612946c4e88a43bee973382efbd502e1126d39d0',
+    'd3297d091d69768fb2f3faeab1b27b56a2c674797647a1d012e156e5bdc96aca',
     'its body is plpython/rewriting.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.rewriting()', 'EXECUTE'),

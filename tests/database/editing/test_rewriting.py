@@ -85,6 +85,22 @@ def test_a_row_of_many_tiles_is_written_alone(superuser, wide, new):
     assert changed(superuser, wide, copy) == [(gate, "values", 10, 1, pytest.approx(norm))]
 
 
+def test_the_codes_of_an_edited_row_are_counted_with_all_that_stayed(superuser, new):
+    name, copy = new("coded"), new("coded-row")
+    upload(superuser, synthetic("F16", hidden_size=8, ffn_size=300_000), name)
+    superuser.execute("SELECT llm.fork(%s, %s)", (name, copy))
+    row = np.full(8, 1234.5, np.float32)
+    superuser.execute("SELECT llm.set_row(%s, 'blk.0.ffn_gate.weight', 250000, %s)", (copy, row.tobytes()))
+    codes = tensor(superuser, copy, "blk.0.ffn_gate.weight").astype(np.float16).view(np.uint16)
+    expected = [(int(code), int(count)) for code, count in zip(*np.unique(codes, return_counts=True), strict=True)]
+    counted = """SELECT c.code, c.number FROM llm.tensors AS t
+        INNER JOIN llm_store.atom_code_count AS n ON n.tensor_hash = t.hash
+        CROSS JOIN LATERAL unnest(n.codes, n.counts) AS c (code, number)
+        WHERE t.model = %s AND t.name = 'blk.0.ffn_gate.weight'"""
+    assert superuser.execute(counted, (copy,)).fetchall() == expected
+    assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+
+
 def test_a_row_longer_than_a_tile_is_written_alone(superuser, wide, new):
     copy = new("long-row")
     superuser.execute("SELECT llm.fork(%s, %s)", (wide, copy))

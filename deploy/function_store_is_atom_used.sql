@@ -1,0 +1,53 @@
+-- Deploy hartonomous:function_store_is_atom_used to pg
+-- requires: table_model_tensor, table_token, table_atom_byte_count, table_atom_code_count, function_store_atom_code
+
+-- In plpgsql for its plans, which are made once a session: a search for neighbours asks it for each candidate.
+-- The codes of a tensor ascend, so width_bucket finds one by halving; OFFSET 0: not in tensors that no model has.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm_store.is_atom_used(modality text, content bytea)
+RETURNS boolean
+LANGUAGE plpgsql
+STABLE
+STRICT
+PARALLEL SAFE
+SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    IF modality = 'compositional' THEN
+        RETURN EXISTS (
+            SELECT FROM llm_store.model AS m
+            INNER JOIN llm_store.token AS t ON t.tokenizer_id = m.tokenizer_id
+            WHERE t.bytes = is_atom_used.content
+        );
+    ELSIF modality = 'discrete' THEN
+        RETURN EXISTS (
+            SELECT FROM llm_store.model AS m
+            INNER JOIN llm_store.atom_byte_count AS c ON c.tokenizer_id = m.tokenizer_id
+            WHERE c.counts[get_byte(is_atom_used.content, 0) + 1] > 0
+        );
+    END IF;
+    RETURN EXISTS (
+        SELECT FROM (
+            SELECT t.hash, k.code
+            FROM llm_store.atom_code(is_atom_used.content) AS k
+            INNER JOIN llm_store.tensor AS t ON t.type = k.type
+            WHERE EXISTS (SELECT FROM llm_store.model_tensor AS mt WHERE mt.tensor_hash = t.hash)
+            OFFSET 0
+        ) AS u
+        INNER JOIN llm_store.atom_code_count AS n ON n.tensor_hash = u.hash
+        WHERE n.codes[width_bucket(u.code, n.codes)] = u.code
+    );
+END
+$function$;
+
+ALTER FUNCTION llm_store.is_atom_used(text, bytea) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_store.is_atom_used(text, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_store.is_atom_used(text, bytea) TO llm_user;
+COMMENT ON FUNCTION llm_store.is_atom_used(text, bytea) IS
+'Whether a model that the caller sees uses a byte, token or weight code. One that no model uses is of a load that has '
+'not published yet, or waits for llm.collect: nothing shows it.';
+
+COMMIT;

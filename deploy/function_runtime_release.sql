@@ -9,7 +9,7 @@ SET LOCAL lock_timeout = '5s';
 --   524ed70c6c4db3a28ac8f9174717cb25be048139ddab10adedb864bba5a9fa6e  admission
 --   38e92f0ab5cafbc51c99f366705290884432d0afc2aa2c3e7143caac7ed31b33  architecture
 --   ccfd1f44bcfec18931e32c50046e086ee15da05c525fb461d577fba6c3a7d20e  arguments
---   f13e54c4a35f05c9548a8388ae954837ca91ae999ff6a8618fb36c18f6f67172  atoms
+--   5da9bbb4ab5ca47e1352a47588491af718757b3a6f33d76656b12a134a61dce7  atoms
 --   4ee9feeab07898f27b2ce409a2dde63b61a2264152c05cbf7f372d08408f7849  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
@@ -59,8 +59,8 @@ SET LOCAL lock_timeout = '5s';
 --   2c062d08fe9926ca906476a75c83fe5caff681cc04eff0bbe1b0261e31fb0d8a  positions
 --   08692f6356ae79be4d0253e55471ebe864894b27a55c77aa354d352093bb3fbe  prefix_cache
 --   7f314f629c024053477db2b75dde7f26e344c0a0de0658c7d37805de2049889a  projection
---   864b585f69c1a567a873bf1d769b74e31f8254ef135ad884d4d59713b9d05581  quant
---   2d24610b67d246421f14672a612946c4e88a43bee973382efbd502e1126d39d0  rewriting
+--   4a5af3a7a4395b9f78c54790269fedb05bfa8a810e3d907f941a3809a1acf5d0  quant
+--   d3297d091d69768fb2f3faeab1b27b56a2c674797647a1d012e156e5bdc96aca  rewriting
 --   86baa4d41aa453463301a93c6019617a6b6276b7507c41ecf642e9e2d637d086  sampling
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
 --   8d3ce973c6e25e2c83e3f0acc5d360ba41fc18d52cdfe758c3f23eaa445bfa5e  scoring
@@ -86,7 +86,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '4fffb10912681389e840ebacebf38365dcb5584ed602a23394f371ec39153499'::text;
+RETURN 'f445dc143579b532e6c68c5e33484bc4e0ab8a6d0d7115b0f2cc76465b89527e'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '4fffb10912681389e840ebacebf38365dcb5584ed602a23394f371ec39153499',
+SELECT is(llm_runtime.release(), 'f445dc143579b532e6c68c5e33484bc4e0ab8a6d0d7115b0f2cc76465b89527e',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -20,11 +20,13 @@ $python$;
 REVOKE ALL ON FUNCTION llm.analogy(text, text, text, integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.analogy(text, text, text, integer, text) TO llm_user;
 COMMENT ON FUNCTION llm.analogy(text, text, text, integer, text) IS
-'The k tokens that are to c as b is to a: man, king, woman gives queen where a model has learnt it. Their embeddings '
-'are nearest by cosine to b - a + c, each of length 1. a, b and c are left out: without that the first is nearly '
-'always c or b. rank from 1, the id, the text, and the cosine similarity, from 1 for the same direction over 0 to -1.'
-' Equal similarities rank by id. a, b, c: exactly what a token says, a space before a word included; NULL gives no '
-'rows. k: from 1 to the size of the vocabulary. model: a name of llm.models; NULL is the default model, or the only '
-'one.';
+E'The k tokens that are to c as b is to a: man, king, woman gives queen where a model has learnt it.\n'
+'Their embeddings are nearest by cosine to b - a + c, each of length 1.\n'
+'a, b and c are left out: without that the first is nearly always c or b.\n'
+'rank from 1, the id, the text, and the cosine similarity, from 1 for the same direction over 0 to -1.\n'
+'Equal similarities rank by id.\n'
+'a, b, c: exactly what a token says, a space before a word included; NULL gives no rows.\n'
+'k: from 1 to the size of the vocabulary.\n'
+'model: a name of llm.models; NULL is the default model, or the only one.';
 
 COMMIT;

@@ -56,8 +56,9 @@ ALTER FUNCTION llm.atom_point(bytea) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.atom_point(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.atom_point(bytea) TO llm_user;
 COMMENT ON FUNCTION llm.atom_point(bytea) IS
-'The place of a byte, a token or a tile: x its first four bytes, y its last four read backwards, z its length on a '
-'scale of binary logarithms, m four bytes from its middle on. Near means spelt alike, not alike in meaning. See '
-'docs/atoms.md.';
+E'The place of a byte, a token or a tile: x its first four bytes, y its last four read backwards, z its length on a '
+'scale of binary logarithms, m four bytes from its middle on.\n'
+'Near means spelt alike, not alike in meaning.\n'
+'See docs/atoms.md.';
 
 COMMIT;

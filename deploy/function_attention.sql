@@ -26,12 +26,15 @@ $python$;
 REVOKE ALL ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) IS
-'Causal attention with a KV cache (arXiv 1706.03762, 2305.13245): stores k and v at their positions in the cache, '
-'then every query sees all positions up to its own, or the latest of them where the layer has a window. q is [n, '
-'heads * head_dim], k and v are [n, kv_heads * head_dim], the result is as q. An activation is bytea: little-endian '
-'float32, a row a token. q, k, v, positions: NULL gives NULL. cache: a handle of llm.new_kv_cache; NULL is a '
-'scratch cache of the session. layer: from 0. positions: one a token, each one more than the one before; the first '
-'must not lie beyond what the cache holds of the layer, and what it holds from there on is replaced, so the same '
-'call twice gives the same. model: a name of llm.models; NULL is the default model, or the only one.';
+E'Causal attention with a KV cache (arXiv 1706.03762, 2305.13245): stores k and v at their positions in the cache, '
+'then every query sees all positions up to its own, or the latest of them where the layer has a window.\n'
+'q is [n, heads * head_dim], k and v are [n, kv_heads * head_dim], the result is as q.\n'
+'An activation is bytea: little-endian float32, a row a token.\n'
+'q, k, v, positions: NULL gives NULL.\n'
+'cache: a handle of llm.new_kv_cache; NULL is a scratch cache of the session.\n'
+'layer: from 0.\n'
+'positions: one a token, each one more than the one before; the first must not lie beyond what the cache holds of '
+'the layer, and what it holds from there on is replaced, so the same call twice gives the same.\n'
+'model: a name of llm.models; NULL is the default model, or the only one.';
 
 COMMIT;

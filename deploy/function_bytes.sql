@@ -18,7 +18,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm.bytes(double precision[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.bytes(double precision[]) TO llm_user;
 COMMENT ON FUNCTION llm.bytes(double precision[]) IS
-'An activation from numbers, the inverse of llm.floats. numbers: rounded to float32; NULL gives NULL, NULL among '
-'them and numbers too large for float32 are errors.';
+E'An activation from numbers, the inverse of llm.floats.\n'
+'numbers: rounded to float32; NULL gives NULL, NULL among them and numbers too large for float32 are errors.';
 
 COMMIT;

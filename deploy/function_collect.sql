@@ -43,8 +43,8 @@ ALTER PROCEDURE llm.collect(interval) OWNER TO llm_owner;
 REVOKE ALL ON PROCEDURE llm.collect(interval) FROM PUBLIC;
 GRANT EXECUTE ON PROCEDURE llm.collect(interval) TO llm_loader;
 COMMENT ON PROCEDURE llm.collect (interval) IS
-'Removes tensors and tokenizers that no model has, the tensors'' packed files, and tiles that nothing refers to and '
-'that were stored longer than grace ago (a load in progress may need younger ones). Commits after each batch: call it '
-'outside of a transaction.';
+E'Removes tensors and tokenizers that no model has, the tensors'' packed files, and tiles that nothing refers to and '
+'that were stored longer than grace ago (a load in progress may need younger ones).\n'
+'Commits after each batch: call it outside of a transaction.';
 
 COMMIT;

@@ -114,8 +114,9 @@ ALTER FUNCTION llm.compose(bytea) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.compose(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.compose(bytea) TO llm_user;
 COMMENT ON FUNCTION llm.compose(bytea) IS
-'The wholes that an atom (by its content_hash) is part of, one step up, the inverse of llm.decompose: the tokens of '
+E'The wholes that an atom (by its content_hash) is part of, one step up, the inverse of llm.decompose: the tokens of '
 'a byte, the tokenizers of a token, the tensors of a weight code or tile, the layers of a tensor, the models of '
-'everything else. ordinal is the place of the part in the whole, from 0; a code has none, but how often it occurs.';
+'everything else.\n'
+'ordinal is the place of the part in the whole, from 0; a code has none, but how often it occurs.';
 
 COMMIT;

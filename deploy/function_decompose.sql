@@ -102,9 +102,9 @@ ALTER FUNCTION llm.decompose(bytea) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.decompose(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.decompose(bytea) TO llm_user;
 COMMENT ON FUNCTION llm.decompose(bytea) IS
-'The parts that an atom (by its content_hash) is made of, one step down: a model''s tokenizer, layers and other '
-'tensors, a layer''s tensors, a tensor''s tiles and weight codes, a tokenizer''s tokens, a token''s bytes. ordinal is '
-'the place of the part, from 0; a code has none, but how often it occurs. No row: bytes, codes and tiles are whole, or '
-'there is no such atom.';
+E'The parts that an atom (by its content_hash) is made of, one step down: a model''s tokenizer, layers and other '
+'tensors, a layer''s tensors, a tensor''s tiles and weight codes, a tokenizer''s tokens, a token''s bytes.\n'
+'ordinal is the place of the part, from 0; a code has none, but how often it occurs.\n'
+'No row: bytes, codes and tiles are whole, or there is no such atom.';
 
 COMMIT;

@@ -18,8 +18,9 @@ $python$;
 REVOKE ALL ON FUNCTION llm.detokenize(integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.detokenize(integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.detokenize(integer[], text) IS
-'The text of token ids. Control tokens are left out; bytes that are not UTF-8, such as half a character, are '
-'U+FFFD, and so is NUL. tokens: NULL gives NULL, none gives an empty text, an id outside of the vocabulary is an '
-'error. model: a name of llm.models; NULL is the default model, or the only one.';
+E'The text of token ids.\n'
+'Control tokens are left out; bytes that are not UTF-8, such as half a character, are U+FFFD, and so is NUL.\n'
+'tokens: NULL gives NULL, none gives an empty text, an id outside of the vocabulary is an error.\n'
+'model: a name of llm.models; NULL is the default model, or the only one.';
 
 COMMIT;

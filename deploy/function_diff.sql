@@ -19,9 +19,12 @@ $python$;
 REVOKE ALL ON FUNCTION llm.diff(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.diff(text, text) TO llm_user;
 COMMENT ON FUNCTION llm.diff(text, text) IS
-'How model b differs from model a, a row for each tensor. change: none, values, type, shape, added or removed. '
-'tiles: how many the tensor has in b. tiles_changed: how many of them are not the same in a. norm: the Euclidean '
-'norm of the difference of the values; NULL where there is nothing to subtract. a and b: names of llm.models. Equal '
-'tensors are not read.';
+E'How model b differs from model a, a row for each tensor.\n'
+'change: none, values, type, shape, added or removed.\n'
+'tiles: how many the tensor has in b.\n'
+'tiles_changed: how many of them are not the same in a.\n'
+'norm: the Euclidean norm of the difference of the values; NULL where there is nothing to subtract.\n'
+'a and b: names of llm.models.\n'
+'Equal tensors are not read.';
 
 COMMIT;

@@ -18,12 +18,15 @@ $python$;
 REVOKE ALL ON FUNCTION llm.embed_bytes(text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.embed_bytes(text, text, text) TO llm_user;
 COMMENT ON FUNCTION llm.embed_bytes(text, text, text) IS
-'The embedding of a text as little-endian float32, 4 bytes a number: what llm.embed gives, in the form that is '
-'small and fast to store. text: NULL gives NULL; an empty one has an embedding too. model: a name of llm.models; '
-'NULL is the default encoder or the only one, and where there is no encoder the default model. pooling: how the '
-'vectors of its tokens become one: mean, or cls (the first token''s) of an encoder, or last of a decoder; NULL is '
-'what an encoder''s configuration says, and mean for a decoder. A text longer than the model reads is cut off: an '
-'encoder''s at its longest_text tokens, as sentence-transformers does, a decoder''s at its context length. The '
-'vector has length 1, unless an encoder''s configuration says otherwise.';
+E'The embedding of a text as little-endian float32, 4 bytes a number: what llm.embed gives, in the form that is small '
+'and fast to store.\n'
+'text: NULL gives NULL; an empty one has an embedding too.\n'
+'model: a name of llm.models; NULL is the default encoder or the only one, and where there is no encoder the default '
+'model.\n'
+'pooling: how the vectors of its tokens become one: mean, or cls (the first token''s) of an encoder, or last of a '
+'decoder; NULL is what an encoder''s configuration says, and mean for a decoder.\n'
+'A text longer than the model reads is cut off: an encoder''s at its longest_text tokens, as sentence-transformers '
+'does, a decoder''s at its context length.\n'
+'The vector has length 1, unless an encoder''s configuration says otherwise.';
 
 COMMIT;

@@ -19,13 +19,17 @@ $python$;
 REVOKE ALL ON FUNCTION llm.embed_many(text[], text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.embed_many(text[], text, text) TO llm_user;
 COMMENT ON FUNCTION llm.embed_many(text[], text, text) IS
-'The embeddings of many texts, a row each in their order: ordinal (from 1, the place of the text), embedding '
-'(little-endian float32; llm.floats shows its numbers). Texts of like length share passes, without padding. '
-'texts: one that is NULL has the embedding NULL; NULL gives no rows. Other arguments are those of llm.embed. '
-'model: a name of llm.models; NULL is the default encoder or the only one, and where there is no encoder the '
-'default model. pooling: how the vectors of its tokens become one: mean, or cls (the first token''s) of an '
-'encoder, or last of a decoder; NULL is what an encoder''s configuration says, and mean for a decoder. A text '
-'longer than the model reads is cut off: an encoder''s at its longest_text tokens, as sentence-transformers does, '
-'a decoder''s at its context length. The vector has length 1, unless an encoder''s configuration says otherwise.';
+E'The embeddings of many texts, a row each in their order: ordinal (from 1, the place of the text), embedding '
+'(little-endian float32; llm.floats shows its numbers).\n'
+'Texts of like length share passes, without padding.\n'
+'texts: one that is NULL has the embedding NULL; NULL gives no rows.\n'
+'Other arguments are those of llm.embed.\n'
+'model: a name of llm.models; NULL is the default encoder or the only one, and where there is no encoder the default '
+'model.\n'
+'pooling: how the vectors of its tokens become one: mean, or cls (the first token''s) of an encoder, or last of a '
+'decoder; NULL is what an encoder''s configuration says, and mean for a decoder.\n'
+'A text longer than the model reads is cut off: an encoder''s at its longest_text tokens, as sentence-transformers '
+'does, a decoder''s at its context length.\n'
+'The vector has length 1, unless an encoder''s configuration says otherwise.';
 
 COMMIT;

@@ -19,8 +19,9 @@ $python$;
 REVOKE ALL ON FUNCTION llm.embedding(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.embedding(text, text) TO llm_user;
 COMMENT ON FUNCTION llm.embedding(text, text) IS
-'The embedding of one token: bytea of little-endian float32, of which llm.floats shows the numbers. Reads that row '
-'alone. token: exactly what it says, a space before a word included: '' king''. model: a name of llm.models; NULL is '
-'the default model, or the only one.';
+E'The embedding of one token: bytea of little-endian float32, of which llm.floats shows the numbers.\n'
+'Reads that row alone.\n'
+'token: exactly what it says, a space before a word included: '' king''.\n'
+'model: a name of llm.models; NULL is the default model, or the only one.';
 
 COMMIT;

@@ -19,7 +19,9 @@ $python$;
 REVOKE ALL ON FUNCTION llm.embedding(integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.embedding(integer, text) TO llm_user;
 COMMENT ON FUNCTION llm.embedding(integer, text) IS
-'The embedding of one token: bytea of little-endian float32, of which llm.floats shows the numbers. Reads that row '
-'alone. token: an id, from 0. model: a name of llm.models; NULL is the default model, or the only one.';
+E'The embedding of one token: bytea of little-endian float32, of which llm.floats shows the numbers.\n'
+'Reads that row alone.\n'
+'token: an id, from 0.\n'
+'model: a name of llm.models; NULL is the default model, or the only one.';
 
 COMMIT;

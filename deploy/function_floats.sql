@@ -18,6 +18,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm.floats(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.floats(bytea) TO llm_user;
 COMMENT ON FUNCTION llm.floats(bytea) IS
-'The numbers of an activation, to look at. x: little-endian float32; NULL gives NULL.';
+E'The numbers of an activation, to look at.\n'
+'x: little-endian float32; NULL gives NULL.';
 
 COMMIT;

@@ -80,12 +80,15 @@ ALTER FUNCTION llm.forward(integer[], text, bigint, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.forward(integer[], text, bigint, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.forward(integer[], text, bigint, integer) TO llm_user;
 COMMENT ON FUNCTION llm.forward(integer[], text, bigint, integer) IS
-'The transformer as one query over the operators: the logits after the last of the tokens, little-endian float32, one '
-'number a row of the vocabulary, bit for bit those of the engine that computes. Every family is this query: biases '
-'and norms that a family does not have change nothing. tokens: used as they are, nothing is put before them; NULL or '
-'none gives NULL; more than the context holds is an error. model: a name of llm.models; NULL is the default model, or '
-'the only one. cache: a handle of llm.new_kv_cache, so that the next call goes on where this one ends; NULL is a '
-'scratch cache of the session, and start is 0 then. start: the position of the first token, from 0, not beyond what '
-'the cache holds; what it holds from there on is replaced.';
+E'The transformer as one query over the operators: the logits after the last of the tokens, little-endian float32, '
+'one number a row of the vocabulary, bit for bit those of the engine that computes.\n'
+'Every family is this query: biases and norms that a family does not have change nothing.\n'
+'tokens: used as they are, nothing is put before them; NULL or none gives NULL; more than the context holds is an '
+'error.\n'
+'model: a name of llm.models; NULL is the default model, or the only one.\n'
+'cache: a handle of llm.new_kv_cache, so that the next call goes on where this one ends; NULL is a scratch cache of '
+'the session, and start is 0 then.\n'
+'start: the position of the first token, from 0, not beyond what the cache holds; what it holds from there on is '
+'replaced.';
 
 COMMIT;

@@ -38,9 +38,10 @@ $python$;
 REVOKE ALL ON FUNCTION llm.generate_details FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate_details TO llm_user;
 COMMENT ON FUNCTION llm.generate_details IS
-'What llm.generate writes, and how it went: one row of text, tokens (ids of the continuation, without the '
+E'What llm.generate writes, and how it went: one row of text, tokens (ids of the continuation, without the '
 'end-of-sequence token), finish_reason (stop: the model ended the text; stop_string: a stop string did; length: '
-'max_tokens or the context was reached), prompt_tokens, completion_tokens and milliseconds. Arguments are those of '
-'llm.generate; NULL as the prompt gives a row of NULLs. tokens may end in half a character, text never does.';
+'max_tokens or the context was reached), prompt_tokens, completion_tokens and milliseconds.\n'
+'Arguments are those of llm.generate; NULL as the prompt gives a row of NULLs.\n'
+'tokens may end in half a character, text never does.';
 
 COMMIT;

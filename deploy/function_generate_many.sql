@@ -33,14 +33,18 @@ $python$;
 REVOKE ALL ON FUNCTION llm.generate_many FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate_many TO llm_user;
 COMMENT ON FUNCTION llm.generate_many IS
-'What a model writes after each of many prompts, a row each as it finishes: ordinal (from 1, the place of the '
-'prompt), response, finish_reason, tokens (how many were written), error. Rows share each pass over the weights '
-'and a common beginning of their prompts; each text is what llm.generate gives alone, bit for bit. What is wrong '
-'with one prompt (it is NULL, empty where the model has no beginning-of-sequence token, longer than the context) '
-'is in its error column, and the others go on. Other arguments are those of llm.generate. seed: row n, counted '
-'from 0, is what llm.generate gives for its prompt with seed + n, so equal prompts differ when tokens are drawn; '
-'NULL draws a seed for the call. The rows at once are 32, or fewer when their KV caches outgrow llm.batch_mb '
-'(megabytes, 512 unless set); with the numpy engine, one. options: guess does nothing here. NULL as prompts gives'
-' no rows.';
+E'What a model writes after each of many prompts, a row each as it finishes: ordinal (from 1, the place of the '
+'prompt), response, finish_reason, tokens (how many were written), error.\n'
+'Rows share each pass over the weights and a common beginning of their prompts; each text is what llm.generate gives '
+'alone, bit for bit.\n'
+'What is wrong with one prompt (it is NULL, empty where the model has no beginning-of-sequence token, longer than '
+'the context) is in its error column, and the others go on.\n'
+'Other arguments are those of llm.generate.\n'
+'seed: row n, counted from 0, is what llm.generate gives for its prompt with seed + n, so equal prompts differ when '
+'tokens are drawn; NULL draws a seed for the call.\n'
+'The rows at once are 32, or fewer when their KV caches outgrow llm.batch_mb (megabytes, 512 unless set); with the '
+'numpy engine, one.\n'
+'options: guess does nothing here.\n'
+'NULL as prompts gives no rows.';
 
 COMMIT;

@@ -33,10 +33,12 @@ $python$;
 REVOKE ALL ON FUNCTION llm.generate_query FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate_query TO llm_user;
 COMMENT ON FUNCTION llm.generate_query IS
-'What a model writes after the prompt of each row of a query that gives an id, of any type, and a prompt: a row '
-'each as it finishes, as llm.generate_many gives them. query: runs with the caller''s rights through a cursor, so'
-' that it may give more rows than memory holds. SELECT (r).* FROM (SELECT llm.generate_query($$SELECT id, body '
-'FROM post$$) AS r) AS q gives rows as they come; in FROM, PostgreSQL collects them first. Other arguments are '
-'those of llm.generate_many. NULL as the query gives no rows.';
+E'What a model writes after the prompt of each row of a query that gives an id, of any type, and a prompt: a row each '
+'as it finishes, as llm.generate_many gives them.\n'
+'query: runs with the caller''s rights through a cursor, so that it may give more rows than memory holds.\n'
+'SELECT (r).* FROM (SELECT llm.generate_query($$SELECT id, body FROM post$$) AS r) AS q gives rows as they come; in '
+'FROM, PostgreSQL collects them first.\n'
+'Other arguments are those of llm.generate_many.\n'
+'NULL as the query gives no rows.';
 
 COMMIT;

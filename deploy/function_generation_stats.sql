@@ -24,10 +24,11 @@ $python$;
 REVOKE ALL ON FUNCTION llm.generation_stats() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generation_stats() TO llm_user;
 COMMENT ON FUNCTION llm.generation_stats() IS
-'How this session''s last call of llm.generate, llm.generate_details, llm.generate_many, llm.generate_query or '
+E'How this session''s last call of llm.generate, llm.generate_details, llm.generate_many, llm.generate_query or '
 'llm.generate_into went, in tokens: prefilled (of prompts, computed), reused (of prompts, there already from an '
-'earlier prompt or row), generated (written, without the end-of-sequence token), guessed and accepted (options =>'
-' {guess}). milliseconds: of the call, without the time that its caller took between rows. Before the first call '
-'all are NULL.';
+'earlier prompt or row), generated (written, without the end-of-sequence token), guessed and accepted (options => '
+'{guess}).\n'
+'milliseconds: of the call, without the time that its caller took between rows.\n'
+'Before the first call all are NULL.';
 
 COMMIT;

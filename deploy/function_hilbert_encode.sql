@@ -96,7 +96,8 @@ ALTER FUNCTION llm.hilbert_encode(bigint[], integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.hilbert_encode(bigint[], integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.hilbert_encode(bigint[], integer) TO llm_user;
 COMMENT ON FUNCTION llm.hilbert_encode(bigint[], integer) IS
-'The key of a cell of the grid [0, 2^bits)^n on the Hilbert curve (Skilling 2004), for n = 2 to 8 coordinates of 1 to '
-'63 bits. The key is from 0 to 2^(n bits) - 1; consecutive keys are neighbouring cells.';
+E'The key of a cell of the grid [0, 2^bits)^n on the Hilbert curve (Skilling 2004), for n = 2 to 8 coordinates of 1 '
+'to 63 bits.\n'
+'The key is from 0 to 2^(n bits) - 1; consecutive keys are neighbouring cells.';
 
 COMMIT;

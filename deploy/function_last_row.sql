@@ -18,7 +18,9 @@ $python$;
 REVOKE ALL ON FUNCTION llm.last_row(bytea, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.last_row(bytea, integer) TO llm_user;
 COMMENT ON FUNCTION llm.last_row(bytea, integer) IS
-'The last row of an activation: the one that predicts what comes next. An activation is bytea: little-endian '
-'float32, a row a token. x: NULL gives NULL. width: numbers in a row.';
+E'The last row of an activation: the one that predicts what comes next.\n'
+'An activation is bytea: little-endian float32, a row a token.\n'
+'x: NULL gives NULL.\n'
+'width: numbers in a row.';
 
 COMMIT;

@@ -23,10 +23,12 @@ $python$;
 REVOKE ALL ON FUNCTION llm.linear(bytea, text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.linear(bytea, text, text, text) TO llm_user;
 COMMENT ON FUNCTION llm.linear(bytea, text, text, text) IS
-'x times the transposed weight, plus the bias: [n, columns] to [n, rows]. An activation is bytea: little-endian '
-'float32, a row a token. x: NULL gives NULL; its size must be a multiple of the columns. weight: the name of a '
-'matrix of llm.tensors. model: a name of llm.models; NULL is the default model, or the only one. bias: the name of '
-'a vector of llm.tensors; NULL, or a bias that this family does not have (attn_q.bias, attn_k.bias, attn_v.bias, '
-'attn_output.bias), adds nothing.';
+E'x times the transposed weight, plus the bias: [n, columns] to [n, rows].\n'
+'An activation is bytea: little-endian float32, a row a token.\n'
+'x: NULL gives NULL; its size must be a multiple of the columns.\n'
+'weight: the name of a matrix of llm.tensors.\n'
+'model: a name of llm.models; NULL is the default model, or the only one.\n'
+'bias: the name of a vector of llm.tensors; NULL, or a bias that this family does not have (attn_q.bias, '
+'attn_k.bias, attn_v.bias, attn_output.bias), adds nothing.';
 
 COMMIT;

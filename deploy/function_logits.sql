@@ -19,9 +19,11 @@ $python$;
 REVOKE ALL ON FUNCTION llm.logits(integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.logits(integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.logits(integer[], text) IS
-'The logits after each of the tokens: a row a position from 0, little-endian float32, one number a row of the '
-'vocabulary. llm.floats shows them. tokens: used as they are, nothing is put before them; NULL or none gives no '
-'rows; more than the context holds is an error. model: a name of llm.models; NULL is the default model, or the only '
-'one.';
+E'The logits after each of the tokens: a row a position from 0, little-endian float32, one number a row of the '
+'vocabulary.\n'
+'llm.floats shows them.\n'
+'tokens: used as they are, nothing is put before them; NULL or none gives no rows; more than the context holds is an '
+'error.\n'
+'model: a name of llm.models; NULL is the default model, or the only one.';
 
 COMMIT;

@@ -19,9 +19,11 @@ $python$;
 REVOKE ALL ON FUNCTION llm.matrix(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.matrix(text, text) TO llm_user;
 COMMENT ON FUNCTION llm.matrix(text, text) IS
-'All numbers of a tensor, row after row: bytea of little-endian float32, as the operators take activations; '
-'llm.floats shows the numbers. The hashes of all tiles are checked. A tensor that a value cannot hold, of more than '
-'268 million numbers, is an error. matrix: a name of llm.tensors. model: a name of llm.models; NULL is the default '
-'model, or the only one.';
+E'All numbers of a tensor, row after row: bytea of little-endian float32, as the operators take activations; '
+'llm.floats shows the numbers.\n'
+'The hashes of all tiles are checked.\n'
+'A tensor that a value cannot hold, of more than 268 million numbers, is an error.\n'
+'matrix: a name of llm.tensors.\n'
+'model: a name of llm.models; NULL is the default model, or the only one.';
 
 COMMIT;

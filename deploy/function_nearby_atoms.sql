@@ -44,7 +44,8 @@ ALTER FUNCTION llm.nearby_atoms(public.geometry, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.nearby_atoms(public.geometry, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.nearby_atoms(public.geometry, integer) TO llm_user;
 COMMENT ON FUNCTION llm.nearby_atoms(public.geometry, integer) IS
-'The k bytes, tokens and weight codes nearest to a POINT ZM in four dimensions, nearest first. Near means spelt '
-'alike or weighing alike; for tokens alike in meaning compare their embeddings. See docs/atoms.md.';
+E'The k bytes, tokens and weight codes nearest to a POINT ZM in four dimensions, nearest first.\n'
+'Near means spelt alike or weighing alike; for tokens alike in meaning compare their embeddings.\n'
+'See docs/atoms.md.';
 
 COMMIT;

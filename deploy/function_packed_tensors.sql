@@ -25,8 +25,8 @@ $python$;
 REVOKE ALL ON FUNCTION llm.packed_tensors() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.packed_tensors() TO llm_user;
 COMMENT ON FUNCTION llm.packed_tensors() IS
-'The packed tensors on the server''s disk, of all databases. tensor_hash: what is packed, see llm.tensors; layout: how '
-'(vector, f32, f16, bf16, q8, q4); bytes: of the file; built: when; last_used: when a session used it last, give or '
-'take a minute.';
+E'The packed tensors on the server''s disk, of all databases.\n'
+'tensor_hash: what is packed, see llm.tensors; layout: how (vector, f32, f16, bf16, q8, q4); bytes: of the file; '
+'built: when; last_used: when a session used it last, give or take a minute.';
 
 COMMIT;

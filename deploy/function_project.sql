@@ -38,8 +38,10 @@ ALTER FUNCTION llm.project(text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.project(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.project(text) TO llm_loader;
 COMMENT ON FUNCTION llm.project(text) IS
-'Makes the map of a model''s tokens, which llm.token_positions shows: its token embedding on the four directions along '
-'which it differs most. Returns the part of the variance that each direction holds. Models with the same embedding '
-'share the map, which goes when none of them is left and llm.collect has run. model: a name of llm.models.';
+E'Makes the map of a model''s tokens, which llm.token_positions shows: its token embedding on the four directions '
+'along which it differs most.\n'
+'Returns the part of the variance that each direction holds.\n'
+'Models with the same embedding share the map, which goes when none of them is left and llm.collect has run.\n'
+'model: a name of llm.models.';
 
 COMMIT;

@@ -23,9 +23,11 @@ $python$;
 REVOKE ALL ON FUNCTION llm.prune(text, double precision, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.prune(text, double precision, text) TO llm_loader;
 COMMENT ON FUNCTION llm.prune(text, double precision, text) IS
-'Sets the weights of matrices that are smaller in magnitude than a threshold to 0, and returns how many became 0. '
+E'Sets the weights of matrices that are smaller in magnitude than a threshold to 0, and returns how many became 0.\n'
 'Everything happens in the caller''s transaction: only it sees the change until COMMIT, and after ROLLBACK nothing '
-'happened. model: a model that belongs to a role whose rights the caller has. threshold: 0 or more. tensors: which '
-'matrices, by a pattern of LIKE; the default is all of the layers, without embedding and head.';
+'happened.\n'
+'model: a model that belongs to a role whose rights the caller has.\n'
+'threshold: 0 or more.\n'
+'tensors: which matrices, by a pattern of LIKE; the default is all of the layers, without embedding and head.';
 
 COMMIT;

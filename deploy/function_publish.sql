@@ -52,11 +52,14 @@ ALTER FUNCTION llm.publish(text, jsonb, text, boolean) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.publish(text, jsonb, text, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.publish(text, jsonb, text, boolean) TO llm_loader;
 COMMENT ON FUNCTION llm.publish(text, jsonb, text, boolean) IS
-'Makes a model called name of tiles that are stored, and returns its id; all of it is visible when the transaction '
-'commits, or nothing. manifest: {"architecture": {...}, "tokenizer_settings": {...}, "container": "gguf" or '
-'"huggingface", "tensors": [{"name", "type", "shape", "tiles": [SHA-256 in hexadecimal, ...]}, ...], "files": '
-'[{"path", "segments": [{"tensor": name} or {"tile": SHA-256}, ...]}, ...]}; tokenizer: a tokenizer.json document; '
-'replace: drop a model of that name first. Everything is checked: the tensors against the architecture, the tiles '
-'against the tensors, the tokenizer against the vocabulary. The first model becomes the default.';
+E'Makes a model called name of tiles that are stored, and returns its id; all of it is visible when the transaction '
+'commits, or nothing.\n'
+'manifest: {"architecture": {...}, "tokenizer_settings": {...}, "container": "gguf" or "huggingface", "tensors": '
+'[{"name", "type", "shape", "tiles": [SHA-256 in hexadecimal, ...]}, ...], "files": [{"path", "segments": '
+'[{"tensor": name} or {"tile": SHA-256}, ...]}, ...]}; tokenizer: a tokenizer.json document; replace: drop a model '
+'of that name first.\n'
+'Everything is checked: the tensors against the architecture, the tiles against the tensors, the tokenizer against '
+'the vocabulary.\n'
+'The first model becomes the default.';
 
 COMMIT;

@@ -87,7 +87,8 @@ ALTER FUNCTION llm.recount() OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.recount() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.recount() TO llm_user;
 COMMENT ON FUNCTION llm.recount() IS
-'Counts every reference again from the tiles and vocabularies, and computes the hash, place and keys of every stored '
-'atom again. A row for each difference, with the hash of the tensor, tokenizer or atom; no row: all is well.';
+E'Counts every reference again from the tiles and vocabularies, and computes the hash, place and keys of every stored '
+'atom again.\n'
+'A row for each difference, with the hash of the tensor, tokenizer or atom; no row: all is well.';
 
 COMMIT;

@@ -23,10 +23,13 @@ $python$;
 REVOKE ALL ON FUNCTION llm.rms_norm(bytea, text, text, double precision) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.rms_norm(bytea, text, text, double precision) TO llm_user;
 COMMENT ON FUNCTION llm.rms_norm(bytea, text, text, double precision) IS
-'Each row divided by the root of its mean square, times the weight (arXiv 1910.07467): [n, width] to [n, width], '
-'for rows as wide as the weight, so that a weight as wide as a head normalises every head. An activation is bytea: '
-'little-endian float32, a row a token. x: NULL gives NULL. weight: the name of a vector of llm.tensors; where the '
-'family has no such norm (attn_q_norm.weight, attn_k_norm.weight), x comes back as it is. model: a name of '
-'llm.models; NULL is the default model, or the only one. epsilon: added to the mean square; NULL is the models own.';
+E'Each row divided by the root of its mean square, times the weight (arXiv 1910.07467): [n, width] to [n, width], for '
+'rows as wide as the weight, so that a weight as wide as a head normalises every head.\n'
+'An activation is bytea: little-endian float32, a row a token.\n'
+'x: NULL gives NULL.\n'
+'weight: the name of a vector of llm.tensors; where the family has no such norm (attn_q_norm.weight, '
+'attn_k_norm.weight), x comes back as it is.\n'
+'model: a name of llm.models; NULL is the default model, or the only one.\n'
+'epsilon: added to the mean square; NULL is the models own.';
 
 COMMIT;

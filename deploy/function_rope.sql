@@ -22,9 +22,11 @@ $python$;
 REVOKE ALL ON FUNCTION llm.rope(bytea, integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.rope(bytea, integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.rope(bytea, integer[], text) IS
-'Queries or keys with every head turned by its position (rotary embedding, arXiv 2104.09864): [n, heads * head_dim] '
-'to the same, frequencies, scaling and pairing as the model has them. An activation is bytea: little-endian '
-'float32, a row a token. x, positions: NULL gives NULL. positions: one a token, each one more than the one before. '
+E'Queries or keys with every head turned by its position (rotary embedding, arXiv 2104.09864): [n, heads * head_dim] '
+'to the same, frequencies, scaling and pairing as the model has them.\n'
+'An activation is bytea: little-endian float32, a row a token.\n'
+'x, positions: NULL gives NULL.\n'
+'positions: one a token, each one more than the one before.\n'
 'model: a name of llm.models; NULL is the default model, or the only one.';
 
 COMMIT;

@@ -30,14 +30,18 @@ $python$;
 REVOKE ALL ON FUNCTION llm.sample FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.sample TO llm_user;
 COMMENT ON FUNCTION llm.sample IS
-'The id of the next token, chosen from logits: little-endian float32, one number a row of the vocabulary, as '
-'llm.forward gives them. logits: NULL gives NULL. temperature: 0 takes the likeliest token each time; above 0, up '
-'to 100, tokens are drawn, the higher the wilder. top_k: draw from the k likeliest (NULL or 0: all). top_p: draw '
-'from the fewest tokens that hold this probability together (NULL or 1: all). min_p: draw from tokens with at least '
-'this share of the largest probability (NULL or 0: all). repeat_penalty: from 0.01 to 100, above 1 makes tokens '
-'less likely that are there already (NULL or 1: not). seed: the same seed gives the same tokens; NULL draws another '
-'seed at each call. history: tokens that are there already, for repeat_penalty. next_position: the place of the '
-'token in the text, from 0, which the draw depends on besides the seed; NULL is the length of history. Equal '
-'logits: the lower id wins.';
+E'The id of the next token, chosen from logits: little-endian float32, one number a row of the vocabulary, as '
+'llm.forward gives them.\n'
+'logits: NULL gives NULL.\n'
+'temperature: 0 takes the likeliest token each time; above 0, up to 100, tokens are drawn, the higher the wilder.\n'
+'top_k: draw from the k likeliest (NULL or 0: all).\n'
+'top_p: draw from the fewest tokens that hold this probability together (NULL or 1: all).\n'
+'min_p: draw from tokens with at least this share of the largest probability (NULL or 0: all).\n'
+'repeat_penalty: from 0.01 to 100, above 1 makes tokens less likely that are there already (NULL or 1: not).\n'
+'seed: the same seed gives the same tokens; NULL draws another seed at each call.\n'
+'history: tokens that are there already, for repeat_penalty.\n'
+'next_position: the place of the token in the text, from 0, which the draw depends on besides the seed; NULL is the '
+'length of history.\n'
+'Equal logits: the lower id wins.';
 
 COMMIT;

@@ -19,10 +19,13 @@ $python$;
 REVOKE ALL ON FUNCTION llm.scale_tensor(text, text, double precision) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.scale_tensor(text, text, double precision) TO llm_loader;
 COMMENT ON FUNCTION llm.scale_tensor(text, text, double precision) IS
-'Multiplies a tensor of a model by a number. Values that the tensor''s encoding cannot hold exactly are rounded to '
-'it; the result is the largest difference between what was asked for and what is stored, 0 when it is exact. '
+E'Multiplies a tensor of a model by a number.\n'
+'Values that the tensor''s encoding cannot hold exactly are rounded to it; the result is the largest difference '
+'between what was asked for and what is stored, 0 when it is exact.\n'
 'Everything happens in the caller''s transaction: only it sees the change until COMMIT, and after ROLLBACK nothing '
-'happened. model: a model that belongs to a role whose rights the caller has. tensor: a name of llm.tensors. '
+'happened.\n'
+'model: a model that belongs to a role whose rights the caller has.\n'
+'tensor: a name of llm.tensors.\n'
 'factor: any finite number.';
 
 COMMIT;

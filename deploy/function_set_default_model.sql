@@ -43,7 +43,8 @@ ALTER FUNCTION llm.set_default_model(text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.set_default_model(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.set_default_model(text) TO llm_loader;
 COMMENT ON FUNCTION llm.set_default_model(text) IS
-'Makes the model called name, anybody''s, the one that functions use when no model is named. The first model that is '
-'published is; from then on the owner of the default model hands it on, or a member of llm_owner does.';
+E'Makes the model called name, anybody''s, the one that functions use when no model is named.\n'
+'The first model that is published is; from then on the owner of the default model hands it on, or a member of '
+'llm_owner does.';
 
 COMMIT;

@@ -19,11 +19,14 @@ $python$;
 REVOKE ALL ON FUNCTION llm.set_row(text, text, integer, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.set_row(text, text, integer, bytea) TO llm_loader;
 COMMENT ON FUNCTION llm.set_row(text, text, integer, bytea) IS
-'Gives one row of a tensor other values; only the tile that it is in is written. Values that the tensor''s encoding '
-'cannot hold exactly are rounded to it; the result is the largest difference between what was asked for and what is '
-'stored, 0 when it is exact. Everything happens in the caller''s transaction: only it sees the change until COMMIT, '
-'and after ROLLBACK nothing happened. model: a model that belongs to a role whose rights the caller has. tensor: a '
-'name of llm.tensors. row_number: from 0; in token_embd.weight and output.weight a row is a token. numbers: '
-'little-endian float32, one for each column, as llm.bytes makes them.';
+E'Gives one row of a tensor other values; only the tile that it is in is written.\n'
+'Values that the tensor''s encoding cannot hold exactly are rounded to it; the result is the largest difference '
+'between what was asked for and what is stored, 0 when it is exact.\n'
+'Everything happens in the caller''s transaction: only it sees the change until COMMIT, and after ROLLBACK nothing '
+'happened.\n'
+'model: a model that belongs to a role whose rights the caller has.\n'
+'tensor: a name of llm.tensors.\n'
+'row_number: from 0; in token_embd.weight and output.weight a row is a token.\n'
+'numbers: little-endian float32, one for each column, as llm.bytes makes them.';
 
 COMMIT;

@@ -20,10 +20,12 @@ $python$;
 REVOKE ALL ON FUNCTION llm.similar_tokens(text, integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.similar_tokens(text, integer, text) TO llm_user;
 COMMENT ON FUNCTION llm.similar_tokens(text, integer, text) IS
-'The k tokens nearest in meaning to a token, which is not among them: those whose embeddings point most nearly the '
-'same way, found exactly, nearest first. rank from 1, the id, the text, and the cosine similarity, from 1 for the '
-'same direction over 0 to -1. Equal similarities rank by id. token: exactly what a token says, a space before a word '
-'included; NULL gives no rows. k: from 1 to the size of the vocabulary. model: a name of llm.models; NULL is the '
-'default model, or the only one.';
+E'The k tokens nearest in meaning to a token, which is not among them: those whose embeddings point most nearly the '
+'same way, found exactly, nearest first.\n'
+'rank from 1, the id, the text, and the cosine similarity, from 1 for the same direction over 0 to -1.\n'
+'Equal similarities rank by id.\n'
+'token: exactly what a token says, a space before a word included; NULL gives no rows.\n'
+'k: from 1 to the size of the vocabulary.\n'
+'model: a name of llm.models; NULL is the default model, or the only one.';
 
 COMMIT;

@@ -23,8 +23,10 @@ $python$;
 REVOKE ALL ON FUNCTION llm.tokenize(text, text, boolean, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.tokenize(text, text, boolean, boolean) TO llm_user;
 COMMENT ON FUNCTION llm.tokenize(text, text, boolean, boolean) IS
-'The token ids of a text. text: NULL gives NULL. model: a name of llm.models; NULL is the default model, or the '
-'only one. add_special: put the beginning- and end-of-sequence tokens around it that the model wants. '
+E'The token ids of a text.\n'
+'text: NULL gives NULL.\n'
+'model: a name of llm.models; NULL is the default model, or the only one.\n'
+'add_special: put the beginning- and end-of-sequence tokens around it that the model wants.\n'
 'parse_special: read control tokens that are written in the text as such; otherwise they are text like any other.';
 
 COMMIT;

@@ -20,9 +20,10 @@ ALTER FUNCTION llm.upload_tensors(jsonb) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.upload_tensors(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.upload_tensors(jsonb) TO llm_loader;
 COMMENT ON FUNCTION llm.upload_tensors(jsonb) IS
-'Stores tensors whose tiles are there, with their weight codes, ahead of llm.publish, for example on a second '
+E'Stores tensors whose tiles are there, with their weight codes, ahead of llm.publish, for example on a second '
 'connection while other tiles are sent; tensors: [{"name", "type", "shape", "tiles": [SHA-256 in hexadecimal, ...]}, '
-'...] as in the manifest. Returns how many weights were counted, 0 where all was done before. No view shows them '
-'before a model has them; llm.collect removes them if none ever does.';
+'...] as in the manifest.\n'
+'Returns how many weights were counted, 0 where all was done before.\n'
+'No view shows them before a model has them; llm.collect removes them if none ever does.';
 
 COMMIT;

@@ -28,9 +28,9 @@ ALTER FUNCTION llm.upload_tokenizer(text, jsonb) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.upload_tokenizer(text, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.upload_tokenizer(text, jsonb) TO llm_loader;
 COMMENT ON FUNCTION llm.upload_tokenizer(text, jsonb) IS
-'Stores a tokenizer (a tokenizer.json document, and the settings of its manifest with vocabulary_size) with its '
-'vocabulary and atoms ahead of llm.publish, for example on a second connection while tiles are sent; returns how many '
-'tokens were placed, 0 if it was there. No view shows it before a model has it; llm.collect removes it if none ever '
-'does.';
+E'Stores a tokenizer (a tokenizer.json document, and the settings of its manifest with vocabulary_size) with its '
+'vocabulary and atoms ahead of llm.publish, for example on a second connection while tiles are sent; returns how '
+'many tokens were placed, 0 if it was there.\n'
+'No view shows it before a model has it; llm.collect removes it if none ever does.';
 
 COMMIT;

@@ -63,7 +63,8 @@ ALTER FUNCTION llm.verify(text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.verify(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.verify(text) TO llm_user;
 COMMENT ON FUNCTION llm.verify(text) IS
-'Computes every hash of the model called model again, and returns a row for each tensor tile, file segment or record '
-'that is not what it was; no row: all is well. Where the problem is not a tensor''s, tensor is NULL.';
+E'Computes every hash of the model called model again, and returns a row for each tensor tile, file segment or record '
+'that is not what it was; no row: all is well.\n'
+'Where the problem is not a tensor''s, tensor is NULL.';
 
 COMMIT;

@@ -29,11 +29,14 @@ $python$;
 REVOKE ALL ON PROCEDURE llm.generate_into FROM PUBLIC;
 GRANT EXECUTE ON PROCEDURE llm.generate_into TO llm_user;
 COMMENT ON PROCEDURE llm.generate_into IS
-'Insert into a table what a model writes after the prompt of each row of a query, and commit about once a second,'
-' so that nothing that is done is lost when the call is cancelled or the server stops. query: gives (id, prompt),'
-' as for llm.generate_query; let it leave out ids that the table has, and the same call goes on where it stopped.'
-' target: a table with the columns id, of any type that the query''s ids can be read as, response text, '
-'finish_reason text, tokens integer and error text. Both work with the caller''s rights. Call it outside of a '
-'transaction block. Other arguments are those of llm.generate_many.';
+E'Insert into a table what a model writes after the prompt of each row of a query, and commit about once a second, so '
+'that nothing that is done is lost when the call is cancelled or the server stops.\n'
+'query: gives (id, prompt), as for llm.generate_query; let it leave out ids that the table has, and the same call '
+'goes on where it stopped.\n'
+'target: a table with the columns id, of any type that the query''s ids can be read as, response text, finish_reason '
+'text, tokens integer and error text.\n'
+'Both work with the caller''s rights.\n'
+'Call it outside of a transaction block.\n'
+'Other arguments are those of llm.generate_many.';
 
 COMMIT;

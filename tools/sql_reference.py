@@ -19,6 +19,7 @@ sys.path.insert(0, str(CHECKOUT))
 from tools.cluster import Cluster, ClusterError  # noqa: E402 (a script's own folder comes first)
 
 LONGEST_LINE = 100
+ARGUMENT = re.compile(r"(\w+(?:(?:, | and )\w+)*): ")
 REFERENCE = CHECKOUT / "docs" / "sql-reference.md"
 INTRODUCTION = """\
 # SQL reference
@@ -90,6 +91,18 @@ def signature(name: str, arguments: str, result: str | None) -> str:
     return call + broken(" RETURNS TABLE", split_arguments(result.removeprefix("TABLE(").removesuffix(")")))
 
 
+def prose(comment: str | None) -> str:
+    """A function's comment, whose lines of the form `argument: …` become a list."""
+    lines, listed = [], False
+    for line in (comment or "").splitlines():
+        argument = ARGUMENT.match(line)
+        if lines and listed != bool(argument):
+            lines.append("")
+        listed = bool(argument)
+        lines.append(f"- `{argument[1]}`: {line[argument.end() :]}" if argument else line)
+    return "\n".join(lines)
+
+
 def cell(text: str | None) -> str:
     return (text or "").replace("|", "\\|").replace("\n", " ")
 
@@ -103,7 +116,7 @@ def sections(connection: psycopg.Connection) -> Iterator[str]:
     yield INTRODUCTION
     yield "## Functions\n"
     for name, arguments, result, comment in connection.execute(FUNCTIONS).fetchall():
-        yield f"### {name}\n\n```sql\n{signature(name, arguments, result)}\n```\n\n{comment or ''}\n"
+        yield f"### {name}\n\n```sql\n{signature(name, arguments, result)}\n```\n\n{prose(comment)}\n"
     yield "## Views\n"
     for oid, name, comment in connection.execute(RELATIONS).fetchall():
         yield f"### llm.{name}\n\n{comment or ''}\n\n{table(connection.execute(COLUMNS, [oid]).fetchall())}"

@@ -148,10 +148,11 @@ if digest(sources) != release:
 package = f'llm_{release[:16]}'
 sources['__init__'] = b''
 folder = write(sources, package)
+site = plpy.execute('SELECT llm_runtime.site_packages() AS site')[0]['site']
 # Threads that a library starts now inherit this mask: the handlers of PostgreSQL run on its own thread only.
 mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 try:
-    import_numpy(plpy.execute('SELECT llm_runtime.site_packages() AS site')[0]['site'])
+    import_numpy(site)
     GD['llm'] = open_package(package, folder).connect(plpy, GD, package, release)
 finally:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)

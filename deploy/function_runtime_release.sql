@@ -8,7 +8,7 @@ SET LOCAL lock_timeout = '5s';
 -- A hash of hashes, as `sha256sum` prints them, of:
 --   524ed70c6c4db3a28ac8f9174717cb25be048139ddab10adedb864bba5a9fa6e  admission
 --   38e92f0ab5cafbc51c99f366705290884432d0afc2aa2c3e7143caac7ed31b33  architecture
---   ccfd1f44bcfec18931e32c50046e086ee15da05c525fb461d577fba6c3a7d20e  arguments
+--   378788a058978808d32f813ff033a9ce83577815b477971228e087eb4794bfaa  arguments
 --   5da9bbb4ab5ca47e1352a47588491af718757b3a6f33d76656b12a134a61dce7  atoms
 --   4ee9feeab07898f27b2ce409a2dde63b61a2264152c05cbf7f372d08408f7849  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
@@ -23,14 +23,14 @@ SET LOCAL lock_timeout = '5s';
 --   353515a3858d97dd0f0282a476b6d568569b0dd285f4bccfea61024925a1662a  compiled_forward
 --   99a6fd2b0a2afed8e0f23c6a93d0dac94996d78e6f3aab2688b77fee8f6f1c11  compiled_operators
 --   ce05a97678c400cae06b70762555c3726575513b766230a2a912550fea0243f2  cosine_search
---   7ae6a9c59e2c1c30f834016f247ae1bee17c786aafff7022b1fa0825ec9157eb  database
+--   3e93928651cd7741bbbc2980e4ccd38bd5966752a8aac324928d458152461862  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   8e1b58398c56da95e67a44a77d57ecad31486bf1862bc1d3507b090206cc186f  embedding_columns
---   55f997822d8c94d8f3083ad380e67874ef3f304d915d458ec9441745025f6c2a  embeddings
+--   8723f90ad58080cce0cc5c1a917f3f5c9baafe192da972f7be1a8b751484d55d  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   f79280f2368ce6d36b94c882f8ddd5454ed3269f8767c790b43cbed301463a71  encoder_engine
 --   7b28448233c0f2d49d17ea2126cf647497fbb53e65d29d2e8eacab62ec985303  encoder_forward
---   1efb23c77da32e64d85e62f92e316c58e93a90450b89c95d8199cc9e181bc99c  engines
+--   d65d964ba6346c1172a0f6bb49c38b416d3348d24cd9506ca5876748ec541c8a  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   78eae4f29e5f055baddbe12d6f67fd33bcd40012b0bcb9e778a68c369f5891af  forward_steps
 --   fbd3b349b069c1dbdd68acbb5228e4018caaed23c7a4063d52022fa9c1b5dada  generation
@@ -41,7 +41,7 @@ SET LOCAL lock_timeout = '5s';
 --   49992439a58b0a22e0990e76e81143528b6584c25a77894953300214266b33e0  kept
 --   b433b55495ead45c5180ca44cd74c251f2aa0a5a7d2fdf7add83af727cd3d4bc  kernels
 --   c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e  kv_cache
---   68dda92fe54fdbdd0de1e3a5958712c3845e1a7e7423ee0c815d70592c8e7ec1  loaded_model
+--   815c2fc095ac8293b676cad3d118c26b87acc09c9a518ae4d5f309d3209bb40e  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
 --   1e3cd39267ead9b493bf30da3e0320e36842d76a40d5ad918c79a8e45e2df6ca  matrices
 --   26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608  matrix_kernels
@@ -51,7 +51,7 @@ SET LOCAL lock_timeout = '5s';
 --   33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8  numpy_engine
 --   cf0ba788260e28145c2aec5d5f56fbabcc9bc2e57729cb2cd0ccd5e2ca23cafd  numpy_operators
 --   0d1de49ffb35d09cf2124451246e5cf8fdb1e03383368aecfd064ed185951c69  operator_kernels
---   5e466798c3541cbc41ee9e678f0882e306ad3456a1b44ea342f4d16aa1103fb9  operators
+--   3515831563bc08e70c414cf8a8454b0e0b1450197b5958443e38f3b1b8816534  operators
 --   6ad97f0daddfbf52d25eb6c8d380d2d924e8872f301d2363c4be2cb76630fb23  ops
 --   6e6eb792c63eb53b0cfd5be9fd18c1d74f0fa82759a898b647b30bf337a19604  packed_files
 --   6b8d450bd384c98ddb37bf4c912eccac459daeb6362b6a31febe86ce87ca03b9  packed_model
@@ -64,7 +64,7 @@ SET LOCAL lock_timeout = '5s';
 --   86baa4d41aa453463301a93c6019617a6b6276b7507c41ecf642e9e2d637d086  sampling
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
 --   8d3ce973c6e25e2c83e3f0acc5d360ba41fc18d52cdfe758c3f23eaa445bfa5e  scoring
---   a252c9d26bfecfd5f5a4ceceaa5e87913166a6688dfe02c53e4375798387de51  searching
+--   cdf00f524bd7c988811e31236610038755d248f77c04c935a20eaa112dc9f787  searching
 --   790a3034de34614c72b1de8f82cb25824915a7665167e2bf3afa7d6beb6ca2f8  session_caches
 --   e455cf8c7f2ac422758f0b1833076431865ba62cde5d49b0cd44ed87e3efb291  session_models
 --   3c2fd4682dca197e92d9870364646edee8bbf63f33e62ebdc05f6ab46d5262a8  settings
@@ -86,7 +86,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'f445dc143579b532e6c68c5e33484bc4e0ab8a6d0d7115b0f2cc76465b89527e'::text;
+RETURN 'b8b11579a09b9ef48f6d0d84c8e85d406a494d00ce0788f13a642063e532227c'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

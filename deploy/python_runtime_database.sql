@@ -23,6 +23,7 @@ into a PostgreSQL error with its SQLSTATE, DETAIL and HINT, and lets cancellatio
 import ctypes
 import importlib
 import itertools
+import re
 import signal
 import sys
 import traceback
@@ -34,6 +35,7 @@ from . import errors
 INTERNAL_ERROR = "XX000"
 OUT_OF_MEMORY = "53200"
 INTERRUPTED = "57"  # the class: cancelled, shut down
+PREFIXES = re.compile(r"^(?:(?:llm|spiexceptions\.\w+): )+")
 
 _plpy = None
 _cursors = itertools.count(1)  # numbers for their names
@@ -116,6 +118,7 @@ def _behind_boundary(session, room, name, function):
         if session.outdated():
             return getattr(getattr(session.reopened(), room), name)(*arguments)
         try:
+            checkpoint()  # a session's first call has just loaded what it needs
             result = function(*arguments)
             return _begun(result) if type(result) is GeneratorType else result
         except Exception as error:
@@ -159,9 +162,17 @@ def _sql_error(error):
 
 
 def _as_ours(error):
-    """An error that SQL raised within a call, named as ours are; as it is when it interrupts or points into a query."""
+    """An error that SQL raised within a call, named as ours are; as it is when it points into a query.
+
+    One that interrupts keeps its SQLSTATE, by which it goes on interrupting, and loses the names that each PL/Python
+    function it came through has put before it.
+    """
     _, detail, hint, query, *_ = getattr(error, "spidata", None) or [None] * 4
-    if error.sqlstate is None or error.sqlstate.startswith(INTERRUPTED) or query is not None:
+    if error.sqlstate is None:
+        return error
+    if error.sqlstate.startswith(INTERRUPTED):
+        return _named_error(PREFIXES.sub("", str(error)), error.sqlstate, detail, hint)
+    if query is not None:
         return error
     return _named_error(str(error).removeprefix("llm: "), error.sqlstate, detail, hint)
 

@@ -91,7 +91,8 @@ class Model:
         with database.signals_blocked():
             from .tokenizer import Tokenizer
 
-        return Tokenizer(row["definition"], json.loads(row["settings"]))
+        database.checkpoint()
+        return Background(Tokenizer, row["definition"], json.loads(row["settings"])).result()
 
     def encode(self, text, add_special=True, parse_special=False):
         """Token ids of a text, as Tokenizer.encode gives them; interruptible, however long the text is."""

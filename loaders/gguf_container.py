@@ -143,7 +143,8 @@ class _Cursor:
 def _version(cursor: _Cursor) -> int:
     magic = bytes(cursor.bytes(4, "the magic"))
     if magic != MAGIC:
-        raise SourceError(f"not a GGUF file: it begins with {magic!r}")
+        shown = magic.decode("ascii", "backslashreplace")
+        raise SourceError(f'not a GGUF file: it begins with "{shown}"')
     version = cursor.unsigned32("the version")
     if version & 0xFFFF == 0 and version:
         raise SourceError("big-endian GGUF is not supported")

@@ -19,7 +19,10 @@ from .model import SourceFile, SourceModel, SourceTensor, segments_of
 
 def read_gguf(path: Path) -> SourceModel:
     """The model in the file. Raises SourceError or ModelError, which name what is broken or unsupported."""
-    container = read_container(mapped(path))
+    try:
+        container = read_container(mapped(path))
+    except SourceError as problem:
+        raise SourceError(f"{path}: {problem}", problem.hint) from None
     metadata = Fields("metadata", container.metadata)
     parts = metadata.integer("split.count", 1)
     if parts > 1:

@@ -4,12 +4,13 @@ All raise ModelError 22023 (invalid parameter value).
 """
 
 import json
-import reprlib
 import secrets
 
 import numpy as np
 
 from . import errors, sampling
+
+MOST_SHOWN = 200  # characters of a value in an error
 
 
 def integer(name, value, default, smallest, largest):
@@ -94,10 +95,20 @@ def is_integer(value):
 
 def ill(name, value, allowed):
     """The error of an argument that is of another kind, shape or size than what is allowed."""
-    shown = "null" if value is None else reprlib.repr(value)
-    return errors.invalid_parameter(f"argument {name} does not fit", f"{name} is {shown}, allowed is {allowed}")
+    return described(name, "null" if value is None else shown(value), allowed)
+
+
+def described(name, description, allowed):
+    """The same error with words for the value, such as "12 numbers"."""
+    return errors.invalid_parameter(f"argument {name} does not fit", f"{name} is {description}, allowed is {allowed}")
 
 
 def out_of_range(name, value, allowed):
     """The error of a number that is smaller or larger than what is allowed."""
-    return errors.invalid_parameter(f"{name} is out of range", f"{name} is {reprlib.repr(value)}, allowed is {allowed}")
+    return errors.invalid_parameter(f"{name} is out of range", f"{name} is {shown(value)}, allowed is {allowed}")
+
+
+def shown(value):
+    """A value as Python writes it, cut after 200 characters."""
+    text = repr(value if not isinstance(value, (str, bytes, list)) else value[: MOST_SHOWN + 1])
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"

@@ -43,7 +43,7 @@ def similarity(a, b):
         return None
     a, b = _vector("a", a), _vector("b", b)
     if len(a) != len(b):
-        raise arguments.ill("b", f"a vector of {len(b)} numbers", f"as many as a has, {len(a)}")
+        raise arguments.described("b", f"a vector of {len(b)} numbers", f"as many as a has, {len(a)}")
     lengths = np.sqrt(a @ a) * np.sqrt(b @ b)
     return float(np.clip(a @ b / lengths, -1, 1)) if lengths > 0 else None
 
@@ -117,7 +117,7 @@ def _vector(name, given):
     """A list of numbers, or little-endian float32, as f64."""
     if isinstance(given, bytes):
         if len(given) % 4:
-            raise arguments.ill(name, f"{len(given)} bytes", "float32 numbers of 4 bytes each")
+            raise arguments.described(name, f"{len(given)} bytes", "float32 numbers of 4 bytes each")
         return np.frombuffer(given, "<f4").astype(np.float64)
     if any(not isinstance(number, (int, float)) for number in given):
         raise arguments.ill(name, given, "numbers in one dimension, none of them NULL")

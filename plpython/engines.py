@@ -7,6 +7,7 @@ The setting llm.engine, which anyone may make for a session, a role or a databas
 Compiled code lies beside the modules of its release, in a folder named by the processor's instructions that it uses.
 """
 
+import importlib
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,16 @@ from .candidates import Candidates
 
 ENGINES = ("auto", "compiled", "numpy")
 SETTING = database.Query("SELECT pg_catalog.current_setting('llm.engine', true) AS engine")
+COMPILED = (
+    "candidate_kernels",
+    "compiled_engine",
+    "compiled_forward",
+    "compiled_operators",
+    "encoder_engine",
+    "packing",
+    "shared_weights",
+    "similarity_kernels",
+)
 READY = "ready"  # the file that says for what the code beside it was compiled
 NOT_READY = "llm.warm_up() has not compiled it"
 INSTALL = "Install numba for the server's Python."
@@ -36,7 +47,7 @@ def chosen():
     """
     wanted = SETTING.one()["engine"] or "auto"
     if wanted not in ENGINES:
-        raise errors.invalid_parameter(f'llm.engine is "{wanted}"', f"allowed are {', '.join(ENGINES)}")
+        raise errors.invalid_parameter(f'llm.engine is "{wanted}", allowed are {", ".join(ENGINES)}')
     if wanted == "numpy":
         return False, "llm.engine is numpy"
     if wanted == "compiled":
@@ -71,8 +82,7 @@ def modules():
     global _modules, _missing  # noqa: PLW0603 - imported once a session
     if _modules is None:
         try:
-            with database.signals_blocked():
-                _modules = _imported()
+            _modules = _imported()
         except ImportError as error:
             _missing = f"numba cannot be imported: {error}"
             raise errors.not_supported("the compiled engine cannot run", _missing, INSTALL) from None
@@ -104,35 +114,27 @@ def compile_all():
 
 
 def _imported():
-    """numba takes the folder of its cache from its configuration when a function is declared; others keep theirs."""
-    from numba.core import config
+    """The modules, with a checkpoint after each import: never within one, for numpy and numba load only once.
 
+    numba takes the folder of its cache from its configuration when a function is declared; others keep theirs.
+    """
+    _loaded("llvmlite.binding")
+    config = _loaded("numba").core.config
     before = config.CACHE_DIR
     if __name__.startswith("llm_"):  # in a server
         config.CACHE_DIR = str(_folder())
     try:
-        from . import (
-            candidate_kernels,
-            compiled_engine,
-            compiled_forward,
-            compiled_operators,
-            encoder_engine,
-            packing,
-            shared_weights,
-            similarity_kernels,
-        )
+        return SimpleNamespace(**{name: _loaded(f"{__package__}.{name}") for name in COMPILED})
     finally:
         config.CACHE_DIR = before
-    return SimpleNamespace(
-        candidate_kernels=candidate_kernels,
-        compiled_operators=compiled_operators,
-        compiled_engine=compiled_engine,
-        compiled_forward=compiled_forward,
-        encoder_engine=encoder_engine,
-        packing=packing,
-        shared_weights=shared_weights,
-        similarity_kernels=similarity_kernels,
-    )
+
+
+def _loaded(name):
+    """The module, imported as a whole; then an interrupt may stop the call. Its threads leave signals alone."""
+    with database.signals_blocked():
+        module = importlib.import_module(name)
+    database.checkpoint()
+    return module
 
 
 def _tell(reason):

@@ -84,7 +84,7 @@ def rope(x, positions, model=None):
     positions = arguments.positions("positions", positions)
     heads = x.size // model.architecture.head_dim
     if heads % len(positions):
-        raise arguments.ill("x", f"{heads} heads", f"as many for each of the {len(positions)} positions")
+        raise arguments.described("x", f"{heads} heads", f"as many for each of the {len(positions)} positions")
     return operators.rope(x, positions).tobytes()
 
 
@@ -181,14 +181,14 @@ def shape(model, operators, name, dimensions):
         ) from None
     if len(shape) != dimensions:
         expected = {1: "a vector", 2: "a matrix"}[dimensions]
-        raise arguments.ill("weight", f"{name} of shape {list(shape)}", expected)
+        raise arguments.described("weight", f"{name} of shape {list(shape)}", expected)
     return shape
 
 
 def float32(name, activation):
     """bytea -> f32, at least one number."""
     if not activation or len(activation) % 4:
-        raise arguments.ill(name, f"{len(activation)} bytes", "float32 numbers of 4 bytes each, at least one")
+        raise arguments.described(name, f"{len(activation)} bytes", "float32 numbers of 4 bytes each, at least one")
     return np.frombuffer(activation, "<f4")
 
 
@@ -196,7 +196,7 @@ def rows(name, activation, width):
     """bytea -> f32[n * width]."""
     flat = float32(name, activation)
     if flat.size % width:
-        raise arguments.ill(name, f"{flat.size} numbers", f"rows of {width} numbers")
+        raise arguments.described(name, f"{flat.size} numbers", f"rows of {width} numbers")
     return flat
 
 
@@ -204,7 +204,7 @@ def heads(name, activation, n, count, head_dim):
     """bytea -> f32[n * count * head_dim]."""
     flat = float32(name, activation)
     if flat.size != n * count * head_dim:
-        raise arguments.ill(name, f"{flat.size} numbers", f"{n} tokens with {count} heads of {head_dim} numbers")
+        raise arguments.described(name, f"{flat.size} numbers", f"{n} tokens with {count} heads of {head_dim} numbers")
     return flat
 
 
@@ -212,5 +212,5 @@ def pair(first_name, first, second_name, second):
     """Two activations of the same size -> f32, f32."""
     first, second = float32(first_name, first), float32(second_name, second)
     if first.size != second.size:
-        raise arguments.ill(second_name, f"{second.size} numbers", f"as many as {first_name} has, {first.size}")
+        raise arguments.described(second_name, f"{second.size} numbers", f"as many as {first_name} has, {first.size}")
     return first, second

@@ -40,7 +40,7 @@ def search_vector(query, source, k=None, column=None):
     if query is None or source is None:
         return []
     if not query or len(query) % 4:
-        raise arguments.ill("query", f"{len(query)} bytes", "float32 numbers of 4 bytes each, at least one")
+        raise arguments.described("query", f"{len(query)} bytes", "float32 numbers of 4 bytes each, at least one")
     return nearest(np.frombuffer(query, "<f4"), source, k, column)
 
 
@@ -50,7 +50,7 @@ def nearest(vector, source, k, column):
     column = find_column(source, "embedding" if column is None else column)
     length = float(np.sqrt(np.sum(np.square(vector, dtype=np.float64))))
     if not 0 < length < np.inf:
-        raise arguments.ill("query", "a vector without length", "one with a length")
+        raise arguments.described("query", "a vector without length", "one with a length")
     places, scores = _best(column, (vector / length).astype(np.float32), k)
     contents = column.contents(places)
     rows = [(contents[place], float(score), place) for place, score in zip(places, scores, strict=True)]

@@ -1,6 +1,7 @@
 -- Verify hartonomous:function_sample on pg
 
 BEGIN;
+SET LOCAL client_min_messages = warning;  -- before llm.warm_up() a NOTICE says that numpy computes
 
 DO $verify$
 DECLARE

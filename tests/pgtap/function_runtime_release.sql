@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'f445dc143579b532e6c68c5e33484bc4e0ab8a6d0d7115b0f2cc76465b89527e',
+SELECT is(llm_runtime.release(), 'b8b11579a09b9ef48f6d0d84c8e85d406a494d00ce0788f13a642063e532227c',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

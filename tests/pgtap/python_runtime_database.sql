@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.database()'::regprocedure
     ),
-    '7ae6a9c59e2c1c30f834016f247ae1bee17c786aafff7022b1fa0825ec9157eb',
+    '3e93928651cd7741bbbc2980e4ccd38bd5966752a8aac324928d458152461862',
     'its body is plpython/database.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.database()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.embeddings()'::regprocedure
     ),
-    '55f997822d8c94d8f3083ad380e67874ef3f304d915d458ec9441745025f6c2a',
+    '8723f90ad58080cce0cc5c1a917f3f5c9baafe192da972f7be1a8b751484d55d',
     'its body is plpython/embeddings.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.embeddings()', 'EXECUTE'),

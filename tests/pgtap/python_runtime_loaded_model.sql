@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.loaded_model()'::regprocedure
     ),
-    '68dda92fe54fdbdd0de1e3a5958712c3845e1a7e7423ee0c815d70592c8e7ec1',
+    '815c2fc095ac8293b676cad3d118c26b87acc09c9a518ae4d5f309d3209bb40e',
     'its body is plpython/loaded_model.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.loaded_model()', 'EXECUTE'),

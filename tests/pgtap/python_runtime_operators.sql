@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operators()'::regprocedure
     ),
-    '5e466798c3541cbc41ee9e678f0882e306ad3456a1b44ea342f4d16aa1103fb9',
+    '3515831563bc08e70c414cf8a8454b0e0b1450197b5958443e38f3b1b8816534',
     'its body is plpython/operators.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operators()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.searching()'::regprocedure
     ),
-    'a252c9d26bfecfd5f5a4ceceaa5e87913166a6688dfe02c53e4375798387de51',
+    'cdf00f524bd7c988811e31236610038755d248f77c04c935a20eaa112dc9f787',
     'its body is plpython/searching.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.searching()', 'EXECUTE'),

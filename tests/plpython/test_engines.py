@@ -45,7 +45,7 @@ def test_an_unknown_engine_is_an_error_that_names_the_known_ones(setting, value)
     with pytest.raises(errors.ModelError) as refusal:
         engines.chosen()
     assert refusal.value.sqlstate == "22023"
-    assert "auto, compiled, numpy" in refusal.value.detail
+    assert "auto, compiled, numpy" in refusal.value.message
 
 
 @pytest.mark.parametrize("value", [None, "", "auto"])

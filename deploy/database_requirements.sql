@@ -3,10 +3,12 @@
 -- Creates nothing: it stops a deployment that could not end well, before anything is there to take back.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
+SELECT pg_catalog.set_config('llm.generate_schema', :'generate_schema', TRUE);
 
 DO $requirements$
 DECLARE
     extension text;
+    chosen CONSTANT text := pg_catalog.current_setting('llm.generate_schema');
     encoding text := (
         SELECT pg_catalog.pg_encoding_to_char(d.encoding)
         FROM pg_catalog.pg_database AS d
@@ -39,6 +41,12 @@ BEGIN
                     current_setting('server_version_num')::integer / 10000);
         END IF;
     END LOOP;
+    -- function_generate_wrapper, near the end of the plan, says the same and more.
+    IF pg_catalog.to_regnamespace(pg_catalog.quote_ident(chosen)) IS NULL THEN
+        RAISE invalid_schema_name USING
+            MESSAGE = format('there is no schema %I for the plain generate(prompt)', chosen),
+            HINT = 'Create it, or choose another one with --set generate_schema=….';
+    END IF;
 END
 $requirements$;
 

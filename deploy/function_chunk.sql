@@ -14,7 +14,7 @@ RETURNS TABLE (ordinal integer, chunk text, first integer, token_count integer)
 LANGUAGE plpython3u
 STABLE
 PARALLEL UNSAFE
-COST 1000000
+COST 10000
 ROWS 20
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']

@@ -9,7 +9,7 @@ RETURNS bytea
 LANGUAGE plpython3u
 STABLE
 PARALLEL UNSAFE
-COST 10000000
+COST 10000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.embeddings.embed_bytes(text, model, pooling)

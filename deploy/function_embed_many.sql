@@ -9,7 +9,7 @@ RETURNS TABLE (ordinal integer, embedding bytea)
 LANGUAGE plpython3u
 STABLE
 PARALLEL UNSAFE
-COST 100000000
+COST 10000
 ROWS 100
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']

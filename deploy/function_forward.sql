@@ -19,7 +19,7 @@ PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET join_collapse_limit = 1
 SET jit = off
-COST 1000000
+COST 10000
 AS $function$
 WITH
 

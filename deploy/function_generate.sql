@@ -22,7 +22,7 @@ RETURNS text
 LANGUAGE plpython3u
 VOLATILE
 PARALLEL UNSAFE
-COST 100000000
+COST 10000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.generation.generate(

@@ -27,7 +27,7 @@ RETURNS record
 LANGUAGE plpython3u
 VOLATILE
 PARALLEL UNSAFE
-COST 100000000
+COST 10000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.generation.details(

@@ -21,7 +21,7 @@ RETURNS TABLE (ordinal integer, response text, finish_reason text, tokens intege
 LANGUAGE plpython3u
 VOLATILE
 PARALLEL UNSAFE
-COST 100000000
+COST 10000
 ROWS 100
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']

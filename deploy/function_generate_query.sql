@@ -21,7 +21,7 @@ RETURNS TABLE (id text, response text, finish_reason text, tokens integer, error
 LANGUAGE plpython3u
 VOLATILE
 PARALLEL UNSAFE
-COST 100000000
+COST 10000
 ROWS 1000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']

@@ -33,7 +33,7 @@ RETURNS text
 LANGUAGE sql
 VOLATILE
 PARALLEL UNSAFE
-COST 100000000
+COST 10000
 RETURN llm.generate(prompt);
 
 ALTER FUNCTION generate(text) OWNER TO llm_owner;

@@ -9,7 +9,7 @@ RETURNS TABLE ("position" integer, logits bytea) -- noqa: RF06
 LANGUAGE plpython3u
 VOLATILE
 PARALLEL UNSAFE
-COST 1000000
+COST 10000
 ROWS 100
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']

@@ -13,7 +13,7 @@ RETURNS TABLE (rank integer, token_id integer, token text, logit double precisio
 LANGUAGE plpython3u
 VOLATILE
 PARALLEL UNSAFE
-COST 1000000
+COST 10000
 ROWS 10
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']

@@ -12,7 +12,7 @@ VOLATILE
 PARALLEL UNSAFE
 SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-COST 1000000
+COST 10000
 AS $function$
 DECLARE
     found_id integer;

@@ -31,11 +31,11 @@ def refuse(message, detail, hint):
 
 site = plpy.execute('SELECT llm_runtime.site_packages() AS site')[0]['site']
 version = '%d.%d' % sys.version_info[:2]
-packages = 'numpy tokenizers gguf jinja2'
+packages = 'numpy numba tokenizers gguf jinja2'
 advice = (
-    f"Make a folder that the server's user can read: /usr/bin/python{version} -m venv /srv/llm && "
-    f'/srv/llm/bin/pip install {packages} numba; then deploy with '
-    f'--set python_site=/srv/llm/lib/python{version}/site-packages.'
+    f"Make a folder that the server's user can read: /usr/bin/python{version} -m venv /srv/llm; "
+    '/srv/llm/bin/pip install --upgrade pip; in the checkout /srv/llm/bin/pip install --group server, versions that '
+    f'fit together; then deploy with --set python_site=/srv/llm/lib/python{version}/site-packages.'
 )
 if site:
     if not os.path.isabs(site) or not os.access(site, os.R_OK | os.X_OK) or not os.path.isdir(site):

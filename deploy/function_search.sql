@@ -15,7 +15,7 @@ RETURNS TABLE (content jsonb, similarity real, tuple tid)
 LANGUAGE plpython3u
 STABLE
 PARALLEL UNSAFE
-COST 100000000
+COST 10000
 ROWS 10
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
@@ -32,7 +32,7 @@ RETURNS TABLE (content jsonb, similarity real, tuple tid)
 LANGUAGE plpython3u
 STABLE
 PARALLEL UNSAFE
-COST 100000000
+COST 10000
 ROWS 10
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']

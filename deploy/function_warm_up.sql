@@ -9,7 +9,7 @@ RETURNS text
 LANGUAGE plpython3u
 VOLATILE
 PARALLEL UNSAFE
-COST 1000000
+COST 10000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.cache.warm_up()

@@ -17,7 +17,7 @@ DECLARE
     );
 BEGIN
     IF created IS NOT TRUE THEN
-        RAISE NOTICE 'role llm_loader stays: hartonomous did not create it';
+        RAISE NOTICE 'role llm_loader stays, a member of llm_user: hartonomous did not create it';
     ELSIF members IS NOT NULL THEN
         RAISE NOTICE 'role llm_loader stays: it has members (%)', members;
     ELSE

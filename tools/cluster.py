@@ -178,9 +178,6 @@ class Cluster:
         if self.query(f"SELECT 1 FROM pg_database WHERE datname = '{database}'"):
             return
         self.query(f"CREATE DATABASE {database} ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0")
-        # A client that vanished stops its generation. PostgreSQL reads it when a statement starts, so that a setting
-        # of the function itself would come too late.
-        self.query(f"ALTER DATABASE {database} SET client_connection_check_interval = '100ms'")
 
     def sqitch(self, command: str, *arguments: str, database: str = DATABASE) -> subprocess.CompletedProcess:
         """Runs one sqitch command on a database; its output is captured, its success is for the caller to judge."""

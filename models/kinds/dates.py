@@ -150,9 +150,7 @@ def _pick(rng) -> tuple[int, int, int]:
     roll = rng.random()
     year, month = _year(rng), rng.randint(1, 12)
     if roll < 0.05:
-        day = rng.choice((29, 29, 29, 28, 30))
-        # Of years by chance one in four is a leap year: too few to learn the rule from.
-        return year - year % 4 if day == 29 and rng.random() < 0.4 else year, 2, day
+        return year, 2, rng.choice((29, 29, 29, 28, 30))
     if roll < 0.075:
         return year, rng.choice((4, 6, 9, 11)), 31
     if roll < 0.09:

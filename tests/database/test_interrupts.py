@@ -4,6 +4,7 @@ How fast it stops is measured by bench/interrupts.py; here it only must not run 
 """
 
 import random
+import socket
 import threading
 import time
 from pathlib import Path
@@ -122,3 +123,21 @@ def test_a_terminated_session_leaves_the_others_alone(superuser, connect_as, aut
             doomed.execute(LONG)
     timer.join()
     assert author_text.startswith(text(superuser))
+
+
+def test_a_generation_whose_client_is_gone_ends(superuser, connect_as):
+    """Of a thousand long texts it would be at the first for minutes more."""
+    client = connect_as("llm_user")
+    text(client, 1)
+    pid = client.info.backend_pid
+    client.pgconn.send_query(f"SELECT ({LONG}) FROM generate_series(1, 1000) AS i WHERE i > 0".encode())
+    running = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND state = 'active'"
+    while not call(superuser, running, pid):
+        time.sleep(0.01)
+    with socket.socket(fileno=client.pgconn.socket) as connection:
+        connection.shutdown(socket.SHUT_RDWR)
+        connection.detach()
+    deadline = time.monotonic() + 30
+    while call(superuser, running, pid):
+        assert time.monotonic() < deadline, "it goes on"
+        time.sleep(0.05)

@@ -1,0 +1,23 @@
+-- Deploy hartonomous:database_lost_clients to pg
+-- requires: database_requirements
+
+-- A generation whose client is gone must end. The server reads the setting when a statement starts, too early for a
+-- function's own SET, and members of a group role do not get its settings: so it is the database's.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DO $settings$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_settings AS s
+        WHERE s.name = 'client_connection_check_interval' AND s.reset_val = '0'
+    ) THEN
+        -- Who sets it by hand writes milliseconds, so the revert knows what it may take back.
+        EXECUTE format('ALTER DATABASE %I SET client_connection_check_interval = %L', current_database(), '0.1s');
+    ELSE
+        RAISE NOTICE 'client_connection_check_interval stays as it is set';
+    END IF;
+END
+$settings$;
+
+COMMIT;

@@ -4,7 +4,6 @@ How fast it stops is measured by bench/interrupts.py; here it only must not run 
 """
 
 import random
-import socket
 import threading
 import time
 from pathlib import Path
@@ -134,9 +133,7 @@ def test_a_generation_whose_client_is_gone_ends(superuser, connect_as):
     running = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND state = 'active'"
     while not call(superuser, running, pid):
         time.sleep(0.01)
-    with socket.socket(fileno=client.pgconn.socket) as connection:
-        connection.shutdown(socket.SHUT_RDWR)
-        connection.detach()
+    client.close()
     deadline = time.monotonic() + 30
     while call(superuser, running, pid):
         assert time.monotonic() < deadline, "it goes on"

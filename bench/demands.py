@@ -1,4 +1,4 @@
-"""What the engine must show in one run on a quiet machine: the figures of the table, with their least and their aim."""
+"""What must be shown in one run on a quiet machine: the figures of the table, with their bounds and their aims."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,17 @@ from dataclasses import dataclass
 class Demand:
     """A figure by name, threads and place. `over`: what is compared, ours over the peer's, over the limit, or itself.
 
-    Ratios must be at least `least`; a figure itself (seconds, megabytes) at most.
+    `bound` is the least that it may be or, `at_most`, the largest. `peer` is whose the figure's other number is.
     """
 
     name: str
-    least: float
+    bound: float
     aim: float | None = None
     threads: int | None = None
     at: int | None = None
     over: str = "peer"
+    peer: str = "llama.cpp"
+    at_most: bool = False
 
     def value(self, figure: dict) -> float:
         """The number that is compared."""
@@ -24,7 +26,7 @@ class Demand:
     def is_met(self, figure: dict) -> bool:
         """Whether the figure shows what is demanded."""
         value = self.value(figure)
-        return value <= self.least if self.over == "itself" else value >= self.least
+        return value <= self.bound if self.at_most else value >= self.bound
 
 
 DEMANDS = (
@@ -39,9 +41,10 @@ DEMANDS = (
     Demand("decode Q8_0", 0.85, threads=1, over="limit"),
     Demand("decode F16", 0.85, threads=1, over="limit"),
     Demand("decode Q4_0", 0.8, threads=1, over="limit"),
-    Demand("llm.forward over llm.generate, Q8_0", 0.7, 0.9, 1),
-    Demand("first token of a session, Q8_0", 1.0, over="itself"),
-    Demand("pack Q8_0", 6.0, over="itself"),
-    Demand("compile the engine", 40, over="itself"),
-    Demand("memory of each of 8 sessions, Q8_0", 200, over="itself"),
+    Demand("llm.forward over llm.generate, Q8_0", 0.7, 0.9, 1, peer="llm.generate"),
+    Demand("load, seconds over raw COPY's", 4, peer="raw COPY", at_most=True),
+    Demand("first token of a session, Q8_0", 1.0, over="itself", at_most=True),
+    Demand("pack Q8_0", 6.0, over="itself", at_most=True),
+    Demand("compile the engine", 40, over="itself", at_most=True),
+    Demand("memory of each of 8 sessions, Q8_0", 200, over="itself", at_most=True),
 )

@@ -35,15 +35,15 @@ medians. `make bench PARTS="prepare decode report"` measures a part of it.
 REST = """
 ## Every figure
 
-The limit of one token at a time is the memory's speed divided by the packed weights, which a token reads once. The
-speed is the median of samples taken between the turns (bench/bandwidth.py: 512 MB of huge pages, summed for 0.2 seconds
+The peer is llama.cpp, save where the name says another. The limit of one token at a time is the memory's speed
+divided by the packed weights, which a token reads once. The speed is the median of samples taken between the turns (bench/bandwidth.py: 512 MB of huge pages, summed for 0.2 seconds
 or more); where ours is beyond it by a few hundredths, memory was faster during our turns than between them.
 
 """
 
 
-COLUMNS = ("figure", "threads", "ours", "compared with", "ratio", "at least", "aim", "shown")
-ALL_COLUMNS = ("figure", "threads", "ours", "llama.cpp", "ratio", "limit", "unit", "commit")
+COLUMNS = ("figure", "threads", "ours", "compared with", "ratio", "wanted", "aim", "shown")
+ALL_COLUMNS = ("figure", "threads", "ours", "peer", "ratio", "limit", "unit", "commit")
 
 
 def write() -> None:
@@ -74,13 +74,14 @@ def machine() -> str:
 
 def _demand(demand: Demand, figure: dict | None) -> tuple[str, ...]:
     name = demand.name if demand.at is None else f"{demand.name}, {demand.at:,}"
-    asked = f"{demand.least:g}", "" if demand.aim is None else f"{demand.aim:g}"
+    bound = f"{'at most' if demand.at_most else 'at least'} {demand.bound:g}"
+    asked = bound, "" if demand.aim is None else f"{demand.aim:g}"
     if figure is None:
         return name, _text(demand.threads), "not measured", "", "", *asked, ""
     shown = "yes" if demand.is_met(figure) else "no"
     if demand.over == "itself":
-        return name, "", f"{figure['ours']:.4g} {figure['unit']}", "", "", f"at most {demand.least:g}", "", shown
-    kind = {"peer": "llama.cpp's", "limit": "the memory's"}[demand.over]
+        return name, "", f"{figure['ours']:.4g} {figure['unit']}", "", "", *asked, shown
+    kind = "the memory's" if demand.over == "limit" else f"{demand.peer}'s"
     compared = f"{kind} {figure[demand.over]:.4g}"
     ours = f"{figure['ours']:.4g} {figure['unit']}"
     return name, _text(demand.threads), ours, compared, f"{demand.value(figure):.2f}", *asked, shown

@@ -36,8 +36,9 @@ REST = """
 ## Every figure
 
 The peer is llama.cpp, save where the name says another. The limit of one token at a time is the memory's speed
-divided by the packed weights, which a token reads once. The speed is the median of samples taken between the turns (bench/bandwidth.py: 512 MB of huge pages, summed for 0.2 seconds
-or more); where ours is beyond it by a few hundredths, memory was faster during our turns than between them.
+divided by the packed weights, which a token reads once. The speed is the median of samples taken between the turns
+(bench/bandwidth.py: 512 MB of huge pages, summed for 0.2 seconds or more); where ours is beyond it by a few hundredths,
+memory was faster during our turns than between them.
 
 """
 

@@ -323,7 +323,8 @@ def shown_of_no_model(connection) -> list[list]:
     wholes = hashes("SELECT hash FROM llm_store.tensor UNION ALL SELECT hash FROM llm_store.tokenizer") - shown
     nearby = """SELECT n.content_hash FROM llm_store.atom AS a CROSS JOIN LATERAL llm.nearby_atoms(a.geom, 3) AS n
         WHERE a.content_hash = ANY (%s)"""
-    near = [row for row in connection.execute(nearby, (sorted(atoms)[:100],)) if row[0] not in shown]
+    # Around these nearly all are of no model, and a search looks at all that are nearer than three that may be shown.
+    near = [row for row in connection.execute(nearby, (sorted(atoms)[:3],)) if row[0] not in shown]
     step = "SELECT h.hash FROM unnest(%s) AS h (hash) CROSS JOIN LATERAL llm.{}(h.hash)"
     steps = (step.format(name) for name in ("decompose", "compose"))
     return [near, *(connection.execute(query, (sorted(atoms)[:100] + sorted(wholes),)).fetchall() for query in steps)]

@@ -291,6 +291,8 @@ def fresh_f16(data, tmp_path) -> Path:
 def test_what_a_killed_load_stored_ahead_is_not_seen_and_is_found_or_collected(
     fresh_f16, superuser, loader_dsn, connection
 ):
+    # llm.nearby_atoms looks at every atom of no model that is nearer: leave none of other tests.
+    superuser.execute("CALL llm.collect('0 seconds')")
     stored = row_counts(superuser)
     atoms = superuser.execute("SELECT count(*) FROM llm_store.atom").fetchone()
     views = {view: superuser.execute(f"SELECT count(*) FROM llm.{view}").fetchone() for view in VIEWS}
@@ -322,10 +324,10 @@ def shown_of_no_model(connection) -> list[list]:
     atoms = hashes("SELECT content_hash FROM llm_store.atom") - shown
     wholes = hashes("SELECT hash FROM llm_store.tensor UNION ALL SELECT hash FROM llm_store.tokenizer") - shown
     nearby = """SELECT n.content_hash FROM llm_store.atom AS a CROSS JOIN LATERAL llm.nearby_atoms(a.geom, 3) AS n
-        WHERE a.content_hash = ANY (%s)"""
+        WHERE a.content_hash = ANY (%s::bytea[])"""
     # Around these nearly all are of no model, and a search looks at all that are nearer than three that may be shown.
     near = [row for row in connection.execute(nearby, (sorted(atoms)[:3],)) if row[0] not in shown]
-    step = "SELECT h.hash FROM unnest(%s) AS h (hash) CROSS JOIN LATERAL llm.{}(h.hash)"
+    step = "SELECT h.hash FROM unnest(%s::bytea[]) AS h (hash) CROSS JOIN LATERAL llm.{}(h.hash)"
     steps = (step.format(name) for name in ("decompose", "compose"))
     return [near, *(connection.execute(query, (sorted(atoms)[:100] + sorted(wholes),)).fetchall() for query in steps)]
 

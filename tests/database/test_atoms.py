@@ -51,25 +51,25 @@ def codes_of_files(folder, names=FILES):
 
 
 @pytest.fixture
-def only_ours(user, folder):
-    """Skips where the server holds other models: totals over all of them are then not the files'."""
-    names = {row[0] for row in user.execute("SELECT name FROM llm.models")}
-    if names != {f"atoms-{name}" for name in FILES}:
-        pytest.skip("there are other models in this server")
-    return folder
+def only_ours(superuser, folder):
+    """A transaction without the server's other models: totals are over all models that it sees. It is rolled back."""
+    with superuser.transaction(force_rollback=True):
+        ours = [f"atoms-{name}" for name in FILES]
+        superuser.execute("SELECT llm.drop_model(name) FROM llm.models WHERE name <> ALL (%s)", (ours,))
+        yield superuser
 
 
-def test_references_of_weight_codes_are_those_of_the_files(user, only_ours):
-    rows = user.execute(
+def test_references_of_weight_codes_are_those_of_the_files(only_ours, folder):
+    rows = only_ours.execute(
         "SELECT meta ->> 'type', (meta ->> 'code')::integer, ref_count FROM llm.atoms WHERE meta ->> 'kind' = 'code'"
     ).fetchall()
-    assert {(encoding, code): count for encoding, code, count in rows} == codes_of_files(only_ours)
+    assert {(encoding, code): count for encoding, code, count in rows} == codes_of_files(folder)
 
 
-def test_both_ratios_of_deduplication_are_those_of_the_files(user, only_ours):
-    counts = codes_of_files(only_ours)
-    row = user.execute("SELECT * FROM llm.deduplication").fetchone()
-    size = sum((only_ours / name).stat().st_size for name in FILES)
+def test_both_ratios_of_deduplication_are_those_of_the_files(only_ours, folder):
+    counts = codes_of_files(folder)
+    row = only_ours.execute("SELECT * FROM llm.deduplication").fetchone()
+    size = sum((folder / name).stat().st_size for name in FILES)
     assert row[:3] == (sum(counts.values()), len(counts), pytest.approx(sum(counts.values()) / len(counts)))
     assert row[3] == size
     assert row[3] > row[4] and row[5] == pytest.approx(row[3] / row[4])

@@ -217,8 +217,9 @@ def test_a_map_goes_with_its_last_model(superuser, data, superuser_dsn):
     assert call(superuser, "SELECT count(*) FROM llm_store.token_position WHERE tensor_hash = %s", tensor) == 0
 
 
-def test_a_map_program_finds_the_map(user):
+def test_a_map_program_finds_the_map(user, loader):
     """What QGIS and GDAL ask first, and the bytes that they read."""
+    loader.execute("SELECT llm.project('stories')")
     found = user.execute(
         """SELECT f_geometry_column, coord_dimension, srid, type FROM public.geometry_columns
         WHERE f_table_schema = 'llm' AND f_table_name = 'token_positions'"""

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
+from pgvector import Vector
 from psycopg import sql
 
 from tests.database.models import call, loaded
@@ -197,6 +198,39 @@ def test_other_types_give_the_same(table, superuser, type):
     superuser.execute(sql.SQL("UPDATE passage SET numbers = llm.floats(embedding)::real[]::" + type))
     superuser.execute("ALTER TABLE passage DROP embedding")
     superuser.execute("ALTER TABLE passage RENAME numbers TO embedding")
+    table.check()
+
+
+@pytest.fixture
+def vector_type(superuser):
+    """A type named as pgvector's, of bytes that are its binary form: servers need not have the extension."""
+    with superuser.transaction():
+        superuser.execute("CREATE SCHEMA stand_in")
+        superuser.execute("CREATE TYPE stand_in.vector")
+        for name, takes, gives in (
+            ("byteain", "cstring", "stand_in.vector"),
+            ("byteaout", "stand_in.vector", "cstring"),
+            ("bytearecv", "internal", "stand_in.vector"),
+            ("byteasend", "stand_in.vector", "bytea"),
+        ):
+            function = f"CREATE FUNCTION stand_in.{name}({takes}) RETURNS {gives}"
+            superuser.execute(f"{function} LANGUAGE internal IMMUTABLE STRICT AS '{name}'")
+        superuser.execute(
+            """CREATE TYPE stand_in.vector (INPUT = stand_in.byteain, OUTPUT = stand_in.byteaout,
+                RECEIVE = stand_in.bytearecv, SEND = stand_in.byteasend, LIKE = bytea)"""
+        )
+        superuser.execute("GRANT USAGE ON SCHEMA stand_in TO llm_user")
+    yield "stand_in.vector"
+    superuser.execute("DROP SCHEMA stand_in CASCADE")
+
+
+def test_pgvectors_binary_form_is_read_as_its_client_writes_it(table, superuser, vector_type):
+    superuser.execute(f"ALTER TABLE passage DROP embedding, ADD embedding {vector_type}")
+    for number, row in table.rows.items():
+        content = "\\x" + Vector(row).to_binary().hex()
+        superuser.execute("UPDATE passage SET embedding = %s WHERE id = %s", (content, number))
+    table.check()
+    table.searcher.execute("SET llm.search_mb = 0")
     table.check()
 
 

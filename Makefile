@@ -44,7 +44,7 @@ render: install ## plpython/ into deploy scripts
 reference: up ## docs/sql-reference.md from the database's comments
 	@$(PYTHON) tools/sql_reference.py
 
-bench: up ## ours through SQL against llama.cpp, an hour; PARTS="decode rows" for some of it
+bench: up ## ours through SQL against llama.cpp, over an hour; PARTS="decode rows" for some of it
 	@$(PYTHON) bench/run.py $(PARTS)
 
 clean: install ## delete the private server and all that was loaded into it

@@ -43,8 +43,25 @@ DEMANDS = (
     Demand("decode Q4_0", 0.8, threads=1, over="limit"),
     Demand("llm.forward over llm.generate, Q8_0", 0.7, 0.9, 1, peer="llm.generate"),
     Demand("load, seconds over raw COPY's", 4, peer="raw COPY", at_most=True),
+    *(
+        Demand(f"cancel {work}, slowest", 100, over="itself", at_most=True)
+        for work in ("decode", "prefill", "llm.forward")
+    ),
+    *(
+        Demand(f"llm.{name}, cancelled half way", 100, over="itself", at_most=True)
+        for name in ("generate_query", "generate_into")
+    ),
     Demand("first token of a session, Q8_0", 1.0, over="itself", at_most=True),
     Demand("pack Q8_0", 6.0, over="itself", at_most=True),
     Demand("compile the engine", 40, over="itself", at_most=True),
     Demand("memory of each of 8 sessions, Q8_0", 200, over="itself", at_most=True),
+    Demand("tidy, values a minute", 20_000, over="itself"),
+    *(Demand(f"embeddings {type}: texts", 1.3, threads=2, peer="sentence-transformers") for type in ("f32", "Q8_0")),
+    Demand("embeddings f32: smallest cosine of 200", 0.9999, over="itself"),
+    Demand("embeddings Q8_0: smallest cosine of 200", 0.999, over="itself"),
+    Demand("search, 100000 rows, p50", 30, over="itself", at_most=True),
+    Demand("llm.similar_tokens, 151,936 x 896, p50", 15, over="itself", at_most=True),
+    Demand("llm.nearby_atoms(geom, 10), p50", 3, over="itself", at_most=True),
+    Demand("llm_store.atom of a token by text, p50", 1, over="itself", at_most=True),
+    Demand("token atoms, all indexes", 200_000, over="itself"),
 )

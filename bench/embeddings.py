@@ -92,9 +92,10 @@ def peer_python() -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dsn", default=os.environ.get("HARTONOMOUS_DSN"))
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    dsn = os.environ.get("HARTONOMOUS_DSN") or Cluster().superuser_dsn()
+    dsn = arguments.dsn or Cluster().superuser_dsn()
     with psycopg.connect(dsn, autocommit=True) as connection, tempfile.TemporaryDirectory() as scratch:
         folder = demo_search.fetch(Path(scratch), Console(stderr=True))
         upload(connection, read_model(folder), "bench-minilm", replace=True)

@@ -29,7 +29,7 @@ medians. `make bench PARTS="prepare decode report"` measures a part of it.
 
 ![tokens a second over the rows written at once](images/rows.png)
 
-## What is asked of the engine
+## What is asked
 
 """
 REST = """

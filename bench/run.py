@@ -1,12 +1,13 @@
 """Ours through SQL against llama.cpp on the same files, in turns; what every part measures is said at its head.
 
-    python bench/run.py                        # everything, an hour on two cores; make bench does it
+    python bench/run.py                        # everything, over an hour on two cores; make bench does it
     python bench/run.py prepare                # make, load and pack the models, build the peer: nothing is measured
     python bench/run.py decode prefill …       # some parts, so that short quiet times suffice
     python bench/run.py report                 # the table, docs/figures.md and its plots from bench/results.jsonl
 
-Parts: decode, prefill, long_prefill, rows, context, overhead, composed, start, memory, accuracy, compiling,
-loading.
+Parts, against llama.cpp: decode, prefill, long_prefill, rows, context, overhead, composed, start, memory, accuracy,
+compiling. Programs of their own, each of which says what it measures: loading, sampling, interrupts, values,
+long_query, similarity, atoms, embeddings.
 The server is the one that `make up` started, or HARTONOMOUS_DSN.
 """
 
@@ -15,6 +16,7 @@ import importlib
 import os
 
 import peer
+import programs
 import report
 import subjects
 from contest import Contest
@@ -24,7 +26,8 @@ from tools.cluster import Cluster
 
 PARTS = (
     *("decode", "prefill", "long_prefill", "rows", "context", "overhead"),
-    *("composed", "start", "memory", "accuracy", "compiling", "loading"),
+    *("composed", "start", "memory", "accuracy", "compiling"),
+    *programs.PROGRAMS,
 )
 TYPES = ("Q8_0", "Q4_0", "F16")
 
@@ -34,7 +37,8 @@ def prepare(dsn: str) -> None:
     peer.python()
     for type in TYPES:
         subjects.of_shape(type).load(dsn)
-    subjects.stories().load(dsn)
+    for model in (subjects.stories(), subjects.tidy()):
+        model.load(dsn)
     contest = Contest(dsn, 1)
     context.prepare(contest)
     contest.close()
@@ -58,7 +62,10 @@ def main() -> None:
         contest = Contest(dsn, arguments.rounds)
         try:
             for part in measured:
-                importlib.import_module(f"parts.{part}").run(contest)
+                if part in programs.PROGRAMS:
+                    programs.run(part, contest)
+                else:
+                    importlib.import_module(f"parts.{part}").run(contest)
         finally:
             contest.close()
     if "report" in parts:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 import synthetic_model
-from places import DATA, STATE
+from places import CHECKOUT, DATA, STATE
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ def of_shape(type: str) -> Model:
 def stories() -> Model:
     """A model so small that its time is overhead alone: 260,000 weights (karpathy/tinyllamas)."""
     return Model("bench-stories", next((DATA / "stories260K").glob("*.gguf")))
+
+
+def tidy() -> Model:
+    """The bundled model."""
+    return Model("bench-tidy", CHECKOUT / "models" / "tidy.gguf")
 
 
 def prompt_of(tokens: int, first: int = 0) -> str:

@@ -1,6 +1,6 @@
 """Cancelled at random moments, many times in one session: it answers as before, and leaves nothing behind.
 
-HARTONOMOUS_CANCELS says how many times; 2,000 take some minutes.
+HARTONOMOUS_CANCELS says how many times; 2,000 take some minutes. Only those count that stopped running work.
 """
 
 import contextlib
@@ -88,17 +88,19 @@ def test_cancelled_at_random_moments_of_all_kinds_of_work_nothing_hangs_breaks_o
     call(session, "SELECT llm.evict(%s)", MODEL)
     longest["packing"] = seconds_of(session, WORK["packing"])
     before = left_behind(session)
-    moments, stopped = random.Random(CANCELS), dict.fromkeys(WORK, 0)
+    moments, late = random.Random(CANCELS), dict.fromkeys(WORK, 0)
     for number in range(CANCELS):
         kind = list(WORK)[number % len(WORK)]
         session.execute(f"SET llm.threads = {1 + number // len(WORK) % 2}")
-        if kind == "packing":
-            call(session, "SELECT llm.evict(%s)", MODEL)
-        stopped[kind] += cancelled(session, WORK[kind], moments.uniform(0, 0.8 * longest[kind]))
-        assert call(session, TEXT) == text
+        stopped = False
+        while not stopped:
+            if kind == "packing":
+                call(session, "SELECT llm.evict(%s)", MODEL)
+            stopped = cancelled(session, WORK[kind], moments.uniform(0, 0.8 * longest[kind]))
+            late[kind] += not stopped
+            assert call(session, TEXT) == text
     call(session, "SELECT llm.pack(%s)", MODEL)
     files, descriptors = left_behind(session)
     assert files == before[0]
     assert descriptors <= before[1] + 2
-    print(f"cancelled {sum(stopped.values())} of {CANCELS}: {stopped}")
-    assert sum(stopped.values()) >= CANCELS // 2
+    print(f"{CANCELS} cancelled; came too late, and were sent again: {late}")

@@ -1,11 +1,12 @@
 """The peer, llama.cpp as the package llama-cpp-python brings it: its venv, its process, and the calls to it.
 
 The venv is made in the state folder and its source package is built there for this processor, which takes some ten
-minutes, once. HARTONOMOUS_PEER names the Python of another venv that has the package.
+minutes, once, and a C++ compiler. HARTONOMOUS_PEER names the Python of another venv that has the package.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -26,6 +27,8 @@ def python() -> Path:
         return Path(given)
     folder = STATE / f"llama-cpp-python-{VERSION}"
     if not (folder / "built").exists():
+        if not shutil.which("c++"):
+            raise SystemExit("building llama.cpp needs a C++ compiler: apt-get install g++")
         print(f"building llama-cpp-python {VERSION} for this processor, some ten minutes, once", file=sys.stderr)
         venv.create(folder, clear=True, with_pip=True)
         pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-cache-dir"]

@@ -2,11 +2,13 @@
 
     python models/evaluate.py models/tidy.gguf [--count 2000] [--seed 1] [--dsn postgresql://...] [--failures]
 
-Two lists: values of models/data.py that training never saw, and models/handwritten.tsv. Plain greedy decoding of the
-prompt `<kind>: <value>`. With --dsn every answer but `unknown` is cast to its SQL type by that server.
+Three lists: values of models/data.py that training never saw, models/handwritten.tsv, and the 29th of February of a
+hundred years. Plain greedy decoding of the prompt `<kind>: <value>`. With --dsn every answer but `unknown` is cast to
+its SQL type by that server.
 """
 
 import argparse
+import calendar
 import csv
 import math
 import sys
@@ -69,6 +71,16 @@ def handwritten() -> list[data.Example]:
         return [data.Example(row["kind"], row["input"], row["answer"]) for row in rows]
 
 
+def leap_days() -> list[data.Example]:
+    """The 29th of February of a hundred years, in four forms: one in four is a day."""
+    forms = "29 Feb {}", "February 29, {}", "{}-02-29", "29.02.{}"
+    return [
+        data.Example("date", form.format(year), f"{year}-02-29" if calendar.isleap(year) else data.UNKNOWN)
+        for year in range(1960, 2060)
+        for form in forms
+    ]
+
+
 def wilson(hits: int, trials: int, z: float = 1.96) -> tuple[float, float]:
     """The 95% interval of a share (Wilson 1927)."""
     share, square = hits / trials, z * z
@@ -95,7 +107,7 @@ def uncastable(dsn: str, said: Iterable[tuple[str, str]]) -> list[tuple[str, str
 def table(items: list[data.Example], said: list[str]) -> str:
     """Markdown: values, right ones, share and interval by kind."""
     lines = ["| kind | values | right | share | 95% interval |", "|---|---|---|---|---|"]
-    for kind in ("all", *data.KINDS):
+    for kind in ("all", *(kind for kind in data.KINDS if any(item.kind == kind for item in items))):
         hits = [item.answer == answer for item, answer in zip(items, said, strict=True) if kind in ("all", item.kind)]
         low, high = wilson(sum(hits), len(hits))
         lines.append(f"| {kind} | {len(hits)} | {sum(hits)} | {sum(hits) / len(hits):.1%} | {low:.1%} to {high:.1%} |")
@@ -111,7 +123,12 @@ def main() -> int:
     parser.add_argument("--failures", action="store_true", help="list the wrong answers")
     options = parser.parse_args()
     cleaner, everything = Cleaner(options.model), []
-    for name, items in (("unseen", data.unseen(options.seed, options.count)), ("handwritten", handwritten())):
+    lists = {
+        "unseen": data.unseen(options.seed, options.count),
+        "handwritten": handwritten(),
+        "29 February": leap_days(),
+    }
+    for name, items in lists.items():
         said = [cleaner.answer(item.prompt) for item in items]
         everything += [(item.kind, answer) for item, answer in zip(items, said, strict=True)]
         print(f"\n{name}\n\n{table(items, said)}")

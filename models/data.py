@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from kinds import booleans, dates, durations, money, noise, percents, phones, quantities, times
+from kinds import booleans, dates, durations, forms, money, noise, percents, phones, quantities, times
 
 UNKNOWN = "unknown"
 LONGEST = 56  # characters of a value
@@ -65,6 +65,28 @@ KINDS = {
         0.07, phones.generate, phones, fillers=False, strangers=("money", "boolean", "time", "named", "percent")
     ),
 }
+STRANGERS = {  # kind: the form of its values among those of another
+    "named": "{named}",
+    "phone": "{phone}",
+    "percent": "{n}{percent}",
+    "boolean": "{boolean}",
+    "quantity": "{n} {unit}",
+    "time": "{hour}:{minute} {half}",
+    "money": "{sign}{amount}",
+}
+STRANGERS_SLOTS = {  # of these forms
+    "named": lambda rng: dates.named(rng)[0],
+    "phone": lambda rng: phones.american(rng)[0],
+    "n": range(1, 100),
+    "percent": ("%", " %", " percent"),
+    "boolean": ("yes", "no", "true", "false", "y", "n", "TRUE", "nope"),
+    "unit": ("kg", "km", "cm", "lbs", "liters", "ml", "miles", "mm"),
+    "hour": range(1, 13),
+    "minute": range(10, 60),
+    "half": ("am", "pm"),
+    "sign": ("$", "€", "£"),
+    "amount": range(1, 10_000),
+}
 
 
 class Example(NamedTuple):
@@ -78,24 +100,9 @@ class Example(NamedTuple):
         return f"{self.kind}: {self.text}"
 
 
-def _stranger(  # noqa: PLR0911 - one return a kind
-    rng: random.Random, kind: str
-) -> str:
+def _stranger(rng: random.Random, kind: str) -> str:
     """A value of another kind that cannot be read as this one."""
-    other = rng.choice(KINDS[kind].strangers)
-    if other == "named":
-        return dates.named(rng)[0]
-    if other == "percent":
-        return f"{rng.randint(1, 99)}{rng.choice(('%', ' %', ' percent'))}"
-    if other == "boolean":
-        return rng.choice(("yes", "no", "true", "false", "y", "n", "TRUE", "nope"))
-    if other == "quantity":
-        return f"{rng.randint(1, 99)} {rng.choice(('kg', 'km', 'cm', 'lbs', 'liters', 'ml', 'miles', 'mm'))}"
-    if other == "time":
-        return f"{rng.randint(1, 12)}:{rng.randint(10, 59)} {rng.choice(('am', 'pm'))}"
-    if other == "phone":
-        return phones.american(rng)[0]
-    return f"{rng.choice('$€£')}{rng.randint(1, 9999)}"
+    return forms.fill(rng, STRANGERS[rng.choice(KINDS[kind].strangers)], **STRANGERS_SLOTS)
 
 
 def example(rng: random.Random, kind: str | None = None, roughness: float = 1.0) -> Example:

@@ -2,139 +2,29 @@
 
 import string
 
-NOTHING = [
+from .forms import listed, spaced
+
+NOTHING = (
     "",
     " ",
-    "-",
-    "--",
-    "?",
-    "??",
-    "???",
-    "n/a",
-    "N/A",
-    "na",
-    "none",
-    "null",
-    "NULL",
-    "nil",
-    "tbd",
-    "TBD",
-    "t.b.d.",
-    "unknown",
-    "unspecified",
-    "not given",
-    "not available",
-    "missing",
-    "see notes",
-    "see above",
-    "pending",
-    "xxx",
-    ".",
-    "...",
-    "*",
-    "/",
-    "#",
-    "#REF!",
-    "#N/A",
-    "NaN",
-    "undefined",
-    "nothing",
-    "no idea",
-    "ask",
-    "later",
-    "k.A.",
-    "unbekannt",
-    "keine",
-    "error",
-    "test",
-    "blank",
-    "empty",
-    "same",
-    "ditto",
-    "varies",
-    "depends",
-    "to be confirmed",
-    "tbc",
-    "not sure",
-    "various",
-]
-LETTERS = [
-    "lorem",
-    "ipsum",
-    "dolor",
-    "banana",
-    "invoice",
-    "customer",
-    "street",
-    "paris",
-    "berlin",
-    "order",
-    "monitor",
-    "green",
-    "apple",
-    "quickly",
-    "report",
-    "final",
-    "draft",
-    "hello",
-    "world",
-    "client",
-    "meeting",
-    "table",
-    "river",
-    "contract",
-    "lemon",
-    "office",
-    "garden",
-    "paper",
-    "window",
-    "house",
-    "music",
-    "bottle",
-    "heavy",
-    "large",
-    "small",
-    "long",
-    "short",
-    "cheap",
-    "expensive",
-    "old",
-    "new",
-    "good",
-    "bad",
-    "soon",
-    "nowhere",
-    "sometimes",
-    "often",
-    "many",
-    "lots",
-    "plenty",
-    "some",
-    "any",
-    "enough",
-    "too",
-    "much",
-    "blue",
-    "red",
-    "yellow",
-    "john",
-    "mary",
-    "smith",
-    "london",
-    "room",
-    "floor",
-    "box",
-    "boxes",
-    "pieces",
-    "units",
-    "items",
-    "me@example.com",
-    "www.example.com",
-    "foo",
-    "bar",
-    "baz",
-]
-KEYS = ["qwertyuiop", "asdfghjkl", "zxcvbnm"]
+    *listed("""
+        - | -- | ? | ?? | ??? | n/a | N/A | na | none | null | NULL | nil | tbd | TBD | t.b.d.
+        unknown | unspecified | not given | not available | missing | see notes | see above | pending
+        xxx | . | ... | * | / | # | #REF! | #N/A | NaN | undefined
+        nothing | no idea | ask | later | k.A. | unbekannt | keine | error | test | blank | empty | same | ditto
+        varies | depends | to be confirmed | tbc | not sure | various
+    """),
+)
+WORDS = listed("""
+    lorem | ipsum | dolor | banana | invoice | customer | street | paris | berlin | order | monitor | green | apple
+    quickly | report | final | draft | hello | world | client | meeting | table | river | contract | lemon | office
+    garden | paper | window | house | music | bottle | heavy | large | small | long | short | cheap | expensive
+    old | new | good | bad | soon | nowhere | sometimes | often | many | lots | plenty | some | any | enough | too
+    much | blue | red | yellow | john | mary | smith | london | room | floor | box | boxes | pieces | units | items
+    me@example.com | www.example.com | foo | bar | baz
+""")
+KEYS = listed("qwertyuiop | asdfghjkl | zxcvbnm")
+FILLERS = spaced("about |approx. |approx |ca. |ca |~|~ |around |roughly |circa |= |is ")
 
 
 def nonsense(rng) -> str:
@@ -143,7 +33,7 @@ def nonsense(rng) -> str:
     if roll < 0.5:
         return rng.choice(NOTHING)
     if roll < 0.85:
-        return " ".join(rng.choice(LETTERS) for _ in range(rng.choice((1, 1, 2, 2, 3))))
+        return " ".join(rng.choice(WORDS) for _ in range(rng.choice((1, 1, 2, 2, 3))))
     return "".join(rng.choice(rng.choice(KEYS)) for _ in range(rng.randint(4, 9)))
 
 
@@ -204,25 +94,7 @@ def dress(rng, text: str, labels: tuple[str, ...], fillers: bool, quotes: bool) 
     if roll < 0.05 and labels:
         text = rng.choice(labels) + rng.choice((": ", " ", ":", " = ")) + text
     elif fillers and roll < 0.09:
-        text = (
-            rng.choice(
-                (
-                    "about ",
-                    "approx. ",
-                    "approx ",
-                    "ca. ",
-                    "ca ",
-                    "~",
-                    "~ ",
-                    "around ",
-                    "roughly ",
-                    "circa ",
-                    "= ",
-                    "is ",
-                )
-            )
-            + text
-        )
+        text = rng.choice(FILLERS) + text
     if rng.random() < 0.05:
         text += rng.choice((".", "!", ";", ",", " .", "!!"))
     if rng.random() < 0.05 and " " in text:

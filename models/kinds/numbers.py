@@ -1,41 +1,30 @@
 """Numbers as people write them, and the rules of models/RULES.md that read them."""
 
 import re
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-TENS = ["-", "-", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+from .forms import listed
+
+ONES = listed("""
+    zero | one | two | three | four | five | six | seven | eight | nine | ten | eleven | twelve | thirteen | fourteen
+    fifteen | sixteen | seventeen | eighteen | nineteen
+""")
+TENS = listed("- | - | twenty | thirty | forty | fifty | sixty | seventy | eighty | ninety")
 ORDINALS = {1: "first", 2: "second", 3: "third", 5: "fifth", 8: "eighth", 9: "ninth", 12: "twelfth"}
 WORDS = [*ONES, *TENS[2:], "hundred", "thousand", "million", "half", "quarter", "quarters", "point", "couple"]
+MINUS = ("-", "-", "- ", "minus ", "\u2212")
 THOUSANDS_MARKS = ",.' \u00a0_\u2019"
-FRACTIONS = {
-    "½": Fraction(1, 2),
-    "¼": Fraction(1, 4),
-    "¾": Fraction(3, 4),
-    "1/2": Fraction(1, 2),
-    "1/4": Fraction(1, 4),
+PARTS = {  # what stands in a text: the part of one that it names, the longer names first
+    "three quarters": Fraction(3, 4),
+    "quarter": Fraction(1, 4),
+    "half": Fraction(1, 2),
     "3/4": Fraction(3, 4),
+    "1/4": Fraction(1, 4),
+    "1/2": Fraction(1, 2),
+    "¾": Fraction(3, 4),
+    "¼": Fraction(1, 4),
+    "½": Fraction(1, 2),
 }
 
 
@@ -73,6 +62,22 @@ def write(rng, whole: int, decimals: str) -> str:
         return digits
     point = rng.choice({",": ".", ".": ","}.get(mark, ".,,.."))
     return ("" if whole == 0 and rng.random() < 0.25 else digits) + point + decimals
+
+
+def sized(rng, sizes: Iterable[int | Sequence[int]]) -> int:
+    """A number of one size: one is drawn of each size that is a range or a table, then one of them all."""
+    return rng.choice([size if isinstance(size, int) else rng.choice(size) for size in sizes])
+
+
+def decimals(rng, *weights: float) -> str:
+    """No digits behind the point, or one, two, ... of them, by the weights of these lengths."""
+    drawn = [f"{rng.choice(range(10**length)):0{length}}" for length in range(1, len(weights))]
+    return rng.choices(("", *drawn), weights)[0]
+
+
+def part(text: str) -> Fraction:
+    """The half, quarter or three quarters that a text names."""
+    return next(value for name, value in PARTS.items() if name in text)
 
 
 def words(rng, n: int) -> str:

@@ -1,6 +1,7 @@
 """A number and a unit of length, mass, volume, area, speed or energy."""
 
 from . import numbers
+from .forms import fill, listed, rolled, spaced
 
 UNITS = {
     "mm": ("mm", "mm", "millimeters", "millimetres", "millimeter"),
@@ -29,88 +30,51 @@ UNITS = {
 }
 NAMES = tuple(UNITS)
 WEIGHTS = (5, 8, 8, 6, 6, 6, 2, 5, 3, 7, 12, 4, 5, 7, 6, 2, 1.5, 7, 3, 5, 4, 3, 3)
-LABELS = (
-    "weight",
-    "length",
-    "height",
-    "width",
-    "size",
-    "volume",
-    "net",
-    "qty",
-    "Gewicht",
-    "distance",
-    "depth",
-    "net wt",
-    "weighs",
-    "total",
-    "area",
-    "speed",
-)
+MARKS = "'\"\u2033\u2032"  # units that are no words
+LABELS = listed("""
+    weight | length | height | width | size | volume | net | qty | Gewicht | distance | depth | net wt | weighs | total
+    area | speed
+""")
 KNOWN = frozenset([*numbers.WORDS, *(name.lower() for names in UNITS.values() for name in names), "square", "kilowatt"])
-OTHER_UNITS = [
-    "boxes",
-    "pcs",
-    "pieces",
-    "units",
-    "bottles",
-    "cups",
-    "cup",
-    "tbsp",
-    "tsp",
-    "bags",
-    "people",
-    "dozen",
-    "pallets",
-    "items",
-    "rolls",
-    "sheets",
-    "pairs",
-    "stone",
-    "acres",
-    "apples",
-    "eggs",
-    "spoons",
-    "slices",
-    "cans",
-    "hp",
-    "px",
-    "rpm",
-    "dB",
-    "V",
-    "bar",
-    "GB",
-    "packs",
-    "tablets",
-    "bunches",
-]
-TAILS = (" tall", " long", " wide", " net", " high", " deep", " total", " thick", " gross", " heavy")
+OTHER_UNITS = listed("""
+    boxes | pcs | pieces | units | bottles | cups | cup | tbsp | tsp | bags | people | dozen | pallets | items | rolls
+    sheets | pairs | stone | acres | apples | eggs | spoons | slices | cans | hp | px | rpm | dB | V | bar | GB
+    packs | tablets | bunches
+""")
+TAILS = spaced(" tall| long| wide| net| high| deep| total| thick| gross| heavy")
+SIZES = (
+    *(range(10), range(1, 21), range(1, 100), range(10, 1000), range(50, 1001, 50)),
+    *(range(1000, 100_000), range(100, 10_000), range(100_000, 10_000_000)),
+)
+WORDED_SIZES = (
+    *(range(1, 13), range(1, 21), range(1, 100), range(100, 1000, 100), range(100, 1000)),
+    *(range(1000, 20_001, 1000), range(1000, 20_001)),
+)
+PARTS = listed("1/2 | 1/2 | 1/4 | 3/4 | ½ | ¼ | ¾ | half | half | quarter | three quarters")
+# No unit, ranges and bounds, and rule 2: two units together, multiples, and units that are not in the list.
+NONE = (
+    *listed("""
+        {shown} | {n} | {alone}
+        {n}-{n+5} {name} | {n} - {n+5}{name} | {n} to {n+5} {spelled} | {n} or {n+1} {spelled}
+        between {n} and {n+1} {name} | > {n} {name} | <{n}{name} | at least {n} {name} | max {n} {name}
+        up to {n} {spelled} | over {n} {spelled} | under {n} {name} | more than {n} {name} | less than {n} {spelled}
+        {feet} ft {inches} in | {feet}'{inches}" | {feet}' {inches}" | {n} lb {ounces} oz | {n} lbs {ounces} oz
+        {n} kg {tenfold} g | {feet} feet {inches} inches | {n} m {n} cm | {n} km {tenfold} m
+        {times} x {shown} {name} | {times}x{n}{name} | {n} x {n+10} {name} | {n}x{n+5}x{n+9} {name}
+        {n} * {n} {name} | {n}{name} + {n}{name}
+        {n} {other} | a few {spelled} | several {spelled} | some {spelled}
+    """),
+    "{name} ",
+    *listed("{words} | a dozen {counted} | {n} {no_unit} | {vague}"),
+)
+VAGUE = listed("""
+    heavy | light | large | small | XL | L-XL | medium | full | empty | half | a lot | plenty | a handful | a pinch
+    one size | oversized | tall | big | tiny | to taste | a bit | double | life-size
+""")
 
 
 def _number(rng) -> tuple[int, str]:
-    whole = rng.choice(
-        (
-            rng.randint(0, 9),
-            rng.randint(1, 20),
-            rng.randint(1, 99),
-            rng.randint(10, 999),
-            rng.randint(1, 20) * 50,
-            rng.randint(1000, 99999),
-            rng.randint(100, 9999),
-            rng.randint(100000, 9999999),
-        )
-    )
-    decimals = rng.choices(
-        (
-            "",
-            str(rng.randint(0, 9)),
-            f"{rng.randint(0, 99):02}",
-            f"{rng.randint(0, 999):03}",
-            f"{rng.randint(0, 9999):04}",
-        ),
-        (42, 27, 17, 12, 2),
-    )[0]
-    return whole, decimals
+    return numbers.sized(rng, SIZES), numbers.decimals(rng, 42, 27, 17, 12, 2)
 
 
 def _unit(rng) -> tuple[str, str]:
@@ -130,151 +94,90 @@ def digits(rng) -> tuple[str, str]:
     if roll < 0.05 and spelled[0].isalpha():
         return f"{spelled}{rng.choice((' ', ' ', ': '))}{text}", answer
     tail = rng.choice(TAILS) if roll > 0.95 else ""
-    close = (spelled in "'\"\u2033\u2032" and rng.random() < 0.9) or rng.random() < 0.4
+    close = (spelled in MARKS and rng.random() < 0.9) or rng.random() < 0.4
     return f"{text}{'' if close else ' '}{spelled}{tail}", answer
+
+
+def _an(spelled: str) -> str:
+    return "an" if spelled[0] in "aeiou" else "a"
+
+
+def _gap(rng, part: str, closed: float) -> str:
+    """Nothing, in a share of the cases, beside ½, ¼ and ¾."""
+    return "" if part in "½¼¾" and rng.random() < closed else " "
+
+
+def spelled_out(rng, spelled: str, whole: int) -> tuple[str, str]:
+    """`an inch`, `two hundred grams`."""
+    shown = rng.choice(("a", _an(spelled), "one")) if whole == 1 else numbers.words(rng, whole)
+    return f"{shown} {spelled}", str(whole)
+
+
+def pointed(rng, spelled: str, _whole: int) -> tuple[str, str]:
+    """`three point five liters`."""
+    whole, decimal = rng.randint(0, 20), rng.randint(1, 9)
+    return f"{numbers.words(rng, whole)} point {numbers.ONES[decimal]} {spelled}", f"{whole}.{decimal}"
+
+
+def part(rng, spelled: str, _whole: int) -> tuple[str, str]:
+    """`½ kg`, `half a mile`, `three quarters of a pound`."""
+    name = rng.choice(PARTS)
+    value = numbers.plain(numbers.part(name))
+    if name == "half":
+        name += " " + rng.choice(("a", _an(spelled), "of a"))
+    elif name[0].isalpha():
+        name = ("a " if name == "quarter" and rng.random() < 0.6 else "") + name + " of a"
+    return f"{name}{_gap(rng, name, 0.4)}{spelled}", value
+
+
+def mixed(rng, spelled: str, _whole: int) -> tuple[str, str]:
+    """`2 1/2 kg`, `two and a half miles`."""
+    name, whole = rng.choice(PARTS), rng.randint(1, 30)
+    value = numbers.plain(whole + numbers.part(name))
+    shown = str(whole)
+    if name[0].isalpha():
+        shown = numbers.words(rng, whole) if rng.random() < 0.7 else shown
+        return f"{shown} and {'' if name == 'three quarters' else 'a '}{name} {spelled}", value
+    gap = "-" if "/" in name and rng.random() < 0.15 else _gap(rng, name, 0.6)
+    return f"{shown}{gap}{name} {spelled}", value
 
 
 def worded(rng) -> tuple[str, str]:
     """Numbers in words, and halves, quarters and mixed fractions."""
     name, spelled = _unit(rng)
-    if spelled in "'\"\u2033\u2032":
+    if spelled in MARKS:
         spelled = name
-    whole = rng.choice(
-        (
-            rng.randint(1, 12),
-            rng.randint(1, 20),
-            rng.randint(1, 99),
-            rng.randint(1, 9) * 100,
-            rng.randint(100, 999),
-            rng.randint(1, 20) * 1000,
-            rng.randint(1000, 20000),
-        )
-    )
-    roll = rng.random()
-    if roll < 0.45:
-        shown = (
-            rng.choice(("a", "an" if spelled[0] in "aeiou" else "a", "one"))
-            if whole == 1
-            else numbers.words(rng, whole)
-        )
-        return f"{shown} {spelled}", f"{whole} {name}"
-    if roll < 0.55:
-        whole, decimal = rng.randint(0, 20), rng.randint(1, 9)
-        return f"{numbers.words(rng, whole)} point {numbers.ONES[decimal]} {spelled}", f"{whole}.{decimal} {name}"
-    part, decimals = rng.choice(
-        (
-            ("1/2", "5"),
-            ("1/2", "5"),
-            ("1/4", "25"),
-            ("3/4", "75"),
-            ("½", "5"),
-            ("¼", "25"),
-            ("¾", "75"),
-            ("half", "5"),
-            ("half", "5"),
-            ("quarter", "25"),
-            ("three quarters", "75"),
-        )
-    )
-    if roll < 0.78:
-        if part[0].isalpha():
-            article = (
-                rng.choice(("a ", "an " if spelled[0] in "aeiou" else "a ", "of a ")) if part == "half" else "of a "
-            )
-            part = ("a " if part == "quarter" and rng.random() < 0.6 else "") + part + " " + article.strip()
-        gap = "" if part in "½¼¾" and rng.random() < 0.4 else " "
-        return f"{part}{gap}{spelled}", f"0.{decimals} {name}"
-    whole = rng.randint(1, 30)
-    if part[0].isalpha():
-        part = "and " + ("a " if part in ("half", "quarter") else "") + part
-        shown = numbers.words(rng, whole) if rng.random() < 0.7 else str(whole)
-    else:
-        shown = str(whole)
-    gap = "" if part in "½¼¾" and rng.random() < 0.6 else "-" if "/" in part and rng.random() < 0.15 else " "
-    return f"{shown}{gap}{part} {spelled}", f"{whole}.{decimals} {name}"
+    whole = numbers.sized(rng, WORDED_SIZES)
+    form = rolled(rng, (0.45, spelled_out), (0.55, pointed), (0.78, part), (1, mixed))
+    text, value = form(rng, spelled, whole)
+    return text, f"{value} {name}"
 
 
 def none(rng) -> tuple[str, str]:
     """No unit, an unlisted unit, two units, a range, a bound, a multiple."""
-    whole, decimals = _number(rng)
-    shown = numbers.write(rng, whole, decimals)
+    shown = numbers.write(rng, *_number(rng))
     name, spelled = _unit(rng)
     n = rng.randint(1, 99)
-    text = rng.choice(
-        (
-            lambda: shown,
-            lambda: str(n),
-            lambda: spelled if spelled.isalpha() else name,
-            lambda: f"{n}-{n + 5} {name}",
-            lambda: f"{n} - {n + 5}{name}",
-            lambda: f"{n} to {n + 5} {spelled}",
-            lambda: f"{n} or {n + 1} {spelled}",
-            lambda: f"between {n} and {n + 1} {name}",
-            lambda: f"> {n} {name}",
-            lambda: f"<{n}{name}",
-            lambda: f"at least {n} {name}",
-            lambda: f"max {n} {name}",
-            lambda: f"up to {n} {spelled}",
-            lambda: f"over {n} {spelled}",
-            lambda: f"under {n} {name}",
-            lambda: f"more than {n} {name}",
-            lambda: f"less than {n} {spelled}",
-            lambda: f"{n % 8 + 1} ft {n % 12} in",
-            lambda: f"{n % 8 + 1}'{n % 12}\"",
-            lambda: f"{n % 8 + 1}' {n % 12}\"",
-            lambda: f"{n} lb {n % 16} oz",
-            lambda: f"{n} lbs {n % 16} oz",
-            lambda: f"{n} kg {n * 10} g",
-            lambda: f"{n % 8 + 1} feet {n % 12} inches",
-            lambda: f"{n} m {n} cm",
-            lambda: f"{n} km {n * 10} m",
-            lambda: f"{n % 9 + 1} x {shown} {name}",
-            lambda: f"{n % 9 + 1}x{n}{name}",
-            lambda: f"{n} x {n + 10} {name}",
-            lambda: f"{n}x{n + 5}x{n + 9} {name}",
-            lambda: f"{n} * {n} {name}",
-            lambda: f"{n}{name} + {n}{name}",
-            lambda: f"{n} {rng.choice(OTHER_UNITS)}",
-            lambda: f"a few {spelled}",
-            lambda: f"several {spelled}",
-            lambda: f"some {spelled}",
-            lambda: f"{name} ",
-            lambda: numbers.words(rng, n),
-            lambda: f"a dozen {rng.choice(('eggs', 'roses', 'cans'))}",
-            lambda: f"{n} {rng.choice(('°C', 'degrees', '%', '°', 'days', 'hours', 'min'))}",
-            lambda: rng.choice(
-                (
-                    "heavy",
-                    "light",
-                    "large",
-                    "small",
-                    "XL",
-                    "L-XL",
-                    "medium",
-                    "full",
-                    "empty",
-                    "half",
-                    "a lot",
-                    "plenty",
-                    "a handful",
-                    "a pinch",
-                    "one size",
-                    "oversized",
-                    "tall",
-                    "big",
-                    "tiny",
-                    "to taste",
-                    "a bit",
-                    "double",
-                    "life-size",
-                )
-            ),
-        )
-    )()
-    return text, "unknown"
+    slots = {
+        "shown": shown,
+        "name": name,
+        "spelled": spelled,
+        "alone": spelled if spelled.isalpha() else name,
+        "n": n,
+        "tenfold": n * 10,
+        "feet": n % 8 + 1,
+        "inches": n % 12,
+        "ounces": n % 16,
+        "times": n % 9 + 1,
+        "words": lambda rng: numbers.words(rng, n),
+        "other": OTHER_UNITS,
+        "counted": ("eggs", "roses", "cans"),
+        "no_unit": ("°C", "degrees", "%", "°", "days", "hours", "min"),
+        "vague": VAGUE,
+    }
+    return fill(rng, rng.choice(NONE), **slots), "unknown"
 
 
 def generate(rng) -> tuple[str, str]:
     """One value that was meant as a quantity."""
-    roll = rng.random()
-    return none(rng) if roll < 0.12 else digits(rng) if roll < 0.72 else worded(rng)
+    return rolled(rng, (0.12, none), (0.72, digits), (1, worded))(rng)

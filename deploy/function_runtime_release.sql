@@ -75,7 +75,7 @@ SET LOCAL lock_timeout = '5s';
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
 --   3fca938c6cfd8265000f70c73016a045d8a19256d8af57f9f417cd63977593b4  similarity_kernels
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
---   b2f73f19a4e64a6be92b35041592ec569a2240707ad5803996f282a99e7ec226  stored_rows
+--   3abd6c93c65b417c22fb58cf1fa4a802c5435340ee1ce71ba7451a40c1327c17  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
 --   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
 --   07300db5234ad0fa8fa9766bac15df20cfaa134744dfdf540b3e9db4b4def8a8  tokenizer
@@ -86,7 +86,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'b8b11579a09b9ef48f6d0d84c8e85d406a494d00ce0788f13a642063e532227c'::text;
+RETURN '192328fde30ef52c88b661e09a169f61917407ee13f900994ed751a355795cf0'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

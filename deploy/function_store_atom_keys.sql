@@ -5,7 +5,7 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 CREATE FUNCTION llm_store.atom_keys(type text, content bytea, plane integer)
-RETURNS bigint[]
+RETURNS text
 LANGUAGE plpython3u
 IMMUTABLE
 STRICT
@@ -21,6 +21,6 @@ REVOKE ALL ON FUNCTION llm_store.atom_keys(text, bytea, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atom_keys(text, bytea, integer) TO llm_user;
 COMMENT ON FUNCTION llm_store.atom_keys(text, bytea, integer) IS
 'The Hilbert keys of the weight atoms that the numbers of whole rows of a tensor are, in one plane: 0 is h_xy, 1 '
-'h_yz, 2 h_zm of llm.atoms. NULL for an encoding whose codes are no atoms.';
+'h_yz, 2 h_zm of llm.atoms. The text of a bigint[]; NULL for an encoding whose codes are no atoms.';
 
 COMMIT;

@@ -13,7 +13,7 @@ SELECT
     (
         SELECT t.text FROM llm_store.token AS t WHERE t.tokenizer_id = r.tokenizer_id AND t.id = r.row_number
     ) AS token_text,
-    llm_store.atom_keys(r.type, r.content, 0) AS embedding_atom_id,
+    llm_store.atom_keys(r.type, r.content, 0)::bigint[] AS embedding_atom_id,
     (
         SELECT ARRAY[p.h_xy, p.h_yz, p.h_zm] FROM llm_store.token_position AS p
         WHERE p.tensor_hash = r.tensor_hash AND p.token_id = r.row_number

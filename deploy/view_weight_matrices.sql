@@ -1,5 +1,5 @@
 -- Deploy hartonomous:view_weight_matrices to pg
--- requires: schema_llm, view_store_tensor_row, function_store_decoded, function_store_atom_keys, function_store_float_at
+-- requires: schema_llm, view_store_tensor_row, function_store_atom_keys, function_store_decoded_array
 
 -- security_invoker: the reader's own rights decide which models are there.
 -- OFFSET 0 keeps each row decoded once, and not once a column. What nobody selects is not computed.
@@ -15,18 +15,18 @@ SELECT
     d.h_xy[c.n + 1] AS weight_atom_h_xy,
     d.h_yz[c.n + 1] AS weight_atom_h_yz,
     d.h_zm[c.n + 1] AS weight_atom_h_zm,
-    llm_store.float_at(d.numbers, c.n) AS weight
+    d.numbers[c.n + 1] AS weight
 FROM llm_store.tensor_row AS r
 CROSS JOIN LATERAL (
     SELECT
-        llm_store.decoded(r.type, r.content) AS numbers,
-        llm_store.atom_keys(r.type, r.content, 0) AS h_xy,
-        llm_store.atom_keys(r.type, r.content, 1) AS h_yz,
-        llm_store.atom_keys(r.type, r.content, 2) AS h_zm
+        llm_store.decoded_array(r.type, r.content)::real[] AS numbers,
+        llm_store.atom_keys(r.type, r.content, 0)::bigint[] AS h_xy,
+        llm_store.atom_keys(r.type, r.content, 1)::bigint[] AS h_yz,
+        llm_store.atom_keys(r.type, r.content, 2)::bigint[] AS h_zm
     FROM (VALUES (0)) AS once (n)
     OFFSET 0 -- noqa: AM09
 ) AS d
-CROSS JOIN LATERAL llm_store.numbers_below(r.columns) AS c;
+CROSS JOIN LATERAL generate_series(0, r.columns::integer - 1) AS c (n);
 
 ALTER VIEW llm.weight_matrices OWNER TO llm_owner;
 GRANT SELECT ON llm.weight_matrices TO llm_user;

@@ -27,14 +27,20 @@ def decoded(type, content):
     return quant.decode(type, content, (_columns(type, content),)).tobytes()
 
 
+def decoded_array(type, content):
+    """The numbers of a stored row as the text of a real[]: nine digits of each tell every float32 from the next."""
+    numbers = quant.decode(type, content, (_columns(type, content),)).tolist()
+    return _array(["%.9g"] * len(numbers)) % tuple(numbers)
+
+
 def atom_keys(type, content, plane):
-    """The Hilbert key of each number's weight atom in one plane (0: xy, 1: yz, 2: zm).
+    """The Hilbert key of each number's weight atom in one plane (0: xy, 1: yz, 2: zm), as the text of a bigint[].
 
     None for a type whose codes are no atoms.
     """
     if type not in geometry.CODES:
         return None
-    return _keys_by_code(type)[plane][geometry.codes_in_order(type, content)].tolist()
+    return _array(_keys_by_code(type)[plane][geometry.codes_in_order(type, content)])
 
 
 def weight(matrix, row, column, model=None):
@@ -92,6 +98,10 @@ def stored_tensor(model, name):
     return model.weights.tensor(name)
 
 
+def _array(texts):
+    return f"{{{','.join(texts)}}}"
+
+
 def _columns(type, content):
     quant.row_bytes(type, 0)  # raises for a type that is not known
     elements, size = quant.BLOCKS[type]
@@ -100,5 +110,6 @@ def _columns(type, content):
 
 @functools.cache
 def _keys_by_code(type):
-    """Keys of all codes of an encoding: i64[3, codes]."""
-    return geometry.keys(geometry.code_points(type, np.arange(1 << geometry.CODES[type][1])))
+    """Keys of all codes of an encoding, written out: str[3, codes]."""
+    keys = geometry.keys(geometry.code_points(type, np.arange(1 << geometry.CODES[type][1])))
+    return [np.array([str(key) for key in plane], object) for plane in keys]

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'b8b11579a09b9ef48f6d0d84c8e85d406a494d00ce0788f13a642063e532227c',
+SELECT is(llm_runtime.release(), '192328fde30ef52c88b661e09a169f61917407ee13f900994ed751a355795cf0',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

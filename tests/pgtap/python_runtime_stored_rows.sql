@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.stored_rows()'::regprocedure
     ),
-    'b2f73f19a4e64a6be92b35041592ec569a2240707ad5803996f282a99e7ec226',
+    '3abd6c93c65b417c22fb58cf1fa4a802c5435340ee1ce71ba7451a40c1327c17',
     'its body is plpython/stored_rows.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.stored_rows()', 'EXECUTE'),

@@ -2,7 +2,8 @@
 -- requires: schema_llm, view_store_tensor_row, function_store_atom_keys, function_store_decoded_array
 
 -- security_invoker: the reader's own rights decide which models are there.
--- OFFSET 0 keeps each row decoded once, and not once a column. What nobody selects is not computed.
+-- OFFSET 0, and columns that are counted from what was decoded, keep each row decoded once, and not once a column; the
+-- model's name there keeps it from being decoded before the model is found. Keys that nobody selects are not computed.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -23,10 +24,10 @@ CROSS JOIN LATERAL (
         llm_store.atom_keys(r.type, r.content, 0)::bigint[] AS h_xy,
         llm_store.atom_keys(r.type, r.content, 1)::bigint[] AS h_yz,
         llm_store.atom_keys(r.type, r.content, 2)::bigint[] AS h_zm
-    FROM (VALUES (0)) AS once (n)
+    FROM (VALUES (r.model)) AS once (model)
     OFFSET 0 -- noqa: AM09
 ) AS d
-CROSS JOIN LATERAL generate_series(0, r.columns::integer - 1) AS c (n);
+CROSS JOIN LATERAL generate_series(0, cardinality(d.numbers) - 1) AS c (n);
 
 ALTER VIEW llm.weight_matrices OWNER TO llm_owner;
 GRANT SELECT ON llm.weight_matrices TO llm_user;

@@ -34,6 +34,7 @@ from plpython.simd_memory import (
     load_bytes,
     load_first,
     peek_i32,
+    prefetch,
     spread,
     spread_bytes,
     store,
@@ -177,6 +178,16 @@ def test_memory_at_an_address_reads_as_an_array():
     a, out = floats(32), np.zeros(16, np.float32)
     callable_from_python(run)(a.ctypes.data, a, out)
     np.testing.assert_array_equal(out, a[16:])
+
+
+def test_fetching_ahead_changes_nothing_wherever_it_points():
+    def run(a, index):
+        prefetch(a, index)
+        return a[0]
+
+    a = floats(16)
+    for index in (0, 15, 16, -1, 1 << 44, -(1 << 60)):
+        assert callable_from_python(run)(a, index) == a[0]
 
 
 def test_atomics_and_a_peek_at_an_address():

@@ -10,7 +10,7 @@ SET LOCAL lock_timeout = '5s';
 --   38e92f0ab5cafbc51c99f366705290884432d0afc2aa2c3e7143caac7ed31b33  architecture
 --   378788a058978808d32f813ff033a9ce83577815b477971228e087eb4794bfaa  arguments
 --   5da9bbb4ab5ca47e1352a47588491af718757b3a6f33d76656b12a134a61dce7  atoms
---   4ee9feeab07898f27b2ce409a2dde63b61a2264152c05cbf7f372d08408f7849  attention_kernels
+--   798868cac9c6fbd61a64e6bfe586d433641921e8e2b9cd5fc369d4c7098fb28c  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
@@ -32,7 +32,7 @@ SET LOCAL lock_timeout = '5s';
 --   7b28448233c0f2d49d17ea2126cf647497fbb53e65d29d2e8eacab62ec985303  encoder_forward
 --   d65d964ba6346c1172a0f6bb49c38b416d3348d24cd9506ca5876748ec541c8a  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
---   78eae4f29e5f055baddbe12d6f67fd33bcd40012b0bcb9e778a68c369f5891af  forward_steps
+--   1ab66869f3535e9be305760e69a2756a5ada190787d8717a32b240419b73f3c9  forward_steps
 --   fbd3b349b069c1dbdd68acbb5228e4018caaed23c7a4063d52022fa9c1b5dada  generation
 --   df3f0704f97a74536c8217af77ee97d21af1cac5921d7b861ead8d234af75b43  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
@@ -44,7 +44,7 @@ SET LOCAL lock_timeout = '5s';
 --   815c2fc095ac8293b676cad3d118c26b87acc09c9a518ae4d5f309d3209bb40e  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
 --   1e3cd39267ead9b493bf30da3e0320e36842d76a40d5ad918c79a8e45e2df6ca  matrices
---   26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608  matrix_kernels
+--   b6447476370eeaef2c8157bd6baa57c35ee2f48dceccaab5e1450851bc690c93  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
 --   ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c  moment
 --   8f467bbe18fbb52086c922889164f65272444b83c7affbc69fe37fe1abead7f2  numpy_encoder
@@ -71,9 +71,9 @@ SET LOCAL lock_timeout = '5s';
 --   88bb7501996cb47e411d9e59944540c99d5614c84b4c23664b9e1c7ba2677bcf  shared_weights
 --   3fc40e39673235db2b474ea1c7f6e108f520055f30b2ccf9cad83471674cbf45  simd
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
---   ec7562c0bfb9bfbe170bf76c4f54a4bbaaad8c46a3ab17cd676d5bcce72ff53b  simd_memory
+--   5beb21bb7c85d6df02474a97877109e8682a6ea0d224df71f9503f2ac14fa1b5  simd_memory
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
---   3fca938c6cfd8265000f70c73016a045d8a19256d8af57f9f417cd63977593b4  similarity_kernels
+--   a5af192f1fb7f2054955f60ab43284fca75934d6fee0e1c2ddbd1e8361bec0f4  similarity_kernels
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
 --   3abd6c93c65b417c22fb58cf1fa4a802c5435340ee1ce71ba7451a40c1327c17  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
@@ -86,7 +86,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '192328fde30ef52c88b661e09a169f61917407ee13f900994ed751a355795cf0'::text;
+RETURN '0a7a5eb3d3af9b6e70f9a949647aeb86db84c93955970a2ee8e04b1ef24d1d71'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

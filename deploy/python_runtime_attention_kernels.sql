@@ -20,7 +20,8 @@ in half precision (uint16 arrays) or float32. A table, int64 [pages][3], says wh
 address of its values, and how many bytes further those of the next head are.
 
 A kernel takes a block of up to 8 queries that share a kv head: the heads of its group, and for prefill the heads of
-several tokens. Each load of keys or values serves all of them.
+several tokens. Each load of keys or values serves all of them. While it computes with a page it fetches the next one,
+which lies behind it where the two were made together; the processor by itself stops at the end of each 4 KB.
 
 Scores, their softmax and the weighted values are each one sum in the order of the positions. What a query must not see
 has score -inf and weight 0, and adding zero changes nothing, so a query's result does not depend on the others.
@@ -30,7 +31,7 @@ import numpy as np
 
 from .kernels import exp
 from .simd import compiled, f32, fill, fma, i32, inlined, lanes, max_lanes, maximum, sum_lanes, where_before
-from .simd_memory import array_at, load, spread, store
+from .simd_memory import array_at, load, prefetch, spread, store
 
 PAGE = 64  # positions
 PAGE_FIELDS = 3  # address of the keys, address of the values, bytes between heads
@@ -94,7 +95,9 @@ def _attend(rows):
             for tile in range(0, min(PAGE, end - start), 16):
                 score = fill(0.0, Q)
                 for d in range(head_dim):
-                    score = fma(load(keys, tile * head_dim + d * 16, f32), spread(q, d, Q, width), score)
+                    at = tile * head_dim + d * 16
+                    prefetch(keys, at + PAGE * head_dim)
+                    score = fma(load(keys, at, f32), spread(q, d, Q, width), score)
                 position = lanes() + np.int32(start + tile)
                 score = where_before(position, spread(limits, 0, P, 1), score, NOTHING)
                 score = where_before(position, spread(firsts, 0, P, 1), NOTHING, score)
@@ -116,7 +119,9 @@ def _attend(rows):
             for d in range(0, width, 16):
                 mixed = load(out, d, Q, width)
                 for p in range(min(PAGE, end - start)):
-                    value = load(values, p * width + d, f32)
+                    at = p * width + d
+                    prefetch(values, at + PAGE * width)
+                    value = load(values, at, f32)
                     mixed = fma(value, spread(scores, start - begin + p, Q, stride), mixed)
                 store(out, d, mixed, width)
         for d in range(0, width, 16):

@@ -157,6 +157,19 @@ def _writing(forms_of):
     return decorate
 
 
+@intrinsic
+def prefetch(context, array, index):
+    """Begin to bring the cache line of array[index] into the second cache. Any index will do: nothing is read."""
+
+    def lower(context, builder, signature, values):
+        place = builder.bitcast(_place(context, builder, array, *values), I8.as_pointer())
+        reading, second_cache, data = I32(0), I32(2), I32(1)
+        call(builder, "llvm.prefetch.p0", ir.VoidType(), place, reading, second_cache, data)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), lower
+
+
 @_writing(
     {
         ("f32", types.float32): lambda b, x: x,

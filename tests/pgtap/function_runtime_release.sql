@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '192328fde30ef52c88b661e09a169f61917407ee13f900994ed751a355795cf0',
+SELECT is(llm_runtime.release(), '0a7a5eb3d3af9b6e70f9a949647aeb86db84c93955970a2ee8e04b1ef24d1d71',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

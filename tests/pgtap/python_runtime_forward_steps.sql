@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.forward_steps()'::regprocedure
     ),
-    '78eae4f29e5f055baddbe12d6f67fd33bcd40012b0bcb9e778a68c369f5891af',
+    '1ab66869f3535e9be305760e69a2756a5ada190787d8717a32b240419b73f3c9',
     'its body is plpython/forward_steps.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.forward_steps()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd_memory()'::regprocedure
     ),
-    'ec7562c0bfb9bfbe170bf76c4f54a4bbaaad8c46a3ab17cd676d5bcce72ff53b',
+    '5beb21bb7c85d6df02474a97877109e8682a6ea0d224df71f9503f2ac14fa1b5',
     'its body is plpython/simd_memory.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd_memory()', 'EXECUTE'),

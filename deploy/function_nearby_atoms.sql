@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_nearby_atoms to pg
--- requires: schema_llm, table_atom, function_store_is_atom_used
+-- requires: schema_llm, function_store_nearby_tokens, function_store_nearby_codes
 
--- <<->> counts all four dimensions; <-> would leave z and m out. It walks the GiST indexes of the partitions outwards.
+-- <<->> counts all four dimensions; <-> would leave z and m out.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -32,10 +32,22 @@ BEGIN
     END IF;
     origin := public.st_setsrid(geom, 3857);
     RETURN QUERY
-    SELECT a.content_hash, a.modality, a.content, a.geom OPERATOR(public.<<->>) origin, a.geom
-    FROM llm_store.atom AS a
-    WHERE llm_store.is_atom_used(a.modality, a.content)
-    ORDER BY a.geom OPERATOR(public.<<->>) origin
+    WITH token AS MATERIALIZED (
+        SELECT t.* FROM llm_store.nearby_tokens(origin, k) AS t
+    )
+
+    SELECT sha256(n.content), n.modality, n.content, n.distance, n.place
+    FROM (
+        SELECT t.*, CASE octet_length(t.content) WHEN 1 THEN 'discrete' ELSE 'compositional' END AS modality
+        FROM token AS t
+        UNION ALL
+        SELECT c.*, 'continuous'
+        FROM (
+            SELECT CASE count(*) WHEN k THEN max(t.distance) ELSE 'Infinity' END AS furthest FROM token AS t
+        ) AS f
+        CROSS JOIN LATERAL llm_store.nearby_codes(origin, k, f.furthest) AS c
+    ) AS n
+    ORDER BY n.distance, n.content
     LIMIT k;
 END
 $function$;

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_recount to pg
--- requires: schema_llm, table_atom, table_atom_code_count, table_atom_byte_count, function_atom_point, function_hilbert_keys, function_store_atom_code_counts, function_store_atom_code_hash
+-- requires: schema_llm, table_atom, table_atom_run, table_atom_code_count, table_atom_byte_count, function_atom_point, function_hilbert_keys, function_store_atom_code_counts, function_store_atom_code_hash
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -67,6 +67,37 @@ BEGIN
     LEFT JOIN llm_store.atom AS a ON a.content_hash = u.hash
     WHERE a.content_hash IS NULL;
 
+    -- what is not searched, or in another place
+    RETURN QUERY
+    SELECT z.hash, format('%s is not in its runs, once and in its place', encode(coalesce(w.content, r.content), 'escape'))
+    FROM (
+        SELECT t.tokenizer_id, t.bytes AS content FROM llm_store.token AS t WHERE t.bytes <> ''
+        UNION
+        SELECT c.tokenizer_id, set_byte('\x00', 0, i)
+        FROM llm_store.atom_byte_count AS c
+        CROSS JOIN LATERAL generate_series(0, 255) AS i
+        WHERE c.counts[i + 1] > 0
+    ) AS w
+    FULL JOIN (
+        SELECT p.tokenizer_id, p.content, count(*) = 1 AND bool_and(p.is_right) AS is_right
+        FROM (
+            SELECT u.tokenizer_id, u.content, u.geom::bytea = llm.atom_point(u.content)::bytea AS is_right
+            FROM (
+                SELECT n.tokenizer_id, d.geom, substring(
+                    n.content FROM n.starts[d.path[1]]
+                    FOR coalesce(n.starts[d.path[1] + 1], octet_length(n.content) + 1) - n.starts[d.path[1]]
+                ) AS content
+                FROM llm_store.atom_run AS n
+                CROSS JOIN LATERAL public.st_dumppoints(n.geom) AS d
+            ) AS u
+        ) AS p
+        GROUP BY p.tokenizer_id, p.content
+    ) AS r ON r.tokenizer_id = w.tokenizer_id AND r.content = w.content
+    INNER JOIN llm_store.tokenizer AS z ON z.id = coalesce(w.tokenizer_id, r.tokenizer_id)
+    WHERE
+        EXISTS (SELECT FROM llm_store.model AS m WHERE m.tokenizer_id = z.id)
+        AND (w.content IS NULL OR r.is_right IS NOT TRUE);
+
     -- what is there and not what its content says
     RETURN QUERY
     SELECT a.content_hash, 'the atom is not what its content says'
@@ -88,7 +119,7 @@ REVOKE ALL ON FUNCTION llm.recount() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.recount() TO llm_user;
 COMMENT ON FUNCTION llm.recount() IS
 E'Counts every reference again from the tiles and vocabularies, and computes the hash, place and keys of every stored '
-'atom again.\n'
+'atom again, also those that are searched by place.\n'
 'A row for each difference, with the hash of the tensor, tokenizer or atom; no row: all is well.';
 
 COMMIT;

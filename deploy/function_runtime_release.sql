@@ -9,7 +9,8 @@ SET LOCAL lock_timeout = '5s';
 --   524ed70c6c4db3a28ac8f9174717cb25be048139ddab10adedb864bba5a9fa6e  admission
 --   38e92f0ab5cafbc51c99f366705290884432d0afc2aa2c3e7143caac7ed31b33  architecture
 --   378788a058978808d32f813ff033a9ce83577815b477971228e087eb4794bfaa  arguments
---   5da9bbb4ab5ca47e1352a47588491af718757b3a6f33d76656b12a134a61dce7  atoms
+--   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
+--   dee699edd05f9356554551d8aaf90901e81075d67cb382341ad2163fb0d422d0  atoms
 --   798868cac9c6fbd61a64e6bfe586d433641921e8e2b9cd5fc369d4c7098fb28c  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
@@ -23,7 +24,7 @@ SET LOCAL lock_timeout = '5s';
 --   353515a3858d97dd0f0282a476b6d568569b0dd285f4bccfea61024925a1662a  compiled_forward
 --   99a6fd2b0a2afed8e0f23c6a93d0dac94996d78e6f3aab2688b77fee8f6f1c11  compiled_operators
 --   ce05a97678c400cae06b70762555c3726575513b766230a2a912550fea0243f2  cosine_search
---   3e93928651cd7741bbbc2980e4ccd38bd5966752a8aac324928d458152461862  database
+--   b76e90d5f092822647ee4e0be9b468894906523cc8ab8305233a6c2a246c6f90  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   8e1b58398c56da95e67a44a77d57ecad31486bf1862bc1d3507b090206cc186f  embedding_columns
 --   8723f90ad58080cce0cc5c1a917f3f5c9baafe192da972f7be1a8b751484d55d  embeddings
@@ -34,9 +35,10 @@ SET LOCAL lock_timeout = '5s';
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   1ab66869f3535e9be305760e69a2756a5ada190787d8717a32b240419b73f3c9  forward_steps
 --   fbd3b349b069c1dbdd68acbb5228e4018caaed23c7a4063d52022fa9c1b5dada  generation
---   df3f0704f97a74536c8217af77ee97d21af1cac5921d7b861ead8d234af75b43  geometry
+--   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
+--   c94993bc8568df618f34b10d80a7bcf55cec54857028f015d33b6c35a8c72292  hilbert_plane
 --   c8d22605197646d5efbe3457f3adb06b9cc8334f3b412ff9de7db15a9b73c532  ingestion
 --   49992439a58b0a22e0990e76e81143528b6584c25a77894953300214266b33e0  kept
 --   b433b55495ead45c5180ca44cd74c251f2aa0a5a7d2fdf7add83af727cd3d4bc  kernels
@@ -56,7 +58,7 @@ SET LOCAL lock_timeout = '5s';
 --   6e6eb792c63eb53b0cfd5be9fd18c1d74f0fa82759a898b647b30bf337a19604  packed_files
 --   6b8d450bd384c98ddb37bf4c912eccac459daeb6362b6a31febe86ce87ca03b9  packed_model
 --   fd66a52a8c9447b2c4679946bf9bb03bc200248dd60f8a56f1681db1c0932a85  packing
---   2c062d08fe9926ca906476a75c83fe5caff681cc04eff0bbe1b0261e31fb0d8a  positions
+--   9b86547881091163d52b6f53a203ee202550f143a7781e24f4a5363544858be9  positions
 --   08692f6356ae79be4d0253e55471ebe864894b27a55c77aa354d352093bb3fbe  prefix_cache
 --   7f314f629c024053477db2b75dde7f26e344c0a0de0658c7d37805de2049889a  projection
 --   4a5af3a7a4395b9f78c54790269fedb05bfa8a810e3d907f941a3809a1acf5d0  quant
@@ -81,12 +83,13 @@ SET LOCAL lock_timeout = '5s';
 --   07300db5234ad0fa8fa9766bac15df20cfaa134744dfdf540b3e9db4b4def8a8  tokenizer
 --   6d01f028b27aea2ba4b09bce307224f95fba6acf57743f6f250346a4765d6964  warm_up
 --   2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318  weights
+--   85bd01ae5a1dfd7ed655aefe696296d63898d0f49fdcd3d23b1b805452d86921  wire
 CREATE OR REPLACE FUNCTION llm_runtime.release()
 RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '0a7a5eb3d3af9b6e70f9a949647aeb86db84c93955970a2ee8e04b1ef24d1d71'::text;
+RETURN '099375c81b3990db3ecbe9f6fa79af8264cc6f35b2c391be8dd44317df6e8801'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -1,7 +1,8 @@
 -- Deploy hartonomous:function_store_is_atom_used to pg
 -- requires: table_model_tensor, table_token, table_atom_byte_count, table_atom_code_count, function_store_atom_code
 
--- In plpgsql for its plans, which are made once a session: a search for neighbours asks it for each candidate.
+-- In plpgsql for its plans, which are made once a session: a search for neighbours asks it for each weight code.
+-- OFFSET 0 in the vocabularies: model by model and by index, also where nothing was analysed yet.
 -- The codes of a tensor ascend, so width_bucket finds one by halving; OFFSET 0: not in tensors that no model has.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -19,8 +20,10 @@ BEGIN
     IF modality = 'compositional' THEN
         RETURN EXISTS (
             SELECT FROM llm_store.model AS m
-            INNER JOIN llm_store.token AS t ON t.tokenizer_id = m.tokenizer_id
-            WHERE t.bytes = is_atom_used.content
+            CROSS JOIN LATERAL (
+                SELECT FROM llm_store.token AS t
+                WHERE t.tokenizer_id = m.tokenizer_id AND t.bytes = is_atom_used.content OFFSET 0
+            ) AS t
         );
     ELSIF modality = 'discrete' THEN
         RETURN EXISTS (

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_upload_tokenizer to pg
--- requires: schema_llm, function_store_tokenizer, function_store_atomise_tokenizer
+-- requires: schema_llm, function_upload_vocabulary, function_store_atomise_tokenizer
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -13,14 +13,7 @@ SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-    IF tokenizer IS NULL THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'the tokenizer is NULL, expected a tokenizer.json document';
-    ELSIF coalesce(settings ->> 'vocabulary_size', '') !~ '^[1-9][0-9]{0,7}$' THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = 'the tokenizer''s settings have no vocabulary_size that a model could have',
-            HINT = 'It is the number of rows of the model''s embedding.';
-    END IF;
-    RETURN llm_store.atomise_tokenizer(llm_store.store_tokenizer(tokenizer, settings));
+    RETURN llm_store.atomise_tokenizer(llm.upload_vocabulary(tokenizer, settings));
 END
 $function$;
 
@@ -29,8 +22,8 @@ REVOKE ALL ON FUNCTION llm.upload_tokenizer(text, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.upload_tokenizer(text, jsonb) TO llm_loader;
 COMMENT ON FUNCTION llm.upload_tokenizer(text, jsonb) IS
 E'Stores a tokenizer (a tokenizer.json document, and the settings of its manifest with vocabulary_size) with its '
-'vocabulary and atoms ahead of llm.publish, for example on a second connection while tiles are sent; returns how '
-'many tokens were placed, 0 if it was there.\n'
+'vocabulary and atoms, or what of them is missing, ahead of llm.publish, for example on a second connection while '
+'tiles are sent; returns how many tokens it has, 0 if it was there.\n'
 'No view shows it before a model has it; llm.collect removes it if none ever does.';
 
 COMMIT;

@@ -11,31 +11,47 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Atoms of a model: its bytes, tokens and weight codes as rows, and how often each is used.
 
-`llm_store.atomise` calls this, once for what is new in a model. Whole vocabularies and tensors go through numpy; rows
-are made in SQL from arrays, which PostgreSQL reads from text faster than PL/Python converts a list. Atoms are stored in
-the order of (h_xy, content), so that two loads that bring the same ones wait for each other but never in a circle.
+`llm_store.atomise` calls this, once for what is new in a model. Whole vocabularies and tensors go through numpy, and
+SQL makes rows from arrays. Atoms are stored in one order, in parts of the tokens and then (h_xy, content), so that
+loads that bring the same ones wait for each other but never in a circle.
 """
 
 import numpy as np
 
-from . import database, errors, geometry
+from . import atom_runs, database, errors, geometry, wire
 
-SRID = 3857
-POINT_ZM = 0xE0000001  # EWKB's number of a point with z, m and an SRID
-EWKB = np.dtype([("order", "u1"), ("type", "<u4"), ("srid", "<u4"), ("xyzm", "<f8", 4)])
-
-TOKENS = database.Query(
-    """SELECT string_agg(t.bytes, ''::bytea ORDER BY t.bytes) AS content,
-        array_agg(octet_length(t.bytes) ORDER BY t.bytes)::text AS lengths
-    FROM llm_store.token AS t WHERE t.tokenizer_id = $1 AND t.bytes <> ''""",
-    "integer",
+# Tokens of two bytes or more are stored in parts, by their first byte, so that two sessions can store a vocabulary
+# between them: spaces, digits and punctuation, then letters. What is in which part must not depend on the vocabulary.
+BOUNDS = (b"\x00", b"A", b"\xff" * 2700)  # the last is above every token: an entry of its index holds 2,704 bytes
+PARTS = len(BOUNDS) - 1
+PART = database.Query(
+    """SELECT string_agg(t.bytes, ''::bytea) AS content,
+        string_agg(int4send(octet_length(t.bytes)), ''::bytea) AS lengths,
+        string_agg(int4send(t.times), ''::bytea) AS times
+    FROM (
+        SELECT k.bytes, count(*)::integer AS times
+        FROM llm_store.token AS k
+        WHERE k.tokenizer_id = $1 AND k.bytes >= $2 AND k.bytes < $3
+        GROUP BY k.bytes
+        ORDER BY k.bytes
+    ) AS t""",
+    *("integer", "bytea", "bytea"),
+)
+CLAIM_PART = database.Query(
+    """INSERT INTO llm_store.atom_part (tokenizer_id, part, tokens, counts, steps)
+    VALUES ($1, $2, $3, $4::bigint[], $5::bigint[])
+    ON CONFLICT DO NOTHING RETURNING part""",
+    *("integer", "integer", "bigint", "text", "text"),
+)
+PART_TOTALS = database.Query(
+    "SELECT p.tokens, p.counts::text, p.steps::text FROM llm_store.atom_part AS p WHERE p.tokenizer_id = $1", "integer"
+)
+HAS_OTHERS = database.Query(
+    "SELECT EXISTS (SELECT FROM llm_store.atom_part AS p WHERE p.tokenizer_id <> $1) AS has", "integer"
 )
 # OFFSET 0: the planner must not carry the arrays themselves through a join or sort.
-STORE = database.Query(
-    """INSERT INTO llm_store.atom (h_xy, h_yz, h_zm, geom, modality, content_hash, content)
-    SELECT a.h_xy, a.h_yz, a.h_zm, public.st_geomfromewkb(a.point),
-        coalesce($8, CASE octet_length(a.content) WHEN 1 THEN 'discrete' ELSE 'compositional' END),
-        sha256(a.content), a.content
+ROWS = """INSERT INTO llm_store.atom (h_xy, h_yz, h_zm, geom, modality, content_hash, content)
+    SELECT a.h_xy, a.h_yz, a.h_zm, public.st_geomfromewkb(a.point), $8, sha256(a.content), a.content
     FROM (
         SELECT p.h_xy[i] AS h_xy, p.h_yz[i] AS h_yz, p.h_zm[i] AS h_zm,
             substring(p.points FROM 41 * (i - 1) + 1 FOR 41) AS point,
@@ -45,10 +61,10 @@ STORE = database.Query(
                 $5 AS content, $6::integer[] AS starts, $7::integer[] AS lengths OFFSET 0) AS p,
             generate_series(1, array_length(p.h_xy, 1)) AS i
         OFFSET 0
-    ) AS a
-    ON CONFLICT DO NOTHING""",
-    *("text", "text", "text", "bytea", "bytea", "text", "text", "text"),
-)
+    ) AS a"""
+ROW_TYPES = ("text", "text", "text", "bytea", "bytea", "text", "text", "text")
+STORE_NEW = database.Query(ROWS, *ROW_TYPES)
+STORE_MISSING = database.Query(ROWS + " ON CONFLICT DO NOTHING", *ROW_TYPES)
 STORE_BYTE_COUNTS = database.Query(
     """INSERT INTO llm_store.atom_byte_count (tokenizer_id, counts, geom)
     VALUES ($1, $2::bigint[], public.st_geomfromewkb($3))
@@ -84,31 +100,57 @@ TILES = database.Query(
 
 
 def store_tokenizer(tokenizer_id):
-    """Rows for the bytes and tokens of a tokenizer and the bytes' counts. Returns how many tokens it has."""
-    vocabulary = TOKENS.one(tokenizer_id)
-    content = vocabulary["content"] or b""
-    lengths = integers(vocabulary["lengths"] or "{}")
-    points = geometry.byte_points(content, lengths)
-    counts = np.bincount(np.frombuffer(content, np.uint8), minlength=256)
-    mean = points.sum(axis=0) // max(1, len(points))
-    if STORE_BYTE_COUNTS.one(tokenizer_id, array(counts), ewkb(mean[None])) is None:
+    """Rows for the tokens and bytes of a tokenizer that are not there yet. Returns how many tokens it has."""
+    for part in range(PARTS):
+        store_part(tokenizer_id, part)
+    totals = PART_TOTALS.all(tokenizer_id)
+    tokens = sum(total["tokens"] for total in totals)
+    counts = sum(wire.integers(total["counts"]) for total in totals)
+    mean = sum(wire.integers(total["steps"]) for total in totals) // max(1, tokens)
+    if STORE_BYTE_COUNTS.one(tokenizer_id, wire.array(counts), wire.points(mean[None])) is None:
         return 0  # another load was faster, and has stored all of it
     letters = np.flatnonzero(counts)
-    store_atoms(geometry.byte_points(bytes(letters.tolist()), np.ones(letters.size)), bytes(letters.tolist()), None)
-    store_atoms(points, content, lengths)
-    return len(points)
+    content, lengths = bytes(letters.tolist()), np.ones(letters.size, np.int64)
+    points = geometry.byte_points(content, lengths)
+    _store_atoms(points, content, lengths, "discrete")
+    atom_runs.store(tokenizer_id, PARTS, points, content, lengths)
+    return tokens
 
 
-def store_atoms(points, content, lengths, modality=None):
-    """Rows of llm_store.atom for ascending contents, given joined, with their lengths (None: 1 each) and points."""
-    lengths = np.ones(len(points), np.int64) if lengths is None else lengths
+def store_part(tokenizer_id, part):
+    """Rows for one part of a tokenizer's tokens, unless they are there. Returns how many of its tokens are in it."""
+    vocabulary = PART.one(tokenizer_id, BOUNDS[part], BOUNDS[part + 1])
+    content = vocabulary["content"] or b""
+    lengths, times = (np.frombuffer(vocabulary[name] or b"", ">i4").astype(np.int64) for name in ("lengths", "times"))
+    points = geometry.byte_points(content, lengths)
+    tokens = int(times.sum())
+    counts = np.bincount(np.frombuffer(content, np.uint8), np.repeat(times, lengths), 256).astype(np.int64)
+    steps = (points * times[:, None]).sum(axis=0)
+    if CLAIM_PART.one(tokenizer_id, part, tokens, wire.array(counts), wire.array(steps)) is None:
+        return 0  # another load was faster, and has stored all of it
+    longer = np.flatnonzero(lengths > 1)  # one byte is the byte, and that is stored with the bytes
+    content, _ = wire.taken(content, lengths, longer)
+    points, lengths = points[longer], lengths[longer]
+    _store_atoms(points, content, lengths, "compositional", expected_new=not HAS_OTHERS.one(tokenizer_id)["has"])
+    atom_runs.store(tokenizer_id, part, points, content, lengths)
+    return tokens
+
+
+def _store_atoms(points, content, lengths, modality, expected_new=False):
+    """Rows of llm_store.atom for distinct ascending contents, given joined, with their lengths and points.
+
+    expected_new: nobody is known to have stored any of them. To look for each costs a third of the time, so that is
+    done only after it has turned out otherwise.
+    """
     if not len(points):
         return
     starts = np.cumsum(lengths) - lengths + 1
     keys = geometry.keys(points)
     order = np.argsort(keys[0], kind="stable")
-    h_xy, h_yz, h_zm = (array(key[order]) for key in keys)
-    STORE.all(*(h_xy, h_yz, h_zm, ewkb(points[order])), content, array(starts[order]), array(lengths[order]), modality)
+    keys = (wire.array(key[order]) for key in keys)
+    rows = (*keys, wire.points(points[order]), content, wire.array(starts[order]), wire.array(lengths[order]), modality)
+    if not (expected_new and STORE_NEW.stored(*rows)):
+        STORE_MISSING.all(*rows)
 
 
 def store_edited_codes(tensor_hash, base_hash):
@@ -119,7 +161,7 @@ def store_edited_codes(tensor_hash, base_hash):
     encoding = TENSOR.one(tensor_hash)["type"]
     before = COUNTS.one(base_hash)
     counts = np.zeros(1 << geometry.CODES[encoding][1], np.int64)
-    counts[integers(before["codes"])] = integers(before["counts"])
+    counts[wire.integers(before["codes"])] = wire.integers(before["counts"])
     fresh = np.zeros_like(counts)
     for tile in DIFFERENT_TILES.stream(tensor_hash, base_hash):
         database.checkpoint()
@@ -147,7 +189,7 @@ def store_codes(tensor_hashes):
 
 def _store_counts(tensor_hash, counts):
     codes = np.flatnonzero(counts)
-    STORE_CODE_COUNTS.all(tensor_hash, array(codes), array(counts[codes]))
+    STORE_CODE_COUNTS.all(tensor_hash, wire.array(codes), wire.array(counts[codes]))
 
 
 def _store_code_atoms(encoding, counts):
@@ -156,7 +198,7 @@ def _store_code_atoms(encoding, counts):
     if codes.size:
         contents = geometry.code_contents(encoding, codes)
         lengths = np.full(codes.size, len(contents[0]))
-        store_atoms(geometry.code_points(encoding, codes), b"".join(contents), lengths, "continuous")
+        _store_atoms(geometry.code_points(encoding, codes), b"".join(contents), lengths, "continuous")
 
 
 def count_codes(tensor_hash):
@@ -180,24 +222,6 @@ def tiles(tensor_hash):
     for tile in TILES.stream(tensor_hash):
         database.checkpoint()
         yield tile["content"]
-
-
-def array(numbers):
-    """Integers as the text of an SQL array."""
-    return "{" + ",".join(map(str, numbers.tolist())) + "}"
-
-
-def integers(text):
-    """The integers of an SQL array's text."""
-    return np.array(text[1:-1].split(",") if len(text) > 2 else [], np.int64)
-
-
-def ewkb(points):
-    """Points [n, 4] in steps as n EWKB values of 41 bytes each."""
-    rows = np.empty(len(points), EWKB)
-    rows["order"], rows["type"], rows["srid"] = 1, POINT_ZM, SRID
-    rows["xyzm"] = geometry.coordinates(points)
-    return rows.tobytes()
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.atoms() FROM PUBLIC;

@@ -17,7 +17,7 @@ x, y, z and m mean for each modality. Near means spelt alike or weighing alike: 
 
 import numpy as np
 
-from . import errors, hilbert
+from . import errors, hilbert_plane
 
 AXIS_BITS = 31
 STEP = 1 / 256  # of an axis, in the units of the map
@@ -162,7 +162,8 @@ def _byte_or_word_counts(encoding, raw):
 
 def keys(points):
     """Hilbert keys of the planes (x, y), (y, z) and (z, m), int64 [3, n], of steps [n, 4]."""
-    return np.stack([hilbert.encode(points[:, i : i + 2], AXIS_BITS).astype(np.int64) for i in range(3)])
+    planes = (hilbert_plane.encode(points[:, i], points[:, i + 1], AXIS_BITS) for i in range(3))
+    return np.stack([keys.astype(np.int64) for keys in planes])
 
 
 def coordinates(points):

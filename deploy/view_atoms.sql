@@ -25,7 +25,8 @@ CROSS JOIN LATERAL (
 ) AS u
 WHERE a.modality = 'discrete' AND u.ref_count > 0
 UNION ALL
--- Tokens of two bytes or more: how many entries of the models' vocabularies they are.
+-- Tokens of two bytes or more: how many entries of the models' vocabularies they are. OFFSET 0: model by model, by index.
+-- Where nothing was analysed yet, right after a load, a join of both would read a whole vocabulary for each token.
 SELECT
     a.h_xy,
     a.h_yz,
@@ -36,13 +37,17 @@ SELECT
     u.ref_count,
     jsonb_build_object('kind', 'token', 'text', u.text, 'bytes', octet_length(a.content)) AS meta
 FROM llm_store.atom AS a
-CROSS JOIN LATERAL (
+CROSS JOIN LATERAL ( -- noqa: ST05
     SELECT
         count(*) AS ref_count,
         min(t.text) AS text
     FROM llm_store.model AS m
-    INNER JOIN llm_store.token AS t ON m.tokenizer_id = t.tokenizer_id
-    WHERE t.bytes = a.content
+    CROSS JOIN LATERAL ( -- noqa: ST05
+        SELECT k.text
+        FROM llm_store.token AS k
+        WHERE k.tokenizer_id = m.tokenizer_id AND k.bytes = a.content
+        OFFSET 0 -- noqa: AM09
+    ) AS t
 ) AS u
 WHERE a.modality = 'compositional' AND u.ref_count > 0
 UNION ALL

@@ -6,7 +6,7 @@ embedding has none until it is made.
 
 import numpy as np
 
-from . import atoms, database, errors, geometry, projection, weights
+from . import database, errors, geometry, projection, weights, wire
 
 TENSOR = database.Query(
     """SELECT t.hash, t.type, t.shape, t.rows_per_tile, t.bytes FROM llm_store.tensor AS t WHERE t.hash = $1""", "bytea"
@@ -47,4 +47,4 @@ def store(tensor_hash):
     if STORE.one(tensor_hash, explained, units) is None:
         return  # another session was faster, and has stored all of it
     keys = geometry.keys(steps)
-    STORE_POSITIONS.all(tensor_hash, *(atoms.array(key) for key in keys), atoms.ewkb(steps))
+    STORE_POSITIONS.all(tensor_hash, *(wire.array(key) for key in keys), wire.points(steps))

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.positions()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2c062d08fe9926ca906476a75c83fe5caff681cc04eff0bbe1b0261e31fb0d8a', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '9b86547881091163d52b6f53a203ee202550f143a7781e24f4a5363544858be9', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

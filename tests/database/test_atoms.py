@@ -143,14 +143,89 @@ def test_a_tokens_parts_are_its_bytes_in_order(user, folder):
     assert rows == [(sha256(bytes([byte])), "byte", i) for i, byte in enumerate(b" was")]
 
 
-def test_nearby_atoms_are_the_nearest_in_four_dimensions(user, folder):
-    rows = user.execute("SELECT content, st_x(geom), st_y(geom), st_z(geom), st_m(geom) FROM llm_store.atom").fetchall()
+SEARCHED = """SELECT content_hash, st_x(geom), st_y(geom), st_z(geom), st_m(geom) FROM llm.atoms
+    WHERE meta ->> 'kind' IN ('byte', 'token', 'code')"""
+
+
+def check_nearby(connection, points, k):
+    """Compares llm.nearby_atoms with the distances of all atoms that are shown, computed by numpy."""
+    rows = connection.execute(SEARCHED).fetchall()
     places = np.array([row[1:] for row in rows])
-    for content in (b" was", b"\xff", b"hello"):
-        steps = geometry.byte_points(content, [len(content)])[0]
-        distances = np.sort(np.sqrt(((places - ((steps + 0.5) / 256 + 2**23)) ** 2).sum(axis=1)))[:10]
-        found = user.execute("SELECT distance FROM llm.nearby_atoms(llm.atom_point(%s), 10)", (content,)).fetchall()
-        assert [row[0] for row in found] == pytest.approx(distances.tolist())
+    for point in points:
+        distances = np.sqrt(((places - point) ** 2).sum(axis=1))
+        found = connection.execute(
+            "SELECT content_hash, distance FROM llm.nearby_atoms(st_makepoint(%s, %s, %s, %s), %s)",
+            (*map(float, point), k),
+        ).fetchall()
+        expected = np.sort(distances)[:k]
+        assert [row[1] for row in found] == pytest.approx(expected.tolist())
+        hashes = {row[0] for row in found}
+        assert len(hashes) == len(found) == min(k, len(rows))
+        # all of these, and which of several at the last one's distance does not matter
+        nearer = np.flatnonzero(distances < expected[-1] * (1 - 1e-12))
+        assert {rows[i][0] for i in nearer} <= hashes
+
+
+def places_of(contents):
+    return geometry.coordinates(geometry.byte_points(b"".join(contents), [len(content) for content in contents]))
+
+
+def some_places(seed):
+    """Of tokens, of what is no token, of weight codes, anywhere on the map and beyond it."""
+    random = np.random.default_rng(seed)
+    spelt = places_of([b" was", b"\xff", b"hello", b"zqzq", b" ", b"\x00\x01"])
+    codes = [
+        geometry.coordinates(geometry.code_points(name, random.integers(0, 1 << bits, 3)))
+        for name, (_, bits) in geometry.CODES.items()
+    ]
+    anywhere = random.uniform(1 << 23, 1 << 24, (10, 4))
+    return np.concatenate([spelt, *codes, anywhere, [[0, 0, 0, 0], [-1e9, 1e9, 5, 1e12], [1 << 24] * 4]])
+
+
+@pytest.fixture
+def other_vocabulary(data, tmp_path):
+    """The path of a model that shares all but one of its tokens with ours."""
+    content = (data / "stories260K-quant-derived" / FILES[0]).read_bytes()
+    word = "\u2581little".encode()
+    assert word in content
+    path = tmp_path / "other-vocabulary.gguf"
+    path.write_bytes(content.replace(word, "\u2581kettle".encode()))
+    return path
+
+
+@pytest.mark.parametrize("k", [1, 10, 300])
+def test_nearby_atoms_are_the_nearest_in_four_dimensions(user, folder, k):
+    check_nearby(user, some_places(k), k)
+
+
+def test_more_nearby_atoms_than_there_are_is_all_of_them_once(user, only_ours):
+    atoms = one(user, f"SELECT count(*) FROM ({SEARCHED}) AS s")
+    assert one(user, "SELECT count(*) FROM llm.nearby_atoms(llm.atom_point('a'), 10000)") == min(atoms, 10000)
+    check_nearby(user, places_of([b"a"]), 10000)
+
+
+def test_nearby_atoms_are_those_of_the_models_that_are_there(user, loader_dsn, folder, other_vocabulary):
+    kettle = places_of([b" kettle"])
+
+    def nearest():
+        query = "SELECT content FROM llm.nearby_atoms(llm.atom_point(' kettle'), 1)"
+        return one(user, query)
+
+    assert nearest() != b" kettle"
+    with loaded(loader_dsn, {"atoms-other": other_vocabulary}):
+        assert nearest() == b" kettle"
+        check_nearby(user, np.concatenate([kettle, some_places(2)]), 10)
+    assert nearest() != b" kettle"
+    check_nearby(user, np.concatenate([kettle, some_places(3)]), 10)
+
+
+def test_a_model_beside_which_the_atoms_of_another_are_left_shows_none_of_them(user, superuser, folder):
+    """Runs of tokenizers that no model has are passed over, however near they are."""
+    with superuser.transaction(force_rollback=True):
+        superuser.execute("SELECT llm.drop_model(name) FROM llm.models WHERE name <> %s", (f"atoms-{FILES[2]}",))
+        check_nearby(superuser, some_places(4), 10)
+        superuser.execute("SELECT llm.drop_model(name) FROM llm.models")
+        assert superuser.execute("SELECT * FROM llm.nearby_atoms(llm.atom_point('a'), 10)").fetchall() == []
 
 
 @pytest.mark.parametrize(
@@ -174,8 +249,15 @@ def test_a_recount_finds_no_difference_and_finds_a_made_one(superuser, folder):
         superuser.execute("UPDATE llm_store.atom_byte_count SET counts[33] = 0")
         superuser.execute("DELETE FROM llm_store.atom WHERE content_hash = sha256(' was')")
         superuser.execute("UPDATE llm_store.atom SET h_yz = h_yz + 1 WHERE content_hash = sha256('a')")
+        superuser.execute("DELETE FROM llm_store.atom_run WHERE number = 1")
         problems = [row[0] for row in superuser.execute("SELECT problem FROM llm.recount()")]
-    for expected in ("is in it 1 times and counted 2 times", "byte 32 is in", "token  was is not", "what its content"):
+    for expected in (
+        "is in it 1 times and counted 2 times",
+        "byte 32 is in",
+        "token  was is not",
+        "what its content",
+        "in its runs",
+    ):
         assert any(expected in problem for problem in problems)
 
 
@@ -195,7 +277,7 @@ def test_a_dropped_models_atoms_are_not_shown_and_then_removed(loader_dsn, super
 def test_a_user_may_not_write_atoms_and_a_loader_only_through_atomise(user, connect_as):
     loader = connect_as("llm_loader")
     for connection in (user, loader):
-        for table in ("atom", "atom_0", "atom_code_count", "atom_byte_count"):
+        for table in ("atom", "atom_0", "atom_part", "atom_run", "atom_code_count", "atom_byte_count"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(f"DELETE FROM llm_store.{table}")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):

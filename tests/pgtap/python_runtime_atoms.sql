@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.atoms()'::regprocedure
     ),
-    '5da9bbb4ab5ca47e1352a47588491af718757b3a6f33d76656b12a134a61dce7',
+    'dee699edd05f9356554551d8aaf90901e81075d67cb382341ad2163fb0d422d0',
     'its body is plpython/atoms.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.atoms()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.positions()'::regprocedure
     ),
-    '2c062d08fe9926ca906476a75c83fe5caff681cc04eff0bbe1b0261e31fb0d8a',
+    '9b86547881091163d52b6f53a203ee202550f143a7781e24f4a5363544858be9',
     'its body is plpython/positions.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.positions()', 'EXECUTE'),

@@ -1,5 +1,5 @@
 BEGIN;
-SELECT plan(3);
+SELECT plan(4);
 
 SELECT columns_are(
     'llm', 'atoms',
@@ -13,6 +13,27 @@ SELECT ok(
         WHERE c.oid = 'llm.atoms'::regclass
     ),
     'the rights of who reads decide');
+
+-- A vocabulary that nobody analysed: each token is looked up by index, and the vocabulary not read for each.
+\ir three_tokens.psql
+\ir a_model_of_them.psql
+INSERT INTO llm_store.token (tokenizer_id, id, bytes, text, kind)
+SELECT
+    k.id AS tokenizer_id,
+    i + 3 AS id,
+    convert_to('zq' || i, 'UTF8') AS bytes,
+    'zq' || i AS text,
+    'normal' AS kind
+FROM llm_store.tokenizer AS k, generate_series(0, 9999) AS i
+WHERE k.hash = sha256('tokenizer');
+CREATE FUNCTION pg_temp.explained() RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY EXECUTE 'EXPLAIN SELECT FROM llm.atoms WHERE meta ->> ''kind'' = ''model''';
+END
+$$;
+SELECT is_empty(
+    $$SELECT line FROM pg_temp.explained() AS line WHERE line ~ 'Seq Scan on token '$$,
+    'a condition on what an atom is reads no vocabulary for each token');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plpython import hilbert
+from plpython import hilbert, hilbert_plane
 from plpython.errors import ModelError
 
 TABLE = Path(__file__).parent.parent / "fixtures" / "hilbert" / "known_answers.tsv"
@@ -89,3 +89,10 @@ def test_what_is_not_on_the_grid_is_refused(points, bits, message):
 def test_a_key_beyond_the_curve_is_refused(key):
     with pytest.raises(ModelError, match="key out of range"):
         hilbert.decode([key], 2, 5)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 8, 31, 32])
+def test_the_planes_curve_by_table_has_the_keys_of_the_published_algorithm(bits):
+    points = np.random.default_rng(bits).integers(0, 1 << bits, (5_000, 2))
+    points[:2] = 0, (1 << bits) - 1
+    assert (hilbert_plane.encode(points[:, 0], points[:, 1], bits) == hilbert.encode(points, bits)).all()

@@ -1,0 +1,38 @@
+"""Runs of atoms: what is searched by place. A vocabulary's points along the four-dimensional Hilbert curve, in pieces.
+
+An index entry for each atom would cost as much as everything else about it. A run is one row of points that are near
+each other and one entry of the index, and no nearer to a place than its nearest point.
+"""
+
+import numpy as np
+
+from . import database, geometry, hilbert, wire
+
+POINTS = 32  # a row of so many stays below the 2 kB from which PostgreSQL would compress it
+AXIS_BITS = 8  # finer curves give the same runs
+STORE = database.Query(
+    """INSERT INTO llm_store.atom_run (tokenizer_id, part, number, content, starts, geom)
+    SELECT $1, $2, i, substring(p.content FROM p.first[i] FOR p.first[i + 1] - p.first[i]),
+        p.starts[p.points * (i - 1) + 1:p.points * i],
+        public.st_geomfromewkb(substring(p.places FROM p.size * (i - 1) + 1 FOR p.size))
+    FROM
+        (SELECT $3 AS content, $4::integer[] AS first, $5::integer[] AS starts, $6 AS places,
+            $7 AS points, 13 + 37 * $7 AS size OFFSET 0) AS p,
+        generate_series(1, array_length(p.first, 1) - 1) AS i""",
+    *("integer", "integer", "bytea", "text", "text", "bytea", "integer"),
+)
+
+
+def store(tokenizer_id, part, points, content, lengths):
+    """Rows of llm_store.atom_run for a part of a tokenizer's atoms: contents (joined), lengths and points."""
+    if not len(points):
+        return
+    order = np.argsort(hilbert.encode(points >> geometry.AXIS_BITS - AXIS_BITS, AXIS_BITS), kind="stable")
+    content, lengths = wire.taken(content, lengths, order)
+    starts = np.cumsum(lengths) - lengths
+    first = starts[::POINTS]
+    starts = starts - np.repeat(first, POINTS)[: starts.size] + 1
+    STORE.all(
+        *(tokenizer_id, part, content, wire.array(np.append(first, len(content)) + 1), wire.array(starts)),
+        *(wire.multipoints(points[order], POINTS), POINTS),
+    )

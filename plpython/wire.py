@@ -1,0 +1,63 @@
+"""Numbers and points in the forms that SQL reads in bulk: the text of an array, EWKB.
+
+PL/Python converts a list item by item; PostgreSQL reads an array from its text several times as fast, and points and
+byte strings are cut out of one bytea.
+"""
+
+import numpy as np
+
+from . import geometry
+
+SRID = 3857
+POINT_ZM, MULTIPOINT_ZM = 0xC0000001, 0xC0000004  # EWKB's numbers of what has z and m
+HAS_SRID = 0x20000000
+POINT = np.dtype([("order", "u1"), ("type", "<u4"), ("srid", "<u4"), ("xyzm", "<f8", 4)])
+POINT_OF_MANY = np.dtype([("order", "u1"), ("type", "<u4"), ("xyzm", "<f8", 4)])
+MANY = np.dtype([("order", "u1"), ("type", "<u4"), ("srid", "<u4"), ("points", "<u4")])
+
+DIGITS = 4  # of a number that are written at once
+GROUPS = np.frombuffer(b"".join(b"%04d" % number for number in range(10**DIGITS)), "<u4")
+
+
+def array(numbers):
+    """Integers from 0 to 10^20 - 1 that fit int64 as the text of an SQL array, with leading zeros."""
+    rest = np.asarray(numbers, np.int64).ravel()
+    groups = -(-len(str(rest.max(initial=0))) // DIGITS)
+    text = np.empty((rest.size, DIGITS * groups + 1), np.uint8)
+    text[:, -1] = ord(",")
+    for group in range(groups - 1, -1, -1):
+        rest, low = np.divmod(rest, 10**DIGITS) if group else (rest, rest)
+        text[:, DIGITS * group : DIGITS * (group + 1)] = GROUPS[low].view(np.uint8).reshape(-1, DIGITS)
+    return "{" + text.tobytes()[:-1].decode() + "}"
+
+
+def integers(text):
+    """The integers of an SQL array's text."""
+    return np.array(text[1:-1].split(",") if len(text) > 2 else [], np.int64)
+
+
+def points(steps):
+    """Points [n, 4] in steps as n EWKB values of 41 bytes each."""
+    rows = np.empty(len(steps), POINT)
+    rows["order"], rows["type"], rows["srid"] = 1, POINT_ZM | HAS_SRID, SRID
+    rows["xyzm"] = geometry.coordinates(steps)
+    return rows.tobytes()
+
+
+def multipoints(steps, size):
+    """Points [n, 4] in steps as EWKB values of `size` points, the last perhaps of fewer: 13 + 37 bytes a point each."""
+    rows = np.empty(-(-len(steps) // size), [("head", MANY), ("points", POINT_OF_MANY, size)])
+    rows["head"] = 1, MULTIPOINT_ZM | HAS_SRID, SRID, size
+    missing = len(rows) * size - len(steps)
+    rows["head"]["points"][-1:] = size - missing
+    rows["points"]["order"], rows["points"]["type"] = 1, POINT_ZM
+    padded = np.concatenate([geometry.coordinates(steps), np.zeros((missing, 4))])
+    rows["points"]["xyzm"] = padded.reshape(-1, size, 4)
+    return rows.tobytes()[: rows.nbytes - missing * POINT_OF_MANY.itemsize]
+
+
+def taken(content, lengths, order):
+    """Byte strings, given joined with their lengths, in another order: joined, and their lengths."""
+    starts, sizes = (np.cumsum(lengths) - lengths)[order], lengths[order]
+    from_first = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.frombuffer(content, np.uint8)[np.repeat(starts, sizes) + from_first].tobytes(), sizes

@@ -1,0 +1,8 @@
+-- Revert hartonomous:table_atom_part from pg
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DROP TABLE llm_store.atom_part;
+
+COMMIT;

@@ -1,0 +1,49 @@
+"""Arrays and points as SQL reads them, against Python's own texts and PostGIS's documented bytes."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from plpython import geometry, wire
+
+
+@pytest.mark.parametrize("numbers", [[], [0], [7, 0, 12345], [9999, 10000], [(1 << 62) - 1, 1, 1 << 61]])
+def test_an_array_has_its_numbers(numbers):
+    text = wire.array(np.array(numbers, np.int64))
+    assert text[0] + text[-1] == "{}"
+    assert [int(word) for word in text[1:-1].split(",") if word] == numbers
+    assert wire.integers(text).tolist() == numbers
+
+
+def test_points_are_ewkb():
+    steps = np.array([[0, 256, 512, 768], [1, 2, 3, 4]])
+    content = wire.points(steps)
+    assert len(content) == 2 * 41
+    order, kind, srid, *xyzm = struct.unpack("<BII4d", content[:41])
+    assert (order, kind & 0xFF, kind >> 28, srid) == (1, 1, 0xE, 3857)  # little-endian, a point, z and m and SRID
+    assert xyzm == [2**23 + 1 / 512 + axis for axis in range(4)]
+
+
+def test_multipoints_are_ewkb_and_the_last_one_may_be_shorter():
+    steps = np.arange(20).reshape(5, 4)
+    content = wire.multipoints(steps, 2)
+    sizes = []
+    places = []
+    while content:
+        order, kind, srid, size = struct.unpack("<BIII", content[:13])
+        assert (order, kind & 0xFF, kind >> 28, srid) == (1, 4, 0xE, 3857)
+        sizes.append(size)
+        for i in range(size):
+            order, kind, *xyzm = struct.unpack("<BI4d", content[13 + 37 * i : 50 + 37 * i])
+            assert (order, kind & 0xFF, kind >> 28) == (1, 1, 0xC)
+            places.append(xyzm)
+        content = content[13 + 37 * size :]
+    assert sizes == [2, 2, 1]
+    assert places == geometry.coordinates(steps).tolist()
+
+
+def test_byte_strings_are_taken_in_any_order():
+    content, lengths = wire.taken(b"abbccc", np.array([1, 2, 3]), np.array([2, 0, 2]))
+    assert (content, lengths.tolist()) == (b"cccaccc", [3, 1, 3])
+    assert wire.taken(b"ab", np.array([1, 1]), np.array([], np.int64))[0] == b""

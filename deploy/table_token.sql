@@ -16,6 +16,7 @@ CREATE TABLE llm_store.token (
     CONSTRAINT token_kind_known CHECK (kind IN ('normal', 'control', 'byte', 'added', 'unused', 'unknown'))
 );
 CREATE INDEX token_tokenizer_id_bytes_idx ON llm_store.token (tokenizer_id, bytes);
+CREATE INDEX token_text_idx ON llm_store.token USING hash (text);
 
 ALTER TABLE llm_store.token OWNER TO llm_owner;
 GRANT SELECT ON llm_store.token TO llm_user;

@@ -10,7 +10,7 @@ SET LOCAL lock_timeout = '5s';
 --   38e92f0ab5cafbc51c99f366705290884432d0afc2aa2c3e7143caac7ed31b33  architecture
 --   378788a058978808d32f813ff033a9ce83577815b477971228e087eb4794bfaa  arguments
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
---   dee699edd05f9356554551d8aaf90901e81075d67cb382341ad2163fb0d422d0  atoms
+--   05a1e4cef81cab1df9ea479d09880687a907674e9674d2cc8897a79e28150b44  atoms
 --   798868cac9c6fbd61a64e6bfe586d433641921e8e2b9cd5fc369d4c7098fb28c  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
@@ -89,7 +89,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '099375c81b3990db3ecbe9f6fa79af8264cc6f35b2c391be8dd44317df6e8801'::text;
+RETURN 'ccb879072476d9606fca69a1ce250cf730bdbe5b57bb47603e8db677dfe32605'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

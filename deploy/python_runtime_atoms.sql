@@ -22,7 +22,7 @@ from . import atom_runs, database, errors, geometry, wire
 
 # Tokens of two bytes or more are stored in parts, by their first byte, so that two sessions can store a vocabulary
 # between them: spaces, digits and punctuation, then letters. What is in which part must not depend on the vocabulary.
-BOUNDS = (b"\x00", b"A", b"\xff" * 2700)  # the last is above every token: an entry of its index holds 2,704 bytes
+BOUNDS = (b"\x00", b"@", b"\xff" * 2700)  # the last is above every token: an entry of its index holds 2,704 bytes
 PARTS = len(BOUNDS) - 1
 PART = database.Query(
     """SELECT string_agg(t.bytes, ''::bytea) AS content,
@@ -44,7 +44,9 @@ CLAIM_PART = database.Query(
     *("integer", "integer", "bigint", "text", "text"),
 )
 PART_TOTALS = database.Query(
-    "SELECT p.tokens, p.counts::text, p.steps::text FROM llm_store.atom_part AS p WHERE p.tokenizer_id = $1", "integer"
+    """SELECT p.part, p.tokens, p.counts::text, p.steps::text
+    FROM llm_store.atom_part AS p WHERE p.tokenizer_id = $1""",
+    "integer",
 )
 HAS_OTHERS = database.Query(
     "SELECT EXISTS (SELECT FROM llm_store.atom_part AS p WHERE p.tokenizer_id <> $1) AS has", "integer"
@@ -101,8 +103,10 @@ TILES = database.Query(
 
 def store_tokenizer(tokenizer_id):
     """Rows for the tokens and bytes of a tokenizer that are not there yet. Returns how many tokens it has."""
+    there = {total["part"] for total in PART_TOTALS.all(tokenizer_id)}
     for part in range(PARTS):
-        store_part(tokenizer_id, part)
+        if part not in there:
+            store_part(tokenizer_id, part)
     totals = PART_TOTALS.all(tokenizer_id)
     tokens = sum(total["tokens"] for total in totals)
     counts = sum(wire.integers(total["counts"]) for total in totals)

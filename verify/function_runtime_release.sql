@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '099375c81b3990db3ecbe9f6fa79af8264cc6f35b2c391be8dd44317df6e8801', 'another release is deployed';
+    ASSERT llm_runtime.release() = 'ccb879072476d9606fca69a1ce250cf730bdbe5b57bb47603e8db677dfe32605', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

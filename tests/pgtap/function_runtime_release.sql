@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '099375c81b3990db3ecbe9f6fa79af8264cc6f35b2c391be8dd44317df6e8801',
+SELECT is(llm_runtime.release(), 'ccb879072476d9606fca69a1ce250cf730bdbe5b57bb47603e8db677dfe32605',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

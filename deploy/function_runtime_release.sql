@@ -62,7 +62,7 @@ SET LOCAL lock_timeout = '5s';
 --   08692f6356ae79be4d0253e55471ebe864894b27a55c77aa354d352093bb3fbe  prefix_cache
 --   7f314f629c024053477db2b75dde7f26e344c0a0de0658c7d37805de2049889a  projection
 --   4a5af3a7a4395b9f78c54790269fedb05bfa8a810e3d907f941a3809a1acf5d0  quant
---   d3297d091d69768fb2f3faeab1b27b56a2c674797647a1d012e156e5bdc96aca  rewriting
+--   6dc3f9b282b50eb50e6a8744eee79531601cc5404dddade2f14657298f86137a  rewriting
 --   86baa4d41aa453463301a93c6019617a6b6276b7507c41ecf642e9e2d637d086  sampling
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
 --   8d3ce973c6e25e2c83e3f0acc5d360ba41fc18d52cdfe758c3f23eaa445bfa5e  scoring
@@ -89,7 +89,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'ccb879072476d9606fca69a1ce250cf730bdbe5b57bb47603e8db677dfe32605'::text;
+RETURN '9e1624824d9e623c39ca6ddeb85a52215bb1a74b0e6c8cf43ef658cbcc4660fd'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

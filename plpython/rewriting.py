@@ -131,16 +131,22 @@ def row_place(tensor, number):
 
 
 def row_pieces(tensor):
-    """(bytes, f32[rows, columns]) of the tensor in order: a tile, or a row that spans several."""
+    """(bytes, f32[rows, columns]) of the tensor in order: a tile, or a row that spans several.
+
+    Raises ModelError 42704 where it ends early.
+    """
     columns = tensor.shape[-1]
     row_bytes = quant.row_bytes(tensor.type, columns)
-    rest = b""
+    rest, read = b"", 0
     for tile in weights.tiles(tensor):
+        read += len(tile)
         rest = rest + tile if rest else tile
         if len(rest) % row_bytes == 0:
             yield rest, quant.decode(tensor.type, rest, (len(rest) // row_bytes, columns))
             rest = b""
         database.checkpoint()
+    if read < tensor.bytes:
+        raise _removed(tensor)
 
 
 def reencoded(tensor, raw, old, new):
@@ -175,7 +181,9 @@ def encoded(name, type, values):
 
 def tile_values(tensor, number):
     """f32[rows, columns]: the rows in one tile of a tensor whose tiles hold whole rows."""
-    (content,) = _tiles_between(tensor, number, 1)
+    content = b"".join(_tiles_between(tensor, number, 1))
+    if not content:
+        raise _removed(tensor)
     columns = tensor.shape[-1]
     rows = len(content) // quant.row_bytes(tensor.type, columns)
     return quant.decode(tensor.type, content, (rows, columns))
@@ -193,6 +201,15 @@ def _tiles_between(tensor, first, count):
                 f'tensor "{tensor.name}" is corrupt', hint="llm.verify(model) lists every tensor that is."
             )
         yield row["content"]
+
+
+def _removed(tensor):
+    """Of a tensor whose tiles are not there: what a model has cannot lose them, so no model has it any more."""
+    return errors.undefined_object(
+        f'tensor "{tensor.name}" was removed meanwhile',
+        "Its model was dropped or edited, and llm.collect ran.",
+        "Try again; if the model is as it was, SELECT * FROM llm.verify(model) tells what is wrong with it.",
+    )
 
 
 def _store_tensor(name, type, shape, tiles):

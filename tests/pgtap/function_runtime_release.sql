@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'ccb879072476d9606fca69a1ce250cf730bdbe5b57bb47603e8db677dfe32605',
+SELECT is(llm_runtime.release(), '9e1624824d9e623c39ca6ddeb85a52215bb1a74b0e6c8cf43ef658cbcc4660fd',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.rewriting()'::regprocedure
     ),
-    'd3297d091d69768fb2f3faeab1b27b56a2c674797647a1d012e156e5bdc96aca',
+    '6dc3f9b282b50eb50e6a8744eee79531601cc5404dddade2f14657298f86137a',
     'its body is plpython/rewriting.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.rewriting()', 'EXECUTE'),

@@ -1,0 +1,16 @@
+"""Tensors that are read while others drop and collect."""
+
+import pytest
+
+from plpython import rewriting
+from plpython.errors import ModelError
+from plpython.weights import Tensor
+
+
+@pytest.mark.parametrize(
+    "read", [lambda tensor: list(rewriting.row_pieces(tensor)), lambda t: rewriting.tile_values(t, 0)]
+)
+def test_a_tensor_that_is_removed_while_it_is_read_is_told(plpy, read):
+    with pytest.raises(ModelError, match="was removed meanwhile") as error:
+        read(Tensor("output.weight", bytes(32), "F32", (4, 8), 4, 128))
+    assert error.value.sqlstate == "42704"

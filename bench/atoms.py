@@ -22,7 +22,7 @@ TOKENS = """SELECT m.tokenizer_id, count(DISTINCT t.bytes) FROM llm_store.model 
     INNER JOIN llm_store.token AS t ON t.tokenizer_id = m.tokenizer_id
     WHERE m.name = %s AND t.bytes <> '' GROUP BY m.tokenizer_id"""
 SAMPLE = "SELECT bytes FROM llm_store.token WHERE tokenizer_id = %s AND bytes <> '' ORDER BY md5(bytes) LIMIT %s"
-ROUNDS = 3
+ROUNDS = 7
 EMPTY = "TRUNCATE llm_store.atom, llm_store.atom_part, llm_store.atom_run, llm_store.atom_byte_count"
 PART = "SELECT llm.upload_token_atoms(%s, %s)"
 REST = "SELECT llm_store.atomise_tokenizer(%s)"

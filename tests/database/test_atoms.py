@@ -1,6 +1,8 @@
 """Atoms of real models: their places, counts and cascade, against what the files and numpy say."""
 
 import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import psycopg
 import pytest
 from gguf import GGUFReader
 
+from loaders.reader import read_model
 from plpython import geometry, hilbert
 
 from .models import loaded
@@ -226,6 +229,30 @@ def test_a_model_beside_which_the_atoms_of_another_are_left_shows_none_of_them(u
         check_nearby(superuser, some_places(4), 10)
         superuser.execute("SELECT llm.drop_model(name) FROM llm.models")
         assert superuser.execute("SELECT * FROM llm.nearby_atoms(llm.atom_point('a'), 10)").fetchall() == []
+
+
+def test_loads_that_store_one_vocabulary_in_parts_at_once_store_it_once(superuser, loader_dsn, other_vocabulary):
+    model = read_model(other_vocabulary)
+    tokenizer = (model.tokenizer_definition, json.dumps(model.complete_tokenizer_settings()))
+
+    def store(parts):
+        with psycopg.connect(loader_dsn, autocommit=True) as loader:
+            number = one(loader, "SELECT llm.upload_vocabulary(%s, %s::jsonb)", *tokenizer)
+            stored = [one(loader, "SELECT llm.upload_token_atoms(%s, %s)", number, part) for part in parts]
+            return number, stored, one(loader, "SELECT llm.upload_tokenizer(%s, %s::jsonb)", *tokenizer)
+
+    superuser.execute("CALL llm.collect('0')")
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(store, [(0, 1), (1, 0), (1,), ()]))
+    number = done[0][0]
+    assert {entry[0] for entry in done} == {number}
+    counted = superuser.execute("SELECT sum(tokens) FROM llm_store.atom_part WHERE tokenizer_id = %s", (number,))
+    entries = superuser.execute(
+        "SELECT count(*) FROM llm_store.token WHERE tokenizer_id = %s AND bytes <> ''", (number,)
+    )
+    assert counted.fetchone() == entries.fetchone()
+    with loaded(loader_dsn, {"atoms-parts": other_vocabulary}):
+        assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def quantize_token(x, at, width, quantized, slot, low_slot, sets):
         quantize(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, slot)
 
 
-@inlined
+@compiled
 def product(weights, matrix, begin, end, x, x_at, x_stride, sets, q, slot, low, tokens, out, at, stride, spare):
     """`linear`; a quantised matrix sees the codes of slots from `slot` on and, with two sets, from `low` on."""
     passes = sets if is_quantized(matrix) else 1
@@ -107,7 +107,7 @@ def product(weights, matrix, begin, end, x, x_at, x_stride, sets, q, slot, low, 
             add(out, place, spare, place, (end - begin) * GROUP)
 
 
-@inlined
+@compiled
 def norm(crew, model, weight, sets, rows, s):
     """s.normed = the listed rows of s.x normalised, with so many sets of codes."""
     hidden, stride = model.sizes.hidden, model.sizes.hidden_stride
@@ -119,7 +119,7 @@ def norm(crew, model, weight, sets, rows, s):
             quantize_token(s.normed, to, hidden, s.quantized, t + slot, s.low + t + slot, sets)
 
 
-@inlined
+@compiled
 def quantize_rows(crew, x, stride, width, sets, tokens, s):
     """So many sets of codes of the first `width` columns of every token."""
     first, step, slot = share(crew, tokens)
@@ -127,7 +127,7 @@ def quantize_rows(crew, x, stride, width, sets, tokens, s):
         quantize_token(x, t * stride, width, s.quantized, t + slot, s.low + t + slot, sets)
 
 
-@inlined
+@compiled
 def add_bias(weights, bias, group, groups, out, at, stride, tokens):
     """Add some groups of a bias, if there is one, to every token; the bias begins at out[at]."""
     if bias[LAYOUT] != ABSENT:

@@ -30,10 +30,10 @@ SET LOCAL lock_timeout = '5s';
 --   8723f90ad58080cce0cc5c1a917f3f5c9baafe192da972f7be1a8b751484d55d  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   f79280f2368ce6d36b94c882f8ddd5454ed3269f8767c790b43cbed301463a71  encoder_engine
---   7b28448233c0f2d49d17ea2126cf647497fbb53e65d29d2e8eacab62ec985303  encoder_forward
+--   fdcb08255c90e269676372349d536778b17652d75b48f0f33c2abbca4d4f6ed6  encoder_forward
 --   d65d964ba6346c1172a0f6bb49c38b416d3348d24cd9506ca5876748ec541c8a  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
---   1ab66869f3535e9be305760e69a2756a5ada190787d8717a32b240419b73f3c9  forward_steps
+--   d3819aa544c8332589c8f66958385a83af68642930cb651c761d14b8e80323bb  forward_steps
 --   fbd3b349b069c1dbdd68acbb5228e4018caaed23c7a4063d52022fa9c1b5dada  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
@@ -46,7 +46,7 @@ SET LOCAL lock_timeout = '5s';
 --   815c2fc095ac8293b676cad3d118c26b87acc09c9a518ae4d5f309d3209bb40e  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
 --   1e3cd39267ead9b493bf30da3e0320e36842d76a40d5ad918c79a8e45e2df6ca  matrices
---   b6447476370eeaef2c8157bd6baa57c35ee2f48dceccaab5e1450851bc690c93  matrix_kernels
+--   26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
 --   ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c  moment
 --   8f467bbe18fbb52086c922889164f65272444b83c7affbc69fe37fe1abead7f2  numpy_encoder
@@ -75,7 +75,7 @@ SET LOCAL lock_timeout = '5s';
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
 --   5beb21bb7c85d6df02474a97877109e8682a6ea0d224df71f9503f2ac14fa1b5  simd_memory
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
---   a5af192f1fb7f2054955f60ab43284fca75934d6fee0e1c2ddbd1e8361bec0f4  similarity_kernels
+--   3fca938c6cfd8265000f70c73016a045d8a19256d8af57f9f417cd63977593b4  similarity_kernels
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
 --   3abd6c93c65b417c22fb58cf1fa4a802c5435340ee1ce71ba7451a40c1327c17  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
@@ -89,7 +89,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '9e1624824d9e623c39ca6ddeb85a52215bb1a74b0e6c8cf43ef658cbcc4660fd'::text;
+RETURN '76178095c9d2b8f6fbd5c9e9ab8897a68a4dcfcc325909190eee3b3a951587b8'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -19,7 +19,7 @@ An encoder's embedding is asked to be right to three digits, and int8 activation
 quantised matrices see them twice, as codes and as the codes of what those leave, which together hold 15 bits.
 """
 
-from .attention_kernels import PAGE, store_position
+from .attention_kernels import PAGE, attention, store_position
 from .forward_steps import (
     ATTN_NORM,
     CLAIM_ATTENTION,
@@ -39,7 +39,6 @@ from .forward_steps import (
     Q,
     V,
     add_bias,
-    attend,
     groups_of,
     is_quantized,
     piece_of,
@@ -51,7 +50,7 @@ from .forward_steps import (
 from .kernels import add, gelu, layer_norm
 from .matrix_kernels import OFFSET, embedding
 from .packing import GROUP
-from .simd import entry, inlined
+from .simd import compiled, entry, inlined
 from .threads import Crew, claim, meet, stopped
 
 # The rows of a layer begin with forward_steps', so that its steps can be shared; these follow. Then the model's own.
@@ -101,7 +100,7 @@ def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s):
             add(s.x, at, s.normed, at, (end - begin) * GROUP)
 
 
-@inlined
+@compiled
 def norm(crew, model, weight, bias, needs_codes, tokens, s):
     """s.x = s.normed = s.x normalised, with its codes if a quantised matrix follows."""
     hidden, stride, f32 = model.sizes.hidden, model.sizes.hidden_stride, model.weights.f32
@@ -127,13 +126,16 @@ def store_keys_values(crew, model, batch, places, work, s):
 
 @inlined
 def attend_all(crew, counter, model, batch, work, s):
-    """Attention of every tile and head; the results replace the queries."""
+    """Attention of every tile and head, over float32 keys and values; the results replace the queries."""
+    dim, stride, window, positions = model.sizes.head_dim, model.sizes.qkv_stride, model.windows[0], batch.positions
     while True:
         piece = claim(crew, counter, 1)
         if piece >= len(batch.tiles) * model.sizes.heads or stopped(crew):
             return
         tile, head = divmod(piece, model.sizes.heads)
-        attend(model, batch, 0, tile, head, work, s)
+        first, tokens = batch.tiles[tile, 0], batch.tiles[tile, 1]
+        x, pages, at, row = first * stride + head * dim, batch.pages, batch.pages_at[first], work.float_row
+        attention(s.qkv, x, stride, tokens, 1, dim, positions, first, window, pages, at, head, row, work)
 
 
 @inlined

@@ -80,9 +80,12 @@ def share(crew, tokens):
 
 @compiled
 def piece_of(crew, matrix, tokens):
-    """How many groups of a matrix make a piece of work: fewer pieces where there is little to do for each."""
+    """How many groups of a matrix make a piece of work: fewer pieces where there is little to do for each.
+
+    Then they are multiples of four groups, which the products of floats compute together.
+    """
     least = max(1, CLAIMED_BYTES // group_bytes(matrix[LAYOUT], matrix[COLUMNS]))
-    return max(least, groups_of(matrix) // (PIECES * crew.threads)) if tokens <= FEW_TOKENS else least
+    return (max(least, groups_of(matrix) // (PIECES * crew.threads)) + 3) // 4 * 4 if tokens <= FEW_TOKENS else least
 
 
 @compiled
@@ -105,7 +108,7 @@ def quantize_token(x, at, width, quantized, slot, low_slot, sets):
         quantize(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, slot)
 
 
-@inlined
+@compiled
 def product(weights, matrix, begin, end, x, x_at, x_stride, sets, q, slot, low, tokens, out, at, stride, spare):
     """`linear`; a quantised matrix sees the codes of slots from `slot` on and, with two sets, from `low` on."""
     passes = sets if is_quantized(matrix) else 1
@@ -118,7 +121,7 @@ def product(weights, matrix, begin, end, x, x_at, x_stride, sets, q, slot, low, 
             add(out, place, spare, place, (end - begin) * GROUP)
 
 
-@inlined
+@compiled
 def norm(crew, model, weight, sets, rows, s):
     """s.normed = the listed rows of s.x normalised, with so many sets of codes."""
     hidden, stride = model.sizes.hidden, model.sizes.hidden_stride
@@ -130,7 +133,7 @@ def norm(crew, model, weight, sets, rows, s):
             quantize_token(s.normed, to, hidden, s.quantized, t + slot, s.low + t + slot, sets)
 
 
-@inlined
+@compiled
 def quantize_rows(crew, x, stride, width, sets, tokens, s):
     """So many sets of codes of the first `width` columns of every token."""
     first, step, slot = share(crew, tokens)
@@ -138,7 +141,7 @@ def quantize_rows(crew, x, stride, width, sets, tokens, s):
         quantize_token(x, t * stride, width, s.quantized, t + slot, s.low + t + slot, sets)
 
 
-@inlined
+@compiled
 def add_bias(weights, bias, group, groups, out, at, stride, tokens):
     """Add some groups of a bias, if there is one, to every token; the bias begins at out[at]."""
     if bias[LAYOUT] != ABSENT:

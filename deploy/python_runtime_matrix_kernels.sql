@@ -16,8 +16,8 @@ lane, one token to a register, and each register of weights is used for all toke
 for blocks of 1, 2, 4 and 8 tokens. Every output is one chain of additions in the order of the columns, so its bits do
 not depend on the block it was computed in.
 
-One group at a time, so that memory is read in one stream: a single token's sums, a chain of dependent additions, take
-as long as its weights from there, and of four groups at once, four streams, they take a fifth longer.
+For a single token the float products hold four groups instead: one chain of dependent additions would run slower than
+the memory delivers. (`tokens` or `groups` is 1, and an operand of one register is shared by the others.)
 """
 
 from collections import namedtuple
@@ -36,76 +36,85 @@ Codes = namedtuple("Codes", "codes scales q8_starts q4_starts")
 LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
 
 
-def _q8(tokens):
+def _q8(tokens, groups):
     """The dot product of a block is exact in int32; the weights' scale times the token's weighs it in the sum."""
-    SUMS, DOTS = f32[tokens], i32[tokens]
+    X, W, SUM, X_SCALE, W_SCALE, TOTAL = _block_types(tokens, groups)
 
     @compiled
     def product(u8, at, u16, w_scales, columns, codes, scales, starts, token, out, out_at, stride):
-        blocks = columns // BLOCK
-        total = fill(0.0, SUMS)
+        blocks, group = columns // BLOCK, group_bytes(Q8, columns)
+        next_start = blocks if tokens > 1 else 0
+        total = fill(0.0, TOTAL)
         for b in range(blocks):
             block = token * blocks + b
-            dots = spread(starts, block, DOTS, blocks)
+            dots = spread(starts, block, SUM, next_start)
             for k in range(8):
-                w = load_bytes(u8, at + b * 512 + k * 64, i32)
-                dots = dot4(dots, w, spread_bytes(codes, block * BLOCK + 4 * k, DOTS, columns))
-            scale = load(u16, w_scales + b * GROUP, f32) * spread(scales, block, SUMS, blocks)
+                w = load_bytes(u8, at + b * 512 + k * 64, W, group)
+                dots = dot4(dots, w, spread_bytes(codes, block * BLOCK + 4 * k, X, columns))
+            scale = load(u16, w_scales + b * GROUP, W_SCALE, blocks * GROUP) * spread(scales, block, X_SCALE, blocks)
             total = fma(to_f32(dots), scale, total)
         store(out, out_at, total, stride)
 
     return product
 
 
-def _q4(tokens):
+def _q4(tokens, groups):
     """As Q8; the low four bits are the columns 0 .. 15 of a block, the high ones 16 .. 31."""
-    SUMS, DOTS = f32[tokens], i32[tokens]
+    X, W, SUM, X_SCALE, W_SCALE, TOTAL = _block_types(tokens, groups)
 
     @compiled
     def product(u8, at, u16, w_scales, columns, codes, scales, starts, token, out, out_at, stride):
-        blocks = columns // BLOCK
-        total = fill(0.0, SUMS)
+        blocks, group = columns // BLOCK, group_bytes(Q4, columns)
+        next_start = blocks if tokens > 1 else 0
+        total = fill(0.0, TOTAL)
         for b in range(blocks):
             block = token * blocks + b
-            dots = spread(starts, block, DOTS, blocks)
+            dots = spread(starts, block, SUM, next_start)
             for k in range(4):
-                pair = load_bytes(u8, at + b * 256 + k * 64, i32)
-                dots = dot4(dots, pair & 0x0F0F0F0F, spread_bytes(codes, block * BLOCK + 4 * k, DOTS, columns))
+                pair = load_bytes(u8, at + b * 256 + k * 64, W, group)
+                dots = dot4(dots, pair & 0x0F0F0F0F, spread_bytes(codes, block * BLOCK + 4 * k, X, columns))
                 high = (pair >> 4) & 0x0F0F0F0F
-                dots = dot4(dots, high, spread_bytes(codes, block * BLOCK + 16 + 4 * k, DOTS, columns))
-            scale = load(u16, w_scales + b * GROUP, f32) * spread(scales, block, SUMS, blocks)
+                dots = dot4(dots, high, spread_bytes(codes, block * BLOCK + 16 + 4 * k, X, columns))
+            scale = load(u16, w_scales + b * GROUP, W_SCALE, blocks * GROUP) * spread(scales, block, X_SCALE, blocks)
             total = fma(to_f32(dots), scale, total)
         store(out, out_at, total, stride)
 
     return product
 
 
-def _float(tokens):
+def _float(tokens, groups):
     """F32 weights (float32 array) and F16 (uint16 array, widened in the register)."""
-    SUMS = f32[tokens]
+    X, W, TOTAL = f32[tokens], f32[groups], f32[tokens * groups]
 
     @compiled
     def product(weights, at, columns, x, x_at, x_stride, out, out_at, stride):
-        total = fill(0.0, SUMS)
+        total = fill(0.0, TOTAL)
         for k in range(columns):
-            total = fma(load(weights, at + k * GROUP, f32), spread(x, x_at + k, SUMS, x_stride), total)
+            w = load(weights, at + k * GROUP, W, GROUP * columns)
+            total = fma(w, spread(x, x_at + k, X, x_stride), total)
         store(out, out_at, total, stride)
 
     return product
 
 
-def _bf16(tokens):
+def _bf16(tokens, groups):
     """BF16 weights (uint16 array)."""
-    SUMS = f32[tokens]
+    X, W, TOTAL = f32[tokens], f32[groups], f32[tokens * groups]
 
     @compiled
     def product(weights, at, columns, x, x_at, x_stride, out, out_at, stride):
-        total = fill(0.0, SUMS)
+        total = fill(0.0, TOTAL)
         for k in range(columns):
-            total = fma(load_bf16(weights, at + k * GROUP, f32), spread(x, x_at + k, SUMS, x_stride), total)
+            w = load_bf16(weights, at + k * GROUP, W, GROUP * columns)
+            total = fma(w, spread(x, x_at + k, X, x_stride), total)
         store(out, out_at, total, stride)
 
     return product
+
+
+def _block_types(tokens, groups):
+    both = tokens * groups
+    return i32[tokens], i32[groups], i32[both], f32[tokens], f32[groups], f32[both]
 
 
 @compiled
@@ -119,7 +128,7 @@ def _int8_matrix(layout, make):
 
     The codes of a block of tokens stay in the nearest cache while the weights stream past.
     """
-    one, two, four, eight = make(1), make(2), make(4), make(8)
+    one, two, four, eight = make(1, 1), make(2, 1), make(4, 1), make(8, 1)
 
     @compiled
     def product(u8, at, u16, w_scales, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride):
@@ -143,11 +152,16 @@ def _int8_matrix(layout, make):
 
 
 def _float_matrix(make):
-    """The same of a matrix of floats."""
-    one, two, four, eight = make(1), make(2), make(4), make(8)
+    """The same of a matrix of floats; for a single token four groups at a time."""
+    one, two, four, eight, one_of_four_groups = make(1, 1), make(2, 1), make(4, 1), make(8, 1), make(1, 4)
 
     @compiled
     def product(weights, at, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride):
+        if tokens == 1:
+            while begin + 4 <= end:
+                w = at + begin * GROUP * columns
+                one_of_four_groups(weights, w, columns, x, x_at, 0, out, out_at + begin * GROUP, GROUP)
+                begin += 4
         t = 0
         while t < tokens:
             block = block_of(tokens - t)

@@ -69,9 +69,12 @@ def share(crew, tokens):
 
 @compiled
 def piece_of(crew, matrix, tokens):
-    """How many groups of a matrix make a piece of work: fewer pieces where there is little to do for each."""
+    """How many groups of a matrix make a piece of work: fewer pieces where there is little to do for each.
+
+    Then they are multiples of four groups, which the products of floats compute together.
+    """
     least = max(1, CLAIMED_BYTES // group_bytes(matrix[LAYOUT], matrix[COLUMNS]))
-    return max(least, groups_of(matrix) // (PIECES * crew.threads)) if tokens <= FEW_TOKENS else least
+    return (max(least, groups_of(matrix) // (PIECES * crew.threads)) + 3) // 4 * 4 if tokens <= FEW_TOKENS else least
 
 
 @compiled

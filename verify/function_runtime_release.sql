@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '9e1624824d9e623c39ca6ddeb85a52215bb1a74b0e6c8cf43ef658cbcc4660fd', 'another release is deployed';
+    ASSERT llm_runtime.release() = '76178095c9d2b8f6fbd5c9e9ab8897a68a4dcfcc325909190eee3b3a951587b8', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.forward_steps()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '1ab66869f3535e9be305760e69a2756a5ada190787d8717a32b240419b73f3c9', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'd3819aa544c8332589c8f66958385a83af68642930cb651c761d14b8e80323bb', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

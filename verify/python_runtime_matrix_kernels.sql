@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.matrix_kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'b6447476370eeaef2c8157bd6baa57c35ee2f48dceccaab5e1450851bc690c93', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

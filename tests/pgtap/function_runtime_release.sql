@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '9e1624824d9e623c39ca6ddeb85a52215bb1a74b0e6c8cf43ef658cbcc4660fd',
+SELECT is(llm_runtime.release(), '76178095c9d2b8f6fbd5c9e9ab8897a68a4dcfcc325909190eee3b3a951587b8',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.matrix_kernels()'::regprocedure
     ),
-    'b6447476370eeaef2c8157bd6baa57c35ee2f48dceccaab5e1450851bc690c93',
+    '26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608',
     'its body is plpython/matrix_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.matrix_kernels()', 'EXECUTE'),

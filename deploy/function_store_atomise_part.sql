@@ -1,7 +1,9 @@
 -- Deploy hartonomous:function_store_atomise_part to pg
 -- requires: function_store_atom_part
 
--- SECURITY DEFINER, and the lock that is kept from llm_store.collect_atoms: as llm_store.atomise_tokenizer.
+-- SECURITY DEFINER: tokenizers share atoms, so nobody writes one but through this function, which takes everything from
+-- rows that are stored already.
+-- The lock is shared among loads, and kept from llm_store.collect_atoms until the transaction ends.
 -- The tokenizer's row is locked too: llm.collect leaves it alone while its atoms are stored.
 BEGIN;
 SET LOCAL lock_timeout = '5s';

@@ -27,7 +27,7 @@ SET LOCAL lock_timeout = '5s';
 --   b76e90d5f092822647ee4e0be9b468894906523cc8ab8305233a6c2a246c6f90  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   8e1b58398c56da95e67a44a77d57ecad31486bf1862bc1d3507b090206cc186f  embedding_columns
---   8723f90ad58080cce0cc5c1a917f3f5c9baafe192da972f7be1a8b751484d55d  embeddings
+--   c50a039011951e3a902643ec8bdf18cc27fa3db4719a78732c86de1326e59a54  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   f79280f2368ce6d36b94c882f8ddd5454ed3269f8767c790b43cbed301463a71  encoder_engine
 --   fdcb08255c90e269676372349d536778b17652d75b48f0f33c2abbca4d4f6ed6  encoder_forward
@@ -43,7 +43,7 @@ SET LOCAL lock_timeout = '5s';
 --   49992439a58b0a22e0990e76e81143528b6584c25a77894953300214266b33e0  kept
 --   b433b55495ead45c5180ca44cd74c251f2aa0a5a7d2fdf7add83af727cd3d4bc  kernels
 --   c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e  kv_cache
---   815c2fc095ac8293b676cad3d118c26b87acc09c9a518ae4d5f309d3209bb40e  loaded_model
+--   2b10428b60daee6492ef7bc9938bed1114ea219e57b1d7f525196d5b0488a4c4  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
 --   1e3cd39267ead9b493bf30da3e0320e36842d76a40d5ad918c79a8e45e2df6ca  matrices
 --   26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608  matrix_kernels
@@ -80,7 +80,7 @@ SET LOCAL lock_timeout = '5s';
 --   3abd6c93c65b417c22fb58cf1fa4a802c5435340ee1ce71ba7451a40c1327c17  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
 --   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
---   07300db5234ad0fa8fa9766bac15df20cfaa134744dfdf540b3e9db4b4def8a8  tokenizer
+--   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
 --   6d01f028b27aea2ba4b09bce307224f95fba6acf57743f6f250346a4765d6964  warm_up
 --   2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318  weights
 --   85bd01ae5a1dfd7ed655aefe696296d63898d0f49fdcd3d23b1b805452d86921  wire
@@ -89,7 +89,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '76178095c9d2b8f6fbd5c9e9ab8897a68a4dcfcc325909190eee3b3a951587b8'::text;
+RETURN '8876fe044331217cea8206ded507aed336e28061091f3c24fa6c3ed502725cdc'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

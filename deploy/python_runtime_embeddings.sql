@@ -70,7 +70,7 @@ def tokens_of(model, text):
     before = [tokenizer.bos_id] if tokenizer.add_bos else []
     after = [tokenizer.eos_ids[0]] if tokenizer.add_eos else []
     room = model.longest_text - len(before) - len(after)
-    tokens = [*before, *model.encode(text, add_special=False)[:room], *after]
+    tokens = [*before, *model.first_tokens(text, room), *after]
     return tokens or [_stand_in(model)]
 
 

@@ -98,6 +98,10 @@ class Model:
         """Token ids of a text, as Tokenizer.encode gives them; interruptible, however long the text is."""
         return self._tokenized("encode", text, add_special, parse_special)
 
+    def first_tokens(self, text, count):
+        """The first ids of a text, as Tokenizer.first gives them; interruptible too."""
+        return self._tokenized("first", text, count)
+
     def spans(self, text):
         """The characters of each token, as Tokenizer.spans gives them; interruptible too."""
         return self._tokenized("spans", text)

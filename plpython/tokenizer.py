@@ -28,6 +28,8 @@ from . import errors
 
 SPACE_MARK = "\u2581"
 WORD_GOES_ON = "##"
+CHARACTERS_A_TOKEN, GROWTH = 8, 4  # of the first piece that is read of a long text, and of the next ones
+SPACE = re.compile(r"[ \t\r\n]")
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 SETTINGS = ("bos_id", "eos_ids", "add_bos", "add_eos", "vocabulary_size", "chat_template")
 
@@ -40,6 +42,7 @@ class Tokenizer:
         self._added = self._library.get_added_tokens_decoder()
         self._unknown = getattr(self._library.model, "unk_token", None)
         self._piece_bytes, self._leading_space = _spelling(self._library)
+        self._words_are_apart = _words_are_apart(self._library, self._added)
         self._read_settings(settings or {})
         self._cache = {}
 
@@ -83,11 +86,24 @@ class Tokenizer:
             )
         return ids
 
+    def first(self, text, count):
+        """The first `count` ids of `encode(text, add_special=False)`.
+
+        Where words are encoded one by one, ids depend on nothing behind the next space: of a long text no more is read.
+        """
+        end = count * CHARACTERS_A_TOKEN
+        while self._words_are_apart and (space := SPACE.search(text, end)):
+            ids = self.encode(text[: space.start()], add_special=False)
+            if len(ids) >= count:
+                return ids[:count]
+            end = GROWTH * space.end()
+        return self.encode(text, add_special=False)[:count]
+
     def spans(self, text):
         """The characters of each token of `text`, as (first, end); control tokens in it are text."""
         self._library.encode_special_tokens = True
         try:
-            return self._library.encode(text, add_special_tokens=False).offsets
+            return self._library.encode_batch([text], add_special_tokens=False)[0].offsets  # lets go of Python's lock
         except TypeError:
             raise errors.invalid_parameter("the text is not valid Unicode") from None
 
@@ -217,6 +233,14 @@ def _spelling(library):
         f"tokenizer model {name} with decoder {'+'.join(sorted(kinds)) or 'none'} is not supported",
         hint="Byte-level BPE, SentencePiece BPE and WordPiece are.",
     )
+
+
+def _words_are_apart(library, added):
+    """Whether words are encoded one by one, as BERT's are; an added token that is no control token might span two."""
+    is_bert = isinstance(library.pre_tokenizer, tokenizers.pre_tokenizers.BertPreTokenizer) and isinstance(
+        library.normalizer, (tokenizers.normalizers.BertNormalizer, type(None))
+    )
+    return is_bert and all(token.special for token in added.values())
 
 
 def _steps(decoder):

@@ -75,6 +75,22 @@ def test_a_timeout_ends_the_embedding_of_many_texts_and_the_session_goes_on(user
     assert len(call(user, "SELECT llm.embed('a', 'mean')")) == 64
 
 
+def test_a_timeout_ends_the_chunking_of_a_long_text_and_the_session_goes_on(user):
+    user.execute("SELECT llm.embed('a', 'mean')")
+    user.execute("SET statement_timeout = '300ms'")
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        user.execute("SELECT count(*) FROM llm.chunk(repeat('word ', 1000000), 'mean')")
+    user.execute("RESET statement_timeout")
+    rows = user.execute("SELECT chunk FROM llm.chunk('the cat', 'mean')").fetchall()
+    assert rows == [("the cat",)]
+
+
+def test_a_very_long_text_has_the_embedding_of_its_beginning(user, engine):
+    texts = ["the cat " * count for count in (100, 400_000)]
+    beginning, whole = many(user, texts, "mean")
+    np.testing.assert_array_equal(whole, beginning)
+
+
 def test_no_texts_have_no_embeddings(user):
     assert many(user, [], "mean") == []
 

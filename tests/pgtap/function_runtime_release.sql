@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '76178095c9d2b8f6fbd5c9e9ab8897a68a4dcfcc325909190eee3b3a951587b8',
+SELECT is(llm_runtime.release(), '8876fe044331217cea8206ded507aed336e28061091f3c24fa6c3ed502725cdc',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

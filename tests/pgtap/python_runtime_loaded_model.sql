@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.loaded_model()'::regprocedure
     ),
-    '815c2fc095ac8293b676cad3d118c26b87acc09c9a518ae4d5f309d3209bb40e',
+    '2b10428b60daee6492ef7bc9938bed1114ea219e57b1d7f525196d5b0488a4c4',
     'its body is plpython/loaded_model.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.loaded_model()', 'EXECUTE'),

@@ -26,7 +26,7 @@ SET LOCAL lock_timeout = '5s';
 --   ce05a97678c400cae06b70762555c3726575513b766230a2a912550fea0243f2  cosine_search
 --   b76e90d5f092822647ee4e0be9b468894906523cc8ab8305233a6c2a246c6f90  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
---   8e1b58398c56da95e67a44a77d57ecad31486bf1862bc1d3507b090206cc186f  embedding_columns
+--   3fb3a5b932af1a4cf02b19976081a85687ff476b79dae9fc2241adf4b7796c4a  embedding_columns
 --   c50a039011951e3a902643ec8bdf18cc27fa3db4719a78732c86de1326e59a54  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   f79280f2368ce6d36b94c882f8ddd5454ed3269f8767c790b43cbed301463a71  encoder_engine
@@ -45,7 +45,7 @@ SET LOCAL lock_timeout = '5s';
 --   c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e  kv_cache
 --   2b10428b60daee6492ef7bc9938bed1114ea219e57b1d7f525196d5b0488a4c4  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
---   1e3cd39267ead9b493bf30da3e0320e36842d76a40d5ad918c79a8e45e2df6ca  matrices
+--   d63540efe942317d4778c4577d12f4ae4a87d1be7eac4b69099a7da7bb30434d  matrices
 --   26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
 --   ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c  moment
@@ -66,7 +66,7 @@ SET LOCAL lock_timeout = '5s';
 --   86baa4d41aa453463301a93c6019617a6b6276b7507c41ecf642e9e2d637d086  sampling
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
 --   8d3ce973c6e25e2c83e3f0acc5d360ba41fc18d52cdfe758c3f23eaa445bfa5e  scoring
---   cdf00f524bd7c988811e31236610038755d248f77c04c935a20eaa112dc9f787  searching
+--   ed66ae8fa3cc1a0ab4d8992eb74e9d55841148bf44df27682e2544af28583641  searching
 --   790a3034de34614c72b1de8f82cb25824915a7665167e2bf3afa7d6beb6ca2f8  session_caches
 --   e455cf8c7f2ac422758f0b1833076431865ba62cde5d49b0cd44ed87e3efb291  session_models
 --   3c2fd4682dca197e92d9870364646edee8bbf63f33e62ebdc05f6ab46d5262a8  settings
@@ -89,7 +89,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '8876fe044331217cea8206ded507aed336e28061091f3c24fa6c3ed502725cdc'::text;
+RETURN '998155f5c1f65683b78e837f306e0573f89af1c86615f876fee549c9d93d2c04'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -14,8 +14,12 @@ AS $python$"""Exact search: the rows of a table whose embeddings are closest to 
 A session keeps a table's embeddings as one matrix beside the identity of each row version: where it lies (ctid) and
 which transaction wrote it (xmin). A search reads, in its own snapshot, which versions it sees; what the matrix lacks is
 fetched, what is gone is dropped, so it finds what a scan would find, in every transaction, after ROLLBACK too, without
-a trigger or an index. Even that reading is spared when the snapshot is the one of the last search and the transaction
-has written nothing: then the database looks the same by definition.
+a trigger or an index. That reading is spared or cheaper where the matrix was right in an earlier snapshot:
+
+- When the snapshot is the same and the transaction has written nothing, the database looks the same by definition.
+- When all that the earlier one saw as ended is so in this one too, it is enough to count the versions that each
+  transaction wrote. One of which the matrix has rows had ended then; of its versions none can have come since, so as
+  many as there were are the same. Rows of any other transaction are seen in the counts.
 
 All statements of a call share its snapshot, because the SQL function is STABLE.
 """
@@ -33,9 +37,11 @@ LARGEST_K = 10_000
 ROWS_TOGETHER = 8192  # in one piece of what is fetched: 12 MB of 384 numbers each
 FEW = 4  # a matrix that lacks less than a quarter is mended, any other read anew
 
+MANY_WRITERS = 8  # counting is no cheaper where a transaction wrote fewer rows each
+
 MOMENT = Query(
-    "SELECT pg_catalog.pg_current_snapshot()::text AS snapshot, "
-    "pg_catalog.pg_current_xact_id_if_assigned() IS NULL AND NOT pg_catalog.pg_is_in_recovery() AS is_fixed"
+    "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_snapshot()::text END AS snapshot, "
+    "pg_catalog.pg_current_xact_id_if_assigned()::text AS writing"
 )
 
 
@@ -71,30 +77,61 @@ def nearest(vector, source, k, column):
 def _best(column, vector, k):
     memory = settings.integer("search_mb", DEFAULT_MEGABYTES, 0, MOST_MEGABYTES) << 20
     moment = MOMENT.one()
+    snapshot = None if column.hides_rows or moment["writing"] else moment["snapshot"]
     known = matrices.find(column.key)
-    if known is not None and moment["is_fixed"] and not column.hides_rows and known.snapshot == moment["snapshot"]:
-        return _top(known.places, _scores(known.rows, known.scales, vector, column), k)
-    places, writers = column.versions()
-    if len(places) * 4 * len(vector) > memory:
-        matrices.drop(column.key)
-        return _streamed(column, places, vector, k)
-    matrix = _current(column, known, places, writers, len(vector))
-    matrix.snapshot = moment["snapshot"] if moment["is_fixed"] and not column.hides_rows else None
-    matrices.keep(column.key, matrix, memory)
-    return _top(matrix.places, _scores(matrix.rows, matrix.scales, vector, column), k)
+    if not _is_right(known, column, snapshot, moment["snapshot"]):
+        places, writers = column.versions()
+        if len(places) * 4 * len(vector) > memory:
+            matrices.drop(column.key)
+            return _streamed(column, places, vector, k)
+        known = _current(column, known, places, _ended(writers, moment["writing"]), len(vector))
+        known.snapshot = snapshot
+    elif snapshot:
+        known.snapshot = snapshot
+    matrices.keep(column.key, known, memory)
+    return _top(known.places, _scores(known.rows, known.scales, vector, column), k)
+
+
+def _is_right(known, column, snapshot, moment):
+    """Whether a matrix that was right in an earlier snapshot is so at this moment; False where that is not known."""
+    if known is None or known.snapshot is None or moment is None or column.hides_rows:
+        return False
+    if known.snapshot == snapshot:
+        return True
+    if not is_later(moment, known.snapshot) or len(known.counts[0]) * MANY_WRITERS > len(known.places):
+        return False
+    return all(map(np.array_equal, known.counts, column.writers()))
+
+
+def is_later(snapshot, earlier):
+    """Whether a snapshot (the text of a pg_snapshot) sees all transactions as ended that an earlier one sees so."""
+    (_, end, running), (_, earlier_end, earlier_running) = (text.split(":") for text in (snapshot, earlier))
+    running = {number for number in running.split(",") if number and int(number) < int(earlier_end)}
+    return int(end) >= int(earlier_end) and running <= set(earlier_running.split(","))
+
+
+def _ended(writers, writing):
+    """The writers, 0 for the transaction that goes on (the text of its xid8) and its subtransactions, whose ids follow.
+
+    It can put other rows where its own ones were: TRUNCATE of a table that it made empties the same file.
+    """
+    if writing is None:
+        return writers
+    own = np.uint32(int(writing) & 0xFFFFFFFF)
+    return np.where((writers - own).view(np.int32) >= 0, np.uint32(0), writers)
 
 
 def _current(column, known, places, writers, width):
     """The matrix of these row versions: the known one, that one mended, or a new one."""
     if known is None or (len(known.rows) and known.rows.shape[1] != width):
         return Matrix(places, writers, _fetched(column, places, width))
-    if np.array_equal(known.places, places) and np.array_equal(known.writers, writers):
+    if np.array_equal(known.places, places) and np.array_equal(known.writers, writers) and np.all(writers):
         return known
     at = np.searchsorted(known.places, places)
     at[at == len(known.places)] = 0
     same = np.zeros(len(places), bool)
     if len(known.places):
-        same = (known.places[at] == places) & (known.writers[at] == writers)
+        same = (known.places[at] == places) & (known.writers[at] == writers) & (writers != 0)
     if np.count_nonzero(~same) * FEW > len(places):
         return Matrix(places, writers, _fetched(column, places, width))
     rows = np.empty((len(places), width), np.float32)

@@ -98,6 +98,18 @@ class Column:
         order = _order(places)
         return (places, writers) if order is None else (places[order], writers[order])
 
+    def writers(self):
+        """(writers, how many versions that are seen each wrote), ascending: uint32[n], int64[n]; sooner."""
+        row = self._one(
+            "SELECT pg_catalog.string_agg(pg_catalog.xidsend(w.writer), '') AS writers, "
+            "pg_catalog.string_agg(pg_catalog.int8send(w.versions), '') AS counts "
+            f"FROM (SELECT t.xmin AS writer, pg_catalog.count(*) AS versions {self._from} GROUP BY t.xmin) AS w"
+        )
+        writers = np.frombuffer(row["writers"] or b"", ">u4").astype(np.uint32)
+        counts = np.frombuffer(row["counts"] or b"", ">i8").astype(np.int64)
+        order = np.argsort(writers)
+        return writers[order], counts[order]
+
     def pieces(self, places, count, width):
         """The vectors of all places in pieces of about `count` rows: (places, f32[n, width]), in their order."""
         sql = f"{self._aggregated()} AND t.ctid >= $1 AND t.ctid < $2"

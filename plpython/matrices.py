@@ -1,5 +1,6 @@
 """What a session keeps of the columns that it searched: their vectors as matrices, the longest unused leaving first."""
 
+import functools
 from collections import OrderedDict
 
 import numpy as np
@@ -10,7 +11,8 @@ _matrices = OrderedDict()  # by embedding_columns.Column.key, the most recently 
 class Matrix:
     """The vectors of the row versions of a table that a snapshot shows.
 
-    places: int64[n], block << 16 | line, ascending. writers: uint32[n], the versions' xmin. rows: f32[n, width].
+    places: int64[n], block << 16 | line, ascending. writers: uint32[n], the versions' xmin, 0 of what a transaction
+    wrote that is still going on. rows: f32[n, width].
     scales: f32[n], 1 / |row|, and 0 of a row without length. snapshot: the one it was last found right in, or None.
     """
 
@@ -18,6 +20,11 @@ class Matrix:
         self.places, self.writers, self.rows = places, writers, rows
         self.scales = scales_of(rows)
         self.snapshot = None
+
+    @functools.cached_property
+    def counts(self):
+        """(writers, how many versions each wrote), ascending."""
+        return np.unique(self.writers, return_counts=True)
 
 
 def scales_of(rows):

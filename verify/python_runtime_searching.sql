@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.searching()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'cdf00f524bd7c988811e31236610038755d248f77c04c935a20eaa112dc9f787', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'ed66ae8fa3cc1a0ab4d8992eb74e9d55841148bf44df27682e2544af28583641', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

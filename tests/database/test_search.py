@@ -139,6 +139,57 @@ def test_a_transaction_searches_what_it_wrote_and_rollback_undoes_it(table, supe
         table.check(writer)
 
 
+def test_rows_at_the_places_of_others_of_the_same_transaction_are_read_anew(superuser_dsn):
+    """TRUNCATE of a table that the transaction made writes the same file from its beginning."""
+    query = "SELECT content ->> 'id' FROM llm.search('\\x0000803f00000000'::bytea, 'made', 1)"
+    with psycopg.connect(superuser_dsn) as writer:
+        writer.execute("CREATE TEMPORARY TABLE made (id integer, embedding real[])")
+        for first, second in (("{1,0}", "{0,1}"), ("{0,1}", "{1,0}"), ("{1,0}", "{0,1}")):
+            writer.execute("TRUNCATE made")
+            writer.execute("INSERT INTO made VALUES (1, %s), (2, %s)", (first, second))
+            assert call(writer, query) == ("1" if first == "{1,0}" else "2")
+
+
+def test_a_search_after_others_wrote_elsewhere_is_right_also_when_somebody_writes_here(table, superuser_dsn):
+    """Subtransactions, deletions and insertions that cancel out, and transactions that began before the last search."""
+    table.superuser.execute("CREATE TABLE public.elsewhere (n integer)")
+    try:
+        with psycopg.connect(superuser_dsn) as writer:
+            writer.execute("INSERT INTO elsewhere VALUES (1)")
+            writer.execute("SAVEPOINT within")
+            table.insert(vectors(5, 30), 5000, writer)
+            writer.execute("DELETE FROM passage WHERE id < 5")
+            for number in range(3):
+                table.superuser.execute("INSERT INTO elsewhere VALUES (%s)", [number])
+                table.check()
+            writer.commit()
+        table.rows |= {5000 + n: row for n, row in enumerate(vectors(5, 30))}
+        table.rows = {number: row for number, row in table.rows.items() if number >= 5}
+        table.check()
+        table.check(k=500)
+    finally:
+        table.superuser.execute("DROP TABLE public.elsewhere")
+
+
+def test_a_cursor_searches_in_the_snapshot_of_its_beginning(table, superuser_dsn):
+    before = dict(table.rows)
+    statement = SEARCH.replace("SELECT", "SELECT n,", 1).replace("FROM", "FROM generate_series(1, 2) AS n, LATERAL", 1)
+    statement = statement.replace("%s::bytea", "(CASE WHEN n > 0 THEN %s::bytea END)")
+    query = vectors(1, 99)[0]
+    with psycopg.connect(superuser_dsn) as reader, reader.cursor("slow") as cursor:
+        cursor.itersize = 1
+        cursor.execute(statement, (query.tobytes(), 10))
+        table.insert(vectors(50, 31), 6000)
+        table.check(reader)
+        found = {}
+        for n, number, _ in cursor:
+            found.setdefault(n, []).append(number)
+        matrix = np.array(list(before.values()))
+        scores = matrix @ query / np.linalg.norm(matrix, axis=1)
+        best = np.array(list(before))[np.argsort(-scores, kind="stable")[:10]].tolist()
+        assert found == {1: best, 2: best}
+
+
 def test_a_repeatable_read_transaction_keeps_its_sight(table, superuser_dsn):
     before = dict(table.rows)
     with psycopg.connect(superuser_dsn) as reader:

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '8876fe044331217cea8206ded507aed336e28061091f3c24fa6c3ed502725cdc',
+SELECT is(llm_runtime.release(), '998155f5c1f65683b78e837f306e0573f89af1c86615f876fee549c9d93d2c04',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

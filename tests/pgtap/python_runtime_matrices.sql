@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.matrices()'::regprocedure
     ),
-    '1e3cd39267ead9b493bf30da3e0320e36842d76a40d5ad918c79a8e45e2df6ca',
+    'd63540efe942317d4778c4577d12f4ae4a87d1be7eac4b69099a7da7bb30434d',
     'its body is plpython/matrices.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.matrices()', 'EXECUTE'),

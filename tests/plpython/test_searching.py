@@ -71,3 +71,27 @@ def test_the_longest_unused_matrix_leaves_first(monkeypatch):
 
 def test_a_place_is_written_as_a_tid():
     assert searching.place_text(np.int64(70_000 << 16 | 12)) == "(70000,12)"
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "earlier", "expected"),
+    [
+        ("10:10:", "10:10:", True),
+        ("10:12:10,11", "10:10:", True),
+        ("10:12:10", "10:11:10", True),
+        ("10:12:10,11", "10:12:10", False),
+        ("12:12:", "10:12:10", True),
+        ("10:10:", "10:12:10", False),
+        ("9:14:9,13", "9:12:9,11", True),
+        ("9:14:9,10", "9:12:9,11", False),
+    ],
+)
+def test_a_snapshot_is_later_if_all_that_had_ended_has_ended(snapshot, earlier, expected):
+    """The definition: a transaction has ended for xmin:xmax:running, if it is below xmax and not running."""
+
+    def ended(text):
+        _, end, running = text.split(":")
+        return set(range(int(end))) - {int(number) for number in running.split(",") if number}
+
+    assert (ended(earlier) <= ended(snapshot)) == expected
+    assert searching.is_later(snapshot, earlier) == expected

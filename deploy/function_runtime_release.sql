@@ -23,11 +23,11 @@ SET LOCAL lock_timeout = '5s';
 --   a5c573fd51024990156ce950bbf75544f5f30d67fb2955078ff62251439c616d  compiled_engine
 --   353515a3858d97dd0f0282a476b6d568569b0dd285f4bccfea61024925a1662a  compiled_forward
 --   99a6fd2b0a2afed8e0f23c6a93d0dac94996d78e6f3aab2688b77fee8f6f1c11  compiled_operators
---   ce05a97678c400cae06b70762555c3726575513b766230a2a912550fea0243f2  cosine_search
+--   a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377  cosine_search
 --   b76e90d5f092822647ee4e0be9b468894906523cc8ab8305233a6c2a246c6f90  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
---   3fb3a5b932af1a4cf02b19976081a85687ff476b79dae9fc2241adf4b7796c4a  embedding_columns
---   c50a039011951e3a902643ec8bdf18cc27fa3db4719a78732c86de1326e59a54  embeddings
+--   a424e9ddf0f97527f761e3ce19e61186f451cbc7b532b4788b05adea078356cc  embedding_columns
+--   fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   f79280f2368ce6d36b94c882f8ddd5454ed3269f8767c790b43cbed301463a71  encoder_engine
 --   fdcb08255c90e269676372349d536778b17652d75b48f0f33c2abbca4d4f6ed6  encoder_forward
@@ -45,7 +45,7 @@ SET LOCAL lock_timeout = '5s';
 --   c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e  kv_cache
 --   2b10428b60daee6492ef7bc9938bed1114ea219e57b1d7f525196d5b0488a4c4  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
---   d63540efe942317d4778c4577d12f4ae4a87d1be7eac4b69099a7da7bb30434d  matrices
+--   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
 --   26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
 --   ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c  moment
@@ -66,7 +66,7 @@ SET LOCAL lock_timeout = '5s';
 --   86baa4d41aa453463301a93c6019617a6b6276b7507c41ecf642e9e2d637d086  sampling
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
 --   8d3ce973c6e25e2c83e3f0acc5d360ba41fc18d52cdfe758c3f23eaa445bfa5e  scoring
---   ed66ae8fa3cc1a0ab4d8992eb74e9d55841148bf44df27682e2544af28583641  searching
+--   3301c8e76669c7b1cf30bd51e7b4d68966dccdbb934e6aa89865e8d8f8cb48fe  searching
 --   790a3034de34614c72b1de8f82cb25824915a7665167e2bf3afa7d6beb6ca2f8  session_caches
 --   e455cf8c7f2ac422758f0b1833076431865ba62cde5d49b0cd44ed87e3efb291  session_models
 --   3c2fd4682dca197e92d9870364646edee8bbf63f33e62ebdc05f6ab46d5262a8  settings
@@ -89,7 +89,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '998155f5c1f65683b78e837f306e0573f89af1c86615f876fee549c9d93d2c04'::text;
+RETURN '48cd6c50bb9a5042ec81227089d2647055543e7fa2c76aec2d8c698537c55830'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -30,14 +30,14 @@ REVOKE ALL ON FUNCTION llm.similarity(real[], real[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.similarity(real[], real[]) TO llm_user;
 COMMENT ON FUNCTION llm.similarity(real[], real[]) IS
 E'The cosine of the angle between two embeddings, from -1 to 1: 1 for texts that mean the same.\n'
-'NULL where one is NULL or has length 0.\n'
+'NULL where one is NULL or has length 0; a number that is not finite is an error.\n'
 'a, b: vectors of one length.';
 
 REVOKE ALL ON FUNCTION llm.similarity(bytea, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.similarity(bytea, bytea) TO llm_user;
 COMMENT ON FUNCTION llm.similarity(bytea, bytea) IS
 E'The cosine of the angle between two embeddings, from -1 to 1: 1 for texts that mean the same.\n'
-'NULL where one is NULL or has length 0.\n'
+'NULL where one is NULL or has length 0; a number that is not finite is an error.\n'
 'a, b: little-endian float32, as llm.embed_bytes gives.';
 
 COMMIT;

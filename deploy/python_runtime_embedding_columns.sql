@@ -41,6 +41,16 @@ COLUMN = Query(
     *("text", "text"),
 )
 TABLES = ("r", "m")  # ordinary tables and materialised views
+OTHERS = {
+    "v": "a view",
+    "p": "a partitioned table, whose partitions can be searched one by one",
+    "f": "a foreign table",
+    "i": "an index",
+    "I": "an index",
+    "S": "a sequence",
+    "c": "a composite type",
+    "t": "a TOAST table",
+}
 TID = np.dtype([("block", ">u4"), ("line", ">u2")])
 FETCH_SOME = 5000
 
@@ -52,8 +62,8 @@ def _bytea(raw, count, width):
 def _real_array(raw, count, width):
     """array_send: dimensions, flags, type, length and first index, then a length and a big-endian float each."""
     rows = raw.reshape(count, 20 + 8 * width)
-    if np.any(rows[:, :4] != (0, 0, 0, 1)):
-        raise errors.invalid_parameter("an embedding is an array of more than one dimension")
+    if np.any(rows[:, :8] != (0, 0, 0, 1, 0, 0, 0, 0)):
+        raise errors.invalid_parameter("an embedding is an array of more than one dimension, or has NULL elements")
     elements = rows[:, 20:]
     return np.ascontiguousarray(elements).view(">f4").reshape(count, width, 2)[:, :, 1]
 
@@ -75,7 +85,9 @@ def find_column(source, name):
             f'table {source} has no column "{name}"', hint="Name the column of embeddings: embedding_column => '…'."
         )
     if row["relkind"] not in TABLES:
-        raise errors.not_supported(f"{source} is not an ordinary table or materialised view", f"it is {row['relkind']}")
+        raise errors.not_supported(
+            f"{source} is not an ordinary table or materialised view", f"it is {OTHERS[row['relkind']]}"
+        )
     if row["type_name"] not in DECODERS:
         raise errors.invalid_parameter(
             f'column "{name}" of {source} has type {row["type_shown"]}', "embeddings are bytea, real[] or vector"
@@ -163,7 +175,7 @@ class Column:
         return {int(_places(row["tid"])[0]): row["content"] for row in rows}
 
     def wrong_width(self, found, wanted):
-        """The error of vectors of another length than the query's."""
+        """The error of vectors of another length than the query's: `found` numbers, or what else it holds."""
         return errors.invalid_parameter(
             f'column "{self.name}" of {self.source} does not hold vectors of {wanted} numbers',
             f"it has one of {found}",
@@ -183,7 +195,7 @@ class Column:
         expected = self._before + self._each * width
         for size in (row["shortest"], row["longest"]):
             if size is not None and size != expected:
-                raise self.wrong_width((size - self._before) / self._each, width)
+                raise self.wrong_width(self._described(size), width)
         found = _places(row["tids"])
         order = _order(found)
         if order is not None:
@@ -192,6 +204,13 @@ class Column:
             raise errors.corrupt_data(f"the rows of {self.source} changed within one snapshot")
         vectors = self._decode(np.frombuffer(row["vectors"] or b"", np.uint8), len(found), width)
         return places, vectors if order is None else vectors[order]
+
+    def _described(self, size):
+        """How many numbers a vector of so many bytes has; no number has another size."""
+        numbers, rest = divmod(max(size - self._before, 0), self._each)  # an empty array has no dimensions either
+        if not rest:
+            return numbers
+        return "NULL elements" if self._decode is _real_array else f"{size} bytes"
 
     def _one(self, sql):
         query = Query(sql)

@@ -52,9 +52,12 @@ def similarity(a, b):
     """The cosine of the angle between two vectors, lists or bytes; None where one is None or of length 0."""
     if a is None or b is None:
         return None
-    a, b = _vector("a", a), _vector("b", b)
+    a, b = vector("a", a), vector("b", b)
     if len(a) != len(b):
         raise arguments.described("b", f"a vector of {len(b)} numbers", f"as many as a has, {len(a)}")
+    for name, numbers in (("a", a), ("b", b)):
+        if not np.isfinite(numbers).all():
+            raise arguments.described(name, "a vector with a number that is not finite", "finite numbers")
     lengths = np.sqrt(a @ a) * np.sqrt(b @ b)
     return float(np.clip(a @ b / lengths, -1, 1)) if lengths > 0 else None
 
@@ -124,8 +127,8 @@ def _together(lengths):
         yield now
 
 
-def _vector(name, given):
-    """A list of numbers, or little-endian float32, as f64."""
+def vector(name, given):
+    """An argument that is a list of numbers, or little-endian float32, as f64."""
     if isinstance(given, bytes):
         if len(given) % 4:
             raise arguments.described(name, f"{len(given)} bytes", "float32 numbers of 4 bytes each")

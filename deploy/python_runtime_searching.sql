@@ -26,10 +26,11 @@ All statements of a call share its snapshot, because the SQL function is STABLE.
 
 import numpy as np
 
-from . import arguments, embeddings, matrices, settings
+from . import arguments, cosine_search, database, embeddings, matrices, settings
+from .cosine_search import ArrayTable
 from .database import Query
 from .embedding_columns import find_column
-from .matrices import Matrix, scales_of
+from .matrices import Matrix
 
 DEFAULT_MEGABYTES = 1024
 MOST_MEGABYTES = 1 << 20
@@ -53,22 +54,23 @@ def search(query, source, k=None, model=None, column=None):
 
 
 def search_vector(query, source, k=None, column=None):
-    """The same for an embedding, as little-endian float32."""
+    """The same for an embedding, a list of numbers or little-endian float32."""
     if query is None or source is None:
         return []
-    if not query or len(query) % 4:
-        raise arguments.described("query", f"{len(query)} bytes", "float32 numbers of 4 bytes each, at least one")
-    return nearest(np.frombuffer(query, "<f4"), source, k, column)
+    vector = embeddings.vector("query", query)
+    if not len(vector):
+        raise arguments.described("query", "an empty vector", "at least one number")
+    return nearest(vector, source, k, column)
 
 
 def nearest(vector, source, k, column):
     """The k rows closest to a vector by cosine, the closest first: (content without the column, cosine, ctid)."""
     k = arguments.integer("k", k, 10, 1, LARGEST_K)
     column = find_column(source, "embedding" if column is None else column)
-    length = float(np.sqrt(np.sum(np.square(vector, dtype=np.float64))))
-    if not 0 < length < np.inf:
-        raise arguments.described("query", "a vector without length", "one with a length")
-    places, scores = _best(column, (vector / length).astype(np.float32), k)
+    direction = cosine_search.unit(vector)
+    if np.isnan(direction).any():
+        raise arguments.described("query", "a vector without direction", "finite numbers, one of them not 0")
+    places, scores = _best(column, direction, k)
     contents = column.contents(places)
     rows = [(contents[place], float(score), place) for place, score in zip(places, scores, strict=True)]
     return [(content, min(max(score, -1.0), 1.0), place_text(place)) for content, score, place in rows]
@@ -89,7 +91,7 @@ def _best(column, vector, k):
     elif snapshot:
         known.snapshot = snapshot
     matrices.keep(column.key, known, memory)
-    return _top(known.places, _scores(known.rows, known.scales, vector, column), k)
+    return _nearest(column, known.places, known.table, vector, k)
 
 
 def _is_right(known, column, snapshot, moment):
@@ -151,32 +153,23 @@ def _fetched(column, places, width):
 
 def _streamed(column, places, vector, k):
     """The best of a table that is too large to keep, piece by piece."""
-    best_places, best_scores = np.zeros(0, np.int64), np.zeros(0, np.float32)
+    best_places, best_scores = np.zeros(0, np.int64), np.zeros(0)
     for piece_places, rows in column.pieces(places, ROWS_TOGETHER, len(vector)):
-        scores = _scores(rows, scales_of(rows), vector, column)
-        joined = np.concatenate([best_places, piece_places]), np.concatenate([best_scores, scores])
-        best_places, best_scores = _top(*joined, k)
+        found, scores = _nearest(column, piece_places, ArrayTable(rows), vector, k)
+        best_places, best_scores = np.append(best_places, found), np.append(best_scores, scores)
+        order = np.lexsort((best_places, -best_scores))[:k]
+        best_places, best_scores = best_places[order], best_scores[order]
     return best_places, best_scores
 
 
-def _scores(rows, scales, vector, column):
-    """The cosines; of a row without length -inf, so that it is never found."""
-    if len(rows) and rows.shape[1] != len(vector):
-        raise column.wrong_width(rows.shape[1], len(vector))
-    scores = (rows @ vector) * scales if len(rows) else np.zeros(0, np.float32)
-    scores[scales == 0] = -np.inf
-    return scores
-
-
-def _top(places, scores, k):
-    """The k largest scores with their places, the largest first, the first place first of equals."""
-    found = np.arange(len(scores))
-    if len(scores) > k:
-        least = np.partition(scores, len(scores) - k)[len(scores) - k]
-        found = np.flatnonzero(scores >= least)
-    found = found[np.isfinite(scores[found])]
-    found = found[np.argsort(-scores[found], kind="stable")][:k]
-    return places[found], scores[found]
+def _nearest(column, places, table, vector, k):
+    """(places, cosines) of the k rows of a table that are nearest, the first place first of equals."""
+    if not len(places):
+        return places, np.zeros(0)
+    if table.shape[1] != len(vector):
+        raise column.wrong_width(table.shape[1], len(vector))
+    found, cosines = cosine_search.nearest(table, vector, k, (), database.checkpoint)
+    return places[found], cosines
 
 
 def place_text(place):

@@ -22,12 +22,18 @@ NEUTRAL = {
     "add_cross_attention": (False,),
     "quantization_config": (),
 }
+NEUTRAL_TEXT = {"do_lower_case": (False,)}  # the tokenizer's own rule holds
+NEUTRAL_PROMPTS = {"default_prompt_name": ()}  # words put before each text
+PROMPTS = "config_sentence_transformers.json"
 NEUTRAL_POOLING = {"include_prompt": (True,)}
 
 
 def read_encoder(folder: Path, config: Fields, name: str) -> EncoderArchitecture:
     """The encoder `name` in the folder. Raises SourceError or ModelError that names what is unsupported or ill."""
     refuse_what_is_not_neutral(config, NEUTRAL)
+    for file, neutral in (*((name, NEUTRAL_TEXT) for name in LIMITS), (PROMPTS, NEUTRAL_PROMPTS)):
+        if (folder / file).is_file():
+            refuse_what_is_not_neutral(Fields(file, read_json(folder / file)), neutral)
     pooling, normalize = _after_the_encoder(folder)
     context_length = config.integer("max_position_embeddings")
     return EncoderArchitecture.from_config(

@@ -49,7 +49,8 @@ class ArrayTable:
     def _by_steps(self, function):
         out = np.empty(self.shape[0], np.float32)
         for start in range(0, self.shape[0], STEP):
-            out[start : start + STEP] = function(self._values[start : start + STEP])
+            with np.errstate(all="ignore"):  # rows that are not finite, or too long for float32
+                out[start : start + STEP] = function(self._values[start : start + STEP])
             self._checkpoint()
         return out
 

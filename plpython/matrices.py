@@ -5,6 +5,9 @@ from collections import OrderedDict
 
 import numpy as np
 
+from . import database
+from .cosine_search import ArrayTable
+
 _matrices = OrderedDict()  # by embedding_columns.Column.key, the most recently used last
 
 
@@ -13,26 +16,18 @@ class Matrix:
 
     places: int64[n], block << 16 | line, ascending. writers: uint32[n], the versions' xmin, 0 of what a transaction
     wrote that is still going on. rows: f32[n, width].
-    scales: f32[n], 1 / |row|, and 0 of a row without length. snapshot: the one it was last found right in, or None.
+    table: the rows as they are searched. snapshot: the one it was last found right in, or None.
     """
 
     def __init__(self, places, writers, rows):
         self.places, self.writers, self.rows = places, writers, rows
-        self.scales = scales_of(rows)
+        self.table = ArrayTable(rows, database.checkpoint)
         self.snapshot = None
 
     @functools.cached_property
     def counts(self):
         """(writers, how many versions each wrote), ascending."""
         return np.unique(self.writers, return_counts=True)
-
-
-def scales_of(rows):
-    """1 / |row| of each row, 0 where that is not a number: f32[n, width] -> f32[n]."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-        scales = np.where((lengths > 0) & np.isfinite(lengths), 1 / lengths, 0)
-    return scales.astype(np.float32)
 
 
 def find(key):

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.cosine_search()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'ce05a97678c400cae06b70762555c3726575513b766230a2a912550fea0243f2', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -108,8 +108,6 @@ def test_a_decoder_embeds_too_by_the_mean_or_by_the_last_token(user, engine):
     last = np.array(call(user, "SELECT llm.embed('the hat', 'qwen2', 'last')"))
     assert len(mean) == 42 and abs(mean @ mean - 1) < 1e-5 and abs(last @ last - 1) < 1e-5
     assert mean @ last < 0.999
-    reference = call(user, "SELECT llm.floats(llm.embedding(llm.tokenize('the hat', 'qwen2'), 'qwen2'))")
-    assert len(reference) % 42 == 0
 
 
 def test_both_engines_embed_with_a_decoder_alike(user):

@@ -292,6 +292,39 @@ def test_rows_without_an_embedding_or_a_length_are_not_found(table):
     table.check(k=500)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "detail"), [("{}", "0"), ("{1,2,3}", "3"), ("{1,NULL}", "NULL elements"), ("{{1},{2}}", None)]
+)
+def test_an_array_that_is_no_vector_is_an_error_that_says_what_it_is(table, numbers, detail):
+    table.superuser.execute("ALTER TABLE passage DROP embedding, ADD embedding real[]")
+    table.superuser.execute("UPDATE passage SET embedding = %s WHERE id = 7", [numbers])
+    query = "SELECT * FROM llm.search('{1,2}'::real[], 'passage')"
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as error:
+        table.searcher.execute(query)
+    if detail is not None:
+        assert error.value.diag.message_detail == f"it has one of {detail}"
+
+
+@pytest.mark.parametrize("megabytes", [0, 1024])
+def test_rows_that_are_not_finite_are_not_found_very_long_and_very_short_ones_are(table, megabytes):
+    table.searcher.execute("SELECT set_config('llm.search_mb', %s, false)", [str(megabytes)])
+    ill = np.ones((3, WIDTH), np.float32)
+    ill[[0, 1, 2], [1, 2, 3]] = np.nan, np.inf, -np.inf
+    table.insert(ill, 7000)
+    for number in range(7000, 7003):
+        del table.rows[number]
+    table.check(k=503)
+    query = vectors(1, 99)[0] / np.float32(8)
+    far = [query * np.float32(scale) for scale in (1e38, 1e-36)]
+    table.insert(far, 8000)
+    found = table.searcher.execute(SEARCH, (query.tobytes(), 2)).fetchall()
+    assert [number for number, _ in found] in ([8000, 8001], [8001, 8000])
+    assert [cosine for _, cosine in found] == pytest.approx([1, 1], abs=1e-6)
+    for scale in (1e38, 1e-36):
+        again = table.searcher.execute(SEARCH, ((query * np.float32(scale)).tobytes(), 2)).fetchall()
+        assert {number for number, _ in again} == {8000, 8001}
+
+
 def test_a_vector_of_another_width_is_an_error_that_says_which(table):
     table.superuser.execute("UPDATE passage SET embedding = '\\x00000000' WHERE id = 7")
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="does not hold vectors of 36 numbers"):
@@ -326,6 +359,7 @@ def test_k_has_a_range(table, k):
 
 def test_views_are_not_searched(table):
     table.superuser.execute("CREATE TEMPORARY VIEW seen AS SELECT * FROM passage")
-    with pytest.raises(psycopg.errors.FeatureNotSupported, match="not an ordinary table"):
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="not an ordinary table") as error:
         table.superuser.execute("SELECT * FROM llm.search('\\x0000803f'::bytea, 'seen')")
+    assert error.value.diag.message_detail == "it is a view"
     table.superuser.execute("DROP VIEW seen")

@@ -155,6 +155,26 @@ def test_a_configuration_that_means_another_arithmetic_is_refused(folder, values
         read_model(folder)
 
 
+@pytest.mark.parametrize(
+    ("file", "ill", "neutral"),
+    [
+        ("sentence_bert_config.json", {"do_lower_case": True}, {"do_lower_case": False}),
+        (
+            "config_sentence_transformers.json",
+            {"default_prompt_name": "query"},
+            {"default_prompt_name": None, "prompts": {}},
+        ),
+    ],
+)
+def test_what_changes_texts_before_they_are_embedded_is_refused(folder, file, ill, neutral):
+    before = json.loads((folder / file).read_text()) if (folder / file).exists() else {}
+    (folder / file).write_text(json.dumps(before | neutral))
+    read_model(folder)
+    (folder / file).write_text(json.dumps(before | ill))
+    with pytest.raises(SourceError, match=next(iter(ill))):
+        read_model(folder)
+
+
 def test_two_poolings_at_once_are_refused(folder):
     change(folder / "1_Pooling" / "config.json", pooling_mode_cls_token=True)
     with pytest.raises(SourceError, match="cls and mean"):

@@ -1,5 +1,5 @@
 BEGIN;
-SELECT plan(8);
+SELECT plan(11);
 
 SELECT is(llm.similarity('{3,4}'::real[], '{4,3}'::real[]), 0.96::double precision, 'the cosine of two vectors');
 SELECT is(
@@ -11,6 +11,15 @@ SELECT ok(llm.similarity(NULL::bytea, '\x0000803f'::bytea) IS NULL, 'NULL gives 
 SELECT throws_ok(
     $$SELECT llm.similarity('{1,2}'::real[], '{1}'::real[])$$,
     '22023', NULL, 'vectors of different lengths are an error');
+SELECT throws_ok(
+    $$SELECT llm.similarity('{Infinity,1}'::real[], '{1,1}'::real[])$$,
+    '22023', NULL, 'a number that is not finite is an error');
+SELECT throws_ok(
+    $$SELECT llm.similarity('{1,1}'::real[], '{NaN,1}'::real[])$$,
+    '22023', NULL, 'so is NaN');
+SELECT is(
+    llm.similarity('{1e30,1e30}'::real[], '{1e-25,0}'::real[])::numeric(10, 9),
+    0.707106781, 'very long and very short vectors have a direction');
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;

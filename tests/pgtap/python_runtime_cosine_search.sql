@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.cosine_search()'::regprocedure
     ),
-    'ce05a97678c400cae06b70762555c3726575513b766230a2a912550fea0243f2',
+    'a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377',
     'its body is plpython/cosine_search.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.cosine_search()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.embedding_columns()'::regprocedure
     ),
-    '3fb3a5b932af1a4cf02b19976081a85687ff476b79dae9fc2241adf4b7796c4a',
+    'a424e9ddf0f97527f761e3ce19e61186f451cbc7b532b4788b05adea078356cc',
     'its body is plpython/embedding_columns.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.embedding_columns()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.embeddings()'::regprocedure
     ),
-    'c50a039011951e3a902643ec8bdf18cc27fa3db4719a78732c86de1326e59a54',
+    'fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac',
     'its body is plpython/embeddings.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.embeddings()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.matrices()'::regprocedure
     ),
-    'd63540efe942317d4778c4577d12f4ae4a87d1be7eac4b69099a7da7bb30434d',
+    'cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a',
     'its body is plpython/matrices.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.matrices()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.searching()'::regprocedure
     ),
-    'ed66ae8fa3cc1a0ab4d8992eb74e9d55841148bf44df27682e2544af28583641',
+    '3301c8e76669c7b1cf30bd51e7b4d68966dccdbb934e6aa89865e8d8f8cb48fe',
     'its body is plpython/searching.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.searching()', 'EXECUTE'),

@@ -34,26 +34,12 @@ def test_an_array_of_two_dimensions_is_no_vector():
         DECODERS["_float4"][0](np.frombuffer(sent, np.uint8), 1, 3)
 
 
-def test_the_best_scores_are_those_of_a_stable_sort():
-    random = np.random.default_rng(3)
-    scores = random.integers(0, 50, 1000).astype(np.float32)
-    places = np.arange(1000) * 7
-    for k in (1, 10, 999, 1000, 2000):
-        found, best = searching._top(places, scores, k)
-        order = np.argsort(-scores, kind="stable")[:k]
-        np.testing.assert_array_equal(found, places[order])
-        np.testing.assert_array_equal(best, scores[order])
-
-
-def test_a_score_that_is_no_number_is_never_among_the_best():
-    scores = np.array([0.5, -np.inf, -0.5], np.float32)
-    assert searching._top(np.arange(3), scores, 3)[0].tolist() == [0, 2]
-
-
-@pytest.mark.parametrize("row", [[0, 0], [np.inf, 1], [np.nan, 1], [1e38, 1e38]])
-def test_a_row_without_a_finite_length_has_scale_0(row):
-    scales = matrices.scales_of(np.array([row, [3, 4]], np.float32))
-    assert scales.tolist() == [0, np.float32(0.2)]
+def test_an_array_with_null_elements_is_no_vector_though_it_has_the_size_of_one():
+    """{1,NULL,NULL} takes the bytes of two numbers."""
+    sent = struct.pack(">iiiii", 1, 1, 700, 3, 1) + struct.pack(">if", 4, 1.0) + struct.pack(">ii", -1, -1)
+    assert len(sent) == 20 + 8 * 2
+    with pytest.raises(ModelError, match="NULL elements"):
+        DECODERS["_float4"][0](np.frombuffer(sent, np.uint8), 1, 2)
 
 
 def test_the_longest_unused_matrix_leaves_first(monkeypatch):

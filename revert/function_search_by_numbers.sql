@@ -1,0 +1,8 @@
+-- Revert hartonomous:function_search_by_numbers from pg
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DROP FUNCTION llm.search(real[], regclass, integer, name);
+
+COMMIT;

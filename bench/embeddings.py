@@ -164,7 +164,7 @@ def search(connection: psycopg.Connection) -> None:
 
 
 def store(connection: psycopg.Connection, rows: np.ndarray) -> None:
-    """The rows in a table whose embeddings lie beside it, as docs/embeddings.md says."""
+    """The rows in a table as docs/embeddings.md makes it."""
     connection.execute("DROP TABLE IF EXISTS bench_passage, bench_elsewhere")
     connection.execute("CREATE TABLE bench_elsewhere (number integer)")
     connection.execute(

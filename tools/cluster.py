@@ -173,6 +173,7 @@ class Cluster:
         self.create_database(DATABASE)
         self.deploy(DATABASE)
         self.create_login(LOGIN, "llm_loader")
+        self.query(f"GRANT CREATE ON SCHEMA public TO {LOGIN}", DATABASE)  # for tables of one's own
 
     def create_database(self, database: str) -> None:
         if self.query(f"SELECT 1 FROM pg_database WHERE datname = '{database}'"):

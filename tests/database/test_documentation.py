@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from loaders.cli import app
+from tools import demo_search
 
 from .models import loaded
 
@@ -30,27 +31,12 @@ BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 MARK = "=== end of a block"
 ENCODER = CHECKOUT / "tests" / "fixtures" / "encoders" / "mean"
 
-# What a page takes for granted of its reader's database.
-BOOKING = """
-CREATE TEMPORARY TABLE booking (arrives text, body text, guest text, embedding bytea);
-INSERT INTO booking
-SELECT a, b, 'guest', llm.embed_bytes(b)
-FROM (
-    VALUES ('3rd of March ''24', 'Comes late.'), ('31.12.2023', 'Two rooms.'), ('Feb 30, 2024', 'No stairs.')
-) AS v (a, b);
-"""
-DOCUMENT = "CREATE TEMPORARY TABLE document AS SELECT 'A guest came late. He stayed for a week.'::text AS body;"
-ASSUMED = {"README.md": BOOKING, "docs/embeddings.md": f"{BOOKING}{DOCUMENT}"}
+BOOKING = CHECKOUT / "tools" / "booking.sql"  # the table of the pages, which `make demo` leaves
+READER = "pages_reader"  # the schema that stands before public, for what the pages make
+OPTIONS = f"-c client_min_messages=warning -c search_path={READER},public"
 # What stands for a reader's own names; tidy knows no kings.
 PLACEHOLDERS = {
-    "docs/operations.md": {"'name'": "'tidy'"},
     "docs/models-as-data.md": {"MODEL": "tidy"},
-    "docs/embeddings.md": {
-        "llm.chunk(body,": "llm.chunk('A guest came late. He stayed for a week.',",
-        "tokens => 128, overlap => 16": "tokens => 16, overlap => 4",  # the encoder here is small
-        "CREATE TABLE passage": "CREATE TEMPORARY TABLE passage",
-        "all-MiniLM-L6-v2/ --name minilm": f"{ENCODER} --name qwen",
-    },
     "docs/meaning.md": {
         "' king', 10, 'minilm'": "'year', 10, 'tidy'",
         "' man', ' king', ' woman', 5, 'minilm'": "'year', 'years', 'day', 5, 'tidy'",
@@ -97,7 +83,7 @@ def sql_blocks(page: str) -> list[Block]:
 
 @pytest.fixture(scope="module")
 def reader_dsn(superuser_dsn: str, data: Path):
-    """A database as a reader has it: the bundled model is the default, there are `stories` and an encoder."""
+    """A database as a reader has it: tidy is the default model, there are `stories`, an encoder and `booking`."""
     models = {
         "tidy": CHECKOUT / "models" / "tidy.gguf",
         "stories": data / "stories260K" / "stories260K.gguf",
@@ -106,7 +92,11 @@ def reader_dsn(superuser_dsn: str, data: Path):
     with psycopg.connect(superuser_dsn, autocommit=True) as connection, loaded(superuser_dsn, models):
         before = connection.execute("SELECT max(name) FROM llm.models WHERE is_default").fetchone()[0]
         connection.execute("SELECT llm.set_default_model('tidy')")
+        connection.execute(f"CREATE SCHEMA {READER}; SET search_path = {READER}, public")
+        connection.execute(BOOKING.read_text(encoding="utf-8"))
+        connection.execute(demo_search.EMBED_BOOKINGS, [demo_search.NAME])
         yield superuser_dsn
+        connection.execute(f"DROP SCHEMA {READER} CASCADE")
         connection.execute("SELECT llm.set_default_model(%s)", [before])
 
 
@@ -126,7 +116,7 @@ def replaced(page: str, text: str) -> str:
 def script(page: str, database: str) -> str:
     """The page's SQL for psql, with a mark behind each block. What a DBA sets is taken back, block by block."""
     begin, end = ("BEGIN;", "ROLLBACK;") if page == "docs/operations.md" else ("", "")
-    parts = [ASSUMED.get(page, "")]
+    parts = []
     for block in sql_blocks(page):
         text = block.text if ";" in block.text else f"{block.text};"
         parts += [begin, replaced(page, text).replace("DATABASE app", f"DATABASE {database}"), end, f"\\echo {MARK}"]
@@ -144,7 +134,7 @@ def said(page: str, dsn: str) -> list[str]:
         stderr=subprocess.STDOUT,
         text=True,
         encoding="utf-8",
-        env={**os.environ, "PGCLIENTENCODING": "UTF8", "PGTZ": "UTC", "PGOPTIONS": "-c client_min_messages=warning"},
+        env={**os.environ, "PGCLIENTENCODING": "UTF8", "PGTZ": "UTC", "PGOPTIONS": OPTIONS},
         check=False,
     )
     assert done.returncode == 0, done.stdout
@@ -175,8 +165,11 @@ def test_the_commands_of_a_page_run(page: str, reader_dsn: str, data: Path, tmp_
     monkeypatch.setenv("HARTONOMOUS_DSN", reader_dsn)
     for name in ("qwen2.5-0.5b-q8_0.gguf", "qwen2.5-0.5b-f16.gguf"):
         Path(name).symlink_to(data / "stories260K" / "stories260K.gguf")
+    Path("all-MiniLM-L6-v2").symlink_to(ENCODER)
     targets = set(re.findall(r"^(\w+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
     with psycopg.connect(reader_dsn, autocommit=True) as connection:
+        if any("--name minilm" in line for line in commands(page)):  # the page's own command brings it back
+            connection.execute("SELECT llm.drop_model('minilm')")
         try:
             for line in commands(page):
                 program, *arguments = shlex.split(line.replace('--dsn "postgresql://…"', ""), comments=True) or [""]

@@ -27,7 +27,8 @@ COMMENT ON TABLE llm_store.atom_part IS
 'The parts of tokenizers whose tokens are stored as atoms: immutable. A tokenizer of which all are there gets its row '
 'of llm_store.atom_byte_count, with its bytes.';
 COMMENT ON COLUMN llm_store.atom_part.tokenizer_id IS 'The tokenizer.';
-COMMENT ON COLUMN llm_store.atom_part.part IS 'Tokens whose first byte is below that of @: 0; the others, so letters: 1.';
+COMMENT ON COLUMN llm_store.atom_part.part IS
+'Tokens whose first byte is below that of @: 0; the others, so letters: 1.';
 COMMENT ON COLUMN llm_store.atom_part.tokens IS 'How many there are.';
 COMMENT ON COLUMN llm_store.atom_part.counts IS 'How often each byte is in them, from byte 0 to byte 255.';
 COMMENT ON COLUMN llm_store.atom_part.steps IS 'The sums of their x, y, z and m, in steps.';

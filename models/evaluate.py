@@ -1,10 +1,12 @@
 """How often `tidy` is right: exact answers by kind with 95% Wilson intervals, from the GGUF file, in the numpy engine.
 
     python models/evaluate.py models/tidy.gguf [--count 2000] [--seed 1] [--dsn postgresql://...] [--failures]
+                              [--without 500000]
 
-Three lists: values of models/data.py that training never saw, models/handwritten.tsv, and the 29th of February of a
-hundred years. Plain greedy decoding of the prompt `<kind>: <value>`. With --dsn every answer but `unknown` is cast to
-its SQL type by that server.
+Four lists: values of models/data.py that training never saw, models/handwritten.tsv, the 29th of February of a
+hundred years, and round amounts of millions. Some handwritten values are so common that the generator makes them too:
+--without leaves those out that are among so many generated ones. Plain greedy decoding of the prompt
+`<kind>: <value>`. With --dsn every answer but `unknown` is cast to its SQL type by that server.
 """
 
 import argparse
@@ -71,6 +73,12 @@ def handwritten() -> list[data.Example]:
         return [data.Example(row["kind"], row["input"], row["answer"]) for row in rows]
 
 
+def uncommon(items: list[data.Example], count: int) -> list[data.Example]:
+    """Those that are not, letter for letter, among `count` values that training could see."""
+    made = {item.prompt for item in data.training(1, count)}
+    return [item for item in items if item.prompt not in made]
+
+
 def leap_days() -> list[data.Example]:
     """The 29th of February of a hundred years, in four forms: one in four is a day."""
     forms = "29 Feb {}", "February 29, {}", "{}-02-29", "29.02.{}"
@@ -78,6 +86,16 @@ def leap_days() -> list[data.Example]:
         data.Example("date", form.format(year), f"{year}-02-29" if calendar.isleap(year) else data.UNKNOWN)
         for year in range(1960, 2060)
         for form in forms
+    ]
+
+
+def round_amounts() -> list[data.Example]:
+    """Amounts of one to ten millions with many noughts, which are easily lost count of."""
+    forms = {"${:,}": "USD", "{:,} USD": "USD", "{:,} EUR": "EUR", "EUR {}": "EUR"}
+    return [
+        data.Example("money", form.format(amount), f"{amount}.00 {code}")
+        for amount in range(1_000_000, 10_000_000, 300_000)
+        for form, code in forms.items()
     ]
 
 
@@ -120,13 +138,15 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--dsn", help="a PostgreSQL server that casts every answer")
+    parser.add_argument("--without", type=int, default=0, help="leave handwritten values out that are so common")
     parser.add_argument("--failures", action="store_true", help="list the wrong answers")
     options = parser.parse_args()
     cleaner, everything = Cleaner(options.model), []
     lists = {
         "unseen": data.unseen(options.seed, options.count),
-        "handwritten": handwritten(),
+        "handwritten": uncommon(handwritten(), options.without),
         "29 February": leap_days(),
+        "round amounts": round_amounts(),
     }
     for name, items in lists.items():
         said = [cleaner.answer(item.prompt) for item in items]

@@ -39,6 +39,7 @@ KNOWN = frozenset(numbers.ONES + numbers.TENS[2:]) | frozenset(
 SIZES = (
     *(range(10), range(1, 100), range(10, 1000), range(100, 10_000), range(1000, 100_000)),
     *(range(100, 10_000, 100), range(1000, 10_000), range(10_000, 10_000_000), range(1000, 1_000_000, 1000)),
+    *(range(1_000_000, 10_000_000, 100_000), range(1_000_000, 200_000_000, 1_000_000)),
 )
 WORDED_SIZES = (
     *(range(1, 21), range(1, 100), range(10, 100, 10), range(100, 1000, 100), range(100, 1000)),

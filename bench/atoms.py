@@ -22,6 +22,8 @@ TOKENS = """SELECT m.tokenizer_id, count(DISTINCT t.bytes) FROM llm_store.model 
     INNER JOIN llm_store.token AS t ON t.tokenizer_id = m.tokenizer_id
     WHERE m.name = %s AND t.bytes <> '' GROUP BY m.tokenizer_id"""
 SAMPLE = "SELECT bytes FROM llm_store.token WHERE tokenizer_id = %s AND bytes <> '' ORDER BY md5(bytes) LIMIT %s"
+TEXTS = SAMPLE.replace("bytes FROM", "text FROM", 1)
+BY_TEXT = "SELECT id FROM llm.tokens WHERE model = %s AND text = %s"
 ROUNDS = 7
 EMPTY = "TRUNCATE llm_store.atom, llm_store.atom_part, llm_store.atom_run, llm_store.atom_byte_count"
 PART = "SELECT llm.upload_token_atoms(%s, %s)"
@@ -100,6 +102,9 @@ def main(dsn, model):
             by_text = f"SELECT * FROM {table} WHERE content_hash = sha256(%s)"
             times = [seconds(connection, by_text, content) for (content,) in contents]
             record(Figure(f"{table} of a token by text, p50", "ms", statistics.median(times) * 1e3))
+        texts = connection.execute(TEXTS, (tokenizer, SEARCHES)).fetchall()
+        times = [seconds(connection, BY_TEXT, model, text) for (text,) in texts]
+        record(Figure("llm.tokens of a token by text, p50", "ms", statistics.median(times) * 1e3))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ ALL_COLUMNS = ("figure", "threads", "ours", "peer", "ratio", "limit", "unit", "c
 def write() -> None:
     """Show the demands, write docs/figures.md and draw its plots."""
     figures = newest()
-    demanded = [_demand(demand, figures.get((demand.name, demand.threads, demand.at))) for demand in DEMANDS]
+    demanded = demands_of(figures)
     table = Table(*COLUMNS, title="make bench")
     for row in demanded:
         table.add_row(*row)
@@ -58,7 +58,12 @@ def write() -> None:
     draw(list(figures.values()), PAGE.parent / "images")
     every = [_figure(figures[key]) for key in sorted(figures, key=lambda key: (key[0], key[1] or 0, key[2] or 0))]
     head = HEAD.format(machine=machine(), version=peer.VERSION)
-    PAGE.write_text(head + _markdown(COLUMNS, demanded) + REST + _markdown(ALL_COLUMNS, every))
+    PAGE.write_text(head + markdown(COLUMNS, demanded) + REST + markdown(ALL_COLUMNS, every))
+
+
+def demands_of(figures: dict[Key, dict]) -> list[tuple[str, ...]]:
+    """A row of COLUMNS for each demand, in their order."""
+    return [_demand(demand, figures.get((demand.name, demand.threads, demand.at))) for demand in DEMANDS]
 
 
 def newest() -> dict[Key, dict]:
@@ -98,6 +103,7 @@ def _text(value: float | str | None) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _markdown(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def markdown(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table of a page."""
     lines = [columns, ["---"] * len(tuple(columns)), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

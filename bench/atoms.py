@@ -2,16 +2,17 @@
 """How fast atoms are made and found: bench/atoms.py DSN MODEL, a superuser's URI and a model that is loaded there.
 
 The atoms of all models are taken away and made again, so this is not for a server in use. The rate is that of distinct
-tokens over the time from the first call to the last commit, with all indexes and the runs that are searched, into empty
-tables: in two sessions as `hartonomous load` does it (llm.upload_token_atoms with part 0 and 1, then what is left), and
-in the one transaction of llm.publish. The vocabulary is stored already, and Python runs in the sessions. Then the
-model's weight codes are counted, and atoms are looked for, also right after the model is dropped.
+tokens over the time from the first call to the last commit, into empty tables: in two sessions as `hartonomous load`
+does it (llm.upload_token_atoms with part 0 and 1, then what is left) with all indexes and with the keys alone, and in
+the one transaction of llm.publish. The vocabulary is stored already, and Python runs in the sessions. Then the model's
+weight codes are counted, and atoms are looked for, also right after the model is dropped.
 """
 
 import statistics
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import psycopg
 from record import Figure, interleaved, record
@@ -29,6 +30,8 @@ EMPTY = "TRUNCATE llm_store.atom, llm_store.atom_part, llm_store.atom_run, llm_s
 PART = "SELECT llm.upload_token_atoms(%s, %s)"
 REST = "SELECT llm_store.atomise_tokenizer(%s)"
 CODES = "SELECT weights FROM llm_store.atomise((SELECT id FROM llm_store.model WHERE name = %s))"
+SECONDARY = """SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index AS i
+    WHERE i.indrelid IN ('llm_store.atom'::regclass, 'llm_store.atom_run'::regclass) AND NOT i.indisprimary"""
 NEARBY = "SELECT * FROM llm.nearby_atoms(llm.atom_point(%s), 10)"
 AGAIN = "SELECT llm_store.atomise(id) FROM llm_store.model ORDER BY id"
 
@@ -68,8 +71,25 @@ def making(connection, second, tokenizer, tokens):
     }
     for make in contenders.values():
         make()
-    for name, taken in interleaved(contenders, ROUNDS).items():
-        record(Figure(name, "rows/s", tokens / taken, SEED_TOKENS_PER_SECOND))
+    taken = interleaved(contenders, ROUNDS)
+    with keys_alone(connection):
+        alone = {"token atoms, keys alone": lambda: in_two(connection, second, tokenizer)}
+        taken |= interleaved(alone, ROUNDS)
+    for name, value in taken.items():
+        record(Figure(name, "rows/s", tokens / value, SEED_TOKENS_PER_SECOND))
+
+
+@contextmanager
+def keys_alone(connection):
+    """The tables of atoms and runs without the indexes that are not their keys, which are made again at the end."""
+    indexes = connection.execute(SECONDARY).fetchall()
+    for name, _ in indexes:
+        connection.execute(f"DROP INDEX {name}")
+    try:
+        yield
+    finally:
+        for _, definition in indexes:
+            connection.execute(definition.replace(" ON ONLY ", " ON "))  # of a partitioned table: with its partitions
 
 
 def after_drop(connection, model, contents):

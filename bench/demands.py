@@ -63,6 +63,7 @@ DEMANDS = (
     Demand("llm.similar_tokens, 151,936 x 896, p50", 15, over="itself", at_most=True),
     Demand("llm.nearby_atoms(geom, 10), p50", 3, over="itself", at_most=True),
     Demand("llm_store.atom of a token by text, p50", 1, over="itself", at_most=True),
+    Demand("token atoms, keys alone", 200_000, over="itself"),
     Demand("token atoms, all indexes", 200_000, over="itself"),
     Demand("llm.tokens of a token by text, p50", 1, over="itself", at_most=True),
 )

@@ -9,5 +9,5 @@ MODELS = Path(__file__).resolve().parents[2] / "models"
 
 def test_the_card_names_the_hash_of_the_bundled_file():
     card = (MODELS / "README.md").read_text(encoding="utf-8")
-    (named,) = re.findall(r"SHA-256 `([0-9a-f]{64})`", card)
+    (named,) = re.findall(r"SHA-256\s`([0-9a-f]{64})`", card)
     assert named == hashlib.sha256((MODELS / "tidy.gguf").read_bytes()).hexdigest()

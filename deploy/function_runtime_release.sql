@@ -16,8 +16,8 @@ SET LOCAL lock_timeout = '5s';
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
 --   ce3402950b3ff590f9b20da90287d22e9539aa3cf5f64e11ff82dcdb65fa8ffc  cache
---   87cf0bda891f92631b6b9c05f8e7adcce659022d79b66e262099371eed26c175  candidate_kernels
---   bec73a0912e5ba1d8144e006e5d5ca76df41d3a91707c36d9bfc2772f037b313  candidates
+--   b0e477c1a3ea732ecadadc45ff34df7b0ede832cb5af43b13841b9b33ae2fa1d  candidate_kernels
+--   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
 --   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
 --   a5c573fd51024990156ce950bbf75544f5f30d67fb2955078ff62251439c616d  compiled_engine
@@ -71,7 +71,7 @@ SET LOCAL lock_timeout = '5s';
 --   e455cf8c7f2ac422758f0b1833076431865ba62cde5d49b0cd44ed87e3efb291  session_models
 --   3c2fd4682dca197e92d9870364646edee8bbf63f33e62ebdc05f6ab46d5262a8  settings
 --   88bb7501996cb47e411d9e59944540c99d5614c84b4c23664b9e1c7ba2677bcf  shared_weights
---   3fc40e39673235db2b474ea1c7f6e108f520055f30b2ccf9cad83471674cbf45  simd
+--   496f1f9fafc4b4df341bb4def8e784341675a0d5f6fa8424ff68d1eef8343bb7  simd
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
 --   5beb21bb7c85d6df02474a97877109e8682a6ea0d224df71f9503f2ac14fa1b5  simd_memory
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
@@ -89,7 +89,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '48cd6c50bb9a5042ec81227089d2647055543e7fa2c76aec2d8c698537c55830'::text;
+RETURN 'cd78ffc179a05d839591040bf4f3874473c46e1ca162ea3969bfaaacb5259b38'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

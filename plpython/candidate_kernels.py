@@ -1,14 +1,18 @@
 """`candidates` in compiled code: the same numbers, a tenth of the time."""
 
+from functools import cached_property
+
 import numpy as np
 
 from . import candidates
 from .candidates import BUCKETS, BUCKETS_A_UNIT, LN2_HIGH, LN2_LOW, LOG2_E, LOWEST, POLYNOMIAL, WEIGHT_BITS
-from .simd import compiled, entry, f32, fill, maximum, pow2, rint
+from .simd import compiled, entry, f32, fill, maximum, minimum, pow2, rint, to_i32, where_less
 from .simd_memory import load_first, store
 
 C0, C1, C2, C3, C4, C5 = POLYNOMIAL
-ALL_BUCKETS = 4096  # more than those whose tokens weigh anything, so that the others do not all wait for the last one
+# Tokens that weigh nothing have buckets of their own, by their scores too, so that they do not all wait for one.
+WEIGHTLESS = 4096
+ALL_BUCKETS = 2 * WEIGHTLESS
 BLOCK = 1024  # tokens whose weights are summed before their sum is looked at
 
 
@@ -28,29 +32,45 @@ def weight(score):
 
 
 @entry
-def weigh(logits, largest, temperature, scores, weights, counts, masses):
-    """Fill scores and weights, which have room for whole registers, and the sums by bucket."""
+def weigh(logits, largest, temperature, scores, weights, buckets):
+    """Fill scores, weights and the numbers of their buckets, which have room for whole registers."""
     size = len(logits)
     for i in range(0, size, 16):
         score = (load_first(size - i, logits, i) - largest) / temperature
+        heavy = weight(score)
+        bucket = minimum(score * np.float32(-BUCKETS_A_UNIT), np.float32(WEIGHTLESS - 1))
         store(scores, i, score)
-        store(weights, i, weight(score))
-    counts[:] = 0
-    masses[:] = 0
-    for i in range(size):  # what weighs nothing goes into buckets beyond: a branch could not be foretold
-        bucket = np.int64(min(scores[i] * np.float32(-BUCKETS_A_UNIT), np.float32(ALL_BUCKETS - 1)))
-        counts[bucket] += np.int64(weights[i] > 0)
-        masses[bucket] += weights[i]
+        store(weights, i, heavy)
+        store(buckets, i, to_i32(where_less(0.0, heavy, bucket, bucket + np.float32(WEIGHTLESS))))
 
 
 @entry
-def members(scores, weights, size, bucket, ids):
+def tally(weights, buckets, size, tallies):
+    """For each bucket how many tokens it has, and how much they weigh: side by side, since both are wanted at once."""
+    tallies[:] = 0
+    for i in range(size):
+        place = 2 * np.int64(buckets[i])
+        tallies[place] += 1
+        tallies[place + 1] += weights[i]
+
+
+@entry
+def members(buckets, size, bucket, ids):
     """The ids of a bucket, ascending, into `ids`."""
     count = 0
-    for i in range(size):  # one branch, that is rarely taken: two that split the scores cost ten times as much
-        if np.int64(scores[i] * np.float32(-BUCKETS_A_UNIT)) == bucket and weights[i] > 0:
+    for i in range(size):
+        if buckets[i] == bucket:
             ids[count] = i
             count += 1
+
+
+@entry
+def mass(scores, weights, size, score):
+    """The sum of the weights of all tokens with at least this score."""
+    total = 0
+    for i in range(size):
+        total += np.int64(weights[i]) * np.int64(scores[i] >= score)
+    return total
 
 
 @compiled
@@ -78,23 +98,41 @@ def draw(scores, weights, size, score, last, number):
 class Candidates(candidates.Candidates):
     """candidates.Candidates, for one draw: the next one takes its memory."""
 
-    _room = None  # scores, weights, counts, masses: the session's
+    _room = None  # scores, weights, buckets, tallies: the session's
 
     def __init__(self, logits, largest, temperature):
-        self._size = len(logits)
-        scores, self._weights, counts, masses = self._memory()
-        self.counts, self.masses = counts[:BUCKETS], masses[:BUCKETS]
-        self._scores = scores
-        self.scores, self.weights = scores[: self._size], self._weights[: self._size]
+        size = self._size = len(logits)
+        self._scores, self._weights, self._buckets, self._tallies = self._memory()
+        self.scores, self.weights = self._scores[:size], self._weights[:size]
         logits = logits.view()
         logits.flags.writeable = False  # compiled code is made for each kind of array
-        weigh(logits, np.float32(largest), np.float32(temperature), scores, self._weights, counts, masses)
+        arguments = np.float32(largest), np.float32(temperature), self._scores, self._weights, self._buckets
+        weigh(logits, *arguments)
+
+    @property
+    def counts(self):
+        """How many tokens that weigh anything each bucket has."""
+        return self._tallied[: 2 * BUCKETS : 2]
+
+    @property
+    def masses(self):
+        """How much the tokens of each bucket weigh together."""
+        return self._tallied[1 : 2 * BUCKETS : 2]
+
+    @cached_property
+    def _tallied(self):
+        tally(self._weights, self._buckets, self._size, self._tallies)
+        return self._tallies
 
     def members(self, bucket):
         """Ids of a bucket, ascending."""
-        ids = np.empty(self.counts[bucket], np.int64)
-        members(self._scores, self._weights, self._size, bucket, ids)
+        ids = np.empty(int(self.counts[bucket]), np.int64)
+        members(self._buckets, self._size, bucket, ids)
         return ids
+
+    def mass(self, score):
+        """The sum of the weights of all tokens with at least this score."""
+        return float(mass(self._scores, self._weights, self._size, np.float32(score)))
 
     def draw(self, cut, number):
         """The first id at which the weights of what is kept, summed by ascending id, are more than `number`."""
@@ -106,8 +144,8 @@ class Candidates(candidates.Candidates):
         self.draw(self.all(), 0)
 
     def _memory(self):
-        room = Candidates._room
-        if room is None or len(room[0]) < self._size + 16:
-            floats = np.empty(self._size + 16, np.float32), np.empty(self._size + 16, np.float32)
-            room = Candidates._room = (*floats, np.empty(ALL_BUCKETS, np.int64), np.empty(ALL_BUCKETS, np.float64))
+        room, wanted = Candidates._room, self._size + 16
+        if room is None or len(room[0]) < wanted:
+            each = np.empty(wanted, np.float32), np.empty(wanted, np.float32), np.empty(wanted, np.int32)
+            room = Candidates._room = (*each, np.empty(2 * ALL_BUCKETS))
         return room

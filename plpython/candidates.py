@@ -60,9 +60,13 @@ class Candidates:
         sums = np.cumsum(np.where(kept, self.weights, 0), dtype=np.float64)
         return int(np.searchsorted(sums, number, side="right"))
 
+    def mass(self, score):
+        """The sum of the weights of all tokens with at least this score."""
+        return float(self.weights[self.scores >= score].sum(dtype=np.float64))
+
     def all(self):
         """The Cut that keeps everything."""
-        return Cut(-math.inf, len(self.scores), float(self.masses.sum()))
+        return Cut(-math.inf, len(self.scores), self.mass(-math.inf))
 
     def top_k(self, k):
         """Keep the k first of the order."""
@@ -75,10 +79,7 @@ class Candidates:
     def min_p(self, p):
         """Keep those that weigh at least p of the first: p is above 0."""
         limit = np.float32(math.log(p))
-        bucket = min(int(bucket_of(limit)), BUCKETS - 1)
-        ids = self.members(bucket)
-        mass = self.masses[:bucket].sum() + self.weights[ids[self.scores[ids] >= limit]].sum(dtype=np.float64)
-        return Cut(float(limit), len(self.scores), float(mass))
+        return Cut(float(limit), len(self.scores), self.mass(limit))
 
     def _reaching(self, per_bucket, each, wanted):
         """Keep the fewest first of which a sum reaches what is wanted; all, if none does."""

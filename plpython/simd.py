@@ -230,7 +230,7 @@ def rint(builder, x):
 
 @instruction(f32, gives=i32)
 def to_i32(builder, x):
-    """An integral f32 as int32."""
+    """f32 as int32, cut towards zero."""
     return builder.fptosi(x, vector(I32))
 
 

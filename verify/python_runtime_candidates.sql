@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.candidates()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'bec73a0912e5ba1d8144e006e5d5ca76df41d3a91707c36d9bfc2772f037b313', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.simd()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '3fc40e39673235db2b474ea1c7f6e108f520055f30b2ccf9cad83471674cbf45', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '496f1f9fafc4b4df341bb4def8e784341675a0d5f6fa8424ff68d1eef8343bb7', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '48cd6c50bb9a5042ec81227089d2647055543e7fa2c76aec2d8c698537c55830',
+SELECT is(llm_runtime.release(), 'cd78ffc179a05d839591040bf4f3874473c46e1ca162ea3969bfaaacb5259b38',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

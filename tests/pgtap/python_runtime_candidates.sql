@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.candidates()'::regprocedure
     ),
-    'bec73a0912e5ba1d8144e006e5d5ca76df41d3a91707c36d9bfc2772f037b313',
+    'c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf',
     'its body is plpython/candidates.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.candidates()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd()'::regprocedure
     ),
-    '3fc40e39673235db2b474ea1c7f6e108f520055f30b2ccf9cad83471674cbf45',
+    '496f1f9fafc4b4df341bb4def8e784341675a0d5f6fa8424ff68d1eef8343bb7',
     'its body is plpython/simd.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd()', 'EXECUTE'),

@@ -9,8 +9,9 @@ SET LOCAL lock_timeout = '5s';
 --   524ed70c6c4db3a28ac8f9174717cb25be048139ddab10adedb864bba5a9fa6e  admission
 --   38e92f0ab5cafbc51c99f366705290884432d0afc2aa2c3e7143caac7ed31b33  architecture
 --   378788a058978808d32f813ff033a9ce83577815b477971228e087eb4794bfaa  arguments
+--   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
---   05a1e4cef81cab1df9ea479d09880687a907674e9674d2cc8897a79e28150b44  atoms
+--   5ed85a49844618d98bd731598b6ede7e2c1e4655fc7c771b5acc9140ba110e31  atoms
 --   798868cac9c6fbd61a64e6bfe586d433641921e8e2b9cd5fc369d4c7098fb28c  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
@@ -24,7 +25,7 @@ SET LOCAL lock_timeout = '5s';
 --   353515a3858d97dd0f0282a476b6d568569b0dd285f4bccfea61024925a1662a  compiled_forward
 --   99a6fd2b0a2afed8e0f23c6a93d0dac94996d78e6f3aab2688b77fee8f6f1c11  compiled_operators
 --   a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377  cosine_search
---   b76e90d5f092822647ee4e0be9b468894906523cc8ab8305233a6c2a246c6f90  database
+--   3e93928651cd7741bbbc2980e4ccd38bd5966752a8aac324928d458152461862  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   a424e9ddf0f97527f761e3ce19e61186f451cbc7b532b4788b05adea078356cc  embedding_columns
 --   fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac  embeddings
@@ -83,13 +84,13 @@ SET LOCAL lock_timeout = '5s';
 --   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
 --   6d01f028b27aea2ba4b09bce307224f95fba6acf57743f6f250346a4765d6964  warm_up
 --   2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318  weights
---   85bd01ae5a1dfd7ed655aefe696296d63898d0f49fdcd3d23b1b805452d86921  wire
+--   50466949289546b06216fa205520954af70b2a09593e0cb30914a4119c7bfe06  wire
 CREATE OR REPLACE FUNCTION llm_runtime.release()
 RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'cd78ffc179a05d839591040bf4f3874473c46e1ca162ea3969bfaaacb5259b38'::text;
+RETURN 'cdf4f98d023232a508d98aae45e1693d5f2f310ff5721fb9825f86caead5991c'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_store_atom_part to pg
--- requires: table_atom, table_atom_part, table_atom_run, table_token, function_runtime_boot
+-- requires: table_atom, function_store_copy_atoms, table_atom_part, table_atom_run, table_token, function_runtime_boot
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';

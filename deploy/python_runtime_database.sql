@@ -34,7 +34,6 @@ from . import errors
 
 INTERNAL_ERROR = "XX000"
 OUT_OF_MEMORY = "53200"
-UNIQUE_VIOLATION = "23505"
 INTERRUPTED = "57"  # the class: cancelled, shut down
 PREFIXES = re.compile(r"^(?:(?:llm|spiexceptions\.\w+): )+")
 
@@ -204,16 +203,6 @@ class Query:
         if len(rows) > 1:
             raise errors.corrupt_data("more than one row where one was expected", self._sql)
         return rows[0] if len(rows) else None
-
-    def stored(self, *arguments):
-        """Run an INSERT; False, and none of its rows is stored, where one's key is there already."""
-        try:
-            self._prepared().execute(list(arguments))
-        except _plpy.SPIError as error:
-            if error.sqlstate != UNIQUE_VIOLATION:
-                raise
-            return False
-        return True
 
     def stream(self, *arguments, batch=1):
         """Rows as they come, `batch` at a time: a megabyte of weights a row is read fastest one by one."""

@@ -9,7 +9,7 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.wire()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Numbers and points in the forms that SQL reads in bulk: the text of an array, EWKB.
+AS $python$"""Numbers, points and rows in the forms that SQL reads in bulk: the text of an array, EWKB, COPY's binary format.
 
 PL/Python converts a list item by item; PostgreSQL reads an array from its text several times as fast, and points and
 byte strings are cut out of one bytea.
@@ -25,6 +25,9 @@ HAS_SRID = 0x20000000
 POINT = np.dtype([("order", "u1"), ("type", "<u4"), ("srid", "<u4"), ("xyzm", "<f8", 4)])
 POINT_OF_MANY = np.dtype([("order", "u1"), ("type", "<u4"), ("xyzm", "<f8", 4)])
 MANY = np.dtype([("order", "u1"), ("type", "<u4"), ("srid", "<u4"), ("points", "<u4")])
+
+COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # no flags, no extension
+COPY_END = b"\xff\xff"
 
 DIGITS = 4  # of a number that are written at once
 GROUPS = np.frombuffer(b"".join(b"%04d" % number for number in range(10**DIGITS)), "<u4")
@@ -72,10 +75,25 @@ def taken(content, lengths, order):
     starts, sizes = (np.cumsum(lengths) - lengths)[order], lengths[order]
     from_first = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return np.frombuffer(content, np.uint8)[np.repeat(starts, sizes) + from_first].tobytes(), sizes
+
+
+def copied(columns, last):
+    """Rows in COPY's binary format: columns of fixed size, arrays [n], and after them one of n byte strings."""
+    types = [column.dtype.newbyteorder(">") for column in columns]
+    fields = [field for i, type in enumerate(types) for field in ((f"size {i}", ">i4"), (f"column {i}", type))]
+    rows = np.empty(len(last), [("columns", ">i2"), *fields, ("size", ">i4")])
+    rows["columns"] = len(columns) + 1
+    for i, column in enumerate(columns):
+        rows[f"size {i}"], rows[f"column {i}"] = column.itemsize, column
+    rows["size"] = [len(string) for string in last]
+    pieces = [COPY_BEGIN, *[None] * (2 * len(last)), COPY_END]
+    pieces[1:-1:2], pieces[2:-1:2] = rows.view(f"V{rows.itemsize}").tolist(), last
+    return b"".join(pieces)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.wire() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.wire() IS
-'Numbers and points in the forms that SQL reads in bulk: the text of an array, EWKB.';
+'Numbers, points and rows in the forms that SQL reads in bulk: the text of an array, EWKB, COPY''s binary '
+'format.';
 
 COMMIT;

@@ -7,7 +7,7 @@ loads that bring the same ones wait for each other but never in a circle.
 
 import numpy as np
 
-from . import atom_runs, database, errors, geometry, wire
+from . import atom_rows, atom_runs, database, errors, geometry, wire
 
 # Tokens of two bytes or more are stored in parts, by their first byte, so that two sessions can store a vocabulary
 # between them: spaces, digits and punctuation, then letters. What is in which part must not depend on the vocabulary.
@@ -40,22 +40,6 @@ PART_TOTALS = database.Query(
 HAS_OTHERS = database.Query(
     "SELECT EXISTS (SELECT FROM llm_store.atom_part AS p WHERE p.tokenizer_id <> $1) AS has", "integer"
 )
-# OFFSET 0: the planner must not carry the arrays themselves through a join or sort.
-ROWS = """INSERT INTO llm_store.atom (h_xy, h_yz, h_zm, geom, modality, content_hash, content)
-    SELECT a.h_xy, a.h_yz, a.h_zm, public.st_geomfromewkb(a.point), $8, sha256(a.content), a.content
-    FROM (
-        SELECT p.h_xy[i] AS h_xy, p.h_yz[i] AS h_yz, p.h_zm[i] AS h_zm,
-            substring(p.points FROM 41 * (i - 1) + 1 FOR 41) AS point,
-            substring(p.content FROM p.starts[i] FOR p.lengths[i]) AS content
-        FROM
-            (SELECT $1::bigint[] AS h_xy, $2::bigint[] AS h_yz, $3::bigint[] AS h_zm, $4 AS points,
-                $5 AS content, $6::integer[] AS starts, $7::integer[] AS lengths OFFSET 0) AS p,
-            generate_series(1, array_length(p.h_xy, 1)) AS i
-        OFFSET 0
-    ) AS a"""
-ROW_TYPES = ("text", "text", "text", "bytea", "bytea", "text", "text", "text")
-STORE_NEW = database.Query(ROWS, *ROW_TYPES)
-STORE_MISSING = database.Query(ROWS + " ON CONFLICT DO NOTHING", *ROW_TYPES)
 STORE_BYTE_COUNTS = database.Query(
     """INSERT INTO llm_store.atom_byte_count (tokenizer_id, counts, geom)
     VALUES ($1, $2::bigint[], public.st_geomfromewkb($3))
@@ -105,7 +89,7 @@ def store_tokenizer(tokenizer_id):
     letters = np.flatnonzero(counts)
     content, lengths = bytes(letters.tolist()), np.ones(letters.size, np.int64)
     points = geometry.byte_points(content, lengths)
-    _store_atoms(points, content, lengths, "discrete")
+    atom_rows.store(points, content, lengths, "discrete")
     atom_runs.store(tokenizer_id, PARTS, points, content, lengths)
     return tokens
 
@@ -124,26 +108,9 @@ def store_part(tokenizer_id, part):
     longer = np.flatnonzero(lengths > 1)  # one byte is the byte, and that is stored with the bytes
     content, _ = wire.taken(content, lengths, longer)
     points, lengths = points[longer], lengths[longer]
-    _store_atoms(points, content, lengths, "compositional", expected_new=not HAS_OTHERS.one(tokenizer_id)["has"])
+    atom_rows.store(points, content, lengths, "compositional", expected_new=not HAS_OTHERS.one(tokenizer_id)["has"])
     atom_runs.store(tokenizer_id, part, points, content, lengths)
     return tokens
-
-
-def _store_atoms(points, content, lengths, modality, expected_new=False):
-    """Rows of llm_store.atom for distinct ascending contents, given joined, with their lengths and points.
-
-    expected_new: nobody is known to have stored any of them. To look for each costs a third of the time, so that is
-    done only after it has turned out otherwise.
-    """
-    if not len(points):
-        return
-    starts = np.cumsum(lengths) - lengths + 1
-    keys = geometry.keys(points)
-    order = np.argsort(keys[0], kind="stable")
-    keys = (wire.array(key[order]) for key in keys)
-    rows = (*keys, wire.points(points[order]), content, wire.array(starts[order]), wire.array(lengths[order]), modality)
-    if not (expected_new and STORE_NEW.stored(*rows)):
-        STORE_MISSING.all(*rows)
 
 
 def store_edited_codes(tensor_hash, base_hash):
@@ -191,7 +158,7 @@ def _store_code_atoms(encoding, counts):
     if codes.size:
         contents = geometry.code_contents(encoding, codes)
         lengths = np.full(codes.size, len(contents[0]))
-        _store_atoms(geometry.code_points(encoding, codes), b"".join(contents), lengths, "continuous")
+        atom_rows.store(geometry.code_points(encoding, codes), b"".join(contents), lengths, "continuous")
 
 
 def count_codes(tensor_hash):

@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = 'cd78ffc179a05d839591040bf4f3874473c46e1ca162ea3969bfaaacb5259b38', 'another release is deployed';
+    ASSERT llm_runtime.release() = 'cdf4f98d023232a508d98aae45e1693d5f2f310ff5721fb9825f86caead5991c', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

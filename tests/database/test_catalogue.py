@@ -67,6 +67,7 @@ def test_nothing_that_can_reach_spi_is_parallel_safe(superuser: psycopg.Connecti
 
 
 def test_python_belongs_to_a_superuser_and_everything_else_of_the_surface_to_llm_owner(superuser: psycopg.Connection):
+    """But for the one function that reads a file, of the role that may do just that."""
     query = f"""
     SELECT p.oid::regprocedure::text
     FROM pg_catalog.pg_proc AS p
@@ -75,6 +76,7 @@ def test_python_belongs_to_a_superuser_and_everything_else_of_the_surface_to_llm
     WHERE p.pronamespace IN {OURS}
         AND CASE
             WHEN l.lanname = 'plpython3u' OR p.pronamespace = 'llm_runtime'::regnamespace THEN NOT r.rolsuper
+            WHEN p.proname = 'copy_atoms' THEN r.rolname <> 'llm_atom_copier'
             ELSE r.rolname <> 'llm_owner'
         END
     UNION ALL
@@ -120,7 +122,7 @@ def test_no_constraint_index_or_default_boots_python(superuser: psycopg.Connecti
     assert column(superuser, query) == []
 
 
-@pytest.mark.parametrize("role", ["llm_owner", "llm_user", "llm_loader"])
+@pytest.mark.parametrize("role", ["llm_owner", "llm_atom_copier", "llm_user", "llm_loader"])
 def test_a_role_of_the_deployment_cannot_log_in(superuser: psycopg.Connection, role: str):
     query = "SELECT rolcanlogin, rolsuper, rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = %s"
     assert superuser.execute(query, [role]).fetchone() == (False, False, False)

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'cd78ffc179a05d839591040bf4f3874473c46e1ca162ea3969bfaaacb5259b38',
+SELECT is(llm_runtime.release(), 'cdf4f98d023232a508d98aae45e1693d5f2f310ff5721fb9825f86caead5991c',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(
@@ -13,15 +13,16 @@ SELECT set_eq(
             AND p.prorettype = 'void'::regtype AND p.pronargs = 0
     $query$,
     '{
-        admission, architecture, arguments, atom_runs, atoms, attention_kernels, background, batches, blending, cache,
-        candidate_kernels, candidates, chunking, comparison, compiled_engine, compiled_forward, compiled_operators,
-        cosine_search, database, editing, embedding_columns, embeddings, encoder_architecture, encoder_engine,
-        encoder_forward, engines, errors, forward_steps, generation, geometry, guessing, hilbert, hilbert_plane,
-        ingestion, kept, kernels, kv_cache, loaded_model, mapping, matrices, matrix_kernels, merging, moment,
-        numpy_encoder, numpy_engine, numpy_operators, operator_kernels, operators, ops, packed_files, packed_model,
-        packing, positions, prefix_cache, projection, quant, rewriting, sampling, scheduling, scoring, searching,
-        session_caches, session_models, settings, shared_weights, simd, simd_forms, simd_memory, similarity,
-        similarity_kernels, stored_models, stored_rows, stored_tokens, threads, tokenizer, warm_up, weights, wire
+        admission, architecture, arguments, atom_rows, atom_runs, atoms, attention_kernels, background, batches,
+        blending, cache, candidate_kernels, candidates, chunking, comparison, compiled_engine, compiled_forward,
+        compiled_operators, cosine_search, database, editing, embedding_columns, embeddings, encoder_architecture,
+        encoder_engine, encoder_forward, engines, errors, forward_steps, generation, geometry, guessing, hilbert,
+        hilbert_plane, ingestion, kept, kernels, kv_cache, loaded_model, mapping, matrices, matrix_kernels, merging,
+        moment, numpy_encoder, numpy_engine, numpy_operators, operator_kernels, operators, ops, packed_files,
+        packed_model, packing, positions, prefix_cache, projection, quant, rewriting, sampling, scheduling, scoring,
+        searching, session_caches, session_models, settings, shared_weights, simd, simd_forms, simd_memory,
+        similarity, similarity_kernels, stored_models, stored_rows, stored_tokens, threads, tokenizer, warm_up,
+        weights, wire
     }'::name[],
     'its modules are those of this checkout, no fewer and no more');
 CREATE ROLE stranger;

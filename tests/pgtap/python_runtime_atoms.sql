@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.atoms()'::regprocedure
     ),
-    '05a1e4cef81cab1df9ea479d09880687a907674e9674d2cc8897a79e28150b44',
+    '5ed85a49844618d98bd731598b6ede7e2c1e4655fc7c771b5acc9140ba110e31',
     'its body is plpython/atoms.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.atoms()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.database()'::regprocedure
     ),
-    'b76e90d5f092822647ee4e0be9b468894906523cc8ab8305233a6c2a246c6f90',
+    '3e93928651cd7741bbbc2980e4ccd38bd5966752a8aac324928d458152461862',
     'its body is plpython/database.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.database()', 'EXECUTE'),

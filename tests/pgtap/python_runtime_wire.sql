@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.wire()'::regprocedure
     ),
-    '85bd01ae5a1dfd7ed655aefe696296d63898d0f49fdcd3d23b1b805452d86921',
+    '50466949289546b06216fa205520954af70b2a09593e0cb30914a4119c7bfe06',
     'its body is plpython/wire.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.wire()', 'EXECUTE'),

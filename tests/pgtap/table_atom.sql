@@ -1,5 +1,5 @@
 BEGIN;
-SELECT plan(6);
+SELECT plan(7);
 
 SELECT is(
     (SELECT count(*) FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = 'llm_store.atom'::regclass),
@@ -25,7 +25,17 @@ SELECT
 FROM llm.atom_point('zq') AS p (geom), llm.hilbert_keys(p.geom) AS k;
 SELECT is(
     (SELECT a.tableoid::regclass::text FROM llm_store.atom AS a WHERE a.content_hash = sha256('zq')),
-    'llm_store.atom_0', 'an atom lies in the square of its key');
+    'llm_store.atom_1', 'an atom lies in the squares of its key');
+SELECT is(
+    (
+        SELECT string_agg(DISTINCT (get_byte(c.content, 0) < 64) || ' ' || (k.h_xy >> 58), ',')
+        FROM generate_series(0, 255) AS f (n)
+        CROSS JOIN generate_series(0, 255) AS l (n)
+        CROSS JOIN LATERAL (SELECT set_byte(set_byte('zz', 0, f.n), 1, l.n) AS content) AS c
+        CROSS JOIN LATERAL llm.hilbert_keys(llm.atom_point(c.content)) AS k
+        WHERE (f.n < 64) <> (k.h_xy >> 58 IN (0, 3, 4, 5))
+    ),
+    NULL, 'what begins below @ lies in squares 0 and 3 to 5, and nothing else does');
 SELECT throws_ok(
     $$INSERT INTO llm_store.atom SELECT a.* FROM llm_store.atom AS a WHERE a.content_hash = sha256('zq')$$,
     '23505', NULL, 'and is there once');

@@ -191,19 +191,6 @@ def test_one_row_is_expected_where_one_is_asked_for(plpy):
         query.one()
 
 
-def test_rows_whose_key_is_there_are_not_stored_and_any_other_error_passes(plpy):
-    def store(state):
-        if state is not None:
-            raise spi_error(plpy, "no", state)
-        return []
-
-    query = database.Query("INSERT salt", "text")
-    plpy.answers["salt"] = store
-    assert (query.stored(None), query.stored("23505")) == (True, False)
-    with pytest.raises(plpy.SPIError):
-        query.stored("40P01")
-
-
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_a_stream_gives_every_row_and_closes_its_cursor(plpy, batch):
     plpy.answers["salt"] = [{"salt": n} for n in range(5)]

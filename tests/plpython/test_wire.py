@@ -1,4 +1,4 @@
-"""Arrays and points as SQL reads them, against Python's own texts and PostGIS's documented bytes."""
+"""What SQL reads in bulk, against Python's own texts and the bytes that PostGIS and PostgreSQL document."""
 
 import struct
 
@@ -47,3 +47,11 @@ def test_byte_strings_are_taken_in_any_order():
     content, lengths = wire.taken(b"abbccc", np.array([1, 2, 3]), np.array([2, 0, 2]))
     assert (content, lengths.tolist()) == (b"cccaccc", [3, 1, 3])
     assert wire.taken(b"ab", np.array([1, 1]), np.array([], np.int64))[0] == b""
+
+
+def test_rows_are_copys_binary_format():
+    content = wire.copied([np.array([1, -2]), np.array([b"ab", b"c\0"]).view("V2")], [b"", b"xyz"])
+    header = b"PGCOPY\n\377\r\n\0" + struct.pack("!ii", 0, 0)
+    first = struct.pack("!hiqi2si", 3, 8, 1, 2, b"ab", 0)
+    second = struct.pack("!hiqi2si3s", 3, 8, -2, 2, b"c\0", 3, b"xyz")
+    assert content == header + first + second + struct.pack("!h", -1)

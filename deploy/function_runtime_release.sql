@@ -23,9 +23,9 @@ SET LOCAL lock_timeout = '5s';
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
 --   a5c573fd51024990156ce950bbf75544f5f30d67fb2955078ff62251439c616d  compiled_engine
 --   353515a3858d97dd0f0282a476b6d568569b0dd285f4bccfea61024925a1662a  compiled_forward
---   99a6fd2b0a2afed8e0f23c6a93d0dac94996d78e6f3aab2688b77fee8f6f1c11  compiled_operators
+--   72e8d6d1349d0ea63cf99979f8098763ed12e8091b6c4b7599b20eb51cec985a  compiled_operators
 --   a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377  cosine_search
---   3e93928651cd7741bbbc2980e4ccd38bd5966752a8aac324928d458152461862  database
+--   03530279d738e2d66a59e5a389e3428c128d8b1f878f7bbbe39b3d2aa71ae86d  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   a424e9ddf0f97527f761e3ce19e61186f451cbc7b532b4788b05adea078356cc  embedding_columns
 --   fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac  embeddings
@@ -47,14 +47,14 @@ SET LOCAL lock_timeout = '5s';
 --   2b10428b60daee6492ef7bc9938bed1114ea219e57b1d7f525196d5b0488a4c4  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
 --   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
---   26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608  matrix_kernels
+--   38d7e55d0875a63c1de2360edce5f30f44b88b38ea536f167d3c347d4362a26f  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
---   ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c  moment
+--   cbf66580ccab3a725ee6d50ef5fdbade286b70a6f2297e3e4d62c823b56818fd  moment
 --   8f467bbe18fbb52086c922889164f65272444b83c7affbc69fe37fe1abead7f2  numpy_encoder
 --   33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8  numpy_engine
---   cf0ba788260e28145c2aec5d5f56fbabcc9bc2e57729cb2cd0ccd5e2ca23cafd  numpy_operators
---   0d1de49ffb35d09cf2124451246e5cf8fdb1e03383368aecfd064ed185951c69  operator_kernels
---   3515831563bc08e70c414cf8a8454b0e0b1450197b5958443e38f3b1b8816534  operators
+--   9c3998592390426b492ed6f3d29cd928f74f11ce8dfb5666966f5bab8389a48f  numpy_operators
+--   e8f66181d7b5d886e0d2c8dcf8f5861a7532d1e00ab95f81f6ebaccc77e9d3f8  operator_kernels
+--   6d01325c555120374332946be3a202c7afac77f414b32c3f29dd8807d3bba432  operators
 --   6ad97f0daddfbf52d25eb6c8d380d2d924e8872f301d2363c4be2cb76630fb23  ops
 --   6e6eb792c63eb53b0cfd5be9fd18c1d74f0fa82759a898b647b30bf337a19604  packed_files
 --   6b8d450bd384c98ddb37bf4c912eccac459daeb6362b6a31febe86ce87ca03b9  packed_model
@@ -69,14 +69,14 @@ SET LOCAL lock_timeout = '5s';
 --   8d3ce973c6e25e2c83e3f0acc5d360ba41fc18d52cdfe758c3f23eaa445bfa5e  scoring
 --   3301c8e76669c7b1cf30bd51e7b4d68966dccdbb934e6aa89865e8d8f8cb48fe  searching
 --   790a3034de34614c72b1de8f82cb25824915a7665167e2bf3afa7d6beb6ca2f8  session_caches
---   e455cf8c7f2ac422758f0b1833076431865ba62cde5d49b0cd44ed87e3efb291  session_models
+--   50f5ebe1aa3826583834156fde3bb3c462d7170fbe562a018ed382383085a54e  session_models
 --   3c2fd4682dca197e92d9870364646edee8bbf63f33e62ebdc05f6ab46d5262a8  settings
 --   88bb7501996cb47e411d9e59944540c99d5614c84b4c23664b9e1c7ba2677bcf  shared_weights
 --   496f1f9fafc4b4df341bb4def8e784341675a0d5f6fa8424ff68d1eef8343bb7  simd
 --   3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399  simd_forms
---   5beb21bb7c85d6df02474a97877109e8682a6ea0d224df71f9503f2ac14fa1b5  simd_memory
+--   7b1394513b7d3a5e90aec3f11429c7a83303d8b9e04616f69770edb8faa80c32  simd_memory
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
---   3fca938c6cfd8265000f70c73016a045d8a19256d8af57f9f417cd63977593b4  similarity_kernels
+--   0a448afe61fb2efbd5d876fa1894f109ccabb4a4a60a8b71d8da85bab39dd128  similarity_kernels
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
 --   3abd6c93c65b417c22fb58cf1fa4a802c5435340ee1ce71ba7451a40c1327c17  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
@@ -90,7 +90,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'cdf4f98d023232a508d98aae45e1693d5f2f310ff5721fb9825f86caead5991c'::text;
+RETURN '1cf4e86cfe1065a08a3a241fbdb799a563388dae17147a4e74577161c8c79d12'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -36,7 +36,8 @@ class CompiledOperators:
         self.engine = engine
         self._checkpoint = checkpoint
         self._weights = engine.packed.weights
-        self._entries, self._shapes = {}, {}
+        self.shapes = {}  # what `operators` has found out of tensors
+        self._entries, self._products, self._norms = {}, {}, {}
         self._absent = np.array([ABSENT, 0, 0, 0], np.int64)
         self._state = np.zeros(COUNTERS + 2, np.int64)
         self._codes, self._spare = codes_of(0), np.zeros(0, np.float32)
@@ -49,11 +50,8 @@ class CompiledOperators:
 
     def shape(self, name):
         """The shape of a tensor. KeyError for an unknown name."""
-        shape = self._shapes.get(name)
-        if shape is None:
-            layout, _, rows, columns = map(int, self._entry(name))
-            shape = self._shapes[name] = (columns,) if layout == VECTOR else (rows, columns)
-        return shape
+        layout, _, rows, columns = map(int, self._entry(name))
+        return (columns,) if layout == VECTOR else (rows, columns)
 
     def embedding(self, tokens):
         """int[n] -> [n * hidden]."""
@@ -64,28 +62,21 @@ class CompiledOperators:
 
     def linear(self, x, weight, bias=None):
         """x @ weight.T + bias: [n * columns] -> [n, rows]."""
-        matrix, vector = self._entry(weight), self._absent if bias is None else self._entry(bias)
-        rows, columns = self.shape(weight)
-        stride = -(-rows // GROUP) * GROUP
+        product = self._products.get((weight, bias)) or self._product(weight, bias)
+        matrix, vector, rows, columns, stride, sets = product
         tokens = len(x) // columns
-        out = np.empty((tokens, stride), np.float32)
-        sets = TWO_SETS if weight.endswith(SEEN_TWICE) else ONE_SET
-        if self._codes.codes.size < 2 * min(tokens, SLICE) * columns:
-            self._codes = codes_of(2 * min(tokens, SLICE) * columns)
-        if sets == TWO_SETS and self._spare.size < min(tokens, SLICE) * stride:
-            self._spare = np.zeros(min(tokens, SLICE) * stride, np.float32)
-        for begin in range(0, tokens, SLICE):
-            n = min(SLICE, tokens - begin)
-            few, to = x[begin * columns : (begin + n) * columns], out[begin : begin + n].reshape(-1)
+        self._make_room(min(tokens, SLICE), columns, stride if sets == TWO_SETS else 0)
+        out = np.empty(tokens * stride, np.float32)
+        for n, few, to in _slices(tokens, x, columns, out, stride):
             arguments = (*self._weights, matrix, vector, few, n, sets, *self._codes, to, self._spare, stride)
             self._run(operator_kernels.project, n, n * rows * columns, arguments)
-        return out if stride == rows else out[:, :rows]
+        return out if stride == rows else out.reshape(tokens, stride)[:, :rows]
 
     def rms_norm(self, x, weight, epsilon):
         """Rows as wide as the weight, each normalised."""
-        _, offset, _, width = self._entry(weight)
+        at, width = self._norms.get(weight) or self._norm(weight)
         out = np.empty(len(x), np.float32)
-        operator_kernels.normalise(self._weights.f32, offset // 4, width, epsilon, x, out)
+        operator_kernels.normalise(self._weights.f32, at, width, epsilon, x, out)
         return out
 
     def rope(self, x, positions):
@@ -114,6 +105,27 @@ class CompiledOperators:
             self._run(operator_kernels.attend, len(now), products, arguments)
         return qkv[:, : sizes.heads * sizes.head_dim]
 
+    def _product(self, weight, bias):
+        """What `linear` needs to know of a matrix and a bias: their entries, rows, columns, stride, sets of codes."""
+        matrix, vector = self._entry(weight), self._absent if bias is None else self._entry(bias)
+        rows, columns = self.shape(weight)
+        sets = TWO_SETS if weight.endswith(SEEN_TWICE) else ONE_SET
+        known = self._products[weight, bias] = matrix, vector, rows, columns, -(-rows // GROUP) * GROUP, sets
+        return known
+
+    def _norm(self, weight):
+        """Where the weights of a norm begin, and how many they are."""
+        _, offset, _, width = map(int, self._entry(weight))
+        known = self._norms[weight] = offset // 4, width
+        return known
+
+    def _make_room(self, tokens, columns, spare):
+        """For two sets of codes of so many tokens, and for the products of one of them where `spare` is not 0."""
+        if self._codes.codes.size < 2 * tokens * columns:
+            self._codes = codes_of(2 * tokens * columns)
+        if self._spare.size < tokens * spare:
+            self._spare = np.zeros(tokens * spare, np.float32)
+
     def _entry(self, name):
         """A tensor's row of the table of weights, int64[4]."""
         entry = self._entries.get(name)
@@ -130,6 +142,16 @@ class CompiledOperators:
             kernel(0, 1, self._state, *arguments)
         else:
             team(threads).run(kernel, self._state, *arguments)
+
+
+def _slices(tokens, x, columns, out, stride):
+    """(how many tokens, their rows of x, their rows of out), slice by slice."""
+    if tokens <= SLICE:
+        yield tokens, x, out
+        return
+    for begin in range(0, tokens, SLICE):
+        end = min(tokens, begin + SLICE)
+        yield end - begin, x[begin * columns : end * columns], out[begin * stride : end * stride]
 
 
 def swiglu(gate, up):

@@ -13,11 +13,8 @@ AS $python$"""Matrix products of packed weights with activations, at the speed o
 
 A product computes one group, 16 rows of the matrix, for a block of tokens: the sums stay in registers, one row to a
 lane, one token to a register, and each register of weights is used for all tokens. The factories make the same product
-for blocks of 1, 2, 4 and 8 tokens. Every output is one chain of additions in the order of the columns, so its bits do
-not depend on the block it was computed in.
-
-For a single token the float products hold four groups instead: one chain of dependent additions would run slower than
-the memory delivers. (`tokens` or `groups` is 1, and an operand of one register is shared by the others.)
+for blocks of 1, 2, 4 and 8 tokens. Every output is the same additions in the same order whatever the block, so its bits
+do not depend on it. The weights of a matrix are read from its beginning to its end: several streams at once are slower.
 """
 
 from collections import namedtuple
@@ -34,87 +31,81 @@ Weights = namedtuple("Weights", "u8 u16 f32")
 Codes = namedtuple("Codes", "codes scales q8_starts q4_starts")
 # A row of the engine's table of weights: how and where a tensor is packed.
 LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
+RUN = 4  # columns of floats that one chain of additions takes before the other has its turn; 8 read memory slower
 
 
-def _q8(tokens, groups):
+def _q8(tokens):
     """The dot product of a block is exact in int32; the weights' scale times the token's weighs it in the sum."""
-    X, W, SUM, X_SCALE, W_SCALE, TOTAL = _block_types(tokens, groups)
+    X, SCALE = i32[tokens], f32[tokens]
 
     @compiled
     def product(u8, at, u16, w_scales, columns, codes, scales, starts, token, out, out_at, stride):
-        blocks, group = columns // BLOCK, group_bytes(Q8, columns)
-        next_start = blocks if tokens > 1 else 0
-        total = fill(0.0, TOTAL)
+        blocks = columns // BLOCK
+        total = fill(0.0, SCALE)
         for b in range(blocks):
             block = token * blocks + b
-            dots = spread(starts, block, SUM, next_start)
+            dots = spread(starts, block, X, blocks)
             for k in range(8):
-                w = load_bytes(u8, at + b * 512 + k * 64, W, group)
+                w = load_bytes(u8, at + b * 512 + k * 64, i32)
                 dots = dot4(dots, w, spread_bytes(codes, block * BLOCK + 4 * k, X, columns))
-            scale = load(u16, w_scales + b * GROUP, W_SCALE, blocks * GROUP) * spread(scales, block, X_SCALE, blocks)
+            scale = load(u16, w_scales + b * GROUP, f32) * spread(scales, block, SCALE, blocks)
             total = fma(to_f32(dots), scale, total)
         store(out, out_at, total, stride)
 
     return product
 
 
-def _q4(tokens, groups):
+def _q4(tokens):
     """As Q8; the low four bits are the columns 0 .. 15 of a block, the high ones 16 .. 31."""
-    X, W, SUM, X_SCALE, W_SCALE, TOTAL = _block_types(tokens, groups)
+    X, SCALE = i32[tokens], f32[tokens]
 
     @compiled
     def product(u8, at, u16, w_scales, columns, codes, scales, starts, token, out, out_at, stride):
-        blocks, group = columns // BLOCK, group_bytes(Q4, columns)
-        next_start = blocks if tokens > 1 else 0
-        total = fill(0.0, TOTAL)
+        blocks = columns // BLOCK
+        total = fill(0.0, SCALE)
         for b in range(blocks):
             block = token * blocks + b
-            dots = spread(starts, block, SUM, next_start)
+            dots = spread(starts, block, X, blocks)
             for k in range(4):
-                pair = load_bytes(u8, at + b * 256 + k * 64, W, group)
+                pair = load_bytes(u8, at + b * 256 + k * 64, i32)
                 dots = dot4(dots, pair & 0x0F0F0F0F, spread_bytes(codes, block * BLOCK + 4 * k, X, columns))
                 high = (pair >> 4) & 0x0F0F0F0F
                 dots = dot4(dots, high, spread_bytes(codes, block * BLOCK + 16 + 4 * k, X, columns))
-            scale = load(u16, w_scales + b * GROUP, W_SCALE, blocks * GROUP) * spread(scales, block, X_SCALE, blocks)
+            scale = load(u16, w_scales + b * GROUP, f32) * spread(scales, block, SCALE, blocks)
             total = fma(to_f32(dots), scale, total)
         store(out, out_at, total, stride)
 
     return product
 
 
-def _float(tokens, groups):
+def _float(tokens):
     """F32 weights (float32 array) and F16 (uint16 array, widened in the register)."""
-    X, W, TOTAL = f32[tokens], f32[groups], f32[tokens * groups]
-
-    @compiled
-    def product(weights, at, columns, x, x_at, x_stride, out, out_at, stride):
-        total = fill(0.0, TOTAL)
-        for k in range(columns):
-            w = load(weights, at + k * GROUP, W, GROUP * columns)
-            total = fma(w, spread(x, x_at + k, X, x_stride), total)
-        store(out, out_at, total, stride)
-
-    return product
+    return _of_two_chains(tokens, load)
 
 
-def _bf16(tokens, groups):
+def _bf16(tokens):
     """BF16 weights (uint16 array)."""
-    X, W, TOTAL = f32[tokens], f32[groups], f32[tokens * groups]
+    return _of_two_chains(tokens, load_bf16)
+
+
+def _of_two_chains(tokens, load_weights):
+    """One chain of dependent additions would run slower than memory delivers: runs of columns take turns."""
+    X = f32[tokens]
 
     @compiled
     def product(weights, at, columns, x, x_at, x_stride, out, out_at, stride):
-        total = fill(0.0, TOTAL)
-        for k in range(columns):
-            w = load_bf16(weights, at + k * GROUP, W, GROUP * columns)
-            total = fma(w, spread(x, x_at + k, X, x_stride), total)
-        store(out, out_at, total, stride)
+        one, other = fill(0.0, X), fill(0.0, X)
+        whole = columns // (2 * RUN) * (2 * RUN)
+        for begin in range(0, whole, 2 * RUN):
+            for k in range(begin, begin + RUN):
+                one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
+            for k in range(begin + RUN, begin + 2 * RUN):
+                other = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), other)
+        for k in range(whole, columns):
+            one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
+        store(out, out_at, one + other, stride)
 
     return product
-
-
-def _block_types(tokens, groups):
-    both = tokens * groups
-    return i32[tokens], i32[groups], i32[both], f32[tokens], f32[groups], f32[both]
 
 
 @compiled
@@ -128,7 +119,7 @@ def _int8_matrix(layout, make):
 
     The codes of a block of tokens stay in the nearest cache while the weights stream past.
     """
-    one, two, four, eight = make(1, 1), make(2, 1), make(4, 1), make(8, 1)
+    one, two, four, eight = make(1), make(2), make(4), make(8)
 
     @compiled
     def product(u8, at, u16, w_scales, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride):
@@ -152,16 +143,11 @@ def _int8_matrix(layout, make):
 
 
 def _float_matrix(make):
-    """The same of a matrix of floats; for a single token four groups at a time."""
-    one, two, four, eight, one_of_four_groups = make(1, 1), make(2, 1), make(4, 1), make(8, 1), make(1, 4)
+    """The same of a matrix of floats."""
+    one, two, four, eight = make(1), make(2), make(4), make(8)
 
     @compiled
     def product(weights, at, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride):
-        if tokens == 1:
-            while begin + 4 <= end:
-                w = at + begin * GROUP * columns
-                one_of_four_groups(weights, w, columns, x, x_at, 0, out, out_at + begin * GROUP, GROUP)
-                begin += 4
         t = 0
         while t < tokens:
             block = block_of(tokens - t)

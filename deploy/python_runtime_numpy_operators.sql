@@ -25,6 +25,7 @@ class NumpyOperators:
         self.engine = engine
         self._weights = engine.weights
         self._checkpoint = checkpoint
+        self.shapes = {}  # what `operators` has found out of tensors
 
     def new_cache(self):
         """An empty KVCache for this model."""

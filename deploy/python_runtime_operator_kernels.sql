@@ -24,7 +24,7 @@ from .forward_steps import Work, add_bias, groups_of, is_quantized, piece_of, pr
 from .kernels import exp, rms_norm, rope
 from .matrix_kernels import COLUMNS, Codes, Weights, embedding
 from .simd import entry, f32, fill
-from .simd_memory import load_first, store_first
+from .simd_memory import as_writable, load_first, store_first
 from .threads import Crew, claim, meet
 
 STORED, ATTENDED = range(2)  # counters of claimed work
@@ -63,10 +63,10 @@ def project(
 ):
     """out[t] = matrix @ x[t] + bias, every `stride` numbers; a quantised matrix sees x as so many sets of codes."""
     weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
-    crew, columns = Crew(thread, threads, state, (0, 0)), matrix[COLUMNS]
+    crew, columns, given = Crew(thread, threads, state, (0, 0)), matrix[COLUMNS], as_writable(x)
     if is_quantized(matrix):
         for t in range(thread, tokens, threads):
-            quantize_token(x, t * columns, columns, quantized, t, tokens + t, sets)
+            quantize_token(given, t * columns, columns, quantized, t, tokens + t, sets)
         meet(crew)
     piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
     while True:
@@ -74,15 +74,18 @@ def project(
         if begin >= groups:
             return
         end = min(groups, begin + piece)
-        product(weights, matrix, begin, end, x, 0, columns, sets, quantized, 0, tokens, tokens, out, 0, stride, spare)
+        product(
+            weights, matrix, begin, end, given, 0, columns, sets, quantized, 0, tokens, tokens, out, 0, stride, spare
+        )
         add_bias(weights, bias, begin, end - begin, out, 0, stride, tokens)
 
 
 @entry
 def normalise(floats, at, width, epsilon, x, out):
     """Every row of `width` numbers normalised, with the weights that begin at `at`."""
+    given = as_writable(x)
     for row in range(0, len(x), width):
-        rms_norm(x, row, width, floats, at, epsilon, out, row)
+        rms_norm(given, row, width, floats, at, epsilon, out, row)
 
 
 @entry

@@ -28,6 +28,8 @@ OPTIONAL = frozenset(
 )
 
 LARGEST = float(np.finfo(np.float32).max)
+FLOAT32 = np.dtype("<f4")
+UNKNOWN = object()
 
 
 def forward_tokens(tokens, cache, start, model=None):
@@ -179,7 +181,15 @@ def bytes_of(numbers):
 
 
 def shape(model, operators, name, dimensions):
-    """The shape of the tensor `name` of `model`, or None where it is one that this family lacks."""
+    """The shape of the tensor `name` of `model`, or None where it is one that this family lacks; found out once."""
+    shape = operators.shapes.get((name, dimensions), UNKNOWN)
+    if shape is UNKNOWN:
+        shape = operators.shapes[name, dimensions] = found_shape(model, operators, name, dimensions)
+    return shape
+
+
+def found_shape(model, operators, name, dimensions):
+    """The same, from the tensors of the model."""
     if name is None:
         raise errors.invalid_parameter("no weight is named", hint="Weights are listed in llm.tensors.")
     try:
@@ -200,7 +210,7 @@ def float32(name, activation):
     """bytea -> f32, at least one number."""
     if not activation or len(activation) % 4:
         raise arguments.described(name, f"{len(activation)} bytes", "float32 numbers of 4 bytes each, at least one")
-    return np.frombuffer(activation, "<f4")
+    return np.frombuffer(activation, FLOAT32)
 
 
 def rows(name, activation, width):

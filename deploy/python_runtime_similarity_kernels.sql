@@ -28,26 +28,8 @@ from .simd_memory import load, load_bf16, load_bytes, store
 
 STEP = 1 << 26  # weights between looks for an interrupt: some milliseconds
 
-# For one vector: a group at a time of blocks, four groups at a time of floats (see matrix_kernels).
-_q8_group, _q4_group = _q8(1, 1), _q4(1, 1)
-
-
-def _up_to_four_groups(make):
-    """Groups of floats: four at once, or those that are left at the end one by one."""
-    one, four = make(1, 1), make(1, 4)
-
-    @compiled
-    def product(weights, at, columns, x, groups, out, to):
-        if groups == 4:
-            four(weights, at, columns, x, 0, 0, out, to, GROUP)
-        else:
-            for group in range(groups):
-                one(weights, at + group * GROUP * columns, columns, x, 0, 0, out, to + group * GROUP, 0)
-
-    return product
-
-
-_float_groups, _bf16_groups = _up_to_four_groups(_float), _up_to_four_groups(_bf16)
+# For one vector, a group at a time.
+_q8_group, _q4_group, _float_group, _bf16_group = _q8(1), _q4(1), _float(1), _bf16(1)
 
 
 @entry
@@ -61,25 +43,20 @@ def products(weights, matrix, begin, end, x, quantized, out):
     """out[row] = matrix @ x in the rows of the groups begin .. end; blocks read `quantized`, floats x."""
     layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
     scales_at = (at + group_count(matrix[ROWS]) * group_bytes(layout, columns)) // 2
-    group_scales = columns // BLOCK * GROUP
     codes, scales, starts8, starts4 = quantized.codes, quantized.scales, quantized.q8_starts, quantized.q4_starts
-    for g in range(begin, end, 4):
-        last = min(g + 4, end)
+    for g in range(begin, end):
         w, to = at + g * group_bytes(layout, columns), g * GROUP
+        s = scales_at + g * (columns // BLOCK * GROUP)
         if layout == Q8:
-            for one in range(g, last):
-                w, s = at + one * group_bytes(Q8, columns), scales_at + one * group_scales
-                _q8_group(weights.u8, w, weights.u16, s, columns, codes, scales, starts8, 0, out, one * GROUP, 0)
+            _q8_group(weights.u8, w, weights.u16, s, columns, codes, scales, starts8, 0, out, to, 0)
         elif layout == Q4:
-            for one in range(g, last):
-                w, s = at + one * group_bytes(Q4, columns), scales_at + one * group_scales
-                _q4_group(weights.u8, w, weights.u16, s, columns, codes, scales, starts4, 0, out, one * GROUP, 0)
+            _q4_group(weights.u8, w, weights.u16, s, columns, codes, scales, starts4, 0, out, to, 0)
         elif layout == F32:
-            _float_groups(weights.f32, w // 4, columns, x, last - g, out, to)
+            _float_group(weights.f32, w // 4, columns, x, 0, 0, out, to, 0)
         elif layout == F16:
-            _float_groups(weights.u16, w // 2, columns, x, last - g, out, to)
+            _float_group(weights.u16, w // 2, columns, x, 0, 0, out, to, 0)
         elif layout == BF16:
-            _bf16_groups(weights.u16, w // 2, columns, x, last - g, out, to)
+            _bf16_group(weights.u16, w // 2, columns, x, 0, 0, out, to, 0)
 
 
 @entry

@@ -62,7 +62,7 @@ class Session:
         self._plpy, self._gd, self._package = plpy, gd, package
         self._release = release
         self._deployed = plpy.prepare("SELECT llm_runtime.release() AS release")
-        self._changes_seen = None
+        self.changes_seen = None
 
     def __getattr__(self, room):
         """Import the room at its first use."""
@@ -75,13 +75,13 @@ class Session:
     def outdated(self):
         """Whether an upgrade has changed the release since this session booted.
 
-        Asked on every call: the SELECT (1.7 µs) only runs when the server has told this session of any change of the
-        catalogue, which is how its own cached plans notice one.
+        The SELECT (1.7 µs) only runs when the server has told this session of any change of the catalogue, which is
+        how its own cached plans notice one.
         """
         changes = _catalog_changes.value
-        if changes == self._changes_seen:
+        if changes == self.changes_seen:
             return False
-        self._changes_seen = changes
+        self.changes_seen = changes
         return self._deployed.execute()[0]["release"] != self._release
 
     def reopened(self):
@@ -104,10 +104,11 @@ class Room:
 
 def _behind_boundary(session, room, name, function):
     def call(*arguments):
-        if session.outdated():
+        if _catalog_changes.value != session.changes_seen and session.outdated():
             return getattr(getattr(session.reopened(), room), name)(*arguments)
         try:
-            checkpoint()  # a session's first call has just loaded what it needs
+            if _interrupt_pending.value:  # a session's first call has just loaded what it needs
+                checkpoint()
             result = function(*arguments)
             return _begun(result) if type(result) is GeneratorType else result
         except Exception as error:

@@ -8,7 +8,7 @@ of the session begins another) and the current user. What other sessions commit 
 
 import ctypes
 
-_server = ctypes.CDLL(None)  # the process itself
+_server = ctypes.PyDLL(None)  # the process itself; its counters are read without letting go of the interpreter
 
 
 def _counter(name, result, *arguments):

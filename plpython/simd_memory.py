@@ -263,6 +263,13 @@ def array_at(context, address, length, like):
 
 
 @intrinsic
+def as_writable(context, array):
+    """The array as one that may be written, which this code must not do: parts are compiled for each kind of array."""
+    kind = types.Array(array.dtype, array.ndim, array.layout)
+    return kind(array), lambda context, builder, signature, values: values[0]
+
+
+@intrinsic
 def pause(context):
     """Tell the processor that this loop only waits."""
 

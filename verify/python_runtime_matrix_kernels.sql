@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.matrix_kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '26f16736738b7c884e61e881dd041174abc28b8b8c4e916eb4a577108b430608', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '38d7e55d0875a63c1de2360edce5f30f44b88b38ea536f167d3c347d4362a26f', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

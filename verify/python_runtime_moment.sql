@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.moment()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'cbf66580ccab3a725ee6d50ef5fdbade286b70a6f2297e3e4d62c823b56818fd', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

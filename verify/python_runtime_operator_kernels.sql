@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.operator_kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '0d1de49ffb35d09cf2124451246e5cf8fdb1e03383368aecfd064ed185951c69', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'e8f66181d7b5d886e0d2c8dcf8f5861a7532d1e00ab95f81f6ebaccc77e9d3f8', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

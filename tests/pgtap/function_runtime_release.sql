@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'cdf4f98d023232a508d98aae45e1693d5f2f310ff5721fb9825f86caead5991c',
+SELECT is(llm_runtime.release(), '1cf4e86cfe1065a08a3a241fbdb799a563388dae17147a4e74577161c8c79d12',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.database()'::regprocedure
     ),
-    '3e93928651cd7741bbbc2980e4ccd38bd5966752a8aac324928d458152461862',
+    '03530279d738e2d66a59e5a389e3428c128d8b1f878f7bbbe39b3d2aa71ae86d',
     'its body is plpython/database.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.database()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.moment()'::regprocedure
     ),
-    'ff910646c50f9069d9d1818ca4bfa06ae0b9440188ea10613f5ca713762e0f6c',
+    'cbf66580ccab3a725ee6d50ef5fdbade286b70a6f2297e3e4d62c823b56818fd',
     'its body is plpython/moment.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.moment()', 'EXECUTE'),

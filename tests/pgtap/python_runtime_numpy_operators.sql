@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.numpy_operators()'::regprocedure
     ),
-    'cf0ba788260e28145c2aec5d5f56fbabcc9bc2e57729cb2cd0ccd5e2ca23cafd',
+    '9c3998592390426b492ed6f3d29cd928f74f11ce8dfb5666966f5bab8389a48f',
     'its body is plpython/numpy_operators.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.numpy_operators()', 'EXECUTE'),

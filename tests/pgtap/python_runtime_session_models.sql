@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.session_models()'::regprocedure
     ),
-    'e455cf8c7f2ac422758f0b1833076431865ba62cde5d49b0cd44ed87e3efb291',
+    '50f5ebe1aa3826583834156fde3bb3c462d7170fbe562a018ed382383085a54e',
     'its body is plpython/session_models.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.session_models()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.similarity_kernels()'::regprocedure
     ),
-    '3fca938c6cfd8265000f70c73016a045d8a19256d8af57f9f417cd63977593b4',
+    '0a448afe61fb2efbd5d876fa1894f109ccabb4a4a60a8b71d8da85bab39dd128',
     'its body is plpython/similarity_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.similarity_kernels()', 'EXECUTE'),

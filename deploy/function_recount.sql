@@ -27,7 +27,7 @@ BEGIN
     WHERE
         t.type IN ('F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_1', 'Q4_K', 'IQ4_NL', 'IQ4_XS')
         AND EXISTS (SELECT FROM llm_store.model_tensor AS mt WHERE mt.tensor_hash = t.hash)
-        AND d.found <> d.stored;
+        AND (d.found <> d.stored OR d.found > 0 AND get_bit(n.code_bits, d.code) = 0);
 
     -- the bytes of each tokenizer, from its tokens
     RETURN QUERY

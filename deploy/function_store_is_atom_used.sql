@@ -1,9 +1,9 @@
 -- Deploy hartonomous:function_store_is_atom_used to pg
 -- requires: table_model_tensor, table_token, table_atom_byte_count, table_atom_code_count, function_store_atom_code
 
--- In plpgsql for its plans, which are made once a session: a search for neighbours asks it for each weight code.
+-- In plpgsql for its plans, which are made once a session: llm.decompose and llm.compose ask it for each atom.
 -- OFFSET 0 in the vocabularies: model by model and by index, also where nothing was analysed yet.
--- The codes of a tensor ascend, so width_bucket finds one by halving; OFFSET 0: not in tensors that no model has.
+-- And in the tensors: not in those that no model has.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -41,7 +41,7 @@ BEGIN
             OFFSET 0
         ) AS u
         INNER JOIN llm_store.atom_code_count AS n ON n.tensor_hash = u.hash
-        WHERE n.codes[width_bucket(u.code, n.codes)] = u.code
+        WHERE get_bit(n.code_bits, u.code) = 1
     );
 END
 $function$;

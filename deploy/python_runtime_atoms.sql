@@ -58,9 +58,10 @@ STORE_BYTE_COUNTS = database.Query(
     *("integer", "text", "bytea"),
 )
 STORE_CODE_COUNTS = database.Query(
-    """INSERT INTO llm_store.atom_code_count (tensor_hash, codes, counts) VALUES ($1, $2::integer[], $3::bigint[])
+    """INSERT INTO llm_store.atom_code_count (tensor_hash, codes, counts, code_bits)
+    VALUES ($1, $2::integer[], $3::bigint[], $4::bit varying)
     ON CONFLICT DO NOTHING""",
-    *("bytea", "text", "text"),
+    *("bytea", "text", "text", "text"),
 )
 COUNTS = database.Query(
     """SELECT n.codes::text AS codes, n.counts::text AS counts
@@ -160,7 +161,7 @@ def store_codes(tensor_hashes):
 
 def _store_counts(tensor_hash, counts):
     codes = np.flatnonzero(counts)
-    STORE_CODE_COUNTS.all(tensor_hash, wire.array(codes), wire.array(counts[codes]))
+    STORE_CODE_COUNTS.all(tensor_hash, wire.array(codes), wire.array(counts[codes]), wire.bits(counts > 0))
 
 
 def _store_code_atoms(encoding, counts):

@@ -1,6 +1,7 @@
 -- Deploy hartonomous:table_atom_code_count to pg
 -- requires: table_tensor
 
+-- code_bits repeats codes, for searches: of 16-bit codes 8 kB instead of 262, and bit_or finds what a model uses at all.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -8,11 +9,15 @@ CREATE TABLE llm_store.atom_code_count (
     tensor_hash bytea NOT NULL,
     codes integer[] NOT NULL,
     counts bigint[] NOT NULL,
+    code_bits bit varying NOT NULL,
     CONSTRAINT atom_code_count_pkey PRIMARY KEY (tensor_hash),
     CONSTRAINT atom_code_count_tensor_fkey FOREIGN KEY (tensor_hash)
     REFERENCES llm_store.tensor (hash) ON DELETE CASCADE,
-    CONSTRAINT atom_code_count_pairs CHECK (cardinality(codes) = cardinality(counts))
+    CONSTRAINT atom_code_count_pairs CHECK (cardinality(codes) = cardinality(counts)),
+    CONSTRAINT atom_code_count_bits CHECK (cardinality(codes) = bit_count(code_bits))
 );
+
+ALTER TABLE llm_store.atom_code_count ALTER COLUMN code_bits SET STORAGE EXTERNAL;
 
 ALTER TABLE llm_store.atom_code_count OWNER TO llm_owner;
 GRANT SELECT ON llm_store.atom_code_count TO llm_user;
@@ -23,5 +28,7 @@ COMMENT ON TABLE llm_store.atom_code_count IS
 COMMENT ON COLUMN llm_store.atom_code_count.tensor_hash IS 'The tensor.';
 COMMENT ON COLUMN llm_store.atom_code_count.codes IS 'The codes that are there, ascending, as unsigned integers.';
 COMMENT ON COLUMN llm_store.atom_code_count.counts IS 'How often, in the same order.';
+COMMENT ON COLUMN llm_store.atom_code_count.code_bits IS
+'A bit for each code of the encoding, from code 0: whether it is there.';
 
 COMMIT;

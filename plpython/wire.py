@@ -39,6 +39,11 @@ def integers(text):
     return np.array(text[1:-1].split(",") if len(text) > 2 else [], np.int64)
 
 
+def bits(flags):
+    """Booleans, a multiple of 8 of them, as the text of a bit string."""
+    return "x" + np.packbits(flags).tobytes().hex()
+
+
 def points(steps):
     """Points [n, 4] in steps as n EWKB values of 41 bytes each."""
     rows = np.empty(len(steps), POINT)

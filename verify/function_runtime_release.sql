@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '1cf4e86cfe1065a08a3a241fbdb799a563388dae17147a4e74577161c8c79d12', 'another release is deployed';
+    ASSERT llm_runtime.release() = '0c0d11393a0a987d3c4732931515903daa48a9641159a15091c9cb38d20369de', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

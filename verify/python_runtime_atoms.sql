@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.atoms()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '5ed85a49844618d98bd731598b6ede7e2c1e4655fc7c771b5acc9140ba110e31', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '5132f90f63fd40bd58707b42d8160c3aec49dfab6a348fb71bb4032b5e8c64f1', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -5,7 +5,8 @@ BEGIN;
 SELECT
 tensor_hash,
 codes,
-counts
+counts,
+code_bits
 FROM llm_store.atom_code_count
 WHERE FALSE;
 

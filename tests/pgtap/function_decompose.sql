@@ -1,6 +1,7 @@
 BEGIN;
 SELECT plan(5);
 
+\ir no_models.psql
 \ir three_tokens.psql
 \ir one_tensor.psql
 SELECT llm_store.store_atom_tokens(k.id) FROM llm_store.tokenizer AS k WHERE k.hash = sha256('tokenizer');

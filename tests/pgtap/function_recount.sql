@@ -1,6 +1,7 @@
 BEGIN;
 SELECT plan(4);
 
+\ir no_models.psql
 \ir three_tokens.psql
 SELECT llm_store.store_atom_tokens(k.id) FROM llm_store.tokenizer AS k WHERE k.hash = sha256('tokenizer');
 

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '1cf4e86cfe1065a08a3a241fbdb799a563388dae17147a4e74577161c8c79d12',
+SELECT is(llm_runtime.release(), '0c0d11393a0a987d3c4732931515903daa48a9641159a15091c9cb38d20369de',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

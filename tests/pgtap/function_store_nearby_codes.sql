@@ -1,6 +1,7 @@
 BEGIN;
 SELECT plan(4);
 
+\ir no_models.psql
 \ir three_tokens.psql
 \ir one_tensor.psql
 SELECT llm_store.store_atom_codes(ARRAY[sha256('tensor')]);

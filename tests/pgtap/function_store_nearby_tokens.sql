@@ -1,6 +1,7 @@
 BEGIN;
 SELECT plan(5);
 
+\ir no_models.psql
 \ir three_tokens.psql
 -- Two more that lie in one place: they differ in none of the bytes that make it.
 INSERT INTO llm_store.token (tokenizer_id, id, bytes, text, kind)

@@ -1,6 +1,7 @@
 BEGIN;
 SELECT plan(6);
 
+\ir no_models.psql
 \ir tiny_model.psql
 
 SET LOCAL ROLE llm_loader;

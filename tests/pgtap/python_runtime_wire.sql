@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.wire()'::regprocedure
     ),
-    '50466949289546b06216fa205520954af70b2a09593e0cb30914a4119c7bfe06',
+    'fef53b5ea14a9e9233cbf40026f831da858a5610310643e93b2fa0a48ca73012',
     'its body is plpython/wire.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.wire()', 'EXECUTE'),

@@ -16,6 +16,14 @@ def test_an_array_has_its_numbers(numbers):
     assert wire.integers(text).tolist() == numbers
 
 
+def test_a_bit_string_begins_with_its_first_bit():
+    """As hexadecimal digits after an x, PostgreSQL's documentation of bit-string constants says."""
+    flags = np.zeros(16, bool)
+    flags[[0, 6, 15]] = True
+    assert f"{int(wire.bits(flags)[1:], 16):016b}" == "1000001000000001"
+    assert wire.bits(flags) == "x8201"
+
+
 def test_points_are_ewkb():
     steps = np.array([[0, 256, 512, 768], [1, 2, 3, 4]])
     content = wire.points(steps)

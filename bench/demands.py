@@ -61,6 +61,10 @@ DEMANDS = (
     Demand("embeddings Q8_0: smallest cosine of 200", 0.999, over="itself"),
     Demand("search, 100000 rows, p50", 30, over="itself", at_most=True),
     Demand("llm.similar_tokens, 151,936 x 896, p50", 15, over="itself", at_most=True),
+    *(
+        Demand(f"a row of llm.weight_matrices, weights, {form}151,936 x 896, p50", 2, over="itself", at_most=True)
+        for form in ("", "prepared, ")
+    ),
     Demand("llm.nearby_atoms(geom, 10), p50", 3, over="itself", at_most=True),
     Demand("llm_store.atom of a token by text, p50", 1, over="itself", at_most=True),
     Demand("token atoms, keys alone", 200_000, over="itself"),

@@ -27,8 +27,14 @@ TEXTS = """SELECT id, text FROM llm.tokens
 
 
 def search(dsn: str, model: str) -> None:
-    """Every query is sent as it is, not prepared: so planning is counted. Five calls first, which are not."""
-    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
+    """Every query is sent as it is, so that planning is counted, but for those that are named prepared.
+
+    The first calls are not counted: PostgreSQL still plans a prepared query for each of five.
+    """
+    with (
+        psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection,
+        psycopg.connect(dsn, autocommit=True) as preparing,
+    ):
         shape = connection.execute(
             "SELECT shape FROM llm.tensors WHERE model = %s AND name = 'token_embd.weight'", (model,)
         ).fetchone()[0]
@@ -47,19 +53,18 @@ def search(dsn: str, model: str) -> None:
                 sys.exit(f"{text!r}: found {rows}, numpy finds {expected.tolist()}")
         size = f"{shape[0]:,} x {shape[1]}"
         record(Figure(f"llm.similar_tokens, {size}, p50", "ms", median(ours[5:]), median(numpys[5:])))
-        for name, query in {
+        queries = {
             "a row of llm.weight_matrices, weights": ROW.format("col_idx, weight"),
             "a row of llm.weight_matrices, all columns": ROW.format("*"),
             "one number of llm.weight_matrices": ROW.format("weight") + " AND col_idx = 5",
             "a row of llm.token_embeddings": "SELECT token_text, embedding FROM llm.token_embeddings "
             "WHERE model = %s AND token_id = %s",
             "llm.embedding(token)": "SELECT llm.embedding(token => %s::integer, model => %s)",
-        }.items():
-            times = []
-            for token, _ in tokens:
-                arguments = (token, model) if "=>" in query else (model, token)
-                times.append(timed(lambda: connection.execute(query, arguments, binary=True).fetchall())[0])  # noqa: B023
-            record(Figure(f"{name}, {size}, p50", "ms", median(times)))
+        }
+        for name, query in queries.items():
+            arguments = [(token, model) if "=>" in query else (model, token) for token, _ in tokens]
+            for form, client in (("", connection), ("prepared, ", preparing)):
+                record(Figure(f"{name}, {form}{size}, p50", "ms", median(of_each(client, query, arguments)[10:])))
 
 
 def in_float32(values: np.ndarray, lengths: np.ndarray, token: int) -> np.ndarray:
@@ -67,6 +72,15 @@ def in_float32(values: np.ndarray, lengths: np.ndarray, token: int) -> np.ndarra
     cosines = values @ values[token] / lengths
     cosines[token] = -np.inf
     return np.argpartition(-cosines, 10)[:10]
+
+
+def of_each(connection: psycopg.Connection, query: str, arguments: list[tuple]) -> list[float]:
+    """How many seconds a client waits for the rows with each of the arguments; prepared, where the connection may."""
+    prepared = connection.prepare_threshold is not None
+    return [
+        timed(lambda: connection.execute(query, given, binary=True, prepare=prepared).fetchall())[0]  # noqa: B023
+        for given in arguments
+    ]
 
 
 def timed(action):

@@ -28,7 +28,7 @@ REVOKE ALL ON FUNCTION llm.upload_token_atoms(integer, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.upload_token_atoms(integer, integer) TO llm_loader;
 COMMENT ON FUNCTION llm.upload_token_atoms(integer, integer) IS
 E'Stores one of the two parts of a tokenizer''s tokens as atoms, so that two sessions do it between them; returns how '
-'many tokens are in it, 0 if it was there.\n'
+'many tokens are in it, 0 if it was there or the tokenizer is gone, and llm.upload_tokenizer stores both again.\n'
 'tokenizer_id: from llm.upload_vocabulary, committed; part: 0 or 1. llm.upload_tokenizer then does what is left, as '
 'llm.publish would.';
 

@@ -21,7 +21,8 @@ import numpy as np
 from . import atom_rows, atom_runs, database, errors, geometry, wire
 
 # Tokens of two bytes or more are stored in parts, by their first byte, so that two sessions can store a vocabulary
-# between them: spaces, digits and punctuation, then letters. What is in which part must not depend on the vocabulary.
+# between them: spaces, digits and punctuation, then letters. What is in which part must not depend on the vocabulary,
+# and the partitions of llm_store.atom follow it.
 BOUNDS = (b"\x00", b"@", b"\xff" * 2700)  # the last is above every token: an entry of its index holds 2,704 bytes
 PARTS = len(BOUNDS) - 1
 PART = database.Query(

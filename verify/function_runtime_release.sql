@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '0c0d11393a0a987d3c4732931515903daa48a9641159a15091c9cb38d20369de', 'another release is deployed';
+    ASSERT llm_runtime.release() = '43461ef0191acb4b46d25b42d580ff4265d99e563be5761d1d6edb06ed4b611e', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '0c0d11393a0a987d3c4732931515903daa48a9641159a15091c9cb38d20369de',
+SELECT is(llm_runtime.release(), '43461ef0191acb4b46d25b42d580ff4265d99e563be5761d1d6edb06ed4b611e',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.atoms()'::regprocedure
     ),
-    '5132f90f63fd40bd58707b42d8160c3aec49dfab6a348fb71bb4032b5e8c64f1',
+    '862d0744c57a6249597716ecd1f2461d2afc9a16bab636ac5dd685552fe60109',
     'its body is plpython/atoms.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.atoms()', 'EXECUTE'),

@@ -119,6 +119,44 @@ _DOT4 = {
 }
 
 
+def dot2(builder, total, first, second):
+    """total + the sum of the two products i16 * i16 in each 32-bit lane, in 32 bits: nothing saturates."""
+    return _DOT2[VARIANT](builder, total, first, second)
+
+
+def _dot2_vnni_512(builder, *operands):
+    return call(builder, "llvm.x86.avx512.vpdpwssd.512", vector(I32), *operands)
+
+
+def _dot2_vnni_256(builder, *operands):
+    halves = [[pick(builder, x, range(at, at + 8)) for x in operands] for at in (0, 8)]
+    return _join(builder, *(call(builder, "llvm.x86.avx512.vpdpwssd.256", vector(I32, 8), *x) for x in halves))
+
+
+def _dot2_words(multiply_add):
+    def emit(builder, total, first, second):
+        words = (builder.bitcast(x, vector(I16, 32)) for x in (first, second))
+        return builder.add(total, multiply_add(builder, *words))
+
+    return emit
+
+
+def _dot2_portable(builder, total, first, second):
+    sixteen = constant(I32, 16)
+    low = [builder.ashr(builder.shl(x, sixteen), sixteen) for x in (first, second)]
+    high = [builder.ashr(x, sixteen) for x in (first, second)]
+    return builder.add(total, builder.add(builder.mul(*low), builder.mul(*high)))
+
+
+_DOT2 = {
+    "avx512vnni": _dot2_vnni_512,
+    "avxvnni": _dot2_vnni_256,
+    "avx512": _dot2_words(_multiply_add_512),
+    "avx2": _dot2_words(_multiply_add_256),
+    "portable": _dot2_portable,
+}
+
+
 def widen_half(builder, bits):
     """16 x i16 holding IEEE half precision -> 16 x float, exactly."""
     if HAS_HALF:

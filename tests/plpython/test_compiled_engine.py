@@ -13,9 +13,9 @@ from gguf import GGUFReader
 
 from loaders.huggingface import read_folder
 from plpython import quant, threads
-from plpython.attention_kernels import PAGE
 from plpython.compiled_engine import CHUNK, CompiledEngine
 from plpython.errors import ModelError
+from plpython.kv_pages import PAGE
 from plpython.numpy_engine import NumpyEngine
 from plpython.packed_model import pack_model
 from plpython.simd_forms import VARIANT

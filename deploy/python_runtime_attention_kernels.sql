@@ -9,128 +9,195 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.attention_kernels()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Attention over a paged cache of keys and values, for decoding and prefill alike (1706.03762, GQA 2305.13245).
-
-The cache is a sequence of pages of 64 positions. A page holds, for every layer and kv head (a "head" here),
-
-    keys    [64 / 16][head_dim][16]         one register is one dimension of 16 positions: scores need no sum over lanes
-    values  [64][head_dim padded to 16]
-
-in half precision (uint16 arrays) or float32. A table, int64 [pages][3], says where: the address of head 0's keys, the
-address of its values, and how many bytes further those of the next head are.
+AS $python$"""Attention over paged keys and values, for decoding and prefill alike (1706.03762, GQA 2305.13245).
 
 A kernel takes a block of up to 8 queries that share a kv head: the heads of its group, and for prefill the heads of
-several tokens. Each load of keys or values serves all of them. While it computes with a page it fetches the next one,
-which lies behind it where the two were made together; the processor by itself stops at the end of each 4 KB.
+several tokens. Each register of keys or values serves all of them. It reads each page once, its keys, then its values:
+a query's weights are relative to the largest score up to this page, and what the pages before gave is scaled down when
+a larger one comes (1805.02867). While it computes with a page it fetches the next one, which lies behind it where the
+two were made together; the processor by itself stops at the end of each 4 KB.
 
-Scores, their softmax and the weighted values are each one sum in the order of the positions. What a query must not see
-has score -inf and weight 0, and adding zero changes nothing, so a query's result does not depend on the others.
+Of float32 pages everything is float32. Of int16 pages (`kv_pages`) scores and weighted values are sums of 64 whole
+products, exact in 32 bits; a page's weights become codes relative to the largest of them.
+
+A query's result is one sum in the order of the positions. What it must not see weighs 0, and adding zero changes
+nothing, so the result does not depend on the queries that it is computed with.
 """
+
+import math
 
 import numpy as np
 
-from .kernels import exp
-from .simd import compiled, f32, fill, fma, i32, inlined, lanes, max_lanes, maximum, sum_lanes, where_before
-from .simd_memory import array_at, load, prefetch, spread, store
+from .kernels import exp2
+from .kv_pages import (
+    PAGE,
+    SEEN_LARGEST,
+    key_numbers,
+    padded,
+    page_keys,
+    page_scales,
+    page_values,
+    quantize_vector,
+    value_numbers,
+)
+from .simd import (
+    compiled,
+    dot2,
+    f32,
+    fill,
+    fma,
+    i32,
+    inlined,
+    lanes,
+    max_lanes,
+    maximum,
+    rint,
+    sum_lanes,
+    to_f32,
+    to_i32,
+    where_before,
+)
+from .simd_memory import load, load_pairs, prefetch, spread, spread_pairs, store
 
-PAGE = 64  # positions
-PAGE_FIELDS = 3  # address of the keys, address of the values, bytes between heads
 ROWS = 8  # queries in the largest block
-NOTHING = np.float32(-np.inf)
-
-
-@compiled
-def padded(width):
-    """The width rounded up to whole registers."""
-    return (width + 15) // 16 * 16
-
-
-@compiled
-def head_elements(head_dim):
-    """Elements of the keys, and of the values, of one head in a page."""
-    return PAGE * head_dim, PAGE * padded(head_dim)
+EXACT = 64  # products of codes whose sum fits into 32 bits
+LOG2_E = math.log2(math.e)
+# The score of what a query must not see. It is finite: before the first position that a query sees, this is its largest
+# score, and weights relative to it are 1; the first real score scales all that to exactly 0.
+NOTHING = np.float32(-1e30)
 
 
 @inlined
-def _keys(pages, page, head, head_dim, row):
-    """One head's keys in a page, as an array of the dtype of `row`."""
-    return array_at(pages[page, 0] + head * pages[page, 2], PAGE * head_dim, row)
+def masked(score, first, firsts, limits, P):
+    """NOTHING in the lanes of the positions, from `first` on, that a query does not see."""
+    position = lanes() + np.int32(first)
+    score = where_before(position, spread(limits, 0, P, 1), score, NOTHING)
+    return where_before(position, spread(firsts, 0, P, 1), NOTHING, score)
 
 
 @inlined
-def _values(pages, page, head, head_dim, row):
-    """One head's values in a page, as an array of the dtype of `row`."""
-    return array_at(pages[page, 1] + head * pages[page, 2], PAGE * padded(head_dim), row)
+def span(firsts, limits, rows):
+    """(first position of the first page, end) of what any of the queries sees."""
+    begin, end = firsts[0] // PAGE * PAGE, limits[0]
+    for r in range(1, rows):
+        begin, end = min(begin, firsts[r] // PAGE * PAGE), max(end, limits[r])
+    return begin, end
 
 
-@compiled
-def store_position(pages, page, head, head_dim, position, x, k_at, v_at, row):
-    """Put one position's key and value, x[k_at ...] and x[v_at ...], into its page. `row` is scratch of its dtype."""
-    keys, values = _keys(pages, page, head, head_dim, row), _values(pages, page, head, head_dim, row)
-    place = position % PAGE
-    for d in range(0, head_dim, 16):
-        store(row, d, load(x, k_at + d, f32))
-    tile = place // 16 * head_dim * 16 + place % 16
-    for d in range(head_dim):
-        keys[tile + d * 16] = row[d]
-    for d in range(0, head_dim, 16):
-        store(values, place * padded(head_dim) + d, load(x, v_at + d, f32))
-
-
-def _attend(rows):
-    """Attention of `rows` queries; query r sees the positions firsts[r] .. limits[r] - 1."""
+def _over_floats(rows):
+    """Attention of `rows` queries over float32 pages; query r sees the positions firsts[r] .. limits[r] - 1."""
     Q, P = f32[rows], i32[rows]
 
     @compiled
-    def attend(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out):
-        """q, out [rows][head_dim padded], q scaled already; scores [rows][stride] is scratch."""
-        width = padded(head_dim)
-        begin, end = firsts[0] // PAGE * PAGE, limits[0]
-        for r in range(1, rows):
-            begin, end = min(begin, firsts[r] // PAGE * PAGE), max(end, limits[r])
-
-        top = fill(NOTHING, Q)
+    def attend(pages, pages_at, head, head_dim, work):
+        """work.q -> work.out, both [rows][head_dim padded]."""
+        q, scores, out, width = work.q, work.scores, work.out, padded(head_dim)
+        begin, end = span(work.firsts, work.limits, rows)
+        top, total = fill(NOTHING, Q), fill(0.0, Q)
+        for d in range(0, width, 16):
+            store(out, d, fill(0.0, Q), width)
         for start in range(begin, end, PAGE):
-            keys = _keys(pages, pages_at + start // PAGE, head, head_dim, row)
-            for tile in range(0, min(PAGE, end - start), 16):
+            keys = page_keys(pages, pages_at + start // PAGE, head, head_dim, q)
+            before = top
+            for tile in range(0, PAGE, 16):
                 score = fill(0.0, Q)
                 for d in range(head_dim):
                     at = tile * head_dim + d * 16
                     prefetch(keys, at + PAGE * head_dim)
                     score = fma(load(keys, at, f32), spread(q, d, Q, width), score)
-                position = lanes() + np.int32(start + tile)
-                score = where_before(position, spread(limits, 0, P, 1), score, NOTHING)
-                score = where_before(position, spread(firsts, 0, P, 1), NOTHING, score)
-                store(scores, start - begin + tile, score, stride)
+                score = masked(score, start + tile, work.firsts, work.limits, P)
+                store(scores, tile, score, PAGE)
                 top = maximum(top, score)
-
-        top = max_lanes(top)
-        total = fill(0.0, Q)
-        for i in range(0, end - begin, 16):
-            weight = exp(load(scores, i, Q, stride) - top)
-            store(scores, i, weight, stride)
-            total = total + weight
-        total = sum_lanes(total)
-
-        for d in range(0, width, 16):
-            store(out, d, fill(0.0, Q), width)
-        for start in range(begin, end, PAGE):
-            values = _values(pages, pages_at + start // PAGE, head, head_dim, row)
+            top = max_lanes(top)
+            kept = exp2(before - top)
+            total = total * kept
+            for tile in range(0, PAGE, 16):
+                weight = exp2(load(scores, tile, Q, PAGE) - top)
+                store(scores, tile, weight, PAGE)
+                total = total + weight
+            values = page_values(pages, pages_at + start // PAGE, head, head_dim, q)
             for d in range(0, width, 16):
-                mixed = load(out, d, Q, width)
+                mixed = load(out, d, Q, width) * kept
                 for p in range(min(PAGE, end - start)):
-                    at = p * width + d
+                    at = d * PAGE + p * 16
                     prefetch(values, at + PAGE * width)
-                    value = load(values, at, f32)
-                    mixed = fma(value, spread(scores, start - begin + p, Q, stride), mixed)
+                    mixed = fma(load(values, at, f32), spread(scores, p, Q, PAGE), mixed)
                 store(out, d, mixed, width)
+        total = sum_lanes(total)
         for d in range(0, width, 16):
             store(out, d, load(out, d, Q, width) / total, width)
 
     return attend
 
 
-_attend_4, _attend_7, _attend_8 = _attend(4), _attend(7), _attend(8)
+def _over_codes(rows):
+    """The same over int16 pages, of queries that are codes."""
+    Q, P = f32[rows], i32[rows]
+
+    @compiled
+    def attend(pages, pages_at, head, head_dim, work):
+        """work.query_codes, work.query_scales -> work.out; work.q gives its type."""
+        q, scores, codes, out, width = work.query_codes, work.scores, work.weight_codes, work.out, padded(head_dim)
+        pairs = (head_dim + 1) // 2
+        next_keys, next_values = key_numbers(head_dim) + 2 * PAGE, value_numbers(head_dim) + 2 * PAGE  # scales between
+        begin, end = span(work.firsts, work.limits, rows)
+        top, total = fill(NOTHING, Q), fill(0.0, Q)
+        for d in range(0, width, 16):
+            store(out, d, fill(0.0, Q), width)
+        for start in range(begin, end, PAGE):
+            page = pages_at + start // PAGE
+            keys = page_keys(pages, page, head, head_dim, q)
+            key_scales = page_scales(key_numbers(head_dim), pages, page, 0, head, out)
+            before = top
+            for tile in range(0, PAGE, 16):
+                score = fill(0.0, Q)
+                for first in range(0, pairs, EXACT // 2):
+                    dots = fill(0, P)
+                    for pair in range(first, min(pairs, first + EXACT // 2)):
+                        at = (tile * pairs + pair * 16) * 2
+                        prefetch(keys, at + next_keys)
+                        dots = dot2(dots, load_pairs(keys, at, i32), spread_pairs(q, pair * 2, P, width))
+                    score = score + to_f32(dots)
+                prefetch(key_scales, tile + next_keys // 2)
+                score = score * (load(key_scales, tile, f32) * spread(work.query_scales, 0, Q, 1))
+                score = masked(score, start + tile, work.firsts, work.limits, P)
+                store(scores, tile, score, PAGE)
+                top = maximum(top, score)
+            top = max_lanes(top)
+            kept = exp2(before - top)
+            total = total * kept
+            values = page_values(pages, page, head, head_dim, q)
+            value_scales = page_scales(value_numbers(head_dim), pages, page, 1, head, out)
+            largest = fill(0.0, Q)
+            for tile in range(0, PAGE, 16):
+                prefetch(value_scales, tile + next_values // 2)
+                weight = exp2(load(scores, tile, Q, PAGE) - top)
+                total = total + weight
+                position, scale = lanes() + np.int32(start + tile), load(value_scales, tile, f32)
+                weight = weight * where_before(position, np.int32(end), scale, 0.0)  # behind the end lies anything
+                store(scores, tile, weight, PAGE)
+                largest = maximum(largest, weight)
+            largest = maximum(max_lanes(largest), 1e-30)
+            inverse = fill(np.float32(SEEN_LARGEST), Q) / largest
+            for tile in range(0, PAGE, 16):
+                store(codes, tile, to_i32(rint(load(scores, tile, Q, PAGE) * inverse)), PAGE)
+            step = largest * np.float32(1 / SEEN_LARGEST)
+            for d in range(0, width, 16):
+                dots = fill(0, P)
+                for p in range(0, PAGE, 2):
+                    at = d * PAGE + p * 16
+                    prefetch(values, at + next_values)
+                    dots = dot2(dots, load_pairs(values, at, i32), spread_pairs(codes, p, P, PAGE))
+                store(out, d, fma(to_f32(dots), step, load(out, d, Q, width) * kept), width)
+        total = sum_lanes(total)
+        for d in range(0, width, 16):
+            store(out, d, load(out, d, Q, width) / total, width)
+
+    return attend
+
+
+_floats_4, _floats_7, _floats_8 = _over_floats(4), _over_floats(7), _over_floats(8)
+_codes_4, _codes_7, _codes_8 = _over_codes(4), _over_codes(7), _over_codes(8)
 
 
 @compiled
@@ -143,51 +210,79 @@ def kernel_of(block):
     return 4 if block <= 4 else 7 if block <= 7 else 8
 
 
-@inlined
-def _attend_block(block, q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out):
-    """The kernel for a block of queries."""
-    if block == 8:
-        _attend_8(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
-    elif block == 7:
-        _attend_7(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
-    else:
-        _attend_4(q, firsts, limits, pages, pages_at, head, head_dim, row, scores, stride, out)
+@compiled
+def take_queries(x, x_at, stride, done, block, group, head_dim, positions, at, window, work):
+    """A block of queries, scaled, into work.q, with what each may see; then those that only fill the kernel.
+
+    Scores are to the base 2: the scale is log2(e) / sqrt(head_dim).
+    """
+    width = padded(head_dim)
+    scale = np.float32(LOG2_E / np.sqrt(np.float64(head_dim)))
+    for r in range(block):
+        t, h = divmod(done + r, group)
+        query = x_at + t * stride + h * head_dim
+        for d in range(head_dim):
+            work.q[r * width + d] = x[query + d] * scale
+        work.limits[r] = positions[at + t] + 1
+        work.firsts[r] = max(0, positions[at + t] + 1 - window)
+    for r in range(block, kernel_of(block)):  # whatever is there, at the first query's positions: nobody asks for it
+        work.limits[r], work.firsts[r] = work.limits[0], work.firsts[0]
+
+
+@compiled
+def give_results(x, x_at, stride, done, block, group, head_dim, work):
+    """The results of a block in the place of its queries."""
+    width = padded(head_dim)
+    for r in range(block):
+        t, h = divmod(done + r, group)
+        result = x_at + t * stride + h * head_dim
+        for d in range(head_dim):
+            x[result + d] = work.out[r * width + d]
 
 
 @inlined
-def attention(x, x_at, stride, tokens, group, head_dim, positions, at, window, pages, pages_at, kv, row, work):
+def attention_over_floats(x, x_at, stride, tokens, group, head_dim, positions, at, window, pages, pages_at, head, work):
     """Attention of all the query heads of one kv head for some consecutive tokens of one sequence.
 
     Token t's queries are x[x_at + t * stride ...], group * head_dim of them; its result replaces them. It sees the
-    positions up to positions[at + t], the latest `window` of them. `kv` is the kv head's place in a page, its layer
+    positions up to positions[at + t], the latest `window` of them. `head` is the kv head's place in a page, its layer
     included; `work` this thread's scratch.
     """
-    width = padded(head_dim)
-    scale = np.float32(1 / np.sqrt(np.float64(head_dim)))
-    rows = tokens * group
-    for done in range(0, rows, ROWS):
-        block = min(rows - done, ROWS)
-        for r in range(block):
-            t, h = divmod(done + r, group)
-            query = x_at + t * stride + h * head_dim
-            for d in range(head_dim):
-                work.q[r * width + d] = x[query + d] * scale
-            work.limits[r] = positions[at + t] + 1
-            work.firsts[r] = max(0, positions[at + t] + 1 - window)
+    for done in range(0, tokens * group, ROWS):
+        block = min(tokens * group - done, ROWS)
+        take_queries(x, x_at, stride, done, block, group, head_dim, positions, at, window, work)
         kernel = kernel_of(block)
-        for r in range(block, kernel):  # whatever is there, at the first query's positions: nobody asks for the result
-            work.limits[r], work.firsts[r] = work.limits[0], work.firsts[0]
-        q, f, n, s, o = work.q, work.firsts, work.limits, work.scores, work.out
-        _attend_block(kernel, q, f, n, pages, pages_at, kv, head_dim, row, s, work.stride, o)
-        for r in range(block):
-            t, h = divmod(done + r, group)
-            result = x_at + t * stride + h * head_dim
-            for d in range(head_dim):
-                x[result + d] = work.out[r * width + d]
+        if kernel == 8:
+            _floats_8(pages, pages_at, head, head_dim, work)
+        elif kernel == 7:
+            _floats_7(pages, pages_at, head, head_dim, work)
+        else:
+            _floats_4(pages, pages_at, head, head_dim, work)
+        give_results(x, x_at, stride, done, block, group, head_dim, work)
+
+
+@inlined
+def attention_over_codes(x, x_at, stride, tokens, group, head_dim, positions, at, window, pages, pages_at, head, work):
+    """The same over int16 pages."""
+    width = padded(head_dim)
+    for done in range(0, tokens * group, ROWS):
+        block = min(tokens * group - done, ROWS)
+        take_queries(x, x_at, stride, done, block, group, head_dim, positions, at, window, work)
+        kernel = kernel_of(block)
+        for r in range(kernel):
+            at_row, codes = r * width, work.query_codes
+            work.query_scales[r] = quantize_vector(work.q, at_row, head_dim, SEEN_LARGEST, codes, at_row)
+        if kernel == 8:
+            _codes_8(pages, pages_at, head, head_dim, work)
+        elif kernel == 7:
+            _codes_7(pages, pages_at, head, head_dim, work)
+        else:
+            _codes_4(pages, pages_at, head, head_dim, work)
+        give_results(x, x_at, stride, done, block, group, head_dim, work)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.attention_kernels() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.attention_kernels() IS
-'Attention over a paged cache of keys and values, for decoding and prefill alike (1706.03762, GQA 2305.13245).';
+'Attention over paged keys and values, for decoding and prefill alike (1706.03762, GQA 2305.13245).';
 
 COMMIT;

@@ -17,7 +17,7 @@ one machine. So a guess can be verified in a batch, and a batch gives what its r
 
 F32 weights are computed in float32 with a float32 cache; F16 and BF16 weights are widened as they are used; the
 block-quantised ones take activations in blocks of int8, as llama.cpp does, and two of a layer's as two sets of them
-(forward_steps.TWO_SETS). Caches of other than F32 models hold half precision unless kv_type says otherwise.
+(forward_steps.TWO_SETS). Caches of other than F32 models hold 16 bits a number unless kv_type says otherwise.
 """
 
 import sys
@@ -31,6 +31,7 @@ from .attention_kernels import ROWS
 from .compiled_forward import forward
 from .forward_steps import HEAD, LAYER_COUNTERS, PER_LAYER, Batch, Model, Scratch, Sizes, Work
 from .kv_cache import KVCache
+from .kv_pages import PAGE
 from .matrix_kernels import Codes
 from .packing import ABSENT, BLOCK, F32, GROUP, VECTOR
 from .threads import COUNTERS, STOP, team
@@ -52,7 +53,7 @@ LAYER_TENSORS = (  # in the order of the rows of forward_steps
 class CompiledEngine:
     """architecture: an Architecture. packed: a PackedModel of its tensors.
 
-    threads: for a single token. batch_threads: for several, prompts and batches. kv_type: "f32", "f16", or None for
+    threads: for a single token. batch_threads: for several, prompts and batches. kv_type: "f32", "i16", or None for
     the weights' own. interrupts: addresses of two int32, of which one is nonzero when the work is to stop; that is seen
     within milliseconds, and then the checkpoint is called.
     """
@@ -64,10 +65,10 @@ class CompiledEngine:
         self.interrupts = interrupts
         table = _table(architecture, packed.directory)
         plain = all(layout == F32 for layout in table[:, 0] if layout > VECTOR)
-        self.kv_dtype = np.dtype({"f32": np.float32, "f16": np.uint16}[kv_type or ("f32" if plain else "f16")])
+        self.kv_dtype = np.dtype({"f32": np.float32, "i16": np.int16}[kv_type or ("f32" if plain else "i16")])
         windows = [architecture.window(layer) or NO_WINDOW for layer in range(architecture.layers)]
         self._model = Model(
-            _sizes(architecture, self.kv_dtype == np.uint16),
+            _sizes(architecture, self.kv_dtype == np.int16),
             packed.weights,
             table,
             np.array(windows, np.int64),
@@ -193,15 +194,14 @@ class CompiledEngine:
             self._scratch = scratch_of(sizes, doubled(slots))
 
     def _reserve_positions(self, positions):
-        """Angles, and room for the scores, of so many positions."""
+        """Angles of so many positions, and each thread's scratch."""
         threads = max(self.threads, self.batch_threads)
         if positions > self._positions:
             self._positions = doubled(max(positions, 256))
             angles = np.arange(self._positions, dtype=np.float32)[:, None] * self._frequencies
             self._model = self._model._replace(cosines=np.cos(angles).reshape(-1), sines=np.sin(angles).reshape(-1))
-            self._works = None
         if self._works is None or len(self._works.q) < threads:
-            self._works = works_of(self._model.sizes, self._positions, threads)
+            self._works = works_of(self._model.sizes, threads)
 
 
 def run_pass(crew, function, state, interrupts, checkpoint, arguments):
@@ -214,7 +214,7 @@ def run_pass(crew, function, state, interrupts, checkpoint, arguments):
         crew.run(function, state, NO_INTERRUPTS, *arguments)
 
 
-def _sizes(a, half_kv):
+def _sizes(a, codes_kv):
     k_column = registers(a.heads * a.head_dim)
     v_column = k_column + registers(a.kv_heads * a.head_dim)
     return Sizes(
@@ -226,7 +226,7 @@ def _sizes(a, half_kv):
         ffn=a.ffn_size,
         epsilon=a.norm_epsilon,
         interleaved=a.rope_interleaved,
-        half_kv=bool(half_kv),
+        codes_kv=bool(codes_kv),
         hidden_stride=registers(a.hidden_size),
         k_column=k_column,
         v_column=v_column,
@@ -271,18 +271,23 @@ def codes_of(size):
     return Codes(np.zeros(blocks * BLOCK, np.int8), np.zeros(blocks, np.float32), *starts)
 
 
-def works_of(sizes, positions, threads):
-    """Each thread's own: scores lie a register further apart than a power of two, or they would share cache lines."""
-    head, stride = registers(sizes.head_dim), positions + GROUP
+def works_of(sizes, threads):
+    """Each thread's own."""
+    head = registers(sizes.head_dim)
+
+    def zeros(size, dtype):
+        return np.zeros((threads, size), dtype)
+
     return Work(
-        q=np.zeros((threads, ROWS * head), np.float32),
-        firsts=np.zeros((threads, ROWS), np.int32),
-        limits=np.zeros((threads, ROWS), np.int32),
-        scores=np.zeros((threads, ROWS * stride), np.float32),
-        stride=stride,
-        out=np.zeros((threads, ROWS * head), np.float32),
-        half_row=np.zeros((threads, head), np.uint16),
-        float_row=np.zeros((threads, head), np.float32),
+        q=zeros(ROWS * head, np.float32),
+        query_codes=zeros(ROWS * head, np.int16),
+        query_scales=zeros(ROWS, np.float32),
+        firsts=zeros(ROWS, np.int32),
+        limits=zeros(ROWS, np.int32),
+        scores=zeros(ROWS * PAGE, np.float32),
+        weight_codes=zeros(ROWS * PAGE, np.int16),
+        out=zeros(ROWS * head, np.float32),
+        row=zeros(head, np.int16),
     )
 
 

@@ -164,7 +164,7 @@ def swiglu(gate, up):
 def _heads(sizes):
     """What operator_kernels.attend knows of heads."""
     group = sizes.heads // sizes.kv_heads
-    fields = sizes.qkv_stride, sizes.k_column, sizes.v_column, sizes.head_dim, group, sizes.kv_heads, sizes.half_kv
+    fields = sizes.qkv_stride, sizes.k_column, sizes.v_column, sizes.head_dim, group, sizes.kv_heads, sizes.codes_kv
     return np.array(fields, np.int64)
 $python$;
 

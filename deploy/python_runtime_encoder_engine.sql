@@ -20,10 +20,10 @@ from itertools import accumulate
 import numpy as np
 
 from . import errors
-from .attention_kernels import PAGE
 from .compiled_engine import NO_INTERRUPTS, NO_WINDOW, TILE, doubled, registers, run_pass, scratch_of, works_of
 from .encoder_forward import encode
 from .forward_steps import LAYER_COUNTERS, Batch, Model, Sizes
+from .kv_pages import PAGE
 from .packing import ABSENT, GROUP
 from .threads import COUNTERS, team
 
@@ -135,7 +135,7 @@ class CompiledEncoder:
             self._slots = doubled(slots)
             self._scratch = scratch_of(self._model.sizes, self._slots)
         if self._works is None or len(self._works.q) < self.batch_threads:
-            self._works = works_of(self._model.sizes, registers(self.architecture.context_length), self.batch_threads)
+            self._works = works_of(self._model.sizes, self.batch_threads)
 
 
 def _sizes(a):
@@ -149,7 +149,7 @@ def _sizes(a):
         ffn=a.ffn_size,
         epsilon=a.norm_epsilon,
         interleaved=False,
-        half_kv=False,
+        codes_kv=False,
         hidden_stride=hidden,
         k_column=hidden,
         v_column=2 * hidden,

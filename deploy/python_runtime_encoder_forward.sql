@@ -19,7 +19,7 @@ An encoder's embedding is asked to be right to three digits, and int8 activation
 quantised matrices see them twice, as codes and as the codes of what those leave, which together hold 15 bits.
 """
 
-from .attention_kernels import PAGE, attention, store_position
+from .attention_kernels import attention_over_floats
 from .forward_steps import (
     ATTN_NORM,
     CLAIM_ATTENTION,
@@ -48,6 +48,7 @@ from .forward_steps import (
     work_of,
 )
 from .kernels import add, gelu, layer_norm
+from .kv_pages import PAGE, store_floats
 from .matrix_kernels import OFFSET, embedding
 from .packing import GROUP
 from .simd import compiled, entry, inlined
@@ -121,7 +122,7 @@ def store_keys_values(crew, model, batch, places, work, s):
         page, row = batch.pages_at[t] + places[t] // PAGE, t * sizes.qkv_stride
         for head in range(sizes.heads):
             key, value = row + sizes.k_column + head * sizes.head_dim, row + sizes.v_column + head * sizes.head_dim
-            store_position(batch.pages, page, head, sizes.head_dim, places[t], s.qkv, key, value, work.float_row)
+            store_floats(batch.pages, page, head, sizes.head_dim, places[t], s.qkv, key, value, s.qkv)
 
 
 @inlined
@@ -134,8 +135,8 @@ def attend_all(crew, counter, model, batch, work, s):
             return
         tile, head = divmod(piece, model.sizes.heads)
         first, tokens = batch.tiles[tile, 0], batch.tiles[tile, 1]
-        x, pages, at, row = first * stride + head * dim, batch.pages, batch.pages_at[first], work.float_row
-        attention(s.qkv, x, stride, tokens, 1, dim, positions, first, window, pages, at, head, row, work)
+        x, pages, at = first * stride + head * dim, batch.pages, batch.pages_at[first]
+        attention_over_floats(s.qkv, x, stride, tokens, 1, dim, positions, first, window, pages, at, head, work)
 
 
 @inlined

@@ -19,8 +19,9 @@ one; the caller finds out at the next meeting.
 
 from collections import namedtuple
 
-from .attention_kernels import PAGE, attention, store_position
+from .attention_kernels import attention_over_codes, attention_over_floats
 from .kernels import add, quantize, quantize_twice, rms_norm, rope, swiglu
+from .kv_pages import PAGE, store_codes, store_floats
 from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, linear
 from .packing import ABSENT, GROUP, Q4, Q8, group_bytes
 from .simd import compiled, inlined
@@ -44,7 +45,7 @@ FEW_TOKENS, PIECES = 4, 8  # up to so many tokens a matrix is cut in so many pie
 # Strides are widths padded to whole registers; the columns of q, k and v in a row of qkv begin at multiples of 16.
 Sizes = namedtuple(
     "Sizes",
-    "layers hidden heads kv_heads head_dim ffn epsilon interleaved half_kv "
+    "layers hidden heads kv_heads head_dim ffn epsilon interleaved codes_kv "
     "hidden_stride k_column v_column qkv_stride ffn_stride logits_stride",
 )
 # weights: matrix_kernels.Weights. table: int64[layers * PER_LAYER + PER_MODEL][4]. windows: int64[layers].
@@ -56,18 +57,18 @@ Batch = namedtuple("Batch", "tokens rows positions pages_at pages tiles wanted")
 # Activations between the steps, flat. `quantized` has a slot for the codes of each token and, from slot `low` on, one
 # for those of what they leave. spare: as large as the largest output of a product.
 Scratch = namedtuple("Scratch", "x normed qkv gate up quantized low spare")
-# A thread's own, for attention; one head of each dtype that a page can have. The engine's have one more axis, threads.
-Work = namedtuple("Work", "q firsts limits scores stride out half_row float_row")
+# A thread's own, for attention: a block of queries (float32, and as int16 codes with a scale each), what each may see,
+# their scores in a page and the weights' codes, their results, and one vector of codes. The engine's have an axis more,
+# threads.
+Work = namedtuple("Work", "q query_codes query_scales firsts limits scores weight_codes out row")
 
 
 @inlined
 def work_of(works, thread):
     """A thread's own part of the arrays of all."""
-    w = works
-    half, single = w.half_row[thread], w.float_row[thread]
-    return Work(
-        w.q[thread], w.firsts[thread], w.limits[thread], w.scores[thread], w.stride, w.out[thread], half, single
-    )
+    w, t = works, thread
+    queries, sight = (w.q[t], w.query_codes[t], w.query_scales[t]), (w.firsts[t], w.limits[t])
+    return Work(*queries, *sight, w.scores[t], w.weight_codes[t], w.out[t], w.row[t])
 
 
 @compiled
@@ -190,10 +191,10 @@ def place_heads(model, w, batch, layer, token, head, work, s):
         rope(s.qkv, vector, dim, model.cosines, model.sines, position * (dim // 2), sizes.interleaved)
     page = batch.pages_at[token] + position // PAGE
     place = layer * sizes.kv_heads + head
-    if sizes.half_kv:
-        store_position(batch.pages, page, place, dim, position, s.qkv, key, value, work.half_row)
+    if sizes.codes_kv:
+        store_codes(batch.pages, page, place, dim, position, s.qkv, key, value, work.row, s.qkv)
     else:
-        store_position(batch.pages, page, place, dim, position, s.qkv, key, value, work.float_row)
+        store_floats(batch.pages, page, place, dim, position, s.qkv, key, value, s.qkv)
 
 
 @inlined
@@ -204,12 +205,10 @@ def attend(model, batch, layer, tile, head, work, s):
     first, tokens = batch.tiles[tile, 0], batch.tiles[tile, 1]
     x, place, window = first * stride + head * group * dim, layer * sizes.kv_heads + head, model.windows[layer]
     positions, pages, at = batch.positions, batch.pages, batch.pages_at[first]
-    if sizes.half_kv:
-        row = work.half_row
-        attention(s.qkv, x, stride, tokens, group, dim, positions, first, window, pages, at, place, row, work)
+    if sizes.codes_kv:
+        attention_over_codes(s.qkv, x, stride, tokens, group, dim, positions, first, window, pages, at, place, work)
     else:
-        row = work.float_row
-        attention(s.qkv, x, stride, tokens, group, dim, positions, first, window, pages, at, place, row, work)
+        attention_over_floats(s.qkv, x, stride, tokens, group, dim, positions, first, window, pages, at, place, work)
 
 
 @inlined

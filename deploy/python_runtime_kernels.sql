@@ -28,11 +28,11 @@ from .simd import (
     fma,
     lane,
     lanes,
+    ldexp,
     magnitude,
     max_lanes,
     maximum,
     minimum,
-    pow2,
     rint,
     sum_lanes,
     sum_lanes_i32,
@@ -43,6 +43,8 @@ from .simd import (
 )
 from .simd_memory import load, load_first, store, store_first
 
+# exp2: x = n + r, a polynomial of least relative error, 2e-9, for 2^r
+EXP2_LOWEST = np.float32(-126.0)
 # exp: x = n ln 2 + r, the polynomial of Cephes' expf for e^r; largest relative error 2 units in the last place
 LOG2_E = np.float32(1.4426950408889634)
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
@@ -61,7 +63,22 @@ def exp(x):
     p = fma(p, r, 4.1665795894e-2)
     p = fma(p, r, 1.6666665459e-1)
     p = fma(p, r, 5.0000001201e-1)
-    return where_less(x, EXP_LOWEST, 0.0, (fma(r * r, p, r) + 1.0) * pow2(n))
+    return where_less(x, EXP_LOWEST, 0.0, ldexp(fma(r * r, p, r) + 1.0, n))
+
+
+@compiled
+def exp2(x):
+    """2^x in every lane, for x up to 127; 0 below -126, where it is 1.2e-38."""
+    y = maximum(x, EXP2_LOWEST)
+    n = rint(y)
+    r = y - n
+    p = fma(fill(1.5345802e-4, f32), r, 1.3399932e-3)
+    p = fma(p, r, 9.6184891e-3)
+    p = fma(p, r, 5.5503286e-2)
+    p = fma(p, r, 2.4022643e-1)
+    p = fma(p, r, 6.9314718e-1)
+    p = fma(p, r, 1.0)
+    return where_less(x, EXP2_LOWEST, 0.0, ldexp(p, n))
 
 
 @compiled
@@ -95,6 +112,15 @@ def layer_norm(x, at, width, weights, weights_at, bias_at, epsilon, out, out_at)
         centered = (load_first(width - i, x, at + i) - mean) * scale
         y = fma(centered, load_first(width - i, weights, weights_at + i), load_first(width - i, weights, bias_at + i))
         store_first(width - i, out, out_at + i, y)
+
+
+@compiled
+def largest_magnitude(x, at, width):
+    """The largest |x| of a vector of any width, in every lane."""
+    largest = fill(0.0, f32)
+    for i in range(0, width, 16):
+        largest = maximum(largest, magnitude(load_first(width - i, x, at + i)))
+    return max_lanes(largest)
 
 
 @compiled

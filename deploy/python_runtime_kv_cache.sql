@@ -21,7 +21,7 @@ all of them: attention over a long context reads runs several times as fast as s
 import numpy as np
 
 from . import errors
-from .attention_kernels import PAGE, PAGE_FIELDS, head_elements
+from .kv_pages import PAGE, PAGE_FIELDS, head_bytes
 
 ALIGNMENT = 64  # bytes
 MOST_AHEAD = 32  # pages: a cache grows by as much as it has, up to this; memory that is not touched is not taken
@@ -36,7 +36,7 @@ class _Page:
 
     @property
     def fields(self):
-        """What the kernels need to know: see attention_kernels.PAGE_FIELDS."""
+        """What the kernels need to know: see kv_pages.PAGE_FIELDS."""
         return self.keys.ctypes.data, self.values.ctypes.data, self.keys.strides[0]
 
 
@@ -53,14 +53,14 @@ def _new_pages(count, heads, key_bytes, value_bytes):
 
 
 class KVCache:
-    """The positions 0 .. length - 1 of one sequence. dtype float32, or uint16 for half precision."""
+    """The positions 0 .. length - 1 of one sequence. dtype float32, or int16 for codes (see kv_pages)."""
 
     def __init__(self, architecture, dtype):
         self.length = 0
         self.dtype = np.dtype(dtype)
         self.architecture = architecture
         self._heads = architecture.layers * architecture.kv_heads
-        self._key_bytes, self._value_bytes = (n * self.dtype.itemsize for n in head_elements(architecture.head_dim))
+        self._key_bytes, self._value_bytes = head_bytes(architecture.head_dim, self.dtype)
         self._pages = []
         self.pages = np.zeros((0, PAGE_FIELDS), np.int64)  # for the kernels; may have more rows than there are pages
 

@@ -19,16 +19,17 @@ Arguments are arrays and numbers: numba takes 10 microseconds to recognise the t
 made inside.
 """
 
-from .attention_kernels import PAGE, attention, store_position
+from .attention_kernels import attention_over_codes, attention_over_floats
 from .forward_steps import Work, add_bias, groups_of, is_quantized, piece_of, product, quantize_token, work_of
 from .kernels import exp, rms_norm, rope
+from .kv_pages import PAGE, store_codes, store_floats
 from .matrix_kernels import COLUMNS, Codes, Weights, embedding
 from .simd import entry, f32, fill
 from .simd_memory import as_writable, load_first, store_first
 from .threads import Crew, claim, meet
 
 STORED, ATTENDED = range(2)  # counters of claimed work
-STRIDE, K_COLUMN, V_COLUMN, HEAD_DIM, GROUP_SIZE, KV_HEADS, HALF_KV = range(7)  # what `attend` knows of heads
+STRIDE, K_COLUMN, V_COLUMN, HEAD_DIM, GROUP_SIZE, KV_HEADS, CODES_KV = range(7)  # what `attend` knows of heads
 TILE = 8  # tokens whose attention, in one kv head, is one piece of work
 
 
@@ -99,7 +100,24 @@ def rotate(x, tokens, head_dim, positions, cosines, sines, interleaved):
 
 @entry
 def attend(
-    thread, threads, state, x, heads, layer, window, positions, pages, q, firsts, limits, scores, room, out, half, full
+    thread,
+    threads,
+    state,
+    x,
+    heads,
+    layer,
+    window,
+    positions,
+    pages,
+    q,
+    query_codes,
+    query_scales,
+    firsts,
+    limits,
+    scores,
+    weight_codes,
+    out,
+    row,
 ):
     """Store the keys and values of consecutive tokens of one sequence, then let every query see what it may.
 
@@ -107,9 +125,10 @@ def attend(
     each thread's own scratch, as forward_steps.Work has it.
     """
     stride, k_column, v_column = heads[STRIDE], heads[K_COLUMN], heads[V_COLUMN]
-    dim, group, kv_heads, half_kv = heads[HEAD_DIM], heads[GROUP_SIZE], heads[KV_HEADS], heads[HALF_KV] != 0
+    dim, group, kv_heads, codes_kv = heads[HEAD_DIM], heads[GROUP_SIZE], heads[KV_HEADS], heads[CODES_KV] != 0
     crew, tokens = Crew(thread, threads, state, (0, 0)), len(positions)
-    work = work_of(Work(q, firsts, limits, scores, room, out, half, full), thread)
+    works = Work(q, query_codes, query_scales, firsts, limits, scores, weight_codes, out, row)
+    work = work_of(works, thread)
     while True:
         piece = claim(crew, STORED, 1)
         if piece >= tokens * kv_heads:
@@ -117,10 +136,10 @@ def attend(
         t, head = divmod(piece, kv_heads)
         key, value = t * stride + k_column + head * dim, t * stride + v_column + head * dim
         page, place = positions[t] // PAGE, layer * kv_heads + head
-        if half_kv:
-            store_position(pages, page, place, dim, positions[t], x, key, value, work.half_row)
+        if codes_kv:
+            store_codes(pages, page, place, dim, positions[t], x, key, value, work.row, x)
         else:
-            store_position(pages, page, place, dim, positions[t], x, key, value, work.float_row)
+            store_floats(pages, page, place, dim, positions[t], x, key, value, x)
     meet(crew)
     while True:
         piece = claim(crew, ATTENDED, 1)
@@ -128,12 +147,10 @@ def attend(
             return
         first, head = piece // kv_heads * TILE, piece % kv_heads
         count, at, place = min(TILE, tokens - first), first * stride + head * group * dim, layer * kv_heads + head
-        if half_kv:
-            row = work.half_row
-            attention(x, at, stride, count, group, dim, positions, first, window, pages, 0, place, row, work)
+        if codes_kv:
+            attention_over_codes(x, at, stride, count, group, dim, positions, first, window, pages, 0, place, work)
         else:
-            row = work.float_row
-            attention(x, at, stride, count, group, dim, positions, first, window, pages, 0, place, row, work)
+            attention_over_floats(x, at, stride, count, group, dim, positions, first, window, pages, 0, place, work)
 
 
 @entry

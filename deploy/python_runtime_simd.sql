@@ -258,10 +258,23 @@ def pow2(builder, x):
     return builder.bitcast(builder.shl(exponent, constant(I32, 23)), vector(FLOAT))
 
 
+@instruction(f32, f32)
+def ldexp(builder, x, n):
+    """x * 2^n for integral n, where that and x are normal numbers."""
+    exponent = builder.shl(builder.fptosi(n, vector(I32)), constant(I32, 23))
+    return builder.bitcast(builder.add(builder.bitcast(x, vector(I32)), exponent), vector(FLOAT))
+
+
 @instruction(i32, i32, i32)
 def dot4(builder, total, unsigned, signed):
     """total + the four products of unsigned and signed bytes in each lane."""
     return forms.dot4(builder, total, unsigned, signed)
+
+
+@instruction(i32, i32, i32)
+def dot2(builder, total, first, second):
+    """total + the two products of signed 16-bit numbers in each lane."""
+    return forms.dot2(builder, total, first, second)
 
 
 @instruction(i32, i32, f32, f32, gives=f32)

@@ -130,6 +130,44 @@ _DOT4 = {
 }
 
 
+def dot2(builder, total, first, second):
+    """total + the sum of the two products i16 * i16 in each 32-bit lane, in 32 bits: nothing saturates."""
+    return _DOT2[VARIANT](builder, total, first, second)
+
+
+def _dot2_vnni_512(builder, *operands):
+    return call(builder, "llvm.x86.avx512.vpdpwssd.512", vector(I32), *operands)
+
+
+def _dot2_vnni_256(builder, *operands):
+    halves = [[pick(builder, x, range(at, at + 8)) for x in operands] for at in (0, 8)]
+    return _join(builder, *(call(builder, "llvm.x86.avx512.vpdpwssd.256", vector(I32, 8), *x) for x in halves))
+
+
+def _dot2_words(multiply_add):
+    def emit(builder, total, first, second):
+        words = (builder.bitcast(x, vector(I16, 32)) for x in (first, second))
+        return builder.add(total, multiply_add(builder, *words))
+
+    return emit
+
+
+def _dot2_portable(builder, total, first, second):
+    sixteen = constant(I32, 16)
+    low = [builder.ashr(builder.shl(x, sixteen), sixteen) for x in (first, second)]
+    high = [builder.ashr(x, sixteen) for x in (first, second)]
+    return builder.add(total, builder.add(builder.mul(*low), builder.mul(*high)))
+
+
+_DOT2 = {
+    "avx512vnni": _dot2_vnni_512,
+    "avxvnni": _dot2_vnni_256,
+    "avx512": _dot2_words(_multiply_add_512),
+    "avx2": _dot2_words(_multiply_add_256),
+    "portable": _dot2_portable,
+}
+
+
 def widen_half(builder, bits):
     """16 x i16 holding IEEE half precision -> 16 x float, exactly."""
     if HAS_HALF:
@@ -143,26 +181,6 @@ def widen_half(builder, bits):
     special = builder.icmp_unsigned(">=", magnitude, constant(I32, 0x7C00))  # infinity, NaN: the largest exponent
     scaled = builder.select(special, builder.or_(scaled, constant(I32, 0x7F800000)), scaled)
     return builder.bitcast(builder.or_(scaled, sign), vector(FLOAT))
-
-
-def narrow_half(builder, register):
-    """16 x float -> 16 x i16 holding IEEE half precision, to nearest, ties to even; beyond 65,504 infinity."""
-    if HAS_HALF:
-        return builder.bitcast(builder.fptrunc(register, vector(HALF)), vector(I16))
-    bits = builder.bitcast(register, vector(I32))
-    magnitude = builder.and_(bits, constant(I32, 0x7FFFFFFF))
-    sign = builder.lshr(builder.and_(bits, constant(I32, 0x80000000)), constant(I32, 16))
-    # Normal: rebias the exponent, add half of the last place kept (less one when that place is even), cut.
-    last = builder.and_(builder.lshr(magnitude, constant(I32, 13)), constant(I32, 1))
-    rounded = builder.add(builder.add(magnitude, constant(I32, 0xFFF - (112 << 23))), last)
-    normal = builder.lshr(rounded, constant(I32, 13))
-    # Subnormal: adding one half lets the adder round at the place where a half's last bit is.
-    shifted = builder.fadd(builder.bitcast(magnitude, vector(FLOAT)), constant(FLOAT, 0.5))
-    subnormal = builder.sub(builder.bitcast(shifted, vector(I32)), constant(I32, 126 << 23))
-    half = builder.select(builder.icmp_unsigned("<", magnitude, constant(I32, 113 << 23)), subnormal, normal)
-    half = builder.select(builder.icmp_unsigned(">=", magnitude, constant(I32, 143 << 23)), constant(I32, 0x7C00), half)
-    half = builder.select(builder.icmp_unsigned(">", magnitude, constant(I32, 0x7F800000)), constant(I32, 0x7E00), half)
-    return builder.trunc(builder.or_(half, sign), vector(I16))
 
 
 def pause(builder):

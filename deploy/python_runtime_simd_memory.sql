@@ -116,6 +116,11 @@ def load_bytes(context, array, index, like, step=0):
     """64 bytes a row, four to a lane, for dot4."""
 
 
+@_reading({("i32", types.int16): lambda b, p: _at(b, p, vector(I32))})
+def load_pairs(context, array, index, like, step=0):
+    """32 int16 a row, two to a lane, for dot2."""
+
+
 @_reading(
     {
         ("f32", types.float32): lambda b, p: _in_all_lanes(b, _at(b, p, FLOAT)),
@@ -129,6 +134,11 @@ def spread(context, array, index, like, step=0):
 @_reading({("i32", types.int8): lambda b, p: _in_all_lanes(b, _at(b, p, I32))})
 def spread_bytes(context, array, index, like, step=0):
     """Four int8 a row, the same four in every lane, for dot4."""
+
+
+@_reading({("i32", types.int16): lambda b, p: _in_all_lanes(b, _at(b, p, I32))})
+def spread_pairs(context, array, index, like, step=0):
+    """Two int16 a row, the same two in every lane, for dot2."""
 
 
 def _writing(forms_of):
@@ -173,13 +183,13 @@ def prefetch(context, array, index):
 @_writing(
     {
         ("f32", types.float32): lambda b, x: x,
-        ("f32", types.uint16): forms.narrow_half,
         ("i32", types.int32): lambda b, x: x,
         ("i32", types.int8): lambda b, x: b.trunc(x, vector(I8)),
+        ("i32", types.int16): lambda b, x: b.trunc(x, vector(I16)),
     }
 )
 def store(context, array, index, block, step=0):
-    """16 elements a row; f32 goes into uint16 as half precision, i32 into int8 by its low byte."""
+    """16 elements a row; i32 goes into int8 and int16 by its low bits."""
 
 
 def _first(builder, count):

@@ -172,26 +172,6 @@ def widen_half(builder, bits):
     return builder.bitcast(builder.or_(scaled, sign), vector(FLOAT))
 
 
-def narrow_half(builder, register):
-    """16 x float -> 16 x i16 holding IEEE half precision, to nearest, ties to even; beyond 65,504 infinity."""
-    if HAS_HALF:
-        return builder.bitcast(builder.fptrunc(register, vector(HALF)), vector(I16))
-    bits = builder.bitcast(register, vector(I32))
-    magnitude = builder.and_(bits, constant(I32, 0x7FFFFFFF))
-    sign = builder.lshr(builder.and_(bits, constant(I32, 0x80000000)), constant(I32, 16))
-    # Normal: rebias the exponent, add half of the last place kept (less one when that place is even), cut.
-    last = builder.and_(builder.lshr(magnitude, constant(I32, 13)), constant(I32, 1))
-    rounded = builder.add(builder.add(magnitude, constant(I32, 0xFFF - (112 << 23))), last)
-    normal = builder.lshr(rounded, constant(I32, 13))
-    # Subnormal: adding one half lets the adder round at the place where a half's last bit is.
-    shifted = builder.fadd(builder.bitcast(magnitude, vector(FLOAT)), constant(FLOAT, 0.5))
-    subnormal = builder.sub(builder.bitcast(shifted, vector(I32)), constant(I32, 126 << 23))
-    half = builder.select(builder.icmp_unsigned("<", magnitude, constant(I32, 113 << 23)), subnormal, normal)
-    half = builder.select(builder.icmp_unsigned(">=", magnitude, constant(I32, 143 << 23)), constant(I32, 0x7C00), half)
-    half = builder.select(builder.icmp_unsigned(">", magnitude, constant(I32, 0x7F800000)), constant(I32, 0x7E00), half)
-    return builder.trunc(builder.or_(half, sign), vector(I16))
-
-
 def pause(builder):
     """Tell the processor that this is a spin loop; nothing where it has no word for it."""
     if "sse2" in FEATURES:

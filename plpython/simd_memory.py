@@ -172,14 +172,13 @@ def prefetch(context, array, index):
 @_writing(
     {
         ("f32", types.float32): lambda b, x: x,
-        ("f32", types.uint16): forms.narrow_half,
         ("i32", types.int32): lambda b, x: x,
         ("i32", types.int8): lambda b, x: b.trunc(x, vector(I8)),
         ("i32", types.int16): lambda b, x: b.trunc(x, vector(I16)),
     }
 )
 def store(context, array, index, block, step=0):
-    """16 elements a row; f32 goes into uint16 as half precision, i32 into int8 and int16 by its low bits."""
+    """16 elements a row; i32 goes into int8 and int16 by its low bits."""
 
 
 def _first(builder, count):

@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '43461ef0191acb4b46d25b42d580ff4265d99e563be5761d1d6edb06ed4b611e', 'another release is deployed';
+    ASSERT llm_runtime.release() = '839fb91254f55d78ed6a78c02f54fca547d53d4f3ac2dff55ceff3dbd7caf086', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.compiled_operators()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '72e8d6d1349d0ea63cf99979f8098763ed12e8091b6c4b7599b20eb51cec985a', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '92c05ffe47219aaf1bc629dabc94e1cfed86260cc18c6bb803bb8f98b042d5b8', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.kv_cache()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.operator_kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'e8f66181d7b5d886e0d2c8dcf8f5861a7532d1e00ab95f81f6ebaccc77e9d3f8', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '5a084d61ab80f8b5c3b53ddedb71ce19c1027bdf6f06619bb1ddee439df7b064', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '43461ef0191acb4b46d25b42d580ff4265d99e563be5761d1d6edb06ed4b611e',
+SELECT is(llm_runtime.release(), '839fb91254f55d78ed6a78c02f54fca547d53d4f3ac2dff55ceff3dbd7caf086',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(
@@ -17,8 +17,8 @@ SELECT set_eq(
         blending, cache, candidate_kernels, candidates, chunking, comparison, compiled_engine, compiled_forward,
         compiled_operators, cosine_search, database, editing, embedding_columns, embeddings, encoder_architecture,
         encoder_engine, encoder_forward, engines, errors, forward_steps, generation, geometry, guessing, hilbert,
-        hilbert_plane, ingestion, kept, kernels, kv_cache, loaded_model, mapping, matrices, matrix_kernels, merging,
-        moment, numpy_encoder, numpy_engine, numpy_operators, operator_kernels, operators, ops, packed_files,
+        hilbert_plane, ingestion, kept, kernels, kv_cache, kv_pages, loaded_model, mapping, matrices, matrix_kernels,
+        merging, moment, numpy_encoder, numpy_engine, numpy_operators, operator_kernels, operators, ops, packed_files,
         packed_model, packing, positions, prefix_cache, projection, quant, rewriting, sampling, scheduling, scoring,
         searching, session_caches, session_models, settings, shared_weights, simd, simd_forms, simd_memory,
         similarity, similarity_kernels, stored_models, stored_rows, stored_tokens, threads, tokenizer, warm_up,

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.attention_kernels()'::regprocedure
     ),
-    '798868cac9c6fbd61a64e6bfe586d433641921e8e2b9cd5fc369d4c7098fb28c',
+    '119f5a1155e29ddfac661e9467e530a6bfe54a0f756cc60edb0b83f8bfabb644',
     'its body is plpython/attention_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.attention_kernels()', 'EXECUTE'),

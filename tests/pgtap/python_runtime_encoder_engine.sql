@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.encoder_engine()'::regprocedure
     ),
-    'f79280f2368ce6d36b94c882f8ddd5454ed3269f8767c790b43cbed301463a71',
+    'a25094dd48950340f4d035e221de6fe850cb22db8b3b91e0ff0e6068243b5574',
     'its body is plpython/encoder_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.encoder_engine()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.forward_steps()'::regprocedure
     ),
-    'd3819aa544c8332589c8f66958385a83af68642930cb651c761d14b8e80323bb',
+    '7436db294fbba7ff38eec99af1a3e366d037b339a877fde784661b9e6e675c3f',
     'its body is plpython/forward_steps.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.forward_steps()', 'EXECUTE'),

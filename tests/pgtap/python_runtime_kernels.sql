@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.kernels()'::regprocedure
     ),
-    'b433b55495ead45c5180ca44cd74c251f2aa0a5a7d2fdf7add83af727cd3d4bc',
+    'c28bc13514bc27e64ba14856eb2cef8cc3e06681e92327d2e9d357666c206af2',
     'its body is plpython/kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.kernels()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.kv_cache()'::regprocedure
     ),
-    'c95da925892cc9044da4cd40dc24f811a620b45bdded3b66c42e080973a7e99e',
+    'aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d',
     'its body is plpython/kv_cache.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.kv_cache()', 'EXECUTE'),

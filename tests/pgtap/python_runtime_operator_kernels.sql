@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operator_kernels()'::regprocedure
     ),
-    'e8f66181d7b5d886e0d2c8dcf8f5861a7532d1e00ab95f81f6ebaccc77e9d3f8',
+    '5a084d61ab80f8b5c3b53ddedb71ce19c1027bdf6f06619bb1ddee439df7b064',
     'its body is plpython/operator_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operator_kernels()', 'EXECUTE'),

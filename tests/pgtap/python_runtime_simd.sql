@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd()'::regprocedure
     ),
-    '496f1f9fafc4b4df341bb4def8e784341675a0d5f6fa8424ff68d1eef8343bb7',
+    '87d3f68857e80b4e3a2b72331fa6e7c5b8d581cd1293f98b5dc9b2e93ad49137',
     'its body is plpython/simd.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd_forms()'::regprocedure
     ),
-    '3c7f8cb71cb99a372ed17ea4eff4ec6025fa524db1d78e68adf6ebd8ae861399',
+    'b54940471201626320ea4271805c2e81d0d6972d98f0a04393d6d3d2c175d73b',
     'its body is plpython/simd_forms.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd_forms()', 'EXECUTE'),

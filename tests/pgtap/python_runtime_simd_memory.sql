@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd_memory()'::regprocedure
     ),
-    '7b1394513b7d3a5e90aec3f11429c7a83303d8b9e04616f69770edb8faa80c32',
+    '12cb0e18434092032adfdf0867013ddd689c45201e3d2419f8ab8986314ee563',
     'its body is plpython/simd_memory.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd_memory()', 'EXECUTE'),

@@ -21,7 +21,7 @@ class Store:
         plpy.answers["ORDER BY m.is_default"] = lambda: self.seen(
             sorted(self.rows, key=lambda row: not row["is_default"])[:2]
         )
-        plpy.answers["'llm.engine'"] = [{"engine": "numpy"}]
+        plpy.answers["current_setting"] = lambda name: [{"value": "numpy" if name == "llm.engine" else None}]
         plpy.answers["AS role"] = lambda: [{"role": self.role}]
 
     def seen(self, rows):

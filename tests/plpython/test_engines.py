@@ -10,11 +10,11 @@ def setting(plpy, monkeypatch):
     """setting(value) sets llm.engine; a session in which nothing was asked yet."""
     for name, value in {"_modules": None, "_missing": None, "_ready": False, "_told": False}.items():
         monkeypatch.setattr(engines, name, value)
-    rows = [{"engine": None}]
-    plpy.answers["llm.engine"] = lambda: rows
+    rows = [{"value": None}]
+    plpy.answers["current_setting"] = lambda name: rows
 
     def set_to(value):
-        rows[0]["engine"] = value
+        rows[0]["value"] = value
 
     return set_to
 

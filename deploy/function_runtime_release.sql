@@ -32,7 +32,7 @@ SET LOCAL lock_timeout = '5s';
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   a25094dd48950340f4d035e221de6fe850cb22db8b3b91e0ff0e6068243b5574  encoder_engine
 --   fa31fece7c847f97678592b18f48542b25c75b022146d5b02db2576a9de9d4bb  encoder_forward
---   d65d964ba6346c1172a0f6bb49c38b416d3348d24cd9506ca5876748ec541c8a  engines
+--   9657cea03ee53319fdb50fdd6b74e6fa85645fb55a33befa3cec654322e76c96  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   7436db294fbba7ff38eec99af1a3e366d037b339a877fde784661b9e6e675c3f  forward_steps
 --   fbd3b349b069c1dbdd68acbb5228e4018caaed23c7a4063d52022fa9c1b5dada  generation
@@ -41,11 +41,11 @@ SET LOCAL lock_timeout = '5s';
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
 --   c94993bc8568df618f34b10d80a7bcf55cec54857028f015d33b6c35a8c72292  hilbert_plane
 --   c8d22605197646d5efbe3457f3adb06b9cc8334f3b412ff9de7db15a9b73c532  ingestion
---   49992439a58b0a22e0990e76e81143528b6584c25a77894953300214266b33e0  kept
+--   fa2c6afbb837391b4325ec2ba9930a2b9437827b877bcf855a91b93163676dad  kept
 --   c28bc13514bc27e64ba14856eb2cef8cc3e06681e92327d2e9d357666c206af2  kernels
 --   aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d  kv_cache
 --   8a5cf384452e916fc87ce5d80810292c4a9d31fa4358d4c4554c092823bdef7b  kv_pages
---   2b10428b60daee6492ef7bc9938bed1114ea219e57b1d7f525196d5b0488a4c4  loaded_model
+--   dd4a4a8f3b04e319cac093e54a73933caac3e579cf296b659a2f4b5660b6650f  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
 --   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
 --   38d7e55d0875a63c1de2360edce5f30f44b88b38ea536f167d3c347d4362a26f  matrix_kernels
@@ -69,9 +69,9 @@ SET LOCAL lock_timeout = '5s';
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
 --   8d3ce973c6e25e2c83e3f0acc5d360ba41fc18d52cdfe758c3f23eaa445bfa5e  scoring
 --   3301c8e76669c7b1cf30bd51e7b4d68966dccdbb934e6aa89865e8d8f8cb48fe  searching
---   790a3034de34614c72b1de8f82cb25824915a7665167e2bf3afa7d6beb6ca2f8  session_caches
+--   c99c6746b65d526e1fe43a914d1fb380b1f886191edc42f5a79081de47232632  session_caches
 --   50f5ebe1aa3826583834156fde3bb3c462d7170fbe562a018ed382383085a54e  session_models
---   3c2fd4682dca197e92d9870364646edee8bbf63f33e62ebdc05f6ab46d5262a8  settings
+--   ff254eddad5b0e11fa14be3b1e60549b6f3701052aa3fb46ce6348ea4c70bd18  settings
 --   88bb7501996cb47e411d9e59944540c99d5614c84b4c23664b9e1c7ba2677bcf  shared_weights
 --   87d3f68857e80b4e3a2b72331fa6e7c5b8d581cd1293f98b5dc9b2e93ad49137  simd
 --   b54940471201626320ea4271805c2e81d0d6972d98f0a04393d6d3d2c175d73b  simd_forms
@@ -91,7 +91,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '839fb91254f55d78ed6a78c02f54fca547d53d4f3ac2dff55ceff3dbd7caf086'::text;
+RETURN 'dcbc0022cb38e7adfd43d380071900078ca2d5b7c6e3c048dfb5b4d70635cad7'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -25,12 +25,11 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from . import database, errors, ops
+from . import database, errors, ops, settings
 from .background import Background
 from .candidates import Candidates
 
 ENGINES = ("auto", "compiled", "numpy")
-SETTING = database.Query("SELECT pg_catalog.current_setting('llm.engine', true) AS engine")
 COMPILED = (
     "candidate_kernels",
     "compiled_engine",
@@ -56,9 +55,7 @@ def chosen():
 
     Raises ModelError 22023 for an unknown llm.engine, 0A000 when it asks for the compiled one and that cannot run.
     """
-    wanted = SETTING.one()["engine"] or "auto"
-    if wanted not in ENGINES:
-        raise errors.invalid_parameter(f'llm.engine is "{wanted}", allowed are {", ".join(ENGINES)}')
+    wanted = settings.choice("engine", ENGINES)
     if wanted == "numpy":
         return False, "llm.engine is numpy"
     if wanted == "compiled":

@@ -42,7 +42,7 @@ class Prefixes:
     def __init__(self, model, engine):
         self.memory = settings.integer("kv_cache_mb", DEFAULT_MEGABYTES, 0, MOST_MEGABYTES) << 20
         self._usable = self.memory > 0 and scheduling.batches(engine)
-        self._key = (model.hash, session_models.role()) if self._usable else None
+        self._key = (model.hash, session_models.role(), engine.kv_dtype) if self._usable else None
 
     def fork(self, tokens):
         """A cache with a beginning of the tokens, or None."""

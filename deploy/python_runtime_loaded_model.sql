@@ -15,13 +15,14 @@ import functools
 import json
 import time
 
-from . import admission, database, engines, errors, weights
+from . import admission, database, engines, errors, settings, weights
 from .background import Background
 from .encoder_architecture import EncoderArchitecture, of_config
 from .numpy_encoder import NumpyEncoder
 from .numpy_engine import NumpyEngine
 from .numpy_operators import NumpyOperators
 
+KV_TYPES = ("auto", "f32", "i16")  # of compiled engines; auto: f32 where all weights are, else i16
 LONG_TEXT = 20_000  # characters; shorter texts are encoded within a few milliseconds
 SECONDS_BETWEEN_TOUCHES = 60  # of packed files, whose times tell which were used last
 
@@ -39,6 +40,7 @@ class Model:
         self.tokenizer_id = row["tokenizer_id"]
         self._used = 0
         self._operators = None
+        self._engines = {}  # compiled ones, by llm.kv_type
 
     @property
     def is_encoder(self):
@@ -121,19 +123,25 @@ class Model:
         if now - self._used > SECONDS_BETWEEN_TOUCHES:
             self._used = now
             engines.modules().shared_weights.touch(self.weights.tensors())
-        engine = self._compiled_engine
+        kv_type = settings.choice("kv_type", KV_TYPES)
+        engine = self._engines.get(kv_type)
+        if engine is None:
+            engine = self._engines[kv_type] = self._compiled_engine(kv_type)
         engine.threads, engine.batch_threads = admission.threads()
         return engine
 
     @functools.cached_property
-    def _compiled_engine(self):
-        modules = engines.modules()
-        packed = modules.shared_weights.attach(self.weights.tensors(), self.name)
-        interrupts = database.cancel_addresses()
+    def _packed(self):
+        return engines.modules().shared_weights.attach(self.weights.tensors(), self.name)
+
+    def _compiled_engine(self, kv_type):
+        modules, interrupts = engines.modules(), database.cancel_addresses()
         if not self.is_encoder:
-            return modules.compiled_engine.CompiledEngine(self.architecture, packed, interrupts=interrupts)
+            kept_as = None if kv_type == "auto" else kv_type
+            kind = modules.compiled_engine.CompiledEngine
+            return kind(self.architecture, self._packed, kv_type=kept_as, interrupts=interrupts)
         positions = self.weights["position_embd.weight"] + self.weights["token_types.weight"][0]
-        return modules.encoder_engine.CompiledEncoder(self.architecture, packed, positions, interrupts=interrupts)
+        return modules.encoder_engine.CompiledEncoder(self.architecture, self._packed, positions, interrupts=interrupts)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.loaded_model() FROM PUBLIC;

@@ -46,7 +46,7 @@ class SessionCache:
         model.require_decoder()
         self._kv = operators.new_cache()
         self._lengths = [0] * model.architecture.layers
-        self.kind = type(operators)  # caches of one engine suit it whenever it is made anew, and no other
+        self.kind = _kind(operators)
         self.model_hash = model.hash
         self.role = role
 
@@ -98,10 +98,10 @@ class KVCaches:
                 f'the KV cache {handle} belongs to another model, or to "{model.name}" before it changed',
                 hint="Make a new one with llm.new_kv_cache.",
             )
-        if cache.kind is not type(operators):
+        if cache.kind != _kind(operators):
             raise errors.invalid_parameter(
                 f"the KV cache {handle} belongs to another engine",
-                "llm.engine was another one when it was made",
+                "llm.engine or llm.kv_type was another one when it was made",
                 "Make a new one with llm.new_kv_cache.",
             )
         return cache
@@ -120,9 +120,14 @@ class KVCaches:
 
     def _scratch_of(self, model, role, operators):
         cache = self._scratch
-        if cache is None or (cache.model_hash, cache.role, cache.kind) != (model.hash, role, type(operators)):
+        if cache is None or (cache.model_hash, cache.role, cache.kind) != (model.hash, role, _kind(operators)):
             cache = self._scratch = SessionCache(model, role, operators)
         return cache
+
+
+def _kind(operators):
+    """Caches of one engine and one type of numbers suit these whenever they are made anew, and no others."""
+    return type(operators), getattr(operators.engine, "kv_dtype", None)
 
 
 _caches = KVCaches()

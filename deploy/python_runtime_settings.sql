@@ -9,14 +9,22 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.settings()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Numbers that a session, a role or a database may set with SET llm.<name>: read at each call, checked, with a default.
+AS $python$"""What a session, a role or a database may set with SET llm.<name>: read at each call, checked, with a default.
 
 Any user may set them, so none is a path, and none raises a limit that protects others.
 """
 
-from . import arguments, database
+from . import arguments, database, errors
 
 SETTING = database.Query("SELECT pg_catalog.current_setting($1, true) AS value", "text")
+
+
+def choice(name, choices):
+    """The setting `llm.<name>`, one of the choices, the first when it is not set. ModelError 22023 for another."""
+    value = SETTING.one(f"llm.{name}")["value"] or choices[0]
+    if value not in choices:
+        raise errors.invalid_parameter(f'llm.{name} is "{value}", allowed are {", ".join(choices)}')
+    return value
 
 
 def integer(name, default, smallest, largest):
@@ -33,7 +41,6 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.settings() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.settings() IS
-'Numbers that a session, a role or a database may set with SET llm.<name>: read at each call, checked, with a '
-'default.';
+'What a session, a role or a database may set with SET llm.<name>: read at each call, checked, with a default.';
 
 COMMIT;

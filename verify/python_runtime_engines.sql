@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.engines()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'd65d964ba6346c1172a0f6bb49c38b416d3348d24cd9506ca5876748ec541c8a', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '9657cea03ee53319fdb50fdd6b74e6fa85645fb55a33befa3cec654322e76c96', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '839fb91254f55d78ed6a78c02f54fca547d53d4f3ac2dff55ceff3dbd7caf086',
+SELECT is(llm_runtime.release(), 'dcbc0022cb38e7adfd43d380071900078ca2d5b7c6e3c048dfb5b4d70635cad7',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.engines()'::regprocedure
     ),
-    'd65d964ba6346c1172a0f6bb49c38b416d3348d24cd9506ca5876748ec541c8a',
+    '9657cea03ee53319fdb50fdd6b74e6fa85645fb55a33befa3cec654322e76c96',
     'its body is plpython/engines.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.engines()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.kept()'::regprocedure
     ),
-    '49992439a58b0a22e0990e76e81143528b6584c25a77894953300214266b33e0',
+    'fa2c6afbb837391b4325ec2ba9930a2b9437827b877bcf855a91b93163676dad',
     'its body is plpython/kept.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.kept()', 'EXECUTE'),

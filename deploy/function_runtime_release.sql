@@ -11,7 +11,7 @@ SET LOCAL lock_timeout = '5s';
 --   378788a058978808d32f813ff033a9ce83577815b477971228e087eb4794bfaa  arguments
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
---   5ed85a49844618d98bd731598b6ede7e2c1e4655fc7c771b5acc9140ba110e31  atoms
+--   862d0744c57a6249597716ecd1f2461d2afc9a16bab636ac5dd685552fe60109  atoms
 --   119f5a1155e29ddfac661e9467e530a6bfe54a0f756cc60edb0b83f8bfabb644  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
@@ -85,13 +85,13 @@ SET LOCAL lock_timeout = '5s';
 --   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
 --   6d01f028b27aea2ba4b09bce307224f95fba6acf57743f6f250346a4765d6964  warm_up
 --   2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318  weights
---   50466949289546b06216fa205520954af70b2a09593e0cb30914a4119c7bfe06  wire
+--   fef53b5ea14a9e9233cbf40026f831da858a5610310643e93b2fa0a48ca73012  wire
 CREATE OR REPLACE FUNCTION llm_runtime.release()
 RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'dcbc0022cb38e7adfd43d380071900078ca2d5b7c6e3c048dfb5b4d70635cad7'::text;
+RETURN '22437f1ddd287e98b41abcb52d7edbfc24272800a98731013a9325d264c68da7'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

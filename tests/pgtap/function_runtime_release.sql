@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'dcbc0022cb38e7adfd43d380071900078ca2d5b7c6e3c048dfb5b4d70635cad7',
+SELECT is(llm_runtime.release(), '22437f1ddd287e98b41abcb52d7edbfc24272800a98731013a9325d264c68da7',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

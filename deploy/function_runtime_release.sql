@@ -16,7 +16,7 @@ SET LOCAL lock_timeout = '5s';
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
---   ce3402950b3ff590f9b20da90287d22e9539aa3cf5f64e11ff82dcdb65fa8ffc  cache
+--   116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09  cache
 --   b0e477c1a3ea732ecadadc45ff34df7b0ede832cb5af43b13841b9b33ae2fa1d  candidate_kernels
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
 --   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
@@ -32,7 +32,7 @@ SET LOCAL lock_timeout = '5s';
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   a25094dd48950340f4d035e221de6fe850cb22db8b3b91e0ff0e6068243b5574  encoder_engine
 --   fa31fece7c847f97678592b18f48542b25c75b022146d5b02db2576a9de9d4bb  encoder_forward
---   9657cea03ee53319fdb50fdd6b74e6fa85645fb55a33befa3cec654322e76c96  engines
+--   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   7436db294fbba7ff38eec99af1a3e366d037b339a877fde784661b9e6e675c3f  forward_steps
 --   fbd3b349b069c1dbdd68acbb5228e4018caaed23c7a4063d52022fa9c1b5dada  generation
@@ -72,7 +72,7 @@ SET LOCAL lock_timeout = '5s';
 --   c99c6746b65d526e1fe43a914d1fb380b1f886191edc42f5a79081de47232632  session_caches
 --   50f5ebe1aa3826583834156fde3bb3c462d7170fbe562a018ed382383085a54e  session_models
 --   ff254eddad5b0e11fa14be3b1e60549b6f3701052aa3fb46ce6348ea4c70bd18  settings
---   88bb7501996cb47e411d9e59944540c99d5614c84b4c23664b9e1c7ba2677bcf  shared_weights
+--   1953b79bc9c5b8e2ca0b28fc1d1f0a97a89c300c70558c28b23a1773ea9082b9  shared_weights
 --   87d3f68857e80b4e3a2b72331fa6e7c5b8d581cd1293f98b5dc9b2e93ad49137  simd
 --   b54940471201626320ea4271805c2e81d0d6972d98f0a04393d6d3d2c175d73b  simd_forms
 --   12cb0e18434092032adfdf0867013ddd689c45201e3d2419f8ab8986314ee563  simd_memory
@@ -81,6 +81,7 @@ SET LOCAL lock_timeout = '5s';
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
 --   3abd6c93c65b417c22fb58cf1fa4a802c5435340ee1ce71ba7451a40c1327c17  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
+--   4e258bc2056f7454fc2c5c04b8ae561dccd8abf95c31a6925df4a67ee4c84aed  tensor_groups
 --   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
 --   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
 --   6d01f028b27aea2ba4b09bce307224f95fba6acf57743f6f250346a4765d6964  warm_up
@@ -91,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '22437f1ddd287e98b41abcb52d7edbfc24272800a98731013a9325d264c68da7'::text;
+RETURN '9e9f4d834cc5cd35690837bcd7fd1ce10f1fc55ffddf37584f9032a72e929f31'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -1,5 +1,6 @@
 """What the SQL functions of the packed weights call: llm.pack, llm.evict, llm.collect and others."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from . import engines, errors, session_models
@@ -24,30 +25,37 @@ def evict(name=None):
 
 
 def forget(tensors):
-    """Unlink the files of tensors, by their hashes, that the database has no more. -> bytes; 0 without numba."""
+    """Unlink the files with tensors, by their hashes, that the database has no more. -> bytes; 0 without numba."""
     try:
         files = engines.modules().shared_weights.files()
     except errors.ModelError:
         return 0
-    gone = {tensor.hex() for tensor in tensors or ()}
-    return files.remove({entry.name for entry in files.entries() if entry.name.partition(".")[0] in gone})
+    gone = set(tensors or ())
+    return files.remove({entry.name for entry, tensor, *_ in _packed(files) if tensor in gone})
 
 
 def packed_tensors():
     """Rows (tensor hash, layout, bytes, built, last used) of the files of all databases; none without numba."""
     try:
-        shared = engines.modules().shared_weights
+        files = engines.modules().shared_weights.files()
     except errors.ModelError:
         return
-    for entry in shared.files().entries():
-        tensor, _, layout = entry.name.partition(".")
-        yield bytes.fromhex(tensor), layout, entry.size, _time(entry.built), _time(entry.last_used)
+    for entry, *tensor in _packed(files):
+        yield *tensor, _time(entry.built), _time(entry.last_used)
 
 
 def warm_up():
     """Compile all code of the compiled engine, unless that is done; which engine then computes."""
     engines.compile_all()
     return engines.description()
+
+
+def _packed(files):
+    """(Entry, SHA-256, layout, bytes) of each tensor in each file."""
+    for entry in files.entries():
+        with suppress(FileNotFoundError):  # evicted since
+            for tensor in engines.modules().tensor_groups.tensors_in(entry.path):
+                yield entry, *tensor
 
 
 def _time(seconds):

@@ -28,6 +28,7 @@ COMPILED = (
     "packing",
     "shared_weights",
     "similarity_kernels",
+    "tensor_groups",
 )
 READY = "ready"  # the file that says for what the code beside it was compiled
 NOT_READY = "llm.warm_up() has not compiled it"

@@ -1,7 +1,8 @@
 """A model's weights in memory that all sessions share: packed once a machine, mapped by each.
 
-Each tensor is a file of its own, named by the hash of what is in it, so an edited tensor is packed alone, models share
-what they have in common, and ROLLBACK finds the old files again. Files are built from tiles, whose hashes are checked.
+A tensor is a file of its own, named by the hash of what is in it, so an edited tensor is packed alone, models share
+what they have in common, and ROLLBACK finds the old files again. The smaller tensors of a layer lie together in one
+(`tensor_groups`). Files are built from tiles, whose hashes are checked.
 """
 
 import functools
@@ -13,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from . import database, errors, packed_files, packing, weights
+from . import database, errors, packed_files, packing, tensor_groups, weights
 from .mapping import Mapping, side_by_side
 from .packed_model import PackedModel
 
-LAYOUTS = ("absent", "vector", "f32", "f16", "bf16", "q8", "q4")  # by packing's numbers: the ends of files' names
 TRIES = 5  # how often files may be evicted between packing and opening
 SECONDS_BEFORE_NOTICE = 1
 WAIT = 0.01  # seconds between looks at what another session builds
@@ -28,29 +28,25 @@ SERVER_START = database.Query(
 LIMITS = database.Query("SELECT l.bytes, l.free_bytes FROM llm_runtime.pack_limits() AS l")
 PACK = database.Query("SELECT llm.pack($1) AS bytes", "text")
 
-Part = namedtuple("Part", "tensor file")  # a weights.Tensor, its packed_files.PackedFile
+# A packed_files.PackedFile, the weights.Tensors in it and where each begins: at 0, or behind the table of a group.
+Part = namedtuple("Part", "file members")
 
 
 @functools.cache
 def files():
     """The files of this server: beside the folder of the modules, below the data directory."""
     root = packed_files.private_folder(Path(__file__).parents[1] / "packed")
-    edition = hashlib.sha256(Path(packing.__file__).read_bytes()).hexdigest()[:16]
+    sources = [Path(module.__file__).read_bytes() for module in (packing, tensor_groups)]
+    edition = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
     return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], database.checkpoint)
 
 
 def parts(tensors):
-    """The Part of each tensor. Raises ModelError 0A000 for one that cannot be packed."""
-    return [
-        Part(
-            tensor,
-            packed_files.PackedFile(
-                f"{tensor.hash.hex()}.{LAYOUTS[packing.layout_of(tensor.type, tensor.shape)]}",
-                packing.packed_bytes(tensor.type, tensor.shape),
-            ),
-        )
-        for tensor in tensors
-    ]
+    """The Parts of some tensors of a model, each file once. Raises ModelError 0A000 for one that cannot be packed.
+
+    Of a layer all tensors must be given, or none: they may lie together.
+    """
+    return [Part(*part) for part in tensor_groups.files_of(tensors)]
 
 
 def attach(tensors, name):
@@ -58,20 +54,21 @@ def attach(tensors, name):
 
     It runs with the caller's rights and needs none to the weights. What is mapped stays, whatever happens to the files.
     """
-    wanted = parts(tensors)
-    missing = {part.file: part for part in wanted}  # tensors with equal content have one file and one place
-    offsets, size = side_by_side(file.size for file in missing)
-    offsets = dict(zip(missing, offsets, strict=True))
+    missing = wanted = parts(tensors)
+    offsets, size = side_by_side(part.file.size for part in wanted)
+    offsets = dict(zip((part.file for part in wanted), offsets, strict=True))
     mapping = Mapping(size)
     for _ in range(TRIES):
-        missing = {file: part for file, part in missing.items() if not _placed(mapping, part, offsets[file])}
+        missing = [part for part in missing if not _placed(mapping, part, offsets[part.file])]
         if not missing:
-            directory = {part.tensor.name: _entry(part, offsets[part.file]) for part in wanted}
+            directory = {
+                tensor.name: _entry(tensor, offsets[part.file] + at) for part in wanted for tensor, at in part.members
+            }
             return PackedModel(np.asarray(mapping), directory)
         PACK.one(name)
     raise errors.limit_exceeded(
         f'the packed weights of model "{name}" are evicted as fast as they are packed',
-        f"{len(missing)} of {len(wanted)} tensors are missing",
+        f"{len(missing)} of {len(wanted)} files are missing",
         "llm_runtime.pack_limits() must leave room for all models that are used at once.",
     )
 
@@ -83,18 +80,18 @@ def touch(tensors):
 
 def pack(tensors, name):
     """Build what is missing of the model `name`, with whoever else is building it. -> bytes of all its files."""
-    wanted = {part.file: part for part in parts(tensors)}
-    keep = {file.name for file in wanted}
+    wanted = parts(tensors)
+    keep = {part.file.name for part in wanted}
     limits = LIMITS.one()
     limits = packed_files.Limits(limits["bytes"], limits["free_bytes"])
-    missing = [part for part in wanted.values() if not _is_there(part)]
+    missing = [part for part in wanted if not _is_there(part)]
     files().check_room(sum(part.file.size for part in missing), limits, keep)
     progress, built = Progress(name, missing), []
     try:
         while missing:
             busy = []
             for part in missing:
-                fill = functools.partial(_fill, part.tensor, progress)
+                fill = functools.partial(_fill, part, progress)
                 (built if files().build(part.file, fill, limits, keep) else busy).append(part)
             if len(busy) == len(missing):
                 database.checkpoint()
@@ -104,7 +101,7 @@ def pack(tensors, name):
         if error.sqlstate == errors.DISK_FULL:
             files().remove({part.file.name for part in built})
         raise
-    return sum(file.size for file in wanted)
+    return sum(part.file.size for part in wanted)
 
 
 class Progress:
@@ -127,9 +124,17 @@ class Progress:
             )
 
 
-def _fill(tensor, progress, memory):
-    """Pack a tensor into zeroed memory, tile by tile."""
+def _fill(part, progress, memory):
+    """Pack the tensors of a file into zeroed memory."""
     out = np.frombuffer(memory, np.uint8)
+    tensor_groups.write_table(part.members, out)
+    places = {at: tensor for tensor, at in part.members}  # tensors with equal content have one place
+    for at, tensor in places.items():
+        _fill_tensor(tensor, progress, out[at : at + packing.packed_bytes(tensor.type, tensor.shape)])
+
+
+def _fill_tensor(tensor, progress, out):
+    """Pack a tensor into its zeroed place, tile by tile."""
     if tensor.rows_per_tile == 0 or len(tensor.shape) == 1:
         raw = weights.raw(tensor)
         raw.flags.writeable = False  # as tiles are: compiled code is made for each kind
@@ -147,15 +152,15 @@ def _fill(tensor, progress, memory):
         )
 
 
-def _entry(part, offset):
+def _entry(tensor, offset):
     """packed_model's directory entry of a tensor."""
-    shape = part.tensor.shape
-    layout = packing.layout_of(part.tensor.type, shape)
+    shape = tensor.shape
+    layout = packing.layout_of(tensor.type, shape)
     return [layout, offset, shape[0] if len(shape) > 1 else 1, shape[-1]]
 
 
 def _placed(mapping, part, offset):
-    """Map a tensor's file into its place; False when there is none that is right."""
+    """Map a file into its place; False when there is none that is right."""
     descriptor = _opened(part)
     if descriptor is None:
         return False
@@ -174,14 +179,20 @@ def _is_there(part):
 
 
 def _opened(part):
-    """A descriptor of the tensor's file, or None; a damaged one is removed, so that it is built again."""
+    """A descriptor of the file, or None; a damaged one is removed, so that it is built again."""
     try:
         return files().open(part.file)
     except packed_files.DamagedError as damage:
         database.warning(
-            f'the packed file of tensor "{part.tensor.name}" is damaged and is built again',
+            f"the packed file of {_what_is_in(part)} is damaged and is built again",
             str(damage),
             "If this comes again, the disk of the data directory may be failing.",
         )
         files().discard(part.file)
         return None
+
+
+def _what_is_in(part):
+    (first, _), *others = part.members
+    more = f" and {len(others)} more of its layer" if others else ""
+    return f'tensor "{first.name}"{more}'

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.cache()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'ce3402950b3ff590f9b20da90287d22e9539aa3cf5f64e11ff82dcdb65fa8ffc', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '22437f1ddd287e98b41abcb52d7edbfc24272800a98731013a9325d264c68da7',
+SELECT is(llm_runtime.release(), '9e9f4d834cc5cd35690837bcd7fd1ce10f1fc55ffddf37584f9032a72e929f31',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(
@@ -21,8 +21,8 @@ SELECT set_eq(
         merging, moment, numpy_encoder, numpy_engine, numpy_operators, operator_kernels, operators, ops, packed_files,
         packed_model, packing, positions, prefix_cache, projection, quant, rewriting, sampling, scheduling, scoring,
         searching, session_caches, session_models, settings, shared_weights, simd, simd_forms, simd_memory,
-        similarity, similarity_kernels, stored_models, stored_rows, stored_tokens, threads, tokenizer, warm_up,
-        weights, wire
+        similarity, similarity_kernels, stored_models, stored_rows, stored_tokens, tensor_groups, threads, tokenizer,
+        warm_up, weights, wire
     }'::name[],
     'its modules are those of this checkout, no fewer and no more');
 CREATE ROLE stranger;

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.cache()'::regprocedure
     ),
-    'ce3402950b3ff590f9b20da90287d22e9539aa3cf5f64e11ff82dcdb65fa8ffc',
+    '116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09',
     'its body is plpython/cache.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.cache()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.shared_weights()'::regprocedure
     ),
-    '88bb7501996cb47e411d9e59944540c99d5614c84b4c23664b9e1c7ba2677bcf',
+    '1953b79bc9c5b8e2ca0b28fc1d1f0a97a89c300c70558c28b23a1773ea9082b9',
     'its body is plpython/shared_weights.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.shared_weights()', 'EXECUTE'),

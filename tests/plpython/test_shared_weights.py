@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from loaders.huggingface import read_folder
-from plpython import errors, quant, shared_weights, weights
+from plpython import errors, quant, shared_weights, tensor_groups, weights
 from plpython.packed_files import PackedFiles
 from plpython.packed_model import pack_model
-from plpython.packing import VECTOR
+from plpython.packing import VECTOR, packed_bytes
 
 FAMILIES = Path(__file__).parent.parent / "fixtures" / "families"
 ROWS_PER_TILE = 7  # no multiple of the 16 rows that lie together
@@ -88,8 +88,23 @@ def in_memory(store, tensors):
     return pack_model({t.name: (t.type, t.shape, raw[t.name]) for t in tensors})
 
 
+def layer_of(store, layer):
+    """The tensors of a layer, together more than a huge page, two of them equal."""
+    random, size = np.random.default_rng(layer), (300, 1024)
+    half = quant.encode("F16", random.standard_normal(size, np.float32)).tobytes()
+    return [
+        store.add(f"blk.{layer}.norm", "F32", (1024,), random.standard_normal(1024, np.float32).tobytes()),
+        store.add(f"blk.{layer}.a", "F32", size, random.standard_normal(size, np.float32).tobytes()),
+        store.add(f"blk.{layer}.b", "F16", size, half),
+        store.add(f"blk.{layer}.c", "F16", size, half),
+        store.add(
+            f"blk.{layer}.d", "Q8_0", size, quant.encode("Q8_0", random.standard_normal(size, np.float32)).tobytes()
+        ),
+    ]
+
+
 def tensor_bytes(packed_model, tensor):
-    size = shared_weights.parts([tensor])[0].file.size
+    size = packed_bytes(tensor.type, tensor.shape)
     offset = packed_model.directory[tensor.name][1]
     return packed_model.buffer[offset : offset + size].tobytes()
 
@@ -151,6 +166,56 @@ def test_only_a_tensor_that_changed_is_packed(store, packed):
     packed.tensors = before  # as after ROLLBACK
     assert tensor_bytes(packed.attach(), before[1]) == tensor_bytes(old, before[1])
     assert packed.calls == 2
+
+
+def test_the_tensors_of_a_layer_lie_together(store, packed):
+    packed.tensors = [*random_tensors(store, "F32"), *layer_of(store, 0), *layer_of(store, 1)]
+    assert_same(packed.attach(), in_memory(store, packed.tensors), packed.tensors)
+    assert sorted(name.partition(".")[2] for name in packed.names()) == ["f32", "layer", "layer", "vector"]
+    found = [row for entry in shared_weights.files().entries() for row in tensor_groups.tensors_in(entry.path)]
+    assert {hash for hash, _, _ in found} == {tensor.hash for tensor in packed.tensors}
+    assert len(found) == len({tensor.hash for tensor in packed.tensors})
+
+
+def test_an_edit_packs_its_layer_alone_and_what_was_before_is_found_again(store, packed):
+    before = packed.tensors = [*layer_of(store, 0), *layer_of(store, 1)]
+    old, names = packed.attach(), packed.names()
+    ones = store.add("blk.1.norm", "F32", (1024,), np.ones(1024, np.float32).tobytes())
+    packed.tensors = [*before[:5], ones, *before[6:]]
+    assert_same(packed.attach(), in_memory(store, packed.tensors), packed.tensors)
+    assert len(packed.names() - names) == 1
+    packed.tensors = before
+    assert_same(packed.attach(), old, before)
+    assert packed.calls == 2
+
+
+def test_a_large_tensor_of_a_layer_has_a_file_of_its_own(store, packed, monkeypatch):
+    packed.tensors = layer_of(store, 0)
+    monkeypatch.setattr(tensor_groups, "LARGE", 1 << 20)
+    assert_same(packed.attach(), in_memory(store, packed.tensors), packed.tensors)
+    assert "f32" in {name.partition(".")[2] for name in packed.names()}
+
+
+def test_the_order_of_a_models_tensors_does_not_matter(store, packed):
+    packed.tensors = layer_of(store, 0)
+    packed.attach()
+    packed.tensors = packed.tensors[::-1]
+    assert_same(packed.attach(), in_memory(store, packed.tensors), packed.tensors)
+    assert packed.calls == 1
+
+
+def test_a_damaged_table_of_a_group_names_no_tensor_and_the_group_is_packed_again(store, packed, plpy):
+    packed.tensors = layer_of(store, 0)
+    packed.attach()
+    (path,) = packed.folder.glob("*.layer")
+    path.chmod(0o600)
+    content = path.read_bytes()
+    for damaged in (b"", content[:70], b"\xff" * 200, content[:100]):
+        path.write_bytes(damaged)
+        assert tensor_groups.tensors_in(path) == []
+    path.chmod(0o400)
+    assert_same(packed.attach(), in_memory(store, packed.tensors), packed.tensors)
+    assert "and 4 more of its layer is damaged" in plpy.warnings[0]
 
 
 def test_a_truncated_file_is_packed_again_with_a_warning_that_names_the_tensor(store, packed, plpy):

@@ -1,0 +1,116 @@
+-- Deploy hartonomous:python_runtime_tensor_groups to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/tensor_groups.py by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.tensor_groups()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Which tensors of a model lie together in one packed file, and the table in front of them that says so.
+
+Memory is read a third faster in huge pages, of which a file has as many as fit into it. What is left over at the end of
+each file, and files smaller than a huge page, cost a model of small tensors a sixth of its speed. So the tensors of a
+layer that are smaller than LARGE share a file, one after the other, if together they fill a huge page. A group is as
+small as that allows, since an edit of any of its tensors packs all of them anew.
+
+    <SHA-256 of the tensor>.<layout>     the packed tensor
+    <SHA-256 of the table>.layer         a table: u64 count, zeros to 64 bytes; for each tensor its SHA-256, u64 layout,
+                                         u64 bytes, zeros to 64 bytes; then the packed tensors at multiples of 64
+"""
+
+import hashlib
+import re
+import struct
+
+import numpy as np
+
+from .mapping import HUGE_PAGE
+from .packed_files import PackedFile
+from .packing import ALIGNMENT, layout_of, packed_bytes
+
+LAYOUTS = ("absent", "vector", "f32", "f16", "bf16", "q8", "q4")  # by packing's numbers: the ends of files' names
+GROUP = "layer"  # the end of a group's name
+LARGE = 8 * HUGE_PAGE  # what is left over is then a sixteenth at most
+LAYER = re.compile(r"blk\.\d+\.")
+HEAD, ROW = struct.Struct("<Q56x"), struct.Struct("<32sQQ16x")
+
+
+def files_of(tensors):
+    """(PackedFile, [(tensor, offset), ...]) of each file that the tensors make, in the order of their first tensors.
+
+    Tensors with equal content have one place. ModelError 0A000 for a tensor that cannot be packed.
+    """
+    groups = {}
+    for tensor in tensors:
+        groups.setdefault(_group(tensor), []).append(tensor)
+    files = {}
+    for key, members in groups.items():
+        together = isinstance(key, str) and sum(_size(t) for t in {t.hash: t for t in members}.values()) >= HUGE_PAGE
+        for some in [members] if together else [[tensor] for tensor in members]:
+            file, places = _side_by_side(some) if together else (_file_of(some[0]), [(some[0], 0)])
+            files.setdefault(file, []).extend(places)
+    return list(files.items())
+
+
+def write_table(members, out):
+    """The table of a group in front of its zeroed memory; nothing for a file of one tensor."""
+    if members[0][1] > 0:
+        table = _table(members)
+        out[: len(table)] = np.frombuffer(table, np.uint8)
+
+
+def tensors_in(path):
+    """[(SHA-256, layout, bytes), ...] of what is in a packed file, by its name, and of a group by its table.
+
+    None of a group whose table is damaged, which is found out when it is opened. Raises FileNotFoundError.
+    """
+    hash, _, kind = path.name.partition(".")
+    if kind != GROUP:
+        return [(bytes.fromhex(hash), kind, path.stat().st_size)]
+    try:
+        with path.open("rb") as file:
+            (count,) = HEAD.unpack(file.read(HEAD.size))
+            table = file.read(min(count, path.stat().st_size // ROW.size) * ROW.size)
+        return [(hash, LAYOUTS[layout], size) for hash, layout, size in ROW.iter_unpack(table)]
+    except (struct.error, IndexError):
+        return []
+
+
+def _group(tensor):
+    """The layer of a small tensor, as text; for any other tensor a key of its own."""
+    layer = LAYER.match(tensor.name)
+    return layer.group() if layer and _size(tensor) < LARGE else (tensor.name,)
+
+
+def _file_of(tensor):
+    return PackedFile(f"{tensor.hash.hex()}.{LAYOUTS[layout_of(tensor.type, tensor.shape)]}", _size(tensor))
+
+
+def _side_by_side(tensors):
+    """(PackedFile, [(tensor, offset), ...]) of a group: equal tensors once, in the order of their hashes."""
+    first = {tensor.hash: tensor for tensor in tensors}
+    offset, offsets = HEAD.size + len(first) * ROW.size, {}
+    for hash in sorted(first):
+        offsets[hash] = offset
+        offset += -(-_size(first[hash]) // ALIGNMENT) * ALIGNMENT
+    places = sorted(((tensor, offsets[tensor.hash]) for tensor in tensors), key=lambda place: place[1])
+    return PackedFile(f"{hashlib.sha256(_table(places)).hexdigest()}.{GROUP}", offset), places
+
+
+def _table(places):
+    rows = {at: ROW.pack(t.hash, layout_of(t.type, t.shape), _size(t)) for t, at in places}
+    return HEAD.pack(len(rows)) + b"".join(rows[at] for at in sorted(rows))
+
+
+def _size(tensor):
+    return packed_bytes(tensor.type, tensor.shape)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.tensor_groups() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.tensor_groups() IS
+'Which tensors of a model lie together in one packed file, and the table in front of them that says so.';
+
+COMMIT;

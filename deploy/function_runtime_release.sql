@@ -34,7 +34,7 @@ SET LOCAL lock_timeout = '5s';
 --   fa31fece7c847f97678592b18f48542b25c75b022146d5b02db2576a9de9d4bb  encoder_forward
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
---   7436db294fbba7ff38eec99af1a3e366d037b339a877fde784661b9e6e675c3f  forward_steps
+--   b90ab6ee156b86a23032378452c80e0b4b50157a8fcbdfe8cfa6cad73d35547c  forward_steps
 --   fbd3b349b069c1dbdd68acbb5228e4018caaed23c7a4063d52022fa9c1b5dada  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '9e9f4d834cc5cd35690837bcd7fd1ce10f1fc55ffddf37584f9032a72e929f31'::text;
+RETURN 'f1f936406e9b2f9cd8b3603a444e91e995824bb0c286aea5329eb5e5faf254df'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -72,10 +72,12 @@ def share(crew, tokens):
 def piece_of(crew, matrix, tokens):
     """How many groups of a matrix make a piece of work: fewer pieces where there is little to do for each.
 
-    Then they are multiples of four groups, which the products of floats compute together.
+    One thread takes the matrix as a whole then, so that memory is read in the longest runs there are.
     """
     least = max(1, CLAIMED_BYTES // group_bytes(matrix[LAYOUT], matrix[COLUMNS]))
-    return (max(least, groups_of(matrix) // (PIECES * crew.threads)) + 3) // 4 * 4 if tokens <= FEW_TOKENS else least
+    if tokens > FEW_TOKENS:
+        return least
+    return max(least, groups_of(matrix) // (PIECES * crew.threads) if crew.threads > 1 else groups_of(matrix))
 
 
 @compiled

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '9e9f4d834cc5cd35690837bcd7fd1ce10f1fc55ffddf37584f9032a72e929f31',
+SELECT is(llm_runtime.release(), 'f1f936406e9b2f9cd8b3603a444e91e995824bb0c286aea5329eb5e5faf254df',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

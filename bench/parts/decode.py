@@ -4,7 +4,7 @@ import subjects
 from contest import Contest
 
 TYPES = ("Q8_0", "Q4_0", "F16")
-PROMPT, COUNT = 16, 32
+PROMPT, COUNT = 16, 64
 
 
 def run(contest: Contest) -> None:

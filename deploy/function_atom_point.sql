@@ -31,6 +31,7 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = '22023',
             MESSAGE = 'nothing has no place',
+            DETAIL = 'The content has 0 bytes.',
             HINT = 'An atom has at least one byte.';
     END IF;
     -- Four bytes are a number of 32 bits, of which the top 31 count.

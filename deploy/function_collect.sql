@@ -11,7 +11,9 @@ LANGUAGE plpgsql
 SECURITY INVOKER
 AS $procedure$
 DECLARE
+    atoms_at_once CONSTANT integer := 200000;
     batch record;
+    atoms bigint;
     tensors bigint := 0;
     tokenizers bigint := 0;
     tiles bigint := 0;
@@ -32,8 +34,10 @@ BEGIN
         tokenizers := tokenizers OPERATOR(pg_catalog.+) batch.tokenizers;
         tiles := tiles OPERATOR(pg_catalog.+) batch.tiles;
     END LOOP;
-    WHILE llm_store.collect_atoms() OPERATOR(pg_catalog.>) 0 LOOP
+    LOOP
+        atoms := llm_store.collect_atoms(atoms_at_once);
         COMMIT;
+        EXIT WHEN atoms OPERATOR(pg_catalog.<) atoms_at_once;
     END LOOP;
     RAISE NOTICE 'removed % tensors, % tokenizers, % tiles', tensors, tokenizers, tiles;
 END

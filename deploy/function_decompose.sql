@@ -92,7 +92,7 @@ BEGIN
         UNION ALL
         SELECT mt.tensor_hash, 'tensor', mt.ordinal::bigint + 1, mt.name
         FROM llm_store.model_tensor AS mt
-        WHERE mt.model_id = model AND mt.name !~ '^blk\.[0-9]{1,6}\.'
+        WHERE mt.model_id = model AND mt.name !~ '^blk\.(0|[1-9][0-9]{0,5})\.'
     ) AS p
     ORDER BY p.place;
 END

@@ -2,6 +2,8 @@
 -- requires: schema_llm, function_store_nearby_tokens, function_store_nearby_codes
 
 -- <<->> counts all four dimensions; <-> would leave z and m out.
+-- The index keeps atoms in boxes 2^-9 wider than they are, which outweighs the rounding of distances up to some 2^41; from
+-- further away it and the operator disagree about which atom is nearer, and PostgreSQL ends the search with an error.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -21,7 +23,8 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = '22023',
             MESSAGE = 'a point and how many atoms are needed',
-            DETAIL = format('The point is %s, k is %s.', public.st_astext(geom), k),
+            DETAIL = format('The point is %s, k is %s.',
+                coalesce(left(public.st_astext(geom), 100), 'NULL'), coalesce(k::text, 'NULL')),
             HINT = 'k is from 1 to 10000.';
     ELSIF public.geometrytype(geom) <> 'POINT' OR public.st_zmflag(geom) <> 3 OR public.st_isempty(geom) THEN
         RAISE EXCEPTION USING
@@ -29,6 +32,18 @@ BEGIN
             MESSAGE = 'not a point with x, y, z and m',
             DETAIL = format('The geometry is %s.', left(public.st_astext(geom), 100)),
             HINT = 'Take the geom of a row of llm.atoms, or llm.atom_point(content).';
+    END IF;
+    -- NaN is greater than every number
+    IF NOT (
+        -1099511627776 <= ALL (ARRAY[public.st_x(geom), public.st_y(geom), public.st_z(geom), public.st_m(geom)])
+        AND 1099511627776 >= ALL (ARRAY[public.st_x(geom), public.st_y(geom), public.st_z(geom), public.st_m(geom)])
+    ) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = 'coordinate out of range',
+            DETAIL = format('x, y, z and m are %s, %s, %s and %s.',
+                public.st_x(geom), public.st_y(geom), public.st_z(geom), public.st_m(geom)),
+            HINT = 'Atoms lie from 2^23 to 2^24 on each axis; search from -2^40 to 2^40.';
     END IF;
     origin := public.st_setsrid(geom, 3857);
     RETURN QUERY
@@ -58,6 +73,9 @@ GRANT EXECUTE ON FUNCTION llm.nearby_atoms(public.geometry, integer) TO llm_user
 COMMENT ON FUNCTION llm.nearby_atoms(public.geometry, integer) IS
 E'The k bytes, tokens and weight codes nearest to a POINT ZM in four dimensions, nearest first.\n'
 'Near means spelt alike or weighing alike; for tokens alike in meaning compare their embeddings.\n'
+'geom: anywhere from -2^40 to 2^40 on each axis, also beyond the atoms, which lie from 2^23 to 2^24; further away, '
+'infinite and NaN are refused.\n'
+'k: from 1 to 10000.\n'
 'See docs/atoms.md.';
 
 COMMIT;

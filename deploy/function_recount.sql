@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_recount to pg
--- requires: schema_llm, table_atom, table_atom_run, table_atom_code_count, table_atom_byte_count, function_atom_point, function_hilbert_keys, function_store_atom_code_counts, function_store_atom_code_hash
+-- requires: schema_llm, table_atom, table_atom_run, table_atom_code_count, table_atom_byte_count, function_atom_point, function_hilbert_keys, function_store_atom_code_counts, function_store_atom_code_hash, function_store_atom_code_point
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -106,11 +106,11 @@ BEGIN
     WHERE
         a.content_hash <> sha256(a.content)
         OR (a.h_xy, a.h_yz, a.h_zm) IS DISTINCT FROM (k.h_xy, k.h_yz, k.h_zm)
-        OR (
-            a.modality <> 'continuous'
-            AND (a.geom::bytea <> llm.atom_point(a.content)::bytea
-                OR (a.modality = 'discrete') <> (octet_length(a.content) = 1))
-        );
+        OR a.modality <> 'continuous' AND (a.modality = 'discrete') <> (octet_length(a.content) = 1)
+        OR a.geom::bytea IS DISTINCT FROM CASE a.modality
+            WHEN 'continuous' THEN llm_store.atom_code_point(a.content)
+            ELSE llm.atom_point(a.content)
+        END::bytea;
 END
 $function$;
 
@@ -120,6 +120,7 @@ GRANT EXECUTE ON FUNCTION llm.recount() TO llm_user;
 COMMENT ON FUNCTION llm.recount() IS
 E'Counts every reference again from the tiles and vocabularies, and computes the hash, place and keys of every stored '
 'atom again, also those that are searched by place.\n'
+'Atoms that nothing uses are no difference: llm.collect removes them.\n'
 'A row for each difference, with the hash of the tensor, tokenizer or atom; no row: all is well.';
 
 COMMIT;

@@ -4,10 +4,11 @@
 -- SECURITY DEFINER: nobody may delete atoms but by this rule.
 -- A load that finds an atom does not store it again, so atoms are removed only while no load is under way: the lock is
 -- tried and not waited for, and readers do not take it.
+-- What is used is found anew in each call, as a load may begin between two: so a batch is larger than a vocabulary.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm_store.collect_atoms(batch integer DEFAULT 10000)
+CREATE FUNCTION llm_store.collect_atoms(batch integer DEFAULT 200000)
 RETURNS bigint
 LANGUAGE plpgsql
 VOLATILE

@@ -22,8 +22,6 @@ from . import hilbert
 STEP = 4  # bits of each axis at once
 SIDE = 1 << STEP
 MAXIMUM_BITS = 32
-
-
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 
 

@@ -61,8 +61,8 @@ def weight(matrix, row, column, model=None):
     model = session_models.current(model)
     tensor = stored_tensor(model, matrix)
     rows = 1 if len(tensor.shape) == 1 else tensor.shape[0]
-    row = arguments.integer("row", row, None, 0, rows - 1)
-    column = arguments.integer("col", column, None, 0, tensor.shape[-1] - 1)
+    row = arguments.integer("row_idx", row, None, 0, rows - 1)
+    column = arguments.integer("col_idx", column, None, 0, tensor.shape[-1] - 1)
     return float(row_numbers(tensor, row)[column])
 
 

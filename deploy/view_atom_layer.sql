@@ -2,6 +2,7 @@
 -- requires: table_model_tensor
 
 -- A layer's identity is the hash over its tensors, as a model's is; equal layers of different models are one atom.
+-- A number has one spelling, so that a layer's tensors are those whose names begin with blk., it and a dot.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -22,14 +23,15 @@ FROM (
         split_part(mt.name, '.', 2)::integer AS layer,
         substring(mt.name FROM '^blk\.[0-9]+\.(.*)$') AS part
     FROM llm_store.model_tensor AS mt
-    WHERE mt.name ~ '^blk\.[0-9]{1,6}\.'
+    WHERE mt.name ~ '^blk\.(0|[1-9][0-9]{0,5})\.'
 ) AS l
 GROUP BY l.model_id, l.layer;
 
 ALTER VIEW llm_store.atom_layer OWNER TO llm_owner;
 GRANT SELECT ON llm_store.atom_layer TO llm_user;
 
-COMMENT ON VIEW llm_store.atom_layer IS 'The layers of each model: the tensors blk.N.* together.';
+COMMENT ON VIEW llm_store.atom_layer IS
+'The layers of each model: the tensors blk.N.* together, N without leading zeros; others are outside of layers.';
 COMMENT ON COLUMN llm_store.atom_layer.model_id IS 'The model.';
 COMMENT ON COLUMN llm_store.atom_layer.layer IS 'The layer, from 0.';
 COMMENT ON COLUMN llm_store.atom_layer.tensors IS 'How many tensors it has.';

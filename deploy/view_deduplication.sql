@@ -8,23 +8,23 @@ SET LOCAL lock_timeout = '5s';
 CREATE VIEW llm.deduplication WITH (security_invoker = TRUE) AS
 WITH b AS (
     SELECT
-coalesce(sum(p.bytes * p.number), 0)::bigint AS presented,
-coalesce(sum(p.bytes), 0)::bigint AS stored
+        coalesce(sum(p.bytes * p.number), 0)::bigint AS presented,
+        coalesce(sum(p.bytes), 0)::bigint AS stored
     FROM (
         SELECT
-octet_length(t.content) AS bytes,
-sum(u.number) AS number
+            octet_length(t.content) AS bytes,
+            sum(u.number) AS number
         FROM (
             SELECT
-tt.tile_hash,
-count(*) AS number
+                tt.tile_hash,
+                count(*) AS number
             FROM llm_store.model_tensor AS mt
             INNER JOIN llm_store.tensor_tile AS tt ON mt.tensor_hash = tt.tensor_hash
             GROUP BY tt.tile_hash
             UNION ALL
             SELECT
-f.tile_hash,
-count(*) AS number
+                f.tile_hash,
+                count(*) AS number
             FROM llm_store.file_segment AS f
             WHERE f.tile_hash IS NOT NULL
             GROUP BY f.tile_hash
@@ -43,8 +43,8 @@ SELECT
     b.presented::double precision / nullif(b.stored, 0) AS bytes_presented_per_stored
 FROM (
     SELECT
-coalesce(sum(u.number), 0)::bigint AS code_references,
-count(*) AS codes
+        coalesce(sum(u.number), 0)::bigint AS code_references,
+        count(*) AS codes
     FROM (
         SELECT sum(c.number) AS number
         FROM llm_store.model_tensor AS mt

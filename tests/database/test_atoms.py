@@ -103,6 +103,18 @@ def test_the_place_of_bytes_in_sql_is_that_of_the_bulk_form(user):
         assert row == tuple(((point + 0.5) / 256 + 2**23).tolist())
 
 
+def test_the_place_of_a_weight_code_in_sql_is_that_of_the_bulk_form(user):
+    random = np.random.default_rng(12)
+    for encoding, (_, bits) in geometry.CODES.items():
+        codes = np.unique(np.concatenate([[0, 1 << bits - 1, (1 << bits) - 1], random.integers(0, 1 << bits, 50)]))
+        rows = user.execute(
+            """SELECT st_x(p), st_y(p), st_z(p), st_m(p) FROM unnest(%s::bytea[]) WITH ORDINALITY AS c (content, i)
+            CROSS JOIN LATERAL llm_store.atom_code_point(c.content) AS p ORDER BY c.i""",
+            (geometry.code_contents(encoding, codes),),
+        ).fetchall()
+        assert rows == list(map(tuple, geometry.coordinates(geometry.code_points(encoding, codes)).tolist()))
+
+
 def test_an_atom_is_there_once_and_its_keys_lead_back_to_its_place(user, folder):
     assert one(user, "SELECT count(*) - count(DISTINCT content_hash) FROM llm.atoms") == 0
     wrong = "SELECT count(*) FROM llm.atoms WHERE llm.hilbert_point(h_xy, h_yz, h_zm)::bytea <> geom::bytea"
@@ -261,12 +273,28 @@ def test_loads_that_store_one_vocabulary_in_parts_at_once_store_it_once(superuse
         "llm.nearby_atoms(st_makepoint(1, 2), 3)",
         "llm.nearby_atoms(NULL, 3)",
         "llm.nearby_atoms(llm.atom_point('a'), 0)",
+        "llm.nearby_atoms(st_makepoint('inf', 1, 1, 1), 3)",
+        "llm.nearby_atoms(st_makepoint(1, 1, 1, 'nan'), 3)",
+        "llm.nearby_atoms(st_makepoint(1, 1, -1e300, 1), 3)",
+        "llm.nearby_atoms(st_makepoint(1, 1e20, 1, 1), 3)",
         "llm.atom_point('')",
     ],
 )
 def test_what_has_no_place_is_refused(user, call):
-    with pytest.raises(psycopg.errors.InvalidParameterValue):
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as refused:
         user.execute(f"SELECT * FROM {call}")
+    assert refused.value.diag.message_detail and refused.value.diag.message_hint
+
+
+def test_nearby_atoms_are_found_from_as_far_away_as_is_allowed(user, folder):
+    """Rounding is greatest there, and must not make PostgreSQL doubt the order of the index."""
+    random = np.random.default_rng(13)
+    corners = random.choice([-(2.0**40), 0, 2.0**23, 2.0**40], (60, 4))
+    for point in np.concatenate([corners, random.uniform(-(2**40), 2**40, (60, 4))]):
+        found = user.execute(
+            "SELECT distance FROM llm.nearby_atoms(st_makepoint(%s, %s, %s, %s), 300)", point.tolist()
+        ).fetchall()
+        assert len(found) == 300 and found == sorted(found)
 
 
 def test_a_recount_finds_no_difference_and_finds_a_made_one(superuser, folder):

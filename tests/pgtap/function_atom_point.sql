@@ -1,5 +1,5 @@
 BEGIN;
-SELECT plan(6);
+SELECT plan(7);
 
 SELECT is(
     public.st_asewkt(llm.atom_point('\x80')),
@@ -15,6 +15,19 @@ SELECT is(
     public.st_z(llm.atom_point('ab')) - public.st_z(llm.atom_point('a')),
     262144::double precision, 'twice as long is 2^26 steps further along z');
 SELECT throws_ok('SELECT llm.atom_point('''')', '22023', 'nothing has no place', 'nothing has no place');
+DO $$
+BEGIN
+    PERFORM llm.atom_point('');
+EXCEPTION WHEN invalid_parameter_value THEN
+    DECLARE
+        said text;
+    BEGIN
+        GET STACKED DIAGNOSTICS said = PG_EXCEPTION_DETAIL;
+        PERFORM set_config('tests.detail', said, TRUE);
+    END;
+END
+$$;
+SELECT is(current_setting('tests.detail'), 'The content has 0 bytes.', 'and how much nothing is, is said');
 SELECT is(llm.atom_point(NULL), NULL, 'no content, no place');
 
 SELECT * FROM finish();

@@ -1,5 +1,5 @@
 BEGIN;
-SELECT plan(4);
+SELECT plan(5);
 
 \ir no_models.psql
 \ir three_tokens.psql
@@ -19,6 +19,29 @@ SELECT results_eq(
     'SELECT holder, problem FROM llm.recount()',
     $$VALUES (sha256('tokenizer'), 'aqz is not in its runs, once and in its place')$$,
     'what is searched elsewhere is found');
+
+UPDATE llm_store.atom_run SET geom = public.st_multi(llm.atom_point('aqz')) WHERE content = 'aqz';
+INSERT INTO llm_store.atom (h_xy, h_yz, h_zm, geom, modality, content_hash, content)
+SELECT
+    k.h_xy,
+    k.h_yz,
+    k.h_zm,
+    p.place,
+    'continuous' AS modality,
+    sha256(p.content) AS content_hash,
+    p.content
+FROM (
+    VALUES ('Q4_0\000\001'::bytea, llm_store.atom_code_point('Q4_0\000\002')),
+    ('Q4_0\000\377', llm_store.atom_code_point('Q4_0\000\003')),
+    ('Q4_1\000\001', llm_store.atom_code_point('Q4_1\000\001'))
+) AS p (content, place)
+CROSS JOIN LATERAL llm.hilbert_keys(p.place) AS k
+ON CONFLICT DO NOTHING;
+SELECT set_eq(
+    'SELECT holder, problem FROM llm.recount()',
+    $$SELECT sha256(c), 'the atom is not what its content says'
+    FROM unnest(ARRAY['Q4_0\000\001'::bytea, 'Q4_0\000\377']) AS c$$,
+    'a weight code in another one''s place is found, and what is no code');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,5 +1,5 @@
 BEGIN;
-SELECT plan(3);
+SELECT plan(4);
 
 \ir three_tokens.psql
 SELECT llm_store.store_atom_tokens(k.id) FROM llm_store.tokenizer AS k WHERE k.hash = sha256('tokenizer');
@@ -10,6 +10,7 @@ SELECT isnt_empty(
 DELETE FROM llm_store.token AS t USING llm_store.tokenizer AS k
 WHERE t.tokenizer_id = k.id AND k.hash = sha256('tokenizer');
 DELETE FROM llm_store.tokenizer AS k WHERE k.hash = sha256('tokenizer');
+SELECT is(llm_store.collect_atoms(1), 1::bigint, 'no more than the batch goes at once');
 SELECT cmp_ok(llm_store.collect_atoms(1000000), '>=', 1::bigint, 'what none has goes');
 SELECT is_empty(
     $$SELECT FROM llm_store.atom WHERE content_hash = sha256('aqz')$$, 'and is gone');

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.hilbert_plane()'::regprocedure
     ),
-    'c94993bc8568df618f34b10d80a7bcf55cec54857028f015d33b6c35a8c72292',
+    'd092e0489da9ef53b5fb23937a06b75e8b2e5c283790cfdad6d9476016521626',
     'its body is plpython/hilbert_plane.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.hilbert_plane()', 'EXECUTE'),

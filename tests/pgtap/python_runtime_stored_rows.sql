@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.stored_rows()'::regprocedure
     ),
-    '3abd6c93c65b417c22fb58cf1fa4a802c5435340ee1ce71ba7451a40c1327c17',
+    'dd62ed414bc5a58fb623bbea8aacb8f92cf286ecb4348009bb6e85c3f9d513dc',
     'its body is plpython/stored_rows.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.stored_rows()', 'EXECUTE'),

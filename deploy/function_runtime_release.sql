@@ -39,7 +39,7 @@ SET LOCAL lock_timeout = '5s';
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
---   c94993bc8568df618f34b10d80a7bcf55cec54857028f015d33b6c35a8c72292  hilbert_plane
+--   d092e0489da9ef53b5fb23937a06b75e8b2e5c283790cfdad6d9476016521626  hilbert_plane
 --   c8d22605197646d5efbe3457f3adb06b9cc8334f3b412ff9de7db15a9b73c532  ingestion
 --   fa2c6afbb837391b4325ec2ba9930a2b9437827b877bcf855a91b93163676dad  kept
 --   c28bc13514bc27e64ba14856eb2cef8cc3e06681e92327d2e9d357666c206af2  kernels
@@ -79,7 +79,7 @@ SET LOCAL lock_timeout = '5s';
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
 --   0a448afe61fb2efbd5d876fa1894f109ccabb4a4a60a8b71d8da85bab39dd128  similarity_kernels
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
---   3abd6c93c65b417c22fb58cf1fa4a802c5435340ee1ce71ba7451a40c1327c17  stored_rows
+--   dd62ed414bc5a58fb623bbea8aacb8f92cf286ecb4348009bb6e85c3f9d513dc  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
 --   4e258bc2056f7454fc2c5c04b8ae561dccd8abf95c31a6925df4a67ee4c84aed  tensor_groups
 --   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'f1f936406e9b2f9cd8b3603a444e91e995824bb0c286aea5329eb5e5faf254df'::text;
+RETURN '657e7cf0828bdf11d3ab11924d6e2625c010171a8fb3a84f9177c2de15860320'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'f1f936406e9b2f9cd8b3603a444e91e995824bb0c286aea5329eb5e5faf254df',
+SELECT is(llm_runtime.release(), '657e7cf0828bdf11d3ab11924d6e2625c010171a8fb3a84f9177c2de15860320',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -29,16 +29,13 @@ PARTS = (
     *("composed", "start", "memory", "accuracy", "compiling"),
     *programs.PROGRAMS,
 )
-TYPES = ("Q8_0", "Q4_0", "F16")
 
 
 def prepare(dsn: str) -> None:
     """Everything that the parts need and that is no part of what they measure."""
     peer.python()
-    for type in TYPES:
-        subjects.of_shape(type).load(dsn)
-    for model in (subjects.stories(), subjects.tidy()):
-        model.load(dsn)
+    for model in subjects.SUBJECTS.values():
+        model().load(dsn)
     contest = Contest(dsn, 1)
     context.prepare(contest)
     contest.close()

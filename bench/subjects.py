@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -47,6 +50,29 @@ def stories() -> Model:
 def tidy() -> Model:
     """The bundled model."""
     return Model("bench-tidy", CHECKOUT / "models" / "tidy.gguf")
+
+
+# The models of the benchmarks by name; a call makes the file where it is not there.
+SUBJECTS = {
+    **{f"bench-{type.lower()}": partial(of_shape, type) for type in ("Q8_0", "Q4_0", "F16")},
+    "bench-stories": stories,
+    "bench-tidy": tidy,
+}
+
+
+@contextmanager
+def taken_away(dsn: str) -> Iterator[None]:
+    """Without these models in the server and what only they have there; those that were there come back after it."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        query = "SELECT name, llm.drop_model(name) FROM llm.models WHERE name = ANY (%s)"
+        there = {name for name, *_ in connection.execute(query, [list(SUBJECTS)]).fetchall()}
+        connection.execute("CALL llm.collect('0 seconds')")
+    try:
+        yield
+    finally:
+        for name, model in SUBJECTS.items():
+            if name in there:
+                model().load(dsn)
 
 
 def prompt_of(tokens: int, first: int = 0) -> str:

@@ -82,6 +82,7 @@ def main() -> None:
     arguments = parser.parse_args()
     raw_seconds, load_seconds = [], []
     with psycopg.connect(arguments.dsn, autocommit=True) as connection:
+        connection.execute("CALL llm.collect('0 seconds')")  # what dropped models left
         for _ in range(arguments.rounds):
             connection.execute("CREATE TABLE public.bench_raw (content bytea)")
             connection.execute("ALTER TABLE public.bench_raw ALTER content SET STORAGE EXTERNAL")

@@ -1,6 +1,7 @@
 """One run of the benchmarks: a session of ours and the peer, measured in turns, figure by figure."""
 
 import statistics
+import time
 from collections.abc import Callable
 
 import bandwidth
@@ -9,6 +10,8 @@ from peer import Peer
 from record import Figure, record
 from session import Session
 from subjects import Model
+
+REST = 0.3  # seconds before each turn: a thread of llama.cpp spins a while for more work after a call
 
 
 class Contest:
@@ -41,8 +44,9 @@ class Contest:
         self.peer.flash = self._flash_is_faster(call)
         ours, peer, memory = [], [], []
         for _ in range(self.rounds):
-            ours.append(call(self.ours))
-            peer.append(call(self.peer))
+            for contender, speeds in ((self.ours, ours), (self.peer, peer)):
+                time.sleep(REST)
+                speeds.append(call(contender))
             if model is not None:
                 memory.append(bandwidth.bandwidth(self._memory, threads))
         limit = statistics.median(memory) / self.gigabytes(model) if memory else None

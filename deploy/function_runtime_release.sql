@@ -17,7 +17,7 @@ SET LOCAL lock_timeout = '5s';
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
 --   116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09  cache
---   b0e477c1a3ea732ecadadc45ff34df7b0ede832cb5af43b13841b9b33ae2fa1d  candidate_kernels
+--   381b21aa88c19337b97c61732943d145f921a94878881b49543c7588baa5c877  candidate_kernels
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
 --   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
@@ -73,7 +73,7 @@ SET LOCAL lock_timeout = '5s';
 --   50f5ebe1aa3826583834156fde3bb3c462d7170fbe562a018ed382383085a54e  session_models
 --   ff254eddad5b0e11fa14be3b1e60549b6f3701052aa3fb46ce6348ea4c70bd18  settings
 --   1953b79bc9c5b8e2ca0b28fc1d1f0a97a89c300c70558c28b23a1773ea9082b9  shared_weights
---   87d3f68857e80b4e3a2b72331fa6e7c5b8d581cd1293f98b5dc9b2e93ad49137  simd
+--   b9aae2b8e21ec37bf4516a7bf515ff2f3b344f038a8378fbd0dd188bc814ccff  simd
 --   b54940471201626320ea4271805c2e81d0d6972d98f0a04393d6d3d2c175d73b  simd_forms
 --   12cb0e18434092032adfdf0867013ddd689c45201e3d2419f8ab8986314ee563  simd_memory
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
@@ -81,7 +81,7 @@ SET LOCAL lock_timeout = '5s';
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
 --   dd62ed414bc5a58fb623bbea8aacb8f92cf286ecb4348009bb6e85c3f9d513dc  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
---   4e258bc2056f7454fc2c5c04b8ae561dccd8abf95c31a6925df4a67ee4c84aed  tensor_groups
+--   a3540c4b4352c907a74c30378630755fbe0c9083a622b7dc3f180cb83db13ce3  tensor_groups
 --   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
 --   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
 --   6d01f028b27aea2ba4b09bce307224f95fba6acf57743f6f250346a4765d6964  warm_up
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '657e7cf0828bdf11d3ab11924d6e2625c010171a8fb3a84f9177c2de15860320'::text;
+RETURN '72807b6ded2555972c58136af5193f4ba88e72ac79527255c2510179c2485fec'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

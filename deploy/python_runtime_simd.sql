@@ -251,13 +251,6 @@ def to_f32(builder, x):
     return builder.sitofp(x, vector(FLOAT))
 
 
-@instruction(f32)
-def pow2(builder, x):
-    """2^x for integral x from -126 to 127."""
-    exponent = builder.add(builder.fptosi(x, vector(I32)), constant(I32, 127))
-    return builder.bitcast(builder.shl(exponent, constant(I32, 23)), vector(FLOAT))
-
-
 @instruction(f32, f32)
 def ldexp(builder, x, n):
     """x * 2^n for integral n, where that and x are normal numbers."""

@@ -45,10 +45,12 @@ def files_of(tensors):
     """
     groups = {}
     for tensor in tensors:
-        groups.setdefault(_group(tensor), []).append(tensor)
+        layer = _layer_of_small(tensor)
+        groups.setdefault((layer, None if layer else tensor.name), []).append(tensor)
     files = {}
-    for key, members in groups.items():
-        together = isinstance(key, str) and sum(_size(t) for t in {t.hash: t for t in members}.values()) >= HUGE_PAGE
+    for (layer, _), members in groups.items():
+        different = {tensor.hash: tensor for tensor in members}.values()
+        together = layer is not None and sum(map(_size, different)) >= HUGE_PAGE
         for some in [members] if together else [[tensor] for tensor in members]:
             file, places = _side_by_side(some) if together else (_file_of(some[0]), [(some[0], 0)])
             files.setdefault(file, []).extend(places)
@@ -79,10 +81,10 @@ def tensors_in(path):
         return []
 
 
-def _group(tensor):
-    """The layer of a small tensor, as text; for any other tensor a key of its own."""
+def _layer_of_small(tensor):
+    """The layer of a tensor that may lie with others; None for one that is large or in no layer."""
     layer = LAYER.match(tensor.name)
-    return layer.group() if layer and _size(tensor) < LARGE else (tensor.name,)
+    return layer.group() if layer and _size(tensor) < LARGE else None
 
 
 def _file_of(tensor):

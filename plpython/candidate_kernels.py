@@ -6,7 +6,7 @@ import numpy as np
 
 from . import candidates
 from .candidates import BUCKETS, BUCKETS_A_UNIT, LN2_HIGH, LN2_LOW, LOG2_E, LOWEST, POLYNOMIAL, WEIGHT_BITS
-from .simd import compiled, entry, f32, fill, maximum, minimum, pow2, rint, to_i32, where_less
+from .simd import compiled, entry, f32, fill, ldexp, maximum, minimum, rint, to_i32, where_less
 from .simd_memory import load_first, store
 
 C0, C1, C2, C3, C4, C5 = POLYNOMIAL
@@ -28,7 +28,7 @@ def weight(score):
     p = p * r + C3
     p = p * r + C4
     p = p * r + C5
-    return rint((((p * (r * r)) + r) + np.float32(1)) * pow2(n + np.float32(WEIGHT_BITS)))
+    return rint(ldexp(((p * (r * r)) + r) + np.float32(1), n + np.float32(WEIGHT_BITS)))
 
 
 @entry

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '657e7cf0828bdf11d3ab11924d6e2625c010171a8fb3a84f9177c2de15860320',
+SELECT is(llm_runtime.release(), '72807b6ded2555972c58136af5193f4ba88e72ac79527255c2510179c2485fec',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.candidate_kernels()'::regprocedure
     ),
-    'b0e477c1a3ea732ecadadc45ff34df7b0ede832cb5af43b13841b9b33ae2fa1d',
+    '381b21aa88c19337b97c61732943d145f921a94878881b49543c7588baa5c877',
     'its body is plpython/candidate_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.candidate_kernels()', 'EXECUTE'),

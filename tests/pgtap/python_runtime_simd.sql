@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd()'::regprocedure
     ),
-    '87d3f68857e80b4e3a2b72331fa6e7c5b8d581cd1293f98b5dc9b2e93ad49137',
+    'b9aae2b8e21ec37bf4516a7bf515ff2f3b344f038a8378fbd0dd188bc814ccff',
     'its body is plpython/simd.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.tensor_groups()'::regprocedure
     ),
-    '4e258bc2056f7454fc2c5c04b8ae561dccd8abf95c31a6925df4a67ee4c84aed',
+    'a3540c4b4352c907a74c30378630755fbe0c9083a622b7dc3f180cb83db13ce3',
     'its body is plpython/tensor_groups.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.tensor_groups()', 'EXECUTE'),

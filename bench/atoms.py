@@ -5,7 +5,8 @@ The atoms of all models are taken away and made again, so this is not for a serv
 tokens over the time from the first call to the last commit, into empty tables: in two sessions as `hartonomous load`
 does it (llm.upload_token_atoms with part 0 and 1, then what is left) with all indexes and with the keys alone, and in
 the one transaction of llm.publish. The vocabulary is stored already, and Python runs in the sessions. Then the model's
-weight codes are counted, and atoms are looked for, also right after the model is dropped.
+weight codes are counted, and atoms are looked for: near places of tokens, and of weight codes of each encoding that a
+model in the server has; also right after the model is dropped.
 """
 
 import statistics
@@ -33,6 +34,11 @@ CODES = "SELECT weights FROM llm_store.atomise((SELECT id FROM llm_store.model W
 SECONDARY = """SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index AS i
     WHERE i.indrelid IN ('llm_store.atom'::regclass, 'llm_store.atom_run'::regclass) AND NOT i.indisprimary"""
 NEARBY = "SELECT * FROM llm.nearby_atoms(llm.atom_point(%s), 10)"
+# Of every encoding some codes, also such as no model has: the places where one may look.
+CODES_SAMPLE = """SELECT l.type, llm_store.atom_code_content(l.type, i) FROM llm_store.code_lines() AS l
+    CROSS JOIN LATERAL generate_series(l.first_code, l.last_code) AS i
+    WHERE l.type IN (SELECT type FROM llm_store.model_code) ORDER BY l.type, hashint4(i)"""
+NEARBY_CODE = "SELECT * FROM llm.nearby_atoms(llm_store.atom_code_point(%s), 10)"
 AGAIN = "SELECT llm_store.atomise(id) FROM llm_store.model ORDER BY id"
 
 
@@ -92,14 +98,29 @@ def keys_alone(connection):
             connection.execute(definition.replace(" ON ONLY ", " ON "))  # of a partitioned table: with its partitions
 
 
-def after_drop(connection, model, contents):
+def searching(connection, places, when=""):
+    """Record how long a search takes near places: {what they are: (query, contents)}."""
+    for name, (query, contents) in places.items():
+        times = [seconds(connection, query, content) for content in contents]
+        record(Figure(f"llm.nearby_atoms(geom, 10){name}{when}, p50", "ms", statistics.median(times) * 1e3))
+
+
+def places(connection, tokenizer):
+    """Where atoms are looked for, as searching takes it."""
+    found = {"": (NEARBY, [content for (content,) in connection.execute(SAMPLE, (tokenizer, SEARCHES))])}
+    for type, content in connection.execute(CODES_SAMPLE):
+        _, contents = found.setdefault(f" at codes of {type}", (NEARBY_CODE, []))
+        if len(contents) < SEARCHES:
+            contents.append(content)
+    return found
+
+
+def after_drop(connection, model, where):
     """Record how long a search takes beside the atoms of a model that was just dropped, if there is another model."""
     with connection.transaction(force_rollback=True):
         connection.execute("SELECT llm.drop_model(%s)", (model,))
-        if not connection.execute("SELECT EXISTS (SELECT FROM llm.models)").fetchone()[0]:
-            return
-        times = [seconds(connection, NEARBY, content) for (content,) in contents]
-    record(Figure("llm.nearby_atoms(geom, 10) after llm.drop_model, p50", "ms", statistics.median(times) * 1e3))
+        if connection.execute("SELECT EXISTS (SELECT FROM llm.models)").fetchone()[0]:
+            searching(connection, where, " after llm.drop_model")
 
 
 def main(dsn, model):
@@ -114,13 +135,12 @@ def main(dsn, model):
         finally:
             connection.execute(AGAIN)
 
-        contents = connection.execute(SAMPLE, (tokenizer, SEARCHES)).fetchall()
-        times = [seconds(connection, NEARBY, content) for (content,) in contents]
-        record(Figure("llm.nearby_atoms(geom, 10), p50", "ms", statistics.median(times) * 1e3))
-        after_drop(connection, model, contents)
+        where = places(connection, tokenizer)
+        searching(connection, where)
+        after_drop(connection, model, where)
         for table in ("llm_store.atom", "llm.atoms"):
             by_text = f"SELECT * FROM {table} WHERE content_hash = sha256(%s)"
-            times = [seconds(connection, by_text, content) for (content,) in contents]
+            times = [seconds(connection, by_text, content) for content in where[""][1]]
             record(Figure(f"{table} of a token by text, p50", "ms", statistics.median(times) * 1e3))
         texts = connection.execute(TEXTS, (tokenizer, SEARCHES)).fetchall()
         times = [seconds(connection, BY_TEXT, model, text) for (text,) in texts]

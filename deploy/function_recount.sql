@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_recount to pg
--- requires: schema_llm, table_atom, table_atom_run, table_atom_code_count, table_atom_byte_count, function_atom_point, function_hilbert_keys, function_store_atom_code_counts, function_store_atom_code_hash, function_store_atom_code_point
+-- requires: schema_llm, table_atom, table_atom_run, table_atom_code_count, table_atom_byte_count, table_model_code, function_atom_point, function_hilbert_keys, function_store_atom_code_counts, function_store_atom_code_hash, function_store_atom_code_point, function_store_code_lines
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -25,9 +25,26 @@ BEGIN
         FULL JOIN unnest(n.codes, n.counts) AS s (code, number) ON s.code = f.code
     ) AS d
     WHERE
-        t.type IN ('F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_1', 'Q4_K', 'IQ4_NL', 'IQ4_XS')
+        t.type IN (SELECT l.type FROM llm_store.code_lines() AS l)
         AND EXISTS (SELECT FROM llm_store.model_tensor AS mt WHERE mt.tensor_hash = t.hash)
         AND (d.found <> d.stored OR d.found > 0 AND get_bit(n.code_bits, d.code) = 0);
+
+    -- the codes of each model, from those of its tensors
+    RETURN QUERY
+    SELECT m.hash, format('the codes of %s are not those of the tensors of model %s', u.type, m.name)
+    FROM (
+        SELECT coalesce(f.model_id, c.model_id) AS model_id, coalesce(f.type, c.type) AS type
+        FROM (
+            SELECT mt.model_id, t.type, bit_or(n.code_bits) AS code_bits
+            FROM llm_store.model_tensor AS mt
+            INNER JOIN llm_store.tensor AS t ON t.hash = mt.tensor_hash
+            INNER JOIN llm_store.atom_code_count AS n ON n.tensor_hash = t.hash
+            GROUP BY mt.model_id, t.type
+        ) AS f
+        FULL JOIN llm_store.model_code AS c ON c.model_id = f.model_id AND c.type = f.type
+        WHERE f.code_bits IS DISTINCT FROM c.code_bits
+    ) AS u
+    INNER JOIN llm_store.model AS m ON m.id = u.model_id;
 
     -- the bytes of each tokenizer, from its tokens
     RETURN QUERY
@@ -121,6 +138,6 @@ COMMENT ON FUNCTION llm.recount() IS
 E'Counts every reference again from the tiles and vocabularies, and computes the hash, place and keys of every stored '
 'atom again, also those that are searched by place.\n'
 'Atoms that nothing uses are no difference: llm.collect removes them.\n'
-'A row for each difference, with the hash of the tensor, tokenizer or atom; no row: all is well.';
+'A row for each difference, with the hash of the tensor, model, tokenizer or atom; no row: all is well.';
 
 COMMIT;

@@ -79,20 +79,20 @@ SET LOCAL lock_timeout = '5s';
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
 --   0a448afe61fb2efbd5d876fa1894f109ccabb4a4a60a8b71d8da85bab39dd128  similarity_kernels
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
---   dd62ed414bc5a58fb623bbea8aacb8f92cf286ecb4348009bb6e85c3f9d513dc  stored_rows
+--   2a757884f91e725f2fec5c5d772830dea305e1f618709c6cceb31bda2c2eba11  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
 --   a3540c4b4352c907a74c30378630755fbe0c9083a622b7dc3f180cb83db13ce3  tensor_groups
 --   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
 --   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
 --   6d01f028b27aea2ba4b09bce307224f95fba6acf57743f6f250346a4765d6964  warm_up
 --   2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318  weights
---   fef53b5ea14a9e9233cbf40026f831da858a5610310643e93b2fa0a48ca73012  wire
+--   56e81753792a8621db85a8d71292822a6939cb7f76e9c90e099d948fb8f6e97a  wire
 CREATE OR REPLACE FUNCTION llm_runtime.release()
 RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '72807b6ded2555972c58136af5193f4ba88e72ac79527255c2510179c2485fec'::text;
+RETURN '8903aa1ca8c17f2aab7736fc5417d1e41e417380761bc27f5b09e232aec35b31'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_store_atom_code_hash to pg
--- requires: schema_llm_store
+-- requires: schema_llm_store, function_store_atom_code_content
 
 -- A body of standard SQL: it is inlined into queries, and its names are bound when it is made.
 BEGIN;
@@ -12,16 +12,12 @@ IMMUTABLE
 STRICT
 PARALLEL SAFE
 SECURITY INVOKER
-RETURN sha256(convert_to(type, 'UTF8') || '\x00'::bytea || CASE
-    WHEN type IN ('F16', 'BF16') THEN set_byte(set_byte('\x0000'::bytea, 0, code & 255), 1, code >> 8)
-    ELSE set_byte('\x00'::bytea, 0, code)
-END);
+RETURN sha256(llm_store.atom_code_content(type, code));
 
 ALTER FUNCTION llm_store.atom_code_hash(text, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.atom_code_hash(text, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atom_code_hash(text, integer) TO llm_user;
 COMMENT ON FUNCTION llm_store.atom_code_hash(text, integer) IS
-'The identity of a weight code: SHA-256 of the encoding''s name, a zero byte, and the code in one byte or, for F16 and '
-'BF16, in two, little-endian.';
+'The identity of a weight code: the SHA-256 of its content.';
 
 COMMIT;

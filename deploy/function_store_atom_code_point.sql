@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_store_atom_code_point to pg
--- requires: schema_llm_store, extension_postgis
+-- requires: schema_llm_store, extension_postgis, function_store_code_lines
 
 -- plpython/geometry.py is the same function in bulk (code_points, code_contents).
 -- It compares bytes and decodes none: what is no code has no place, and is no error.
@@ -24,26 +24,25 @@ BEGIN ATOMIC
         ), 3857) AS place
     FROM (
         SELECT
-            c.*,
-            CASE
-                WHEN c.type = 'Q8_0' THEN (c.code + 128) % 256
-                WHEN c.bits = 16 AND c.code >= 32768 THEN 65535 - c.code
-                WHEN c.bits = 16 THEN c.code + 32768
-                ELSE c.code
-            END AS value_order
+            c.code::bigint AS code,
+            (c.intercept + c.slope * c.code)::bigint AS value_order,
+            c.log_bits::bigint AS log_bits,
+            c.number::bigint AS number,
+            1 << c.log_bits AS bits
         FROM (
             SELECT
                 e.*,
-                get_byte(atom_code_point.content, e.size - 1)::bigint * CASE e.bits WHEN 16 THEN 256 ELSE 1 END
-                + CASE e.bits WHEN 16 THEN get_byte(atom_code_point.content, e.size - 2) ELSE 0 END AS code
+                CASE e.log_bits
+                    WHEN 4
+                        THEN get_byte(atom_code_point.content, e.size - 1) << 8
+                            | get_byte(atom_code_point.content, e.size - 2)
+                    ELSE get_byte(atom_code_point.content, e.size - 1)
+                END AS code
             FROM (
                 SELECT
-                    v.*,
-                    octet_length(v.type) + 1 + CASE v.bits WHEN 16 THEN 2 ELSE 1 END AS size
-                FROM (
-                    VALUES ('F16', 1::bigint, 16, 4::bigint), ('Q4_0', 2, 4, 2), ('Q4_1', 3, 4, 2), ('Q8_0', 8, 8, 3),
-                    ('Q4_K', 12, 4, 2), ('IQ4_NL', 20, 4, 2), ('IQ4_XS', 23, 4, 2), ('BF16', 30, 16, 4)
-                ) AS v (type, number, bits, log_bits)
+                    l.*,
+                    octet_length(l.type) + 1 + CASE l.log_bits WHEN 4 THEN 2 ELSE 1 END AS size
+                FROM llm_store.code_lines() AS l
             ) AS e
             WHERE
                 octet_length(atom_code_point.content) = e.size
@@ -51,7 +50,7 @@ BEGIN ATOMIC
                 = convert_to(e.type, 'UTF8') || '\x00'::bytea
             OFFSET 0 -- noqa: AM09
         ) AS c
-        WHERE c.code < 1 << c.bits
+        WHERE c.code BETWEEN c.first_code AND c.last_code
     ) AS p;
 END;
 

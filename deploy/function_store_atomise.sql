@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_store_atomise to pg
--- requires: table_model_tensor, function_store_atomise_tokenizer, function_store_atomise_tensors
+-- requires: table_model_tensor, function_store_atomise_tokenizer, function_store_atomise_tensors, function_store_model_codes
 
 -- SECURITY DEFINER: models share atoms, so nobody writes one but through this function, which takes everything from the
 -- stored model.
@@ -21,6 +21,9 @@ BEGIN
     weights := llm_store.atomise_tensors(ARRAY(
         SELECT mt.tensor_hash FROM llm_store.model_tensor AS mt WHERE mt.model_id = atomise.model_id
     ));
+    IF weights > 0 THEN -- the model had these tensors before they were counted
+        PERFORM llm_store.store_model_codes(ARRAY[model_id]);
+    END IF;
 END
 $function$;
 

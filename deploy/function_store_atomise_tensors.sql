@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_store_atomise_tensors to pg
--- requires: table_tensor, function_store_atom_codes
+-- requires: table_tensor, function_store_atom_codes, function_store_code_lines
 
 -- SECURITY DEFINER: tensors share atoms, so nobody writes one but through this function, which takes everything from
 -- tiles that are stored already.
@@ -26,7 +26,7 @@ BEGIN
         FROM llm_store.tensor AS t
         WHERE
             t.hash = ANY (tensor_hashes)
-            AND t.type IN ('F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_1', 'Q4_K', 'IQ4_NL', 'IQ4_XS')
+            AND t.type IN (SELECT l.type FROM llm_store.code_lines() AS l)
             AND NOT EXISTS (SELECT FROM llm_store.atom_code_count AS c WHERE c.tensor_hash = t.hash)
         ORDER BY t.hash
     );

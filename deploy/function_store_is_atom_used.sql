@@ -1,9 +1,8 @@
 -- Deploy hartonomous:function_store_is_atom_used to pg
--- requires: table_model_tensor, table_token, table_atom_byte_count, table_atom_code_count, function_store_atom_code
+-- requires: table_model, table_token, table_atom_byte_count, table_model_code, function_store_atom_code
 
 -- In plpgsql for its plans, which are made once a session: llm.decompose and llm.compose ask it for each atom.
 -- OFFSET 0 in the vocabularies: model by model and by index, also where nothing was analysed yet.
--- And in the tensors: not in those that no model has.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -33,15 +32,10 @@ BEGIN
         );
     END IF;
     RETURN EXISTS (
-        SELECT FROM (
-            SELECT t.hash, k.code
-            FROM llm_store.atom_code(is_atom_used.content) AS k
-            INNER JOIN llm_store.tensor AS t ON t.type = k.type
-            WHERE EXISTS (SELECT FROM llm_store.model_tensor AS mt WHERE mt.tensor_hash = t.hash)
-            OFFSET 0
-        ) AS u
-        INNER JOIN llm_store.atom_code_count AS n ON n.tensor_hash = u.hash
-        WHERE get_bit(n.code_bits, u.code) = 1
+        SELECT FROM llm_store.atom_code(is_atom_used.content) AS k
+        INNER JOIN llm_store.model_code AS c ON c.type = k.type
+        INNER JOIN llm_store.model AS m ON m.id = c.model_id
+        WHERE get_bit(c.code_bits, k.code) = 1
     );
 END
 $function$;

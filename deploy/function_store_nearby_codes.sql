@@ -1,9 +1,10 @@
 -- Deploy hartonomous:function_store_nearby_codes to pg
--- requires: table_atom, table_atom_code_count, table_model_tensor, function_store_atom_code
+-- requires: table_model_code, function_store_code_lines, function_store_atom_code_content, extension_postgis
 
--- The codes of an encoding lie in a plane of their own, of one z and one m. A plane that is too far away or whose encoding
--- no model has is not searched at all; plpython/geometry.py has the encodings. What models use of an encoding is one bit
--- string, made once: codes that a dropped model left behind are passed over for a few microseconds each.
+-- The codes of an encoding lie on straight lines, so no index is needed: counted in codes, the point's foot on a line has
+-- a number, and the nearer a code's number is to that, the nearer is the code. Bits on both sides of it are counted, in
+-- a span that doubles, until there are k. Atoms that a dropped model left are not met at all.
+-- Lines are searched in the order of their distance; one that is further away than what was found before is not.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -15,48 +16,83 @@ STRICT
 PARALLEL UNSAFE
 SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-ROWS 1
+ROWS 10
 AS $function$
 DECLARE
-    encoding record;
+    line record;
+    used bit varying;
+    span integer;
+    low integer;
+    high integer;
     code record;
     found integer;
+    bound double precision := furthest;
 BEGIN
-    FOR encoding IN
-        SELECT u.used, public.st_setsrid(public.st_makeline(
-            public.st_makepoint(8388608, 8388608, p.z, p.m), public.st_makepoint(16777216, 16777216, p.z, p.m)
-        ), 3857) AS plane
+    FOR line IN
+        SELECT f.*, sqrt(
+            (f.x + f.slope * f.foot * f.step - public.st_x(origin)) ^ 2
+            + (f.y + f.foot * f.step - public.st_y(origin)) ^ 2
+            + (f.z - public.st_z(origin)) ^ 2 + (f.m - public.st_m(origin)) ^ 2
+        ) AS distance
         FROM (
-            VALUES ('F16', 1, 4), ('Q4_0', 2, 2), ('Q4_1', 3, 2), ('Q8_0', 8, 3),
-            ('Q4_K', 12, 2), ('IQ4_NL', 20, 2), ('IQ4_XS', 23, 2), ('BF16', 30, 4)
-        ) AS e (type, number, log_bits)
-        CROSS JOIN LATERAL (SELECT
-            8388608 + (e.log_bits * 67108864.0 + 0.5)::double precision / 256 AS z,
-            8388608 + (e.number * 16777216.0 + 0.5)::double precision / 256 AS m
-        ) AS p
-        CROSS JOIN LATERAL (
-            SELECT bit_or(n.code_bits) AS used
-            FROM llm_store.tensor AS t
-            INNER JOIN llm_store.atom_code_count AS n ON n.tensor_hash = t.hash
-            WHERE t.type = e.type AND EXISTS (SELECT FROM llm_store.model_tensor AS mt WHERE mt.tensor_hash = t.hash)
-        ) AS u
-        WHERE
-            greatest(abs(p.z - public.st_z(origin)), abs(p.m - public.st_m(origin))) <= furthest
-            AND u.used IS NOT NULL
+            SELECT c.*, greatest(c.first_code, least(
+                c.last_code, (c.slope * (public.st_x(origin) - c.x) + public.st_y(origin) - c.y) / (2 * c.step)
+            )) AS foot
+            FROM (
+                SELECT l.*, s.step,
+                    s.zero + l.intercept * s.step AS x,
+                    s.zero AS y,
+                    s.zero + l.log_bits * 262144 AS z,
+                    s.zero + l.number * 65536 AS m
+                FROM llm_store.code_lines() AS l
+                CROSS JOIN LATERAL (
+                    SELECT
+                        (1 << 23 - (1 << l.log_bits))::double precision AS step,
+                        8388608 + 1::double precision / 512 AS zero
+                ) AS s
+            ) AS c
+        ) AS f
+        WHERE f.type IN (SELECT c.type FROM llm_store.model_code AS c)
+        ORDER BY distance
     LOOP
+        EXIT WHEN line.distance * (1 - 1e-12) > bound; -- more than rounding
+        used := (
+            SELECT bit_or(c.code_bits) FROM llm_store.model_code AS c
+            INNER JOIN llm_store.model AS m ON m.id = c.model_id
+            WHERE c.type = line.type
+        );
+        CONTINUE WHEN used IS NULL;
+        span := k;
+        LOOP
+            low := greatest(line.first_code, ceil(line.foot - span));
+            high := least(line.last_code, floor(line.foot + span));
+            EXIT WHEN (low, high) = (line.first_code, line.last_code)
+                OR bit_count(substring(used FROM low + 1 FOR high - low + 1)) >= k;
+            span := span * 2;
+        END LOOP;
         found := 0;
         FOR code IN
-            SELECT a.content, k.number, a.geom OPERATOR(public.<<->>) origin AS distance, a.geom AS place
-            FROM llm_store.atom AS a
-            CROSS JOIN LATERAL (SELECT c.code AS number FROM llm_store.atom_code(a.content) AS c) AS k
-            WHERE a.modality = 'continuous' AND a.geom OPERATOR(public.&&&) encoding.plane
-            ORDER BY a.geom OPERATOR(public.<<->>) origin
+            SELECT b.number FROM (
+                SELECT generate_series(s.first_code, least(s.first_code + 63, high)) AS number
+                FROM generate_series(low, high, 64) AS s (first_code)
+                WHERE bit_count(substring(used FROM s.first_code + 1 FOR 64)) > 0
+            ) AS b
+            WHERE get_bit(used, b.number) = 1
+            ORDER BY abs(b.number - line.foot)
+            LIMIT k
         LOOP
-            EXIT WHEN code.distance > furthest OR found = k;
-            CONTINUE WHEN get_bit(encoding.used, code.number) = 0;
+            content := llm_store.atom_code_content(line.type, code.number);
+            place := public.st_setsrid(public.st_makepoint(
+                line.x + line.slope * code.number * line.step, line.y + code.number * line.step, line.z, line.m
+            ), 3857);
+            distance := place OPERATOR(public.<<->>) origin;
+            EXIT WHEN distance > furthest;
+            RETURN NEXT;
             found := found + 1;
-            RETURN QUERY SELECT code.content, code.distance, code.place;
         END LOOP;
+        IF found = k THEN
+            bound := least(bound, distance);
+        END IF;
     END LOOP;
 END
 $function$;
@@ -65,7 +101,7 @@ ALTER FUNCTION llm_store.nearby_codes(public.geometry, integer, double precision
 REVOKE ALL ON FUNCTION llm_store.nearby_codes(public.geometry, integer, double precision) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.nearby_codes(public.geometry, integer, double precision) TO llm_user;
 COMMENT ON FUNCTION llm_store.nearby_codes(public.geometry, integer, double precision) IS
-'The k weight codes of each encoding nearest to a POINT ZM, of those that are in a model which the caller sees and no '
-'further away than furthest.';
+'Weight codes that are in a model which the caller sees and no further away than furthest from a POINT ZM; among them '
+'are the k nearest.';
 
 COMMIT;

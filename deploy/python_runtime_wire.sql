@@ -30,6 +30,9 @@ COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # no flags, no extension
 COPY_END = b"\xff\xff"
 
 DIGITS = 4  # of a number that are written at once
+SIGNS = np.frombuffer(b"+-", np.uint8)
+HEXADECIMAL = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), "<u2")
+EXPONENTS = np.frombuffer(b"".join(b"%+04d" % (max(exponent, 1) - 150) for exponent in range(256)), "<u4")
 GROUPS = np.frombuffer(b"".join(b"%04d" % number for number in range(10**DIGITS)), "<u4")
 
 
@@ -48,6 +51,26 @@ def array(numbers):
 def integers(text):
     """The integers of an SQL array's text."""
     return np.array(text[1:-1].split(",") if len(text) > 2 else [], np.int64)
+
+
+def reals(numbers):
+    """float32 numbers as the text of a real[], exactly: +0xc00000p-022 is 3, as C writes hexadecimal floats.
+
+    A float32 is such a whole number of 24 bits times a power of two, so nothing is rounded, here or when it is read.
+    """
+    raw = np.ascontiguousarray(numbers, "<f4").ravel().view(np.uint32)
+    exponents = raw >> 23 & 255
+    if (exponents == 255).any():  # infinite, or no number
+        return f"{{{','.join(f'{number:.9g}' for number in raw.view('<f4').tolist())}}}"
+    wholes = (raw & 0x7FFFFF | (exponents > 0).astype(np.uint32) << 23).astype(">u4").view(np.uint8).reshape(-1, 4)
+    text = np.empty((raw.size, 15), np.uint8)
+    text[:, 0] = SIGNS[raw >> 31]
+    text[:, 1:3] = ord("0"), ord("x")
+    text[:, 3:9] = HEXADECIMAL[wholes[:, 1:]].view(np.uint8)
+    text[:, 9] = ord("p")
+    text[:, 10:14] = EXPONENTS[exponents].view(np.uint8).reshape(-1, 4)
+    text[:, 14] = ord(",")
+    return "{" + text.tobytes()[:-1].decode() + "}"
 
 
 def bits(flags):

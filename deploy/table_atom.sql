@@ -33,9 +33,8 @@ FOR VALUES FROM (1729382256910270464) TO (4611686018427387904);
 
 -- A hash index takes 0.2 s for a vocabulary of 151,665 tokens, a B-tree 0.45 s.
 CREATE INDEX atom_content_hash_idx ON llm_store.atom USING hash (content_hash);
--- Tokens and bytes are searched in runs, by llm_store.atom_run: an entry for each would cost as much as all else.
-CREATE INDEX atom_geom_idx ON llm_store.atom USING gist (geom public.gist_geometry_ops_nd)
-WHERE modality = 'continuous';
+-- No index of places: tokens and bytes are searched in runs, by llm_store.atom_run, since an entry for each would cost as
+-- much as all else; weight codes lie on lines, where llm_store.nearby_codes counts.
 
 ALTER TABLE llm_store.atom OWNER TO llm_owner;
 ALTER TABLE llm_store.atom_0 OWNER TO llm_owner;

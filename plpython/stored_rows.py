@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from . import arguments, database, errors, geometry, quant, session_models, stored_tokens
+from . import arguments, database, errors, geometry, quant, session_models, stored_tokens, wire
 
 EMBEDDING = "token_embd.weight"
 MOST_BYTES = (1 << 30) - 1024  # of a value in PostgreSQL, with some room for what stands around it
@@ -28,9 +28,8 @@ def decoded(type, content):
 
 
 def decoded_array(type, content):
-    """The numbers of a stored row as the text of a real[]: nine digits of each tell every float32 from the next."""
-    numbers = quant.decode(type, content, (_columns(type, content),)).tolist()
-    return _array(["%.9g"] * len(numbers)) % tuple(numbers)
+    """The numbers of a stored row as the text of a real[], exactly."""
+    return wire.reals(quant.decode(type, content, (_columns(type, content),)))
 
 
 def atom_keys(type, content, plane):

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.stored_rows()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'dd62ed414bc5a58fb623bbea8aacb8f92cf286ecb4348009bb6e85c3f9d513dc', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2a757884f91e725f2fec5c5d772830dea305e1f618709c6cceb31bda2c2eba11', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

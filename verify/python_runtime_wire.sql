@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.wire()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'fef53b5ea14a9e9233cbf40026f831da858a5610310643e93b2fa0a48ca73012', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '56e81753792a8621db85a8d71292822a6939cb7f76e9c90e099d948fb8f6e97a', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

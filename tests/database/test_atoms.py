@@ -115,6 +115,17 @@ def test_the_place_of_a_weight_code_in_sql_is_that_of_the_bulk_form(user):
         assert rows == list(map(tuple, geometry.coordinates(geometry.code_points(encoding, codes)).tolist()))
 
 
+def test_the_lines_of_weight_codes_in_sql_are_the_encodings_and_places_of_the_bulk_form(user):
+    encodings = user.execute("SELECT DISTINCT type, number, 1 << log_bits FROM llm_store.code_lines()").fetchall()
+    assert {name: (number, bits) for name, number, bits in encodings} == geometry.CODES
+    lines = "SELECT type, log_bits, first_code, last_code, intercept, slope FROM llm_store.code_lines()"
+    for encoding, log_bits, first, last, intercept, slope in user.execute(lines):
+        codes = np.arange(first, last + 1)
+        points = geometry.code_points(encoding, codes)
+        assert (points[:, 0] >> 31 - (1 << log_bits)).tolist() == (intercept + slope * codes).tolist()
+        assert set(points[:, 2].tolist()) == {log_bits << 26}
+
+
 def test_an_atom_is_there_once_and_its_keys_lead_back_to_its_place(user, folder):
     assert one(user, "SELECT count(*) - count(DISTINCT content_hash) FROM llm.atoms") == 0
     wrong = "SELECT count(*) FROM llm.atoms WHERE llm.hilbert_point(h_xy, h_yz, h_zm)::bytea <> geom::bytea"
@@ -243,6 +254,35 @@ def test_a_model_beside_which_the_atoms_of_another_are_left_shows_none_of_them(u
         assert superuser.execute("SELECT * FROM llm.nearby_atoms(llm.atom_point('a'), 10)").fetchall() == []
 
 
+def test_nearby_weight_codes_follow_every_edit_and_its_rollback(superuser, folder):
+    """Codes are searched in the bits of each model: an edit that takes a code's last weight takes the code."""
+    model = f"atoms-{FILES[1]}"
+    with superuser.transaction(force_rollback=True):
+        superuser.execute("SELECT llm.drop_model(name) FROM llm.models WHERE name <> %s", (model,))
+        found = "SELECT content FROM llm.nearby_atoms(llm_store.atom_code_point(%s), 1)"
+        assert one(superuser, found, b"Q8_0\0\x50") == b"Q8_0\0\x50"
+        before = superuser.execute("SELECT type, code_bits FROM llm_store.model_code ORDER BY type").fetchall()
+        with superuser.transaction(force_rollback=True):
+            for (tensor,) in superuser.execute(
+                "SELECT name FROM llm.tensors WHERE model = %s AND type = 'Q8_0'", (model,)
+            ).fetchall():
+                superuser.execute("SELECT llm.scale_tensor(%s, %s, 0)", (model, tensor))
+            assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+            check_nearby(superuser, some_places(5), 10)
+            row = np.full(64, 1 / 127, "<f4")
+            row[0] = 1
+            superuser.execute("SELECT llm.set_row(%s, 'token_embd.weight', 3, %s)", (model, row.tobytes()))
+            for code in (b"Q8_0\0\x7f", b"Q8_0\0\x01", b"Q8_0\0\0"):
+                assert one(superuser, found, code) == code
+            assert one(superuser, found, b"Q8_0\0\x50") != b"Q8_0\0\x50"
+            superuser.execute("SELECT llm.fork(%s, 'atoms-copy')", (model,))
+            superuser.execute("SELECT llm.drop_model(%s)", (model,))
+            assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+            check_nearby(superuser, some_places(6), 10)
+        after = superuser.execute("SELECT type, code_bits FROM llm_store.model_code ORDER BY type").fetchall()
+        assert after == before
+
+
 def test_loads_that_store_one_vocabulary_in_parts_at_once_store_it_once(superuser, loader_dsn, other_vocabulary):
     model = read_model(other_vocabulary)
     tokenizer = (model.tokenizer_definition, json.dumps(model.complete_tokenizer_settings()))
@@ -305,6 +345,7 @@ def test_a_recount_finds_no_difference_and_finds_a_made_one(superuser, folder):
         superuser.execute("DELETE FROM llm_store.atom WHERE content_hash = sha256(' was')")
         superuser.execute("UPDATE llm_store.atom SET h_yz = h_yz + 1 WHERE content_hash = sha256('a')")
         superuser.execute("DELETE FROM llm_store.atom_run WHERE number = 1")
+        superuser.execute("UPDATE llm_store.model_code SET code_bits = ~code_bits WHERE type = 'F16'")
         problems = [row[0] for row in superuser.execute("SELECT problem FROM llm.recount()")]
     for expected in (
         "is in it 1 times and counted 2 times",
@@ -312,6 +353,7 @@ def test_a_recount_finds_no_difference_and_finds_a_made_one(superuser, folder):
         "token  was is not",
         "what its content",
         "in its runs",
+        "the codes of F16 are not those of the tensors",
     ):
         assert any(expected in problem for problem in problems)
 
@@ -332,7 +374,7 @@ def test_a_dropped_models_atoms_are_not_shown_and_then_removed(loader_dsn, super
 def test_a_user_may_not_write_atoms_and_a_loader_only_through_atomise(user, connect_as):
     loader = connect_as("llm_loader")
     for connection in (user, loader):
-        for table in ("atom", "atom_0", "atom_part", "atom_run", "atom_code_count", "atom_byte_count"):
+        for table in ("atom", "atom_0", "atom_part", "atom_run", "atom_code_count", "atom_byte_count", "model_code"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(f"DELETE FROM llm_store.{table}")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):

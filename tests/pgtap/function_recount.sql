@@ -1,5 +1,5 @@
 BEGIN;
-SELECT plan(5);
+SELECT plan(6);
 
 \ir no_models.psql
 \ir three_tokens.psql
@@ -21,6 +21,17 @@ SELECT results_eq(
     'what is searched elsewhere is found');
 
 UPDATE llm_store.atom_run SET geom = public.st_multi(llm.atom_point('aqz')) WHERE content = 'aqz';
+INSERT INTO llm_store.model_code (model_id, type, code_bits)
+SELECT
+    m.id AS model_id,
+    'Q4_1' AS type,
+    B'0100000000000000' AS code_bits
+FROM llm_store.model AS m;
+SELECT results_eq(
+    'SELECT holder, problem FROM llm.recount()',
+    $$SELECT m.hash, 'the codes of Q4_1 are not those of the tensors of model aqz' FROM llm_store.model AS m$$,
+    'a model that is said to have codes which its tensors have not is found');
+DELETE FROM llm_store.model_code;
 INSERT INTO llm_store.atom (h_xy, h_yz, h_zm, geom, modality, content_hash, content)
 SELECT
     k.h_xy,

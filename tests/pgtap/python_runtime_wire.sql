@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.wire()'::regprocedure
     ),
-    'fef53b5ea14a9e9233cbf40026f831da858a5610310643e93b2fa0a48ca73012',
+    '56e81753792a8621db85a8d71292822a6939cb7f76e9c90e099d948fb8f6e97a',
     'its body is plpython/wire.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.wire()', 'EXECUTE'),

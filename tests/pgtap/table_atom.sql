@@ -1,18 +1,10 @@
 BEGIN;
-SELECT plan(7);
+SELECT plan(6);
 
 SELECT is(
     (SELECT count(*) FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = 'llm_store.atom'::regclass),
     4::bigint, 'there are four partitions');
 SELECT col_is_pk('llm_store', 'atom', ARRAY['h_xy', 'content_hash'], 'the key is the curve and the content');
-SELECT is(
-    (
-        SELECT o.opcname::text
-        FROM pg_catalog.pg_index AS i
-        INNER JOIN pg_catalog.pg_opclass AS o ON o.oid = i.indclass[0]
-        WHERE i.indexrelid = 'llm_store.atom_geom_idx'::regclass
-    ),
-    'gist_geometry_ops_nd', 'the index of weight codes'' places counts z and m');
 INSERT INTO llm_store.atom
 SELECT
     k.h_xy,

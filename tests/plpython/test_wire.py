@@ -16,6 +16,18 @@ def test_an_array_has_its_numbers(numbers):
     assert wire.integers(text).tolist() == numbers
 
 
+def test_reals_are_their_numbers_in_hexadecimal_as_c_reads_it():
+    random = np.random.default_rng(3).integers(0, 1 << 32, 2000, dtype=np.uint32).view("<f4")
+    few = [0, -0.0, 1, -3, 0.1, 2.0**-149, -(2.0**-126), 2.0**-126 - 2.0**-149, np.finfo(np.float32).max]
+    for listed in (few, random[np.isfinite(random)], [], [1, np.inf, -np.inf, np.nan, 0.1, 2.0**-149]):
+        numbers = np.array(listed, np.float32)
+        text = wire.reals(numbers)
+        assert text[0] + text[-1] == "{}"
+        words = text[1:-1].split(",") if len(numbers) else []
+        read = np.array([float.fromhex(word) if "0x" in word else float(word) for word in words], np.float32)
+        assert read.tobytes() == numbers.tobytes()
+
+
 def test_a_bit_string_begins_with_its_first_bit():
     """As hexadecimal digits after an x, PostgreSQL's documentation of bit-string constants says."""
     flags = np.zeros(16, bool)

@@ -1,0 +1,45 @@
+-- Deploy hartonomous:function_store_code_lines to pg
+-- requires: schema_llm_store
+
+-- plpython/geometry.py has the same encodings (CODES) and the same places (code_points), in bulk.
+-- By value, codes of four bits are in their own order; two's complement begins in the middle and goes on at the start;
+-- sign and magnitude begins in the middle, and what is negative goes back from the end.
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm_store.code_lines()
+RETURNS TABLE (
+    type text, number integer, log_bits integer, first_code integer, last_code integer, intercept integer, slope integer
+)
+LANGUAGE sql
+IMMUTABLE
+PARALLEL SAFE
+SECURITY INVOKER
+ROWS 11
+BEGIN ATOMIC
+    SELECT l.*
+    FROM (
+        VALUES
+        ('F16', 1, 4, 0, 32767, 32768, 1),
+        ('F16', 1, 4, 32768, 65535, 65535, -1),
+        ('Q4_0', 2, 2, 0, 15, 0, 1),
+        ('Q4_1', 3, 2, 0, 15, 0, 1),
+        ('Q8_0', 8, 3, 0, 127, 128, 1),
+        ('Q8_0', 8, 3, 128, 255, -128, 1),
+        ('Q4_K', 12, 2, 0, 15, 0, 1),
+        ('IQ4_NL', 20, 2, 0, 15, 0, 1),
+        ('IQ4_XS', 23, 2, 0, 15, 0, 1),
+        ('BF16', 30, 4, 0, 32767, 32768, 1),
+        ('BF16', 30, 4, 32768, 65535, 65535, -1)
+    ) AS l (type, number, log_bits, first_code, last_code, intercept, slope);
+END;
+
+ALTER FUNCTION llm_store.code_lines() OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_store.code_lines() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_store.code_lines() TO llm_user;
+COMMENT ON FUNCTION llm_store.code_lines() IS
+E'The encodings whose weight codes are atoms, by the straight lines on which these lie: from first_code to last_code '
+'the place of a code''s value among all codes is intercept + slope * code.\n'
+'number: GGUF''s number of the encoding; log_bits: the binary logarithm of a code''s bits.';
+
+COMMIT;

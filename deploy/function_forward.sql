@@ -1,7 +1,8 @@
 -- Deploy hartonomous:function_forward to pg
--- requires: function_architecture, function_embedding, function_linear, function_rms_norm, function_rope, function_attention, function_swiglu, function_add, function_last_row, function_store_forward_tokens
+-- requires: function_architecture, function_embedding, function_linear, function_rms_norm, function_queries_keys_values, function_attention, function_swiglu_of_weights, function_last_row, function_store_forward_tokens
 
 -- Every operator is VOLATILE, so the planner evaluates each step once and as it is written.
+-- It is PL/pgSQL around one query because that keeps the plan: an SQL function is parsed and planned at every call.
 -- join_collapse_limit: steps are joined in the order they stand in. jit: compiling would cost more than it saves.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -13,14 +14,17 @@ CREATE FUNCTION llm.forward(
     start integer DEFAULT 0
 )
 RETURNS bytea
-LANGUAGE sql
+LANGUAGE plpgsql
 VOLATILE
 PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET join_collapse_limit = 1
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 COST 10000
 AS $function$
+BEGIN RETURN (
+
 WITH
 
 architecture AS MATERIALIZED (
@@ -49,24 +53,15 @@ CROSS JOIN LATERAL (
     WITH RECURSIVE transformer (layer, x) AS (
         SELECT 0, llm.embedding(chunk.tokens, model)
         UNION ALL
-        SELECT layer + 1, llm.add(attended, llm.linear(gated, blk || 'ffn_down.weight', model))
+        SELECT layer + 1, llm.linear(gated, blk || 'ffn_down.weight', model, residual => attended)
         FROM transformer
         CROSS JOIN concat('blk.', layer, '.') AS blk
         CROSS JOIN llm.rms_norm(x, blk || 'attn_norm.weight', model) AS h
-        CROSS JOIN llm.linear(h, blk || 'attn_q.weight', model, blk || 'attn_q.bias') AS q0
-        CROSS JOIN llm.linear(h, blk || 'attn_k.weight', model, blk || 'attn_k.bias') AS k0
-        CROSS JOIN llm.linear(h, blk || 'attn_v.weight', model, blk || 'attn_v.bias') AS v
-        CROSS JOIN llm.rms_norm(q0, blk || 'attn_q_norm.weight', model) AS q1
-        CROSS JOIN llm.rms_norm(k0, blk || 'attn_k_norm.weight', model) AS k1
-        CROSS JOIN llm.rope(q1, chunk.positions, model) AS q
-        CROSS JOIN llm.rope(k1, chunk.positions, model) AS k
+        CROSS JOIN llm.queries_keys_values(h, layer, chunk.positions, model) AS t (q, k, v)
         CROSS JOIN llm.attention(q, k, v, cache, layer, chunk.positions, model) AS seen
-        CROSS JOIN llm.linear(seen, blk || 'attn_output.weight', model, blk || 'attn_output.bias') AS o
-        CROSS JOIN llm.add(x, o) AS attended
+        CROSS JOIN llm.linear(seen, blk || 'attn_output.weight', model, blk || 'attn_output.bias', x) AS attended
         CROSS JOIN llm.rms_norm(attended, blk || 'ffn_norm.weight', model) AS h2
-        CROSS JOIN llm.linear(h2, blk || 'ffn_gate.weight', model) AS gate
-        CROSS JOIN llm.linear(h2, blk || 'ffn_up.weight', model) AS up
-        CROSS JOIN llm.swiglu(gate, up) AS gated
+        CROSS JOIN llm.swiglu(h2, blk || 'ffn_gate.weight', blk || 'ffn_up.weight', model) AS gated
         WHERE layer < layers
     )
 
@@ -74,6 +69,8 @@ CROSS JOIN LATERAL (
 ) AS transformed
 ORDER BY chunk.positions DESC
 LIMIT 1
+
+); END
 $function$;
 
 ALTER FUNCTION llm.forward(integer[], text, bigint, integer) OWNER TO llm_owner;

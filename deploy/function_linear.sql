@@ -8,7 +8,8 @@ CREATE FUNCTION llm.linear(
     x bytea,
     weight text,
     model text DEFAULT NULL,
-    bias text DEFAULT NULL
+    bias text DEFAULT NULL,
+    residual bytea DEFAULT NULL
 )
 RETURNS bytea
 LANGUAGE plpython3u
@@ -17,18 +18,19 @@ PARALLEL UNSAFE
 COST 10000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.operators.linear(x, weight, model, bias)
+return llm.operators.linear(x, weight, model, bias, residual)
 $python$;
 
-REVOKE ALL ON FUNCTION llm.linear(bytea, text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.linear(bytea, text, text, text) TO llm_user;
-COMMENT ON FUNCTION llm.linear(bytea, text, text, text) IS
-E'x times the transposed weight, plus the bias: [n, columns] to [n, rows].\n'
+REVOKE ALL ON FUNCTION llm.linear(bytea, text, text, text, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.linear(bytea, text, text, text, bytea) TO llm_user;
+COMMENT ON FUNCTION llm.linear(bytea, text, text, text, bytea) IS
+E'x times the transposed weight, plus the bias, plus the residual: [n, columns] to [n, rows].\n'
 'An activation is bytea: little-endian float32, a row a token.\n'
 'x: NULL gives NULL; its size must be a multiple of the columns.\n'
 'weight: the name of a matrix of llm.tensors.\n'
 'model: a name of llm.models; NULL is the default model, or the only one.\n'
 'bias: the name of a vector of llm.tensors; NULL, or a bias that this family does not have (attn_q.bias, '
-'attn_k.bias, attn_v.bias, attn_output.bias), adds nothing.';
+'attn_k.bias, attn_v.bias, attn_output.bias), adds nothing.\n'
+'residual: [n, rows], what the product is added to; NULL adds nothing.';
 
 COMMIT;

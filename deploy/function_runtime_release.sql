@@ -21,9 +21,9 @@ SET LOCAL lock_timeout = '5s';
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
 --   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
---   f9c9720df0a8c814cbe0b2ca59e93c7b1f0266393e528fcf2279c345bfe00439  compiled_engine
+--   f452e32518c261639260b57de0c47aee1c8b2965ad8c6bff60609366bc051337  compiled_engine
 --   353515a3858d97dd0f0282a476b6d568569b0dd285f4bccfea61024925a1662a  compiled_forward
---   92c05ffe47219aaf1bc629dabc94e1cfed86260cc18c6bb803bb8f98b042d5b8  compiled_operators
+--   559388f5875b6e2fbe7814fc2c1eef2e752696887584f09470fe171cac45f328  compiled_operators
 --   a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377  cosine_search
 --   03530279d738e2d66a59e5a389e3428c128d8b1f878f7bbbe39b3d2aa71ae86d  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
@@ -45,7 +45,7 @@ SET LOCAL lock_timeout = '5s';
 --   c28bc13514bc27e64ba14856eb2cef8cc3e06681e92327d2e9d357666c206af2  kernels
 --   aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d  kv_cache
 --   8a5cf384452e916fc87ce5d80810292c4a9d31fa4358d4c4554c092823bdef7b  kv_pages
---   dd4a4a8f3b04e319cac093e54a73933caac3e579cf296b659a2f4b5660b6650f  loaded_model
+--   61f828a8fc64da5bed6fd12c8f49740ae9b30ca5d03ea0bdc88931950ffcdd18  loaded_model
 --   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
 --   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
 --   38d7e55d0875a63c1de2360edce5f30f44b88b38ea536f167d3c347d4362a26f  matrix_kernels
@@ -53,9 +53,9 @@ SET LOCAL lock_timeout = '5s';
 --   cbf66580ccab3a725ee6d50ef5fdbade286b70a6f2297e3e4d62c823b56818fd  moment
 --   8f467bbe18fbb52086c922889164f65272444b83c7affbc69fe37fe1abead7f2  numpy_encoder
 --   33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8  numpy_engine
---   9c3998592390426b492ed6f3d29cd928f74f11ce8dfb5666966f5bab8389a48f  numpy_operators
---   5a084d61ab80f8b5c3b53ddedb71ce19c1027bdf6f06619bb1ddee439df7b064  operator_kernels
---   6d01325c555120374332946be3a202c7afac77f414b32c3f29dd8807d3bba432  operators
+--   7037713b2654117b7b0a6a4b9303e9b2f0a9e4313a073380477f1662696a130d  numpy_operators
+--   311ab914ce8d7abda49b13c8f6bb5da36f7ff2723e0430db2d9267e52bdead2f  operator_kernels
+--   8bb582974870588d024cb5d85561c0d3c32df7b04acc8dd5812248e243fcb4d3  operators
 --   6ad97f0daddfbf52d25eb6c8d380d2d924e8872f301d2363c4be2cb76630fb23  ops
 --   6e6eb792c63eb53b0cfd5be9fd18c1d74f0fa82759a898b647b30bf337a19604  packed_files
 --   6b8d450bd384c98ddb37bf4c912eccac459daeb6362b6a31febe86ce87ca03b9  packed_model
@@ -70,7 +70,7 @@ SET LOCAL lock_timeout = '5s';
 --   8d3ce973c6e25e2c83e3f0acc5d360ba41fc18d52cdfe758c3f23eaa445bfa5e  scoring
 --   3301c8e76669c7b1cf30bd51e7b4d68966dccdbb934e6aa89865e8d8f8cb48fe  searching
 --   c99c6746b65d526e1fe43a914d1fb380b1f886191edc42f5a79081de47232632  session_caches
---   50f5ebe1aa3826583834156fde3bb3c462d7170fbe562a018ed382383085a54e  session_models
+--   175480e7734261bed35b6ecf0f595e9425ed69a7977bf3345c0b6a44c4b9a2a7  session_models
 --   ff254eddad5b0e11fa14be3b1e60549b6f3701052aa3fb46ce6348ea4c70bd18  settings
 --   1953b79bc9c5b8e2ca0b28fc1d1f0a97a89c300c70558c28b23a1773ea9082b9  shared_weights
 --   b9aae2b8e21ec37bf4516a7bf515ff2f3b344f038a8378fbd0dd188bc814ccff  simd
@@ -84,7 +84,7 @@ SET LOCAL lock_timeout = '5s';
 --   a3540c4b4352c907a74c30378630755fbe0c9083a622b7dc3f180cb83db13ce3  tensor_groups
 --   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
 --   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
---   6d01f028b27aea2ba4b09bce307224f95fba6acf57743f6f250346a4765d6964  warm_up
+--   34fb0a5c54feb745ec4e2c269e98e3b8fcaf241af1549ff771fcdbf11b8de41b  warm_up
 --   2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318  weights
 --   56e81753792a8621db85a8d71292822a6939cb7f76e9c90e099d948fb8f6e97a  wire
 CREATE OR REPLACE FUNCTION llm_runtime.release()
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '8903aa1ca8c17f2aab7736fc5417d1e41e417380761bc27f5b09e232aec35b31'::text;
+RETURN '1f3c1564c3312c548c010992486c64283c77f0b516373a7f2984beac481ec6e9'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

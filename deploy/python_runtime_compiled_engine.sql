@@ -90,6 +90,10 @@ class CompiledEngine:
         """The Sizes of the model, as the kernels have them."""
         return self._model.sizes
 
+    def layer(self, number):
+        """A layer's rows of the table of weights, int64 [PER_LAYER, 4]."""
+        return self._model.table[number * PER_LAYER : (number + 1) * PER_LAYER]
+
     def room_for(self, positions):
         """(cosines, sines, works) for so many positions: the angles of their rotations, and each thread's scratch."""
         self._reserve_positions(positions)

@@ -39,8 +39,10 @@ class CompiledOperators:
         self.shapes = {}  # what `operators` has found out of tensors
         self._entries, self._products, self._norms = {}, {}, {}
         self._absent = np.array([ABSENT, 0, 0, 0], np.int64)
-        self._state = np.zeros(COUNTERS + 2, np.int64)
+        self._state = np.zeros(COUNTERS + operator_kernels.CLAIMS, np.int64)
         self._codes, self._spare = codes_of(0), np.zeros(0, np.float32)
+        self._nothing = np.zeros(0, np.float32)
+        self._nothing.flags.writeable = False  # as activations are: kernels are compiled for either kind
         self._heads = _heads(engine.sizes)
         self._qkv = np.zeros(0, np.float32)
 
@@ -60,16 +62,46 @@ class CompiledOperators:
         operator_kernels.embed(*self._weights, matrix, np.asarray(tokens, np.int64), out)
         return out
 
-    def linear(self, x, weight, bias=None):
-        """x @ weight.T + bias: [n * columns] -> [n, rows]."""
+    def linear(self, x, weight, bias=None, residual=None):
+        """x @ weight.T + bias + residual: [n * columns] (and [n * rows]) -> [n, rows]."""
         product = self._products.get((weight, bias)) or self._product(weight, bias)
         matrix, vector, rows, columns, stride, sets = product
         tokens = len(x) // columns
         self._make_room(min(tokens, SLICE), columns, stride if sets == TWO_SETS else 0)
         out = np.empty(tokens * stride, np.float32)
-        for n, few, to in _slices(tokens, x, columns, out, stride):
-            arguments = (*self._weights, matrix, vector, few, n, sets, *self._codes, to, self._spare, stride)
+        given = self._nothing if residual is None else residual
+        for begin, n, few, to in _slices(tokens, x, columns, out, stride):
+            add = given[begin * rows : (begin + n) * rows]
+            arguments = (*self._weights, matrix, vector, few, n, sets, *self._codes, add, to, self._spare, stride)
             self._run(operator_kernels.project, n, n * rows * columns, arguments)
+        return out if stride == rows else out.reshape(tokens, stride)[:, :rows]
+
+    def queries_keys_values(self, x, layer, positions):
+        """What `attention` takes of a layer: [n * hidden], int[n] -> [n, heads * head_dim], keys and values."""
+        a, sizes, tokens = self.engine.architecture, self.engine.sizes, len(positions)
+        cosines, sines, _ = self.engine.room_for(int(positions[-1]) + 1)
+        weights, stride = self.engine.layer(layer), sizes.qkv_stride
+        self._make_room(min(tokens, SLICE), sizes.hidden, stride)
+        out = np.empty(tokens * stride, np.float32)
+        fixed = weights, self._heads, a.norm_epsilon, a.rope_interleaved
+        for begin, n, few, to in _slices(tokens, x, sizes.hidden, out, stride):
+            turns = positions[begin : begin + n], cosines, sines
+            arguments = (*self._weights, *fixed, few, *turns, *self._codes, to, self._spare)
+            self._run(operator_kernels.project_heads, n, n * stride * sizes.hidden, arguments)
+        rows, width = out.reshape(tokens, stride), sizes.kv_heads * sizes.head_dim
+        q, k = rows[:, : sizes.heads * sizes.head_dim], rows[:, sizes.k_column : sizes.k_column + width]
+        return q, k, rows[:, sizes.v_column : sizes.v_column + width]
+
+    def swiglu(self, x, gate, up):
+        """silu(x @ gate.T) * (x @ up.T): [n * columns] -> [n, rows]."""
+        matrix, _, rows, columns, stride, _ = self._products.get((gate, None)) or self._product(gate, None)
+        other, *_ = self._products.get((up, None)) or self._product(up, None)
+        tokens = len(x) // columns
+        self._make_room(min(tokens, SLICE), columns, stride)
+        out = np.empty(tokens * stride, np.float32)
+        for _, n, few, to in _slices(tokens, x, columns, out, stride):
+            arguments = (*self._weights, matrix, other, few, n, *self._codes, self._spare, to, stride)
+            self._run(operator_kernels.project_gated, n, 2 * n * rows * columns, arguments)
         return out if stride == rows else out.reshape(tokens, stride)[:, :rows]
 
     def rms_norm(self, x, weight, epsilon):
@@ -136,7 +168,7 @@ class CompiledOperators:
     def _run(self, kernel, tokens, products, arguments):
         """A kernel, in as many threads as its multiplications are worth."""
         self._checkpoint()
-        self._state[:] = 0
+        self._state.fill(0)
         threads = self.engine.threads if tokens == 1 else self.engine.batch_threads
         if threads == 1 or products < WORTH_SHARING:
             kernel(0, 1, self._state, *arguments)
@@ -145,13 +177,13 @@ class CompiledOperators:
 
 
 def _slices(tokens, x, columns, out, stride):
-    """(how many tokens, their rows of x, their rows of out), slice by slice."""
+    """(the first token, how many, their rows of x, their rows of out), slice by slice."""
     if tokens <= SLICE:
-        yield tokens, x, out
+        yield 0, tokens, x, out
         return
     for begin in range(0, tokens, SLICE):
         end = min(tokens, begin + SLICE)
-        yield end - begin, x[begin * columns : end * columns], out[begin * stride : end * stride]
+        yield begin, end - begin, x[begin * columns : end * columns], out[begin * stride : end * stride]
 
 
 def swiglu(gate, up):

@@ -83,6 +83,11 @@ class Model:
         return self._operators
 
     @functools.cached_property
+    def description(self):
+        """The architecture as a JSON object."""
+        return json.dumps(self.architecture.to_config())
+
+    @functools.cached_property
     def reference(self):
         """The numpy engine."""
         return (NumpyEncoder if self.is_encoder else NumpyEngine)(self.architecture, self.weights)

@@ -39,10 +39,23 @@ class NumpyOperators:
         """int[n] -> [n, hidden]."""
         return ops.embedding(tokens, self._weights["token_embd.weight"])
 
-    def linear(self, x, weight, bias=None):
-        """x @ weight.T + bias: [n * columns] -> [n, rows]."""
+    def linear(self, x, weight, bias=None, residual=None):
+        """x @ weight.T + bias + residual: [n * columns] (and [n * rows]) -> [n, rows]."""
         matrix, vector = self._weights[weight], None if bias is None else self._weights[bias]
-        return ops.linear(x.reshape(-1, matrix.shape[1]), matrix, vector, checkpoint=self._checkpoint)
+        y = ops.linear(x.reshape(-1, matrix.shape[1]), matrix, vector, checkpoint=self._checkpoint)
+        return y if residual is None else y + residual.reshape(y.shape)
+
+    def queries_keys_values(self, x, layer, positions):
+        """What `attention` takes of a layer: [n * hidden], int[n] -> [n, heads, head_dim], keys and values."""
+        a, blk = self.engine.architecture, f"blk.{layer}.attn_"
+        q, k, v = (self.linear(x, f"{blk}{y}.weight", f"{blk}{y}.bias" if a.attention_bias else None) for y in "qkv")
+        if a.qk_norm:
+            q, k = (self.rms_norm(y, f"{blk}{n}_norm.weight", a.norm_epsilon) for y, n in ((q, "q"), (k, "k")))
+        return self.rope(q, positions), self.rope(k, positions), v
+
+    def swiglu(self, x, gate, up):
+        """silu(x @ gate.T) * (x @ up.T): [n * columns] -> [n, rows]."""
+        return ops.swiglu(self.linear(x, gate), self.linear(x, up))
 
     def rms_norm(self, x, weight, epsilon):
         """Rows as wide as the weight, each normalised."""

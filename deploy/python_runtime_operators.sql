@@ -63,8 +63,8 @@ def embedding(tokens, model=None):
     return operators.embedding(tokens).tobytes()
 
 
-def linear(x, weight, model=None, bias=None):
-    """x @ weight.T + bias: [n, columns] -> [n, rows]."""
+def linear(x, weight, model=None, bias=None, residual=None):
+    """x @ weight.T + bias + residual: [n, columns] -> [n, rows]; the residual, [n, rows], is added last."""
     if x is None:
         return None
     model, _, operators = session_models.at_this_moment(model)
@@ -72,7 +72,27 @@ def linear(x, weight, model=None, bias=None):
     length = None if bias is None else shape(model, operators, bias, 1)
     if length is not None and length != (count,):
         raise arguments.ill("bias", bias, f"a vector of {count} numbers, one for each row of {weight}")
-    return operators.linear(rows("x", x, columns), weight, bias if length else None).tobytes()
+    x = rows("x", x, columns)
+    if residual is not None:
+        residual = equal("residual", residual, x.size // columns * count)
+    return operators.linear(x, weight, bias if length else None, residual).tobytes()
+
+
+def queries_keys_values(x, layer, positions, model=None):
+    """What a layer's attention takes: x times its three matrices, [n, hidden] -> ([n, heads * head_dim], keys, values).
+
+    Biases and head norms where the family has them; queries and keys are rotated by their tokens' positions.
+    """
+    if x is None or layer is None or positions is None:
+        return None
+    model, _, operators = session_models.at_this_moment(model)
+    model.require_decoder()
+    a = model.architecture
+    layer = arguments.integer("layer", layer, None, 0, a.layers - 1)
+    positions = arguments.positions("positions", positions)
+    x = equal("x", x, len(positions) * a.hidden_size)
+    q, k, v = operators.queries_keys_values(x, layer, positions)
+    return q.tobytes(), k.tobytes(), v.tobytes()
 
 
 def rms_norm(x, weight, model=None, epsilon=None):
@@ -124,6 +144,17 @@ def swiglu(gate, up):
     if gate is None or up is None:
         return None
     return session_models.swiglu()(*pair("gate", gate, "up", up)).tobytes()
+
+
+def swiglu_of_weights(x, gate, up, model=None):
+    """silu(x @ gate.T) * (x @ up.T), the gated half of a feed-forward network: [n, columns] -> [n, rows]."""
+    if x is None:
+        return None
+    model, _, operators = session_models.at_this_moment(model)
+    size = shape(model, operators, gate, 2)
+    if shape(model, operators, up, 2) != size:
+        raise arguments.ill("up", up, f"a matrix of {size[0]} rows and {size[1]} columns, as {gate} is")
+    return operators.swiglu(rows("x", x, size[1]), gate, up).tobytes()
 
 
 def add(x, y):
@@ -235,6 +266,14 @@ def pair(first_name, first, second_name, second):
     if first.size != second.size:
         raise arguments.described(second_name, f"{second.size} numbers", f"as many as {first_name} has, {first.size}")
     return first, second
+
+
+def equal(name, activation, size):
+    """bytea -> f32[size]."""
+    flat = float32(name, activation)
+    if flat.size != size:
+        raise arguments.described(name, f"{flat.size} numbers", f"{size} numbers")
+    return flat
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.operators() FROM PUBLIC;

@@ -15,7 +15,6 @@ A model is found by its name with the caller's rights at every call; what is kep
 So an edit inside a transaction is another model, ROLLBACK brings the old one back, and no role reaches what it may not.
 """
 
-import json
 from collections import OrderedDict
 
 from . import database, engines, errors, moment, weights
@@ -74,7 +73,7 @@ def at_this_moment(name=None):
     known = _current[1] if _current[0] == moment.now() else _known_now()
     found = known.get(name)
     if found is None:
-        row = _find(name)
+        row = _row_now(name)
         model = _kept(row)
         found = known[name] = (model, row["role"], model.operators)
     return found
@@ -103,7 +102,7 @@ def reset():
 
 def architecture(name=None):
     """The architecture of a model as a JSON object."""
-    return json.dumps(resolve(name).architecture.to_config())
+    return _kept(_row_now(name)).description
 
 
 def stored_weights(name=None):
@@ -119,6 +118,15 @@ def _known_now():
     if _current[0] != now:
         _current = (now, {})
     return _current[1]
+
+
+def _row_now(name):
+    """The row of a model, asked for once a moment."""
+    known = _known_now()
+    row = known.get((_find, name))
+    if row is None:
+        row = known[_find, name] = _find(name)
+    return row
 
 
 def _find(name):

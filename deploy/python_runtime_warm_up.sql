@@ -51,9 +51,11 @@ def compile_operators(operators):
     x = np.frombuffer(bytes(4 * operators.engine.sizes.hidden), "<f4")
     operators.embedding([0])
     operators.linear(x, "blk.0.attn_output.weight")
+    operators.swiglu(x, "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight")
     operators.rms_norm(x, "output_norm.weight", 1e-5)
     position, cache = np.array([0]), operators.new_cache()
     cache.reserve(1)
+    operators.queries_keys_values(x, 0, position)
     operators.attention(operators.rope(x, position), x[:16], x[:16], cache, 0, position)
     swiglu(x, x)
 

@@ -9,15 +9,34 @@ made inside.
 """
 
 from .attention_kernels import attention_over_codes, attention_over_floats
-from .forward_steps import Work, add_bias, groups_of, is_quantized, piece_of, product, quantize_token, work_of
-from .kernels import exp, rms_norm, rope
+from .forward_steps import (
+    K_NORM,
+    ONE_SET,
+    Q_BIAS,
+    Q_NORM,
+    TWO_SETS,
+    K,
+    Q,
+    V,
+    Work,
+    add_bias,
+    groups_of,
+    is_quantized,
+    piece_of,
+    product,
+    quantize_token,
+    work_of,
+)
+from .kernels import exp, rms_norm, rope, swiglu
 from .kv_pages import PAGE, store_codes, store_floats
-from .matrix_kernels import COLUMNS, Codes, Weights, embedding
-from .simd import entry, f32, fill
-from .simd_memory import as_writable, load_first, store_first
+from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, Weights, embedding, linear
+from .packing import ABSENT, GROUP
+from .simd import compiled, entry, f32, fill
+from .simd_memory import as_writable, load, load_first, store, store_first
 from .threads import Crew, claim, meet
 
 STORED, ATTENDED = range(2)  # counters of claimed work
+CLAIMS = 3  # as many as there are of queries, keys and values
 STRIDE, K_COLUMN, V_COLUMN, HEAD_DIM, GROUP_SIZE, KV_HEADS, CODES_KV = range(7)  # what `attend` knows of heads
 TILE = 8  # tokens whose attention, in one kv head, is one piece of work
 
@@ -47,11 +66,15 @@ def project(
     scales,
     q8_starts,
     q4_starts,
+    residual,
     out,
     spare,
     stride,
 ):
-    """out[t] = matrix @ x[t] + bias, every `stride` numbers; a quantised matrix sees x as so many sets of codes."""
+    """out[t] = matrix @ x[t] + bias + residual[t], every `stride` numbers; without a residual it is empty.
+
+    A quantised matrix sees x as so many sets of codes.
+    """
     weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
     crew, columns, given = Crew(thread, threads, state, (0, 0)), matrix[COLUMNS], as_writable(x)
     if is_quantized(matrix):
@@ -68,6 +91,115 @@ def project(
             weights, matrix, begin, end, given, 0, columns, sets, quantized, 0, tokens, tokens, out, 0, stride, spare
         )
         add_bias(weights, bias, begin, end - begin, out, 0, stride, tokens)
+        if len(residual) > 0:
+            add_residual(as_writable(residual), matrix[ROWS], begin * GROUP, end * GROUP, out, stride, tokens)
+
+
+@compiled
+def add_residual(residual, width, begin, end, out, stride, tokens):
+    """Add columns begin .. end of rows that are `width` numbers apart."""
+    for t in range(tokens):
+        for i in range(begin, end, 16):
+            given = load_first(width - i, residual, t * width + i)
+            store(out, t * stride + i, load(out, t * stride + i, f32) + given)
+
+
+@entry
+def project_heads(
+    thread,
+    threads,
+    state,
+    u8,
+    u16,
+    floats,
+    layer,
+    heads,
+    epsilon,
+    interleaved,
+    x,
+    positions,
+    cosines,
+    sines,
+    codes,
+    scales,
+    q8_starts,
+    q4_starts,
+    out,
+    spare,
+):
+    """The rows of queries, keys and values that `attend` takes, from x; layer: its rows of the table of weights."""
+    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
+    crew, tokens = Crew(thread, threads, state, (0, 0)), len(positions)
+    columns, dim = layer[Q, COLUMNS], heads[HEAD_DIM]
+    given, stride, k_column, v_column = as_writable(x), heads[STRIDE], heads[K_COLUMN], heads[V_COLUMN]
+    if is_quantized(layer[Q]) or is_quantized(layer[K]) or is_quantized(layer[V]):
+        for t in range(thread, tokens, threads):
+            quantize_token(given, t * columns, columns, quantized, t, tokens + t, TWO_SETS)
+        meet(crew)
+    for part, column in ((0, 0), (1, k_column), (2, v_column)):
+        matrix, bias, sets = layer[Q + part], layer[Q_BIAS + part], TWO_SETS if part == V - Q else ONE_SET
+        piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
+        while True:
+            begin = claim(crew, part, piece)
+            if begin >= groups:
+                break
+            end, at, q, low = min(groups, begin + piece), column, quantized, tokens
+            product(weights, matrix, begin, end, given, 0, columns, sets, q, 0, low, tokens, out, at, stride, spare)
+            add_bias(weights, bias, begin, end - begin, out, at, stride, tokens)
+    meet(crew)
+    for t in range(thread, tokens, threads):
+        row, angles = t * stride, positions[t] * (dim // 2)
+        for h in range(heads[GROUP_SIZE] * heads[KV_HEADS]):
+            place_head(out, row + h * dim, dim, floats, layer[Q_NORM], epsilon, cosines, sines, angles, interleaved)
+        for h in range(row + k_column, row + k_column + heads[KV_HEADS] * dim, dim):
+            place_head(out, h, dim, floats, layer[K_NORM], epsilon, cosines, sines, angles, interleaved)
+
+
+@compiled
+def place_head(x, at, dim, floats, norm, epsilon, cosines, sines, angles, interleaved):
+    """Normalise (if the model does) and rotate one head of queries or keys."""
+    if norm[LAYOUT] != ABSENT:
+        rms_norm(x, at, dim, floats, norm[OFFSET] // 4, epsilon, x, at)
+    rope(x, at, dim, cosines, sines, angles, interleaved)
+
+
+@entry
+def project_gated(
+    thread,
+    threads,
+    state,
+    u8,
+    u16,
+    floats,
+    gate,
+    up,
+    x,
+    tokens,
+    codes,
+    scales,
+    q8_starts,
+    q4_starts,
+    gates,
+    out,
+    stride,
+):
+    """out[t] = silu(gate @ x[t]) * (up @ x[t]), every `stride` numbers, the same rows of both at a time."""
+    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
+    crew, columns, given = Crew(thread, threads, state, (0, 0)), gate[COLUMNS], as_writable(x)
+    if is_quantized(gate) or is_quantized(up):
+        for t in range(thread, tokens, threads):
+            quantize_token(given, t * columns, columns, quantized, t, t, ONE_SET)
+        meet(crew)
+    piece, groups = piece_of(crew, gate, tokens), groups_of(gate)
+    while True:
+        begin = claim(crew, 0, piece)
+        if begin >= groups:
+            return
+        end = min(groups, begin + piece)
+        linear(weights, gate, begin, end, given, 0, columns, quantized, 0, tokens, gates, 0, stride)
+        linear(weights, up, begin, end, given, 0, columns, quantized, 0, tokens, out, 0, stride)
+        for t in range(tokens):
+            swiglu(gates, out, t * stride + begin * GROUP, (end - begin) * GROUP)
 
 
 @entry

@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.linear(bytea, text, text, text);
+DROP FUNCTION llm.linear(bytea, text, text, text, bytea);
 
 COMMIT;

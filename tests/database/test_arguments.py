@@ -82,10 +82,19 @@ def test_every_operator_takes_plain_python_values(user):
     )
     assert len(q) == 2 * 4 * a["heads"] * a["head_dim"]
     q, k = (call(user, "SELECT llm.rope(%s, %s, %s)", y, [0, 1], MODEL) for y in (q, k))
+    parts = user.execute("SELECT * FROM llm.queries_keys_values(%s, %s, %s, %s)", [x, 0, [0, 1], MODEL]).fetchone()
+    assert parts == (q, k, v)
     y = call(user, "SELECT llm.attention(%s, %s, %s, %s, %s, %s, %s)", q, k, v, None, 0, [0, 1], MODEL)
     assert len(y) == len(q)
     assert len(call(user, "SELECT llm.add(%s, %s)", y, q)) == len(q)
     assert len(call(user, "SELECT llm.swiglu(%s, %s)", y, q)) == len(q)
+    gate, up = (call(user, "SELECT llm.linear(%s, %s, %s)", x, f"blk.0.ffn_{n}.weight", MODEL) for n in ("gate", "up"))
+    whole = "SELECT llm.swiglu(%s, 'blk.0.ffn_gate.weight', 'blk.0.ffn_up.weight', %s)"
+    assert call(user, whole, x, MODEL) == call(user, "SELECT llm.swiglu(%s, %s)", gate, up)
+    down = "SELECT llm.linear(%s, 'blk.0.ffn_down.weight', %s, residual => %s)"
+    assert call(user, down, gate, MODEL, x) == call(
+        user, "SELECT llm.add(%s, llm.linear(%s, 'blk.0.ffn_down.weight', %s))", x, gate, MODEL
+    )
     assert len(call(user, "SELECT llm.softmax(%s, %s)", y, a["head_dim"])) == len(q)
     assert len(call(user, "SELECT llm.last_row(%s, %s)", y, a["head_dim"])) == 4 * a["head_dim"]
     assert call(user, "SELECT llm.floats(%s)", f32(user, 1.5, -2)) == [1.5, -2.0]
@@ -105,6 +114,8 @@ def test_every_operator_takes_plain_python_values(user):
         "SELECT llm.linear('\\x00', 'output.weight', %s)",
         "SELECT llm.rms_norm('\\x00', 'output_norm.weight', %s)",
         "SELECT llm.rope('\\x00', ARRAY[0], %s)",
+        "SELECT llm.queries_keys_values('\\x00', 0, ARRAY[0], %s)",
+        "SELECT llm.swiglu('\\x00', 'blk.0.ffn_gate.weight', 'blk.0.ffn_up.weight', %s)",
         "SELECT llm.attention('\\x00', '\\x00', '\\x00', NULL, 0, ARRAY[0], %s)",
         "SELECT llm.new_kv_cache(%s)",
         "SELECT llm.forward(ARRAY[1], %s)",

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '8903aa1ca8c17f2aab7736fc5417d1e41e417380761bc27f5b09e232aec35b31',
+SELECT is(llm_runtime.release(), '1f3c1564c3312c548c010992486c64283c77f0b516373a7f2984beac481ec6e9',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.compiled_engine()'::regprocedure
     ),
-    'f9c9720df0a8c814cbe0b2ca59e93c7b1f0266393e528fcf2279c345bfe00439',
+    'f452e32518c261639260b57de0c47aee1c8b2965ad8c6bff60609366bc051337',
     'its body is plpython/compiled_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.compiled_engine()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.compiled_operators()'::regprocedure
     ),
-    '92c05ffe47219aaf1bc629dabc94e1cfed86260cc18c6bb803bb8f98b042d5b8',
+    '559388f5875b6e2fbe7814fc2c1eef2e752696887584f09470fe171cac45f328',
     'its body is plpython/compiled_operators.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.compiled_operators()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.numpy_operators()'::regprocedure
     ),
-    '9c3998592390426b492ed6f3d29cd928f74f11ce8dfb5666966f5bab8389a48f',
+    '7037713b2654117b7b0a6a4b9303e9b2f0a9e4313a073380477f1662696a130d',
     'its body is plpython/numpy_operators.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.numpy_operators()', 'EXECUTE'),

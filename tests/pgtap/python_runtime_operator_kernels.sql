@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operator_kernels()'::regprocedure
     ),
-    '5a084d61ab80f8b5c3b53ddedb71ce19c1027bdf6f06619bb1ddee439df7b064',
+    '311ab914ce8d7abda49b13c8f6bb5da36f7ff2723e0430db2d9267e52bdead2f',
     'its body is plpython/operator_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operator_kernels()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.warm_up()'::regprocedure
     ),
-    '6d01f028b27aea2ba4b09bce307224f95fba6acf57743f6f250346a4765d6964',
+    '34fb0a5c54feb745ec4e2c269e98e3b8fcaf241af1549ff771fcdbf11b8de41b',
     'its body is plpython/warm_up.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.warm_up()', 'EXECUTE'),

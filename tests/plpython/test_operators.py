@@ -83,6 +83,22 @@ def forward(model, tokens, start=0):
     for layer in range(model.architecture.layers):
         b = f"blk.{layer}."
         h = operators.rms_norm(x, b + "attn_norm.weight")
+        q, k, v = operators.queries_keys_values(h, layer, positions)
+        seen = operators.attention(q, k, v, None, layer, positions)
+        x = operators.linear(seen, b + "attn_output.weight", None, b + "attn_output.bias", x)
+        h = operators.rms_norm(x, b + "ffn_norm.weight")
+        gated = operators.swiglu_of_weights(h, b + "ffn_gate.weight", b + "ffn_up.weight")
+        x = operators.linear(gated, b + "ffn_down.weight", None, None, x)
+    return logits(model, x)
+
+
+def forward_in_small_steps(model, tokens, start=0):
+    """The same, each operation a call of its own."""
+    positions = list(range(start, start + len(tokens)))
+    x = operators.embedding(tokens)
+    for layer in range(model.architecture.layers):
+        b = f"blk.{layer}."
+        h = operators.rms_norm(x, b + "attn_norm.weight")
         q, k, v = (operators.linear(h, f"{b}attn_{n}.weight", None, f"{b}attn_{n}.bias") for n in "qkv")
         q = operators.rope(operators.rms_norm(q, b + "attn_q_norm.weight"), positions)
         k = operators.rope(operators.rms_norm(k, b + "attn_k_norm.weight"), positions)
@@ -91,44 +107,57 @@ def forward(model, tokens, start=0):
         h = operators.rms_norm(x, b + "ffn_norm.weight")
         gated = operators.swiglu(operators.linear(h, b + "ffn_gate.weight"), operators.linear(h, b + "ffn_up.weight"))
         x = operators.add(x, operators.linear(gated, b + "ffn_down.weight"))
+    return logits(model, x)
+
+
+def logits(model, x):
+    """What the head makes of the last row."""
     head = "token_embd.weight" if model.architecture.tied_embeddings else "output.weight"
     last = operators.last_row(x, model.architecture.hidden_size)
     return operators.linear(operators.rms_norm(last, "output_norm.weight"), head)
 
 
+COMPOSITIONS = pytest.mark.parametrize("compose", [forward, forward_in_small_steps])
+
+
+@COMPOSITIONS
 @pytest.mark.parametrize("kind", ["numpy", "compiled"])
 @pytest.mark.parametrize("case", CASES)
-def test_the_same_composition_of_operators_is_every_family_with_the_bits_of_its_engine(case, kind, monkeypatch):
+def test_the_same_composition_of_operators_is_every_family_with_the_bits_of_its_engine(
+    case, kind, compose, monkeypatch
+):
     model = use(monkeypatch, FAMILIES / case, kind)
     saved = np.load(FAMILIES / case / "expected.npz")
     tokens, expected = saved["tokens"].tolist(), saved["logits"]
     cache, start = model.engine.new_cache(), 0
     for few in (tokens[:PREFILL_CHUNK], tokens[PREFILL_CHUNK:-1], tokens[-1:]):
-        composed, start = forward(model, few, start), start + len(few)
+        composed, start = compose(model, few, start), start + len(few)
         if kind == "numpy":  # the compiled engine's own tests say how far its half precision may be off
             np.testing.assert_allclose(np.frombuffer(composed, "<f4"), expected[start - 1], rtol=0, atol=1e-4)
         assert composed == model.engine.forward(few, cache)[-1].tobytes()
 
 
+@COMPOSITIONS
 @pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0"])
-def test_over_packed_weights_a_composition_has_the_bits_of_the_compiled_engine(type, data, monkeypatch):
+def test_over_packed_weights_a_composition_has_the_bits_of_the_compiled_engine(type, compose, data, monkeypatch):
     """stories260K has an ffn of 172, which no layout divides; 100 tokens are more than one slice."""
     path = "stories260K/stories260K.gguf" if type == "F32" else f"stories260K-quant-derived/stories260K-{type}.gguf"
     model = use(monkeypatch, data / path, "compiled")
     cache, start = model.engine.new_cache(), 0
     for few in (list(range(3, 103)), [7], [9, 8, 7], [5]):
-        composed, start = forward(model, few, start), start + len(few)
+        composed, start = compose(model, few, start), start + len(few)
         assert composed == model.engine.forward(few, cache)[-1].tobytes()
 
 
-def test_what_a_query_does_to_a_slice_of_tokens_does_not_depend_on_the_others(data, monkeypatch):
+@COMPOSITIONS
+def test_what_a_query_does_to_a_slice_of_tokens_does_not_depend_on_the_others(compose, data, monkeypatch):
     """More tokens than a slice, shared out among threads, and the same tokens one by one."""
     model = use(monkeypatch, data / "stories260K-quant-derived" / "stories260K-Q8_0.gguf", "compiled")
     monkeypatch.setattr(compiled_operators, "WORTH_SHARING", 0)
     tokens = list(range(3, 3 + 2 * compiled_operators.SLICE + 5))
-    together = forward(model, tokens)
+    together = compose(model, tokens)
     for place, token in enumerate(tokens):
-        alone = forward(model, [token], place)
+        alone = compose(model, [token], place)
     assert alone == together
 
 
@@ -146,6 +175,9 @@ def test_null_gives_null():
     assert operators.rope(None, [0]) is None and operators.rope(b"", None) is None
     assert operators.attention(None, b"", b"", None, 0, [0]) is None
     assert operators.swiglu(None, b"") is None and operators.add(b"", None) is None
+    assert operators.swiglu_of_weights(None, "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight") is None
+    for arguments in ((None, 0, [0]), (b"", None, [0]), (b"", 0, None)):
+        assert operators.queries_keys_values(*arguments) is None
     assert operators.softmax(None) is None and operators.sample(None, *[None] * 8) is None
     assert operators.floats(None) is None and operators.bytes_of(None) is None
 
@@ -178,6 +210,8 @@ def test_an_activation_of_another_width_is_an_error(qwen2, x):
     assert qwen2.architecture.hidden_size != 3
     for function, *arguments in (
         (operators.linear, x, "blk.0.attn_q.weight"),
+        (operators.queries_keys_values, x, 0, [0]),
+        (operators.swiglu_of_weights, x, "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight"),
         (operators.rms_norm, x, "output_norm.weight"),
         (operators.rope, x, [0]),
         (operators.attention, x, x, x, None, 0, [0]),
@@ -186,8 +220,24 @@ def test_an_activation_of_another_width_is_an_error(qwen2, x):
         refusal("22023", function, *arguments)
 
 
+def test_a_residual_of_another_size_and_two_matrices_of_two_shapes_are_errors(qwen2):
+    x = f32(*[1.0] * qwen2.architecture.hidden_size)
+    for residual in (b"", f32(1, 2), x + x):
+        told = refusal("22023", operators.linear, x, "blk.0.attn_q.weight", None, None, residual)
+        assert "residual" in told
+    told = refusal("22023", operators.swiglu_of_weights, x, "blk.0.ffn_gate.weight", "blk.0.ffn_down.weight")
+    assert "up does not fit" in told
+    refusal("22023", operators.swiglu_of_weights, x, "output_norm.weight", "blk.0.ffn_up.weight")
+    refusal("42704", operators.swiglu_of_weights, x, "blk.0.ffn_gate.weight", "blk.9.ffn_up.weight")
+
+
 def test_positions_and_layers_are_checked(qwen2):
     a = qwen2.architecture
+    x = f32(*[1.0] * a.hidden_size)
+    for positions in ([], [-1], [0, 2], [None], [0, 1]):
+        refusal("22023", operators.queries_keys_values, x, 0, positions)
+    for layer in (-1, a.layers):
+        refusal("22023", operators.queries_keys_values, x, layer, [0])
     q, kv = f32(*[0.5] * a.heads * a.head_dim), f32(*[0.5] * a.kv_heads * a.head_dim)
     for positions in ([], [-1], [0, 2], [None], [0, 1]):
         refusal("22023", operators.attention, q, kv, kv, None, 0, positions)

@@ -1,0 +1,39 @@
+-- Deploy hartonomous:function_queries_keys_values to pg
+-- requires: schema_llm, function_runtime_boot, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.queries_keys_values(
+    x bytea,
+    layer integer,
+    positions integer[],
+    model text DEFAULT NULL,
+    OUT q bytea,
+    OUT k bytea,
+    OUT v bytea
+)
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+COST 10000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.operators.queries_keys_values(x, layer, positions, model)
+$python$;
+
+REVOKE ALL ON FUNCTION llm.queries_keys_values(bytea, integer, integer[], text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.queries_keys_values(bytea, integer, integer[], text) TO llm_user;
+COMMENT ON FUNCTION llm.queries_keys_values(bytea, integer, integer[], text) IS
+E'What llm.attention takes of a layer: q, [n, heads * head_dim], and k and v, [n, kv_heads * head_dim], from x, [n, '
+'hidden_size]; bit for bit what llm.linear, llm.rms_norm and llm.rope give in seven calls.\n'
+'Each is x times the layer''s attn_q.weight, attn_k.weight or attn_v.weight plus its bias; the heads of q and k are '
+'normalised by attn_q_norm.weight and attn_k_norm.weight and rotated by their positions. A bias or a norm that the '
+'family does not have changes nothing.\n'
+'An activation is bytea: little-endian float32, a row a token.\n'
+'x, layer, positions: NULL gives NULL.\n'
+'layer: from 0.\n'
+'positions: one a token, each one more than the one before.\n'
+'model: a name of llm.models; NULL is the default model, or the only one.';
+
+COMMIT;

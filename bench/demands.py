@@ -65,7 +65,11 @@ DEMANDS = (
         Demand(f"a row of llm.weight_matrices, weights, {form}151,936 x 896, p50", 2, over="itself", at_most=True)
         for form in ("", "prepared, ")
     ),
-    Demand("llm.nearby_atoms(geom, 10), p50", 3, over="itself", at_most=True),
+    *(
+        Demand(f"llm.nearby_atoms(geom, 10){place}{when}, p50", 3, over="itself", at_most=True)
+        for when in ("", " after llm.drop_model")
+        for place in ("", *(f" at codes of {type}" for type in ("F16", "Q8_0", "Q4_0")))
+    ),
     Demand("llm_store.atom of a token by text, p50", 1, over="itself", at_most=True),
     Demand("token atoms, keys alone", 200_000, over="itself"),
     Demand("token atoms, all indexes", 200_000, over="itself"),

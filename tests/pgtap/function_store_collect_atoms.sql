@@ -2,6 +2,15 @@ BEGIN;
 SELECT plan(4);
 
 \ir three_tokens.psql
+-- a second one that no other tokenizer in the server has
+INSERT INTO llm_store.token (tokenizer_id, id, bytes, text, kind)
+SELECT
+    k.id AS tokenizer_id,
+    3 AS id,
+    'aqzq' AS bytes,
+    '' AS text,
+    'normal' AS kind
+FROM llm_store.tokenizer AS k WHERE k.hash = sha256('tokenizer');
 SELECT llm_store.store_atom_tokens(k.id) FROM llm_store.tokenizer AS k WHERE k.hash = sha256('tokenizer');
 
 SELECT llm_store.collect_atoms(1000000);

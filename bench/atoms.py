@@ -26,10 +26,11 @@ TOKENS = """SELECT m.tokenizer_id, count(DISTINCT t.bytes) FROM llm_store.model 
 SAMPLE = "SELECT bytes FROM llm_store.token WHERE tokenizer_id = %s AND bytes <> '' ORDER BY md5(bytes) LIMIT %s"
 TEXTS = SAMPLE.replace("bytes FROM", "text FROM", 1)
 BY_TEXT = "SELECT id FROM llm.tokens WHERE model = %s AND text = %s"
+ATOM = "SELECT * FROM {} WHERE content_hash = sha256(%s)"
 BY_HASH = {
-    "llm_store.atom": "SELECT * FROM llm_store.atom WHERE content_hash = sha256(%s)",
-    "llm.atoms": "SELECT * FROM llm.atoms WHERE content_hash = sha256(%s)",
-    "llm.atoms (compositional)": "SELECT * FROM llm.atoms WHERE modality = 'compositional' AND content_hash = sha256(%s)",
+    "llm_store.atom": ATOM.format("llm_store.atom"),
+    "llm.atoms": ATOM.format("llm.atoms"),
+    "llm.atoms (compositional)": ATOM.format("llm.atoms") + " AND modality = 'compositional'",
 }
 ROUNDS = 7
 EMPTY = "TRUNCATE llm_store.atom, llm_store.atom_part, llm_store.atom_run, llm_store.atom_byte_count"

@@ -7,6 +7,7 @@ more as trained models have them. A token of the 0.5B shape takes 20 ms to compu
 """
 
 import statistics
+from array import array
 
 import numpy as np
 from places import CHECKOUT  # noqa: F401 - makes plpython importable
@@ -31,7 +32,7 @@ CHOICES = {
 
 def milliseconds(logits: np.ndarray, settings: Settings, weigh: type) -> float:
     """The median of choosing after 512 tokens."""
-    history = list(range(512))
+    history = array("q", range(512))
 
     def choose(position: int) -> float:
         return seconds(lambda: next_token(logits, history, settings, position, weigh))

@@ -85,24 +85,39 @@ def mass(scores, weights, size, score):
 
 
 @compiled
-def kept_weight(scores, weights, i, score, last):
-    """The weight of a token, 0 if it is cut off; without a branch, that nobody could foretell."""
-    return np.int64(weights[i]) * np.int64((scores[i] > score) | ((scores[i] == score) & (i <= last)))
+def kept_weight(score, weight, i, cut, last):
+    """The weight of token i, 0 if it is cut off; without a branch, that nobody could foretell."""
+    return np.int64(weight) * np.int64((score > cut) | ((score == cut) & (i <= last)))
+
+
+@compiled
+def first_beyond(scores, weights, cut, last, number):
+    """The first place at which the kept weights, summed, are more than `number`; the size if none is."""
+    for i in range(len(scores)):
+        number -= kept_weight(scores[i], weights[i], i, cut, last)
+        if number < 0:
+            return i
+    return len(scores)
+
+
+@compiled
+def kept_mass(scores, weights, cut, last):
+    """The sum of the kept weights."""
+    total = 0
+    for i in range(len(scores)):  # from 0, so that the compiler knows that no index is negative, and takes many at once
+        total += kept_weight(scores[i], weights[i], i, cut, last)
+    return total
 
 
 @entry
-def draw(scores, weights, size, score, last, number):
+def draw(scores, weights, size, cut, last, number):
     """The first id at which the kept weights, summed, are more than `number`."""
-    total = 0
     for begin in range(0, size, BLOCK):
-        end, before = min(size, begin + BLOCK), total
-        for i in range(begin, end):
-            total += kept_weight(scores, weights, i, score, last)
-        if total > number:
-            for i in range(begin, end):
-                before += kept_weight(scores, weights, i, score, last)
-                if before > number:
-                    return i
+        block = slice(begin, min(size, begin + BLOCK))
+        mass = kept_mass(scores[block], weights[block], cut, last - begin)
+        if mass > number:
+            return begin + first_beyond(scores[block], weights[block], cut, last - begin, number)
+        number -= mass
     return size
 
 

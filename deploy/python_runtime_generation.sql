@@ -22,6 +22,7 @@ A text ends with one of
 
 import dataclasses
 import time
+from array import array
 
 from . import admission, arguments, database, engines, errors, kept, sampling, scheduling, session_models
 from .candidates import Candidates
@@ -51,6 +52,7 @@ class Continuation:
 
     def __init__(self, tokenizer, prompt, limit, settings, stop=(), stop_ids=(), at_start=False, weigh=Candidates):
         self.history = list(prompt)
+        self._seen = array("q", prompt)  # the same, as numpy reads it at once
         self.prompt_tokens = len(prompt)
         self.finish_reason = None if limit > 0 else "length"
         self._limit = limit
@@ -71,10 +73,11 @@ class Continuation:
 
     def accept(self, logits):
         """Choose the next token from `logits` (f32[vocabulary]); return the text that became certain, perhaps none."""
-        token = sampling.next_token(logits, self.history, self._settings, len(self.history), self._weigh)
+        token = sampling.next_token(logits, self._seen, self._settings, len(self._seen), self._weigh)
         if token in self._stop_ids:
             return self._finish("stop")
         self.history.append(token)
+        self._seen.append(token)
         text = self._decoder.push(token).replace("\0", "\ufffd")  # PostgreSQL's text has no NUL
         text = self._stop_strings.push(text)
         if self._stop_strings.completed:

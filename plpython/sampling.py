@@ -90,15 +90,16 @@ def penalised(logits, history, penalty):
     """The logits with those of the tokens in history moved towards less likely; the same array when penalty is 1."""
     if penalty == 1 or len(history) == 0:
         return logits
-    seen = np.unique(np.asarray(history, np.int64))
-    if seen[0] < 0 or seen[-1] >= len(logits):
-        outside = seen[0] if seen[0] < 0 else seen[-1]
+    seen = np.asarray(history, np.int64)
+    smallest, largest = seen.min(), seen.max()
+    if smallest < 0 or largest >= len(logits):
+        outside = smallest if smallest < 0 else largest
         raise errors.invalid_parameter(
             f"token {outside} is outside the vocabulary", f"token ids are 0 to {len(logits) - 1}"
         )
-    logits = logits.copy()
     scores = logits[seen]
-    logits[seen] = np.where(scores > 0, scores / np.float32(penalty), scores * np.float32(penalty))
+    logits = logits.copy()
+    logits[seen] = np.where(scores > 0, scores / np.float32(penalty), scores * np.float32(penalty))  # of twins the same
     return logits
 
 

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.sampling()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '86baa4d41aa453463301a93c6019617a6b6276b7507c41ecf642e9e2d637d086', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'a7bb1ea54215c65ff72dee157db107fed8f0f8638cbd4c432ff4f84b357c5a49', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.candidate_kernels()'::regprocedure
     ),
-    '381b21aa88c19337b97c61732943d145f921a94878881b49543c7588baa5c877',
+    '27a9b908727b2e9be4367b47448f66514288240991dd3bd9eaa1a3510969034f',
     'its body is plpython/candidate_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.candidate_kernels()', 'EXECUTE'),

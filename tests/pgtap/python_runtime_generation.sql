@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.generation()'::regprocedure
     ),
-    'fbd3b349b069c1dbdd68acbb5228e4018caaed23c7a4063d52022fa9c1b5dada',
+    '509efa6d5573d0fa1b5f9fb616e6baf8784d566c0676f9824391526707426ef6',
     'its body is plpython/generation.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.generation()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.sampling()'::regprocedure
     ),
-    '86baa4d41aa453463301a93c6019617a6b6276b7507c41ecf642e9e2d637d086',
+    'a7bb1ea54215c65ff72dee157db107fed8f0f8638cbd4c432ff4f84b357c5a49',
     'its body is plpython/sampling.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.sampling()', 'EXECUTE'),

@@ -17,7 +17,7 @@ SET LOCAL lock_timeout = '5s';
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
 --   116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09  cache
---   381b21aa88c19337b97c61732943d145f921a94878881b49543c7588baa5c877  candidate_kernels
+--   27a9b908727b2e9be4367b47448f66514288240991dd3bd9eaa1a3510969034f  candidate_kernels
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
 --   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
@@ -35,7 +35,7 @@ SET LOCAL lock_timeout = '5s';
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   b90ab6ee156b86a23032378452c80e0b4b50157a8fcbdfe8cfa6cad73d35547c  forward_steps
---   fbd3b349b069c1dbdd68acbb5228e4018caaed23c7a4063d52022fa9c1b5dada  generation
+--   509efa6d5573d0fa1b5f9fb616e6baf8784d566c0676f9824391526707426ef6  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
@@ -65,7 +65,7 @@ SET LOCAL lock_timeout = '5s';
 --   7f314f629c024053477db2b75dde7f26e344c0a0de0658c7d37805de2049889a  projection
 --   4a5af3a7a4395b9f78c54790269fedb05bfa8a810e3d907f941a3809a1acf5d0  quant
 --   6dc3f9b282b50eb50e6a8744eee79531601cc5404dddade2f14657298f86137a  rewriting
---   86baa4d41aa453463301a93c6019617a6b6276b7507c41ecf642e9e2d637d086  sampling
+--   a7bb1ea54215c65ff72dee157db107fed8f0f8638cbd4c432ff4f84b357c5a49  sampling
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
 --   8d3ce973c6e25e2c83e3f0acc5d360ba41fc18d52cdfe758c3f23eaa445bfa5e  scoring
 --   3301c8e76669c7b1cf30bd51e7b4d68966dccdbb934e6aa89865e8d8f8cb48fe  searching
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '1f3c1564c3312c548c010992486c64283c77f0b516373a7f2984beac481ec6e9'::text;
+RETURN '9f664f15eb507c6ca5906a69c8fb71bc798010330b12a26d08c30520704c6cf2'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '1f3c1564c3312c548c010992486c64283c77f0b516373a7f2984beac481ec6e9',
+SELECT is(llm_runtime.release(), '9f664f15eb507c6ca5906a69c8fb71bc798010330b12a26d08c30520704c6cf2',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

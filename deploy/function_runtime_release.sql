@@ -73,7 +73,7 @@ SET LOCAL lock_timeout = '5s';
 --   175480e7734261bed35b6ecf0f595e9425ed69a7977bf3345c0b6a44c4b9a2a7  session_models
 --   ff254eddad5b0e11fa14be3b1e60549b6f3701052aa3fb46ce6348ea4c70bd18  settings
 --   1953b79bc9c5b8e2ca0b28fc1d1f0a97a89c300c70558c28b23a1773ea9082b9  shared_weights
---   b9aae2b8e21ec37bf4516a7bf515ff2f3b344f038a8378fbd0dd188bc814ccff  simd
+--   8c0388b2698ba0273a87b4af227596e4c6532ac7b351de43f41eed857d169d4a  simd
 --   b54940471201626320ea4271805c2e81d0d6972d98f0a04393d6d3d2c175d73b  simd_forms
 --   12cb0e18434092032adfdf0867013ddd689c45201e3d2419f8ab8986314ee563  simd_memory
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '9f664f15eb507c6ca5906a69c8fb71bc798010330b12a26d08c30520704c6cf2'::text;
+RETURN '289c2a24a9d14ce7f4a1bb4b2b67f57b7087b5e76ece4ef6a0ae6a407a0fb6d9'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

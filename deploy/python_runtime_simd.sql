@@ -30,13 +30,15 @@ instructions. There is no fast-math anywhere: an instruction gives the same bits
 
 import functools
 import inspect
+import itertools
 import operator
+import secrets
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import njit, types
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import FunctionCache
 from numba.core.errors import TypingError
-from numba.core.runtime import rtsys
 from numba.extending import intrinsic, lower_builtin, models, register_jitable, register_model, type_callable
 
 from . import simd_forms as forms
@@ -51,14 +53,29 @@ inlined = njit(inline="always", **OPTIONS)
 I64 = ir.IntType(64)
 
 
+# numba names the parts of an entry by a count that begins anew in each process, and of equal names the linker takes the
+# first: entries that two processes compiled would call each other's parts. So each process counts from elsewhere.
+FunctionIdentity._unique_ids = itertools.count(secrets.randbits(60))
+
+
 class _Cache(FunctionCache):
-    """Loads compiled code without what only compiling needs, whose imports took a tenth of a second of each session."""
+    """Keeps compiled code without what only other compiled code would need, which took a tenth of the first token.
+
+    Loading, numba would import all that compiling needs and compile its reference counts; saving, it would add the code
+    in the form that is copied into callers, of which an entry has none. Loading looks for two names there.
+    """
 
     def load_overload(self, sig, target_context):
-        rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():
             found = self._load_overload(sig, target_context)
         return super().load_overload(sig, target_context) if found is None else found
+
+    def save_overload(self, sig, data):
+        names = ir.Module()
+        for name in (data.fndesc.llvm_cpython_wrapper_name, data.fndesc.env_name):
+            ir.GlobalVariable(names, I64, name).initializer = I64(0)
+        data.library._shared_module = binding.parse_assembly(str(names))
+        super().save_overload(sig, data)
 
 
 def entry(function):

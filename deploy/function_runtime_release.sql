@@ -12,7 +12,7 @@ SET LOCAL lock_timeout = '5s';
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
 --   862d0744c57a6249597716ecd1f2461d2afc9a16bab636ac5dd685552fe60109  atoms
---   119f5a1155e29ddfac661e9467e530a6bfe54a0f756cc60edb0b83f8bfabb644  attention_kernels
+--   fce2e5151a6f3e8b76df7de61648bf2955e44c4205ab5da100a92abf43f4d14b  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '289c2a24a9d14ce7f4a1bb4b2b67f57b7087b5e76ece4ef6a0ae6a407a0fb6d9'::text;
+RETURN '5be1f75080e539f799d5cc72758657b27b13b80f7d66c23c14601553d6f6d452'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -76,6 +76,15 @@ def masked(score, first, firsts, limits, P):
 
 
 @inlined
+def sees_all(start, firsts, limits, rows):
+    """Whether each of the queries sees all of a page."""
+    clear = True
+    for r in range(rows):
+        clear = clear and firsts[r] <= start and start + PAGE <= limits[r]
+    return clear
+
+
+@inlined
 def span(firsts, limits, rows):
     """(first position of the first page, end) of what any of the queries sees."""
     begin, end = firsts[0] // PAGE * PAGE, limits[0]
@@ -98,14 +107,15 @@ def _over_floats(rows):
             store(out, d, fill(0.0, Q), width)
         for start in range(begin, end, PAGE):
             keys = page_keys(pages, pages_at + start // PAGE, head, head_dim, q)
-            before = top
+            before, clear = top, sees_all(start, work.firsts, work.limits, rows)
             for tile in range(0, PAGE, 16):
                 score = fill(0.0, Q)
                 for d in range(head_dim):
                     at = tile * head_dim + d * 16
                     prefetch(keys, at + PAGE * head_dim)
                     score = fma(load(keys, at, f32), spread(q, d, Q, width), score)
-                score = masked(score, start + tile, work.firsts, work.limits, P)
+                if not clear:
+                    score = masked(score, start + tile, work.firsts, work.limits, P)
                 store(scores, tile, score, PAGE)
                 top = maximum(top, score)
             top = max_lanes(top)
@@ -148,7 +158,7 @@ def _over_codes(rows):
             page = pages_at + start // PAGE
             keys = page_keys(pages, page, head, head_dim, q)
             key_scales = page_scales(key_numbers(head_dim), pages, page, 0, head, out)
-            before = top
+            before, clear = top, sees_all(start, work.firsts, work.limits, rows)
             for tile in range(0, PAGE, 16):
                 score = fill(0.0, Q)
                 for first in range(0, pairs, EXACT // 2):
@@ -160,7 +170,8 @@ def _over_codes(rows):
                     score = score + to_f32(dots)
                 prefetch(key_scales, tile + next_keys // 2)
                 score = score * (load(key_scales, tile, f32) * spread(work.query_scales, 0, Q, 1))
-                score = masked(score, start + tile, work.firsts, work.limits, P)
+                if not clear:
+                    score = masked(score, start + tile, work.firsts, work.limits, P)
                 store(scores, tile, score, PAGE)
                 top = maximum(top, score)
             top = max_lanes(top)

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.attention_kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '119f5a1155e29ddfac661e9467e530a6bfe54a0f756cc60edb0b83f8bfabb644', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'fce2e5151a6f3e8b76df7de61648bf2955e44c4205ab5da100a92abf43f4d14b', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '289c2a24a9d14ce7f4a1bb4b2b67f57b7087b5e76ece4ef6a0ae6a407a0fb6d9',
+SELECT is(llm_runtime.release(), '5be1f75080e539f799d5cc72758657b27b13b80f7d66c23c14601553d6f6d452',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

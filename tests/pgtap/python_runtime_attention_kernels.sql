@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.attention_kernels()'::regprocedure
     ),
-    '119f5a1155e29ddfac661e9467e530a6bfe54a0f756cc60edb0b83f8bfabb644',
+    'fce2e5151a6f3e8b76df7de61648bf2955e44c4205ab5da100a92abf43f4d14b',
     'its body is plpython/attention_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.attention_kernels()', 'EXECUTE'),

@@ -33,7 +33,7 @@ E'What llm.attention takes of a layer: q, [n, heads * head_dim], and k and v, [n
 'An activation is bytea: little-endian float32, a row a token.\n'
 'x, layer, positions: NULL gives NULL.\n'
 'layer: from 0.\n'
-'positions: one a token, each one more than the one before.\n'
+'positions: one a token, each one more than the one before, from 0, within the model''s context.\n'
 'model: a name of llm.models; NULL is the default model, or the only one.';
 
 COMMIT;

@@ -26,7 +26,7 @@ E'Queries or keys with every head turned by its position (rotary embedding, arXi
 'to the same, frequencies, scaling and pairing as the model has them.\n'
 'An activation is bytea: little-endian float32, a row a token.\n'
 'x, positions: NULL gives NULL.\n'
-'positions: one a token, each one more than the one before.\n'
+'positions: one a token, each one more than the one before, from 0, within the model''s context.\n'
 'model: a name of llm.models; NULL is the default model, or the only one.';
 
 COMMIT;

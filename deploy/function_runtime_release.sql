@@ -8,7 +8,7 @@ SET LOCAL lock_timeout = '5s';
 -- A hash of hashes, as `sha256sum` prints them, of:
 --   524ed70c6c4db3a28ac8f9174717cb25be048139ddab10adedb864bba5a9fa6e  admission
 --   38e92f0ab5cafbc51c99f366705290884432d0afc2aa2c3e7143caac7ed31b33  architecture
---   378788a058978808d32f813ff033a9ce83577815b477971228e087eb4794bfaa  arguments
+--   8ea1abea39e7e4ec12a0d58a5dc7960d23e548992b28751acfcfd49779e9d022  arguments
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
 --   862d0744c57a6249597716ecd1f2461d2afc9a16bab636ac5dd685552fe60109  atoms
@@ -55,7 +55,7 @@ SET LOCAL lock_timeout = '5s';
 --   33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8  numpy_engine
 --   7037713b2654117b7b0a6a4b9303e9b2f0a9e4313a073380477f1662696a130d  numpy_operators
 --   311ab914ce8d7abda49b13c8f6bb5da36f7ff2723e0430db2d9267e52bdead2f  operator_kernels
---   8bb582974870588d024cb5d85561c0d3c32df7b04acc8dd5812248e243fcb4d3  operators
+--   f807c6bc7ee008222b7f8b1f6e8458d71c622a5a5bd6feeb1dd916f2afb5ec4a  operators
 --   6ad97f0daddfbf52d25eb6c8d380d2d924e8872f301d2363c4be2cb76630fb23  ops
 --   6e6eb792c63eb53b0cfd5be9fd18c1d74f0fa82759a898b647b30bf337a19604  packed_files
 --   6b8d450bd384c98ddb37bf4c912eccac459daeb6362b6a31febe86ce87ca03b9  packed_model
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '5be1f75080e539f799d5cc72758657b27b13b80f7d66c23c14601553d6f6d452'::text;
+RETURN '10f2d3557a4a038a4b7c0c7b799c3b970361c11481ba3dcb1a06cd8c0c6c9ad2'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

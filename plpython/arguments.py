@@ -56,9 +56,9 @@ def indices(name, value, size):
     return list(value)
 
 
-def positions(name, value):
-    """Positions of consecutive tokens, as an array: int[n], n >= 1."""
-    positions = indices(name, value, 1 << 31)
+def positions(name, value, context):
+    """Positions of consecutive tokens in a context of so many, as an array: int[n], n >= 1."""
+    positions = indices(name, value, context)
     if not positions or positions != list(range(positions[0], positions[0] + len(positions))):
         raise ill(name, positions, "positions that follow each other, at least one")
     return np.asarray(positions)

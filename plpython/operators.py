@@ -78,7 +78,7 @@ def queries_keys_values(x, layer, positions, model=None):
     model.require_decoder()
     a = model.architecture
     layer = arguments.integer("layer", layer, None, 0, a.layers - 1)
-    positions = arguments.positions("positions", positions)
+    positions = arguments.positions("positions", positions, a.context_length)
     x = equal("x", x, len(positions) * a.hidden_size)
     q, k, v = operators.queries_keys_values(x, layer, positions)
     return q.tobytes(), k.tobytes(), v.tobytes()
@@ -103,7 +103,7 @@ def rope(x, positions, model=None):
     model, _, operators = session_models.at_this_moment(model)
     model.require_decoder()
     x = rows("x", x, model.architecture.head_dim)
-    positions = arguments.positions("positions", positions)
+    positions = arguments.positions("positions", positions, model.architecture.context_length)
     heads = x.size // model.architecture.head_dim
     if heads % len(positions):
         raise arguments.described("x", f"{heads} heads", f"as many for each of the {len(positions)} positions")
@@ -121,7 +121,7 @@ def attention(q, k, v, cache, layer, positions, model=None):
     model, operators, kv_cache = session_caches.current(cache, model)
     a = model.architecture
     layer = arguments.integer("layer", layer, None, 0, a.layers - 1)
-    positions = arguments.positions("positions", positions)
+    positions = arguments.positions("positions", positions, a.context_length)
     n = len(positions)
     q = heads("q", q, n, a.heads, a.head_dim)
     k, v = heads("k", k, n, a.kv_heads, a.head_dim), heads("v", v, n, a.kv_heads, a.head_dim)

@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '5be1f75080e539f799d5cc72758657b27b13b80f7d66c23c14601553d6f6d452', 'another release is deployed';
+    ASSERT llm_runtime.release() = '10f2d3557a4a038a4b7c0c7b799c3b970361c11481ba3dcb1a06cd8c0c6c9ad2', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '5be1f75080e539f799d5cc72758657b27b13b80f7d66c23c14601553d6f6d452',
+SELECT is(llm_runtime.release(), '10f2d3557a4a038a4b7c0c7b799c3b970361c11481ba3dcb1a06cd8c0c6c9ad2',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

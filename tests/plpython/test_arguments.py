@@ -58,9 +58,9 @@ def test_an_unknown_option_is_refused_with_the_list_of_the_known():
 
 
 def test_positions_follow_each_other():
-    assert arguments.positions("positions", [5, 6, 7]).tolist() == [5, 6, 7]
-    for ill in ([], [0, 2], [1, 0], [0, 0], [-1, 0], [None], None):
-        assert "positions" in refusal(arguments.positions, "positions", ill)
+    assert arguments.positions("positions", [5, 6, 7], 8).tolist() == [5, 6, 7]
+    for ill in ([], [0, 2], [1, 0], [0, 0], [-1, 0], [7, 8], [2**31 - 1], [None], None):
+        assert "positions" in refusal(arguments.positions, "positions", ill, 8)
 
 
 def test_sampling_without_a_seed_draws_another_one_each_time():

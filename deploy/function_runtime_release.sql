@@ -70,7 +70,7 @@ SET LOCAL lock_timeout = '5s';
 --   8d3ce973c6e25e2c83e3f0acc5d360ba41fc18d52cdfe758c3f23eaa445bfa5e  scoring
 --   3301c8e76669c7b1cf30bd51e7b4d68966dccdbb934e6aa89865e8d8f8cb48fe  searching
 --   c99c6746b65d526e1fe43a914d1fb380b1f886191edc42f5a79081de47232632  session_caches
---   175480e7734261bed35b6ecf0f595e9425ed69a7977bf3345c0b6a44c4b9a2a7  session_models
+--   7d90dc4f820b21b539826c3235bfb51876f247577869b7a9566ec7ecda66b92f  session_models
 --   ff254eddad5b0e11fa14be3b1e60549b6f3701052aa3fb46ce6348ea4c70bd18  settings
 --   1953b79bc9c5b8e2ca0b28fc1d1f0a97a89c300c70558c28b23a1773ea9082b9  shared_weights
 --   8c0388b2698ba0273a87b4af227596e4c6532ac7b351de43f41eed857d169d4a  simd
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '10f2d3557a4a038a4b7c0c7b799c3b970361c11481ba3dcb1a06cd8c0c6c9ad2'::text;
+RETURN '3458e5a629c00017f62a3a09211b3566321f2f06827b1dccaab473694a0a50a2'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -17,41 +17,30 @@ SECURITY INVOKER
 BEGIN ATOMIC
     SELECT
         public.st_setsrid(public.st_makepoint(
-            8388608 + ((p.value_order << 31 - p.bits) + 0.5::double precision) / 256,
-            8388608 + ((p.code << 31 - p.bits) + 0.5::double precision) / 256,
-            8388608 + ((p.log_bits << 26) + 0.5::double precision) / 256,
-            8388608 + ((p.number << 24) + 0.5::double precision) / 256
+            c.x + c.slope * c.code * c.step, c.y + c.code * c.step, c.z, c.m
         ), 3857) AS place
     FROM (
         SELECT
-            c.code::bigint AS code,
-            (c.intercept + c.slope * c.code)::bigint AS value_order,
-            c.log_bits::bigint AS log_bits,
-            c.number::bigint AS number,
-            1 << c.log_bits AS bits
+            e.*,
+            CASE e.log_bits
+                WHEN 4
+                    THEN get_byte(atom_code_point.content, e.size - 1) << 8
+                        | get_byte(atom_code_point.content, e.size - 2)
+                ELSE get_byte(atom_code_point.content, e.size - 1)
+            END AS code
         FROM (
             SELECT
-                e.*,
-                CASE e.log_bits
-                    WHEN 4
-                        THEN get_byte(atom_code_point.content, e.size - 1) << 8
-                            | get_byte(atom_code_point.content, e.size - 2)
-                    ELSE get_byte(atom_code_point.content, e.size - 1)
-                END AS code
-            FROM (
-                SELECT
-                    l.*,
-                    octet_length(l.type) + 1 + CASE l.log_bits WHEN 4 THEN 2 ELSE 1 END AS size
-                FROM llm_store.code_lines() AS l
-            ) AS e
-            WHERE
-                octet_length(atom_code_point.content) = e.size
-                AND substring(atom_code_point.content FROM 1 FOR octet_length(e.type) + 1)
-                = convert_to(e.type, 'UTF8') || '\x00'::bytea
-            OFFSET 0 -- noqa: AM09
-        ) AS c
-        WHERE c.code BETWEEN c.first_code AND c.last_code
-    ) AS p;
+                l.*,
+                octet_length(l.type) + 1 + CASE l.log_bits WHEN 4 THEN 2 ELSE 1 END AS size
+            FROM llm_store.code_lines() AS l
+        ) AS e
+        WHERE
+            octet_length(atom_code_point.content) = e.size
+            AND substring(atom_code_point.content FROM 1 FOR octet_length(e.type) + 1)
+            = convert_to(e.type, 'UTF8') || '\x00'::bytea
+        OFFSET 0 -- noqa: AM09
+    ) AS c
+    WHERE c.code BETWEEN c.first_code AND c.last_code;
 END;
 
 ALTER FUNCTION llm_store.atom_code_point(bytea) OWNER TO llm_owner;

@@ -21,9 +21,7 @@ BEGIN
     weights := llm_store.atomise_tensors(ARRAY(
         SELECT mt.tensor_hash FROM llm_store.model_tensor AS mt WHERE mt.model_id = atomise.model_id
     ));
-    IF weights > 0 THEN -- the model had these tensors before they were counted
-        PERFORM llm_store.store_model_codes(ARRAY[model_id]);
-    END IF;
+    PERFORM llm_store.store_model_codes(ARRAY[model_id]); -- the model had these tensors before they were counted
 END
 $function$;
 

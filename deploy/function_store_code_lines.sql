@@ -4,12 +4,15 @@
 -- plpython/geometry.py has the same encodings (CODES) and the same places (code_points), in bulk.
 -- By value, codes of four bits are in their own order; two's complement begins in the middle and goes on at the start;
 -- sign and magnitude begins in the middle, and what is negative goes back from the end.
+-- An axis begins at 2^23 and has 2^31 steps of 1/256; a place is in the middle of its step.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 CREATE FUNCTION llm_store.code_lines()
 RETURNS TABLE (
-    type text, number integer, log_bits integer, first_code integer, last_code integer, intercept integer, slope integer
+    type text, number integer, log_bits integer,
+    first_code integer, last_code integer, intercept integer, slope integer,
+    step double precision, x double precision, y double precision, z double precision, m double precision
 )
 LANGUAGE sql
 IMMUTABLE
@@ -17,7 +20,13 @@ PARALLEL SAFE
 SECURITY INVOKER
 ROWS 11
 BEGIN ATOMIC
-    SELECT l.*
+    SELECT
+        l.*,
+        s.step,
+        s.zero + l.intercept * s.step AS x,
+        s.zero AS y,
+        s.zero + l.log_bits * (1 << 26) / 256 AS z,
+        s.zero + l.number * (1 << 24) / 256 AS m
     FROM (
         VALUES
         ('F16', 1, 4, 0, 32767, 32768, 1),
@@ -31,7 +40,12 @@ BEGIN ATOMIC
         ('IQ4_XS', 23, 2, 0, 15, 0, 1),
         ('BF16', 30, 4, 0, 32767, 32768, 1),
         ('BF16', 30, 4, 32768, 65535, 65535, -1)
-    ) AS l (type, number, log_bits, first_code, last_code, intercept, slope);
+    ) AS l (type, number, log_bits, first_code, last_code, intercept, slope)
+    CROSS JOIN LATERAL ( -- noqa: ST05
+        SELECT
+            (1 << 31 - (1 << l.log_bits)) / 256::double precision AS step,
+            8388608 + 0.5::double precision / 256 AS zero
+    ) AS s;
 END;
 
 ALTER FUNCTION llm_store.code_lines() OWNER TO llm_owner;
@@ -40,6 +54,7 @@ GRANT EXECUTE ON FUNCTION llm_store.code_lines() TO llm_user;
 COMMENT ON FUNCTION llm_store.code_lines() IS
 E'The encodings whose weight codes are atoms, by the straight lines on which these lie: from first_code to last_code '
 'the place of a code''s value among all codes is intercept + slope * code.\n'
-'number: GGUF''s number of the encoding; log_bits: the binary logarithm of a code''s bits.';
+'number: GGUF''s number of the encoding; log_bits: the binary logarithm of a code''s bits.\n'
+'step, x, y, z, m: the place of a code is x + slope * code * step, y + code * step, z, m.';
 
 COMMIT;

@@ -35,24 +35,12 @@ BEGIN
             + (f.z - public.st_z(origin)) ^ 2 + (f.m - public.st_m(origin)) ^ 2
         ) AS distance
         FROM (
-            SELECT c.*, greatest(c.first_code, least(
-                c.last_code, (c.slope * (public.st_x(origin) - c.x) + public.st_y(origin) - c.y) / (2 * c.step)
+            SELECT l.*, greatest(l.first_code, least(
+                l.last_code, (l.slope * (public.st_x(origin) - l.x) + public.st_y(origin) - l.y) / (2 * l.step)
             )) AS foot
-            FROM (
-                SELECT l.*, s.step,
-                    s.zero + l.intercept * s.step AS x,
-                    s.zero AS y,
-                    s.zero + l.log_bits * 262144 AS z,
-                    s.zero + l.number * 65536 AS m
-                FROM llm_store.code_lines() AS l
-                CROSS JOIN LATERAL (
-                    SELECT
-                        (1 << 23 - (1 << l.log_bits))::double precision AS step,
-                        8388608 + 1::double precision / 512 AS zero
-                ) AS s
-            ) AS c
+            FROM llm_store.code_lines() AS l
+            WHERE l.type IN (SELECT c.type FROM llm_store.model_code AS c)
         ) AS f
-        WHERE f.type IN (SELECT c.type FROM llm_store.model_code AS c)
         ORDER BY distance
     LOOP
         EXIT WHEN line.distance * (1 - 1e-12) > bound; -- more than rounding

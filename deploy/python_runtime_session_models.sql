@@ -64,12 +64,13 @@ def embedder(name=None):
 
 
 def current(name=None):
-    """As `resolve`, and asks the tables only once a moment: for operators, of which a query calls hundreds."""
-    return at_this_moment(name)[0]
+    """As `resolve`, and asks the tables only once a moment. No engine is made, so nothing is packed."""
+    return _kept(_row_now(name))
 
 
 def at_this_moment(name=None):
-    """(Model, role, operators): what `current` gives, who calls, and the model's operators."""
+    """(Model, role, operators): what `current` gives, who calls, and the model's operators, of which a query calls
+    hundreds."""
     known = _current[1] if _current[0] == moment.now() else _known_now()
     found = known.get(name)
     if found is None:

@@ -4,6 +4,7 @@
 -- SECURITY DEFINER: nobody who may add a tensor to a model may write which codes it has.
 -- Triggers run in the order of their names: after those of the hash, which lock the model's row.
 -- What is counted only after a model has the tensor, llm_store.atomise adds.
+-- An update may change the hash alone, never the model, so the new rows name all the models that changed.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -42,5 +43,8 @@ FOR EACH STATEMENT EXECUTE FUNCTION llm_store.keep_model_codes();
 COMMENT ON TRIGGER weight_codes_after_insert ON llm_store.model_tensor IS 'The codes of a model that gained tensors.';
 COMMENT ON TRIGGER weight_codes_after_update ON llm_store.model_tensor IS 'The codes of a model whose tensors changed.';
 COMMENT ON TRIGGER weight_codes_after_delete ON llm_store.model_tensor IS 'The codes of a model that lost tensors.';
+
+-- Models that are older than these triggers, where they were reverted and come back.
+SELECT llm_store.store_model_codes(ARRAY(SELECT m.id FROM llm_store.model AS m));
 
 COMMIT;

@@ -118,12 +118,12 @@ def test_the_place_of_a_weight_code_in_sql_is_that_of_the_bulk_form(user):
 def test_the_lines_of_weight_codes_in_sql_are_the_encodings_and_places_of_the_bulk_form(user):
     encodings = user.execute("SELECT DISTINCT type, number, 1 << log_bits FROM llm_store.code_lines()").fetchall()
     assert {name: (number, bits) for name, number, bits in encodings} == geometry.CODES
-    lines = "SELECT type, log_bits, first_code, last_code, intercept, slope FROM llm_store.code_lines()"
-    for encoding, log_bits, first, last, intercept, slope in user.execute(lines):
+    lines = "SELECT type, first_code, last_code, slope, step, x, y, z, m FROM llm_store.code_lines()"
+    for encoding, first, last, slope, step, x, y, z, m in user.execute(lines):
         codes = np.arange(first, last + 1)
-        points = geometry.code_points(encoding, codes)
-        assert (points[:, 0] >> 31 - (1 << log_bits)).tolist() == (intercept + slope * codes).tolist()
-        assert set(points[:, 2].tolist()) == {log_bits << 26}
+        along = codes * step
+        places = np.stack([x + slope * along, y + along, np.full(len(codes), z), np.full(len(codes), m)], axis=1)
+        np.testing.assert_array_equal(places, geometry.coordinates(geometry.code_points(encoding, codes)))
 
 
 def test_an_atom_is_there_once_and_its_keys_lead_back_to_its_place(user, folder):

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '10f2d3557a4a038a4b7c0c7b799c3b970361c11481ba3dcb1a06cd8c0c6c9ad2',
+SELECT is(llm_runtime.release(), '3458e5a629c00017f62a3a09211b3566321f2f06827b1dccaab473694a0a50a2',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -2,7 +2,9 @@
 
 import hashlib
 
-from plpython import session_models
+import pytest
+
+from plpython import loaded_model, session_models
 from tests.plpython.model_store import refusal
 
 
@@ -44,6 +46,13 @@ def test_a_session_keeps_the_models_it_used_last(store):
     session_models.resolve("c")
     assert session_models.resolve("a") is first["a"]
     assert session_models.resolve("b") is not first["b"]
+
+
+def test_what_reads_stored_numbers_makes_no_engine(store, monkeypatch):
+    made = property(lambda model: pytest.fail("an engine packs all weights"))
+    monkeypatch.setattr(loaded_model.Model, "operators", made)
+    store.add("a")
+    assert session_models.current("a").name == "a"
 
 
 def test_an_edited_model_is_another_one_and_a_rollback_brings_the_first_back(store):

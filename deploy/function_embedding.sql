@@ -18,7 +18,8 @@ $python$;
 REVOKE ALL ON FUNCTION llm.embedding(integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.embedding(integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.embedding(integer[], text) IS
-E'The row of each token of the token embedding: integer[n] to [n, hidden_size].\n'
+E'The row of each token of the token embedding: integer[n] to [n, hidden_size]. The engine computes it, as the other '
+'operators; llm.embedding of one token reads its row alone.\n'
 'An activation is bytea: little-endian float32, a row a token.\n'
 'tokens: NULL gives NULL; an id outside of the vocabulary is an error.\n'
 'model: a name of llm.models; NULL is the default model, or the only one.';

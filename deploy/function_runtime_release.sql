@@ -73,26 +73,26 @@ SET LOCAL lock_timeout = '5s';
 --   7d90dc4f820b21b539826c3235bfb51876f247577869b7a9566ec7ecda66b92f  session_models
 --   ff254eddad5b0e11fa14be3b1e60549b6f3701052aa3fb46ce6348ea4c70bd18  settings
 --   1953b79bc9c5b8e2ca0b28fc1d1f0a97a89c300c70558c28b23a1773ea9082b9  shared_weights
---   8c0388b2698ba0273a87b4af227596e4c6532ac7b351de43f41eed857d169d4a  simd
+--   56b98a89e1f377a2e4c0921f0e65a57e9e5a338dfbadcde82a07967aaa2a1969  simd
 --   b54940471201626320ea4271805c2e81d0d6972d98f0a04393d6d3d2c175d73b  simd_forms
 --   12cb0e18434092032adfdf0867013ddd689c45201e3d2419f8ab8986314ee563  simd_memory
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
 --   0a448afe61fb2efbd5d876fa1894f109ccabb4a4a60a8b71d8da85bab39dd128  similarity_kernels
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
---   2a757884f91e725f2fec5c5d772830dea305e1f618709c6cceb31bda2c2eba11  stored_rows
+--   356a0bb77d7bace4d56383f10bcedb716167c09f8b2cfe9ef0e15489bcff0d94  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
 --   a3540c4b4352c907a74c30378630755fbe0c9083a622b7dc3f180cb83db13ce3  tensor_groups
 --   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
 --   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
 --   34fb0a5c54feb745ec4e2c269e98e3b8fcaf241af1549ff771fcdbf11b8de41b  warm_up
---   2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318  weights
+--   c1d5adc8d55cb01a3e06b99a83fd472558ab23ba1f19876d18a30305678f323e  weights
 --   56e81753792a8621db85a8d71292822a6939cb7f76e9c90e099d948fb8f6e97a  wire
 CREATE OR REPLACE FUNCTION llm_runtime.release()
 RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '3458e5a629c00017f62a3a09211b3566321f2f06827b1dccaab473694a0a50a2'::text;
+RETURN 'f35c744ceb433d61988b363a1f32b631f22e3834a089ad008edb00def416b7a6'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -78,7 +78,7 @@ BEGIN
             RETURN NEXT;
             found := found + 1;
         END LOOP;
-        IF found = k THEN
+        IF found = k THEN -- the last was the furthest of them
             bound := least(bound, distance);
         END IF;
     END LOOP;

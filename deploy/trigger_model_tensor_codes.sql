@@ -44,7 +44,7 @@ COMMENT ON TRIGGER weight_codes_after_insert ON llm_store.model_tensor IS 'The c
 COMMENT ON TRIGGER weight_codes_after_update ON llm_store.model_tensor IS 'The codes of a model whose tensors changed.';
 COMMENT ON TRIGGER weight_codes_after_delete ON llm_store.model_tensor IS 'The codes of a model that lost tensors.';
 
--- Models that are older than these triggers, where they were reverted and come back.
+-- Models that are older than these triggers, where they were reverted and come back: what llm_store.atom_code_count has of them.
 SELECT llm_store.store_model_codes(ARRAY(SELECT m.id FROM llm_store.model AS m));
 
 COMMIT;

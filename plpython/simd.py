@@ -51,7 +51,8 @@ class _Cache(FunctionCache):
     """Keeps compiled code without what only other compiled code would need, which took a tenth of the first token.
 
     Loading, numba would import all that compiling needs and compile its reference counts; saving, it would add the code
-    in the form that is copied into callers, of which an entry has none. Loading looks for two names there.
+    in the form that is copied into callers, of which an entry has none. That form's place takes an empty module, which
+    only declares the two names that loading looks for.
     """
 
     def load_overload(self, sig, target_context):

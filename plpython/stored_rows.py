@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from . import arguments, database, errors, geometry, quant, session_models, stored_tokens, wire
+from . import arguments, database, errors, geometry, quant, session_models, stored_tokens, weights, wire
 
 EMBEDDING = "token_embd.weight"
 MOST_BYTES = (1 << 30) - 1024  # of a value in PostgreSQL, with some room for what stands around it
@@ -83,10 +83,13 @@ def embedding(token, model=None):
 
 
 def row_numbers(tensor, row):
-    """A row of a tensor -> f32[columns]. Raises ModelError 42704 when no model has the tensor any more."""
+    """A row of a tensor -> f32[columns]. Raises ModelError 42704 when no model has the tensor any more, XX001 for a row
+    whose tile is missing."""
     found = ROW.one(tensor.hash, row)
     if found is None:
         raise errors.undefined_object(f'tensor "{tensor.name}" changed meanwhile', hint="Ask again.")
+    if found["content"] is None:
+        raise weights.corrupt(tensor, f"the tile of row {row} is missing")
     return quant.decode(found["type"], found["content"], (_columns(found["type"], found["content"]),))
 
 

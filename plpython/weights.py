@@ -134,10 +134,10 @@ def tiles(tensor):
     """The tensor's bytes, tile by tile, each checked. Raises ModelError XX001 for a missing or changed tile."""
     for ordinal, row in enumerate(TILES.stream(tensor.hash)):
         if row["content"] is None:
-            raise _corrupt(tensor, f"tile {ordinal} is missing: {row['tile_hash'].hex()}")
+            raise corrupt(tensor, f"tile {ordinal} is missing: {row['tile_hash'].hex()}")
         actual = hashlib.sha256(row["content"]).digest()
         if actual != row["tile_hash"]:
-            raise _corrupt(tensor, f"tile {ordinal} hashes to {actual.hex()}, expected {row['tile_hash'].hex()}")
+            raise corrupt(tensor, f"tile {ordinal} hashes to {actual.hex()}, expected {row['tile_hash'].hex()}")
         yield row["content"]
 
 
@@ -147,11 +147,11 @@ def raw(tensor):
     filled = 0
     for tile in tiles(tensor):
         if filled + len(tile) > tensor.bytes:
-            raise _corrupt(tensor, f"its tiles hold more than {tensor.bytes} bytes")
+            raise corrupt(tensor, f"its tiles hold more than {tensor.bytes} bytes")
         content[filled : filled + len(tile)] = np.frombuffer(tile, np.uint8)
         filled += len(tile)
     if filled != tensor.bytes:
-        raise _corrupt(tensor, f"its tiles hold {filled} bytes, expected {tensor.bytes}")
+        raise corrupt(tensor, f"its tiles hold {filled} bytes, expected {tensor.bytes}")
     return content
 
 
@@ -166,16 +166,17 @@ def decoded(tensor):
     for tile in tiles(tensor):
         count = min(tensor.rows_per_tile, len(rows) - filled)
         if count == 0:
-            raise _corrupt(tensor, f"its tiles hold more than {len(rows)} rows")
+            raise corrupt(tensor, f"its tiles hold more than {len(rows)} rows")
         rows[filled : filled + count] = quant.decode(tensor.type, tile, (count, columns))
         filled += count
         database.checkpoint()
     if filled != len(rows):
-        raise _corrupt(tensor, f"its tiles hold {filled} rows, expected {len(rows)}")
+        raise corrupt(tensor, f"its tiles hold {filled} rows, expected {len(rows)}")
     return values
 
 
-def _corrupt(tensor, detail):
+def corrupt(tensor, detail):
+    """ModelError XX001 that names the tensor."""
     return errors.corrupt_data(
         f'tensor "{tensor.name}" is corrupt',
         detail,

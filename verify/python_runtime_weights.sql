@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.weights()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'c1d5adc8d55cb01a3e06b99a83fd472558ab23ba1f19876d18a30305678f323e', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

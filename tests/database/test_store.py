@@ -217,6 +217,21 @@ def test_a_flipped_bit_stops_the_model_and_is_named(loader, superuser_dsn):
 
 
 @pytest.mark.usefixtures("clean")
+def test_a_row_whose_tile_is_missing_is_an_error_that_names_the_tensor(loader, superuser_dsn):
+    load(loader, "store-1", contents(6))
+    with psycopg.connect(superuser_dsn) as superuser:  # nothing is committed
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute("""
+            DELETE FROM llm_store.tile WHERE hash IN (
+                SELECT u.tile_hash FROM llm.tensors AS t
+                INNER JOIN llm_store.tensor_tile AS u ON u.tensor_hash = t.hash
+                WHERE t.model = 'store-1' AND t.name = 'blk.1.ffn_up.weight')""")
+        with pytest.raises(psycopg.errors.DataCorrupted, match=r"blk\.1\.ffn_up\.weight"):
+            superuser.execute("SELECT llm.weight('blk.1.ffn_up.weight', 0, 0, 'store-1')")
+        superuser.rollback()
+
+
+@pytest.mark.usefixtures("clean")
 def test_a_load_that_is_not_committed_keeps_what_it_needs_from_collect(connect_as: Callable):
     one, two = connect_as("llm_loader"), connect_as("llm_loader")
     weights = contents(7)

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '3458e5a629c00017f62a3a09211b3566321f2f06827b1dccaab473694a0a50a2',
+SELECT is(llm_runtime.release(), 'f35c744ceb433d61988b363a1f32b631f22e3834a089ad008edb00def416b7a6',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

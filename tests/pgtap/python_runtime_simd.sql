@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd()'::regprocedure
     ),
-    '8c0388b2698ba0273a87b4af227596e4c6532ac7b351de43f41eed857d169d4a',
+    '56b98a89e1f377a2e4c0921f0e65a57e9e5a338dfbadcde82a07967aaa2a1969',
     'its body is plpython/simd.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd()', 'EXECUTE'),

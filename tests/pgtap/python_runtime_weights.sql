@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.weights()'::regprocedure
     ),
-    '2183c21203055ad798696b70b362f6f0bbca3a55562a971cb7438dceabeb0318',
+    'c1d5adc8d55cb01a3e06b99a83fd472558ab23ba1f19876d18a30305678f323e',
     'its body is plpython/weights.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.weights()', 'EXECUTE'),

@@ -46,7 +46,7 @@ SET LOCAL lock_timeout = '5s';
 --   aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d  kv_cache
 --   8a5cf384452e916fc87ce5d80810292c4a9d31fa4358d4c4554c092823bdef7b  kv_pages
 --   61f828a8fc64da5bed6fd12c8f49740ae9b30ca5d03ea0bdc88931950ffcdd18  loaded_model
---   3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8  mapping
+--   55c82b983fd0194715b51a0503cf09e433b9580e2ac769aadbbf192536c69beb  mapping
 --   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
 --   38d7e55d0875a63c1de2360edce5f30f44b88b38ea536f167d3c347d4362a26f  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
@@ -57,7 +57,7 @@ SET LOCAL lock_timeout = '5s';
 --   311ab914ce8d7abda49b13c8f6bb5da36f7ff2723e0430db2d9267e52bdead2f  operator_kernels
 --   f807c6bc7ee008222b7f8b1f6e8458d71c622a5a5bd6feeb1dd916f2afb5ec4a  operators
 --   6ad97f0daddfbf52d25eb6c8d380d2d924e8872f301d2363c4be2cb76630fb23  ops
---   6e6eb792c63eb53b0cfd5be9fd18c1d74f0fa82759a898b647b30bf337a19604  packed_files
+--   3a85081438bf645cd31e1f78f655bb2f825ad1018bbf8288581fc4be5640aef2  packed_files
 --   6b8d450bd384c98ddb37bf4c912eccac459daeb6362b6a31febe86ce87ca03b9  packed_model
 --   fd66a52a8c9447b2c4679946bf9bb03bc200248dd60f8a56f1681db1c0932a85  packing
 --   9b86547881091163d52b6f53a203ee202550f143a7781e24f4a5363544858be9  positions
@@ -72,7 +72,7 @@ SET LOCAL lock_timeout = '5s';
 --   c99c6746b65d526e1fe43a914d1fb380b1f886191edc42f5a79081de47232632  session_caches
 --   7d90dc4f820b21b539826c3235bfb51876f247577869b7a9566ec7ecda66b92f  session_models
 --   ff254eddad5b0e11fa14be3b1e60549b6f3701052aa3fb46ce6348ea4c70bd18  settings
---   1953b79bc9c5b8e2ca0b28fc1d1f0a97a89c300c70558c28b23a1773ea9082b9  shared_weights
+--   147dedba5c7c0d987e43b6d378c568f009341e2aa3c99f82a37af808c78e1a46  shared_weights
 --   56b98a89e1f377a2e4c0921f0e65a57e9e5a338dfbadcde82a07967aaa2a1969  simd
 --   b54940471201626320ea4271805c2e81d0d6972d98f0a04393d6d3d2c175d73b  simd_forms
 --   12cb0e18434092032adfdf0867013ddd689c45201e3d2419f8ab8986314ee563  simd_memory
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'f35c744ceb433d61988b363a1f32b631f22e3834a089ad008edb00def416b7a6'::text;
+RETURN 'fd161db601b0a77d98cb99b7a2c5a88e3dbbbfcf9a01b3af1560aa54fa595593'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -15,8 +15,8 @@ The kernels see a model as one buffer with offsets; its tensors are files of the
 range of addresses is reserved first, which costs no memory, and each file is mapped into its place in it. All sessions
 of the server share the pages of a file. What of the range no file fills must not be touched.
 
-Memory is read a third faster in pages of 2 MiB than in those of 4 KiB. Linux gives a file such pages where it was
-written or read in large pieces and lies at an address that is a multiple of 2 MiB: so both are asked for.
+Memory is read a third faster in pages of 2 MiB than in those of 4 KiB. Linux gives a file such pages where it fills
+them, was brought into memory in them, and lies at an address that is a multiple of 2 MiB: so all three are seen to.
 """
 
 import ctypes
@@ -29,8 +29,9 @@ from . import errors
 
 PAGE = mmap.PAGESIZE
 HUGE_PAGE = 1 << 21
+ALIGNMENT = 64  # of files smaller than a huge page
 PROT_NONE = 0
-MAP_FIXED, MAP_NORESERVE = 0x10, 0x4000  # Linux; the mmap module has no names for them
+MAP_FIXED, MAP_NORESERVE, MADV_POPULATE_READ = 0x10, 0x4000, 22  # Linux; the mmap module has no names for them
 FAILED = ctypes.c_void_p(-1).value
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -55,11 +56,24 @@ def rounded_up(size, unit):
     return -(-size // unit) * unit
 
 
-def in_huge_pages(memory):
-    """Ask for huge pages for a writable mmap.mmap; where the system has none, it stays as it is."""
+def in_whole_pages(size):
+    """What a file of so many bytes is padded to: the end of its last huge page, if it fills one."""
+    return rounded_up(size, HUGE_PAGE if size >= HUGE_PAGE else ALIGNMENT)
+
+
+def in_huge_pages(memory, checkpoint):
+    """Bring an mmap.mmap of a file into memory in huge pages; where the system has none, it stays as it is.
+
+    A huge page is made by the first touch of it, unless reading ahead has put small ones there. So that is turned off,
+    and each is touched by a call, which a failing disk makes an error and not a signal. checkpoint() may end it.
+    """
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):
             memory.madvise(mmap.MADV_HUGEPAGE)
+            memory.madvise(mmap.MADV_RANDOM)
+            for start in range(0, len(memory), HUGE_PAGE):
+                memory.madvise(MADV_POPULATE_READ, start, PAGE)
+                checkpoint()
 
 
 class Mapping:

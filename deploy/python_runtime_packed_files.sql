@@ -11,7 +11,7 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Packed tensors as files that all sessions of a server share: built once, checked, evicted.
 
-    <root>/<edition>/<SHA-256 of the tensor>.<layout>    content, zeros to a multiple of 64, trailer; mode 0400
+    <root>/<edition>/<SHA-256 of the tensor>.<layout>    content, zeros up to whole pages, trailer; mode 0400
     trailer    "HARTPACK", u64 bytes of the content, SHA-256 of the content, zeros to 64 bytes
 
 The edition names the code that packs, so code that packs otherwise never reads another's files. A file appears whole
@@ -33,7 +33,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import errors
-from .mapping import in_huge_pages
+from .mapping import in_huge_pages, in_whole_pages
 
 MAGIC = b"HARTPACK"
 TRAILER = struct.Struct("<8sQ32s16x")
@@ -143,16 +143,22 @@ class PackedFiles:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode) or state.st_uid != os.geteuid() or stat.S_IMODE(state.st_mode) != 0o400:
             raise DamagedError("it is not a file that the server alone can read and nobody can write")
-        if state.st_size != _file_size(file):
-            raise DamagedError(f"it has {state.st_size} bytes, expected {_file_size(file)}")
+        if state.st_size != file_size(file):
+            raise DamagedError(f"it has {state.st_size} bytes, expected {file_size(file)}")
         if self._is_verified(state, file):
             return
+        self._bring_in(descriptor)
         magic, size, expected = TRAILER.unpack(os.pread(descriptor, TRAILER.size, state.st_size - TRAILER.size))
         if magic != MAGIC or size != file.size:
             raise DamagedError("its trailer is not that of a packed tensor")
         if self._hash_file(descriptor, size) != expected:
             raise DamagedError("its content has changed since it was built")
         self._mark(state, file)
+
+    def _bring_in(self, descriptor):
+        """Before any reading: what is read first decides the size of the pages."""
+        with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as memory:
+            in_huge_pages(memory, self._checkpoint)
 
     def _hash_file(self, descriptor, size):
         digest, buffer = hashlib.sha256(), memoryview(bytearray(min(STEP, size)))
@@ -206,15 +212,15 @@ class PackedFiles:
 
     def _write(self, descriptor, file, fill, limits, keep):
         with self._admission():
-            self._make_room(_file_size(file), limits, keep)
+            self._make_room(file_size(file), limits, keep)
             try:
-                os.posix_fallocate(descriptor, 0, _file_size(file))
+                os.posix_fallocate(descriptor, 0, file_size(file))
             except OSError as problem:
                 if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
-                raise _full(_file_size(file), self._free(), limits) from None
-        memory = mmap.mmap(descriptor, _file_size(file))
-        in_huge_pages(memory)
+                raise _full(file_size(file), self._free(), limits) from None
+        memory = mmap.mmap(descriptor, file_size(file))
+        in_huge_pages(memory, self._checkpoint)
         fill(memoryview(memory)[: file.size])
         digest = hashlib.sha256()
         for offset in range(0, file.size, STEP):
@@ -303,8 +309,9 @@ def private_folder(path):
     return path
 
 
-def _file_size(file):
-    return -(-file.size // 64) * 64 + TRAILER.size
+def file_size(file):
+    """Bytes of a PackedFile on the disk."""
+    return in_whole_pages(file.size + TRAILER.size)
 
 
 def _mark(state, file):

@@ -47,7 +47,7 @@ Part = namedtuple("Part", "file members")
 def files():
     """The files of this server: beside the folder of the modules, below the data directory."""
     root = packed_files.private_folder(Path(__file__).parents[1] / "packed")
-    sources = [Path(module.__file__).read_bytes() for module in (packing, tensor_groups)]
+    sources = [Path(module.__file__).read_bytes() for module in (packing, tensor_groups, packed_files)]
     edition = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
     return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], database.checkpoint)
 
@@ -66,7 +66,7 @@ def attach(tensors, name):
     It runs with the caller's rights and needs none to the weights. What is mapped stays, whatever happens to the files.
     """
     missing = wanted = parts(tensors)
-    offsets, size = side_by_side(part.file.size for part in wanted)
+    offsets, size = side_by_side(packed_files.file_size(part.file) for part in wanted)
     offsets = dict(zip((part.file for part in wanted), offsets, strict=True))
     mapping = Mapping(size)
     for _ in range(TRIES):
@@ -90,13 +90,13 @@ def touch(tensors):
 
 
 def pack(tensors, name):
-    """Build what is missing of the model `name`, with whoever else is building it. -> bytes of all its files."""
+    """Build what is missing of the model `name`, with whoever else is building it. -> bytes of all that is in them."""
     wanted = parts(tensors)
     keep = {part.file.name for part in wanted}
     limits = LIMITS.one()
     limits = packed_files.Limits(limits["bytes"], limits["free_bytes"])
     missing = [part for part in wanted if not _is_there(part)]
-    files().check_room(sum(part.file.size for part in missing), limits, keep)
+    files().check_room(sum(packed_files.file_size(part.file) for part in missing), limits, keep)
     progress, built = Progress(name, missing), []
     try:
         while missing:
@@ -176,7 +176,7 @@ def _placed(mapping, part, offset):
     if descriptor is None:
         return False
     try:
-        mapping.place(offset, descriptor, part.file.size)
+        mapping.place(offset, descriptor, packed_files.file_size(part.file))
     finally:
         os.close(descriptor)
     return True

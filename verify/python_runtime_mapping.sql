@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.mapping()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '55c82b983fd0194715b51a0503cf09e433b9580e2ac769aadbbf192536c69beb', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

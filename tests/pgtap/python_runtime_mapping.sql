@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.mapping()'::regprocedure
     ),
-    '3f36549cf3790e3cf82dbf4232d4bb4d1396a04d33da175b770a177934aabfd8',
+    '55c82b983fd0194715b51a0503cf09e433b9580e2ac769aadbbf192536c69beb',
     'its body is plpython/mapping.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.mapping()', 'EXECUTE'),

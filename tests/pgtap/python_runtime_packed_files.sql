@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.packed_files()'::regprocedure
     ),
-    '6e6eb792c63eb53b0cfd5be9fd18c1d74f0fa82759a898b647b30bf337a19604',
+    '3a85081438bf645cd31e1f78f655bb2f825ad1018bbf8288581fc4be5640aef2',
     'its body is plpython/packed_files.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.packed_files()', 'EXECUTE'),

@@ -1,5 +1,6 @@
 """Files mapped side by side into one range of addresses."""
 
+import mmap
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from plpython import errors
-from plpython.mapping import HUGE_PAGE, PAGE, Mapping, side_by_side
+from plpython.mapping import HUGE_PAGE, MADV_POPULATE_READ, PAGE, Mapping, in_huge_pages, in_whole_pages, side_by_side
 
 
 @pytest.fixture
@@ -68,6 +69,39 @@ def test_small_files_begin_at_pages_and_large_ones_at_huge_pages():
     assert offsets == [0, PAGE, 2 * PAGE, HUGE_PAGE, 2 * HUGE_PAGE, 3 * HUGE_PAGE]
     assert size == 6 * HUGE_PAGE + PAGE
     assert side_by_side([]) == ([], PAGE)
+
+
+def test_files_that_fill_a_huge_page_end_with_one():
+    sizes = [1, 64, 65, HUGE_PAGE - 1, HUGE_PAGE, HUGE_PAGE + 1, 3 * HUGE_PAGE]
+    assert [in_whole_pages(size) for size in sizes] == [64, 64, 128, *[n * HUGE_PAGE for n in (1, 1, 2, 3)]]
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="this system's mmap knows no huge pages")
+def test_a_file_is_brought_in_by_huge_pages_in_their_order_between_looks_for_an_interrupt():
+    class Memory:
+        def __init__(self):
+            self.advice = []
+
+        def __len__(self):
+            return 3 * HUGE_PAGE
+
+        def madvise(self, *advice):
+            self.advice.append(advice)
+
+    memory, looks = Memory(), []
+    in_huge_pages(memory, lambda: looks.append(len(memory.advice)))
+    assert memory.advice[:2] == [(mmap.MADV_HUGEPAGE,), (mmap.MADV_RANDOM,)]
+    assert memory.advice[2:] == [(MADV_POPULATE_READ, page * HUGE_PAGE, PAGE) for page in range(3)]
+    assert looks == [3, 4, 5]
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="this system's mmap knows no huge pages")
+def test_a_system_that_refuses_huge_pages_is_no_error():
+    class Refusing(bytes):
+        def madvise(self, *_):
+            raise OSError
+
+    in_huge_pages(Refusing(10), pytest.fail)
 
 
 def test_a_range_begins_at_a_huge_page():

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from plpython import errors, packed_files
-from plpython.packed_files import DamagedError, Limits, PackedFile, PackedFiles
+from plpython.mapping import HUGE_PAGE
+from plpython.packed_files import DamagedError, Limits, PackedFile, PackedFiles, file_size
 
 AMPLE = Limits(size=1 << 40, free=0)
 CHECKOUT = Path(__file__).parents[2]
@@ -77,6 +78,27 @@ def test_what_was_built_is_read_again(files, size):
     file = named("a", size)
     assert build(files, file)
     assert content(files, file) == bytes(i % 251 for i in range(size))
+
+
+def test_a_file_that_fills_a_huge_page_ends_with_one(files, root):
+    for size, whole in [(100_000, 100_096), (HUGE_PAGE - 64, HUGE_PAGE), (HUGE_PAGE - 63, 2 * HUGE_PAGE)]:
+        file = named("a", size)
+        build(files, file)
+        assert path_of(root, file).stat().st_size == file_size(file) == whole
+        files.discard(file)
+
+
+def test_a_file_is_in_memory_as_a_whole_before_any_of_it_is_read(root, monkeypatch):
+    """What is read, and what the system reads ahead of it, would lie in small pages."""
+    file = named("a", 5_000_000)
+    build(PackedFiles(root, "edition", "start", nothing), file)
+    calls = []
+    monkeypatch.setattr(packed_files, "in_huge_pages", lambda memory, _: calls.append(len(memory)))
+    for read in "pread", "preadv":
+        monkeypatch.setattr(packed_files.os, read, count(calls, getattr(os, read)))
+    content(PackedFiles(root, "edition", "the next start", nothing), file)
+    assert calls[0] == 3 * HUGE_PAGE
+    assert len(calls) > 1
 
 
 def test_a_builder_starts_from_zeros_whatever_a_killed_one_left(files, root):

@@ -30,7 +30,7 @@ from . import errors
 from .matrix_kernels import Weights
 from .packing import ALIGNMENT, Q4, VECTOR, layout_of, pack_rows, packed_bytes
 
-MAGIC, VERSION = b"HARTPACK", 1
+MAGIC, VERSION = b"HARTPACK", 2
 PREFIX = struct.Struct("<8sII")
 
 Plan = namedtuple("Plan", "header size places")  # bytes; bytes of the whole; {name: (offset, bytes)}, shared ones once

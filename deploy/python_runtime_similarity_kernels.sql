@@ -22,7 +22,21 @@ import numpy as np
 from .cosine_search import Lengths
 from .kernels import quantize
 from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, _bf16, _float, _q4, _q8, embedding
-from .packing import BF16, BLOCK, F16, F32, GROUP, Q4, Q8, group_bytes, group_count
+from .packing import (
+    BF16,
+    BLOCK,
+    F16,
+    F32,
+    GROUP,
+    Q4,
+    Q4_BYTES,
+    Q8,
+    Q8_BYTES,
+    group_bytes,
+    group_count,
+    scales_at,
+    weights_at,
+)
 from .simd import compiled, entry, f32, fill, fma, i32, to_f32
 from .simd_memory import load, load_bf16, load_bytes, store
 
@@ -42,15 +56,13 @@ def encode(x, codes, scales, q8_starts, q4_starts):
 def products(weights, matrix, begin, end, x, quantized, out):
     """out[row] = matrix @ x in the rows of the groups begin .. end; blocks read `quantized`, floats x."""
     layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
-    scales_at = (at + group_count(matrix[ROWS]) * group_bytes(layout, columns)) // 2
     codes, scales, starts8, starts4 = quantized.codes, quantized.scales, quantized.q8_starts, quantized.q4_starts
     for g in range(begin, end):
         w, to = at + g * group_bytes(layout, columns), g * GROUP
-        s = scales_at + g * (columns // BLOCK * GROUP)
         if layout == Q8:
-            _q8_group(weights.u8, w, weights.u16, s, columns, codes, scales, starts8, 0, out, to, 0)
+            _q8_group(weights.u8, weights.u16, w, columns, codes, scales, starts8, 0, out, to, 0)
         elif layout == Q4:
-            _q4_group(weights.u8, w, weights.u16, s, columns, codes, scales, starts4, 0, out, to, 0)
+            _q4_group(weights.u8, weights.u16, w, columns, codes, scales, starts4, 0, out, to, 0)
         elif layout == F32:
             _float_group(weights.f32, w // 4, columns, x, 0, 0, out, to, 0)
         elif layout == F16:
@@ -63,15 +75,15 @@ def products(weights, matrix, begin, end, x, quantized, out):
 def squared_lengths(weights, matrix, begin, end, out):
     """out[row] = the sum of the squares of a row, in the rows of the groups begin .. end."""
     layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
-    scales_at = (at + group_count(matrix[ROWS]) * group_bytes(layout, columns)) // 2
     scaled = layout == Q8 or layout == Q4  # noqa: PLR1714 - numba makes a comparison of it, and a tuple of `in`
+    size = Q8_BYTES if layout == Q8 else Q4_BYTES
     for g in range(begin, end):
-        w, s = at + g * group_bytes(layout, columns), scales_at + g * (columns // BLOCK * GROUP)
+        w = at + g * group_bytes(layout, columns)
         total = fill(0.0, f32)
         if scaled:
             for block in range(columns // BLOCK):
-                scale = load(weights.u16, s + block * GROUP, f32)
-                squares = _block_squares(weights.u8, w, block, layout)
+                scale = load(weights.u16, scales_at(w, block, size) >> 1, f32)
+                squares = _block_squares(weights.u8, weights_at(w, block, size), layout)
                 total = fma(squares * scale, scale, total)
         else:
             for column in range(columns):
@@ -81,18 +93,18 @@ def squared_lengths(weights, matrix, begin, end, out):
 
 
 @compiled
-def _block_squares(u8, at, block, layout):
+def _block_squares(u8, at, layout):
     """The sum of the squares of a block's integers, exact in float32."""
     total = fill(0.0, f32)
     if layout == Q8:
         for k in range(8):
-            four = load_bytes(u8, at + block * 512 + k * 64, i32)
+            four = load_bytes(u8, at + k * 64, i32)
             for byte in range(4):
                 value = to_f32((four >> np.int32(8 * byte)) & 255) - 128.0
                 total = fma(value, value, total)
     else:
         for k in range(4):
-            eight = load_bytes(u8, at + block * 256 + k * 64, i32)
+            eight = load_bytes(u8, at + k * 64, i32)
             for half in range(8):
                 value = to_f32((eight >> np.int32(4 * half)) & 15) - 8.0
                 total = fma(value, value, total)

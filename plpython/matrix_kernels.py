@@ -10,7 +10,20 @@ from collections import namedtuple
 
 import numpy as np
 
-from .packing import BF16, BLOCK, F16, F32, GROUP, Q4, Q8, group_bytes, group_count
+from .packing import (
+    BF16,
+    BLOCK,
+    F16,
+    F32,
+    GROUP,
+    Q4,
+    Q4_BYTES,
+    Q8,
+    Q8_BYTES,
+    group_bytes,
+    scales_at,
+    weights_at,
+)
 from .simd import compiled, dot4, f32, fill, fma, i32, lane, to_f32
 from .simd_memory import load, load_bf16, load_bytes, spread, spread_bytes, store
 
@@ -28,16 +41,16 @@ def _q8(tokens):
     X, SCALE = i32[tokens], f32[tokens]
 
     @compiled
-    def product(u8, at, u16, w_scales, columns, codes, scales, starts, token, out, out_at, stride):
+    def product(u8, u16, at, columns, codes, scales, starts, token, out, out_at, stride):
         blocks = columns // BLOCK
         total = fill(0.0, SCALE)
         for b in range(blocks):
             block = token * blocks + b
             dots = spread(starts, block, X, blocks)
             for k in range(8):
-                w = load_bytes(u8, at + b * 512 + k * 64, i32)
+                w = load_bytes(u8, weights_at(at, b, Q8_BYTES) + k * 64, i32)
                 dots = dot4(dots, w, spread_bytes(codes, block * BLOCK + 4 * k, X, columns))
-            scale = load(u16, w_scales + b * GROUP, f32) * spread(scales, block, SCALE, blocks)
+            scale = load(u16, scales_at(at, b, Q8_BYTES) >> 1, f32) * spread(scales, block, SCALE, blocks)
             total = fma(to_f32(dots), scale, total)
         store(out, out_at, total, stride)
 
@@ -49,18 +62,18 @@ def _q4(tokens):
     X, SCALE = i32[tokens], f32[tokens]
 
     @compiled
-    def product(u8, at, u16, w_scales, columns, codes, scales, starts, token, out, out_at, stride):
+    def product(u8, u16, at, columns, codes, scales, starts, token, out, out_at, stride):
         blocks = columns // BLOCK
         total = fill(0.0, SCALE)
         for b in range(blocks):
             block = token * blocks + b
             dots = spread(starts, block, X, blocks)
             for k in range(4):
-                pair = load_bytes(u8, at + b * 256 + k * 64, i32)
+                pair = load_bytes(u8, weights_at(at, b, Q4_BYTES) + k * 64, i32)
                 dots = dot4(dots, pair & 0x0F0F0F0F, spread_bytes(codes, block * BLOCK + 4 * k, X, columns))
                 high = (pair >> 4) & 0x0F0F0F0F
                 dots = dot4(dots, high, spread_bytes(codes, block * BLOCK + 16 + 4 * k, X, columns))
-            scale = load(u16, w_scales + b * GROUP, f32) * spread(scales, block, SCALE, blocks)
+            scale = load(u16, scales_at(at, b, Q4_BYTES) >> 1, f32) * spread(scales, block, SCALE, blocks)
             total = fma(to_f32(dots), scale, total)
         store(out, out_at, total, stride)
 
@@ -111,21 +124,21 @@ def _int8_matrix(layout, make):
     one, two, four, eight = make(1), make(2), make(4), make(8)
 
     @compiled
-    def product(u8, at, u16, w_scales, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride):
+    def product(u8, u16, at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride):
         t = 0
         while t < tokens:
             block = block_of(tokens - t)
             for g in range(begin, end):
-                w, s = at + g * group_bytes(layout, columns), w_scales + g * (columns // BLOCK * GROUP)
+                w = at + g * group_bytes(layout, columns)
                 to = out_at + g * GROUP + t * stride
                 if block == 8:
-                    eight(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to, stride)
+                    eight(u8, u16, w, columns, codes, scales, starts, slot + t, out, to, stride)
                 elif block == 4:
-                    four(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to, stride)
+                    four(u8, u16, w, columns, codes, scales, starts, slot + t, out, to, stride)
                 elif block == 2:
-                    two(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to, stride)
+                    two(u8, u16, w, columns, codes, scales, starts, slot + t, out, to, stride)
                 else:
-                    one(u8, w, u16, s, columns, codes, scales, starts, slot + t, out, to, stride)
+                    one(u8, u16, w, columns, codes, scales, starts, slot + t, out, to, stride)
             t += block
 
     return product
@@ -167,19 +180,14 @@ def linear(weights, matrix, begin, end, x, x_at, x_stride, quantized, slot, toke
     Matrices of floats read x, from x_at on; block-quantised ones the same activations in `quantized`, from `slot` on.
     """
     layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
-    u16, scales_at = weights.u16, (at + group_count(matrix[ROWS]) * group_bytes(layout, columns)) // 2
+    u8, u16 = weights.u8, weights.u16
+    codes, scales = quantized.codes, quantized.scales
     if layout == Q8:
-        codes, scales, starts = quantized.codes, quantized.scales, quantized.q8_starts
-        u8 = weights.u8
-        _q8_matrix(
-            u8, at, u16, scales_at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride
-        )
+        starts = quantized.q8_starts
+        _q8_matrix(u8, u16, at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride)
     elif layout == Q4:
-        codes, scales, starts = quantized.codes, quantized.scales, quantized.q4_starts
-        u8 = weights.u8
-        _q4_matrix(
-            u8, at, u16, scales_at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride
-        )
+        starts = quantized.q4_starts
+        _q4_matrix(u8, u16, at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride)
     elif layout == F32:
         _f_matrix(weights.f32, at // 4, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride)
     elif layout == F16:
@@ -194,17 +202,15 @@ def embedding(weights, matrix, row, out, out_at):
     layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
     group, r = row // GROUP, row % GROUP
     start = at + group * group_bytes(layout, columns)
-    scales_at = (at + group_count(matrix[ROWS]) * group_bytes(layout, columns)) // 2
-    scales_at += group * (columns // BLOCK * GROUP)
     for column in range(columns):
         block, k = column // BLOCK, column % BLOCK
         if layout == Q8:
-            scale = lane(load(weights.u16, scales_at + block * GROUP, f32), r)
-            byte = weights.u8[start + block * 512 + k // 4 * 64 + r * 4 + k % 4]
+            scale = lane(load(weights.u16, scales_at(start, block, Q8_BYTES) >> 1, f32), r)
+            byte = weights.u8[weights_at(start, block, Q8_BYTES) + k // 4 * 64 + r * 4 + k % 4]
             out[out_at + column] = scale * np.float32(np.int32(byte) - 128)
         elif layout == Q4:
-            scale = lane(load(weights.u16, scales_at + block * GROUP, f32), r)
-            pair = weights.u8[start + block * 256 + k % 16 // 4 * 64 + r * 4 + k % 4]
+            scale = lane(load(weights.u16, scales_at(start, block, Q4_BYTES) >> 1, f32), r)
+            pair = weights.u8[weights_at(start, block, Q4_BYTES) + k % 16 // 4 * 64 + r * 4 + k % 4]
             out[out_at + column] = scale * np.float32((np.int32(pair) >> (k // 16 * 4) & 15) - 8)
         elif layout == F32:
             out[out_at + column] = lane(load(weights.f32, start // 4 + column * GROUP, f32), r)

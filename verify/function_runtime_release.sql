@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = 'fd161db601b0a77d98cb99b7a2c5a88e3dbbbfcf9a01b3af1560aa54fa595593', 'another release is deployed';
+    ASSERT llm_runtime.release() = '9dc8c070a9531e991246660ded1e469d57e8bfa0230bcad7dad6702bc4c08884', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

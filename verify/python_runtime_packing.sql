@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.packing()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'fd66a52a8c9447b2c4679946bf9bb03bc200248dd60f8a56f1681db1c0932a85', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'b8812d9da71a730eeab02edcb234a5c22418f462e0877c2101b28b978b6d9605', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

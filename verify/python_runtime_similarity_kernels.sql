@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.similarity_kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '0a448afe61fb2efbd5d876fa1894f109ccabb4a4a60a8b71d8da85bab39dd128', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'dba2056ddf3507bd269081648ce9b0f24ba8f946327654ed907b2f922d9e3d59', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'fd161db601b0a77d98cb99b7a2c5a88e3dbbbfcf9a01b3af1560aa54fa595593',
+SELECT is(llm_runtime.release(), '9dc8c070a9531e991246660ded1e469d57e8bfa0230bcad7dad6702bc4c08884',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.packed_model()'::regprocedure
     ),
-    '6b8d450bd384c98ddb37bf4c912eccac459daeb6362b6a31febe86ce87ca03b9',
+    '1ad7476f227cbdb8e3c975eaa0b9e1aaff1e5d0489d94006ba7cc01f8b5d67c4',
     'its body is plpython/packed_model.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.packed_model()', 'EXECUTE'),

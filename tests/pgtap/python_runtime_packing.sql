@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.packing()'::regprocedure
     ),
-    'fd66a52a8c9447b2c4679946bf9bb03bc200248dd60f8a56f1681db1c0932a85',
+    'b8812d9da71a730eeab02edcb234a5c22418f462e0877c2101b28b978b6d9605',
     'its body is plpython/packing.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.packing()', 'EXECUTE'),

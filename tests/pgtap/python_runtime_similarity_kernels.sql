@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.similarity_kernels()'::regprocedure
     ),
-    '0a448afe61fb2efbd5d876fa1894f109ccabb4a4a60a8b71d8da85bab39dd128',
+    'dba2056ddf3507bd269081648ce9b0f24ba8f946327654ed907b2f922d9e3d59',
     'its body is plpython/similarity_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.similarity_kernels()', 'EXECUTE'),

@@ -35,8 +35,16 @@ def unpacked(packed, type, rows, columns):
     if layout in (Q8, Q4):
         blocks = columns // 32
         quads = 8 if layout == Q8 else 4
-        weights = packed[: groups * blocks * quads * 64].reshape(groups, blocks, quads, 16, 4)
-        scales = packed[weights.size :].view(np.float16).reshape(groups, blocks, 1, 16).astype(np.float32)
+        pair = 64 + 2 * quads * 64
+        scales, weights = [], []
+        for group in packed.reshape(groups, -1):
+            for begin in range(0, group.size, pair):  # the last may be half a pair
+                scale, weight = np.split(group[begin : begin + pair], [64])
+                weights.append(weight)
+                scales.append(scale[: weight.size // quads // 2])
+                assert not scale[scales[-1].size :].any()
+        weights = np.concatenate(weights).reshape(groups, blocks, quads, 16, 4)
+        scales = np.concatenate(scales).view(np.float16).reshape(groups, blocks, 1, 16).astype(np.float32)
         if layout == Q8:
             integers = weights.transpose(0, 1, 2, 4, 3).reshape(groups, blocks, 32, 16).astype(np.float32) - 128
         else:

@@ -48,7 +48,7 @@ SET LOCAL lock_timeout = '5s';
 --   61f828a8fc64da5bed6fd12c8f49740ae9b30ca5d03ea0bdc88931950ffcdd18  loaded_model
 --   55c82b983fd0194715b51a0503cf09e433b9580e2ac769aadbbf192536c69beb  mapping
 --   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
---   2a434e6f089a021e198d3faa951673fee858442c4c843b09d8452e3a7e04959f  matrix_kernels
+--   46b49dc61c15aa6063dde8b9079b0f360f4620855cc78424db51c6cb4c9b8de4  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
 --   cbf66580ccab3a725ee6d50ef5fdbade286b70a6f2297e3e4d62c823b56818fd  moment
 --   8f467bbe18fbb52086c922889164f65272444b83c7affbc69fe37fe1abead7f2  numpy_encoder
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '9dc8c070a9531e991246660ded1e469d57e8bfa0230bcad7dad6702bc4c08884'::text;
+RETURN 'b149cb1dd15bf68d61665890f6b8224fb37b999d41553b0b65e610a2fce1c0b6'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -35,7 +35,7 @@ from .packing import (
     scales_at,
     weights_at,
 )
-from .simd import compiled, dot4, f32, fill, fma, i32, lane, to_f32
+from .simd import compiled, dot4, f32, fill, fma, i32, inlined, lane, to_f32
 from .simd_memory import load, load_bf16, load_bytes, spread, spread_bytes, store
 
 # The packed buffer as arrays of each of its element types, all read-only.
@@ -51,7 +51,7 @@ def _q8(tokens):
     """The dot product of a block is exact in int32; the weights' scale times the token's weighs it in the sum."""
     X, SCALE = i32[tokens], f32[tokens]
 
-    @compiled
+    @inlined
     def product(u8, u16, at, columns, codes, scales, starts, token, out, out_at, stride):
         blocks = columns // BLOCK
         total = fill(0.0, SCALE)
@@ -72,7 +72,7 @@ def _q4(tokens):
     """As Q8; the low four bits are the columns 0 .. 15 of a block, the high ones 16 .. 31."""
     X, SCALE = i32[tokens], f32[tokens]
 
-    @compiled
+    @inlined
     def product(u8, u16, at, columns, codes, scales, starts, token, out, out_at, stride):
         blocks = columns // BLOCK
         total = fill(0.0, SCALE)
@@ -105,7 +105,7 @@ def _of_two_chains(tokens, load_weights):
     """One chain of dependent additions would run slower than memory delivers: runs of columns take turns."""
     X = f32[tokens]
 
-    @compiled
+    @inlined
     def product(weights, at, columns, x, x_at, x_stride, out, out_at, stride):
         one, other = fill(0.0, X), fill(0.0, X)
         whole = columns // (2 * RUN) * (2 * RUN)

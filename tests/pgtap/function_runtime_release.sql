@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '9dc8c070a9531e991246660ded1e469d57e8bfa0230bcad7dad6702bc4c08884',
+SELECT is(llm_runtime.release(), 'b149cb1dd15bf68d61665890f6b8224fb37b999d41553b0b65e610a2fce1c0b6',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

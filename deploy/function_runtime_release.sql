@@ -34,7 +34,7 @@ SET LOCAL lock_timeout = '5s';
 --   fa31fece7c847f97678592b18f48542b25c75b022146d5b02db2576a9de9d4bb  encoder_forward
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
---   b90ab6ee156b86a23032378452c80e0b4b50157a8fcbdfe8cfa6cad73d35547c  forward_steps
+--   de2e0bd7b855de15c94880bf3461fcda11ef6266228da53e46234ffbf8e84c5c  forward_steps
 --   509efa6d5573d0fa1b5f9fb616e6baf8784d566c0676f9824391526707426ef6  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
@@ -54,7 +54,7 @@ SET LOCAL lock_timeout = '5s';
 --   8f467bbe18fbb52086c922889164f65272444b83c7affbc69fe37fe1abead7f2  numpy_encoder
 --   33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8  numpy_engine
 --   7037713b2654117b7b0a6a4b9303e9b2f0a9e4313a073380477f1662696a130d  numpy_operators
---   311ab914ce8d7abda49b13c8f6bb5da36f7ff2723e0430db2d9267e52bdead2f  operator_kernels
+--   921900ea82de5ffe1d79dae23b65bea75bbb969528db7e4a5faeb73f1a789b9d  operator_kernels
 --   f807c6bc7ee008222b7f8b1f6e8458d71c622a5a5bd6feeb1dd916f2afb5ec4a  operators
 --   6ad97f0daddfbf52d25eb6c8d380d2d924e8872f301d2363c4be2cb76630fb23  ops
 --   3a85081438bf645cd31e1f78f655bb2f825ad1018bbf8288581fc4be5640aef2  packed_files
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'b149cb1dd15bf68d61665890f6b8224fb37b999d41553b0b65e610a2fce1c0b6'::text;
+RETURN '4cdbc12da9cc8ff5304fa24c9e00d75e12ac75b30788042e7ceaf8b71c4041cd'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

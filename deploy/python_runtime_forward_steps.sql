@@ -254,9 +254,9 @@ def gate_and_up(crew, counter, model, w, tokens, s):
         if begin >= groups or stopped(crew):
             return
         end = min(groups, begin + piece)
-        x, at, q = s.normed, slot * hidden, s.quantized
-        linear(model.weights, w[GATE], begin, end, x, at, hidden, q, slot, tokens, s.gate, 0, stride)
-        linear(model.weights, w[UP], begin, end, x, at, hidden, q, slot, tokens, s.up, 0, stride)
+        for matrix, out in ((w[GATE], s.gate), (w[UP], s.up)):
+            weights, x, at, q, low, spare = model.weights, s.normed, slot * hidden, s.quantized, slot, s.spare
+            product(weights, matrix, begin, end, x, at, hidden, ONE_SET, q, slot, low, tokens, out, 0, stride, spare)
         for t in range(tokens):
             swiglu(s.gate, s.up, t * stride + begin * GROUP, (end - begin) * GROUP)
 
@@ -270,8 +270,9 @@ def project_logits(crew, counter, model, matrix, tokens, logits, s):
         begin = claim(crew, counter, piece)
         if begin >= groups or stopped(crew):
             return
-        end, x, at = min(groups, begin + piece), s.normed, slot * hidden
-        linear(model.weights, matrix, begin, end, x, at, hidden, s.quantized, slot, tokens, logits, 0, stride)
+        end, x, at, q, low, out = min(groups, begin + piece), s.normed, slot * hidden, s.quantized, slot, logits
+        weights, spare = model.weights, s.spare
+        product(weights, matrix, begin, end, x, at, hidden, ONE_SET, q, slot, low, tokens, out, 0, stride, spare)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.forward_steps() FROM PUBLIC;

@@ -40,7 +40,7 @@ from .forward_steps import (
 )
 from .kernels import exp, rms_norm, rope, swiglu
 from .kv_pages import PAGE, store_codes, store_floats
-from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, Weights, embedding, linear
+from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, Weights, embedding
 from .packing import ABSENT, GROUP
 from .simd import compiled, entry, f32, fill
 from .simd_memory import as_writable, load, load_first, store, store_first
@@ -207,8 +207,9 @@ def project_gated(
         if begin >= groups:
             return
         end = min(groups, begin + piece)
-        linear(weights, gate, begin, end, given, 0, columns, quantized, 0, tokens, gates, 0, stride)
-        linear(weights, up, begin, end, given, 0, columns, quantized, 0, tokens, out, 0, stride)
+        for matrix, to in ((gate, gates), (up, out)):
+            q, sets, low = quantized, ONE_SET, 0
+            product(weights, matrix, begin, end, given, 0, columns, sets, q, 0, low, tokens, to, 0, stride, gates)
         for t in range(tokens):
             swiglu(gates, out, t * stride + begin * GROUP, (end - begin) * GROUP)
 

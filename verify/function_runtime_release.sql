@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = 'b149cb1dd15bf68d61665890f6b8224fb37b999d41553b0b65e610a2fce1c0b6', 'another release is deployed';
+    ASSERT llm_runtime.release() = '4cdbc12da9cc8ff5304fa24c9e00d75e12ac75b30788042e7ceaf8b71c4041cd', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'b149cb1dd15bf68d61665890f6b8224fb37b999d41553b0b65e610a2fce1c0b6',
+SELECT is(llm_runtime.release(), '4cdbc12da9cc8ff5304fa24c9e00d75e12ac75b30788042e7ceaf8b71c4041cd',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

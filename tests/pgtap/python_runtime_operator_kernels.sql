@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operator_kernels()'::regprocedure
     ),
-    '311ab914ce8d7abda49b13c8f6bb5da36f7ff2723e0430db2d9267e52bdead2f',
+    '921900ea82de5ffe1d79dae23b65bea75bbb969528db7e4a5faeb73f1a789b9d',
     'its body is plpython/operator_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operator_kernels()', 'EXECUTE'),

@@ -1,13 +1,19 @@
-"""How far logits are from the reference, float32 throughout in numpy, on the same file: ours and llama.cpp's."""
+"""How far logits are from the reference, float32 throughout in numpy, on the same file: ours and llama.cpp's.
+
+The session is this part's own: numpy's weights, gigabytes, would stay in the one that the other parts measure.
+"""
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import subjects
 from contest import Contest
 from record import Figure, record
+from session import Session
 
 POSITIONS = 512
 LOGITS = "SELECT (row).logits FROM (SELECT llm.logits(%s, %s) AS row) AS rows"
@@ -27,13 +33,14 @@ def _compare(contest: Contest, name: str, model: subjects.Model, prompt: str) ->
             "logits", path=str(model.path), prompt=prompt, flash=True, positions=POSITIONS, output=str(output)
         )
         peer = np.load(output)
-    connection = contest.ours.connection
-    (tokens,) = connection.execute("SELECT llm.tokenize(%s, %s)", [prompt, model.name]).fetchone()
-    ours = np.stack(list(_logits(contest, tokens, model, "compiled")))
     distances = [Distance(), Distance()]
-    for position, reference in enumerate(_logits(contest, tokens, model, "numpy")):
-        for distance, logits in zip(distances, (ours, peer), strict=True):
-            distance.add(logits[position], reference)
+    with closing(Session(contest.dsn)) as session:
+        connection = session.connection
+        (tokens,) = connection.execute("SELECT llm.tokenize(%s, %s)", [prompt, model.name]).fetchone()
+        ours = np.stack(list(_logits(connection, tokens, model, "compiled")))
+        for position, reference in enumerate(_logits(connection, tokens, model, "numpy")):
+            for distance, logits in zip(distances, (ours, peer), strict=True):
+                distance.add(logits[position], reference)
     for figure in ("largest difference", "mean difference", "argmax agrees"):
         values = [distance.figures()[figure] for distance in distances]
         record(Figure(f"logits {name}: {figure}", "share" if "agrees" in figure else "logit", *values))
@@ -61,14 +68,12 @@ class Distance:
         }
 
 
-def _logits(contest: Contest, tokens: list[int], model: subjects.Model, engine: str) -> Iterator[np.ndarray]:
+def _logits(
+    connection: psycopg.Connection, tokens: list[int], model: subjects.Model, engine: str
+) -> Iterator[np.ndarray]:
     """f32[vocabulary] after each token, by an engine, streamed through a cursor."""
-    connection = contest.ours.connection
     connection.execute(f"SET llm.engine = '{engine}'")
-    try:
-        with connection.transaction(), connection.cursor("logits", binary=True) as cursor:
-            cursor.itersize = 16
-            for (row,) in cursor.execute(LOGITS, [tokens, model.name]):
-                yield np.frombuffer(row, "<f4")
-    finally:
-        connection.execute("SET llm.engine = 'compiled'")
+    with connection.transaction(), connection.cursor("logits", binary=True) as cursor:
+        cursor.itersize = 16
+        for (row,) in cursor.execute(LOGITS, [tokens, model.name]):
+            yield np.frombuffer(row, "<f4")

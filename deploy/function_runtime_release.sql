@@ -81,7 +81,7 @@ SET LOCAL lock_timeout = '5s';
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
 --   356a0bb77d7bace4d56383f10bcedb716167c09f8b2cfe9ef0e15489bcff0d94  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
---   a3540c4b4352c907a74c30378630755fbe0c9083a622b7dc3f180cb83db13ce3  tensor_groups
+--   6ec5f7a256286e182c0301a1f6ea589d9f4a7ca5dd2dc3513fff48baeda3ed59  tensor_groups
 --   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
 --   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
 --   34fb0a5c54feb745ec4e2c269e98e3b8fcaf241af1549ff771fcdbf11b8de41b  warm_up
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '4cdbc12da9cc8ff5304fa24c9e00d75e12ac75b30788042e7ceaf8b71c4041cd'::text;
+RETURN 'f551c08d7291753405c0d8444cdaf84abd4301bf5a28b2fb5febfc29503acd8f'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

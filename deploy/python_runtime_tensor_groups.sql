@@ -33,7 +33,7 @@ from .packing import ALIGNMENT, layout_of, packed_bytes
 
 LAYOUTS = ("absent", "vector", "f32", "f16", "bf16", "q8", "q4")  # by packing's numbers: the ends of files' names
 GROUP = "layer"  # the end of a group's name
-LARGE = 8 * HUGE_PAGE  # what is left over is then a sixteenth at most
+LARGE = 8 * HUGE_PAGE  # what fills up its last huge page is then an eighth at most
 LAYER = re.compile(r"blk\.\d+\.")
 HEAD, ROW = struct.Struct("<Q56x"), struct.Struct("<32sQQ16x")
 

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '4cdbc12da9cc8ff5304fa24c9e00d75e12ac75b30788042e7ceaf8b71c4041cd',
+SELECT is(llm_runtime.release(), 'f551c08d7291753405c0d8444cdaf84abd4301bf5a28b2fb5febfc29503acd8f',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.tensor_groups()'::regprocedure
     ),
-    'a3540c4b4352c907a74c30378630755fbe0c9083a622b7dc3f180cb83db13ce3',
+    '6ec5f7a256286e182c0301a1f6ea589d9f4a7ca5dd2dc3513fff48baeda3ed59',
     'its body is plpython/tensor_groups.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.tensor_groups()', 'EXECUTE'),

@@ -21,40 +21,40 @@ SET LOCAL lock_timeout = '5s';
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
 --   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
---   f452e32518c261639260b57de0c47aee1c8b2965ad8c6bff60609366bc051337  compiled_engine
---   353515a3858d97dd0f0282a476b6d568569b0dd285f4bccfea61024925a1662a  compiled_forward
---   559388f5875b6e2fbe7814fc2c1eef2e752696887584f09470fe171cac45f328  compiled_operators
+--   9802987fe26820b9e4ae73bfad4d43d11900d8171312cd7288188baf450b1378  compiled_engine
+--   96a53dc68a09f99f405192fb7aed034f4747ab811dc62202bd4061dbfcd432fc  compiled_forward
+--   05e8b1ba15f779f0b83c9bd961c6505daeace4fd58fc216b8e040c50a87fdf77  compiled_operators
 --   a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377  cosine_search
 --   03530279d738e2d66a59e5a389e3428c128d8b1f878f7bbbe39b3d2aa71ae86d  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   a424e9ddf0f97527f761e3ce19e61186f451cbc7b532b4788b05adea078356cc  embedding_columns
 --   fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
---   a25094dd48950340f4d035e221de6fe850cb22db8b3b91e0ff0e6068243b5574  encoder_engine
---   fa31fece7c847f97678592b18f48542b25c75b022146d5b02db2576a9de9d4bb  encoder_forward
+--   bd7fbc5adf63b34b21e0c72f546ef75d89e0cadfa3fcfddd2f9957e08218fd7f  encoder_engine
+--   4b43058626994a8bb87dafe5e441a9bab9721981ab88f11e15ba994b58da2acd  encoder_forward
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
---   de2e0bd7b855de15c94880bf3461fcda11ef6266228da53e46234ffbf8e84c5c  forward_steps
---   509efa6d5573d0fa1b5f9fb616e6baf8784d566c0676f9824391526707426ef6  generation
+--   302e38a55487c3ec13d7899d2076fed2a5bc824f97124b7dba5584aa912662cc  forward_steps
+--   bc3e254f1c0a5db8f79e418e2aa1f2184a130a5fa7a5154efcdea503db552fd8  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
 --   d092e0489da9ef53b5fb23937a06b75e8b2e5c283790cfdad6d9476016521626  hilbert_plane
 --   c8d22605197646d5efbe3457f3adb06b9cc8334f3b412ff9de7db15a9b73c532  ingestion
 --   fa2c6afbb837391b4325ec2ba9930a2b9437827b877bcf855a91b93163676dad  kept
---   c28bc13514bc27e64ba14856eb2cef8cc3e06681e92327d2e9d357666c206af2  kernels
+--   dde50fe73e4be8e1cebe1f258d00d5ecd85327e6601709d9c320dccfe8c30eb8  kernels
 --   aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d  kv_cache
 --   8a5cf384452e916fc87ce5d80810292c4a9d31fa4358d4c4554c092823bdef7b  kv_pages
 --   61f828a8fc64da5bed6fd12c8f49740ae9b30ca5d03ea0bdc88931950ffcdd18  loaded_model
 --   55c82b983fd0194715b51a0503cf09e433b9580e2ac769aadbbf192536c69beb  mapping
 --   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
---   46b49dc61c15aa6063dde8b9079b0f360f4620855cc78424db51c6cb4c9b8de4  matrix_kernels
+--   3c3df8fc4f7c5dec8a46035ad06f394506f1aab074a356e6584b4b4efbd06818  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
 --   cbf66580ccab3a725ee6d50ef5fdbade286b70a6f2297e3e4d62c823b56818fd  moment
 --   8f467bbe18fbb52086c922889164f65272444b83c7affbc69fe37fe1abead7f2  numpy_encoder
 --   33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8  numpy_engine
 --   7037713b2654117b7b0a6a4b9303e9b2f0a9e4313a073380477f1662696a130d  numpy_operators
---   921900ea82de5ffe1d79dae23b65bea75bbb969528db7e4a5faeb73f1a789b9d  operator_kernels
+--   01802ded552379860277fc5a13863798a9b69fcc0495460b2bda1e84712e3fb2  operator_kernels
 --   f807c6bc7ee008222b7f8b1f6e8458d71c622a5a5bd6feeb1dd916f2afb5ec4a  operators
 --   6ad97f0daddfbf52d25eb6c8d380d2d924e8872f301d2363c4be2cb76630fb23  ops
 --   3a85081438bf645cd31e1f78f655bb2f825ad1018bbf8288581fc4be5640aef2  packed_files
@@ -82,7 +82,7 @@ SET LOCAL lock_timeout = '5s';
 --   356a0bb77d7bace4d56383f10bcedb716167c09f8b2cfe9ef0e15489bcff0d94  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
 --   6ec5f7a256286e182c0301a1f6ea589d9f4a7ca5dd2dc3513fff48baeda3ed59  tensor_groups
---   57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b  threads
+--   61f686a73e8de71cac57ef41bf70a792281aba019bd4fbed62c082b02ec6cd92  threads
 --   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
 --   34fb0a5c54feb745ec4e2c269e98e3b8fcaf241af1549ff771fcdbf11b8de41b  warm_up
 --   c1d5adc8d55cb01a3e06b99a83fd472558ab23ba1f19876d18a30305678f323e  weights
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'f551c08d7291753405c0d8444cdaf84abd4301bf5a28b2fb5febfc29503acd8f'::text;
+RETURN '60a9daeafcdfa01ece2608679a8c7a837264bb485dcb2bfec8a28dcc32dd702c'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

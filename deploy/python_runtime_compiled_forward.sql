@@ -11,15 +11,22 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""One compiled pass over the weights for any tokens: a decode step, a chunk of a prompt, many sequences at once.
 
-The operators and their order are those of numpy_engine.block; between them the threads meet where one needs all of
+The operators and their order are those of numpy_engine.block; between them the threads wait where one needs all of
 another's result, five times a layer for a single token, at most ten times for several.
+
+A single token may be followed by the likeliest next ones in the same call, a pass each: between two calls Python takes
+0.3 milliseconds, its code and its numbers gone from the caches while the weights went through, and the workers must be
+woken.
 """
 
 from .forward_steps import (
     ATTN_NORM,
     CLAIM_ATTENTION,
+    CLAIM_CHOICE,
     CLAIM_DOWN,
+    CLAIM_EMBEDDING,
     CLAIM_GATE,
+    CLAIM_HEAD,
     CLAIM_OUTPUT,
     CLAIM_QKV,
     DOWN,
@@ -34,6 +41,7 @@ from .forward_steps import (
     ONE_SET,
     OUTPUT,
     OUTPUT_BIAS,
+    PASS_COUNTERS,
     PER_LAYER,
     TWO_SETS,
     UP,
@@ -41,6 +49,7 @@ from .forward_steps import (
     Q,
     V,
     attend_all,
+    choose,
     gate_and_up,
     is_quantized,
     norm,
@@ -51,9 +60,9 @@ from .forward_steps import (
     queries_keys_values,
     work_of,
 )
-from .matrix_kernels import embedding
+from .matrix_kernels import ROWS, embedding
 from .simd import entry, inlined
-from .threads import Crew, meet
+from .threads import Crew, claim, finish, meet, wait
 
 
 @inlined
@@ -63,15 +72,14 @@ def meet_if_many(crew, tokens):
 
 
 @inlined
-def attention_block(crew, model, w, batch, layer, work, s):
-    """s.x += the attention of the layer. True when the pass is to stop."""
-    sizes, tokens, counter = model.sizes, len(batch.tokens), layer * LAYER_COUNTERS
+def attention_block(crew, counter, model, w, batch, layer, work, s):
+    """s.x += the attention of the layer, with its counters. True when the pass is to stop."""
+    sizes, tokens = model.sizes, len(batch.tokens)
     needs_codes = is_quantized(w[Q]) or is_quantized(w[K]) or is_quantized(w[V])
     norm(crew, model, w[ATTN_NORM], TWO_SETS if needs_codes else NO_CODES, batch.rows, s)
     if meet_if_many(crew, tokens):
         return True
-    queries_keys_values(crew, counter + CLAIM_QKV, model, w, tokens, s)
-    if meet(crew):
+    if queries_keys_values(crew, counter + CLAIM_QKV, model, w, tokens, s):
         return True
     if tokens > 1:
         for token in range(crew.thread, tokens, crew.threads):
@@ -79,64 +87,100 @@ def attention_block(crew, model, w, batch, layer, work, s):
                 place_heads(model, w, batch, layer, token, head, work, s)
         if meet(crew):
             return True
-    attend_all(crew, counter + CLAIM_ATTENTION, model, w, batch, layer, work, s)
-    if meet(crew):
+    if attend_all(crew, counter + CLAIM_ATTENTION, model, w, batch, layer, work, s):
         return True
     if is_quantized(w[OUTPUT]):
         quantize_rows(crew, s.qkv, sizes.qkv_stride, sizes.heads * sizes.head_dim, TWO_SETS, tokens, s)
         if meet_if_many(crew, tokens):
             return True
-    stride = sizes.qkv_stride
-    project_back(crew, counter + CLAIM_OUTPUT, model, w[OUTPUT], w[OUTPUT_BIAS], s.qkv, stride, TWO_SETS, tokens, s)
-    return meet(crew)
+    matrix, bias, stride = w[OUTPUT], w[OUTPUT_BIAS], sizes.qkv_stride
+    return project_back(crew, counter + CLAIM_OUTPUT, model, matrix, bias, s.qkv, stride, TWO_SETS, tokens, s)
 
 
 @inlined
-def feed_forward_block(crew, model, w, no_bias, batch, layer, s):
-    """s.x += the gated feed-forward network of the layer. True when the pass is to stop."""
-    sizes, tokens, counter = model.sizes, len(batch.tokens), layer * LAYER_COUNTERS
+def feed_forward_block(crew, counter, model, w, no_bias, batch, s):
+    """s.x += the gated feed-forward network of the layer, with its counters. True when the pass is to stop."""
+    sizes, tokens = model.sizes, len(batch.tokens)
     needs_codes = is_quantized(w[GATE]) or is_quantized(w[UP])
     norm(crew, model, w[FFN_NORM], ONE_SET if needs_codes else NO_CODES, batch.rows, s)
     if meet_if_many(crew, tokens):
         return True
-    gate_and_up(crew, counter + CLAIM_GATE, model, w, tokens, s)
-    if meet(crew):
+    if gate_and_up(crew, counter + CLAIM_GATE, model, w, tokens, s):
         return True
     if is_quantized(w[DOWN]):
         quantize_rows(crew, s.up, sizes.ffn_stride, sizes.ffn, ONE_SET, tokens, s)
         if meet_if_many(crew, tokens):
             return True
-    project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], no_bias, s.up, sizes.ffn_stride, ONE_SET, tokens, s)
-    return meet(crew)
+    matrix, stride = w[DOWN], sizes.ffn_stride
+    return project_back(crew, counter + CLAIM_DOWN, model, matrix, no_bias, s.up, stride, ONE_SET, tokens, s)
+
+
+@inlined
+def embed(crew, counter, model, matrix, batch, s):
+    """s.x = the embeddings of the tokens. True to stop."""
+    tokens = len(batch.tokens)
+    while True:
+        token = claim(crew, counter, 1)
+        if token >= tokens:
+            return wait(crew, counter, tokens)
+        embedding(model.weights, matrix, batch.tokens[token], s.x, token * model.sizes.hidden_stride)
+        finish(crew, counter, 1)
+
+
+@inlined
+def head_block(crew, counter, model, own, batch, logits, s):
+    """The logits of the wanted tokens. True to stop."""
+    wanted = len(batch.wanted)
+    if wanted == 0:
+        return False
+    norm(crew, model, own[FINAL_NORM], ONE_SET if is_quantized(own[HEAD]) else NO_CODES, batch.wanted, s)
+    if meet_if_many(crew, wanted):
+        return True
+    return project_logits(crew, counter, model, own[HEAD], wanted, logits, s)
+
+
+@inlined
+def compute(crew, counter, model, batch, work, s, logits):
+    """One pass, with its counters. True when it was stopped."""
+    layers = model.sizes.layers
+    own = model.table[layers * PER_LAYER :]
+    if embed(crew, counter + CLAIM_EMBEDDING, model, own[EMBEDDING], batch, s):
+        return True
+    for layer in range(layers):
+        w, layer_counter = model.table[layer * PER_LAYER :], counter + PASS_COUNTERS + layer * LAYER_COUNTERS
+        if attention_block(crew, layer_counter, model, w, batch, layer, work, s):
+            return True
+        if feed_forward_block(crew, layer_counter, model, w, own[NO_BIAS], batch, s):
+            return True
+    return head_block(crew, counter + CLAIM_HEAD, model, own, batch, logits, s)
+
+
+def counters(layers, passes):
+    """How many counters of claimed work so many passes take."""
+    return passes * (PASS_COUNTERS + layers * LAYER_COUNTERS)
 
 
 @entry
-def forward(thread, threads, state, interrupts, model, batch, works, s, logits):
+def forward(thread, threads, state, interrupts, model, batch, works, s, logits, ends, chosen):
     """Compute a batch: keys and values into their pages, the logits of the wanted tokens into `logits`.
 
-    Every thread of a team runs it with the same arguments and a zeroed state. Afterwards threads.STOP of the state is
-    set when the pass was stopped; then nothing that it wrote holds.
+    Every thread of a team runs it with the same arguments and a zeroed state, that has room for len(chosen) + 1 passes.
+    Afterwards threads.STOP of the state is set when a pass was stopped; then nothing that it wrote holds.
+
+    With room in `chosen` (int64[], filled with NO_TOKEN) the batch is one token, whose place the likeliest next one
+    takes, into `chosen` too, pass after pass until there is no room, the next would be one of `ends` (int64[]), or the
+    logits are not finite. Then `logits` are those after the last one chosen.
     """
-    crew = Crew(thread, threads, state, interrupts)
-    layers, weights, work = model.sizes.layers, model.weights, work_of(works, thread)
-    own = model.table[layers * PER_LAYER :]
-    for token in range(thread, len(batch.tokens), threads):
-        embedding(weights, own[EMBEDDING], batch.tokens[token], s.x, token * model.sizes.hidden_stride)
-    if meet(crew):
-        return
-    for layer in range(layers):
-        w = model.table[layer * PER_LAYER : (layer + 1) * PER_LAYER]
-        if attention_block(crew, model, w, batch, layer, work, s):
+    crew, work = Crew(thread, threads, state, interrupts), work_of(works, thread)
+    layers = model.sizes.layers
+    vocabulary = model.table[layers * PER_LAYER + HEAD, ROWS]
+    for number in range(len(chosen) + 1):
+        counter = number * (PASS_COUNTERS + layers * LAYER_COUNTERS)
+        if compute(crew, counter, model, batch, work, s, logits):
             return
-        if feed_forward_block(crew, model, w, own[NO_BIAS], batch, layer, s):
+        choice = counter + CLAIM_CHOICE
+        if number < len(chosen) and choose(crew, choice, batch, logits, vocabulary, ends, chosen, number):
             return
-    wanted = len(batch.wanted)
-    if wanted > 0:
-        norm(crew, model, own[FINAL_NORM], ONE_SET if is_quantized(own[HEAD]) else NO_CODES, batch.wanted, s)
-        if meet_if_many(crew, wanted):
-            return
-        project_logits(crew, layers * LAYER_COUNTERS, model, own[HEAD], wanted, logits, s)
-    meet(crew)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.compiled_forward() FROM PUBLIC;

@@ -25,7 +25,7 @@ from .encoder_forward import encode
 from .forward_steps import LAYER_COUNTERS, Batch, Model, Sizes
 from .kv_pages import PAGE
 from .packing import ABSENT, GROUP
-from .threads import COUNTERS, team
+from .threads import new_state, team
 
 PASS = 512  # tokens in one pass, at least one text
 
@@ -56,7 +56,7 @@ class CompiledEncoder:
         self._model = Model(sizes, packed.weights, table, np.array([NO_WINDOW]), nothing, nothing)
         self._positions = np.zeros((architecture.context_length, sizes.hidden_stride), np.float32)
         self._positions[:, : sizes.hidden] = positions
-        self._state = np.zeros(COUNTERS + architecture.layers * LAYER_COUNTERS, np.int64)
+        self._state = new_state(architecture.layers * LAYER_COUNTERS)
         self._slots = 0
         self._scratch = self._works = None
         self._pages = np.zeros(0, np.float32)

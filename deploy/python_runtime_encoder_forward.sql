@@ -39,9 +39,9 @@ from .forward_steps import (
     Q,
     V,
     add_bias,
+    claim_groups,
     groups_of,
     is_quantized,
-    piece_of,
     product,
     quantize_rows,
     quantize_token,
@@ -50,9 +50,9 @@ from .forward_steps import (
 from .kernels import add, gelu, layer_norm
 from .kv_pages import PAGE, store_floats
 from .matrix_kernels import OFFSET, embedding
-from .packing import GROUP
+from .packing import BLOCK, GROUP
 from .simd import compiled, entry, inlined
-from .threads import Crew, claim, meet, stopped
+from .threads import Crew, claim, finish, meet, stopped, wait
 
 # The rows of a layer begin with forward_steps', so that its steps can be shared; these follow. Then the model's own.
 ATTN_NORM_BIAS, FFN_NORM_BIAS, UP_BIAS, DOWN_BIAS = range(15, 19)
@@ -70,35 +70,35 @@ def project(model, matrix, begin, end, x, x_stride, tokens, out, column, stride,
 
 @inlined
 def queries_keys_values(crew, counter, model, w, tokens, s):
-    """s.qkv = the three projections of s.normed."""
-    hidden, stride = model.sizes.hidden_stride, model.sizes.qkv_stride
-    piece, groups = piece_of(crew, w[Q], tokens), groups_of(w[Q])
+    """s.qkv = the three projections of s.normed. True to stop."""
+    hidden, stride, groups = model.sizes.hidden_stride, model.sizes.qkv_stride, groups_of(w[Q])
     while True:
-        begin = claim(crew, counter, piece)
-        if begin >= 3 * groups or stopped(crew):
-            return
+        begin, end = claim_groups(crew, counter, w[Q], 3 * groups, tokens)
+        if begin == 3 * groups or stopped(crew):
+            return wait(crew, counter, 3 * groups)
         for part in range(3):  # a piece may lie across two of the matrices
-            first, last = max(begin - part * groups, 0), min(begin + piece - part * groups, groups)
+            first, last = max(begin - part * groups, 0), min(end - part * groups, groups)
             if first < last:
                 column = part * groups * GROUP
                 project(model, w[Q + part], first, last, s.normed, hidden, tokens, s.qkv, column, stride, s)
                 add_bias(model.weights, w[Q_BIAS + part], first, last - first, s.qkv, column, stride, tokens)
+        finish(crew, counter, end - begin)
 
 
 @inlined
 def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s):
-    """s.x += matrix @ x + bias."""
-    stride, piece, groups = model.sizes.hidden_stride, piece_of(crew, matrix, tokens), groups_of(matrix)
+    """s.x += matrix @ x + bias. True to stop."""
+    stride, groups = model.sizes.hidden_stride, groups_of(matrix)
     while True:
-        begin = claim(crew, counter, piece)
-        if begin >= groups or stopped(crew):
-            return
-        end = min(groups, begin + piece)
-        project(model, matrix, begin, end, x, x_stride, tokens, s.normed, 0, stride, s)
-        add_bias(model.weights, bias, begin, end - begin, s.normed, 0, stride, tokens)
+        begin, end = claim_groups(crew, counter, matrix, groups, tokens)
+        if begin == groups or stopped(crew):
+            return wait(crew, counter, groups)
+        project(model, matrix, begin, end, x, x_stride, tokens, s.added, 0, stride, s)
+        add_bias(model.weights, bias, begin, end - begin, s.added, 0, stride, tokens)
         for t in range(tokens):
             at = t * stride + begin * GROUP
-            add(s.x, at, s.normed, at, (end - begin) * GROUP)
+            add(s.x, at, s.added, at, (end - begin) * GROUP)
+        finish(crew, counter, end - begin)
 
 
 @compiled
@@ -111,7 +111,8 @@ def norm(crew, model, weight, bias, needs_codes, tokens, s):
         for i in range(at, at + hidden):
             s.x[i] = s.normed[i]
         if needs_codes:
-            quantize_token(s.normed, at, hidden, s.quantized, t, s.low + t, TWO_SETS)
+            codes = t * (hidden // BLOCK)
+            quantize_token(s.normed, at, hidden, s.quantized, codes, s.low + codes, TWO_SETS)
 
 
 @inlined
@@ -127,69 +128,66 @@ def store_keys_values(crew, model, batch, places, work, s):
 
 @inlined
 def attend_all(crew, counter, model, batch, work, s):
-    """Attention of every tile and head, over float32 keys and values; the results replace the queries."""
+    """Attention of every tile and head, over float32 keys and values, in the queries' place. True to stop."""
     dim, stride, window, positions = model.sizes.head_dim, model.sizes.qkv_stride, model.windows[0], batch.positions
+    pieces = len(batch.tiles) * model.sizes.heads
     while True:
         piece = claim(crew, counter, 1)
-        if piece >= len(batch.tiles) * model.sizes.heads or stopped(crew):
-            return
+        if piece >= pieces or stopped(crew):
+            return wait(crew, counter, pieces)
         tile, head = divmod(piece, model.sizes.heads)
         first, tokens = batch.tiles[tile, 0], batch.tiles[tile, 1]
         x, pages, at = first * stride + head * dim, batch.pages, batch.pages_at[first]
         attention_over_floats(s.qkv, x, stride, tokens, 1, dim, positions, first, window, pages, at, head, work)
+        finish(crew, counter, 1)
 
 
 @inlined
 def up(crew, counter, model, matrix, bias, tokens, s):
-    """s.up = gelu(matrix @ s.normed + bias)."""
-    hidden, stride = model.sizes.hidden_stride, model.sizes.ffn_stride
-    piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
+    """s.up = gelu(matrix @ s.normed + bias). True to stop."""
+    hidden, stride, groups = model.sizes.hidden_stride, model.sizes.ffn_stride, groups_of(matrix)
     while True:
-        begin = claim(crew, counter, piece)
-        if begin >= groups or stopped(crew):
-            return
-        end = min(groups, begin + piece)
+        begin, end = claim_groups(crew, counter, matrix, groups, tokens)
+        if begin == groups or stopped(crew):
+            return wait(crew, counter, groups)
         project(model, matrix, begin, end, s.normed, hidden, tokens, s.up, 0, stride, s)
         add_bias(model.weights, bias, begin, end - begin, s.up, 0, stride, tokens)
         for t in range(tokens):
             gelu(s.up, t * stride + begin * GROUP, (end - begin) * GROUP)
+        finish(crew, counter, end - begin)
 
 
 @inlined
 def attention_block(crew, model, w, batch, places, layer, work, s):
     """s.x += the attention of the layer. True when the pass is to stop."""
     sizes, tokens, counter = model.sizes, len(batch.tokens), layer * LAYER_COUNTERS
-    queries_keys_values(crew, counter + CLAIM_QKV, model, w, tokens, s)
-    if meet(crew):
+    if queries_keys_values(crew, counter + CLAIM_QKV, model, w, tokens, s):
         return True
     store_keys_values(crew, model, batch, places, work, s)
     if meet(crew):
         return True
-    attend_all(crew, counter + CLAIM_ATTENTION, model, batch, work, s)
-    if meet(crew):
+    if attend_all(crew, counter + CLAIM_ATTENTION, model, batch, work, s):
         return True
     if is_quantized(w[OUTPUT]):
         quantize_rows(crew, s.qkv, sizes.qkv_stride, sizes.hidden, TWO_SETS, tokens, s)
         if meet(crew):
             return True
     stride = sizes.qkv_stride
-    project_back(crew, counter + CLAIM_OUTPUT, model, w[OUTPUT], w[OUTPUT_BIAS], s.qkv, stride, tokens, s)
-    return meet(crew)
+    return project_back(crew, counter + CLAIM_OUTPUT, model, w[OUTPUT], w[OUTPUT_BIAS], s.qkv, stride, tokens, s)
 
 
 @inlined
 def feed_forward_block(crew, model, w, tokens, layer, s):
     """s.x += the feed-forward network of the layer. True when the pass is to stop."""
     sizes, counter = model.sizes, layer * LAYER_COUNTERS
-    up(crew, counter + CLAIM_GATE, model, w[UP], w[UP_BIAS], tokens, s)
-    if meet(crew):
+    if up(crew, counter + CLAIM_GATE, model, w[UP], w[UP_BIAS], tokens, s):
         return True
     if is_quantized(w[DOWN]):
         quantize_rows(crew, s.up, sizes.ffn_stride, sizes.ffn, TWO_SETS, tokens, s)
         if meet(crew):
             return True
-    project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], w[DOWN_BIAS], s.up, sizes.ffn_stride, tokens, s)
-    return meet(crew)
+    stride = sizes.ffn_stride
+    return project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], w[DOWN_BIAS], s.up, stride, tokens, s)
 
 
 @entry

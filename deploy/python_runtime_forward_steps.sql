@@ -11,36 +11,43 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""The steps of a compiled forward: each is one operator for all tokens, of which every thread of a crew does its share.
 
-Matrices are shared out by claiming groups of 16 rows, so a thread that was held up does less. Rows of tokens are dealt
-round. A single token's normalisation and quantisation are done by every thread for itself, in the slot with its
-number, which is cheaper than meeting. The threads look for a stop before every piece of work, and leave if there is
-one; the caller finds out at the next meeting.
+Matrices are shared out by claiming groups of 16 rows, so a thread that was held up does less; a step that is shared out
+ends when all its groups are done, and says whether to stop. Rows of several tokens are dealt round, and then the
+threads meet. A single token's normalisation and quantisation are done by every thread for itself, in the slot with its
+number, which is cheaper than waiting. A thread that comes late finds nothing left to claim, step after step, until it
+is where the others are. What it computed for itself on the way may come from numbers that changed meanwhile; nobody
+reads it, for of what the threads share only claimed pieces are written. The threads look for a stop before every piece
+of work, and leave if there is one.
 """
 
 from collections import namedtuple
 
 from .attention_kernels import attention_over_codes, attention_over_floats
-from .kernels import add, quantize, quantize_twice, rms_norm, rope, swiglu
+from .kernels import NO_TOKEN, add, likeliest, quantize, quantize_twice, rms_norm, rope, swiglu
 from .kv_pages import PAGE, store_codes, store_floats
 from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, linear
-from .packing import ABSENT, GROUP, Q4, Q8, group_bytes
+from .packing import ABSENT, BLOCK, GROUP, Q4, Q8, group_bytes
 from .simd import compiled, inlined
-from .threads import claim, stopped
+from .threads import claim, finish, stopped, wait
 
 # The rows of the table of weights: these for each layer, then those of the model.
 (ATTN_NORM, Q, K, V, Q_BIAS, K_BIAS, V_BIAS, Q_NORM, K_NORM, OUTPUT, OUTPUT_BIAS, FFN_NORM, GATE, UP, DOWN) = range(15)
 PER_LAYER = 15
 EMBEDDING, FINAL_NORM, HEAD, NO_BIAS = range(4)
 PER_MODEL = 4
-# Counters of claimed work: these for each layer, then one for the head.
+# Counters of claimed work: the first for each layer, the others for each pass.
 CLAIM_QKV, CLAIM_ATTENTION, CLAIM_OUTPUT, CLAIM_GATE, CLAIM_DOWN = range(5)
 LAYER_COUNTERS = 5
-CLAIMED_BYTES = 1 << 16  # weights in a piece of work, at least: for 256 tokens under a millisecond
+CLAIM_EMBEDDING, CLAIM_HEAD, CLAIM_CHOICE = range(3)
+PASS_COUNTERS = 3
+CLAIMED_BYTES = 1 << 16  # weights in a piece of work: for 256 tokens under a millisecond
 # How activations enter quantised matrices: int8 codes, or those and the codes of what they leave. An error of the codes
 # weighs most in the values and in what attention gives back: two sets there, a twentieth of a layer's products, take a
 # quarter off the error of the logits.
 NO_CODES, ONE_SET, TWO_SETS = range(3)
-FEW_TOKENS, PIECES = 4, 8  # up to so many tokens a matrix is cut in so many pieces for each thread
+# Up to so many tokens it is memory that takes the time. A thread claims its share of one PARTth of what is left of a
+# step then, though not less than so many bytes: long runs at first, and short ones, so that all end together.
+FEW_TOKENS, PART, LEAST_BYTES = 4, 2, 1 << 14
 
 # Strides are widths padded to whole registers; the columns of q, k and v in a row of qkv begin at multiples of 16.
 Sizes = namedtuple(
@@ -54,9 +61,10 @@ Model = namedtuple("Model", "sizes weights table windows cosines sines")
 # Each token's id, row (0, 1, …), position, and where its sequence's KVCache.pages begin in `pages`. Tiles are runs of
 # tokens of one sequence, [first, count]. `wanted` are the rows of the tokens whose logits are asked for.
 Batch = namedtuple("Batch", "tokens rows positions pages_at pages tiles wanted")
-# Activations between the steps, flat. `quantized` has a slot for the codes of each token and, from slot `low` on, one
-# for those of what they leave. spare: as large as the largest output of a product.
-Scratch = namedtuple("Scratch", "x normed qkv gate up quantized low spare")
+# Activations between the steps, flat. `quantized` has `room` blocks for the codes of each token and, from block `low`
+# on, as many for those of what they leave. added: what a step adds to x. spare: as large as the largest output of a
+# product.
+Scratch = namedtuple("Scratch", "x normed added qkv gate up quantized room low spare")
 # A thread's own, for attention: a block of queries (float32, and as int16 codes with a scale each), what each may see,
 # their scores in a page and the weights' codes, their results, and one vector of codes. The engine's have an axis more,
 # threads.
@@ -73,22 +81,31 @@ def work_of(works, thread):
 
 @compiled
 def share(crew, tokens):
-    """(first token, step, slot of token 0) of what this thread prepares."""
+    """(first token, step, slot of token 0) of what this thread prepares. A slot is a row and has room for its codes."""
     if tokens == 1:
         return 0, 1, crew.thread
     return crew.thread, crew.threads, 0
 
 
 @compiled
-def piece_of(crew, matrix, tokens):
-    """How many groups of a matrix make a piece of work: fewer pieces where there is little to do for each.
+def claim_groups(crew, counter, matrix, groups, tokens):
+    """Claim the next of a step's `groups`, as wide as the matrix's: (begin, end). When none is left, begin = groups.
 
-    One thread takes the matrix as a whole then, so that memory is read in the longest runs there are.
+    One thread takes them all for few tokens, so that memory is read in the longest runs there are.
     """
-    least = max(1, CLAIMED_BYTES // group_bytes(matrix[LAYOUT], matrix[COLUMNS]))
-    if tokens > FEW_TOKENS:
-        return least
-    return max(least, groups_of(matrix) // (PIECES * crew.threads) if crew.threads > 1 else groups_of(matrix))
+    width = group_bytes(matrix[LAYOUT], matrix[COLUMNS])
+    if tokens > FEW_TOKENS or crew.threads == 1:
+        piece = max(1, CLAIMED_BYTES // width) if tokens > FEW_TOKENS else groups
+        begin = min(groups, claim(crew, counter, piece))
+        return begin, min(groups, begin + piece)
+    number, begin = claim(crew, counter, 1), 0
+    while begin < groups:
+        piece = max(1, LEAST_BYTES // width, (groups - begin) // (PART * crew.threads))
+        if number < crew.threads:
+            begin = min(groups, begin + number * piece)
+            return begin, min(groups, begin + piece)
+        number, begin = number - crew.threads, begin + crew.threads * piece
+    return groups, groups
 
 
 @compiled
@@ -102,21 +119,21 @@ def is_quantized(matrix):
 
 
 @compiled
-def quantize_token(x, at, width, quantized, slot, low_slot, sets):
-    """The codes of one vector in its slot, and with two sets those of the rest in another."""
+def quantize_token(x, at, width, quantized, first, low_first, sets):
+    """The codes of one vector from the block `first` on, and with two sets those of the rest from another."""
     q = quantized
     if sets == TWO_SETS:
-        quantize_twice(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, slot, low_slot)
+        quantize_twice(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, first, low_first)
     else:
-        quantize(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, slot)
+        quantize(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, first)
 
 
 @compiled
-def product(weights, matrix, begin, end, x, x_at, x_stride, sets, q, slot, low, tokens, out, at, stride, spare):
-    """`linear`; a quantised matrix sees the codes of slots from `slot` on and, with two sets, from `low` on."""
+def product(weights, matrix, begin, end, x, x_at, x_stride, sets, q, first, low, tokens, out, at, stride, spare):
+    """`linear`; a quantised matrix sees the codes of blocks from `first` on and, with two sets, from `low` on."""
     passes = sets if is_quantized(matrix) else 1
     for number in range(passes):
-        codes, to = (slot, out) if number == 0 else (low, spare)
+        codes, to = (first, out) if number == 0 else (low, spare)
         linear(weights, matrix, begin, end, x, x_at, x_stride, q, codes, tokens, to, at, stride)
     if passes == TWO_SETS:
         for t in range(tokens):
@@ -133,7 +150,8 @@ def norm(crew, model, weight, sets, rows, s):
         x, to, norm_at = rows[t] * stride, (t + slot) * stride, weight[OFFSET] // 4
         rms_norm(s.x, x, hidden, model.weights.f32, norm_at, model.sizes.epsilon, s.normed, to)
         if sets != NO_CODES:
-            quantize_token(s.normed, to, hidden, s.quantized, t + slot, s.low + t + slot, sets)
+            codes = slot * s.room + t * (hidden // BLOCK)
+            quantize_token(s.normed, to, hidden, s.quantized, codes, s.low + codes, sets)
 
 
 @compiled
@@ -141,7 +159,8 @@ def quantize_rows(crew, x, stride, width, sets, tokens, s):
     """So many sets of codes of the first `width` columns of every token."""
     first, step, slot = share(crew, tokens)
     for t in range(first, tokens, step):
-        quantize_token(x, t * stride, width, s.quantized, t + slot, s.low + t + slot, sets)
+        codes = slot * s.room + t * (width // BLOCK)
+        quantize_token(x, t * stride, width, s.quantized, codes, s.low + codes, sets)
 
 
 @compiled
@@ -154,27 +173,28 @@ def add_bias(weights, bias, group, groups, out, at, stride, tokens):
 
 @inlined
 def queries_keys_values(crew, counter, model, w, tokens, s):
-    """s.qkv = the three projections of s.normed; the values see it as two sets of codes."""
-    hidden, stride = model.sizes.hidden_stride, model.sizes.qkv_stride
-    slot, piece = share(crew, tokens)[2], piece_of(crew, w[Q], tokens)
+    """s.qkv = the three projections of s.normed; the values see it as two sets of codes. True to stop."""
+    hidden, stride, slot = model.sizes.hidden_stride, model.sizes.qkv_stride, share(crew, tokens)[2]
     total = groups_of(w[Q]) + groups_of(w[K]) + groups_of(w[V])
     while True:
-        begin = claim(crew, counter, piece)
-        if begin >= total or stopped(crew):
-            return
-        end, before = begin + piece, 0
+        begin, end = claim_groups(crew, counter, w[Q], total, tokens)
+        if begin == total or stopped(crew):
+            return wait(crew, counter, total)
+        before = 0
         for part in range(3):  # a piece may lie across two of the matrices
             matrix = w[Q + part]
             groups = groups_of(matrix)
             first, last, column = max(begin - before, 0), min(end - before, groups), before * GROUP
             if first < last:
-                x, at, q, low, out = s.normed, slot * hidden, s.quantized, s.low + slot, s.qkv
+                x, at, q, codes, out = s.normed, slot * hidden, s.quantized, slot * s.room, s.qkv
+                low = s.low + codes
                 weights, spare, sets = model.weights, s.spare, TWO_SETS if part == V - Q else ONE_SET
                 product(
-                    weights, matrix, first, last, x, at, hidden, sets, q, slot, low, tokens, out, column, stride, spare
+                    weights, matrix, first, last, x, at, hidden, sets, q, codes, low, tokens, out, column, stride, spare
                 )
                 add_bias(model.weights, w[Q_BIAS + part], first, last - first, s.qkv, column, stride, tokens)
             before += groups
+        finish(crew, counter, end - begin)
 
 
 @inlined
@@ -215,64 +235,85 @@ def attend(model, batch, layer, tile, head, work, s):
 
 @inlined
 def attend_all(crew, counter, model, w, batch, layer, work, s):
-    """Attention of every tile and kv head; a single token's heads are placed by the thread that needs them."""
+    """Attention of every tile and kv head; the claimer places a single token's. True to stop."""
+    pieces = len(batch.tiles) * model.sizes.kv_heads
     while True:
         piece = claim(crew, counter, 1)
-        if piece >= len(batch.tiles) * model.sizes.kv_heads or stopped(crew):
-            return
+        if piece >= pieces or stopped(crew):
+            return wait(crew, counter, pieces)
         tile, head = divmod(piece, model.sizes.kv_heads)
         if len(batch.tokens) == 1:
             place_heads(model, w, batch, layer, 0, head, work, s)
         attend(model, batch, layer, tile, head, work, s)
+        finish(crew, counter, 1)
 
 
 @inlined
 def project_back(crew, counter, model, matrix, bias, x, x_stride, sets, tokens, s):
-    """s.x += matrix @ x + bias: what attention or the feed-forward network adds to the residual stream."""
-    stride, slot = model.sizes.hidden_stride, share(crew, tokens)[2]
-    piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
+    """s.x += matrix @ x + bias: what attention or the feed-forward network adds to it. True to stop."""
+    stride, slot, groups = model.sizes.hidden_stride, share(crew, tokens)[2], groups_of(matrix)
     while True:
-        begin = claim(crew, counter, piece)
-        if begin >= groups or stopped(crew):
-            return
-        end = min(groups, begin + piece)
-        weights, q, low, out, spare = model.weights, s.quantized, s.low + slot, s.normed, s.spare
-        product(weights, matrix, begin, end, x, 0, x_stride, sets, q, slot, low, tokens, out, 0, stride, spare)
-        add_bias(model.weights, bias, begin, end - begin, s.normed, 0, stride, tokens)
+        begin, end = claim_groups(crew, counter, matrix, groups, tokens)
+        if begin == groups or stopped(crew):
+            return wait(crew, counter, groups)
+        weights, q, codes, out, spare = model.weights, s.quantized, slot * s.room, s.added, s.spare
+        low = s.low + codes
+        product(weights, matrix, begin, end, x, 0, x_stride, sets, q, codes, low, tokens, out, 0, stride, spare)
+        add_bias(model.weights, bias, begin, end - begin, s.added, 0, stride, tokens)
         for t in range(tokens):
             at = t * stride + begin * GROUP
-            add(s.x, at, s.normed, at, (end - begin) * GROUP)
+            add(s.x, at, s.added, at, (end - begin) * GROUP)
+        finish(crew, counter, end - begin)
 
 
 @inlined
 def gate_and_up(crew, counter, model, w, tokens, s):
-    """s.up = silu(gate @ s.normed) * (up @ s.normed), the same rows of both at a time."""
+    """s.up = silu(gate @ s.normed) * (up @ s.normed), the same rows of both at a time. True to stop."""
     hidden, stride, slot = model.sizes.hidden_stride, model.sizes.ffn_stride, share(crew, tokens)[2]
-    piece, groups = piece_of(crew, w[GATE], tokens), groups_of(w[GATE])
+    groups, codes = groups_of(w[GATE]), slot * s.room
     while True:
-        begin = claim(crew, counter, piece)
-        if begin >= groups or stopped(crew):
-            return
-        end = min(groups, begin + piece)
+        begin, end = claim_groups(crew, counter, w[GATE], groups, tokens)
+        if begin == groups or stopped(crew):
+            return wait(crew, counter, groups)
         for matrix, out in ((w[GATE], s.gate), (w[UP], s.up)):
-            weights, x, at, q, low, spare = model.weights, s.normed, slot * hidden, s.quantized, slot, s.spare
-            product(weights, matrix, begin, end, x, at, hidden, ONE_SET, q, slot, low, tokens, out, 0, stride, spare)
+            weights, x, at, q, spare = model.weights, s.normed, slot * hidden, s.quantized, s.spare
+            product(weights, matrix, begin, end, x, at, hidden, ONE_SET, q, codes, 0, tokens, out, 0, stride, spare)
         for t in range(tokens):
             swiglu(s.gate, s.up, t * stride + begin * GROUP, (end - begin) * GROUP)
+        finish(crew, counter, end - begin)
 
 
 @inlined
 def project_logits(crew, counter, model, matrix, tokens, logits, s):
-    """logits = matrix @ s.normed."""
+    """logits = matrix @ s.normed. True to stop."""
     hidden, stride, slot = model.sizes.hidden_stride, model.sizes.logits_stride, share(crew, tokens)[2]
-    piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
+    groups, codes = groups_of(matrix), slot * s.room
     while True:
-        begin = claim(crew, counter, piece)
-        if begin >= groups or stopped(crew):
-            return
-        end, x, at, q, low, out = min(groups, begin + piece), s.normed, slot * hidden, s.quantized, slot, logits
-        weights, spare = model.weights, s.spare
-        product(weights, matrix, begin, end, x, at, hidden, ONE_SET, q, slot, low, tokens, out, 0, stride, spare)
+        begin, end = claim_groups(crew, counter, matrix, groups, tokens)
+        if begin == groups or stopped(crew):
+            return wait(crew, counter, groups)
+        weights, x, at, q, spare = model.weights, s.normed, slot * hidden, s.quantized, s.spare
+        product(weights, matrix, begin, end, x, at, hidden, ONE_SET, q, codes, 0, tokens, logits, 0, stride, spare)
+        finish(crew, counter, end - begin)
+
+
+@compiled
+def choose(crew, counter, batch, logits, vocabulary, ends, chosen, number):
+    """The batch's only token becomes the likeliest one, chosen[number], at the next position. True to stop.
+
+    So it is when that token is one of `ends`, or the logits are not all finite: then nothing is chosen.
+    """
+    if claim(crew, counter, 1) == 0:
+        token = likeliest(logits, vocabulary)
+        for end in ends:
+            if token == end:
+                token = NO_TOKEN
+        if token != NO_TOKEN:
+            batch.tokens[0] = token
+            batch.positions[0] += 1
+        chosen[number] = token
+        finish(crew, counter, 1)
+    return wait(crew, counter, 1) or chosen[number] == NO_TOKEN
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.forward_steps() FROM PUBLIC;

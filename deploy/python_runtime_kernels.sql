@@ -50,6 +50,10 @@ LOG2_E = np.float32(1.4426950408889634)
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 SQRT_HALF = np.float32(math.sqrt(0.5))
 EXP_LOWEST, EXP_HIGHEST = np.float32(-87.0), np.float32(88.0)
+# likeliest: it looks for the largest number run by run
+RUN = 1024
+NO_TOKEN = -1
+NOTHING = np.float32(-np.inf)
 
 
 @compiled
@@ -139,25 +143,24 @@ def quantize_block(low, high, codes, codes_at, scales, q8_starts, q4_starts, blo
 
 
 @compiled
-def quantize(x, at, width, codes, scales, q8_starts, q4_starts, slot):
+def quantize(x, at, width, codes, scales, q8_starts, q4_starts, first):
     """One vector in blocks of 32: int8 codes and a scale each, x = code * scale with an error below scale / 2.
 
-    A slot holds one vector of this width. The packed weights are unsigned: 128 too large in Q8, 8 too large in Q4.
+    Its blocks are those from `first` on. The packed weights are unsigned: 128 too large in Q8, 8 too large in Q4.
     Where a block's dot product must start to make up for it, -128 or -8 times the sum of the codes, is the same for
     every row of the matrix, so it is here.
     """
     for i in range(width // BLOCK):
-        low, high, block = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32), slot * (width // BLOCK) + i
+        low, high, block = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32), first + i
         quantize_block(low, high, codes, block * BLOCK, scales, q8_starts, q4_starts, block)
 
 
 @compiled
-def quantize_twice(x, at, width, codes, scales, q8_starts, q4_starts, slot, low_slot):
-    """The same, and in another slot the codes of what those leave: together they hold 15 bits."""
-    blocks = width // BLOCK
-    for i in range(blocks):
+def quantize_twice(x, at, width, codes, scales, q8_starts, q4_starts, first, low_first):
+    """The same, and from another block on the codes of what those leave: together they hold 15 bits."""
+    for i in range(width // BLOCK):
         low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
-        block, again = slot * blocks + i, low_slot * blocks + i
+        block, again = first + i, low_first + i
         low, high = quantize_block(low, high, codes, block * BLOCK, scales, q8_starts, q4_starts, block)
         quantize_block(low, high, codes, again * BLOCK, scales, q8_starts, q4_starts, again)
 
@@ -194,6 +197,30 @@ def gelu(x, at, width):
     for i in range(at, at + width, 16):
         v = load(x, i, f32)
         store(x, i, v * 0.5 * (erf(v * SQRT_HALF) + 1.0))
+
+
+@compiled
+def likeliest(x, width):
+    """The first place of the largest of x[0 .. width - 1]; NO_TOKEN when one of them is not a finite number."""
+    whole, largest, place, odd = width // RUN * RUN, NOTHING, 0, fill(0.0, f32)
+    for begin in range(0, whole, RUN):
+        top = fill(NOTHING, f32)
+        for i in range(begin, begin + RUN, 16):
+            v = load(x, i, f32)
+            top, odd = maximum(top, v), fma(v, 0.0, odd)
+        top = lane(max_lanes(top), 0)
+        if top > largest:
+            largest, place = top, begin
+    remainder = lane(sum_lanes(odd), 0)
+    for i in range(whole, width):
+        remainder += x[i] * np.float32(0.0)
+        if x[i] > largest:
+            largest, place = x[i], i
+    if remainder != 0.0:  # NaN, which infinity times 0 is too
+        return NO_TOKEN
+    while x[place] != largest:
+        place += 1
+    return place
 
 
 @compiled

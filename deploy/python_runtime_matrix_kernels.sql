@@ -40,7 +40,7 @@ from .simd_memory import load, load_bf16, load_bytes, spread, spread_bytes, stor
 
 # The packed buffer as arrays of each of its element types, all read-only.
 Weights = namedtuple("Weights", "u8 u16 f32")
-# Activations as int8 (see kernels.quantize): token t's codes start at t * columns, the rest at t * columns / 32.
+# Activations as int8 (see kernels.quantize), in blocks: those of several tokens follow each other.
 Codes = namedtuple("Codes", "codes scales q8_starts q4_starts")
 # A row of the engine's table of weights: how and where a tensor is packed.
 LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
@@ -52,11 +52,11 @@ def _q8(tokens):
     X, SCALE = i32[tokens], f32[tokens]
 
     @inlined
-    def product(u8, u16, at, columns, codes, scales, starts, token, out, out_at, stride):
+    def product(u8, u16, at, columns, codes, scales, starts, first, out, out_at, stride):
         blocks = columns // BLOCK
         total = fill(0.0, SCALE)
         for b in range(blocks):
-            block = token * blocks + b
+            block = first + b
             dots = spread(starts, block, X, blocks)
             for k in range(8):
                 w = load_bytes(u8, weights_at(at, b, Q8_BYTES) + k * 64, i32)
@@ -73,11 +73,11 @@ def _q4(tokens):
     X, SCALE = i32[tokens], f32[tokens]
 
     @inlined
-    def product(u8, u16, at, columns, codes, scales, starts, token, out, out_at, stride):
+    def product(u8, u16, at, columns, codes, scales, starts, first, out, out_at, stride):
         blocks = columns // BLOCK
         total = fill(0.0, SCALE)
         for b in range(blocks):
-            block = token * blocks + b
+            block = first + b
             dots = spread(starts, block, X, blocks)
             for k in range(4):
                 pair = load_bytes(u8, weights_at(at, b, Q4_BYTES) + k * 64, i32)
@@ -135,21 +135,21 @@ def _int8_matrix(layout, make):
     one, two, four, eight = make(1), make(2), make(4), make(8)
 
     @compiled
-    def product(u8, u16, at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride):
+    def product(u8, u16, at, columns, begin, end, codes, scales, starts, first, tokens, out, out_at, stride):
         t = 0
         while t < tokens:
-            block = block_of(tokens - t)
+            block, now = block_of(tokens - t), first + t * (columns // BLOCK)
             for g in range(begin, end):
                 w = at + g * group_bytes(layout, columns)
                 to = out_at + g * GROUP + t * stride
                 if block == 8:
-                    eight(u8, u16, w, columns, codes, scales, starts, slot + t, out, to, stride)
+                    eight(u8, u16, w, columns, codes, scales, starts, now, out, to, stride)
                 elif block == 4:
-                    four(u8, u16, w, columns, codes, scales, starts, slot + t, out, to, stride)
+                    four(u8, u16, w, columns, codes, scales, starts, now, out, to, stride)
                 elif block == 2:
-                    two(u8, u16, w, columns, codes, scales, starts, slot + t, out, to, stride)
+                    two(u8, u16, w, columns, codes, scales, starts, now, out, to, stride)
                 else:
-                    one(u8, u16, w, columns, codes, scales, starts, slot + t, out, to, stride)
+                    one(u8, u16, w, columns, codes, scales, starts, now, out, to, stride)
             t += block
 
     return product
@@ -185,20 +185,20 @@ _f_matrix, _bf16_matrix = _float_matrix(_float), _float_matrix(_bf16)
 
 
 @compiled
-def linear(weights, matrix, begin, end, x, x_at, x_stride, quantized, slot, tokens, out, out_at, stride):
+def linear(weights, matrix, begin, end, x, x_at, x_stride, quantized, first, tokens, out, out_at, stride):
     """out[t] = matrix @ x[t] for t < tokens, in the rows of the groups begin .. end; row 0 goes to out[out_at].
 
-    Matrices of floats read x, from x_at on; block-quantised ones the same activations in `quantized`, from `slot` on.
+    Matrices of floats read x, from x_at on; block-quantised ones the same in `quantized`, from the block `first` on.
     """
     layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
     u8, u16 = weights.u8, weights.u16
     codes, scales = quantized.codes, quantized.scales
     if layout == Q8:
         starts = quantized.q8_starts
-        _q8_matrix(u8, u16, at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride)
+        _q8_matrix(u8, u16, at, columns, begin, end, codes, scales, starts, first, tokens, out, out_at, stride)
     elif layout == Q4:
         starts = quantized.q4_starts
-        _q4_matrix(u8, u16, at, columns, begin, end, codes, scales, starts, slot, tokens, out, out_at, stride)
+        _q4_matrix(u8, u16, at, columns, begin, end, codes, scales, starts, first, tokens, out, out_at, stride)
     elif layout == F32:
         _f_matrix(weights.f32, at // 4, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride)
     elif layout == F16:

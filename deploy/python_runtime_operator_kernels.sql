@@ -31,9 +31,9 @@ from .forward_steps import (
     V,
     Work,
     add_bias,
+    claim_groups,
     groups_of,
     is_quantized,
-    piece_of,
     product,
     quantize_token,
     work_of,
@@ -41,7 +41,7 @@ from .forward_steps import (
 from .kernels import exp, rms_norm, rope, swiglu
 from .kv_pages import PAGE, store_codes, store_floats
 from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, Weights, embedding
-from .packing import ABSENT, GROUP
+from .packing import ABSENT, BLOCK, GROUP
 from .simd import compiled, entry, f32, fill
 from .simd_memory import as_writable, load, load_first, store, store_first
 from .threads import Crew, claim, meet
@@ -88,19 +88,18 @@ def project(
     """
     weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
     crew, columns, given = Crew(thread, threads, state, (0, 0)), matrix[COLUMNS], as_writable(x)
+    blocks = columns // BLOCK
+    low = tokens * blocks
     if is_quantized(matrix):
         for t in range(thread, tokens, threads):
-            quantize_token(given, t * columns, columns, quantized, t, tokens + t, sets)
+            quantize_token(given, t * columns, columns, quantized, t * blocks, low + t * blocks, sets)
         meet(crew)
-    piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
+    groups = groups_of(matrix)
     while True:
-        begin = claim(crew, 0, piece)
-        if begin >= groups:
+        begin, end = claim_groups(crew, 0, matrix, groups, tokens)
+        if begin == groups:
             return
-        end = min(groups, begin + piece)
-        product(
-            weights, matrix, begin, end, given, 0, columns, sets, quantized, 0, tokens, tokens, out, 0, stride, spare
-        )
+        product(weights, matrix, begin, end, given, 0, columns, sets, quantized, 0, low, tokens, out, 0, stride, spare)
         add_bias(weights, bias, begin, end - begin, out, 0, stride, tokens)
         if len(residual) > 0:
             add_residual(as_writable(residual), matrix[ROWS], begin * GROUP, end * GROUP, out, stride, tokens)
@@ -142,19 +141,20 @@ def project_heads(
     weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
     crew, tokens = Crew(thread, threads, state, (0, 0)), len(positions)
     columns, dim = layer[Q, COLUMNS], heads[HEAD_DIM]
+    blocks = columns // BLOCK
+    low = tokens * blocks
     given, stride, k_column, v_column = as_writable(x), heads[STRIDE], heads[K_COLUMN], heads[V_COLUMN]
     if is_quantized(layer[Q]) or is_quantized(layer[K]) or is_quantized(layer[V]):
         for t in range(thread, tokens, threads):
-            quantize_token(given, t * columns, columns, quantized, t, tokens + t, TWO_SETS)
+            quantize_token(given, t * columns, columns, quantized, t * blocks, low + t * blocks, TWO_SETS)
         meet(crew)
     for part, column in ((0, 0), (1, k_column), (2, v_column)):
         matrix, bias, sets = layer[Q + part], layer[Q_BIAS + part], TWO_SETS if part == V - Q else ONE_SET
-        piece, groups = piece_of(crew, matrix, tokens), groups_of(matrix)
+        groups, at, q = groups_of(matrix), column, quantized
         while True:
-            begin = claim(crew, part, piece)
-            if begin >= groups:
+            begin, end = claim_groups(crew, part, matrix, groups, tokens)
+            if begin == groups:
                 break
-            end, at, q, low = min(groups, begin + piece), column, quantized, tokens
             product(weights, matrix, begin, end, given, 0, columns, sets, q, 0, low, tokens, out, at, stride, spare)
             add_bias(weights, bias, begin, end - begin, out, at, stride, tokens)
     meet(crew)
@@ -199,14 +199,13 @@ def project_gated(
     crew, columns, given = Crew(thread, threads, state, (0, 0)), gate[COLUMNS], as_writable(x)
     if is_quantized(gate) or is_quantized(up):
         for t in range(thread, tokens, threads):
-            quantize_token(given, t * columns, columns, quantized, t, t, ONE_SET)
+            quantize_token(given, t * columns, columns, quantized, t * (columns // BLOCK), 0, ONE_SET)
         meet(crew)
-    piece, groups = piece_of(crew, gate, tokens), groups_of(gate)
+    groups = groups_of(gate)
     while True:
-        begin = claim(crew, 0, piece)
-        if begin >= groups:
+        begin, end = claim_groups(crew, 0, gate, groups, tokens)
+        if begin == groups:
             return
-        end = min(groups, begin + piece)
         for matrix, to in ((gate, gates), (up, out)):
             q, sets, low = quantized, ONE_SET, 0
             product(weights, matrix, begin, end, given, 0, columns, sets, q, 0, low, tokens, to, 0, stride, gates)

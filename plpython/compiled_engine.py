@@ -17,18 +17,21 @@ import numpy as np
 
 from . import errors
 from .attention_kernels import ROWS
-from .compiled_forward import forward
-from .forward_steps import HEAD, LAYER_COUNTERS, PER_LAYER, Batch, Model, Scratch, Sizes, Work
+from .compiled_forward import counters, forward
+from .forward_steps import HEAD, PER_LAYER, Batch, Model, Scratch, Sizes, Work
+from .kernels import NO_TOKEN
 from .kv_cache import KVCache
 from .kv_pages import PAGE
 from .matrix_kernels import Codes
 from .packing import ABSENT, BLOCK, F32, GROUP, VECTOR
-from .threads import COUNTERS, STOP, team
+from .threads import STOP, new_state, team
 
 CHUNK = 256  # tokens in one pass: beyond it nothing is gained, and their activations are some tens of MB
+LONGEST_RUN = 16  # passes of one token that follow each other in one call
 TILE = 8  # tokens of a sequence whose attention is one piece of work
 NO_WINDOW = 1 << 40
 NO_INTERRUPTS = 0, 0
+NO_TOKENS = np.zeros(0, np.int64)
 NOT_SHARED = 2  # references to an array that only an attribute, and sys.getrefcount, hold
 
 LAYER_TENSORS = (  # in the order of the rows of forward_steps
@@ -66,7 +69,7 @@ class CompiledEngine:
         )
         self._frequencies = architecture.rope_frequencies(packed.vector("rope_freqs.weight"))
         self._positions = 0  # for which there are angles
-        self._state = np.zeros(COUNTERS + architecture.layers * LAYER_COUNTERS + 1, np.int64)
+        self._state = new_state(counters(architecture.layers, LONGEST_RUN))
         self._scratch = self._works = None
         self._logits = np.empty(0, np.float32)
 
@@ -121,6 +124,26 @@ class CompiledEngine:
             cache.length += len(tokens)
         return logits[:, : self.architecture.vocabulary_size]
 
+    def decode(self, token, cache, most, ends=NO_TOKENS, checkpoint=None):
+        """Go on with the likeliest tokens: from the logits after `token`, which follows the cache's, and so on.
+
+        -> (the tokens chosen, int64[n], fewer than `most` and than LONGEST_RUN; the logits after the last one, f32
+        [vocabulary], from which the caller chooses). None of `ends` (int64[...]) is chosen, nor is anything from logits
+        that are not finite. The cache then holds `token` and those chosen, after an exception what it held. Raises as
+        `forward` does.
+        """
+        most = min(most, LONGEST_RUN)
+        self._check([(np.array([token]), cache)])
+        cache.reserve(most)
+        self._reserve_positions(cache.length + most)
+        chosen, logits = np.full(most - 1, NO_TOKEN), self._room_for_logits(1)
+        if checkpoint is not None:
+            checkpoint()
+        self._run(_single(token, cache), logits, checkpoint, ends, chosen)
+        chosen = chosen[chosen != NO_TOKEN]
+        cache.length += 1 + len(chosen)
+        return chosen, logits[0, : self.architecture.vocabulary_size]
+
     def states(self, texts, checkpoint=None):
         """The vectors behind the last norm of each text's tokens: [int[n], …] -> [f32[n, hidden_size], …].
 
@@ -154,12 +177,13 @@ class CompiledEngine:
         finally:
             self._model = self._model._replace(table=table)
 
-    def _run(self, batch, logits, checkpoint):
+    def _run(self, batch, logits, checkpoint, ends=NO_TOKENS, chosen=NO_TOKENS):
         tokens = len(batch.tokens)
         crew = team(self.threads if tokens == 1 else self.batch_threads)
         self._reserve_slots(max(tokens, crew.size))
-        arguments = self._model, batch, self._works, self._scratch, logits.reshape(-1)
-        run_pass(crew, forward, self._state, self.interrupts, checkpoint, arguments)
+        arguments = self._model, batch, self._works, self._scratch, logits.reshape(-1), ends
+        # After a stop what was chosen holds: the batch is the last such token, which is computed to the end.
+        run_pass(crew, forward, self._state, self.interrupts, checkpoint, (*arguments, chosen), (*arguments, NO_TOKENS))
 
     def _room_for_logits(self, count):
         """f32 [count, logits_stride]: the memory of the last call, if the caller has let go of what was in it."""
@@ -197,14 +221,17 @@ class CompiledEngine:
             self._works = works_of(self._model.sizes, threads)
 
 
-def run_pass(crew, function, state, interrupts, checkpoint, arguments):
-    """One pass; when it is stopped and the checkpoint does not raise, the pass again, to its end."""
+def run_pass(crew, function, state, interrupts, checkpoint, arguments, again=None):
+    """One pass; when it is stopped and the checkpoint does not raise, the pass again, to its end.
+
+    again: the arguments for that, if they are others.
+    """
     state[:] = 0
     crew.run(function, state, interrupts if checkpoint is not None else NO_INTERRUPTS, *arguments)
     if state[STOP]:
         checkpoint()
         state[:] = 0
-        crew.run(function, state, NO_INTERRUPTS, *arguments)
+        crew.run(function, state, NO_INTERRUPTS, *(arguments if again is None else again))
 
 
 def _sizes(a, codes_kv):
@@ -240,7 +267,7 @@ def _table(a, directory):
 
 def scratch_of(sizes, slots):
     """The Scratch for so many tokens."""
-    widest = max(sizes.hidden, sizes.heads * sizes.head_dim, sizes.ffn)
+    room = -(-max(sizes.hidden, sizes.heads * sizes.head_dim, sizes.ffn) // BLOCK)
 
     def floats(width):
         return np.zeros(slots * width, np.float32)
@@ -248,11 +275,13 @@ def scratch_of(sizes, slots):
     return Scratch(
         x=floats(sizes.hidden_stride),
         normed=floats(sizes.hidden_stride),
+        added=floats(sizes.hidden_stride),
         qkv=floats(sizes.qkv_stride),
         gate=floats(sizes.ffn_stride),
         up=floats(sizes.ffn_stride),
-        quantized=codes_of(2 * slots * widest),
-        low=slots,
+        quantized=codes_of(2 * slots * room * BLOCK),
+        room=room,
+        low=slots * room,
         spare=floats(max(sizes.hidden_stride, sizes.qkv_stride, sizes.ffn_stride)),
     )
 
@@ -302,6 +331,20 @@ def _passes(rows):
                 now, room = [], CHUNK
     if now:
         yield now
+
+
+def _single(token, cache):
+    """The Batch of one token."""
+    zero = np.zeros(1, np.int64)
+    return Batch(
+        tokens=np.array([token]),
+        rows=zero,
+        positions=np.array([cache.length]),
+        pages_at=zero,
+        pages=cache.pages,
+        tiles=np.array([[0, 1]]),
+        wanted=zero,
+    )
 
 
 def _batch(pieces, last_only):

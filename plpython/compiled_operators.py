@@ -11,7 +11,7 @@ from .compiled_engine import NO_WINDOW, codes_of
 from .forward_steps import ONE_SET, TWO_SETS
 from .matrix_kernels import COLUMNS
 from .packing import ABSENT, GROUP, VECTOR
-from .threads import COUNTERS, team
+from .threads import new_state, team
 
 SLICE = 64  # tokens between checkpoints: tens of milliseconds in the largest matrix of a large model
 SEEN_TWICE = "attn_v.weight", "attn_output.weight"  # as compiled_forward does
@@ -28,7 +28,7 @@ class CompiledOperators:
         self.shapes = {}  # what `operators` has found out of tensors
         self._entries, self._products, self._norms = {}, {}, {}
         self._absent = np.array([ABSENT, 0, 0, 0], np.int64)
-        self._state = np.zeros(COUNTERS + operator_kernels.CLAIMS, np.int64)
+        self._state = new_state(operator_kernels.CLAIMS)
         self._codes, self._spare = codes_of(0), np.zeros(0, np.float32)
         self._nothing = np.zeros(0, np.float32)
         self._nothing.flags.writeable = False  # as activations are: kernels are compiled for either kind

@@ -13,6 +13,8 @@ import dataclasses
 import time
 from array import array
 
+import numpy as np
+
 from . import admission, arguments, database, engines, errors, kept, sampling, scheduling, session_models
 from .candidates import Candidates
 from .guessing import PromptLookup
@@ -44,9 +46,9 @@ class Continuation:
         self._seen = array("q", prompt)  # the same, as numpy reads it at once
         self.prompt_tokens = len(prompt)
         self.finish_reason = None if limit > 0 else "length"
+        self.ends = frozenset(stop_ids)
         self._limit = limit
         self._settings, self._weigh = settings, weigh
-        self._stop_ids = frozenset(stop_ids)
         self._decoder = StreamDecoder(tokenizer, at_start)
         self._stop_strings = StopStrings(stop)
 
@@ -60,10 +62,18 @@ class Continuation:
         """Ids of the continuation, without the end-of-sequence token."""
         return self.history[self.prompt_tokens :]
 
+    @property
+    def likeliest(self):
+        """Whether each token is the one with the largest logit, whatever came before."""
+        return self._settings.temperature == 0 and self._settings.repeat_penalty == 1
+
     def accept(self, logits):
         """Choose the next token from `logits` (f32[vocabulary]); return the text that became certain, perhaps none."""
-        token = sampling.next_token(logits, self._seen, self._settings, len(self._seen), self._weigh)
-        if token in self._stop_ids:
+        return self.take(sampling.next_token(logits, self._seen, self._settings, len(self._seen), self._weigh))
+
+    def take(self, token):
+        """Go on with this token; return the text that became certain, perhaps none."""
+        if token in self.ends:
             return self._finish("stop")
         self.history.append(token)
         self._seen.append(token)
@@ -122,19 +132,14 @@ def stream(engine, continuation, checkpoint, cache=None, guess=0, stats=None):
     fresh = continuation.history[begins:]
     stats.reused, stats.prefilled = begins, len(fresh)
     lookup = PromptLookup(guess)
+    runs = continuation.likeliest and not guess and hasattr(engine, "decode")
     guessed = []
     while True:
-        logits = engine.forward(fresh + guessed, cache, last_only=not guessed, checkpoint=checkpoint)
-        stats.guessed += len(guessed)
-        for scores, guessed_token in zip(logits, [*guessed, None], strict=True):
-            piece = continuation.accept(scores)
-            if piece:
-                yield piece
-            if continuation.finish_reason is not None:
-                break
-            if continuation.history[-1] != guessed_token:
-                break
-            stats.accepted += 1
+        if runs and len(fresh) == 1:
+            pieces = _run(engine, continuation, fresh[0], cache, checkpoint)
+        else:
+            pieces = _pass(engine, continuation, fresh, guessed, cache, checkpoint, stats)
+        yield from filter(None, pieces)
         stats.generated = len(continuation.tokens)
         if guessed or continuation.finish_reason is not None:
             _forget(cache, continuation)
@@ -142,6 +147,28 @@ def stream(engine, continuation, checkpoint, cache=None, guess=0, stats=None):
             return
         fresh = continuation.history[-1:]
         guessed = lookup.guess(continuation.history, continuation.remaining - 1) if guess else []
+
+
+def _pass(engine, continuation, fresh, guessed, cache, checkpoint, stats):
+    """One pass for fresh tokens and guesses; yields the text of each guess that is right, and of the token after."""
+    logits = engine.forward(fresh + guessed, cache, last_only=not guessed, checkpoint=checkpoint)
+    stats.guessed += len(guessed)
+    for scores, guessed_token in zip(logits, [*guessed, None], strict=True):
+        yield continuation.accept(scores)
+        if continuation.finish_reason is not None or continuation.history[-1] != guessed_token:
+            return
+        stats.accepted += 1
+
+
+def _run(engine, continuation, token, cache, checkpoint):
+    """Several passes in one call of the engine, each for the likeliest token of the one before; yields their texts."""
+    ends = np.fromiter(continuation.ends, np.int64)
+    chosen, logits = engine.decode(token, cache, continuation.remaining, ends, checkpoint)
+    for likeliest in chosen.tolist():
+        yield continuation.take(likeliest)
+        if continuation.finish_reason is not None:
+            return
+    yield continuation.accept(logits)
 
 
 def _forget(cache, continuation):

@@ -1,8 +1,10 @@
 """Several threads inside one compiled call: workers that wait in the operating system, and what they then share.
 
 Handing work to a thread costs some 50 microseconds, a whole forward is handed over once. Inside, the threads `claim`
-pieces of work from counters and `meet` at barriers of a few hundred nanoseconds; a thread that is kept waiting yields
-its processor. The shared state is a flat int64 array: arrivals, the stop flag, and the counters.
+pieces of work from counters and `finish` them, and `wait` until all pieces of a step are done: whoever did them, so a
+thread that begins late or loses its processor holds up the others by the piece that it has in hand, or by nothing.
+Where each must have done a share of its own they `meet`, in a few hundred nanoseconds. A thread that is kept waiting
+yields its processor. The shared state is a flat int64 array: arrivals, the stop flag, and the counters.
 
 PostgreSQL's signal handlers must only ever run on its own thread, so workers are born with every signal blocked.
 """
@@ -12,15 +14,23 @@ import signal
 import threading
 from collections import namedtuple
 
+import numpy as np
+
 from .simd import compiled
 from .simd_memory import atomic_add, atomic_load, pause, peek_i32, yield_processor
 
 ARRIVED, STOP, COUNTERS = 0, 8, 16  # places in the state, on cache lines of their own
+CLAIMED, DONE = range(2)  # the two numbers of a counter
 SPINS_BEFORE_YIELD = 2048
 
 
 # What every thread of a compiled call is given. interrupts: the addresses of two int32, 0 for none.
 Crew = namedtuple("Crew", "thread threads state interrupts")
+
+
+def new_state(counters):
+    """The shared state of a call, zeroed, with so many counters."""
+    return np.zeros(COUNTERS + 2 * counters, np.int64)
 
 
 @compiled
@@ -41,11 +51,10 @@ def stopped(crew):
 
 
 @compiled
-def meet(crew):
-    """Wait until all threads have come to this meeting. True when the work is to stop instead."""
-    round_of_arrival = atomic_add(crew.state, ARRIVED, 1) // crew.threads
+def _wait_until(crew, place, number):
+    """Wait until a number of the state has grown to `number`. True when the work is to stop instead."""
     spins = 0
-    while atomic_load(crew.state, ARRIVED) < (round_of_arrival + 1) * crew.threads:
+    while atomic_load(crew.state, place) < number:
         if stopped(crew):
             return True
         spins += 1
@@ -56,9 +65,28 @@ def meet(crew):
 
 
 @compiled
+def meet(crew):
+    """Wait until all threads have come to this meeting. True when the work is to stop instead."""
+    round_of_arrival = atomic_add(crew.state, ARRIVED, 1) // crew.threads
+    return _wait_until(crew, ARRIVED, (round_of_arrival + 1) * crew.threads)
+
+
+@compiled
 def claim(crew, counter, pieces):
     """The first of the next `pieces` pieces of work of a counter; each is given out once."""
-    return atomic_add(crew.state, COUNTERS + counter, pieces)
+    return atomic_add(crew.state, COUNTERS + 2 * counter + CLAIMED, pieces)
+
+
+@compiled
+def finish(crew, counter, pieces):
+    """Tell that so many claimed pieces of a counter are done."""
+    atomic_add(crew.state, COUNTERS + 2 * counter + DONE, pieces)
+
+
+@compiled
+def wait(crew, counter, pieces):
+    """Wait until so many pieces of a counter are done, by whichever threads. True when the work is to stop instead."""
+    return _wait_until(crew, COUNTERS + 2 * counter + DONE, pieces)
 
 
 class Team:

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'f551c08d7291753405c0d8444cdaf84abd4301bf5a28b2fb5febfc29503acd8f',
+SELECT is(llm_runtime.release(), '60a9daeafcdfa01ece2608679a8c7a837264bb485dcb2bfec8a28dcc32dd702c',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

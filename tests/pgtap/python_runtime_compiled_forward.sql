@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.compiled_forward()'::regprocedure
     ),
-    '353515a3858d97dd0f0282a476b6d568569b0dd285f4bccfea61024925a1662a',
+    '96a53dc68a09f99f405192fb7aed034f4747ab811dc62202bd4061dbfcd432fc',
     'its body is plpython/compiled_forward.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.compiled_forward()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.compiled_operators()'::regprocedure
     ),
-    '559388f5875b6e2fbe7814fc2c1eef2e752696887584f09470fe171cac45f328',
+    '05e8b1ba15f779f0b83c9bd961c6505daeace4fd58fc216b8e040c50a87fdf77',
     'its body is plpython/compiled_operators.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.compiled_operators()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.encoder_forward()'::regprocedure
     ),
-    'fa31fece7c847f97678592b18f48542b25c75b022146d5b02db2576a9de9d4bb',
+    '4b43058626994a8bb87dafe5e441a9bab9721981ab88f11e15ba994b58da2acd',
     'its body is plpython/encoder_forward.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.encoder_forward()', 'EXECUTE'),

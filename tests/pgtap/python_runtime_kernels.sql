@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.kernels()'::regprocedure
     ),
-    'c28bc13514bc27e64ba14856eb2cef8cc3e06681e92327d2e9d357666c206af2',
+    'dde50fe73e4be8e1cebe1f258d00d5ecd85327e6601709d9c320dccfe8c30eb8',
     'its body is plpython/kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.kernels()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.threads()'::regprocedure
     ),
-    '57dd1c3862ac569259a76fcb2f59e9aa25de18a705f90e1821a6dcb701a9c13b',
+    '61f686a73e8de71cac57ef41bf70a792281aba019bd4fbed62c082b02ec6cd92',
     'its body is plpython/threads.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.threads()', 'EXECUTE'),

@@ -58,6 +58,25 @@ def test_exp2_is_within_two_units_in_the_last_place():
     assert list(out[:8]) == [0, 0, 0, 0, 2.0**-126, 1, 2, 2.0**127]
 
 
+@pytest.mark.parametrize("width", [1, 16, 1024, 5000])
+def test_the_likeliest_is_the_first_of_the_largest(width):
+    def run(x, out):
+        out[0] = kernels.likeliest(x, x.size - 16)
+
+    likeliest, out = callable_from_python(run), np.zeros(1, np.int64)
+    for _ in range(20):
+        x = np.round(floats(width + 16) * 3)  # many are equal
+        x[width:] = 100  # what lies behind does not count
+        for given in (x, np.where(x > 0, np.float32(-0.0), x), np.full_like(x, -3e38)):
+            likeliest(given, out)
+            assert out[0] == given[:width].argmax()
+        for ill in (np.nan, np.inf, -np.inf):
+            given = x.copy()
+            given[RANDOM.integers(width)] = ill
+            likeliest(given, out)
+            assert out[0] == kernels.NO_TOKEN
+
+
 @pytest.mark.parametrize("width", [8, 43, 64, 896])
 def test_rms_norm_is_that_of_ops_for_any_width(width):
     x, weight, out = floats(width), floats(width), np.full(width + 16, 7, np.float32)
@@ -93,7 +112,7 @@ def quantized(x):
     codes = Codes(np.zeros(x.size, np.int8), *(np.zeros(blocks, dtype) for dtype in (np.float32, np.int32, np.int32)))
     run = callable_from_python(kernels.quantize)
     for t in range(tokens):
-        run(x.reshape(-1), t * width, width, *codes, t)
+        run(x.reshape(-1), t * width, width, *codes, t * (width // 32))
     return codes
 
 
@@ -112,7 +131,7 @@ def test_activations_become_int8_within_half_a_step():
 def test_two_sets_of_codes_hold_activations_250_times_as_closely_as_one():
     x = floats(1, 96)
     codes = Codes(np.zeros(384, np.int8), *(np.zeros(12, dtype) for dtype in (np.float32, np.int32, np.int32)))
-    callable_from_python(kernels.quantize_twice)(x.reshape(-1), 0, 96, *codes, 1, 3)
+    callable_from_python(kernels.quantize_twice)(x.reshape(-1), 0, 96, *codes, 3, 9)
     decoded = (codes.codes.reshape(12, 32) * codes.scales[:, None]).reshape(4, 96)
     np.testing.assert_array_equal(codes.codes[96:192], quantized(x).codes)
     steps = codes.scales[3:6].repeat(32)

@@ -178,6 +178,34 @@ def test_a_cache_that_holds_the_beginning_of_a_prompt_changes_no_text():
     assert (stats.reused, stats.prefilled) == (9, 7)
 
 
+def greedy(stop=(), stop_ids=(), penalty=1.0, limit=100):
+    settings = sampling.Settings(repeat_penalty=penalty)
+    return generation.Continuation(TOKENIZER, list(b"a rose is"), limit, settings, stop, stop_ids)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 100])
+@pytest.mark.parametrize("stop", [(), ("ose is a",), ("o", "zz")])
+@pytest.mark.parametrize("stop_ids", [(), (ord("!"), ord("i")), (ord(" "),)])
+def test_several_passes_in_one_call_change_no_text(limit, stop, stop_ids):
+    plain, written = (greedy(stop, stop_ids, limit=limit) for _ in range(2))
+    text = "".join(generation.stream(RoseEngine(), plain, None))
+    engine, stats = RunningEngine(), Stats()
+    cache = engine.new_cache()
+    assert "".join(generation.stream(engine, written, None, cache, stats=stats)) == text
+    assert (written.tokens, written.finish_reason) == (plain.tokens, plain.finish_reason)
+    assert stats.generated == len(plain.tokens)
+    assert cache.tokens == written.history[: cache.length] and cache.length >= len(written.history) - 1
+    if limit == 100 and not stop and not stop_ids:
+        assert engine.runs == [5] * 19 + [4] and engine.passes[:2] == [[9], [1]]
+
+
+def test_tokens_that_are_drawn_or_weighed_by_what_came_before_are_chosen_one_by_one():
+    for written in (continuation(b"a rose is"), greedy(penalty=1.5)):
+        engine = RunningEngine()
+        list(generation.stream(engine, written, None))
+        assert engine.runs == [] and len(engine.passes) == len(written.tokens)
+
+
 class RoseEngine(ToyBatchEngine):
     """Repeats itself, mostly."""
 
@@ -185,3 +213,21 @@ class RoseEngine(ToyBatchEngine):
         logits = super()._logits(tokens)
         logits[np.frombuffer(b"a rose is ", np.uint8)[len(tokens) % 10]] += 12 if len(tokens) % 37 else 0
         return logits
+
+
+class RunningEngine(RoseEngine):
+    """With `decode`, as the compiled engine has it: at most five tokens a call."""
+
+    def __init__(self):
+        super().__init__()
+        self.runs = []
+
+    def decode(self, token, cache, most, ends, checkpoint=None):
+        chosen, fresh = [], token
+        while True:
+            logits = self.forward([fresh], cache)[-1]
+            fresh = int(logits.argmax())
+            if len(chosen) + 1 == min(most, 5) or fresh in ends:
+                self.runs.append(len(chosen) + 1)
+                return np.array(chosen, np.int64), logits
+            chosen.append(fresh)

@@ -12,12 +12,12 @@ SET LOCAL lock_timeout = '5s';
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
 --   862d0744c57a6249597716ecd1f2461d2afc9a16bab636ac5dd685552fe60109  atoms
---   fce2e5151a6f3e8b76df7de61648bf2955e44c4205ab5da100a92abf43f4d14b  attention_kernels
+--   b2b5d7a487f93d1f52ae1267fd0e9f055e78e9104e7107510f918d1741616fb3  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
 --   116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09  cache
---   27a9b908727b2e9be4367b47448f66514288240991dd3bd9eaa1a3510969034f  candidate_kernels
+--   2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6  candidate_kernels
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
 --   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
@@ -42,7 +42,7 @@ SET LOCAL lock_timeout = '5s';
 --   d092e0489da9ef53b5fb23937a06b75e8b2e5c283790cfdad6d9476016521626  hilbert_plane
 --   c8d22605197646d5efbe3457f3adb06b9cc8334f3b412ff9de7db15a9b73c532  ingestion
 --   fa2c6afbb837391b4325ec2ba9930a2b9437827b877bcf855a91b93163676dad  kept
---   dde50fe73e4be8e1cebe1f258d00d5ecd85327e6601709d9c320dccfe8c30eb8  kernels
+--   085404df8610d81a30d3cbde228c0c580fd2dcfff7a89c2a4a631db829dd9561  kernels
 --   aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d  kv_cache
 --   8a5cf384452e916fc87ce5d80810292c4a9d31fa4358d4c4554c092823bdef7b  kv_pages
 --   61f828a8fc64da5bed6fd12c8f49740ae9b30ca5d03ea0bdc88931950ffcdd18  loaded_model
@@ -73,7 +73,7 @@ SET LOCAL lock_timeout = '5s';
 --   7d90dc4f820b21b539826c3235bfb51876f247577869b7a9566ec7ecda66b92f  session_models
 --   ff254eddad5b0e11fa14be3b1e60549b6f3701052aa3fb46ce6348ea4c70bd18  settings
 --   147dedba5c7c0d987e43b6d378c568f009341e2aa3c99f82a37af808c78e1a46  shared_weights
---   56b98a89e1f377a2e4c0921f0e65a57e9e5a338dfbadcde82a07967aaa2a1969  simd
+--   c74399ae32484046307c21026e12bc70ff59ab3040f5ddc69e9e9f565e8d87e6  simd
 --   b54940471201626320ea4271805c2e81d0d6972d98f0a04393d6d3d2c175d73b  simd_forms
 --   12cb0e18434092032adfdf0867013ddd689c45201e3d2419f8ab8986314ee563  simd_memory
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '60a9daeafcdfa01ece2608679a8c7a837264bb485dcb2bfec8a28dcc32dd702c'::text;
+RETURN 'bfd585e399eee00a3cd69bcb02225e78527dd7cc32ee9e1cee2b98077a8b5ebd'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

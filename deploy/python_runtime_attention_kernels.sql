@@ -28,7 +28,7 @@ import math
 
 import numpy as np
 
-from .kernels import exp2
+from .kernels import ROUNDER, exp2
 from .kv_pages import (
     PAGE,
     SEEN_LARGEST,
@@ -41,6 +41,7 @@ from .kv_pages import (
     value_numbers,
 )
 from .simd import (
+    bits,
     compiled,
     dot2,
     f32,
@@ -51,10 +52,8 @@ from .simd import (
     lanes,
     max_lanes,
     maximum,
-    rint,
     sum_lanes,
     to_f32,
-    to_i32,
     where_before,
 )
 from .simd_memory import load, load_pairs, prefetch, spread, spread_pairs, store
@@ -191,7 +190,7 @@ def _over_codes(rows):
             largest = maximum(max_lanes(largest), 1e-30)
             inverse = fill(np.float32(SEEN_LARGEST), Q) / largest
             for tile in range(0, PAGE, 16):
-                store(codes, tile, to_i32(rint(load(scores, tile, Q, PAGE) * inverse)), PAGE)
+                store(codes, tile, bits(fma(load(scores, tile, Q, PAGE), inverse, ROUNDER)), PAGE)
             step = largest * np.float32(1 / SEEN_LARGEST)
             for d in range(0, width, 16):
                 dots = fill(0, P)

@@ -269,10 +269,16 @@ def to_f32(builder, x):
     return builder.sitofp(x, vector(FLOAT))
 
 
-@instruction(f32, f32)
+@instruction(f32, gives=i32)
+def bits(builder, x):
+    """The bits of a float, as an int32."""
+    return builder.bitcast(x, vector(I32))
+
+
+@instruction(f32, i32)
 def ldexp(builder, x, n):
-    """x * 2^n for integral n, where that and x are normal numbers."""
-    exponent = builder.shl(builder.fptosi(n, vector(I32)), constant(I32, 23))
+    """x * 2^n for the n in the low nine bits, where that and x are normal numbers."""
+    exponent = builder.shl(n, constant(I32, 23))
     return builder.bitcast(builder.add(builder.bitcast(x, vector(I32)), exponent), vector(FLOAT))
 
 

@@ -28,7 +28,7 @@ def weight(score):
     p = p * r + C3
     p = p * r + C4
     p = p * r + C5
-    return rint(ldexp(((p * (r * r)) + r) + np.float32(1), n + np.float32(WEIGHT_BITS)))
+    return rint(ldexp(((p * (r * r)) + r) + np.float32(1), to_i32(n + np.float32(WEIGHT_BITS))))
 
 
 @entry

@@ -11,6 +11,7 @@ import numpy as np
 
 from .packing import BLOCK
 from .simd import (
+    bits,
     compiled,
     f32,
     fill,
@@ -32,6 +33,8 @@ from .simd import (
 )
 from .simd_memory import load, load_first, store, store_first
 
+# Added to a small number it leaves the nearest whole number, ties to even, in the low bits: one addition for two steps.
+ROUNDER = np.float32(1.5 * 2**23)
 # exp2: x = n + r, a polynomial of least relative error, 2e-9, for 2^r
 EXP2_LOWEST = np.float32(-126.0)
 # exp: x = n ln 2 + r, the polynomial of Cephes' expf for e^r; largest relative error 2 units in the last place
@@ -56,22 +59,21 @@ def exp(x):
     p = fma(p, r, 4.1665795894e-2)
     p = fma(p, r, 1.6666665459e-1)
     p = fma(p, r, 5.0000001201e-1)
-    return where_less(x, EXP_LOWEST, 0.0, ldexp(fma(r * r, p, r) + 1.0, n))
+    return where_less(x, EXP_LOWEST, 0.0, ldexp(fma(r * r, p, r) + 1.0, to_i32(n)))
 
 
 @compiled
 def exp2(x):
     """2^x in every lane, for x up to 127; 0 below -126, where it is 1.2e-38."""
-    y = maximum(x, EXP2_LOWEST)
-    n = rint(y)
-    r = y - n
+    n = x + ROUNDER
+    r = x - (n - ROUNDER)
     p = fma(fill(1.5345802e-4, f32), r, 1.3399932e-3)
     p = fma(p, r, 9.6184891e-3)
     p = fma(p, r, 5.5503286e-2)
     p = fma(p, r, 2.4022643e-1)
     p = fma(p, r, 6.9314718e-1)
     p = fma(p, r, 1.0)
-    return where_less(x, EXP2_LOWEST, 0.0, ldexp(p, n))
+    return where_less(x, EXP2_LOWEST, 0.0, ldexp(p, bits(n)))
 
 
 @compiled

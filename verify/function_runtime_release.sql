@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '60a9daeafcdfa01ece2608679a8c7a837264bb485dcb2bfec8a28dcc32dd702c', 'another release is deployed';
+    ASSERT llm_runtime.release() = 'bfd585e399eee00a3cd69bcb02225e78527dd7cc32ee9e1cee2b98077a8b5ebd', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.candidate_kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '27a9b908727b2e9be4367b47448f66514288240991dd3bd9eaa1a3510969034f', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

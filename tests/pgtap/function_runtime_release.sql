@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '60a9daeafcdfa01ece2608679a8c7a837264bb485dcb2bfec8a28dcc32dd702c',
+SELECT is(llm_runtime.release(), 'bfd585e399eee00a3cd69bcb02225e78527dd7cc32ee9e1cee2b98077a8b5ebd',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.attention_kernels()'::regprocedure
     ),
-    'fce2e5151a6f3e8b76df7de61648bf2955e44c4205ab5da100a92abf43f4d14b',
+    'b2b5d7a487f93d1f52ae1267fd0e9f055e78e9104e7107510f918d1741616fb3',
     'its body is plpython/attention_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.attention_kernels()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.candidate_kernels()'::regprocedure
     ),
-    '27a9b908727b2e9be4367b47448f66514288240991dd3bd9eaa1a3510969034f',
+    '2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6',
     'its body is plpython/candidate_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.candidate_kernels()', 'EXECUTE'),

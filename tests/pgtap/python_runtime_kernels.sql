@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.kernels()'::regprocedure
     ),
-    'dde50fe73e4be8e1cebe1f258d00d5ecd85327e6601709d9c320dccfe8c30eb8',
+    '085404df8610d81a30d3cbde228c0c580fd2dcfff7a89c2a4a631db829dd9561',
     'its body is plpython/kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.kernels()', 'EXECUTE'),

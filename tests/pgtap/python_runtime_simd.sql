@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd()'::regprocedure
     ),
-    '56b98a89e1f377a2e4c0921f0e65a57e9e5a338dfbadcde82a07967aaa2a1969',
+    'c74399ae32484046307c21026e12bc70ff59ab3040f5ddc69e9e9f565e8d87e6',
     'its body is plpython/simd.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd()', 'EXECUTE'),

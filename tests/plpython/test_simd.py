@@ -6,6 +6,7 @@ from numba.core.errors import TypingError
 
 from plpython import simd, simd_forms
 from plpython.simd import (
+    bits,
     f32,
     fill,
     fma,
@@ -112,7 +113,14 @@ def test_elementwise_instructions_are_numpys():
     np.testing.assert_array_equal(elementwise(rint, halves), np.rint(halves))
     exponents = np.array([-126, -100, -3, -2, -1, 0, 1, 2, 3, 10, 20, 40, 80, 100, 126, 127], np.float32)
     mantissas = np.linspace(1, 1.999, 16, dtype=np.float32) * np.float32(-1)
-    np.testing.assert_array_equal(elementwise(ldexp, mantissas, exponents), np.ldexp(mantissas, exponents.astype(int)))
+
+    def powers(mantissas, exponents, out):
+        store(out, 0, ldexp(load(mantissas, 0, f32), to_i32(load(exponents, 0, f32))))
+        store(out, 16, ldexp(load(mantissas, 0, f32), bits(load(exponents, 0, f32) + np.float32(1.5 * 2**23))))
+
+    out, expected = np.zeros(32, np.float32), np.ldexp(mantissas, exponents.astype(int))
+    callable_from_python(powers)(mantissas, exponents, out)
+    np.testing.assert_array_equal(out, np.tile(expected, 2))
 
 
 def test_one_register_and_numbers_are_shared_by_all_rows_of_a_block():

@@ -35,7 +35,7 @@ SET LOCAL lock_timeout = '5s';
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   302e38a55487c3ec13d7899d2076fed2a5bc824f97124b7dba5584aa912662cc  forward_steps
---   bc3e254f1c0a5db8f79e418e2aa1f2184a130a5fa7a5154efcdea503db552fd8  generation
+--   41cd190e6f270070f6aaa0979cb69932af8ae487438484331aa637f8f3982d6b  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'bfd585e399eee00a3cd69bcb02225e78527dd7cc32ee9e1cee2b98077a8b5ebd'::text;
+RETURN 'b8a8357eedd9d0ac2afad260e22995becff28270c40ea1bb60885790d9c9a68e'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

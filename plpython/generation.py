@@ -39,6 +39,8 @@ class Continuation:
     prompt: token ids. limit: how many tokens may follow. settings: sampling.Settings. stop: strings that end the text.
     stop_ids: tokens that end it. at_start: the continuation begins the text (nothing of the prompt is shown before it).
     weigh: what makes the candidates of a draw.
+
+    `greedy`: each token is the one with the largest logit, and only a token of `ends` or the limit ends the text.
     """
 
     def __init__(self, tokenizer, prompt, limit, settings, stop=(), stop_ids=(), at_start=False, weigh=Candidates):
@@ -47,6 +49,7 @@ class Continuation:
         self.prompt_tokens = len(prompt)
         self.finish_reason = None if limit > 0 else "length"
         self.ends = frozenset(stop_ids)
+        self.greedy = settings.temperature == 0 and settings.repeat_penalty == 1 and not stop
         self._limit = limit
         self._settings, self._weigh = settings, weigh
         self._decoder = StreamDecoder(tokenizer, at_start)
@@ -61,11 +64,6 @@ class Continuation:
     def tokens(self):
         """Ids of the continuation, without the end-of-sequence token."""
         return self.history[self.prompt_tokens :]
-
-    @property
-    def likeliest(self):
-        """Whether each token is the one with the largest logit, whatever came before."""
-        return self._settings.temperature == 0 and self._settings.repeat_penalty == 1
 
     def accept(self, logits):
         """Choose the next token from `logits` (f32[vocabulary]); return the text that became certain, perhaps none."""
@@ -132,7 +130,7 @@ def stream(engine, continuation, checkpoint, cache=None, guess=0, stats=None):
     fresh = continuation.history[begins:]
     stats.reused, stats.prefilled = begins, len(fresh)
     lookup = PromptLookup(guess)
-    runs = continuation.likeliest and not guess and hasattr(engine, "decode")
+    runs = continuation.greedy and not guess and hasattr(engine, "decode")
     guessed = []
     while True:
         if runs and len(fresh) == 1:
@@ -166,8 +164,6 @@ def _run(engine, continuation, token, cache, checkpoint):
     chosen, logits = engine.decode(token, cache, continuation.remaining, ends, checkpoint)
     for likeliest in chosen.tolist():
         yield continuation.take(likeliest)
-        if continuation.finish_reason is not None:
-            return
     yield continuation.accept(logits)
 
 

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'bfd585e399eee00a3cd69bcb02225e78527dd7cc32ee9e1cee2b98077a8b5ebd',
+SELECT is(llm_runtime.release(), 'b8a8357eedd9d0ac2afad260e22995becff28270c40ea1bb60885790d9c9a68e',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.generation()'::regprocedure
     ),
-    'bc3e254f1c0a5db8f79e418e2aa1f2184a130a5fa7a5154efcdea503db552fd8',
+    '41cd190e6f270070f6aaa0979cb69932af8ae487438484331aa637f8f3982d6b',
     'its body is plpython/generation.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.generation()', 'EXECUTE'),

@@ -22,7 +22,7 @@ SET LOCAL lock_timeout = '5s';
 --   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
 --   9802987fe26820b9e4ae73bfad4d43d11900d8171312cd7288188baf450b1378  compiled_engine
---   96a53dc68a09f99f405192fb7aed034f4747ab811dc62202bd4061dbfcd432fc  compiled_forward
+--   093f0ef23e64d1cc98cfd7faec264f1d107fda4cc2105a04843e59df629200a8  compiled_forward
 --   05e8b1ba15f779f0b83c9bd961c6505daeace4fd58fc216b8e040c50a87fdf77  compiled_operators
 --   a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377  cosine_search
 --   03530279d738e2d66a59e5a389e3428c128d8b1f878f7bbbe39b3d2aa71ae86d  database
@@ -34,7 +34,7 @@ SET LOCAL lock_timeout = '5s';
 --   4b43058626994a8bb87dafe5e441a9bab9721981ab88f11e15ba994b58da2acd  encoder_forward
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
---   302e38a55487c3ec13d7899d2076fed2a5bc824f97124b7dba5584aa912662cc  forward_steps
+--   e53e8143bd686cd83ff3ee57344141f90d3ca9af336b20440afbf54ef629bebf  forward_steps
 --   41cd190e6f270070f6aaa0979cb69932af8ae487438484331aa637f8f3982d6b  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'b8a8357eedd9d0ac2afad260e22995becff28270c40ea1bb60885790d9c9a68e'::text;
+RETURN '0308510090e82668981722e3d521f6d96ce6f7e2bc2822a6441216c1cce0bf39'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

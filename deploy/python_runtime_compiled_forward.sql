@@ -50,6 +50,7 @@ from .forward_steps import (
     V,
     attend_all,
     choose,
+    embed,
     gate_and_up,
     is_quantized,
     norm,
@@ -60,9 +61,9 @@ from .forward_steps import (
     queries_keys_values,
     work_of,
 )
-from .matrix_kernels import ROWS, embedding
-from .simd import entry, inlined
-from .threads import Crew, claim, finish, meet, wait
+from .matrix_kernels import ROWS
+from .simd import compiled, entry, inlined
+from .threads import Crew, meet
 
 
 @inlined
@@ -116,18 +117,6 @@ def feed_forward_block(crew, counter, model, w, no_bias, batch, s):
 
 
 @inlined
-def embed(crew, counter, model, matrix, batch, s):
-    """s.x = the embeddings of the tokens. True to stop."""
-    tokens = len(batch.tokens)
-    while True:
-        token = claim(crew, counter, 1)
-        if token >= tokens:
-            return wait(crew, counter, tokens)
-        embedding(model.weights, matrix, batch.tokens[token], s.x, token * model.sizes.hidden_stride)
-        finish(crew, counter, 1)
-
-
-@inlined
 def head_block(crew, counter, model, own, batch, logits, s):
     """The logits of the wanted tokens. True to stop."""
     wanted = len(batch.wanted)
@@ -155,6 +144,7 @@ def compute(crew, counter, model, batch, work, s, logits):
     return head_block(crew, counter + CLAIM_HEAD, model, own, batch, logits, s)
 
 
+@compiled
 def counters(layers, passes):
     """How many counters of claimed work so many passes take."""
     return passes * (PASS_COUNTERS + layers * LAYER_COUNTERS)
@@ -165,7 +155,7 @@ def forward(thread, threads, state, interrupts, model, batch, works, s, logits, 
     """Compute a batch: keys and values into their pages, the logits of the wanted tokens into `logits`.
 
     Every thread of a team runs it with the same arguments and a zeroed state, that has room for len(chosen) + 1 passes.
-    Afterwards threads.STOP of the state is set when a pass was stopped; then nothing that it wrote holds.
+    Afterwards threads.STOP of the state is set when a pass was stopped; then of what it wrote only `chosen` holds.
 
     With room in `chosen` (int64[], filled with NO_TOKEN) the batch is one token, whose place the likeliest next one
     takes, into `chosen` too, pass after pass until there is no room, the next would be one of `ends` (int64[]), or the
@@ -175,7 +165,7 @@ def forward(thread, threads, state, interrupts, model, batch, works, s, logits, 
     layers = model.sizes.layers
     vocabulary = model.table[layers * PER_LAYER + HEAD, ROWS]
     for number in range(len(chosen) + 1):
-        counter = number * (PASS_COUNTERS + layers * LAYER_COUNTERS)
+        counter = counters(layers, number)
         if compute(crew, counter, model, batch, work, s, logits):
             return
         choice = counter + CLAIM_CHOICE

@@ -25,7 +25,7 @@ from collections import namedtuple
 from .attention_kernels import attention_over_codes, attention_over_floats
 from .kernels import NO_TOKEN, add, likeliest, quantize, quantize_twice, rms_norm, rope, swiglu
 from .kv_pages import PAGE, store_codes, store_floats
-from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, linear
+from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, embedding, linear
 from .packing import ABSENT, BLOCK, GROUP, Q4, Q8, group_bytes
 from .simd import compiled, inlined
 from .threads import claim, finish, stopped, wait
@@ -169,6 +169,18 @@ def add_bias(weights, bias, group, groups, out, at, stride, tokens):
     if bias[LAYOUT] != ABSENT:
         for t in range(tokens):
             add(out, at + t * stride + group * GROUP, weights.f32, bias[OFFSET] // 4 + group * GROUP, groups * GROUP)
+
+
+@inlined
+def embed(crew, counter, model, matrix, batch, s):
+    """s.x = the embeddings of the tokens. True to stop."""
+    tokens = len(batch.tokens)
+    while True:
+        token = claim(crew, counter, 1)
+        if token >= tokens:
+            return wait(crew, counter, tokens)
+        embedding(model.weights, matrix, batch.tokens[token], s.x, token * model.sizes.hidden_stride)
+        finish(crew, counter, 1)
 
 
 @inlined

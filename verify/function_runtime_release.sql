@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = 'b8a8357eedd9d0ac2afad260e22995becff28270c40ea1bb60885790d9c9a68e', 'another release is deployed';
+    ASSERT llm_runtime.release() = '0308510090e82668981722e3d521f6d96ce6f7e2bc2822a6441216c1cce0bf39', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

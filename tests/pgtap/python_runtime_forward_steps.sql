@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.forward_steps()'::regprocedure
     ),
-    '302e38a55487c3ec13d7899d2076fed2a5bc824f97124b7dba5584aa912662cc',
+    'e53e8143bd686cd83ff3ee57344141f90d3ca9af336b20440afbf54ef629bebf',
     'its body is plpython/forward_steps.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.forward_steps()', 'EXECUTE'),

@@ -42,6 +42,12 @@ DEMANDS = (
     Demand("decode F16", 0.85, threads=1, over="limit"),
     Demand("decode Q4_0", 0.8, threads=1, over="limit"),
     Demand("llm.forward over llm.generate, Q8_0", 0.7, 0.9, 1, peer="llm.generate"),
+    *(
+        Demand(f"logits {type}: {difference} difference", 1, at_most=True)
+        for type in ("Q8_0", "Q4_0")
+        for difference in ("largest", "mean")
+    ),
+    *(Demand(f"logits {type}: argmax agrees", 1) for type in ("Q8_0", "Q4_0")),
     Demand("load, seconds over raw COPY's", 4, peer="raw COPY", at_most=True),
     *(
         Demand(f"cancel {work}, slowest", 100, over="itself", at_most=True)

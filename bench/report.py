@@ -29,6 +29,8 @@ medians. `make bench PARTS="prepare decode report"` measures a part of it.
 
 ![tokens a second over the rows written at once](images/rows.png)
 
+![memory of a session over the rows written at once](images/memory.png)
+
 ## What is asked
 
 """

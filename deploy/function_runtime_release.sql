@@ -12,7 +12,7 @@ SET LOCAL lock_timeout = '5s';
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
 --   862d0744c57a6249597716ecd1f2461d2afc9a16bab636ac5dd685552fe60109  atoms
---   b2b5d7a487f93d1f52ae1267fd0e9f055e78e9104e7107510f918d1741616fb3  attention_kernels
+--   54900d4d4d2298419f71faea23ef3333aa65229c04cd443c86bb4bcc103ed351  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
@@ -34,8 +34,8 @@ SET LOCAL lock_timeout = '5s';
 --   4b43058626994a8bb87dafe5e441a9bab9721981ab88f11e15ba994b58da2acd  encoder_forward
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
---   e53e8143bd686cd83ff3ee57344141f90d3ca9af336b20440afbf54ef629bebf  forward_steps
---   41cd190e6f270070f6aaa0979cb69932af8ae487438484331aa637f8f3982d6b  generation
+--   7ec29356c0b911881013d4d515fb788f2ee410e0cd9e82cd0014e6bb9fedd2f5  forward_steps
+--   607975c90bb022468ff2fbf341833fe4b3a0d7a8bb4e9bc18b77483583481d1b  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '0308510090e82668981722e3d521f6d96ce6f7e2bc2822a6441216c1cce0bf39'::text;
+RETURN '9bd439af856ce49f2eac552c38a8844efd733d07db2a1f9e61af5ce92191de87'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

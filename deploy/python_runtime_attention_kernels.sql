@@ -190,7 +190,7 @@ def _over_codes(rows):
             largest = maximum(max_lanes(largest), 1e-30)
             inverse = fill(np.float32(SEEN_LARGEST), Q) / largest
             for tile in range(0, PAGE, 16):
-                store(codes, tile, bits(fma(load(scores, tile, Q, PAGE), inverse, ROUNDER)), PAGE)
+                store(codes, tile, bits(load(scores, tile, Q, PAGE) * inverse + ROUNDER), PAGE)
             step = largest * np.float32(1 / SEEN_LARGEST)
             for d in range(0, width, 16):
                 dots = fill(0, P)

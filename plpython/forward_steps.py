@@ -80,13 +80,16 @@ def share(crew, tokens):
 def claim_groups(crew, counter, matrix, groups, tokens):
     """Claim the next of a step's `groups`, as wide as the matrix's: (begin, end). When none is left, begin = groups.
 
-    One thread takes them all for few tokens, so that memory is read in the longest runs there are.
+    One thread takes them all for few tokens, so that memory is read in the longest runs there are. Several count their
+    claims, and each finds the place of its own in the one sequence of shrinking runs, so that a claim is one addition.
     """
     width = group_bytes(matrix[LAYOUT], matrix[COLUMNS])
-    if tokens > FEW_TOKENS or crew.threads == 1:
-        piece = max(1, CLAIMED_BYTES // width) if tokens > FEW_TOKENS else groups
+    if tokens > FEW_TOKENS:
+        piece = max(1, CLAIMED_BYTES // width)
         begin = min(groups, claim(crew, counter, piece))
         return begin, min(groups, begin + piece)
+    if crew.threads == 1:
+        return min(groups, claim(crew, counter, groups)), groups
     number, begin = claim(crew, counter, 1), 0
     while begin < groups:
         piece = max(1, LEAST_BYTES // width, (groups - begin) // (PART * crew.threads))

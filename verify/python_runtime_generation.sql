@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.generation()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '41cd190e6f270070f6aaa0979cb69932af8ae487438484331aa637f8f3982d6b', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '607975c90bb022468ff2fbf341833fe4b3a0d7a8bb4e9bc18b77483583481d1b', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.attention_kernels()'::regprocedure
     ),
-    'b2b5d7a487f93d1f52ae1267fd0e9f055e78e9104e7107510f918d1741616fb3',
+    '54900d4d4d2298419f71faea23ef3333aa65229c04cd443c86bb4bcc103ed351',
     'its body is plpython/attention_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.attention_kernels()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.forward_steps()'::regprocedure
     ),
-    'e53e8143bd686cd83ff3ee57344141f90d3ca9af336b20440afbf54ef629bebf',
+    '7ec29356c0b911881013d4d515fb788f2ee410e0cd9e82cd0014e6bb9fedd2f5',
     'its body is plpython/forward_steps.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.forward_steps()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.generation()'::regprocedure
     ),
-    '41cd190e6f270070f6aaa0979cb69932af8ae487438484331aa637f8f3982d6b',
+    '607975c90bb022468ff2fbf341833fe4b3a0d7a8bb4e9bc18b77483583481d1b',
     'its body is plpython/generation.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.generation()', 'EXECUTE'),

@@ -35,7 +35,7 @@ SET LOCAL lock_timeout = '5s';
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
 --   7ec29356c0b911881013d4d515fb788f2ee410e0cd9e82cd0014e6bb9fedd2f5  forward_steps
---   607975c90bb022468ff2fbf341833fe4b3a0d7a8bb4e9bc18b77483583481d1b  generation
+--   453d03c5201025d4ea0c5100bed7331981892bb5e64e3e563dfc1b591e5df345  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '9bd439af856ce49f2eac552c38a8844efd733d07db2a1f9e61af5ce92191de87'::text;
+RETURN '83158a76dc1839bf9885a3812fd04759749dc163fa041fa33675776ed04f5414'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

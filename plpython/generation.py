@@ -118,11 +118,11 @@ def _overlap(text, stop):
 def stream(engine, continuation, checkpoint, cache=None, guess=0, stats=None):
     """Run `continuation` to its end on `engine`; yields the pieces of its text, which are never empty.
 
-    checkpoint() is called before each call of the engine and when that is interrupted; what it raises ends the
-    generation. cache: holds a beginning of the
-    prompt, at least a token less; in the end it holds all but the last token. guess: the most tokens to guess in a
-    pass; the model computes what follows each, and those that it would not have chosen are forgotten: the text is what
-    it is without guessing, on an engine whose bits do not depend on the batch. stats: a Stats that counts.
+    checkpoint() is called before each pass, or each few of one call, and when they are interrupted; what it raises ends
+    the generation. cache: holds a beginning of the prompt, at least a token less; in the end it holds all but the last
+    token. guess: the most tokens to guess in a pass; the model computes what follows each, and those that it would not
+    have chosen are forgotten: the text is what it is without guessing, on an engine whose bits do not depend on the
+    batch. stats: a Stats that counts.
     """
     if continuation.finish_reason is not None:
         return

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '9bd439af856ce49f2eac552c38a8844efd733d07db2a1f9e61af5ce92191de87',
+SELECT is(llm_runtime.release(), '83158a76dc1839bf9885a3812fd04759749dc163fa041fa33675776ed04f5414',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

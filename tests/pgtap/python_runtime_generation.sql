@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.generation()'::regprocedure
     ),
-    '607975c90bb022468ff2fbf341833fe4b3a0d7a8bb4e9bc18b77483583481d1b',
+    '453d03c5201025d4ea0c5100bed7331981892bb5e64e3e563dfc1b591e5df345',
     'its body is plpython/generation.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.generation()', 'EXECUTE'),

@@ -1,4 +1,4 @@
-"""Lets tests call the parts of compiled code from Python, and run a snippet for another processor."""
+"""Lets tests call the parts of compiled code from Python, run a snippet for another processor, and compare bits."""
 
 import functools
 import os
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 from numba import njit
 
 from plpython.simd import OPTIONS
@@ -51,3 +52,8 @@ def run_for(target, code, cache):
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
+
+
+def same_bits(a, b):
+    """Two arrays of float32 are equal in every bit."""
+    np.testing.assert_array_equal(np.ascontiguousarray(a).view(np.uint32), np.ascontiguousarray(b).view(np.uint32))

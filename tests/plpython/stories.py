@@ -1,6 +1,10 @@
-"""The architecture of stories260K, whose weights and logits are check data."""
+"""stories260K, whose weights and logits are check data: its architecture, and its weights as the engine takes them."""
+
+import numpy as np
+from gguf import GGUFReader
 
 from plpython.architecture import Architecture
+from plpython.packed_model import pack_model
 
 STORIES = Architecture(
     family="llama",
@@ -16,3 +20,17 @@ STORIES = Architecture(
     rope_theta=10000.0,
     rope_interleaved=True,
 )
+
+
+def tensors_of(path):
+    """{name: (type, shape, bytes)} of a GGUF file."""
+    return {
+        t.name: (t.tensor_type.name, tuple(map(int, reversed(t.shape))), np.ascontiguousarray(t.data).tobytes())
+        for t in GGUFReader(path).tensors
+    }
+
+
+def stories(data, type="F32"):
+    """The packed stories260K of a type."""
+    path = "stories260K/stories260K.gguf" if type == "F32" else f"stories260K-quant-derived/stories260K-{type}.gguf"
+    return pack_model(tensors_of(data / path))

@@ -3,41 +3,26 @@
 import ctypes
 import hashlib
 import json
-import signal
 import threading
 import time
 
 import numpy as np
 import pytest
-from gguf import GGUFReader
 
 from loaders.huggingface import read_folder
-from plpython import compiled_engine, quant, threads
-from plpython.compiled_engine import CHUNK, LONGEST_RUN, CompiledEngine
+from plpython import quant
+from plpython.compiled_engine import CHUNK, CompiledEngine
 from plpython.errors import ModelError
 from plpython.kv_pages import PAGE
 from plpython.numpy_engine import NumpyEngine
 from plpython.packed_model import pack_model
 from plpython.simd_forms import VARIANT
-from tests.plpython.compiled import run_for
-from tests.plpython.stories import STORIES
+from tests.plpython.compiled import run_for, same_bits
+from tests.plpython.interrupting import CancelledError, interrupting
+from tests.plpython.stories import STORIES, stories, tensors_of
 from tests.plpython.test_families import CASES, FAMILIES
 
 BATCHES = (1, 2, 3, 5, 8, 9, 17, 33)
-
-
-def tensors_of(path):
-    """{name: (type, shape, bytes)} of a GGUF file."""
-    return {
-        t.name: (t.tensor_type.name, tuple(map(int, reversed(t.shape))), np.ascontiguousarray(t.data).tobytes())
-        for t in GGUFReader(path).tensors
-    }
-
-
-def stories(data, type="F32"):
-    """The packed stories260K of a type."""
-    path = "stories260K/stories260K.gguf" if type == "F32" else f"stories260K-quant-derived/stories260K-{type}.gguf"
-    return pack_model(tensors_of(data / path))
 
 
 def reference(data, case, file=None):
@@ -57,10 +42,6 @@ def logits(engine, tokens, step=None):
     cache, step = engine.new_cache(), step or len(tokens)
     parts = [engine.forward(tokens[at : at + step], cache, last_only=False) for at in range(0, len(tokens), step)]
     return np.concatenate(parts)
-
-
-def same_bits(a, b):
-    np.testing.assert_array_equal(np.ascontiguousarray(a).view(np.uint32), np.ascontiguousarray(b).view(np.uint32))
 
 
 @pytest.mark.parametrize("case", ["case2", "case3"])
@@ -162,8 +143,8 @@ def test_prompts_longer_than_a_chunk_and_a_page_are_the_numpy_engines(data):
     packed = stories(data)
     tokens = np.random.default_rng(5).integers(3, 512, CHUNK + PAGE + 9)
     weights = {
-        t.name: quant.decode("F32", np.ascontiguousarray(t.data).reshape(-1).view(np.uint8), t.data.shape)
-        for t in GGUFReader(data / "stories260K/stories260K.gguf").tensors
+        name: quant.decode(type, np.frombuffer(raw, np.uint8), shape)
+        for name, (type, shape, raw) in tensors_of(data / "stories260K/stories260K.gguf").items()
     }
     reference_engine = NumpyEngine(STORIES, weights)
     expected = reference_engine.forward(tokens, reference_engine.new_cache(), last_only=False)
@@ -216,10 +197,6 @@ def test_ill_calls_are_refused_and_change_nothing(data):
         engine.forward_batch([([1], cache), ([2], cache)])
     assert cache.length == 0
     same_bits(engine.forward([1], cache), engine.forward([1], engine.new_cache()))
-
-
-class CancelledError(Exception):
-    pass
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -281,25 +258,16 @@ def test_an_interrupt_that_asks_for_nothing_changes_nothing(data, count):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_pass_ends_though_it_is_interrupted_again_and_again_for_nothing(data, count):
-    flag, over = ctypes.c_int32(0), threading.Event()
+    flag = ctypes.c_int32(0)
     engine = CompiledEngine(STORIES, stories(data), batch_threads=count, interrupts=(ctypes.addressof(flag), 0))
     tokens = [1, *range(3, 500)] * 3
     expected = engine.forward(tokens, engine.new_cache())
 
-    def interrupts():
-        while not over.wait(1e-5):
-            flag.value = 1
-
     def clears():
         flag.value = 0
 
-    timer = threading.Thread(target=interrupts)
-    timer.start()
-    try:
+    with interrupting(flag, 1e-5):
         same_bits(engine.forward(tokens, engine.new_cache(), checkpoint=clears), expected)
-    finally:
-        over.set()
-        timer.join()
 
 
 def test_an_exception_of_the_checkpoint_leaves_the_cache_as_it_was(data):
@@ -316,174 +284,6 @@ def test_an_exception_of_the_checkpoint_leaves_the_cache_as_it_was(data):
         engine.forward([3] * (CHUNK + 1), cache, checkpoint=fails_at_the_second_pass)
     assert cache.length == 2
     same_bits(engine.forward([5], cache), engine.forward([1, 2, 5], engine.new_cache()))
-
-
-def likeliest(engine, tokens, count):
-    """The `count` likeliest tokens after a prompt, a pass a call, and the logits that each was chosen from."""
-    cache, text, seen = engine.new_cache(), list(tokens), []
-    for _ in range(count):
-        seen.append(engine.forward(text[cache.length :], cache)[0].copy())
-        text.append(int(seen[-1].argmax()))
-    return text[len(tokens) :], seen
-
-
-def decoded(engine, tokens, count, **given):
-    """The same by `decode`, from the second on: each call's tokens, then the one chosen from its logits."""
-    cache = engine.new_cache()
-    text = [int(engine.forward(tokens, cache)[0].argmax())]
-    seen, calls = [], 0
-    while len(text) < count:
-        chosen, scores = engine.decode(text[-1], cache, count - len(text), **given)
-        text += [*chosen.tolist(), int(scores.argmax())]
-        assert cache.length == len(tokens) + len(text) - 1
-        seen.append((len(text) - 1, scores.copy()))
-        calls += 1
-    return text, seen, calls
-
-
-@pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0"])
-@pytest.mark.parametrize("count", [1, 2])
-def test_passes_in_one_call_choose_what_a_call_for_each_gives(data, type, count):
-    engine = CompiledEngine(STORIES, stories(data, type), threads=count)
-    expected, logits_of = likeliest(engine, [1, 403, 407], 150)
-    text, seen, calls = decoded(engine, [1, 403, 407], 150)
-    assert text == expected
-    assert calls == -(-149 // LONGEST_RUN)
-    for place, scores in seen:
-        same_bits(scores, logits_of[place])
-
-
-def test_nothing_is_chosen_of_the_ends_and_the_caller_sees_the_logits_before_them(data):
-    engine = CompiledEngine(STORIES, stories(data))
-    expected, logits_of = likeliest(engine, [1, 403, 407], 12)
-    cache = engine.new_cache()
-    engine.forward([1, 403, 407], cache)
-    first = expected.index(expected[9])  # where the token that ends it stands for the first time
-    chosen, scores = engine.decode(expected[0], cache, 100, ends=np.array([511, expected[9]]))
-    assert chosen.tolist() == expected[1:first] and cache.length == 3 + first
-    same_bits(scores, logits_of[first])
-
-
-@pytest.mark.parametrize("ill", [np.nan, np.inf, -np.inf])
-def test_nothing_is_chosen_from_logits_that_are_not_finite(data, ill):
-    tensors = tensors_of(data / "stories260K/stories260K.gguf")
-    type, shape, raw = tensors["output.weight"]
-    values = np.frombuffer(raw, np.float32).reshape(shape).copy()
-    values[511, 0] = ill
-    engine = CompiledEngine(STORIES, pack_model({**tensors, "output.weight": (type, shape, values.tobytes())}))
-    chosen, scores = engine.decode(1, engine.new_cache(), 8)
-    assert len(chosen) == 0 and not np.isfinite(scores).all()
-
-
-@pytest.mark.parametrize("late", [0, 1])
-def test_a_thread_that_comes_late_holds_up_nobody_and_changes_nothing(data, monkeypatch, late):
-    class Team:
-        """Thread `late` begins when the other has ended."""
-
-        size = 2
-
-        def run(self, function, *arguments):
-            function(1 - late, 2, *arguments)
-            function(late, 2, *arguments)
-
-    for type in ("F32", "Q8_0"):
-        engine = CompiledEngine(STORIES, stories(data, type), threads=2)
-        expected, logits_of = likeliest(engine, [1], 70)
-        with monkeypatch.context() as patch:
-            patch.setattr(compiled_engine, "team", lambda size: Team())
-            text, seen, _ = decoded(engine, [1], 70)
-            again, logits_again = likeliest(engine, [1], 70)
-        assert text == again == expected
-        for place, scores in seen:
-            same_bits(scores, logits_of[place])
-        same_bits(logits_again, logits_of)
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_what_was_chosen_before_an_interrupt_that_asks_for_nothing_is_kept(data, count):
-    flag, over = ctypes.c_int32(0), threading.Event()
-    engine = CompiledEngine(STORIES, stories(data), threads=count, interrupts=(ctypes.addressof(flag), 0))
-    expected, _ = likeliest(engine, [1], 200)
-
-    def interrupts():
-        while not over.wait(2e-4):
-            flag.value = 1
-
-    def clears():
-        flag.value = 0
-
-    timer = threading.Thread(target=interrupts)
-    timer.start()
-    try:
-        text, _, calls = decoded(engine, [1], 200, checkpoint=clears)
-    finally:
-        over.set()
-        timer.join()
-    assert text == expected and calls >= -(-199 // LONGEST_RUN)
-
-
-def test_an_interrupt_that_ends_several_passes_leaves_the_cache_as_it_was(data):
-    flag = ctypes.c_int32(0)
-    engine = CompiledEngine(STORIES, stories(data), interrupts=(ctypes.addressof(flag), 0))
-    cache, calls = engine.new_cache(), []
-    engine.forward([1, 2], cache)
-
-    def raises_at_the_second_call():
-        calls.append(flag.value)
-        flag.value = 1
-        if len(calls) > 1:
-            raise CancelledError
-
-    with pytest.raises(CancelledError):
-        engine.decode(5, cache, 16, checkpoint=raises_at_the_second_call)
-    assert calls == [0, 1] and cache.length == 2
-    same_bits(engine.forward([5], cache), engine.forward([1, 2, 5], engine.new_cache()))
-
-
-def test_ill_tokens_and_too_many_are_refused_by_decode(data):
-    engine = CompiledEngine(STORIES, stories(data))
-    cache = engine.new_cache()
-    with pytest.raises(ModelError, match="token 512 is outside the vocabulary"):
-        engine.decode(512, cache, 4)
-    engine.forward([3] * (STORIES.context_length - 2), cache)
-    with pytest.raises(ModelError) as caught:
-        engine.decode(3, cache, 3)
-    assert caught.value.sqlstate == "53400" and cache.length == STORIES.context_length - 2
-    chosen, _ = engine.decode(3, cache, 2)
-    assert len(chosen) == 1 and cache.length == STORIES.context_length
-
-
-def test_workers_are_born_with_every_signal_blocked():
-    masks = []
-
-    def note(thread, count):
-        masks.append((thread, signal.pthread_sigmask(signal.SIG_BLOCK, ())))
-
-    team = threads.Team(3)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    team.run(note)
-    team.close()
-    by_thread = dict(masks)
-    assert by_thread[0] == before
-    assert signal.SIGINT in by_thread[1] & by_thread[2] and signal.SIGUSR1 in by_thread[1] & by_thread[2]
-
-
-def test_an_error_in_a_worker_is_raised_after_all_have_ended():
-    ended = []
-
-    def work(thread, count):
-        if thread == 1:
-            raise CancelledError
-        time.sleep(0.01)
-        ended.append(thread)
-
-    team = threads.Team(2)
-    with pytest.raises(CancelledError):
-        team.run(work)
-    assert ended == [0]
-    team.run(lambda thread, count: ended.append(thread))
-    team.close()
-    assert sorted(ended) == [0, 0, 1]
 
 
 def digest_of_logits(data):

@@ -50,7 +50,7 @@ class Contest:
             if model is not None:
                 memory.append(bandwidth.bandwidth(self._memory, threads))
         limit = statistics.median(memory) / self.gigabytes(model) if memory else None
-        figure = Figure(name, "tok/s", statistics.median(ours), statistics.median(peer), limit, threads, at)
+        figure = Figure.of_rounds(name, "tok/s", ours, peer, limit=limit, threads=threads, at=at)
         record(figure)
         return figure
 

@@ -17,6 +17,7 @@ class Figure:
     """A measured figure beside its peer's from the same run, and the physical limit where one is known.
 
     at: where the figures of one name make a curve, the place on it: positions of context, rows at once.
+    ours_between, peer_between: the least and the most of the rounds of which ours and peer are the medians.
     """
 
     name: str
@@ -26,6 +27,14 @@ class Figure:
     limit: float | None = None
     threads: int | None = None
     at: int | None = None
+    ours_between: tuple[float, float] | None = None
+    peer_between: tuple[float, float] | None = None
+
+    @classmethod
+    def of_rounds(cls, name: str, unit: str, ours: list[float], peer: list[float] | None = None, **others) -> "Figure":
+        """The medians of rounds, with the least and the most of them."""
+        theirs = {"peer": statistics.median(peer), "peer_between": (min(peer), max(peer))} if peer else {}
+        return cls(name, unit, statistics.median(ours), ours_between=(min(ours), max(ours)), **theirs, **others)
 
     @property
     def ratio(self) -> float | None:
@@ -57,19 +66,26 @@ def record(figure: Figure) -> None:
 
 
 def _rounded(value):
+    if isinstance(value, tuple):
+        return [_rounded(number) for number in value]
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def interleaved(contenders: dict[str, Callable[[], float]], rounds: int = 5) -> dict[str, float]:
-    """Run every contender in turn, `rounds` times, and give the median of what each returned.
+    """The median of what each contender returned in the rounds."""
+    return {name: statistics.median(values) for name, values in in_turns(contenders, rounds).items()}
 
-    Interleaving keeps a neighbour's load from falling on one contender alone.
+
+def in_turns(contenders: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Run every contender in turn, `rounds` times, and give what each returned.
+
+    Turns keep a neighbour's load from falling on one contender alone.
     """
     measured: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, run in contenders.items():
             measured[name].append(run())
-    return {name: statistics.median(values) for name, values in measured.items()}
+    return measured
 
 
 def seconds(action: Callable[[], object]) -> float:

@@ -23,7 +23,8 @@ Written by `make bench` from bench/results.jsonl, on {machine}.
 Ours is what a client sees through SQL: one session on the same machine, text in and text out. llama.cpp is version
 {version} of the package llama-cpp-python, built for the processor, called in C with token ids, with flash attention or
 without, whichever is faster. Both have the same GGUF files of Qwen2.5-0.5B's shape, take turns, and count with their
-medians. `make bench PARTS="prepare decode report"` measures a part of it.
+medians, beside which the least and the most of the turns are given. `make bench PARTS="prepare decode report"`
+measures a part of it.
 
 ![tokens a second over the length of the context](images/context.png)
 
@@ -87,18 +88,24 @@ def _demand(demand: Demand, figure: dict | None) -> tuple[str, ...]:
     if figure is None:
         return name, _text(demand.threads), "not measured", "", "", *asked, ""
     shown = "yes" if demand.is_met(figure) else "no"
+    ours = f"{_with_rounds(figure, 'ours')} {figure['unit']}"
     if demand.over == "itself":
-        return name, "", f"{figure['ours']:.4g} {figure['unit']}", "", "", *asked, shown
+        return name, "", ours, "", "", *asked, shown
     kind = "the memory's" if demand.over == "limit" else f"{demand.peer}'s"
-    compared = f"{kind} {figure[demand.over]:.4g}"
-    ours = f"{figure['ours']:.4g} {figure['unit']}"
+    compared = f"{kind} {_with_rounds(figure, demand.over)}"
     return name, _text(demand.threads), ours, compared, f"{demand.value(figure):.2f}", *asked, shown
 
 
 def _figure(figure: dict) -> tuple[str, ...]:
     name = figure["name"] if figure.get("at") is None else f"{figure['name']}, {figure['at']:,}"
-    values = [_text(figure[key]) for key in ("threads", "ours", "peer", "ratio", "limit", "unit", "commit")]
-    return name, *values
+    measured = _with_rounds(figure, "ours"), _with_rounds(figure, "peer")
+    return name, _text(figure["threads"]), *measured, *(_text(figure[key]) for key in ALL_COLUMNS[4:])
+
+
+def _with_rounds(figure: dict, whose: str) -> str:
+    """A median, and between what the rounds lay where that was recorded."""
+    between = figure.get(f"{whose}_between")
+    return _text(figure[whose]) + (f" ({between[0]:.4g} to {between[1]:.4g})" if between else "")
 
 
 def _text(value: float | str | None) -> str:

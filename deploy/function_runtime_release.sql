@@ -14,7 +14,7 @@ SET LOCAL lock_timeout = '5s';
 --   862d0744c57a6249597716ecd1f2461d2afc9a16bab636ac5dd685552fe60109  atoms
 --   54900d4d4d2298419f71faea23ef3333aa65229c04cd443c86bb4bcc103ed351  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
---   3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c  batches
+--   ce40546b3550a532f6acee6313c326f054743d88c6c6b50e6211ee3aed29d888  batches
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
 --   116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09  cache
 --   2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6  candidate_kernels
@@ -25,7 +25,7 @@ SET LOCAL lock_timeout = '5s';
 --   093f0ef23e64d1cc98cfd7faec264f1d107fda4cc2105a04843e59df629200a8  compiled_forward
 --   05e8b1ba15f779f0b83c9bd961c6505daeace4fd58fc216b8e040c50a87fdf77  compiled_operators
 --   a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377  cosine_search
---   03530279d738e2d66a59e5a389e3428c128d8b1f878f7bbbe39b3d2aa71ae86d  database
+--   a1ed73478841a3a4897f46beb4fbb0dbc52ae5881bb5cc15e98703d0e78f85bf  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   a424e9ddf0f97527f761e3ce19e61186f451cbc7b532b4788b05adea078356cc  embedding_columns
 --   fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac  embeddings
@@ -33,7 +33,7 @@ SET LOCAL lock_timeout = '5s';
 --   bd7fbc5adf63b34b21e0c72f546ef75d89e0cadfa3fcfddd2f9957e08218fd7f  encoder_engine
 --   4b43058626994a8bb87dafe5e441a9bab9721981ab88f11e15ba994b58da2acd  encoder_forward
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
---   f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a  errors
+--   08910aee3a015aeb2e0ac6602eb76f2d73e6b74c65406dd2eb5814503b7d6914  errors
 --   7ec29356c0b911881013d4d515fb788f2ee410e0cd9e82cd0014e6bb9fedd2f5  forward_steps
 --   453d03c5201025d4ea0c5100bed7331981892bb5e64e3e563dfc1b591e5df345  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
@@ -82,7 +82,7 @@ SET LOCAL lock_timeout = '5s';
 --   356a0bb77d7bace4d56383f10bcedb716167c09f8b2cfe9ef0e15489bcff0d94  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
 --   6ec5f7a256286e182c0301a1f6ea589d9f4a7ca5dd2dc3513fff48baeda3ed59  tensor_groups
---   61f686a73e8de71cac57ef41bf70a792281aba019bd4fbed62c082b02ec6cd92  threads
+--   194cf3a54df4fc778327b74d3d9d138e8ed0962e94934639c475db4a49bf885e  threads
 --   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
 --   34fb0a5c54feb745ec4e2c269e98e3b8fcaf241af1549ff771fcdbf11b8de41b  warm_up
 --   c1d5adc8d55cb01a3e06b99a83fd472558ab23ba1f19876d18a30305678f323e  weights
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '83158a76dc1839bf9885a3812fd04759749dc163fa041fa33675776ed04f5414'::text;
+RETURN 'ba86ad67850994136fe2dee37001226aac9bb114d36e73b007c042efcf944c01'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -27,6 +27,7 @@ from collections import namedtuple
 
 import numpy as np
 
+from . import errors
 from .simd import compiled
 from .simd_memory import atomic_add, atomic_load, pause, peek_i32, yield_processor
 
@@ -112,25 +113,27 @@ class Team:
             try:
                 for tasks in self._tasks:
                     threading.Thread(target=self._work, args=(tasks,), daemon=True, name="llm worker").start()
+            except RuntimeError as error:
+                self.close()
+                raise errors.out_of_memory("the operating system starts no more threads", str(error)) from None
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def run(self, function, *arguments):
-        """Call function(thread, threads, *arguments) in every thread of the team at once, and wait for all.
+    def run(self, function, state, *arguments):
+        """Call function(thread, threads, state, *arguments) in every thread of the team at once, and wait for all.
 
-        An exception of any of them is raised after all have ended; the function must see to it that they do end.
+        An exception in one of them tells the others, through the state, to stop; it is raised when they have ended.
         """
         if self.size == 1:
-            function(0, 1, *arguments)
+            function(0, 1, state, *arguments)
             return
         for thread, tasks in enumerate(self._tasks, 1):
-            tasks.put((function, (thread, self.size, *arguments)))
-        try:
-            function(0, self.size, *arguments)
-        finally:
-            errors = [error for error in (self._done.get() for _ in self._tasks) if error is not None]
-        if errors:
-            raise errors[0]
+            tasks.put((function, thread, state, arguments))
+        raised = self._error_of(function, 0, state, arguments)
+        ended = [raised, *(self._done.get() for _ in self._tasks)]
+        for error in ended:
+            if error is not None:
+                raise error
 
     def close(self):
         """End the workers."""
@@ -140,14 +143,17 @@ class Team:
 
     def _work(self, tasks):
         while (task := tasks.get()) is not None:
-            function, arguments = task
-            try:
-                function(*arguments)
-            except BaseException as error:
-                self._done.put(error)
-            else:
-                self._done.put(None)
-            del task, function, arguments  # a waiting worker keeps no model alive
+            self._done.put(self._error_of(*task))
+            del task  # a waiting worker keeps no model alive
+
+    def _error_of(self, function, thread, state, arguments):
+        """What one thread's call raises, or None; the others stop then."""
+        try:
+            function(thread, self.size, state, *arguments)
+        except BaseException as error:
+            state[STOP] = 1
+            return error
+        return None
 
 
 _teams = {}

@@ -15,6 +15,7 @@ from .scheduling import Scheduler
 MEGABYTES = 512  # of KV caches of the rows at once, unless llm.batch_mb says otherwise
 FETCH = 32  # rows of a query at a time
 SECONDS_BETWEEN_COMMITS = 1
+SHAPE = "It is a SELECT, or VALUES, of two columns: SELECT id, body FROM post."
 
 COLUMNS = database.Query(
     "SELECT a.attname AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type "
@@ -45,6 +46,8 @@ def generate_into(query, target, *given):
     """Insert what generate_query gives into a table, and commit about once a second, so that nothing done is lost."""
     if query is None or target is None:
         raise arguments.ill("query" if query is None else "target", None, "not null")
+    with database.hint_for(errors.INVALID_TERMINATION, "It commits as it goes: call it outside of a transaction."):
+        database.commit()  # nothing yet: where none is possible, that is said before anything is computed
     insert = database.Query(*_insertion(target))
     try:
         _insert(insert, written(Request(*given), rows_of(query, database.lasting_cursor)))
@@ -90,6 +93,7 @@ def _written(request, scheduler, stats, prefixes):
 def rows_of(query, cursor=database.cursor):
     """The (id, prompt) of a query's rows, both as text; nobody waits for this session's slot meanwhile."""
     text = query.strip().rstrip(";")
+    _check_columns(text)
     rows = cursor(f"SELECT id::text, prompt::text FROM (\n{text}\n) AS given (id, prompt)", FETCH)
     while True:
         with admission.paused():
@@ -97,6 +101,17 @@ def rows_of(query, cursor=database.cursor):
         if row is None:
             return
         yield row["id"], row["prompt"]
+
+
+def _check_columns(query):
+    with database.hint_for(errors.SYNTAX_ERROR, f"The query stands in FROM. {SHAPE}"):
+        columns = database.columns_of(query)
+    if len(columns) != 2:
+        raise errors.invalid_parameter(
+            f"the query gives {len(columns)} column{'s' * (len(columns) != 1)}, not an id and a prompt",
+            ", ".join(columns) or None,
+            SHAPE,
+        )
 
 
 def _continuations(request, prompts):

@@ -152,26 +152,30 @@ def _sql_error(error):
 
 
 def _as_ours(error):
-    """An error that SQL raised within a call, named as ours are; as it is when it points into a query.
+    """An error that SQL raised within a call, named as ours are, without the names of the functions it came through.
 
-    One that interrupts keeps its SQLSTATE, by which it goes on interrupting, and loses the names that each PL/Python
-    function it came through has put before it.
+    It keeps its SQLSTATE, by which one that interrupts goes on interrupting, and its place in a query.
     """
-    _, detail, hint, query, *_ = getattr(error, "spidata", None) or [None] * 4
     if error.sqlstate is None:
         return error
-    if error.sqlstate.startswith(INTERRUPTED):
-        return _named_error(PREFIXES.sub("", str(error)), error.sqlstate, detail, hint)
-    if query is not None:
-        return error
-    return _named_error(str(error).removeprefix("llm: "), error.sqlstate, detail, hint)
+    _, detail, hint, query, *_ = getattr(error, "spidata", None) or [None] * 4
+    message = PREFIXES.sub("", str(error))
+    if query is None or error.sqlstate.startswith(INTERRUPTED):
+        return _named_error(message, error.sqlstate, detail, hint)
+    placed = _named(_plpy.SPIError)(message)
+    placed.sqlstate, placed.spidata = error.sqlstate, error.spidata
+    return placed
 
 
 def _named_error(message, sqlstate, detail, hint):
-    """PL/Python prefixes the message with the name of the exception's class; "llm" reads better than plpy.Error."""
-    error = type("llm", (_plpy.Error,), {"__module__": "builtins"})(message)
+    error = _named(_plpy.Error)(message)
     error.sqlstate, error.detail, error.hint = sqlstate, detail, hint
     return error
+
+
+def _named(kind):
+    """PL/Python prefixes the message with the name of the exception's class; "llm" reads better than plpy.Error."""
+    return type("llm", (kind,), {"__module__": "builtins"})
 
 
 class Query:
@@ -236,6 +240,23 @@ def lasting_cursor(sql, batch):
             yield from fetched
     finally:
         rows.close()
+
+
+def columns_of(sql):
+    """The names of the columns of a caller's own query, of which nothing is run."""
+    return _plpy.execute(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0").colnames()
+
+
+@contextmanager
+def hint_for(sqlstate, hint):
+    """An error of that SQLSTATE that SQL raises within has a HINT."""
+    try:
+        yield
+    except _plpy.SPIError as error:
+        if error.sqlstate == sqlstate:
+            code, detail, given, *rest = error.spidata
+            error.spidata = code, detail, given or hint, *rest
+        raise
 
 
 def commit():

@@ -2,7 +2,7 @@
 
 import subjects
 from contest import Contest
-from record import Figure, interleaved, record, seconds
+from record import Figure, in_turns, record, seconds
 
 CONTEXT, COUNT = 256, 16
 FILL = "SELECT octet_length(llm.forward(%s, %s, %s))"
@@ -23,7 +23,7 @@ def run(contest: Contest) -> None:
             connection.execute(STEP, [tokens[:1], model.name, cache, position]).fetchone()
 
     contest.ours.decode(model, prompt, COUNT, 1)
-    measured = interleaved(
+    measured = in_turns(
         {
             "forward": lambda: COUNT / seconds(steps),
             "generate": lambda: contest.ours.decode(model, prompt, COUNT, 1),
@@ -31,4 +31,5 @@ def run(contest: Contest) -> None:
         contest.rounds,
     )
     connection.execute("SELECT llm.free_kv_cache(%s)", [cache])
-    record(Figure("llm.forward over llm.generate, Q8_0", "tok/s", measured["forward"], measured["generate"], threads=1))
+    speeds = measured["forward"], measured["generate"]
+    record(Figure.of_rounds("llm.forward over llm.generate, Q8_0", "tok/s", *speeds, threads=1))

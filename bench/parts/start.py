@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import psycopg
 import subjects
 from contest import Contest
-from record import Figure, interleaved, record, seconds
+from record import Figure, record, seconds
 
 from parts.memory import private_bytes
 
@@ -21,11 +21,11 @@ GENERATE = "SELECT llm.generate('The capital of France is', %s, %s)"
 def run(contest: Contest) -> None:
     """Figures `pack Q8_0`, `first token of a session, Q8_0` and `memory of each of 8 sessions, Q8_0`."""
     model = subjects.of_shape("Q8_0").name
-    packing = interleaved({"pack": lambda: pack(contest.dsn, model)}, contest.rounds)["pack"]
-    record(Figure("pack Q8_0", "s", packing))
+    packing = [pack(contest.dsn, model) for _ in range(contest.rounds)]
+    record(Figure.of_rounds("pack Q8_0", "s", packing))
     first_token(contest.dsn, model)
-    first = interleaved({"first": lambda: first_token(contest.dsn, model)}, contest.rounds)["first"]
-    record(Figure("first token of a session, Q8_0", "s", first))
+    first = [first_token(contest.dsn, model) for _ in range(contest.rounds)]
+    record(Figure.of_rounds("first token of a session, Q8_0", "s", first))
     record(Figure(f"memory of each of {SESSIONS} sessions, Q8_0", "MB", max(memory(contest.dsn, model)) / 1e6))
 
 

@@ -138,10 +138,39 @@ def test_a_query_runs_with_the_callers_rights(compiled):
         compiled.execute(QUERY, ["SELECT 1, rolpassword FROM pg_catalog.pg_authid"])
 
 
-def test_a_query_that_does_not_give_an_id_and_a_prompt_is_an_error(compiled):
-    with pytest.raises(psycopg.errors.Error) as refusal:
-        compiled.execute(QUERY, ["SELECT 1"])
-    assert refusal.value.sqlstate.startswith("42")
+@pytest.mark.parametrize(
+    ("query", "gives"),
+    [("SELECT 1", "1 column"), ("SELECT 1, 'a', 'b'", "3 columns"), ("SELECT", "0 columns")],
+)
+def test_a_query_that_does_not_give_an_id_and_a_prompt_is_refused(compiled, query, gives):
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as refusal:
+        compiled.execute(QUERY, [query])
+    told = refusal.value.diag
+    assert told.message_primary == f"llm: the query gives {gives}, not an id and a prompt"
+    assert "SELECT id, body FROM post" in told.message_hint
+
+
+@pytest.mark.parametrize("query", ["", "SHOW work_mem", "DELETE FROM nowhere RETURNING 1, 2", "SELEC 1, 2"])
+def test_what_is_no_query_of_rows_is_a_syntax_error_with_the_shape_of_one(compiled, query):
+    with pytest.raises(psycopg.errors.SyntaxError) as refusal:
+        compiled.execute(QUERY, [query])
+    assert refusal.value.diag.message_primary.startswith("llm: syntax error")
+    assert "SELECT id, body FROM post" in refusal.value.diag.message_hint
+
+
+def test_an_error_in_a_query_points_to_its_place(compiled):
+    with pytest.raises(psycopg.errors.UndefinedTable) as refusal:
+        compiled.execute(QUERY, ["SELECT 1, x FROM nowhere_at_all"])
+    told = refusal.value.diag
+    assert told.message_primary == 'llm: relation "nowhere_at_all" does not exist'
+    assert told.internal_query[int(told.internal_position) - 1 :].startswith("nowhere_at_all")
+
+
+def test_columns_are_counted_without_running_the_query(compiled):
+    compiled.execute("CREATE TEMP SEQUENCE run_so_far")
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        compiled.execute(QUERY, ["SELECT nextval('run_so_far')"])
+    assert call(compiled, "SELECT is_called FROM run_so_far") is False
 
 
 def test_rows_of_a_query_come_as_they_are_finished(compiled):
@@ -198,8 +227,9 @@ def test_what_was_committed_stays_when_the_call_is_cancelled_and_the_same_call_g
 
 
 def test_in_a_transaction_block_the_procedure_says_that_it_cannot_commit(compiled, answers):
-    with pytest.raises(psycopg.errors.InvalidTransactionTermination), compiled.transaction():
+    with pytest.raises(psycopg.errors.InvalidTransactionTermination) as refusal, compiled.transaction():
         compiled.execute(INTO, ["SELECT 1, 'Once'", answers, 2])
+    assert "outside of a transaction" in refusal.value.diag.message_hint
 
 
 def test_a_table_without_the_columns_is_refused_before_anything_is_computed(compiled):

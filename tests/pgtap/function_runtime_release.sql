@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '83158a76dc1839bf9885a3812fd04759749dc163fa041fa33675776ed04f5414',
+SELECT is(llm_runtime.release(), 'ba86ad67850994136fe2dee37001226aac9bb114d36e73b007c042efcf944c01',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.batches()'::regprocedure
     ),
-    '3efbac988a270ae4a96d009c6d8bcadde5b9ec417080c597a48738371461592c',
+    'ce40546b3550a532f6acee6313c326f054743d88c6c6b50e6211ee3aed29d888',
     'its body is plpython/batches.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.batches()', 'EXECUTE'),

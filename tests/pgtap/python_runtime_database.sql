@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.database()'::regprocedure
     ),
-    '03530279d738e2d66a59e5a389e3428c128d8b1f878f7bbbe39b3d2aa71ae86d',
+    'a1ed73478841a3a4897f46beb4fbb0dbc52ae5881bb5cc15e98703d0e78f85bf',
     'its body is plpython/database.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.database()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.errors()'::regprocedure
     ),
-    'f03655a3a19861cb5059118fa093093b0189d9df060cd4a9910931e2c400398a',
+    '08910aee3a015aeb2e0ac6602eb76f2d73e6b74c65406dd2eb5814503b7d6914',
     'its body is plpython/errors.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.errors()', 'EXECUTE'),

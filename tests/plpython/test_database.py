@@ -70,16 +70,18 @@ def spi_error(plpy, message, sqlstate, detail=None, hint=None, query=None):
     return error
 
 
-def test_an_error_in_a_callers_query_passes_as_it_is(session, plpy):
-    passing = spi_error(plpy, "syntax error", "42601", query="SELEC 1")
+def test_an_error_in_a_callers_query_is_named_as_ours_are_and_keeps_its_place(session, plpy):
+    raised_by_sql = spi_error(plpy, "syntax error", "42601", query="SELEC 1")
 
     def cook():
-        raise passing
+        raise raised_by_sql
 
     session.test_kitchen.cook = cook
     with pytest.raises(plpy.SPIError) as raised:
         session.kitchen.cook()
-    assert raised.value is passing
+    error = raised.value
+    assert (type(error).__name__, str(error), error.sqlstate) == ("llm", "syntax error", "42601")
+    assert error.spidata == raised_by_sql.spidata
 
 
 @pytest.mark.parametrize("prefix", ["", "llm: ", "spiexceptions.QueryCanceled: spiexceptions.QueryCanceled: llm: "])

@@ -19,7 +19,7 @@ from synthetic_model import FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LAYERS, VOCA
 from plpython import packing, quant
 from plpython.architecture import Architecture
 from plpython.compiled_engine import CompiledEngine
-from plpython.matrix_kernels import Codes, linear
+from plpython.matrix_kernels import Codes, Rows, linear
 from plpython.packed_model import PackedModel, pack_model
 from plpython.simd import OPTIONS, dot4, f32, fill, fma, i32, to_f32
 from plpython.simd_memory import load, load_bytes, spread, spread_bytes, store
@@ -48,10 +48,10 @@ def multiply_in_registers(count, whole_numbers, u8, i8, x, out):
 @njit(**OPTIONS)
 def product(weights, matrix, groups, x, codes, tokens, out):
     columns = matrix[3]
-    step = max(1, (1 << 16) // (columns * 16))
+    step = max(2, (1 << 16) // (columns * 16) // 2 * 2)
     for begin in range(0, groups, step):
         end = min(groups, begin + step)
-        linear(weights, matrix, begin, end, x, 0, columns, codes, 0, tokens, out, 0, groups * 16)
+        linear(weights, matrix, begin, end, Rows(x, 0, columns), codes, 0, tokens, Rows(out, 0, groups * 16))
 
 
 def seconds_of(action, threads: int = 1) -> float:

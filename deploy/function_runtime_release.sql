@@ -22,7 +22,7 @@ SET LOCAL lock_timeout = '5s';
 --   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
 --   9802987fe26820b9e4ae73bfad4d43d11900d8171312cd7288188baf450b1378  compiled_engine
---   093f0ef23e64d1cc98cfd7faec264f1d107fda4cc2105a04843e59df629200a8  compiled_forward
+--   c0473b125d78dbe113a9aa5357e361e039ad0b9018f407534a3695a228d6e25d  compiled_forward
 --   05e8b1ba15f779f0b83c9bd961c6505daeace4fd58fc216b8e040c50a87fdf77  compiled_operators
 --   a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377  cosine_search
 --   a1ed73478841a3a4897f46beb4fbb0dbc52ae5881bb5cc15e98703d0e78f85bf  database
@@ -31,10 +31,10 @@ SET LOCAL lock_timeout = '5s';
 --   fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   bd7fbc5adf63b34b21e0c72f546ef75d89e0cadfa3fcfddd2f9957e08218fd7f  encoder_engine
---   4b43058626994a8bb87dafe5e441a9bab9721981ab88f11e15ba994b58da2acd  encoder_forward
+--   1a66ea21751f499ac5d575c89981cc0e4290c4758a556675931863bad8a967a8  encoder_forward
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   08910aee3a015aeb2e0ac6602eb76f2d73e6b74c65406dd2eb5814503b7d6914  errors
---   7ec29356c0b911881013d4d515fb788f2ee410e0cd9e82cd0014e6bb9fedd2f5  forward_steps
+--   328e76236a08a4da86da4c6e6ea37e5ce97ec4a11a4fe552bd2c635bb52ecf33  forward_steps
 --   453d03c5201025d4ea0c5100bed7331981892bb5e64e3e563dfc1b591e5df345  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
@@ -48,13 +48,13 @@ SET LOCAL lock_timeout = '5s';
 --   61f828a8fc64da5bed6fd12c8f49740ae9b30ca5d03ea0bdc88931950ffcdd18  loaded_model
 --   55c82b983fd0194715b51a0503cf09e433b9580e2ac769aadbbf192536c69beb  mapping
 --   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
---   3c3df8fc4f7c5dec8a46035ad06f394506f1aab074a356e6584b4b4efbd06818  matrix_kernels
+--   09ff65ddc440392ff6b397ef2b69f1082aa049f08d7148188ae5d64c94c4e210  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
 --   cbf66580ccab3a725ee6d50ef5fdbade286b70a6f2297e3e4d62c823b56818fd  moment
 --   8f467bbe18fbb52086c922889164f65272444b83c7affbc69fe37fe1abead7f2  numpy_encoder
 --   33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8  numpy_engine
 --   7037713b2654117b7b0a6a4b9303e9b2f0a9e4313a073380477f1662696a130d  numpy_operators
---   01802ded552379860277fc5a13863798a9b69fcc0495460b2bda1e84712e3fb2  operator_kernels
+--   b226777d17ad9c8e4ffca2ded496352089512d26497c68c2c0a2479fca2f9146  operator_kernels
 --   f807c6bc7ee008222b7f8b1f6e8458d71c622a5a5bd6feeb1dd916f2afb5ec4a  operators
 --   6ad97f0daddfbf52d25eb6c8d380d2d924e8872f301d2363c4be2cb76630fb23  ops
 --   3a85081438bf645cd31e1f78f655bb2f825ad1018bbf8288581fc4be5640aef2  packed_files
@@ -75,7 +75,7 @@ SET LOCAL lock_timeout = '5s';
 --   147dedba5c7c0d987e43b6d378c568f009341e2aa3c99f82a37af808c78e1a46  shared_weights
 --   c74399ae32484046307c21026e12bc70ff59ab3040f5ddc69e9e9f565e8d87e6  simd
 --   b54940471201626320ea4271805c2e81d0d6972d98f0a04393d6d3d2c175d73b  simd_forms
---   12cb0e18434092032adfdf0867013ddd689c45201e3d2419f8ab8986314ee563  simd_memory
+--   6022e134a6923905f6609b0e2e8aeebe7e87feee3a0ac94200622366ba5e20a2  simd_memory
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
 --   dba2056ddf3507bd269081648ce9b0f24ba8f946327654ed907b2f922d9e3d59  similarity_kernels
 --   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'ba86ad67850994136fe2dee37001226aac9bb114d36e73b007c042efcf944c01'::text;
+RETURN '3930635ecdc58d55e4eda4f9234e06e20f12e0a3c88d6284c0cacc58ef30694b'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -291,6 +291,20 @@ def as_writable(context, array):
 
 
 @intrinsic
+def in_order(context):
+    """What is loaded after this is not loaded before it; no instruction of the processor.
+
+    LLVM gathers the loads of an unrolled loop at its beginning, more than there are registers, and spills the sums.
+    """
+
+    def lower(context, builder, signature, values):
+        builder.fence("acquire", "singlethread")
+        return context.get_dummy_value()
+
+    return types.void(), lower
+
+
+@intrinsic
 def pause(context):
     """Tell the processor that this loop only waits."""
 

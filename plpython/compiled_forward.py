@@ -50,7 +50,7 @@ from .forward_steps import (
     queries_keys_values,
     work_of,
 )
-from .matrix_kernels import ROWS
+from .matrix_kernels import ROWS, Rows
 from .simd import compiled, entry, inlined
 from .threads import Crew, meet
 
@@ -83,8 +83,8 @@ def attention_block(crew, counter, model, w, batch, layer, work, s):
         quantize_rows(crew, s.qkv, sizes.qkv_stride, sizes.heads * sizes.head_dim, TWO_SETS, tokens, s)
         if meet_if_many(crew, tokens):
             return True
-    matrix, bias, stride = w[OUTPUT], w[OUTPUT_BIAS], sizes.qkv_stride
-    return project_back(crew, counter + CLAIM_OUTPUT, model, matrix, bias, s.qkv, stride, TWO_SETS, tokens, s)
+    matrix, bias, given = w[OUTPUT], w[OUTPUT_BIAS], Rows(s.qkv, 0, sizes.qkv_stride)
+    return project_back(crew, counter + CLAIM_OUTPUT, model, matrix, bias, given, TWO_SETS, tokens, s)
 
 
 @inlined
@@ -101,8 +101,8 @@ def feed_forward_block(crew, counter, model, w, no_bias, batch, s):
         quantize_rows(crew, s.up, sizes.ffn_stride, sizes.ffn, ONE_SET, tokens, s)
         if meet_if_many(crew, tokens):
             return True
-    matrix, stride = w[DOWN], sizes.ffn_stride
-    return project_back(crew, counter + CLAIM_DOWN, model, matrix, no_bias, s.up, stride, ONE_SET, tokens, s)
+    given = Rows(s.up, 0, sizes.ffn_stride)
+    return project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], no_bias, given, ONE_SET, tokens, s)
 
 
 @inlined

@@ -29,6 +29,7 @@ from .forward_steps import (
     V,
     add_bias,
     claim_groups,
+    coded,
     groups_of,
     is_quantized,
     product,
@@ -38,7 +39,7 @@ from .forward_steps import (
 )
 from .kernels import add, gelu, layer_norm
 from .kv_pages import PAGE, store_floats
-from .matrix_kernels import OFFSET, embedding
+from .matrix_kernels import OFFSET, Rows, embedding
 from .packing import BLOCK, GROUP
 from .simd import compiled, entry, inlined
 from .threads import Crew, claim, finish, meet, stopped, wait
@@ -50,17 +51,16 @@ EMBEDDING, NORM, NORM_BIAS = range(3)
 
 
 @inlined
-def project(model, matrix, begin, end, x, x_stride, tokens, out, column, stride, s):
-    """Groups begin .. end of matrix @ x into out, from `column` on."""
-    q, spare = s.quantized, s.spare
-    weights, sets = model.weights, TWO_SETS
-    product(weights, matrix, begin, end, x, 0, x_stride, sets, q, 0, s.low, tokens, out, column, stride, spare)
+def project(model, matrix, bias, begin, end, given, tokens, to, s):
+    """Groups begin .. end of matrix @ given + bias; given, to: Rows."""
+    product(model.weights, matrix, begin, end, given, coded(s, 0, TWO_SETS), tokens, to, s.spare)
+    add_bias(model.weights, bias, begin, end, tokens, to)
 
 
 @inlined
 def queries_keys_values(crew, counter, model, w, tokens, s):
     """s.qkv = the three projections of s.normed. True to stop."""
-    hidden, stride, groups = model.sizes.hidden_stride, model.sizes.qkv_stride, groups_of(w[Q])
+    given, groups = Rows(s.normed, 0, model.sizes.hidden_stride), groups_of(w[Q])
     while True:
         begin, end = claim_groups(crew, counter, w[Q], 3 * groups, tokens)
         if begin == 3 * groups or stopped(crew):
@@ -68,22 +68,20 @@ def queries_keys_values(crew, counter, model, w, tokens, s):
         for part in range(3):  # a piece may lie across two of the matrices
             first, last = max(begin - part * groups, 0), min(end - part * groups, groups)
             if first < last:
-                column = part * groups * GROUP
-                project(model, w[Q + part], first, last, s.normed, hidden, tokens, s.qkv, column, stride, s)
-                add_bias(model.weights, w[Q_BIAS + part], first, last - first, s.qkv, column, stride, tokens)
+                to = Rows(s.qkv, part * groups * GROUP, model.sizes.qkv_stride)
+                project(model, w[Q + part], w[Q_BIAS + part], first, last, given, tokens, to, s)
         finish(crew, counter, end - begin)
 
 
 @inlined
-def project_back(crew, counter, model, matrix, bias, x, x_stride, tokens, s):
-    """s.x += matrix @ x + bias. True to stop."""
+def project_back(crew, counter, model, matrix, bias, given, tokens, s):
+    """s.x += matrix @ given + bias. True to stop."""
     stride, groups = model.sizes.hidden_stride, groups_of(matrix)
     while True:
         begin, end = claim_groups(crew, counter, matrix, groups, tokens)
         if begin == groups or stopped(crew):
             return wait(crew, counter, groups)
-        project(model, matrix, begin, end, x, x_stride, tokens, s.added, 0, stride, s)
-        add_bias(model.weights, bias, begin, end - begin, s.added, 0, stride, tokens)
+        project(model, matrix, bias, begin, end, given, tokens, Rows(s.added, 0, stride), s)
         for t in range(tokens):
             at = t * stride + begin * GROUP
             add(s.x, at, s.added, at, (end - begin) * GROUP)
@@ -100,8 +98,7 @@ def norm(crew, model, weight, bias, needs_codes, tokens, s):
         for i in range(at, at + hidden):
             s.x[i] = s.normed[i]
         if needs_codes:
-            codes = t * (hidden // BLOCK)
-            quantize_token(s.normed, at, hidden, s.quantized, codes, s.low + codes, TWO_SETS)
+            quantize_token(s.normed, at, hidden, coded(s, t * (hidden // BLOCK), TWO_SETS))
 
 
 @inlined
@@ -134,13 +131,12 @@ def attend_all(crew, counter, model, batch, work, s):
 @inlined
 def up(crew, counter, model, matrix, bias, tokens, s):
     """s.up = gelu(matrix @ s.normed + bias). True to stop."""
-    hidden, stride, groups = model.sizes.hidden_stride, model.sizes.ffn_stride, groups_of(matrix)
+    given, groups, stride = Rows(s.normed, 0, model.sizes.hidden_stride), groups_of(matrix), model.sizes.ffn_stride
     while True:
         begin, end = claim_groups(crew, counter, matrix, groups, tokens)
         if begin == groups or stopped(crew):
             return wait(crew, counter, groups)
-        project(model, matrix, begin, end, s.normed, hidden, tokens, s.up, 0, stride, s)
-        add_bias(model.weights, bias, begin, end - begin, s.up, 0, stride, tokens)
+        project(model, matrix, bias, begin, end, given, tokens, Rows(s.up, 0, stride), s)
         for t in range(tokens):
             gelu(s.up, t * stride + begin * GROUP, (end - begin) * GROUP)
         finish(crew, counter, end - begin)
@@ -161,8 +157,8 @@ def attention_block(crew, model, w, batch, places, layer, work, s):
         quantize_rows(crew, s.qkv, sizes.qkv_stride, sizes.hidden, TWO_SETS, tokens, s)
         if meet(crew):
             return True
-    stride = sizes.qkv_stride
-    return project_back(crew, counter + CLAIM_OUTPUT, model, w[OUTPUT], w[OUTPUT_BIAS], s.qkv, stride, tokens, s)
+    given = Rows(s.qkv, 0, sizes.qkv_stride)
+    return project_back(crew, counter + CLAIM_OUTPUT, model, w[OUTPUT], w[OUTPUT_BIAS], given, tokens, s)
 
 
 @inlined
@@ -175,8 +171,8 @@ def feed_forward_block(crew, model, w, tokens, layer, s):
         quantize_rows(crew, s.up, sizes.ffn_stride, sizes.ffn, TWO_SETS, tokens, s)
         if meet(crew):
             return True
-    stride = sizes.ffn_stride
-    return project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], w[DOWN_BIAS], s.up, stride, tokens, s)
+    given = Rows(s.up, 0, sizes.ffn_stride)
+    return project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], w[DOWN_BIAS], given, tokens, s)
 
 
 @entry

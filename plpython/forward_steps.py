@@ -14,7 +14,7 @@ from collections import namedtuple
 from .attention_kernels import attention_over_codes, attention_over_floats
 from .kernels import NO_TOKEN, add, likeliest, quantize, quantize_twice, rms_norm, rope, swiglu
 from .kv_pages import PAGE, store_codes, store_floats
-from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, embedding, linear
+from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, Rows, embedding, linear
 from .packing import ABSENT, BLOCK, GROUP, Q4, Q8, group_bytes
 from .simd import compiled, inlined
 from .threads import claim, finish, stopped, wait
@@ -29,14 +29,14 @@ CLAIM_QKV, CLAIM_ATTENTION, CLAIM_OUTPUT, CLAIM_GATE, CLAIM_DOWN = range(5)
 LAYER_COUNTERS = 5
 CLAIM_EMBEDDING, CLAIM_HEAD, CLAIM_CHOICE = range(3)
 PASS_COUNTERS = 3
-CLAIMED_BYTES = 1 << 16  # weights in a piece of work: for 256 tokens under a millisecond
 # How activations enter quantised matrices: int8 codes, or those and the codes of what they leave. An error of the codes
 # weighs most in the values and in what attention gives back: two sets there, a twentieth of a layer's products, take a
 # quarter off the error of the logits.
 NO_CODES, ONE_SET, TWO_SETS = range(3)
-# Up to so many tokens it is memory that takes the time. A thread claims its share of one PARTth of what is left of a
-# step then, though not less than so many bytes: long runs at first, and short ones, so that all end together.
-FEW_TOKENS, PART, LEAST_BYTES = 4, 2, 1 << 14
+# A thread claims its share of one PARTth of what is left of a step, though not less than so many bytes: long runs at
+# first, in which memory is read fastest, and then short ones, so that all end together. Nor more than so many bytes
+# for one token, and for more so many times less: well under a millisecond, after which it looks for a stop.
+PART, LEAST_BYTES, MOST_BYTES = 2, 1 << 14, 1 << 24
 
 # Strides are widths padded to whole registers; the columns of q, k and v in a row of qkv begin at multiples of 16.
 Sizes = namedtuple(
@@ -54,6 +54,9 @@ Batch = namedtuple("Batch", "tokens rows positions pages_at pages tiles wanted")
 # on, as many for those of what they leave. added: what a step adds to x. spare: as large as the largest output of a
 # product.
 Scratch = namedtuple("Scratch", "x normed added qkv gate up quantized room low spare")
+# How quantised matrices see rows of activations: as so many `sets` of codes, in blocks from `first` on those of the
+# numbers, from `low` on those of what they leave.
+Coded = namedtuple("Coded", "codes first low sets")
 # A thread's own, for attention: a block of queries (float32, and as int16 codes with a scale each), what each may see,
 # their scores in a page and the weights' codes, their results, and one vector of codes. The engine's have an axis more,
 # threads.
@@ -80,19 +83,18 @@ def share(crew, tokens):
 def claim_groups(crew, counter, matrix, groups, tokens):
     """Claim the next of a step's `groups`, as wide as the matrix's: (begin, end). When none is left, begin = groups.
 
-    One thread takes them all for few tokens, so that memory is read in the longest runs there are. Several count their
-    claims, and each finds the place of its own in the one sequence of shrinking runs, so that a claim is one addition.
+    Several threads count their claims, and each finds the place of its own in the one sequence of shrinking runs, so
+    that a claim is one addition. Runs are even numbers of groups, of which products take two at a time.
     """
     width = group_bytes(matrix[LAYOUT], matrix[COLUMNS])
-    if tokens > FEW_TOKENS:
-        piece = max(1, CLAIMED_BYTES // width)
-        begin = min(groups, claim(crew, counter, piece))
-        return begin, min(groups, begin + piece)
+    most = max(2, MOST_BYTES // (width * tokens) // 2 * 2)
     if crew.threads == 1:
-        return min(groups, claim(crew, counter, groups)), groups
+        begin = min(groups, claim(crew, counter, most))
+        return begin, min(groups, begin + most)
     number, begin = claim(crew, counter, 1), 0
     while begin < groups:
-        piece = max(1, LEAST_BYTES // width, (groups - begin) // (PART * crew.threads))
+        share = max(1, LEAST_BYTES // width, (groups - begin) // (PART * crew.threads))
+        piece = min(most, (share + 1) // 2 * 2)
         if number < crew.threads:
             begin = min(groups, begin + number * piece)
             return begin, min(groups, begin + piece)
@@ -110,27 +112,33 @@ def is_quantized(matrix):
     return matrix[LAYOUT] == Q8 or matrix[LAYOUT] == Q4
 
 
+@inlined
+def coded(s, first, sets):
+    """The sets of codes in a Scratch whose first block is `first`."""
+    return Coded(s.quantized, first, s.low + first, sets)
+
+
 @compiled
-def quantize_token(x, at, width, quantized, first, low_first, sets):
-    """The codes of one vector from the block `first` on, and with two sets those of the rest from another."""
-    q = quantized
-    if sets == TWO_SETS:
-        quantize_twice(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, first, low_first)
+def quantize_token(x, at, width, to):
+    """The codes of one vector; to: Coded."""
+    q = to.codes
+    if to.sets == TWO_SETS:
+        quantize_twice(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, to.first, to.low)
     else:
-        quantize(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, first)
+        quantize(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, to.first)
 
 
 @compiled
-def product(weights, matrix, begin, end, x, x_at, x_stride, sets, q, first, low, tokens, out, at, stride, spare):
-    """`linear`; a quantised matrix sees the codes of blocks from `first` on and, with two sets, from `low` on."""
-    passes = sets if is_quantized(matrix) else 1
+def product(weights, matrix, begin, end, given, codes, tokens, to, spare):
+    """`linear`, with a quantised matrix once for each set of codes, a Coded; given, to: Rows; spare: as large as to."""
+    passes = codes.sets if is_quantized(matrix) else 1
     for number in range(passes):
-        codes, to = (first, out) if number == 0 else (low, spare)
-        linear(weights, matrix, begin, end, x, x_at, x_stride, q, codes, tokens, to, at, stride)
+        first, out = (codes.first, to.x) if number == 0 else (codes.low, spare)
+        linear(weights, matrix, begin, end, given, codes.codes, first, tokens, Rows(out, to.at, to.stride))
     if passes == TWO_SETS:
         for t in range(tokens):
-            place = at + t * stride + begin * GROUP
-            add(out, place, spare, place, (end - begin) * GROUP)
+            place = to.at + t * to.stride + begin * GROUP
+            add(to.x, place, spare, place, (end - begin) * GROUP)
 
 
 @compiled
@@ -142,8 +150,7 @@ def norm(crew, model, weight, sets, rows, s):
         x, to, norm_at = rows[t] * stride, (t + slot) * stride, weight[OFFSET] // 4
         rms_norm(s.x, x, hidden, model.weights.f32, norm_at, model.sizes.epsilon, s.normed, to)
         if sets != NO_CODES:
-            codes = slot * s.room + t * (hidden // BLOCK)
-            quantize_token(s.normed, to, hidden, s.quantized, codes, s.low + codes, sets)
+            quantize_token(s.normed, to, hidden, coded(s, slot * s.room + t * (hidden // BLOCK), sets))
 
 
 @compiled
@@ -151,16 +158,16 @@ def quantize_rows(crew, x, stride, width, sets, tokens, s):
     """So many sets of codes of the first `width` columns of every token."""
     first, step, slot = share(crew, tokens)
     for t in range(first, tokens, step):
-        codes = slot * s.room + t * (width // BLOCK)
-        quantize_token(x, t * stride, width, s.quantized, codes, s.low + codes, sets)
+        quantize_token(x, t * stride, width, coded(s, slot * s.room + t * (width // BLOCK), sets))
 
 
 @compiled
-def add_bias(weights, bias, group, groups, out, at, stride, tokens):
-    """Add some groups of a bias, if there is one, to every token; the bias begins at out[at]."""
+def add_bias(weights, bias, begin, end, tokens, to):
+    """Add the groups begin .. end of a bias, if there is one, to every token's of the Rows."""
     if bias[LAYOUT] != ABSENT:
+        first, size = begin * GROUP, (end - begin) * GROUP
         for t in range(tokens):
-            add(out, at + t * stride + group * GROUP, weights.f32, bias[OFFSET] // 4 + group * GROUP, groups * GROUP)
+            add(to.x, to.at + t * to.stride + first, weights.f32, bias[OFFSET] // 4 + first, size)
 
 
 @inlined
@@ -176,9 +183,16 @@ def embed(crew, counter, model, matrix, batch, s):
 
 
 @inlined
+def normed_rows(crew, model, tokens, s):
+    """What a product reads of s.normed: (its Rows, the slot of the first of them)."""
+    slot, stride = share(crew, tokens)[2], model.sizes.hidden_stride
+    return Rows(s.normed, slot * stride, stride), slot
+
+
+@inlined
 def queries_keys_values(crew, counter, model, w, tokens, s):
     """s.qkv = the three projections of s.normed; the values see it as two sets of codes. True to stop."""
-    hidden, stride, slot = model.sizes.hidden_stride, model.sizes.qkv_stride, share(crew, tokens)[2]
+    given, slot = normed_rows(crew, model, tokens, s)
     total = groups_of(w[Q]) + groups_of(w[K]) + groups_of(w[V])
     while True:
         begin, end = claim_groups(crew, counter, w[Q], total, tokens)
@@ -188,15 +202,12 @@ def queries_keys_values(crew, counter, model, w, tokens, s):
         for part in range(3):  # a piece may lie across two of the matrices
             matrix = w[Q + part]
             groups = groups_of(matrix)
-            first, last, column = max(begin - before, 0), min(end - before, groups), before * GROUP
+            first, last = max(begin - before, 0), min(end - before, groups)
             if first < last:
-                x, at, q, codes, out = s.normed, slot * hidden, s.quantized, slot * s.room, s.qkv
-                low = s.low + codes
-                weights, spare, sets = model.weights, s.spare, TWO_SETS if part == V - Q else ONE_SET
-                product(
-                    weights, matrix, first, last, x, at, hidden, sets, q, codes, low, tokens, out, column, stride, spare
-                )
-                add_bias(model.weights, w[Q_BIAS + part], first, last - first, s.qkv, column, stride, tokens)
+                codes = coded(s, slot * s.room, TWO_SETS if part == V - Q else ONE_SET)
+                to = Rows(s.qkv, before * GROUP, model.sizes.qkv_stride)
+                product(model.weights, matrix, first, last, given, codes, tokens, to, s.spare)
+                add_bias(model.weights, w[Q_BIAS + part], first, last, tokens, to)
             before += groups
         finish(crew, counter, end - begin)
 
@@ -253,17 +264,16 @@ def attend_all(crew, counter, model, w, batch, layer, work, s):
 
 
 @inlined
-def project_back(crew, counter, model, matrix, bias, x, x_stride, sets, tokens, s):
-    """s.x += matrix @ x + bias: what attention or the feed-forward network adds to it. True to stop."""
-    stride, slot, groups = model.sizes.hidden_stride, share(crew, tokens)[2], groups_of(matrix)
+def project_back(crew, counter, model, matrix, bias, given, sets, tokens, s):
+    """s.x += matrix @ given + bias: what attention or the feed-forward network adds to it. True to stop."""
+    stride, groups = model.sizes.hidden_stride, groups_of(matrix)
+    codes, to = coded(s, share(crew, tokens)[2] * s.room, sets), Rows(s.added, 0, stride)
     while True:
         begin, end = claim_groups(crew, counter, matrix, groups, tokens)
         if begin == groups or stopped(crew):
             return wait(crew, counter, groups)
-        weights, q, codes, out, spare = model.weights, s.quantized, slot * s.room, s.added, s.spare
-        low = s.low + codes
-        product(weights, matrix, begin, end, x, 0, x_stride, sets, q, codes, low, tokens, out, 0, stride, spare)
-        add_bias(model.weights, bias, begin, end - begin, s.added, 0, stride, tokens)
+        product(model.weights, matrix, begin, end, given, codes, tokens, to, s.spare)
+        add_bias(model.weights, bias, begin, end, tokens, to)
         for t in range(tokens):
             at = t * stride + begin * GROUP
             add(s.x, at, s.added, at, (end - begin) * GROUP)
@@ -273,15 +283,14 @@ def project_back(crew, counter, model, matrix, bias, x, x_stride, sets, tokens, 
 @inlined
 def gate_and_up(crew, counter, model, w, tokens, s):
     """s.up = silu(gate @ s.normed) * (up @ s.normed), the same rows of both at a time. True to stop."""
-    hidden, stride, slot = model.sizes.hidden_stride, model.sizes.ffn_stride, share(crew, tokens)[2]
-    groups, codes = groups_of(w[GATE]), slot * s.room
+    given, slot = normed_rows(crew, model, tokens, s)
+    groups, codes, stride = groups_of(w[GATE]), coded(s, slot * s.room, ONE_SET), model.sizes.ffn_stride
     while True:
         begin, end = claim_groups(crew, counter, w[GATE], groups, tokens)
         if begin == groups or stopped(crew):
             return wait(crew, counter, groups)
         for matrix, out in ((w[GATE], s.gate), (w[UP], s.up)):
-            weights, x, at, q, spare = model.weights, s.normed, slot * hidden, s.quantized, s.spare
-            product(weights, matrix, begin, end, x, at, hidden, ONE_SET, q, codes, 0, tokens, out, 0, stride, spare)
+            product(model.weights, matrix, begin, end, given, codes, tokens, Rows(out, 0, stride), s.spare)
         for t in range(tokens):
             swiglu(s.gate, s.up, t * stride + begin * GROUP, (end - begin) * GROUP)
         finish(crew, counter, end - begin)
@@ -290,14 +299,13 @@ def gate_and_up(crew, counter, model, w, tokens, s):
 @inlined
 def project_logits(crew, counter, model, matrix, tokens, logits, s):
     """logits = matrix @ s.normed. True to stop."""
-    hidden, stride, slot = model.sizes.hidden_stride, model.sizes.logits_stride, share(crew, tokens)[2]
-    groups, codes = groups_of(matrix), slot * s.room
+    given, slot = normed_rows(crew, model, tokens, s)
+    groups, codes, to = groups_of(matrix), coded(s, slot * s.room, ONE_SET), Rows(logits, 0, model.sizes.logits_stride)
     while True:
         begin, end = claim_groups(crew, counter, matrix, groups, tokens)
         if begin == groups or stopped(crew):
             return wait(crew, counter, groups)
-        weights, x, at, q, spare = model.weights, s.normed, slot * hidden, s.quantized, s.spare
-        product(weights, matrix, begin, end, x, at, hidden, ONE_SET, q, codes, 0, tokens, logits, 0, stride, spare)
+        product(model.weights, matrix, begin, end, given, codes, tokens, to, s.spare)
         finish(crew, counter, end - begin)
 
 

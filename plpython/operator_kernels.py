@@ -15,6 +15,7 @@ from .forward_steps import (
     Q_BIAS,
     Q_NORM,
     TWO_SETS,
+    Coded,
     K,
     Q,
     V,
@@ -29,9 +30,9 @@ from .forward_steps import (
 )
 from .kernels import exp, rms_norm, rope, swiglu
 from .kv_pages import PAGE, store_codes, store_floats
-from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, Weights, embedding
+from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, Rows, Weights, embedding
 from .packing import ABSENT, BLOCK, GROUP
-from .simd import compiled, entry, f32, fill
+from .simd import compiled, entry, f32, fill, inlined
 from .simd_memory import as_writable, load, load_first, store, store_first
 from .threads import Crew, claim, meet
 
@@ -77,21 +78,32 @@ def project(
     """
     weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
     crew, columns, given = Crew(thread, threads, state, (0, 0)), matrix[COLUMNS], as_writable(x)
-    blocks = columns // BLOCK
-    low = tokens * blocks
     if is_quantized(matrix):
-        for t in range(thread, tokens, threads):
-            quantize_token(given, t * columns, columns, quantized, t * blocks, low + t * blocks, sets)
-        meet(crew)
-    groups = groups_of(matrix)
+        quantize_each(crew, given, columns, quantized, sets, tokens)
+    groups, codes, to = groups_of(matrix), codes_of_rows(quantized, 0, columns, sets, tokens), Rows(out, 0, stride)
     while True:
         begin, end = claim_groups(crew, 0, matrix, groups, tokens)
         if begin == groups:
             return
-        product(weights, matrix, begin, end, given, 0, columns, sets, quantized, 0, low, tokens, out, 0, stride, spare)
-        add_bias(weights, bias, begin, end - begin, out, 0, stride, tokens)
+        product(weights, matrix, begin, end, Rows(given, 0, columns), codes, tokens, to, spare)
+        add_bias(weights, bias, begin, end, tokens, to)
         if len(residual) > 0:
             add_residual(as_writable(residual), matrix[ROWS], begin * GROUP, end * GROUP, out, stride, tokens)
+
+
+@inlined
+def codes_of_rows(quantized, t, columns, sets, tokens):
+    """The sets of codes of rows that follow each other, from row t on."""
+    blocks = columns // BLOCK
+    return Coded(quantized, t * blocks, (tokens + t) * blocks, sets)
+
+
+@inlined
+def quantize_each(crew, x, columns, quantized, sets, tokens):
+    """So many sets of codes of every row of x, each done by one of the threads; all of them meet then."""
+    for t in range(crew.thread, tokens, crew.threads):
+        quantize_token(x, t * columns, columns, codes_of_rows(quantized, t, columns, sets, tokens))
+    meet(crew)
 
 
 @compiled
@@ -130,22 +142,19 @@ def project_heads(
     weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
     crew, tokens = Crew(thread, threads, state, (0, 0)), len(positions)
     columns, dim = layer[Q, COLUMNS], heads[HEAD_DIM]
-    blocks = columns // BLOCK
-    low = tokens * blocks
     given, stride, k_column, v_column = as_writable(x), heads[STRIDE], heads[K_COLUMN], heads[V_COLUMN]
     if is_quantized(layer[Q]) or is_quantized(layer[K]) or is_quantized(layer[V]):
-        for t in range(thread, tokens, threads):
-            quantize_token(given, t * columns, columns, quantized, t * blocks, low + t * blocks, TWO_SETS)
-        meet(crew)
+        quantize_each(crew, given, columns, quantized, TWO_SETS, tokens)
     for part, column in ((0, 0), (1, k_column), (2, v_column)):
-        matrix, bias, sets = layer[Q + part], layer[Q_BIAS + part], TWO_SETS if part == V - Q else ONE_SET
-        groups, at, q = groups_of(matrix), column, quantized
+        matrix, bias, to = layer[Q + part], layer[Q_BIAS + part], Rows(out, column, stride)
+        groups = groups_of(matrix)
+        codes = codes_of_rows(quantized, 0, columns, TWO_SETS if part == V - Q else ONE_SET, tokens)
         while True:
             begin, end = claim_groups(crew, part, matrix, groups, tokens)
             if begin == groups:
                 break
-            product(weights, matrix, begin, end, given, 0, columns, sets, q, 0, low, tokens, out, at, stride, spare)
-            add_bias(weights, bias, begin, end - begin, out, at, stride, tokens)
+            product(weights, matrix, begin, end, Rows(given, 0, columns), codes, tokens, to, spare)
+            add_bias(weights, bias, begin, end, tokens, to)
     meet(crew)
     for t in range(thread, tokens, threads):
         row, angles = t * stride, positions[t] * (dim // 2)
@@ -187,17 +196,14 @@ def project_gated(
     weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
     crew, columns, given = Crew(thread, threads, state, (0, 0)), gate[COLUMNS], as_writable(x)
     if is_quantized(gate) or is_quantized(up):
-        for t in range(thread, tokens, threads):
-            quantize_token(given, t * columns, columns, quantized, t * (columns // BLOCK), 0, ONE_SET)
-        meet(crew)
-    groups = groups_of(gate)
+        quantize_each(crew, given, columns, quantized, ONE_SET, tokens)
+    groups, codes = groups_of(gate), codes_of_rows(quantized, 0, columns, ONE_SET, tokens)
     while True:
         begin, end = claim_groups(crew, 0, gate, groups, tokens)
         if begin == groups:
             return
         for matrix, to in ((gate, gates), (up, out)):
-            q, sets, low = quantized, ONE_SET, 0
-            product(weights, matrix, begin, end, given, 0, columns, sets, q, 0, low, tokens, to, 0, stride, gates)
+            product(weights, matrix, begin, end, Rows(given, 0, columns), codes, tokens, Rows(to, 0, stride), gates)
         for t in range(tokens):
             swiglu(gates, out, t * stride + begin * GROUP, (end - begin) * GROUP)
 

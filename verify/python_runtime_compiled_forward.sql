@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.compiled_forward()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '093f0ef23e64d1cc98cfd7faec264f1d107fda4cc2105a04843e59df629200a8', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'c0473b125d78dbe113a9aa5357e361e039ad0b9018f407534a3695a228d6e25d', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

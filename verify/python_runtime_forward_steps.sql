@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.forward_steps()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '7ec29356c0b911881013d4d515fb788f2ee410e0cd9e82cd0014e6bb9fedd2f5', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '328e76236a08a4da86da4c6e6ea37e5ce97ec4a11a4fe552bd2c635bb52ecf33', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.matrix_kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '3c3df8fc4f7c5dec8a46035ad06f394506f1aab074a356e6584b4b4efbd06818', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '09ff65ddc440392ff6b397ef2b69f1082aa049f08d7148188ae5d64c94c4e210', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.simd_memory()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '12cb0e18434092032adfdf0867013ddd689c45201e3d2419f8ab8986314ee563', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '6022e134a6923905f6609b0e2e8aeebe7e87feee3a0ac94200622366ba5e20a2', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.compiled_forward()'::regprocedure
     ),
-    '093f0ef23e64d1cc98cfd7faec264f1d107fda4cc2105a04843e59df629200a8',
+    'c0473b125d78dbe113a9aa5357e361e039ad0b9018f407534a3695a228d6e25d',
     'its body is plpython/compiled_forward.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.compiled_forward()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.encoder_forward()'::regprocedure
     ),
-    '4b43058626994a8bb87dafe5e441a9bab9721981ab88f11e15ba994b58da2acd',
+    '1a66ea21751f499ac5d575c89981cc0e4290c4758a556675931863bad8a967a8',
     'its body is plpython/encoder_forward.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.encoder_forward()', 'EXECUTE'),

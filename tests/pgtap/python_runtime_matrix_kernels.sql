@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.matrix_kernels()'::regprocedure
     ),
-    '3c3df8fc4f7c5dec8a46035ad06f394506f1aab074a356e6584b4b4efbd06818',
+    '09ff65ddc440392ff6b397ef2b69f1082aa049f08d7148188ae5d64c94c4e210',
     'its body is plpython/matrix_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.matrix_kernels()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operator_kernels()'::regprocedure
     ),
-    '01802ded552379860277fc5a13863798a9b69fcc0495460b2bda1e84712e3fb2',
+    'b226777d17ad9c8e4ffca2ded496352089512d26497c68c2c0a2479fca2f9146',
     'its body is plpython/operator_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operator_kernels()', 'EXECUTE'),

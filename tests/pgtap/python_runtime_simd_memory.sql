@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd_memory()'::regprocedure
     ),
-    '12cb0e18434092032adfdf0867013ddd689c45201e3d2419f8ab8986314ee563',
+    '6022e134a6923905f6609b0e2e8aeebe7e87feee3a0ac94200622366ba5e20a2',
     'its body is plpython/simd_memory.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd_memory()', 'EXECUTE'),

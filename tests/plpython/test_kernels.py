@@ -8,7 +8,7 @@ import pytest
 from plpython import attention_kernels, kernels, kv_pages, matrix_kernels, ops, packing, quant
 from plpython.forward_steps import Work
 from plpython.kv_pages import PAGE, head_bytes
-from plpython.matrix_kernels import Codes
+from plpython.matrix_kernels import Codes, Rows
 from plpython.packed_model import pack_model
 from plpython.simd import compiled, f32
 from plpython.simd_memory import load, store
@@ -141,7 +141,8 @@ def test_two_sets_of_codes_hold_activations_250_times_as_closely_as_one():
 
 @compiled
 def _linear(weights, matrix, groups, x, x_stride, codes, tokens, out, stride):
-    matrix_kernels.linear(weights, matrix, 0, groups, x, 0, x_stride, codes, 0, tokens, out, 0, stride)
+    given, to = Rows(x, 0, x_stride), Rows(out, 0, stride)
+    matrix_kernels.linear(weights, matrix, 0, groups, given, codes, 0, tokens, to)
 
 
 LINEAR = callable_from_python(_linear)

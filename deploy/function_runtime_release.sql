@@ -48,7 +48,7 @@ SET LOCAL lock_timeout = '5s';
 --   61f828a8fc64da5bed6fd12c8f49740ae9b30ca5d03ea0bdc88931950ffcdd18  loaded_model
 --   55c82b983fd0194715b51a0503cf09e433b9580e2ac769aadbbf192536c69beb  mapping
 --   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
---   09ff65ddc440392ff6b397ef2b69f1082aa049f08d7148188ae5d64c94c4e210  matrix_kernels
+--   ce840604ca225ddb0921f90d38c4e692c5d3c515a84d7b6bea82758016efb7f1  matrix_kernels
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
 --   cbf66580ccab3a725ee6d50ef5fdbade286b70a6f2297e3e4d62c823b56818fd  moment
 --   8f467bbe18fbb52086c922889164f65272444b83c7affbc69fe37fe1abead7f2  numpy_encoder
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '3930635ecdc58d55e4eda4f9234e06e20f12e0a3c88d6284c0cacc58ef30694b'::text;
+RETURN 'f03741ec9d149590fe4ecb2163c8aac3c5f7b546bd07bed2fe898860a1991d93'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -53,6 +53,7 @@ Rows = namedtuple("Rows", "x at stride")
 LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
 AHEAD = 1 << 13  # bytes (of float32 twice as many) behind the weights that are used: memory is asked for those there
 WORTH_TILES = 8  # tokens
+NEAR = 1 << 15  # weights of floats that stay in a near cache
 LOW = 0x0F0F0F0F  # the lower four bits of each byte
 TILE, TILE_I32 = f32[4], i32[4]  # the tokens of a tile
 RUN = 4  # columns of floats that one chain of additions takes before the other has its turn; 8 read memory slower
@@ -217,8 +218,8 @@ def block_of(tokens):
 def _int8_matrix(layout, make, tile):
     """Groups begin .. end of a block-quantised matrix, for any number of tokens.
 
-    Where there are enough tokens, two groups meet all tiles of them while memory brings the next two. Tokens that are
-    left meet group after group.
+    Two groups at a time meet all the tokens: where there are enough, in tiles, while memory brings the next two groups;
+    what is left, one group after the other.
     """
     one, two, four = make(1), make(2), make(4)
 
@@ -229,49 +230,51 @@ def _int8_matrix(layout, make, tile):
         out, stride, blocks, width = to.x, to.stride, columns // BLOCK, group_bytes(layout, columns)
         turns, ahead = tokens // 4 if tokens >= WORTH_TILES else 0, 2 * width
         tiled = 4 * turns
-        for g in range(begin, end if tiled > 0 else begin, 2):
-            w, more = at + g * width, at + min(g + 1, end - 1) * width  # the last of an odd number is computed twice
+        for pair in range(begin, end, 2):
+            after = min(pair + 2, end)
+            w, more = at + pair * width, at + (after - 1) * width  # the same where a group is left: computed twice
             for t in range(0, tiled, 4):
-                now, row, turn = first + t * blocks, to.at + g * GROUP + t * stride, t // 4
+                now, row, turn = first + t * blocks, to.at + pair * GROUP + t * stride, t // 4
                 other = row if more == w else row + GROUP
                 tile(u8, u16, w, more, ahead, turn, turns, columns, codes, scales, starts, now, out, row, other, stride)
-        t = tiled
-        while t < tokens:
-            block, now = block_of(tokens - t), first + t * blocks
-            for g in range(begin, end):
-                w, row = at + g * width, to.at + g * GROUP + t * stride
-                if block == 4:
-                    four(u8, u16, w, columns, codes, scales, starts, now, out, row, stride)
-                elif block == 2:
-                    two(u8, u16, w, columns, codes, scales, starts, now, out, row, stride)
-                else:
-                    one(u8, u16, w, columns, codes, scales, starts, now, out, row, stride)
-            t += block
+            for g in range(pair, after):
+                w, t = at + g * width, tiled
+                while t < tokens:
+                    block, now, row = block_of(tokens - t), first + t * blocks, to.at + g * GROUP + t * stride
+                    if block == 4:
+                        four(u8, u16, w, columns, codes, scales, starts, now, out, row, stride)
+                    elif block == 2:
+                        two(u8, u16, w, columns, codes, scales, starts, now, out, row, stride)
+                    else:
+                        one(u8, u16, w, columns, codes, scales, starts, now, out, row, stride)
+                    t += block
 
     return product
 
 
 def _float_matrix(make):
-    """The same of a matrix of floats."""
+    """The same of floats: as many groups at a time as stay in a near cache while all the tokens meet them."""
     one, two, four, eight = make(1), make(2), make(4), make(8)
 
     @compiled
     def product(weights, at, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride):
-        t = 0
-        while t < tokens:
-            block = 8 if tokens - t >= 8 else block_of(tokens - t)
-            x_from = x_at + t * x_stride
-            for g in range(begin, end):
-                w, to = at + g * GROUP * columns, out_at + g * GROUP + t * stride
-                if block == 8:
-                    eight(weights, w, columns, x, x_from, x_stride, out, to, stride)
-                elif block == 4:
-                    four(weights, w, columns, x, x_from, x_stride, out, to, stride)
-                elif block == 2:
-                    two(weights, w, columns, x, x_from, x_stride, out, to, stride)
-                else:
-                    one(weights, w, columns, x, x_from, x_stride, out, to, stride)
-            t += block
+        near = max(1, NEAR // (columns * GROUP))
+        for here in range(begin, end, near):
+            t, after = 0, min(here + near, end)
+            while t < tokens:
+                block = 8 if tokens - t >= 8 else block_of(tokens - t)
+                x_from = x_at + t * x_stride
+                for g in range(here, after):
+                    w, to = at + g * GROUP * columns, out_at + g * GROUP + t * stride
+                    if block == 8:
+                        eight(weights, w, columns, x, x_from, x_stride, out, to, stride)
+                    elif block == 4:
+                        four(weights, w, columns, x, x_from, x_stride, out, to, stride)
+                    elif block == 2:
+                        two(weights, w, columns, x, x_from, x_stride, out, to, stride)
+                    else:
+                        one(weights, w, columns, x, x_from, x_stride, out, to, stride)
+                t += block
 
     return product
 

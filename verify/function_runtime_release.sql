@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '3930635ecdc58d55e4eda4f9234e06e20f12e0a3c88d6284c0cacc58ef30694b', 'another release is deployed';
+    ASSERT llm_runtime.release() = 'f03741ec9d149590fe4ecb2163c8aac3c5f7b546bd07bed2fe898860a1991d93', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

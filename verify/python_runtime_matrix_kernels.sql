@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.matrix_kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '09ff65ddc440392ff6b397ef2b69f1082aa049f08d7148188ae5d64c94c4e210', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'ce840604ca225ddb0921f90d38c4e692c5d3c515a84d7b6bea82758016efb7f1', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

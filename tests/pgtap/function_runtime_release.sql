@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '3930635ecdc58d55e4eda4f9234e06e20f12e0a3c88d6284c0cacc58ef30694b',
+SELECT is(llm_runtime.release(), 'f03741ec9d149590fe4ecb2163c8aac3c5f7b546bd07bed2fe898860a1991d93',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

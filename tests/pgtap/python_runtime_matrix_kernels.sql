@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.matrix_kernels()'::regprocedure
     ),
-    '09ff65ddc440392ff6b397ef2b69f1082aa049f08d7148188ae5d64c94c4e210',
+    'ce840604ca225ddb0921f90d38c4e692c5d3c515a84d7b6bea82758016efb7f1',
     'its body is plpython/matrix_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.matrix_kernels()', 'EXECUTE'),

@@ -68,6 +68,8 @@ def measure(connection: psycopg.Connection, query: str, check: str, rounds: int,
             stops.append(stop)
         if connection.execute(check).fetchone() != answer:
             raise SystemExit("the session answers differently after a cancelled query")
+    if not stops:
+        raise SystemExit(f"{query} was through before any of its cancellations")
     return stops
 
 
@@ -83,6 +85,7 @@ def main() -> None:
         (tokens,) = connection.execute(query, [arguments.model]).fetchone()
         model = psycopg.sql.Literal(arguments.model).as_string(connection)
         check = f"SELECT llm.generate('a', {model}, 3)"
+        connection.execute("SET llm.kv_cache_mb = 0")  # a prompt that was read once is read again
         for name, template in CONTENDERS.items():
             query = template.format(model=model, words=tokens // 8, tokens=tokens)
             stops = measure(connection, query, check, arguments.rounds, arguments.longest)

@@ -57,9 +57,9 @@ def generate_into(query, target, *given):
     """Insert what generate_query gives into a table, and commit about once a second, so that nothing done is lost."""
     if query is None or target is None:
         raise arguments.ill("query" if query is None else "target", None, "not null")
+    insert = database.Query(*_insertion(target))
     with database.hint_for(errors.INVALID_TERMINATION, "It commits as it goes: call it outside of a transaction."):
         database.commit()  # nothing yet: where none is possible, that is said before anything is computed
-    insert = database.Query(*_insertion(target))
     try:
         _insert(insert, written(Request(*given), rows_of(query, database.lasting_cursor)))
     finally:

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.batches()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'ce40546b3550a532f6acee6313c326f054743d88c6c6b50e6211ee3aed29d888', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '34402e83cfaefce1387186282947880e200cb164bf87f7eb666588b7b697010a', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

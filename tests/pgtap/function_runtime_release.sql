@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'f03741ec9d149590fe4ecb2163c8aac3c5f7b546bd07bed2fe898860a1991d93',
+SELECT is(llm_runtime.release(), 'ec9454ab8da91516218c03290689c382f82cce6ccb08a4efd08908d8cb5d1fad',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

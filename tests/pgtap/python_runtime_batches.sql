@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.batches()'::regprocedure
     ),
-    'ce40546b3550a532f6acee6313c326f054743d88c6c6b50e6211ee3aed29d888',
+    '34402e83cfaefce1387186282947880e200cb164bf87f7eb666588b7b697010a',
     'its body is plpython/batches.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.batches()', 'EXECUTE'),

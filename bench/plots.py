@@ -1,4 +1,4 @@
-"""The two curves of the README: tokens a second over the length of the context, and over the rows written at once."""
+"""The curves of README and figures.md: speed over the length of the context, speed and memory over rows at once."""
 
 from collections.abc import Iterable
 from pathlib import Path

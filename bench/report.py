@@ -46,7 +46,7 @@ memory was faster during our turns than between them.
 """
 
 
-COLUMNS = ("figure", "threads", "ours", "compared with", "ratio", "wanted", "aim", "shown")
+COLUMNS = ("figure", "threads", "ours", "compared with", "ratio", "wanted", "aim", "shown", "commit")
 ALL_COLUMNS = ("figure", "threads", "ours", "peer", "ratio", "limit", "unit", "commit")
 
 
@@ -86,14 +86,14 @@ def _demand(demand: Demand, figure: dict | None) -> tuple[str, ...]:
     bound = f"{'at most' if demand.at_most else 'at least'} {demand.bound:g}"
     asked = bound, "" if demand.aim is None else f"{demand.aim:g}"
     if figure is None:
-        return name, _text(demand.threads), "not measured", "", "", *asked, ""
-    shown = "yes" if demand.is_met(figure) else "no"
+        return name, _text(demand.threads), "not measured", "", "", *asked, "", ""
+    shown = "yes" if demand.is_met(figure) else "no", figure["commit"]
     ours = f"{_with_rounds(figure, 'ours')} {figure['unit']}"
     if demand.over == "itself":
-        return name, "", ours, "", "", *asked, shown
+        return name, "", ours, "", "", *asked, *shown
     kind = "the memory's" if demand.over == "limit" else f"{demand.peer}'s"
     compared = f"{kind} {_with_rounds(figure, demand.over)}"
-    return name, _text(demand.threads), ours, compared, f"{demand.value(figure):.2f}", *asked, shown
+    return name, _text(demand.threads), ours, compared, f"{demand.value(figure):.2f}", *asked, *shown
 
 
 def _figure(figure: dict) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ SET LOCAL lock_timeout = '5s';
 --   862d0744c57a6249597716ecd1f2461d2afc9a16bab636ac5dd685552fe60109  atoms
 --   54900d4d4d2298419f71faea23ef3333aa65229c04cd443c86bb4bcc103ed351  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
---   34402e83cfaefce1387186282947880e200cb164bf87f7eb666588b7b697010a  batches
+--   ad106ed307f0d85ab5d1a97662326e2334658fef96c2df91d68474b14f7fe2c6  batches
 --   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
 --   116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09  cache
 --   2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6  candidate_kernels
@@ -25,7 +25,7 @@ SET LOCAL lock_timeout = '5s';
 --   c0473b125d78dbe113a9aa5357e361e039ad0b9018f407534a3695a228d6e25d  compiled_forward
 --   05e8b1ba15f779f0b83c9bd961c6505daeace4fd58fc216b8e040c50a87fdf77  compiled_operators
 --   a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377  cosine_search
---   a1ed73478841a3a4897f46beb4fbb0dbc52ae5881bb5cc15e98703d0e78f85bf  database
+--   83b88e9d4cdbfb094fb611d0de35562f61619076a0becb833e3543d32822807d  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   a424e9ddf0f97527f761e3ce19e61186f451cbc7b532b4788b05adea078356cc  embedding_columns
 --   fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac  embeddings
@@ -33,7 +33,7 @@ SET LOCAL lock_timeout = '5s';
 --   bd7fbc5adf63b34b21e0c72f546ef75d89e0cadfa3fcfddd2f9957e08218fd7f  encoder_engine
 --   1a66ea21751f499ac5d575c89981cc0e4290c4758a556675931863bad8a967a8  encoder_forward
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
---   08910aee3a015aeb2e0ac6602eb76f2d73e6b74c65406dd2eb5814503b7d6914  errors
+--   7f7a51823d8487d7542d1645e6bbdf91ab15bb44827a403ec5ea58927c6b1155  errors
 --   328e76236a08a4da86da4c6e6ea37e5ce97ec4a11a4fe552bd2c635bb52ecf33  forward_steps
 --   453d03c5201025d4ea0c5100bed7331981892bb5e64e3e563dfc1b591e5df345  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'ec9454ab8da91516218c03290689c382f82cce6ccb08a4efd08908d8cb5d1fad'::text;
+RETURN '0620d3d9559558c55016d41aa62cb7b8852df4d57195dfb4c798e6553ffc10f3'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -254,17 +254,22 @@ def lasting_cursor(sql, batch):
 
 
 def columns_of(sql):
-    """The names of the columns of a caller's own query, of which nothing is run."""
-    return _plpy.execute(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0").colnames()
+    """The names of the columns of a caller's own query, of which nothing is run.
+
+    A cursor is opened first, since that refuses several statements (42P11), which would all be run.
+    """
+    plan = _plpy.prepare(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0")
+    plan.cursor().close()
+    return plan.execute().colnames()
 
 
 @contextmanager
-def hint_for(sqlstate, hint):
-    """An error of that SQLSTATE that SQL raises within has a HINT."""
+def hint_for(sqlstates, hint):
+    """An error of one of the SQLSTATEs that SQL raises within has a HINT."""
     try:
         yield
     except _plpy.SPIError as error:
-        if error.sqlstate == sqlstate:
+        if error.sqlstate in sqlstates:
             code, detail, given, *rest = error.spidata
             error.spidata = code, detail, given or hint, *rest
         raise

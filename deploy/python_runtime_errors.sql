@@ -24,6 +24,7 @@ OUT_OF_MEMORY = "53200"
 DISK_FULL = "53100"
 SYNTAX_ERROR = "42601"
 INVALID_TERMINATION = "2D000"
+SEVERAL_STATEMENTS = "42P11"  # where a cursor is to be opened
 
 
 class ModelError(Exception):

@@ -47,7 +47,7 @@ def generate_into(query, target, *given):
     if query is None or target is None:
         raise arguments.ill("query" if query is None else "target", None, "not null")
     insert = database.Query(*_insertion(target))
-    with database.hint_for(errors.INVALID_TERMINATION, "It commits as it goes: call it outside of a transaction."):
+    with database.hint_for([errors.INVALID_TERMINATION], "It commits as it goes: call it outside of a transaction."):
         database.commit()  # nothing yet: where none is possible, that is said before anything is computed
     try:
         _insert(insert, written(Request(*given), rows_of(query, database.lasting_cursor)))
@@ -104,7 +104,7 @@ def rows_of(query, cursor=database.cursor):
 
 
 def _check_columns(query):
-    with database.hint_for(errors.SYNTAX_ERROR, f"The query stands in FROM. {SHAPE}"):
+    with database.hint_for((errors.SYNTAX_ERROR, errors.SEVERAL_STATEMENTS), f"The query stands in FROM. {SHAPE}"):
         columns = database.columns_of(query)
     if len(columns) != 2:
         raise errors.invalid_parameter(

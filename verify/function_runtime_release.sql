@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = 'ec9454ab8da91516218c03290689c382f82cce6ccb08a4efd08908d8cb5d1fad', 'another release is deployed';
+    ASSERT llm_runtime.release() = '0620d3d9559558c55016d41aa62cb7b8852df4d57195dfb4c798e6553ffc10f3', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

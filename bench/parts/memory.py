@@ -7,6 +7,7 @@ from pathlib import Path
 import subjects
 from contest import Contest
 from record import Figure, record
+from session import Session
 
 from parts.rows import PROMPT, ROWS
 
@@ -20,10 +21,12 @@ def run(contest: Contest) -> None:
     """Figures `memory of a session, Q8_0` over the number of rows: the most that it had of its own while it wrote."""
     model = subjects.of_shape("Q8_0")
     for rows in ROWS:
-        contest.ours.connection.execute("SELECT llm.reset()")
+        session = Session(contest.dsn)
         prompts = [subjects.prompt_of(PROMPT, first) for first in range(rows)]
-        with Watch(contest.ours.connection.info.backend_pid) as watch:
-            contest.ours.rows(model, prompts, COUNT, 2)
+        session.rows(model, prompts[:1], 1, 2)  # loads the model, for which it needs more than it keeps
+        with Watch(session.connection.info.backend_pid) as watch:
+            session.rows(model, prompts, COUNT, 2)
+        session.close()
         record(Figure("memory of a session, Q8_0", "MB", watch.most / 1e6, at=rows))
 
 

@@ -158,6 +158,15 @@ def test_what_is_no_query_of_rows_is_a_syntax_error_with_the_shape_of_one(compil
     assert "SELECT id, body FROM post" in refusal.value.diag.message_hint
 
 
+def test_several_statements_are_refused_and_none_is_run(compiled):
+    compiled.execute("CREATE TEMP TABLE victim AS SELECT 1 AS id")
+    query = "SELECT 1, 'Once') AS q; DELETE FROM victim; SELECT * FROM (SELECT 1, 'Once'"
+    with pytest.raises(psycopg.errors.InvalidCursorDefinition) as refusal:
+        compiled.execute(QUERY, [query])
+    assert "SELECT id, body FROM post" in refusal.value.diag.message_hint
+    assert call(compiled, "SELECT count(*) FROM victim") == 1
+
+
 def test_an_error_in_a_query_points_to_its_place(compiled):
     with pytest.raises(psycopg.errors.UndefinedTable) as refusal:
         compiled.execute(QUERY, ["SELECT 1, x FROM nowhere_at_all"])

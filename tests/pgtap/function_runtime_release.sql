@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'ec9454ab8da91516218c03290689c382f82cce6ccb08a4efd08908d8cb5d1fad',
+SELECT is(llm_runtime.release(), '0620d3d9559558c55016d41aa62cb7b8852df4d57195dfb4c798e6553ffc10f3',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.batches()'::regprocedure
     ),
-    '34402e83cfaefce1387186282947880e200cb164bf87f7eb666588b7b697010a',
+    'ad106ed307f0d85ab5d1a97662326e2334658fef96c2df91d68474b14f7fe2c6',
     'its body is plpython/batches.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.batches()', 'EXECUTE'),

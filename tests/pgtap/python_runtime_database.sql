@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.database()'::regprocedure
     ),
-    'a1ed73478841a3a4897f46beb4fbb0dbc52ae5881bb5cc15e98703d0e78f85bf',
+    '83b88e9d4cdbfb094fb611d0de35562f61619076a0becb833e3543d32822807d',
     'its body is plpython/database.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.database()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.errors()'::regprocedure
     ),
-    '08910aee3a015aeb2e0ac6602eb76f2d73e6b74c65406dd2eb5814503b7d6914',
+    '7f7a51823d8487d7542d1645e6bbdf91ab15bb44827a403ec5ea58927c6b1155',
     'its body is plpython/errors.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.errors()', 'EXECUTE'),

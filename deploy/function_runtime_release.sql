@@ -34,7 +34,7 @@ SET LOCAL lock_timeout = '5s';
 --   1a66ea21751f499ac5d575c89981cc0e4290c4758a556675931863bad8a967a8  encoder_forward
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   7f7a51823d8487d7542d1645e6bbdf91ab15bb44827a403ec5ea58927c6b1155  errors
---   328e76236a08a4da86da4c6e6ea37e5ce97ec4a11a4fe552bd2c635bb52ecf33  forward_steps
+--   32fab3929ab9b47b177a24b9a8d18e48454cabeabc3830e46a32e618d24fc411  forward_steps
 --   453d03c5201025d4ea0c5100bed7331981892bb5e64e3e563dfc1b591e5df345  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
@@ -54,7 +54,7 @@ SET LOCAL lock_timeout = '5s';
 --   8f467bbe18fbb52086c922889164f65272444b83c7affbc69fe37fe1abead7f2  numpy_encoder
 --   33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8  numpy_engine
 --   7037713b2654117b7b0a6a4b9303e9b2f0a9e4313a073380477f1662696a130d  numpy_operators
---   b226777d17ad9c8e4ffca2ded496352089512d26497c68c2c0a2479fca2f9146  operator_kernels
+--   235ed0c5d569c50555c75265588f6bf1ed1885d0623f36b40eac590ff768b835  operator_kernels
 --   f807c6bc7ee008222b7f8b1f6e8458d71c622a5a5bd6feeb1dd916f2afb5ec4a  operators
 --   6ad97f0daddfbf52d25eb6c8d380d2d924e8872f301d2363c4be2cb76630fb23  ops
 --   3a85081438bf645cd31e1f78f655bb2f825ad1018bbf8288581fc4be5640aef2  packed_files
@@ -82,7 +82,7 @@ SET LOCAL lock_timeout = '5s';
 --   356a0bb77d7bace4d56383f10bcedb716167c09f8b2cfe9ef0e15489bcff0d94  stored_rows
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
 --   6ec5f7a256286e182c0301a1f6ea589d9f4a7ca5dd2dc3513fff48baeda3ed59  tensor_groups
---   194cf3a54df4fc778327b74d3d9d138e8ed0962e94934639c475db4a49bf885e  threads
+--   d56c30cb9cbc852998dcf74087d22109264714e29e14cb3ebd2eb97eb6166aa0  threads
 --   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
 --   34fb0a5c54feb745ec4e2c269e98e3b8fcaf241af1549ff771fcdbf11b8de41b  warm_up
 --   c1d5adc8d55cb01a3e06b99a83fd472558ab23ba1f19876d18a30305678f323e  weights
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '0620d3d9559558c55016d41aa62cb7b8852df4d57195dfb4c798e6553ffc10f3'::text;
+RETURN 'd659af286f79f68ae8ae6c1ee564c6bf72ca9f1120f0be1c02f0894c8b267248'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

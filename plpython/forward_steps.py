@@ -93,8 +93,8 @@ def claim_groups(crew, counter, matrix, groups, tokens):
         return begin, min(groups, begin + most)
     number, begin = claim(crew, counter, 1), 0
     while begin < groups:
-        share = max(1, LEAST_BYTES // width, (groups - begin) // (PART * crew.threads))
-        piece = min(most, (share + 1) // 2 * 2)
+        wanted = max(1, LEAST_BYTES // width, (groups - begin) // (PART * crew.threads))
+        piece = min(most, (wanted + 1) // 2 * 2)
         if number < crew.threads:
             begin = min(groups, begin + number * piece)
             return begin, min(groups, begin + piece)

@@ -203,6 +203,7 @@ def project_gated(
         if begin == groups:
             return
         for matrix, to in ((gate, gates), (up, out)):
+            # With one set of codes no product needs its spare.
             product(weights, matrix, begin, end, Rows(given, 0, columns), codes, tokens, Rows(to, 0, stride), gates)
         for t in range(tokens):
             swiglu(gates, out, t * stride + begin * GROUP, (end - begin) * GROUP)

@@ -118,8 +118,8 @@ class Team:
             return
         for thread, tasks in enumerate(self._tasks, 1):
             tasks.put((function, thread, state, arguments))
-        raised = self._error_of(function, 0, state, arguments)
-        ended = [raised, *(self._done.get() for _ in self._tasks)]
+        own = self._call(function, 0, state, arguments)
+        ended = [own, *(self._done.get() for _ in self._tasks)]
         for error in ended:
             if error is not None:
                 raise error
@@ -132,11 +132,11 @@ class Team:
 
     def _work(self, tasks):
         while (task := tasks.get()) is not None:
-            self._done.put(self._error_of(*task))
+            self._done.put(self._call(*task))
             del task  # a waiting worker keeps no model alive
 
-    def _error_of(self, function, thread, state, arguments):
-        """What one thread's call raises, or None; the others stop then."""
+    def _call(self, function, thread, state, arguments):
+        """One thread's call: what it raised, whereupon the others stop, or None."""
         try:
             function(thread, self.size, state, *arguments)
         except BaseException as error:

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.operator_kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'b226777d17ad9c8e4ffca2ded496352089512d26497c68c2c0a2479fca2f9146', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '235ed0c5d569c50555c75265588f6bf1ed1885d0623f36b40eac590ff768b835', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.threads()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '194cf3a54df4fc778327b74d3d9d138e8ed0962e94934639c475db4a49bf885e', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'd56c30cb9cbc852998dcf74087d22109264714e29e14cb3ebd2eb97eb6166aa0', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

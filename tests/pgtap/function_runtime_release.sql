@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '0620d3d9559558c55016d41aa62cb7b8852df4d57195dfb4c798e6553ffc10f3',
+SELECT is(llm_runtime.release(), 'd659af286f79f68ae8ae6c1ee564c6bf72ca9f1120f0be1c02f0894c8b267248',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operator_kernels()'::regprocedure
     ),
-    'b226777d17ad9c8e4ffca2ded496352089512d26497c68c2c0a2479fca2f9146',
+    '235ed0c5d569c50555c75265588f6bf1ed1885d0623f36b40eac590ff768b835',
     'its body is plpython/operator_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operator_kernels()', 'EXECUTE'),

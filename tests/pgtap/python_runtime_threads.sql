@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.threads()'::regprocedure
     ),
-    '194cf3a54df4fc778327b74d3d9d138e8ed0962e94934639c475db4a49bf885e',
+    'd56c30cb9cbc852998dcf74087d22109264714e29e14cb3ebd2eb97eb6166aa0',
     'its body is plpython/threads.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.threads()', 'EXECUTE'),

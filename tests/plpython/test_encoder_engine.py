@@ -17,7 +17,7 @@ ENCODERS = Path(__file__).parent.parent / "fixtures" / "encoders"
 
 
 class Case:
-    """A tiny encoder with both engines; Q8_0 weights where `type` says so, which the reference decodes."""
+    """A tiny encoder with both engines; matrices of a `type` where one is given, which the reference decodes."""
 
     def __init__(self, name, type=None):
         model = read_model(ENCODERS / name)
@@ -61,16 +61,14 @@ def test_vectors_are_those_of_the_reference_at_every_length(case):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
-def test_a_text_has_the_same_bits_alone_and_among_others_and_with_any_threads(case):
-    texts = texts_of([7, 32, 2, 9, 31, 1, 20] * 6)
+@pytest.mark.parametrize(("name", "type"), [("mean", None), ("cls", None), ("mean", "Q8_0"), ("mean", "Q4_0")])
+def test_a_text_has_the_same_bits_alone_and_among_others_and_with_any_threads(name, type):
+    engine, texts = Case(name, type).engine, texts_of([7, 32, 2, 9, 31, 1, 20] * 6)
     assert sum(map(len, texts)) > PASS
-    together = case.engine.states(texts)
-    case.engine.batch_threads = 1
-    try:
-        for text, states in zip(texts, together, strict=True):
-            np.testing.assert_array_equal(case.engine.states([text])[0], states)
-    finally:
-        case.engine.batch_threads = 2
+    together = engine.states(texts)
+    engine.batch_threads = 1
+    for text, states in zip(texts, together, strict=True):
+        np.testing.assert_array_equal(engine.states([text])[0], states)
 
 
 def test_weights_in_eight_bits_give_embeddings_close_to_the_decoded_ones():

@@ -66,14 +66,14 @@ class Fields:
                 raise SourceError(f'{self.source} has no "{self.prefix}{name}"')
             return default
         if not fits(value):
-            raise SourceError(f'{self.source} "{self.prefix}{name}" is {_shown(value)}, expected {expected}')
+            raise SourceError(f'{self.source} "{self.prefix}{name}" is {shown(value)}, expected {expected}')
         return value
 
     def _decoded(self, name: str, value: bytes) -> str:
         try:
             return value.decode()
         except UnicodeDecodeError:
-            raise SourceError(f'{self.source} "{name}" is not UTF-8: {_shown(value)}') from None
+            raise SourceError(f'{self.source} "{name}" is not UTF-8: {shown(value)}') from None
 
 
 def read_json(path: Path) -> dict:
@@ -99,7 +99,7 @@ def parse_json(text: str, source: str) -> dict:
     except ValueError as problem:
         raise SourceError(f"{source} is not JSON: {problem}") from None
     if not isinstance(document, dict):
-        raise SourceError(f"{source} is {_shown(document)}, expected an object")
+        raise SourceError(f"{source} is {shown(document)}, expected an object")
     return document
 
 
@@ -120,8 +120,8 @@ def _is_texts(value) -> bool:
     return isinstance(value, list) and all(isinstance(item, (str, bytes)) for item in value)
 
 
-def _shown(value) -> str:
-    """A value in an error message: one line, not longer than a line."""
+def shown(value) -> str:
+    """A value as an error message has it: one line, not longer than a line."""
     if isinstance(value, np.ndarray):
         return f"an array of {len(value)} {value.dtype.name}"
     if isinstance(value, list):

@@ -128,5 +128,5 @@ def shown(value) -> str:
         return f"a list of {len(value)}"
     if isinstance(value, dict):
         return "an object"
-    shown = repr(value.decode(errors="replace") if isinstance(value, bytes) else value)
-    return shown if len(shown) <= 60 else shown[:60] + "…"
+    text = repr(value.decode(errors="replace") if isinstance(value, bytes) else value)
+    return text if len(text) <= 60 else text[:60] + "…"

@@ -45,7 +45,7 @@ BEGIN
     IF pg_catalog.to_regnamespace(pg_catalog.quote_ident(chosen)) IS NULL THEN
         RAISE invalid_schema_name USING
             MESSAGE = format('there is no schema %I for the plain generate(prompt)', chosen),
-            HINT = 'Create it, or choose another one with --set generate_schema=….';
+            HINT = 'Create it, or choose another one with --set generate_schema=NAME.';
     END IF;
 END
 $requirements$;

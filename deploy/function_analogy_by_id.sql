@@ -27,6 +27,6 @@ E'The k tokens that are to c as b is to a: man, king, woman gives queen where a 
 'Equal similarities rank by id.\n'
 'a, b, c: an id, from 0; NULL gives no rows.\n'
 'k: from 1 to the size of the vocabulary.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

@@ -20,6 +20,6 @@ GRANT EXECUTE ON FUNCTION llm.architecture(text) TO llm_user;
 COMMENT ON FUNCTION llm.architecture(text) IS
 E'What a model is: family, sizes and switches of its transformer, such as layers, heads, hidden_size and '
 'tied_embeddings.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

@@ -35,6 +35,6 @@ E'Causal attention with a KV cache (arXiv 1706.03762, 2305.13245): stores k and 
 'layer: from 0.\n'
 'positions: one a token, each one more than the one before; the first must not lie beyond what the cache holds of '
 'the layer, and what it holds from there on is replaced, so the same call twice gives the same.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

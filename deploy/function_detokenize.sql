@@ -21,6 +21,6 @@ COMMENT ON FUNCTION llm.detokenize(integer[], text) IS
 E'The text of token ids.\n'
 'Control tokens are left out; bytes that are not UTF-8, such as half a character, are U+FFFD, and so is NUL.\n'
 'tokens: NULL gives NULL, none gives an empty text, an id outside of the vocabulary is an error.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

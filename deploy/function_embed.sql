@@ -20,8 +20,8 @@ GRANT EXECUTE ON FUNCTION llm.embed(text, text, text) TO llm_user;
 COMMENT ON FUNCTION llm.embed(text, text, text) IS
 E'The embedding of a text: one vector, close to those of texts that mean the same.\n'
 'text: NULL gives NULL; an empty one has an embedding too.\n'
-'model: a name of llm.models; NULL is the default encoder or the only one, and where there is no encoder the default '
-'model.\n'
+'model: a name of llm.models; NULL is the default encoder, and where there never was one the default '
+'decoder.\n'
 'pooling: how the vectors of its tokens become one: mean, or cls (the first token''s) of an encoder, or last of a '
 'decoder; NULL is what an encoder''s configuration says, and mean for a decoder.\n'
 'A text longer than the model reads is cut off: an encoder''s at its longest_text tokens, as sentence-transformers '

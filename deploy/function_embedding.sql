@@ -22,6 +22,6 @@ E'The row of each token of the token embedding: integer[n] to [n, hidden_size]. 
 'operators; llm.embedding of one token reads its row alone.\n'
 'An activation is bytea: little-endian float32, a row a token.\n'
 'tokens: NULL gives NULL; an id outside of the vocabulary is an error.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

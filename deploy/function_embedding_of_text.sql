@@ -22,6 +22,6 @@ COMMENT ON FUNCTION llm.embedding(text, text) IS
 E'The embedding of one token: bytea of little-endian float32, of which llm.floats shows the numbers.\n'
 'Reads that row alone.\n'
 'token: exactly what it says, a space before a word included: '' king''.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

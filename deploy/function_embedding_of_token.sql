@@ -22,6 +22,6 @@ COMMENT ON FUNCTION llm.embedding(integer, text) IS
 E'The embedding of one token: bytea of little-endian float32, of which llm.floats shows the numbers.\n'
 'Reads that row alone.\n'
 'token: an id, from 0.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

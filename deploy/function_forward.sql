@@ -82,7 +82,7 @@ E'The transformer as one query over the operators: the logits after the last of 
 'Every family is this query: biases and norms that a family does not have change nothing.\n'
 'tokens: used as they are, nothing is put before them; NULL or none gives NULL; more than the context holds is an '
 'error.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.\n'
+'model: a name of llm.models; NULL is the default model.\n'
 'cache: a handle of llm.new_kv_cache, so that the next call goes on where this one ends; NULL is a scratch cache of '
 'the session, and start is 0 then.\n'
 'start: the position of the first token, from 0, not beyond what the cache holds; what it holds from there on is '

@@ -36,7 +36,7 @@ COMMENT ON FUNCTION llm.generate IS
 E'The text that a model writes after a prompt: the continuation only.\n'
 'prompt: NULL gives NULL; an empty one is the beginning-of-sequence token alone, and an error where the model has '
 'none; one longer than the context is an error that says by how much.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.\n'
+'model: a name of llm.models; NULL is the default model.\n'
 'max_tokens: the most tokens to add, also limited by the end of the context.\n'
 'temperature: 0 takes the likeliest token each time; above 0, up to 100, tokens are drawn, the higher the wilder.\n'
 'top_k: draw from the k likeliest (NULL or 0: all).\n'

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_generate_query to pg
--- requires: schema_llm, function_runtime_boot, function_runtime_run_limits, table_model_tensor
+-- requires: schema_llm, role_llm_owner, function_store_generate_query_rows, function_store_raise_late
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -18,18 +18,27 @@ CREATE FUNCTION llm.generate_query(
     options jsonb DEFAULT NULL
 )
 RETURNS TABLE (id text, response text, finish_reason text, tokens integer, error text)
-LANGUAGE plpython3u
+LANGUAGE sql
 VOLATILE
 PARALLEL UNSAFE
 COST 10000
 ROWS 1000
-AS $python$
-llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.batches.generate_query(
-    query, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
-)
-$python$;
+BEGIN ATOMIC
+    SELECT
+        (r.computed).id,
+        (r.computed).response,
+        (r.computed).finish_reason,
+        (r.computed).tokens,
+        (r.computed).error
+    FROM (
+        SELECT llm_store.generate_query_rows(
+            query, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
+        ) AS computed
+    ) AS r
+    WHERE (r.computed).failure IS NULL OR llm_store.raise_late((r.computed).failure);
+END;
 
+ALTER FUNCTION llm.generate_query OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.generate_query FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate_query TO llm_user;
 COMMENT ON FUNCTION llm.generate_query IS

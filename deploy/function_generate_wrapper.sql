@@ -14,13 +14,13 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = '3F000',
             MESSAGE = pg_catalog.format('there is no schema %I for the plain generate(prompt)', chosen),
-            HINT = 'Create it, or choose another one with --set generate_schema=….';
+            HINT = 'Create it, or choose another one with --set generate_schema=NAME.';
     END IF;
     IF pg_catalog.to_regprocedure(pg_catalog.format('%I.generate(text)', chosen)) IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = '42723',
             MESSAGE = pg_catalog.format('there is already a function %I.generate(text)', chosen),
-            HINT = 'It is left alone. Choose another schema with --set generate_schema=….';
+            HINT = 'It is left alone. Choose another schema with --set generate_schema=NAME.';
     END IF;
 END
 $check$;

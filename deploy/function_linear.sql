@@ -28,7 +28,7 @@ E'x times the transposed weight, plus the bias, plus the residual: [n, columns] 
 'An activation is bytea: little-endian float32, a row a token.\n'
 'x: NULL gives NULL; its size must be a multiple of the columns.\n'
 'weight: the name of a matrix of llm.tensors.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.\n'
+'model: a name of llm.models; NULL is the default model.\n'
 'bias: the name of a vector of llm.tensors; NULL, or a bias that this family does not have (attn_q.bias, '
 'attn_k.bias, attn_v.bias, attn_output.bias), adds nothing.\n'
 'residual: [n, rows], what the product is added to; NULL adds nothing.';

@@ -1,21 +1,25 @@
 -- Deploy hartonomous:function_logits to pg
--- requires: schema_llm, function_runtime_boot, function_runtime_run_limits, table_model_tensor
+-- requires: schema_llm, role_llm_owner, function_store_logits_rows, function_store_raise_late
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 CREATE FUNCTION llm.logits(tokens integer[], model text DEFAULT NULL)
 RETURNS TABLE ("position" integer, logits bytea) -- noqa: RF06
-LANGUAGE plpython3u
+LANGUAGE sql
 VOLATILE
 PARALLEL UNSAFE
 COST 10000
 ROWS 100
-AS $python$
-llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.scoring.logits(tokens, model)
-$python$;
+BEGIN ATOMIC
+    SELECT
+        (r.computed)."position", -- noqa: RF06
+        (r.computed).logits
+    FROM (SELECT llm_store.logits_rows(tokens, model) AS computed) AS r
+    WHERE (r.computed).failure IS NULL OR llm_store.raise_late((r.computed).failure);
+END;
 
+ALTER FUNCTION llm.logits(integer[], text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.logits(integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.logits(integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.logits(integer[], text) IS
@@ -24,6 +28,6 @@ E'The logits after each of the tokens: a row a position from 0, little-endian fl
 'llm.floats shows them.\n'
 'tokens: used as they are, nothing is put before them; NULL or none gives no rows; more than the context holds is an '
 'error.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

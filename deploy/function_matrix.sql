@@ -24,6 +24,6 @@ E'All numbers of a tensor, row after row: bytea of little-endian float32, as the
 'The hashes of all tiles are checked.\n'
 'A tensor that a value cannot hold, of more than 268 million numbers, is an error.\n'
 'matrix: a name of llm.tensors.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

@@ -22,6 +22,6 @@ E'A handle of an empty KV cache for a model, in memory of this session and for t
 'llm.attention fill it.\n'
 'It lives until llm.free_kv_cache or the end of the session, whatever the transaction does.\n'
 'At most 256 at a time.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

@@ -28,6 +28,6 @@ E'The k likeliest tokens after a prompt, best first: rank from 1, the id, the te
 'Equal logits rank by id.\n'
 'prompt: NULL gives no rows; an empty one is the beginning-of-sequence token alone.\n'
 'k: from 1 to the size of the vocabulary.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

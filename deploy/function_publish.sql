@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_publish to pg
--- requires: trigger_model_tensor_hash, function_check_model_name, function_store_check_manifest, function_drop_model, function_store_tokenizer, function_store_add_model, function_store_tensors, function_store_add_files, function_store_atomise, function_set_default_model
+-- requires: trigger_model_tensor_hash, function_check_model_name, function_store_check_manifest, function_drop_model, function_store_tokenizer, function_store_add_model, function_store_tensors, function_store_add_files, function_store_atomise, table_default_model
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -15,7 +15,7 @@ AS $function$
 DECLARE
     checked jsonb;
     new_model integer;
-    takes_over boolean;
+    default_kind text; -- of which the model that is replaced is the default
 BEGIN
     IF manifest IS NULL OR tokenizer IS NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = 'a model needs a manifest and a tokenizer';
@@ -23,7 +23,10 @@ BEGIN
     PERFORM llm.check_model_name(name, replace);
     checked := llm_store.check_manifest(manifest);
 
-    takes_over := EXISTS (SELECT FROM llm_store.model AS m WHERE m.name = publish.name AND m.is_default);
+    SELECT d.kind INTO default_kind
+    FROM llm_store.default_model AS d
+    INNER JOIN llm_store.model AS m ON m.id = d.model_id
+    WHERE m.name = publish.name;
     PERFORM llm.drop_model(m.name) FROM llm_store.model AS m WHERE m.name = publish.name AND replace;
     new_model := llm_store.add_model(
         name,
@@ -36,14 +39,17 @@ BEGIN
     PERFORM llm_store.add_files(new_model, manifest -> 'files');
     PERFORM llm_store.atomise(new_model);
 
-    IF takes_over OR NOT EXISTS (SELECT FROM llm_store.model AS m WHERE m.is_default) THEN
-        BEGIN
-            PERFORM llm.set_default_model(name);
-        EXCEPTION
-            WHEN unique_violation THEN
-                NULL; -- another first model was faster
-        END;
-    END IF;
+    -- The first of its kind, or the one in the place of the default: unless another was faster.
+    INSERT INTO llm_store.default_model AS d (kind, model_id)
+    SELECT m.kind, m.id
+    FROM llm_store.model AS m
+    WHERE
+        m.id = new_model
+        AND (
+            m.kind = default_kind
+            OR NOT EXISTS (SELECT FROM llm_store.model AS o WHERE o.kind = m.kind AND o.id <> m.id)
+        )
+    ON CONFLICT (kind) DO UPDATE SET model_id = excluded.model_id WHERE d.model_id IS NULL;
     RETURN new_model;
 END
 $function$;
@@ -60,6 +66,7 @@ E'Makes a model called name of tiles that are stored, and returns its id; all of
 'of that name first.\n'
 'Everything is checked: the tensors against the architecture, the tiles against the tensors, the tokenizer against '
 'the vocabulary.\n'
-'The first model becomes the default.';
+'The first model of its kind, decoder or encoder, becomes the default of that kind. A model in the place of the default '
+'stays it.';
 
 COMMIT;

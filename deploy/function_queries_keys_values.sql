@@ -34,6 +34,6 @@ E'What llm.attention takes of a layer: q, [n, heads * head_dim], and k and v, [n
 'x, layer, positions: NULL gives NULL.\n'
 'layer: from 0.\n'
 'positions: one a token, each one more than the one before, from 0, within the model''s context.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

@@ -29,7 +29,7 @@ E'Each row divided by the root of its mean square, times the weight (arXiv 1910.
 'x: NULL gives NULL.\n'
 'weight: the name of a vector of llm.tensors; where the family has no such norm (attn_q_norm.weight, '
 'attn_k_norm.weight), x comes back as it is.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.\n'
+'model: a name of llm.models; NULL is the default model.\n'
 'epsilon: added to the mean square; NULL is the models own.';
 
 COMMIT;

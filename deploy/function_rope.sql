@@ -27,6 +27,6 @@ E'Queries or keys with every head turned by its position (rotary embedding, arXi
 'An activation is bytea: little-endian float32, a row a token.\n'
 'x, positions: NULL gives NULL.\n'
 'positions: one a token, each one more than the one before, from 0, within the model''s context.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

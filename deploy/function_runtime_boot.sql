@@ -3,6 +3,7 @@
 
 -- Every PL/Python function of schema llm is two lines: the first calls boot() once a session, the second calls a
 -- module. See docs/adr/0002-runtime-in-function-bodies.md.
+-- A session that finds a module's file deleted calls it again, for the files alone: plpython/database.py.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -24,6 +25,11 @@ import sys
 import time
 
 KEEP_DAYS = 30
+PACKAGES_HINT = (
+    "Install the server's packages for this Python (docs/operations.md), or as a superuser name the folder that has "
+    "them: CREATE OR REPLACE FUNCTION llm_runtime.site_packages() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE "
+    "RETURN '/folder'::text. Then open a new connection."
+)
 
 
 def refuse(message, detail=None, hint=None):
@@ -120,7 +126,8 @@ def open_package(package, folder):
     """Register the package, so that its modules import one another; its name holds the release, so releases coexist."""
     initial = os.path.join(folder, '__init__.py')
     spec = importlib.util.spec_from_file_location(package, initial, submodule_search_locations=[folder])
-    sys.modules[package] = importlib.util.module_from_spec(spec)
+    if package not in sys.modules:
+        sys.modules[package] = importlib.util.module_from_spec(spec)
     try:
         return importlib.import_module(f'{package}.database')
     except (EOFError, ValueError, TypeError):  # a compiled file that a crash of the machine cut short
@@ -134,7 +141,12 @@ def import_numpy(site):
         sys.path.insert(0, site)
     os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
     os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')
-    import numpy
+    try:
+        import numpy
+    except ImportError as error:
+        python = '%d.%d' % sys.version_info[:2]
+        place = site or 'the packages of the system'
+        refuse(f"the server's Python {python} cannot import numpy", f'{error}; looked in {place}', PACKAGES_HINT)
     if site and not numpy.__file__.startswith(os.path.join(site, '')):
         plpy.warning(f'another function of this session imported numpy from {os.path.dirname(numpy.__file__)}',
                      detail=f'Language models are meant to use the one in {site}.', hint='Open a new connection.')

@@ -31,7 +31,7 @@ def refuse(message, detail, hint):
 
 site = plpy.execute('SELECT llm_runtime.site_packages() AS site')[0]['site']
 version = '%d.%d' % sys.version_info[:2]
-packages = 'numpy numba tokenizers gguf jinja2'
+packages = 'numpy numba tokenizers gguf'
 advice = (
     f"Make a folder that the server's user can read: /usr/bin/python{version} -m venv /srv/llm; "
     '/srv/llm/bin/pip install --upgrade pip; in the checkout /srv/llm/bin/pip install --group server, versions that '

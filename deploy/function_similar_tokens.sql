@@ -26,6 +26,6 @@ E'The k tokens nearest in meaning to a token, which is not among them: those who
 'Equal similarities rank by id.\n'
 'token: exactly what a token says, a space before a word included; NULL gives no rows.\n'
 'k: from 1 to the size of the vocabulary.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

@@ -1,8 +1,20 @@
 -- Deploy hartonomous:function_similarity to pg
--- requires: schema_llm, function_runtime_boot
+-- requires: schema_llm, function_runtime_boot, table_model_tensor
 
+-- A literal without a type is a text: text is the preferred type of its category, and of no other is one here.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm.similarity(a text, b text, model text DEFAULT NULL)
+RETURNS double precision
+LANGUAGE plpython3u
+STABLE
+PARALLEL UNSAFE
+COST 10000
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.embeddings.similarity_of_texts(a, b, model)
+$python$;
 
 CREATE FUNCTION llm.similarity(a real[], b real[])
 RETURNS double precision
@@ -25,6 +37,14 @@ AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.embeddings.similarity(a, b)
 $python$;
+
+REVOKE ALL ON FUNCTION llm.similarity(text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.similarity(text, text, text) TO llm_user;
+COMMENT ON FUNCTION llm.similarity(text, text, text) IS
+E'How alike two texts are in meaning: the cosine of the angle between their embeddings, from -1 to 1.\n'
+'NULL where one is NULL.\n'
+'a, b: texts.\n'
+'model: as llm.embed has it.';
 
 REVOKE ALL ON FUNCTION llm.similarity(real[], real[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.similarity(real[], real[]) TO llm_user;

@@ -28,6 +28,6 @@ E'llm.swiglu of two products, x times the transposed gate and x times the transp
 'An activation is bytea: little-endian float32, a row a token.\n'
 'x: NULL gives NULL; its size must be a multiple of the columns.\n'
 'gate, up: the names of two matrices of llm.tensors, of one shape.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

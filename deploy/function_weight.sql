@@ -22,6 +22,6 @@ COMMENT ON FUNCTION llm.weight(text, integer, integer, text) IS
 E'One number of a tensor.\n'
 'matrix: a name of llm.tensors.\n'
 'row_idx and col_idx: from 0; a vector is one row.\n'
-'model: a name of llm.models; NULL is the default model, or the only one.';
+'model: a name of llm.models; NULL is the default model.';
 
 COMMIT;

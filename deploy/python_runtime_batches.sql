@@ -24,6 +24,7 @@ from .generation import Request
 from .scheduling import Scheduler
 
 MEGABYTES = 512  # of KV caches of the rows at once, unless llm.batch_mb says otherwise
+COLUMNS_GIVEN = 5  # key, response, finish_reason, tokens, error
 FETCH = 32  # rows of a query at a time
 SECONDS_BETWEEN_COMMITS = 1
 SHAPE = "It is a SELECT, or VALUES, of two columns: SELECT id, body FROM post."
@@ -45,12 +46,12 @@ def generate_many(prompts, *given):
     for prompt in prompts:
         if prompt is not None and not isinstance(prompt, str):
             raise arguments.ill("prompts", prompts, "an array of one dimension")
-    return written(Request(*given), enumerate(prompts, 1))
+    return database.Stream(written(Request(*given), enumerate(prompts, 1)), COLUMNS_GIVEN)
 
 
 def generate_query(query, *given):
     """Rows (id, response, finish_reason, tokens, error) for the rows (id, prompt) of a query, as they finish."""
-    return [] if query is None else written(Request(*given), rows_of(query))
+    return [] if query is None else database.Stream(written(Request(*given), rows_of(query)), COLUMNS_GIVEN)
 
 
 def generate_into(query, target, *given):
@@ -79,7 +80,7 @@ def _insert(insert, rows):
 def written(request, prompts):
     """Rows (key, response, finish_reason, tokens, error) of (key, prompt) pairs; reads them as there is room.
 
-    What can be wrong with the call is found here, before the first row: PL/Python hides the message of a later error.
+    What can be wrong with the arguments is found here, before the first row.
     """
     stats, engine = kept.begin(), request.model.engine
     _ = request.model.tokenizer  # read now: later there may be a slot, within which nothing waits for the tables
@@ -103,7 +104,7 @@ def _written(request, scheduler, stats, prefixes):
 
 def rows_of(query, cursor=database.cursor):
     """The (id, prompt) of a query's rows, both as text; nobody waits for this session's slot meanwhile."""
-    text = query.strip().rstrip(";")
+    text = query.rstrip().rstrip(";")
     _check_columns(text)
     rows = cursor(f"SELECT id::text, prompt::text FROM (\n{text}\n) AS given (id, prompt)", FETCH)
     while True:

@@ -18,12 +18,16 @@ from . import engines, errors, session_models
 
 
 def pack(name=None):
-    """Pack what is not packed of a model, so that no later call has to. -> bytes of its packed weights.
+    """Pack what is not packed of a model that the caller sees, so that no later call has to. -> bytes when packed."""
+    return engines.modules().shared_weights.pack_model(*session_models.identity(name))
 
-    llm.pack runs with its owner's rights, whoever calls it: it reads weights and gives none away.
+
+def pack_model(hash, name):
+    """The same of a model by the hash of its content, which only who sees the model knows; `name` is for messages.
+
+    llm_store.pack_model runs with its owner's rights, whoever calls it: it reads weights and gives none away.
     """
-    weights, name = session_models.stored_weights(name)
-    return engines.modules().shared_weights.pack(weights.tensors(), name)
+    return engines.modules().shared_weights.pack(session_models.weights_of(hash).tensors(), name)
 
 
 def evict(name=None):
@@ -31,8 +35,8 @@ def evict(name=None):
     shared = engines.modules().shared_weights
     if name is None:
         return shared.files().remove()
-    weights, _ = session_models.stored_weights(name)
-    return shared.files().remove({part.file.name for part in shared.parts(weights.tensors())})
+    tensors = session_models.weights_of(session_models.identity(name)[0]).tensors()
+    return shared.files().remove({part.file.name for part in shared.parts(tensors)})
 
 
 def forget(tensors):

@@ -23,7 +23,9 @@ LARGEST = 1 << 20
 CLOSING = "\"'\u201d\u2019\u00bb)\\]"
 WIDE_STOPS, WIDE_CLOSING = "\u3002\uff01\uff1f", "\u300d\u300f\uff09"
 # Possessive, and from the first stop on: a text of nothing but full stops is read once.
-SENTENCE_END = re.compile(rf"(?<![.!?…])[.!?…]++[{CLOSING}]*+(?=\s)|[{WIDE_STOPS}]++[{WIDE_CLOSING}]*+|\n[ \t]*+\n")
+SENTENCE_END = re.compile(
+    rf"(?<![.!?\u2026])[.!?\u2026]++[{CLOSING}]*+(?=\s)|[{WIDE_STOPS}]++[{WIDE_CLOSING}]*+|\n[ \t]*+\n"
+)
 
 
 def chunk(text, model=None, tokens=None, overlap=None):

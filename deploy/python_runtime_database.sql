@@ -16,30 +16,44 @@ AS $python$"""The room that touches plpy: sessions, errors, prepared statements 
     llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
     return llm.generation.generate(prompt, model)
 
-`llm.generation` is the module plpython/generation.py, and each call through it notices an upgrade, turns a ModelError
-into a PostgreSQL error with its SQLSTATE, DETAIL and HINT, and lets cancellation pass. Tests connect a fake plpy.
+`llm.generation` is the module plpython/generation.py, and each call through it notices an upgrade and a DISCARD ALL,
+turns a ModelError into a PostgreSQL error with its SQLSTATE, DETAIL and HINT, and lets cancellation pass. Tests connect
+a fake plpy.
 """
 
 import ctypes
 import importlib
 import itertools
+import json
 import re
 import signal
 import sys
+import threading
 import traceback
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
+from pathlib import Path
 from types import GeneratorType
 
 from . import errors
 
 INTERNAL_ERROR = "XX000"
 OUT_OF_MEMORY = "53200"
+NOT_PREPARED = "55000"
 INTERRUPTED = "57"  # the class: cancelled, shut down
+SESSION_MARK = "llm session"  # a prepared statement: DISCARD ALL takes it, ROLLBACK does not
+# llm_runtime.boot() says the same in the same words: numpy is missing before there are modules.
+PACKAGES_HINT = (
+    "Install the server's packages for this Python (docs/operations.md), or as a superuser name the folder that has "
+    "them: CREATE OR REPLACE FUNCTION llm_runtime.site_packages() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE "
+    "RETURN '/folder'::text. Then open a new connection."
+)
 PREFIXES = re.compile(r"^(?:(?:llm|spiexceptions\.\w+): )+")
 
 _plpy = None
 _cursors = itertools.count(1)  # numbers for their names
 _plans = {}  # what the session has prepared, by Query
+_marked = False  # whether SESSION_MARK was prepared
 
 
 def _server_variable(kind, name):
@@ -53,6 +67,17 @@ def _server_variable(kind, name):
         return kind(0)
 
 
+def _statement_lookup():
+    """The server's look-up of a prepared statement: (name, whether to raise) -> its address, None without one."""
+    try:
+        find = ctypes.PyDLL(None).FetchPreparedStatement
+    except AttributeError:  # not inside a server
+        return lambda name, raises: 1
+    find.restype, find.argtypes = ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_bool)
+    return find
+
+
+_find_statement = _statement_lookup()
 _interrupt_pending = _server_variable(ctypes.c_int, "InterruptPending")
 _cancel_pending = _server_variable(ctypes.c_int, "QueryCancelPending")
 _die_pending = _server_variable(ctypes.c_int, "ProcDiePending")
@@ -63,6 +88,8 @@ def connect(plpy, gd, package, release):
     """The session's door to the modules of `package`. `gd` is PL/Python's dictionary that all functions share."""
     global _plpy  # noqa: PLW0603 - one interpreter serves one session
     _plpy = plpy
+    if not any(isinstance(finder, DeletedModules) for finder in sys.meta_path):
+        sys.meta_path.append(DeletedModules(package))
     return Session(plpy, gd, package, release)
 
 
@@ -86,7 +113,7 @@ class Session:
     def outdated(self):
         """Whether an upgrade has changed the release since this session booted.
 
-        The SELECT (1.7 µs) only runs when the server has told this session of any change of the catalogue, which is
+        The SELECT (1.7 us) only runs when the server has told this session of any change of the catalogue, which is
         how its own cached plans notice one.
         """
         changes = _catalog_changes.value
@@ -99,6 +126,47 @@ class Session:
         """The session after an upgrade: booted anew."""
         self._plpy.execute("SELECT llm_runtime.boot()")
         return self._gd["llm"]
+
+    def forget(self):
+        """Let go of what was kept for the client before a DISCARD ALL."""
+        global _marked  # noqa: PLW0603 - one interpreter serves one session
+        _marked = False
+        importlib.import_module(f"{self._package}.kept").forget()
+
+
+class DeletedModules:
+    """The last finder of modules, for those whose files somebody deleted under the open session: they are written anew.
+
+    A thread beside the session's own may not use the server, and finds nothing.
+    """
+
+    def __init__(self, package):
+        self._package = package
+
+    def find_spec(self, name, path=None, target=None):
+        """What the import machinery asks: the module's spec, or None."""
+        if name.rpartition(".")[0] != self._package or threading.current_thread() is not threading.main_thread():
+            return None
+        _write_modules()
+        return PathFinder.find_spec(name, path, target)
+
+
+def file_of(module):
+    """The file of one of our modules, which is written anew when somebody deleted it."""
+    path = Path(module.__file__)
+    if not path.is_file():
+        _write_modules()
+    return path
+
+
+def home():
+    """The folder of our modules, below which and beside which the session keeps files. Only the server can enter it."""
+    return file_of(sys.modules[__name__]).parent
+
+
+def _write_modules():
+    _plpy.execute("SELECT llm_runtime.boot()")
+    importlib.invalidate_caches()
 
 
 class Room:
@@ -117,37 +185,51 @@ def _behind_boundary(session, room, name, function):
     def call(*arguments):
         if _catalog_changes.value != session.changes_seen and session.outdated():
             return getattr(getattr(session.reopened(), room), name)(*arguments)
+        if _marked and not _find_statement(SESSION_MARK.encode(), False):
+            session.forget()
         try:
             if _interrupt_pending.value:  # a session's first call has just loaded what it needs
                 checkpoint()
             result = function(*arguments)
-            return _begun(result) if type(result) is GeneratorType else result
+            # PL/Python hides the message of an error in a later row: all rows are computed here.
+            return list(result) if type(result) is GeneratorType else result
         except Exception as error:
             raise _sql_error(error) from None
 
     return call
 
 
-def _begun(rows):
-    """A set-returning function's rows, the first of them computed here, where an error keeps its message.
+class Stream:
+    """Rows that are computed as they are fetched, with one column more: NULL, or the error that ended them.
 
-    PL/Python says "error fetching next item from iterator" of an error in any later row.
+    PL/Python says "error fetching next item from iterator" of what is raised here. So the error comes in a last row of
+    its own, and the SQL function around raises it with llm_store.raise_late, which calls `raise_late`.
     """
-    for first in rows:
-        return _stream(first, rows)
-    return []
+
+    def __init__(self, rows, columns):
+        self._rows, self._columns = rows, columns
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        try:
+            return *next(self._rows), None
+        except StopIteration:
+            raise
+        except Exception as error:
+            return *[None] * self._columns, _written(_sql_error(error))
 
 
-def _stream(first, rows):
-    """The rows, behind the boundary too: a late error keeps its SQLSTATE and HINT, and has its message for a DETAIL."""
-    yield first
-    try:
-        yield from rows
-    except Exception as error:
-        late = _sql_error(error)
-        if late is not error and late.detail is not None:
-            late = _named_error(f"{late}: {late.detail}", late.sqlstate, None, late.hint)
-        raise late from None
+def raise_late(failure):
+    """Raise the error that a Stream wrote."""
+    raise errors.ModelError(*json.loads(failure))
+
+
+def _written(error):
+    """An error of plpy as text, for `raise_late`."""
+    _, detail, hint, *_ = getattr(error, "spidata", None) or [None, error.detail, error.hint]
+    return json.dumps([error.sqlstate or INTERNAL_ERROR, PREFIXES.sub("", str(error)), detail, hint])
 
 
 def _sql_error(error):
@@ -158,6 +240,11 @@ def _sql_error(error):
         return error
     if isinstance(error, errors.ModelError):
         return _named_error(error.message, error.sqlstate, error.detail, error.hint)
+    if isinstance(error, ImportError):
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return _named_error(
+            f"the server's Python {python} cannot import {error.name}", NOT_PREPARED, str(error), PACKAGES_HINT
+        )
     state = OUT_OF_MEMORY if isinstance(error, MemoryError) else INTERNAL_ERROR
     return _named_error(f"unexpected {type(error).__name__}: {error}", state, traceback.format_exc(), None)
 
@@ -254,13 +341,46 @@ def lasting_cursor(sql, batch):
 
 
 def columns_of(sql):
-    """The names of the columns of a caller's own query, of which nothing is run.
+    """The names of the columns of a caller's own query, of which nothing is run. An error points into `sql` alone.
 
     A cursor is opened first, since that refuses several statements (42P11), which would all be run.
     """
-    plan = _plpy.prepare(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0")
+    try:
+        plan = _plpy.prepare(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0")
+    except _plpy.SPIError as error:
+        raise _of_the_callers_text(error, sql) from None
     plan.cursor().close()
+    _plpy.prepare(sql)  # parentheses that close ours are an error of the caller's text too
     return plan.execute().colnames()
+
+
+def _of_the_callers_text(error, sql):
+    """The error of a query with `sql` in it as one of `sql` itself: what it says, what it quotes, where it points."""
+    if error.sqlstate == errors.SYNTAX_ERROR:
+        error = _syntax_error_of(sql) or error
+    code, detail, hint, query, position, *rest = error.spidata
+    if query is None or query == sql or sql not in query:
+        return error
+    place = position - query.index(sql)
+    if place > len(sql):  # at the parenthesis that closes ours
+        error, place = _like(error, "syntax error at end of input"), len(sql) + 1
+    error.spidata = code, detail, hint, sql, place, *rest
+    return error
+
+
+def _syntax_error_of(sql):
+    """The syntax error of a text as it stands; None where it has none."""
+    try:
+        _plpy.prepare(sql)
+    except _plpy.SPIError as error:
+        return error if error.sqlstate == errors.SYNTAX_ERROR else None
+
+
+def _like(error, message):
+    """The same error of SQL with another message."""
+    other = type(error)(message)
+    other.sqlstate, other.spidata = error.sqlstate, error.spidata
+    return other
 
 
 @contextmanager
@@ -281,9 +401,20 @@ def commit():
 
 
 def checkpoint():
-    """Let a cancellation, a timeout or a lost client stop the work here. Costs 0.1 µs when nothing is pending."""
+    """Let a cancellation, a timeout or a lost client stop the work here. Costs 0.1 us when nothing is pending."""
     if _interrupt_pending.value:
         _plpy.execute("SELECT 1")
+
+
+def mark_session():
+    """What is kept from now on is for this client: the call after a DISCARD ALL or DEALLOCATE ALL forgets it.
+
+    Pools of connections run DISCARD ALL between clients. Nothing tells an extension; but prepared statements go.
+    """
+    global _marked  # noqa: PLW0603 - one interpreter serves one session
+    if not _find_statement(SESSION_MARK.encode(), False):
+        _plpy.execute(f'PREPARE "{SESSION_MARK}" AS SELECT')
+    _marked = True
 
 
 def cancel_addresses():

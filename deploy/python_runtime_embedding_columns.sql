@@ -82,7 +82,7 @@ def find_column(source, name):
     row = COLUMN.one(source, name)
     if row is None:
         raise errors.undefined_object(
-            f'table {source} has no column "{name}"', hint="Name the column of embeddings: embedding_column => '…'."
+            f'table {source} has no column "{name}"', hint="Name the column of embeddings: embedding_column => '...'."
         )
     if row["relkind"] not in TABLES:
         raise errors.not_supported(
@@ -179,7 +179,7 @@ class Column:
         return errors.invalid_parameter(
             f'column "{self.name}" of {self.source} does not hold vectors of {wanted} numbers',
             f"it has one of {found}",
-            "The query must be embedded by the model that embedded the rows: model => '…'.",
+            "The query must be embedded by the model that embedded the rows: model => '...'.",
         )
 
     def _aggregated(self):

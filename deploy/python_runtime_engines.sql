@@ -13,14 +13,13 @@ AS $python$"""Which engine computes: compiled code over shared packed weights wh
 
 The setting llm.engine, which anyone may make for a session, a role or a database, says
     auto        compiled, if numba is installed and llm.warm_up() has compiled the code; otherwise numpy (the default)
-    compiled    compiled, or an error; code that is not compiled yet is compiled now, which takes a minute
+    compiled    compiled, or an error: never another engine, and nothing is compiled within a question
     numpy       the reference: float32 throughout, no packed weights
 Compiled code lies beside the modules of its release, in a folder named by the processor's instructions that it uses.
 """
 
 import importlib
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -42,7 +41,9 @@ COMPILED = (
     "tensor_groups",
 )
 READY = "ready"  # the file that says for what the code beside it was compiled
+NOT_PREPARED = "55000"
 NOT_READY = "llm.warm_up() has not compiled it"
+WARM_UP = "A loader runs SELECT llm.warm_up() once, on each server and after each release."
 INSTALL = "Install numba for the server's Python."
 
 _modules = None  # what `modules` returns
@@ -54,15 +55,17 @@ _told = False
 def chosen():
     """(whether the compiled engine computes, why not).
 
-    Raises ModelError 22023 for an unknown llm.engine, 0A000 when it asks for the compiled one and that cannot run.
+    Raises ModelError 22023 for an unknown llm.engine; where it asks for the compiled one, 0A000 when that cannot run
+    and 55000 when it is not compiled.
     """
     wanted = settings.choice("engine", ENGINES)
     if wanted == "numpy":
         return False, "llm.engine is numpy"
-    if wanted == "compiled":
-        return modules() is not None, None
     if is_ready():
         return True, None
+    if wanted == "compiled":
+        modules()  # says what is missing
+        raise errors.ModelError(NOT_PREPARED, "the compiled engine is not compiled on this server", NOT_READY, WARM_UP)
     reason = _missing or NOT_READY
     _tell(reason)
     return False, reason
@@ -150,12 +153,12 @@ def _tell(reason):
     global _told  # noqa: PLW0603 - once a session
     if not _told:
         _told = True
-        database.notice("numpy computes, not the compiled engine", reason, "A loader runs SELECT llm.warm_up() once.")
+        database.notice("numpy computes, not the compiled engine", reason, WARM_UP)
 
 
 def _home():
     """Where the modules are; only the server can write there."""
-    return Path(__file__).parent
+    return database.home()
 
 
 def _folder():
@@ -186,7 +189,8 @@ def _compiled_for():
     from numba.core.codegen import get_host_cpu_features
 
     processor = f"{llvmlite.binding.get_host_cpu_name()} {get_host_cpu_features()}"
-    sources = [Path(module.__file__).stat().st_mtime_ns for module in (modules().packing, modules().compiled_forward)]
+    sources = (modules().packing, modules().compiled_forward)
+    sources = [database.file_of(module).stat().st_mtime_ns for module in sources]
     return f"numba {_numba_version()}, llvmlite {llvmlite.__version__}, {processor}, {sources}"
 $python$;
 

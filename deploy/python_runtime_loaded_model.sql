@@ -137,7 +137,7 @@ class Model:
 
     @functools.cached_property
     def _packed(self):
-        return engines.modules().shared_weights.attach(self.weights.tensors(), self.name)
+        return engines.modules().shared_weights.attach(self.weights.tensors(), self.name, self.hash)
 
     def _compiled_engine(self, kv_type):
         modules, interrupts = engines.modules(), database.cancel_addresses()

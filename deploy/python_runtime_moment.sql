@@ -12,7 +12,7 @@ LANGUAGE plpython3u
 AS $python$"""The moment of a call: equal for two calls between which nothing that a query sees can have changed by the session.
 
 A generation in SQL makes hundreds of calls a statement, and each must mean the model of its name as it is now, with the
-rights of who calls. Asking the tables costs 10 µs a call, this 2 µs: the server's own counters, read in place. They are
+rights of who calls. Asking the tables costs 10 us a call, this 2 us: the server's own counters, read in place. They are
 the start of the statement and of the transaction, the transaction and subtransaction, the command within it (each write
 of the session begins another) and the current user. What other sessions commit is seen by the next statement.
 """

@@ -100,7 +100,7 @@ class NumpyEngine:
         return logits
 
     def states(self, texts, checkpoint=None):
-        """The vectors behind the last norm of each text's tokens: [int[n], …] -> [f32[n, hidden_size], …]."""
+        """The vectors behind the last norm of each text's tokens: [int[n], ...] -> [f32[n, hidden_size], ...]."""
         return [self._states(np.asarray(tokens, np.int64), checkpoint) for tokens in texts]
 
     def _states(self, tokens, checkpoint):

@@ -84,6 +84,7 @@ class PackedFiles:
         False: another session builds it now. Makes room by evicting the files unused longest, but none named in `keep`.
         Raises ModelError 53100 for a full disk and 53400 at the size limit, and what `fill` raises; nothing is left.
         """
+        private_folder(self._folder)
         path = self._folder / file.name
         partial = self._folder / (file.name + PARTIAL)
         descriptor = self._locked_partial(partial)
@@ -95,7 +96,7 @@ class PackedFiles:
                 partial.rename(path)
                 self._mark(os.fstat(descriptor), file)
         finally:
-            if _is_at(descriptor, partial):
+            if is_at(descriptor, partial):
                 partial.unlink()
             os.close(descriptor)
         return True
@@ -117,6 +118,7 @@ class PackedFiles:
 
     def entries(self):
         """An Entry of each complete file, of every edition."""
+        private_folder(self._folder)
         return [
             Entry(path, path.name, state.st_size, state.st_mtime, state.st_atime)
             for path, state in self._files()
@@ -206,7 +208,7 @@ class PackedFiles:
                 if not _remove_if_abandoned(path):
                     return None
                 continue
-            if _lock(descriptor) and _is_at(descriptor, path):
+            if _lock(descriptor) and is_at(descriptor, path):
                 return descriptor
             os.close(descriptor)  # somebody took it for an abandoned one before it was locked
 
@@ -291,11 +293,13 @@ class PackedFiles:
 
 
 def private_folder(path):
-    """Make the folder unless it is there, and be sure that nobody but the server can enter it. ModelError 55000.
+    """Make the folder, and those that it is in, unless it is there. ModelError 55000 where others can enter it.
 
     llm_runtime.boot() says the same in the same words: it makes the folder that modules are imported from.
     """
     path = Path(path)
+    if not path.parent.exists():
+        private_folder(path.parent)
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
     state = path.lstat()
@@ -326,7 +330,7 @@ def _lock(descriptor):
     return True
 
 
-def _is_at(descriptor, path):
+def is_at(descriptor, path):
     """Whether the path still leads to the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
@@ -343,7 +347,7 @@ def _remove_if_abandoned(path):
     try:
         if not _lock(descriptor):
             return False
-        if _is_at(descriptor, path):
+        if is_at(descriptor, path):
             path.unlink()
         return True
     finally:

@@ -45,7 +45,7 @@ def logits(tokens, model=None):
     model = session_models.decoder(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     generation.room(model.architecture, tokens, 0)
-    return _logits(model.engine, tokens)
+    return database.Stream(_logits(model.engine, tokens), 2)
 
 
 def _logits(engine, tokens):

@@ -13,7 +13,7 @@ AS $python$"""The KV caches that a query's operators fill, behind handles that a
 
 import itertools
 
-from . import errors, session_models
+from . import database, errors, session_models
 
 KV_CACHES = 256  # a session's handles at a time
 
@@ -26,6 +26,7 @@ def current(handle, name=None):
 
 def new(name=None):
     """The handle of an empty KV cache for a model. It lives until it is freed or the session ends."""
+    database.mark_session()
     return _caches.new(*session_models.at_this_moment(name))
 
 

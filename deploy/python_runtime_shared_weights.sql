@@ -21,7 +21,6 @@ import hashlib
 import os
 import time
 from collections import namedtuple
-from pathlib import Path
 
 import numpy as np
 
@@ -37,7 +36,7 @@ SERVER_START = database.Query(
     "SELECT (1000000 * extract(epoch FROM pg_catalog.pg_postmaster_start_time()))::bigint::text AS start"
 )
 LIMITS = database.Query("SELECT l.bytes, l.free_bytes FROM llm_runtime.pack_limits() AS l")
-PACK = database.Query("SELECT llm.pack($1) AS bytes", "text")
+PACK = database.Query("SELECT llm_store.pack_model($1, $2) AS bytes", "bytea", "text")
 
 # A packed_files.PackedFile, the weights.Tensors in it and where each begins: at 0, or behind the table of a group.
 Part = namedtuple("Part", "file members")
@@ -46,8 +45,8 @@ Part = namedtuple("Part", "file members")
 @functools.cache
 def files():
     """The files of this server: beside the folder of the modules, below the data directory."""
-    root = packed_files.private_folder(Path(__file__).parents[1] / "packed")
-    sources = [Path(module.__file__).read_bytes() for module in (packing, tensor_groups, packed_files)]
+    root = database.home().parent / "packed"
+    sources = [database.file_of(module).read_bytes() for module in (packing, tensor_groups, packed_files)]
     edition = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
     return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], database.checkpoint)
 
@@ -60,8 +59,8 @@ def parts(tensors):
     return [Part(*part) for part in tensor_groups.files_of(tensors)]
 
 
-def attach(tensors, name):
-    """The PackedModel of all tensors of the model `name`: what is not packed yet is packed by llm.pack.
+def attach(tensors, name, hash):
+    """The PackedModel of tensors of the model `name` of that hash: what is not packed yet llm_store.pack_model packs.
 
     It runs with the caller's rights and needs none to the weights. What is mapped stays, whatever happens to the files.
     """
@@ -76,12 +75,17 @@ def attach(tensors, name):
                 tensor.name: _entry(tensor, offsets[part.file] + at) for part in wanted for tensor, at in part.members
             }
             return PackedModel(np.asarray(mapping), directory)
-        PACK.one(name)
+        pack_model(hash, name)
     raise errors.limit_exceeded(
         f'the packed weights of model "{name}" are evicted as fast as they are packed',
         f"{len(missing)} of {len(wanted)} files are missing",
         "llm_runtime.pack_limits() must leave room for all models that are used at once.",
     )
+
+
+def pack_model(hash, name):
+    """Pack what is missing of the model of that hash with the owner's rights. -> bytes of its packed weights."""
+    return PACK.one(hash, name)["bytes"]
 
 
 def touch(tensors):

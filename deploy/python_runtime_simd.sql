@@ -338,7 +338,7 @@ def max_lanes(builder, x):
 
 @intrinsic
 def lanes(context):
-    """i32: 0, 1, … 15."""
+    """i32: 0, 1, ... 15."""
     return i32(), lambda context, builder, signature, values: constant(I32, list(range(LANES)))
 
 

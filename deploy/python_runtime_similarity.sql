@@ -83,13 +83,13 @@ def _table(model):
     packed = compiled and tensor.type in engines.modules().packing.LAYOUT_OF
     kept = _tables.setdefault(model, {})
     if packed not in kept:
-        kept[packed] = _packed_table(tensor, model.name) if packed else _decoded_table(model)
+        kept[packed] = _packed_table(tensor, model) if packed else _decoded_table(model)
     return kept[packed]
 
 
-def _packed_table(tensor, name):
+def _packed_table(tensor, model):
     modules = engines.modules()
-    packed = modules.shared_weights.attach([tensor], name)
+    packed = modules.shared_weights.attach([tensor], model.name, model.hash)
     modules.shared_weights.touch([tensor])
     return modules.similarity_kernels.PackedTable(packed, tensor.name, database.checkpoint)
 

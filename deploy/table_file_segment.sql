@@ -28,7 +28,8 @@ GRANT SELECT ON llm_store.file_segment TO llm_user;
 GRANT INSERT, DELETE ON llm_store.file_segment TO llm_loader;
 
 ALTER TABLE llm_store.file_segment ENABLE ROW LEVEL SECURITY;
-CREATE POLICY file_segment_read ON llm_store.file_segment FOR SELECT TO llm_user USING (TRUE);
+CREATE POLICY file_segment_read ON llm_store.file_segment FOR SELECT TO llm_user
+USING (model_id IN (SELECT m.id FROM llm_store.model AS m));
 CREATE POLICY file_segment_insert ON llm_store.file_segment FOR INSERT TO llm_loader
 WITH CHECK (EXISTS (
     SELECT FROM llm_store.model AS m WHERE m.id = file_segment.model_id AND pg_has_role(current_user, m.owner, 'USAGE')
@@ -45,7 +46,7 @@ COMMENT ON COLUMN llm_store.file_segment.ordinal IS 'The place of the segment in
 COMMENT ON COLUMN llm_store.file_segment.tensor_name IS
 'The segment is this tensor of the model; NULL: it is a tile, or the whole of an empty file.';
 COMMENT ON COLUMN llm_store.file_segment.tile_hash IS 'The segment is this tile: headers, padding, other files.';
-COMMENT ON POLICY file_segment_read ON llm_store.file_segment IS 'Whoever may use models sees all of them.';
+COMMENT ON POLICY file_segment_read ON llm_store.file_segment IS 'Whoever sees a model sees these rows of it.';
 COMMENT ON POLICY file_segment_insert ON llm_store.file_segment IS 'A loader adds to models of its own.';
 COMMENT ON POLICY file_segment_delete ON llm_store.file_segment IS 'A loader takes from models of its own.';
 

@@ -13,31 +13,28 @@ CREATE TABLE llm_store.model (
     architecture jsonb NOT NULL,
     tokenizer_id integer NOT NULL,
     container text NOT NULL,
-    is_default boolean NOT NULL DEFAULT FALSE,
+    kind text NOT NULL GENERATED ALWAYS AS (CASE WHEN architecture ? 'pooling' THEN 'encoder' ELSE 'decoder' END) STORED,
     owner regrole NOT NULL DEFAULT quote_ident(current_user)::regrole,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT model_pkey PRIMARY KEY (id),
     CONSTRAINT model_name_key UNIQUE (name),
+    CONSTRAINT model_id_kind_key UNIQUE (id, kind),
     CONSTRAINT model_tokenizer_fkey FOREIGN KEY (tokenizer_id) REFERENCES llm_store.tokenizer (id),
     CONSTRAINT model_name_form CHECK (llm_store.is_model_name(name)),
     CONSTRAINT model_architecture_object CHECK (jsonb_typeof(architecture) = 'object'),
     CONSTRAINT model_container_known CHECK (container IN ('gguf', 'huggingface'))
 );
-CREATE UNIQUE INDEX model_is_default_idx ON llm_store.model (is_default) WHERE is_default;
 CREATE INDEX model_tokenizer_id_idx ON llm_store.model (tokenizer_id);
 
 ALTER TABLE llm_store.model OWNER TO llm_owner;
 GRANT SELECT ON llm_store.model TO llm_user;
-GRANT INSERT (name, architecture, tokenizer_id, container), UPDATE (is_default), DELETE
+GRANT INSERT (name, architecture, tokenizer_id, container), DELETE
 ON llm_store.model TO llm_loader;
 
 ALTER TABLE llm_store.model ENABLE ROW LEVEL SECURITY;
 CREATE POLICY model_read ON llm_store.model FOR SELECT TO llm_user USING (TRUE);
 CREATE POLICY model_insert ON llm_store.model FOR INSERT TO llm_loader
 WITH CHECK (pg_has_role(current_user, owner, 'USAGE'));
-CREATE POLICY model_default ON llm_store.model FOR UPDATE TO llm_loader
-USING (NOT is_default OR pg_has_role(current_user, owner, 'USAGE'))
-WITH CHECK (is_default OR pg_has_role(current_user, owner, 'USAGE'));
 CREATE POLICY model_delete ON llm_store.model FOR DELETE TO llm_loader
 USING (pg_has_role(current_user, owner, 'USAGE'));
 
@@ -50,13 +47,12 @@ COMMENT ON COLUMN llm_store.model.architecture IS
 'The numbers that fix the transformer, as plpython/architecture.py has them.';
 COMMENT ON COLUMN llm_store.model.tokenizer_id IS 'The tokenizer.';
 COMMENT ON COLUMN llm_store.model.container IS 'The format of the loaded files: gguf or huggingface.';
-COMMENT ON COLUMN llm_store.model.is_default IS 'Whether functions use it when no model is named; at most one is.';
+COMMENT ON COLUMN llm_store.model.kind IS
+'decoder: it generates text. encoder: it makes embeddings, and its architecture says how it pools.';
 COMMENT ON COLUMN llm_store.model.owner IS 'The role that loaded it; who has that role''s rights may drop it.';
 COMMENT ON COLUMN llm_store.model.created_at IS 'When it was published.';
 COMMENT ON POLICY model_read ON llm_store.model IS 'Whoever may use models sees all of them.';
 COMMENT ON POLICY model_insert ON llm_store.model IS 'A loader adds models of its own.';
-COMMENT ON POLICY model_default ON llm_store.model IS
-'A loader hands the default on from a model of its own; while there is no default, any model may become it.';
 COMMENT ON POLICY model_delete ON llm_store.model IS 'A loader drops models of its own.';
 
 COMMIT;

@@ -21,15 +21,16 @@ ALTER TABLE llm_store.model_code OWNER TO llm_owner;
 GRANT SELECT ON llm_store.model_code TO llm_user;
 
 ALTER TABLE llm_store.model_code ENABLE ROW LEVEL SECURITY;
-CREATE POLICY model_code_read ON llm_store.model_code FOR SELECT TO llm_user USING (TRUE);
+CREATE POLICY model_code_read ON llm_store.model_code FOR SELECT TO llm_user
+USING (model_id IN (SELECT m.id FROM llm_store.model AS m));
 
 COMMENT ON TABLE llm_store.model_code IS
-'Which weight codes each model has, over all its tensors of an encoding. Kept true by triggers on model_tensor and by '
-'llm_store.atomise; llm.recount compares it with the tensors.';
+'Which weight codes each model has, over all its tensors of an encoding. Written by llm_store.atomise when a model is made '
+'or changed, and by triggers when a tensor of it is updated or deleted; llm.recount compares it with the tensors.';
 COMMENT ON COLUMN llm_store.model_code.model_id IS 'The model.';
 COMMENT ON COLUMN llm_store.model_code.type IS 'The encoding under its GGUF name; those whose codes are atoms.';
 COMMENT ON COLUMN llm_store.model_code.code_bits IS
 'A bit for each code of the encoding, from code 0: whether a tensor of the model has it.';
-COMMENT ON POLICY model_code_read ON llm_store.model_code IS 'Whoever may use models sees all of them.';
+COMMENT ON POLICY model_code_read ON llm_store.model_code IS 'Whoever sees a model sees these rows of it.';
 
 COMMIT;

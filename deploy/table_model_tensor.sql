@@ -22,7 +22,8 @@ GRANT SELECT ON llm_store.model_tensor TO llm_user;
 GRANT INSERT, UPDATE (tensor_hash), DELETE ON llm_store.model_tensor TO llm_loader;
 
 ALTER TABLE llm_store.model_tensor ENABLE ROW LEVEL SECURITY;
-CREATE POLICY model_tensor_read ON llm_store.model_tensor FOR SELECT TO llm_user USING (TRUE);
+CREATE POLICY model_tensor_read ON llm_store.model_tensor FOR SELECT TO llm_user
+USING (model_id IN (SELECT m.id FROM llm_store.model AS m));
 CREATE POLICY model_tensor_insert ON llm_store.model_tensor FOR INSERT TO llm_loader
 WITH CHECK (EXISTS (
     SELECT FROM llm_store.model AS m WHERE m.id = model_tensor.model_id AND pg_has_role(current_user, m.owner, 'USAGE')
@@ -42,7 +43,7 @@ COMMENT ON COLUMN llm_store.model_tensor.ordinal IS 'The place of the tensor in 
 COMMENT ON COLUMN llm_store.model_tensor.name IS
 'The name in GGUF''s scheme: token_embd.weight, blk.0.attn_q.weight, ...';
 COMMENT ON COLUMN llm_store.model_tensor.tensor_hash IS 'The tensor; one tensor may stand in many models.';
-COMMENT ON POLICY model_tensor_read ON llm_store.model_tensor IS 'Whoever may use models sees all of them.';
+COMMENT ON POLICY model_tensor_read ON llm_store.model_tensor IS 'Whoever sees a model sees these rows of it.';
 COMMENT ON POLICY model_tensor_insert ON llm_store.model_tensor IS 'A loader adds to models of its own.';
 COMMENT ON POLICY model_tensor_update ON llm_store.model_tensor IS 'A loader edits models of its own.';
 COMMENT ON POLICY model_tensor_delete ON llm_store.model_tensor IS 'A loader takes from models of its own.';

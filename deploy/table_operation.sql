@@ -27,7 +27,8 @@ GRANT SELECT ON llm_store.operation TO llm_user;
 GRANT INSERT (model_id, operation, details, parents, hash_before, hash_after) ON llm_store.operation TO llm_loader;
 
 ALTER TABLE llm_store.operation ENABLE ROW LEVEL SECURITY;
-CREATE POLICY operation_read ON llm_store.operation FOR SELECT TO llm_user USING (TRUE);
+CREATE POLICY operation_read ON llm_store.operation FOR SELECT TO llm_user
+USING (model_id IN (SELECT m.id FROM llm_store.model AS m));
 CREATE POLICY operation_insert ON llm_store.operation FOR INSERT TO llm_loader
 WITH CHECK (EXISTS (
     SELECT FROM llm_store.model AS m WHERE m.id = operation.model_id AND pg_has_role(current_user, m.owner, 'USAGE')
@@ -46,7 +47,7 @@ COMMENT ON COLUMN llm_store.operation.hash_before IS 'The hash of the model befo
 COMMENT ON COLUMN llm_store.operation.hash_after IS 'The hash of the model after it.';
 COMMENT ON COLUMN llm_store.operation.author IS 'The role that did it, by the name that it had then.';
 COMMENT ON COLUMN llm_store.operation.done_at IS 'When.';
-COMMENT ON POLICY operation_read ON llm_store.operation IS 'Whoever may use models sees what was done to them.';
+COMMENT ON POLICY operation_read ON llm_store.operation IS 'Whoever sees a model sees these rows of it.';
 COMMENT ON POLICY operation_insert ON llm_store.operation IS 'A loader records what was done to models of its own.';
 
 COMMIT;

@@ -3,7 +3,8 @@
 
 -- SECURITY DEFINER: nobody who may add a tensor to a model may write which codes it has.
 -- Triggers run in the order of their names: after those of the hash, which lock the model's row.
--- What is counted only after a model has the tensor, llm_store.atomise adds.
+-- No trigger follows an insert: whoever makes a model ends with llm_store.atomise, which writes its codes. A restore of
+-- data alone inserts tensors too, and brings the codes in rows of their own.
 -- An update may change the hash alone, never the model, so the new rows name all the models that changed.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -25,11 +26,6 @@ REVOKE ALL ON FUNCTION llm_store.keep_model_codes() FROM PUBLIC;
 COMMENT ON FUNCTION llm_store.keep_model_codes() IS
 'Finds again which weight codes the models have whose tensors changed.';
 
-CREATE TRIGGER weight_codes_after_insert
-AFTER INSERT ON llm_store.model_tensor
-REFERENCING NEW TABLE AS changed
-FOR EACH STATEMENT EXECUTE FUNCTION llm_store.keep_model_codes();
-
 CREATE TRIGGER weight_codes_after_update
 AFTER UPDATE ON llm_store.model_tensor
 REFERENCING NEW TABLE AS changed
@@ -40,7 +36,6 @@ AFTER DELETE ON llm_store.model_tensor
 REFERENCING OLD TABLE AS changed
 FOR EACH STATEMENT EXECUTE FUNCTION llm_store.keep_model_codes();
 
-COMMENT ON TRIGGER weight_codes_after_insert ON llm_store.model_tensor IS 'The codes of a model that gained tensors.';
 COMMENT ON TRIGGER weight_codes_after_update ON llm_store.model_tensor IS 'The codes of a model whose tensors changed.';
 COMMENT ON TRIGGER weight_codes_after_delete ON llm_store.model_tensor IS 'The codes of a model that lost tensors.';
 

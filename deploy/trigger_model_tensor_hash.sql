@@ -2,7 +2,7 @@
 -- requires: function_store_model_hash
 
 -- SECURITY DEFINER: nobody who may add a tensor to a model may write its hash, so it cannot be forged, and whatever is
--- kept under it belongs to that content.
+-- kept under it belongs to that content. A restore of data alone finds the hash that its rows give and writes nothing.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -13,8 +13,9 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-    UPDATE llm_store.model AS m SET hash = llm_store.model_hash(m.id)
-    WHERE m.id IN (SELECT c.model_id FROM changed AS c);
+    UPDATE llm_store.model AS m SET hash = now.hash
+    FROM (SELECT c.model_id, llm_store.model_hash(c.model_id) AS hash FROM changed AS c GROUP BY c.model_id) AS now
+    WHERE m.id = now.model_id AND m.hash <> now.hash;
     RETURN NULL;
 END
 $function$;

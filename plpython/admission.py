@@ -11,7 +11,6 @@ import os
 import random
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 from . import database, packed_files, settings
 
@@ -65,10 +64,16 @@ class Slots:
         return False
 
     def _file(self, place):
-        if place not in self._files:
-            path = self._folder / f"{place}.lock"
-            self._files[place] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        return self._files[place]
+        """The descriptor of a slot's file, made anew when somebody deleted it: other sessions lock what is there."""
+        path, file = self._folder / f"{place}.lock", self._files.pop(place, None)
+        if file is not None and not packed_files.is_at(file, path):
+            os.close(file)
+            file = None
+        if file is None:
+            packed_files.private_folder(self._folder)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._files[place] = file
+        return file
 
 
 _slots = None
@@ -78,7 +83,7 @@ def slots():
     """The slots of this server: beside the folder of the modules, below the data directory."""
     global _slots  # noqa: PLW0603 - made once a session
     if _slots is None:
-        _slots = Slots(Path(__file__).parents[1] / "slots", database.checkpoint)
+        _slots = Slots(database.home().parent / "slots", database.checkpoint)
     return _slots
 
 

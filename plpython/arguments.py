@@ -111,4 +111,4 @@ def out_of_range(name, value, allowed):
 def shown(value):
     """A value as Python writes it, cut after 200 characters."""
     text = repr(value if not isinstance(value, (str, bytes, list)) else value[: MOST_SHOWN + 1])
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\u2026"

@@ -99,7 +99,7 @@ class CompiledEngine:
         return self.forward_batch([(tokens, cache)], last_only, checkpoint)
 
     def forward_batch(self, rows, last_only=True, checkpoint=None):
-        """The same for several sequences in shared passes: [(tokens, cache), …], each with a cache of its own.
+        """The same for several sequences in shared passes: [(tokens, cache), ...], each with a cache of its own.
 
         -> f32 [len(rows), vocabulary], the logits after each row's last token; if not last_only, after every token, row
         after row. `checkpoint` is called before every pass and when the interrupt address says so; what it raises ends
@@ -145,7 +145,7 @@ class CompiledEngine:
         return chosen, logits[0, : self.architecture.vocabulary_size]
 
     def states(self, texts, checkpoint=None):
-        """The vectors behind the last norm of each text's tokens: [int[n], …] -> [f32[n, hidden_size], …].
+        """The vectors behind the last norm of each text's tokens: [int[n], ...] -> [f32[n, hidden_size], ...].
 
         A pass without an output head leaves them where the head would have read them.
         """

@@ -51,6 +51,14 @@ def similarity(a, b):
     return float(np.clip(a @ b / lengths, -1, 1)) if lengths > 0 else None
 
 
+def similarity_of_texts(a, b, model=None):
+    """The same of the embeddings of two texts; None where one is None."""
+    if a is None or b is None:
+        return None
+    one, other = _vectors([a, b], *_chosen(model, None))
+    return similarity(one.tobytes(), other.tobytes())
+
+
 def query_vector(text, model):
     """f32[width] of a text that is searched for."""
     return _vectors([text], *_chosen(model, None))[0]

@@ -51,7 +51,7 @@ class CompiledEncoder:
         self._pages = np.zeros(0, np.float32)
 
     def states(self, texts, checkpoint=None):
-        """The last layer's vectors of each text's tokens: [int[n], …] -> [f32[n, hidden_size], …].
+        """The last layer's vectors of each text's tokens: [int[n], ...] -> [f32[n, hidden_size], ...].
 
         `checkpoint` is called before every pass and when an interrupt says so; what it raises ends the call. Raises
         ModelError 22023 for no or unknown tokens, 53400 for more than there are positions.

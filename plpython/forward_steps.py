@@ -47,7 +47,7 @@ Sizes = namedtuple(
 # weights: matrix_kernels.Weights. table: int64[layers * PER_LAYER + PER_MODEL][4]. windows: int64[layers].
 # cosines, sines: f32[positions * head_dim / 2].
 Model = namedtuple("Model", "sizes weights table windows cosines sines")
-# Each token's id, row (0, 1, …), position, and where its sequence's KVCache.pages begin in `pages`. Tiles are runs of
+# Each token's id, row (0, 1, ...), position, and where its sequence's KVCache.pages begin in `pages`. Tiles are runs of
 # tokens of one sequence, [first, count]. `wanted` are the rows of the tokens whose logits are asked for.
 Batch = namedtuple("Batch", "tokens rows positions pages_at pages tiles wanted")
 # Activations between the steps, flat. `quantized` has `room` blocks for the codes of each token and, from block `low`

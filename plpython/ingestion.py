@@ -2,9 +2,9 @@
 
 A manifest is the loader's description of a model whose tiles it has uploaded:
 
-    {"architecture": {…}, "tokenizer_settings": {…}, "container": "gguf",
-     "tensors": [{"name": "token_embd.weight", "type": "Q8_0", "shape": [rows, columns], "tiles": ["hex", …]}, …],
-     "files": [{"path": "model.gguf", "segments": [{"tile": "hex"}, {"tensor": "token_embd.weight"}, …]}]}
+    {"architecture": {...}, "tokenizer_settings": {...}, "container": "gguf",
+     "tensors": [{"name": "token_embd.weight", "type": "Q8_0", "shape": [rows, columns], "tiles": ["hex", ...]}, ...],
+     "files": [{"path": "model.gguf", "segments": [{"tile": "hex"}, {"tensor": "token_embd.weight"}, ...]}]}
 
 Everything is checked here except what only the tables know: whether the tiles are stored, and their sizes. Each problem
 is a ModelError that names the tensor, file or value. No hash is taken on trust: the server computes them all.

@@ -2,14 +2,14 @@
 
 from dataclasses import astuple, dataclass
 
-from . import matrices, scheduling, session_caches, session_models, settings
+from . import database, matrices, scheduling, session_caches, session_models, settings
 from .prefix_cache import PrefixCache
 
 DEFAULT_MEGABYTES = 256
 MOST_MEGABYTES = 16384
 
 _prefixes = PrefixCache()
-_last = None
+_last = {}  # Stats of the last call, by role
 
 
 @dataclass
@@ -46,22 +46,27 @@ class Prefixes:
 
 
 def begin():
-    """The Stats of a call that begins now."""
-    global _last  # noqa: PLW0603 - one interpreter serves one session
-    _last = Stats()
-    return _last
+    """The Stats of a call of the current role's that begins now."""
+    database.mark_session()
+    stats = _last[session_models.role()] = Stats()
+    return stats
 
 
 def stats():
-    """The figures of the session's last call, as a row; None before the first."""
-    return None if _last is None else astuple(_last)
+    """The figures of the current role's last call in the session, as a row; None before the first."""
+    last = _last.get(session_models.role())
+    return None if last is None else astuple(last)
+
+
+def forget():
+    """Forget what the session keeps for its client: figures, KV caches. Loaded models stay: they say nothing of it."""
+    _last.clear()
+    _prefixes.clear()
+    session_caches.reset()
 
 
 def reset():
     """Free all that the session holds: models, KV caches, matrices, figures. What comes next loads anew."""
-    global _last  # noqa: PLW0603 - one interpreter serves one session
-    _last = None
-    _prefixes.clear()
+    forget()
     session_models.reset()
-    session_caches.reset()
     matrices.reset()

@@ -15,7 +15,7 @@ class NumpyEncoder:
         self.weights = weights
 
     def states(self, texts, checkpoint=None):
-        """The last layer's vectors of each text's tokens: [int[n], …] -> [f32[n, hidden_size], …].
+        """The last layer's vectors of each text's tokens: [int[n], ...] -> [f32[n, hidden_size], ...].
 
         Raises ModelError 22023 for a token outside the vocabulary. What `checkpoint` raises ends the call.
         """

@@ -7,21 +7,20 @@ So an edit inside a transaction is another model, ROLLBACK brings the old one ba
 from collections import OrderedDict
 
 from . import database, engines, errors, moment, weights
-from .encoder_architecture import FAMILIES as ENCODERS
 from .loaded_model import Model
 
+DECODER, ENCODER = "decoder", "encoder"  # llm_store.model.kind
 MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
 
-COLUMNS = (
-    "m.id, m.name, m.hash, m.is_default, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
-)
+COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
 BY_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")
-WITHOUT_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m ORDER BY m.is_default DESC LIMIT 2")
-OF_A_KIND = database.Query(
-    f"SELECT {COLUMNS} FROM llm_store.model AS m WHERE (m.architecture ->> 'family' = ANY($1)) = $2 "
-    "ORDER BY m.is_default DESC LIMIT 2",
-    *("text[]", "boolean"),
+DEFAULT = database.Query(
+    f"""SELECT d.kind, {COLUMNS}
+    FROM llm_store.default_model AS d LEFT JOIN llm_store.model AS m ON m.id = d.model_id
+    WHERE d.kind = ANY ($1) ORDER BY pg_catalog.array_position($1, d.kind) LIMIT 1""",
+    "text[]",
 )
+BY_HASH = database.Query("SELECT m.id FROM llm_store.model AS m WHERE m.hash = $1 LIMIT 1", "bytea")
 ROLE = database.Query("SELECT pg_catalog.quote_ident(current_user) AS role")
 
 _models = OrderedDict()  # by hash, the most recently used last
@@ -29,27 +28,24 @@ _current = (None, {})  # a moment, and what names meant then
 
 
 def resolve(name=None):
-    """The Model that `name` means to the caller now; None is the database's default model, or else its only one.
+    """The Model that `name` means to the caller now; None is the default decoder, or where there never was one the
+    default encoder.
 
-    Raises ModelError 42704 when there is none, or no way to choose.
+    Raises ModelError 42704 when there is none.
     """
     return _kept(_find(name))
 
 
 def decoder(name=None):
-    """As `resolve`, for what only a decoder can do; None is the default model, or else the only decoder.
-
-    Raises ModelError 0A000 for an encoder.
-    """
-    model = resolve(name) if name is not None else _of_a_kind(encoder=False)
+    """As `resolve`, for what only a decoder can do; None is the default decoder. ModelError 0A000 for an encoder."""
+    model = _kept(_find(name, DECODER))
     model.require_decoder()
     return model
 
 
 def embedder(name=None):
-    """As `resolve`, for embeddings; None is the default model if that is an encoder, or else the only encoder, and
-    where there is none the default decoder."""
-    return resolve(name) if name is not None else _of_a_kind(encoder=True)
+    """As `resolve`, for embeddings; None is the default encoder, or where there never was one the default decoder."""
+    return _kept(_find(name, ENCODER, DECODER))
 
 
 def current(name=None):
@@ -95,10 +91,18 @@ def architecture(name=None):
     return _kept(_row_now(name)).description
 
 
-def stored_weights(name=None):
-    """(Weights, name) of the model that `name` means, without keeping it."""
+def identity(name=None):
+    """(hash, name) of the model that `name` means to the caller, which is not loaded for it."""
     row = _find(name)
-    return weights.Weights(row["id"]), row["name"]
+    return row["hash"], row["name"]
+
+
+def weights_of(hash):
+    """The Weights of a model by the hash of its content. Raises ModelError 42704 where there is none."""
+    row = BY_HASH.one(hash)
+    if row is None:
+        raise errors.undefined_object("no model has this content", hash.hex())
+    return weights.Weights(row["id"])
 
 
 def _known_now():
@@ -119,35 +123,31 @@ def _row_now(name):
     return row
 
 
-def _find(name):
-    """The row of a model by its name, or of the default model for None."""
-    if name is not None:
-        row = BY_NAME.one(name)
-        if row is None:
-            raise errors.undefined_object(
-                f'model "{name}" does not exist', hint="The models of this database are listed in llm.models."
-            )
-        return row
-    rows = WITHOUT_NAME.all()
-    if not rows:
-        raise errors.undefined_object("there is no model", hint="Load one: hartonomous load PATH --name NAME.")
-    if len(rows) > 1 and not rows[0]["is_default"]:
+def _find(name, *kinds):
+    """The row of a model by its name; for None of the default model of the first of the kinds that has had one."""
+    if name is None:
+        return _default(kinds or (DECODER, ENCODER))
+    row = BY_NAME.one(name)
+    if row is None:
         raise errors.undefined_object(
-            "no model is named, and none is the default",
-            hint="Name one of llm.models, or choose one with llm.set_default_model.",
+            f'model "{name}" does not exist', hint="The models of this database are listed in llm.models."
         )
-    return rows[0]
+    return row
 
 
-def _of_a_kind(encoder):
-    """The default Model of encoders or decoders, or the only one; where there is none, what None means to `resolve`."""
-    rows = OF_A_KIND.all(list(ENCODERS), encoder)
-    if len(rows) > 1 and not rows[0]["is_default"]:
+def _default(kinds):
+    """The row of a default model. Where it was dropped no other model takes its place."""
+    row = DEFAULT.one(list(kinds))
+    if row is None:
+        kind = "model" if len(kinds) > 1 else kinds[0]
+        raise errors.undefined_object(f"there is no {kind}", hint="Load one: hartonomous load PATH --name NAME.")
+    if row["id"] is None:
         raise errors.undefined_object(
-            f"no model is named, there are several {'encoders' if encoder else 'decoders'}, and none is the default",
-            hint="Name one of llm.models, or choose one with llm.set_default_model.",
+            f"no model is named, and there is no default {row['kind']}",
+            "The default was dropped, or this role may not see it.",
+            "Name one of llm.models, or choose one with llm.set_default_model.",
         )
-    return _kept(rows[0]) if rows else resolve()
+    return row
 
 
 def _kept(row):

@@ -6,7 +6,7 @@ DO $verify$
 BEGIN
     ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.pack(text)', 'EXECUTE');
     ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.pack(text)', 'EXECUTE');
-    ASSERT (SELECT p.prosecdef FROM pg_catalog.pg_proc AS p WHERE p.oid = 'llm.pack(text)'::regprocedure);
+    ASSERT NOT (SELECT p.prosecdef FROM pg_catalog.pg_proc AS p WHERE p.oid = 'llm.pack(text)'::regprocedure);
 END
 $verify$;
 

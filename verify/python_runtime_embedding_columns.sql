@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.embedding_columns()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'a424e9ddf0f97527f761e3ce19e61186f451cbc7b532b4788b05adea078356cc', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '461c7b6234ebf507966cfec13c3c82699724653184d7774ce4247b9e9fa14ec2', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.forward_steps()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '32fab3929ab9b47b177a24b9a8d18e48454cabeabc3830e46a32e618d24fc411', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'f06252211253cef45ef565fe19a6cb3f15246446dd5b57655ed72932be6a20b1', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.packed_files()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '3a85081438bf645cd31e1f78f655bb2f825ad1018bbf8288581fc4be5640aef2', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '968403b72710a0d2e6adfa9a8ce2b938259b5a35fac627d056a31c6fa31aa9ec', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.shared_weights()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '147dedba5c7c0d987e43b6d378c568f009341e2aa3c99f82a37af808c78e1a46', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '89ff32494bf9eec60cbae361a8c809cce690f520c278d1ea5518b11267ce5e85', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

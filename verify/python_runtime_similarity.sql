@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.similarity()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '00c9e7ef47da174e737b37b6af88463730a93e67c95d404d7711cb46419e181f', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

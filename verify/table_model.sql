@@ -9,7 +9,7 @@ hash,
 architecture,
 tokenizer_id,
 container,
-is_default,
+kind,
 owner,
 created_at
 FROM llm_store.model

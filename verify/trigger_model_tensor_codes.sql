@@ -2,7 +2,7 @@
 
 BEGIN;
 
-SELECT 1 / (count(*) = 3)::integer FROM pg_catalog.pg_trigger
+SELECT 1 / (count(*) = 2)::integer FROM pg_catalog.pg_trigger
 WHERE tgrelid = 'llm_store.model_tensor'::regclass AND tgfoid = 'llm_store.keep_model_codes()'::regprocedure;
 
 ROLLBACK;

@@ -3,7 +3,7 @@ SELECT plan(8);
 
 \ir tiny_model.psql
 
-UPDATE llm_store.model SET is_default = FALSE WHERE is_default;
+\ir no_models.psql
 CREATE ROLE ann IN ROLE llm_loader;
 CREATE ROLE bob IN ROLE llm_loader;
 CREATE ROLE keeper IN ROLE llm_owner;
@@ -14,9 +14,9 @@ SELECT llm.publish('his', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gs
 SELECT results_eq('SELECT name FROM llm.models WHERE is_default', ARRAY['hers'], 'the first model is the default');
 SELECT throws_ok(
     $$SELECT llm.set_default_model('his')$$,
-    '42501', 'must be owner of the default model, "hers"', 'nobody takes the default from another');
+    '42501', 'must be owner of the default decoder, "hers"', 'nobody takes the default from another');
 SELECT is_empty(
-    $$UPDATE llm_store.model SET is_default = FALSE WHERE name = 'hers' RETURNING name$$, 'not by the table either');
+    $$UPDATE llm_store.default_model SET model_id = NULL RETURNING kind$$, 'not by the table either');
 SET LOCAL ROLE ann;
 SELECT lives_ok($$SELECT llm.set_default_model('his')$$, 'its owner hands it on, to anybody');
 SELECT results_eq('SELECT name FROM llm.models WHERE is_default', ARRAY['his'], 'the flag moves, and there is one');

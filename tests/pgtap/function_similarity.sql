@@ -1,5 +1,5 @@
 BEGIN;
-SELECT plan(11);
+SELECT plan(13);
 
 SELECT is(llm.similarity('{3,4}'::real[], '{4,3}'::real[]), 0.96::double precision, 'the cosine of two vectors');
 SELECT is(
@@ -20,11 +20,13 @@ SELECT throws_ok(
 SELECT is(
     llm.similarity('{1e30,1e30}'::real[], '{1e-25,0}'::real[])::numeric(10, 9),
     0.707106781, 'very long and very short vectors have a direction');
+SELECT ok(llm.similarity('a', NULL) IS NULL, 'literals without a type are texts');
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;
 SELECT throws_ok('SELECT llm.similarity(NULL::real[], NULL::real[])', '42501', NULL, 'a role without rights may not');
 SELECT throws_ok('SELECT llm.similarity(NULL::bytea, NULL::bytea)', '42501', NULL, 'a role without rights may not');
+SELECT throws_ok('SELECT llm.similarity(NULL, NULL)', '42501', NULL, 'a role without rights may not');
 RESET ROLE;
 
 SELECT * FROM finish();

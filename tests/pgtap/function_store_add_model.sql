@@ -12,8 +12,8 @@ SELECT
 FROM llm_store.model WHERE id = :id \gset
 SELECT llm_store.add_model('copy', :'tiny', :tokens, 'gguf') AS copy \gset
 SELECT results_eq(
-    format('SELECT owner::text, is_default FROM llm_store.model WHERE id = %s', :copy),
-    $$VALUES ('ann', FALSE)$$, 'a row is made that belongs to the caller');
+    format('SELECT owner::text, kind FROM llm_store.model WHERE id = %s', :copy),
+    $$VALUES ('ann', 'decoder')$$, 'a row is made that belongs to the caller');
 SELECT is_empty(
     format('SELECT FROM llm_store.model_tensor WHERE model_id = %s', :copy), 'it has no tensors');
 SELECT throws_ok(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.batches()'::regprocedure
     ),
-    'ad106ed307f0d85ab5d1a97662326e2334658fef96c2df91d68474b14f7fe2c6',
+    'cc10da45a90c1fd5f13877768a05977521b8d131221bd17ed5ab37b5103f3aed',
     'its body is plpython/batches.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.batches()', 'EXECUTE'),

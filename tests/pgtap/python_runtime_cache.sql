@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.cache()'::regprocedure
     ),
-    '116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09',
+    '7b6fdadc2cc744fcc21c7a8976be0366723aa2a7889a07e7e3ad50fd34f8d432',
     'its body is plpython/cache.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.cache()', 'EXECUTE'),

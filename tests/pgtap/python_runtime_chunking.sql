@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.chunking()'::regprocedure
     ),
-    'f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6',
+    'a21a234243eae95abc7a2abcab4c190982ae4fe9fc48581c94d7b037517efb33',
     'its body is plpython/chunking.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.chunking()', 'EXECUTE'),

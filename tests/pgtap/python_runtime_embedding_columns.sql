@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.embedding_columns()'::regprocedure
     ),
-    'a424e9ddf0f97527f761e3ce19e61186f451cbc7b532b4788b05adea078356cc',
+    '461c7b6234ebf507966cfec13c3c82699724653184d7774ce4247b9e9fa14ec2',
     'its body is plpython/embedding_columns.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.embedding_columns()', 'EXECUTE'),

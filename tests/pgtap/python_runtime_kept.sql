@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.kept()'::regprocedure
     ),
-    'fa2c6afbb837391b4325ec2ba9930a2b9437827b877bcf855a91b93163676dad',
+    'd40380401dac6299a07440d257504aa5aec32d65ecf50cc86d39e6067bbef0ac',
     'its body is plpython/kept.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.kept()', 'EXECUTE'),

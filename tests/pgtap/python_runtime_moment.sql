@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.moment()'::regprocedure
     ),
-    'cbf66580ccab3a725ee6d50ef5fdbade286b70a6f2297e3e4d62c823b56818fd',
+    'd8a6a78fbdeaacf562d5eb3619cbd1a286eeb188f0c58230a3d94d1e405a2ecf',
     'its body is plpython/moment.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.moment()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.numpy_encoder()'::regprocedure
     ),
-    '8f467bbe18fbb52086c922889164f65272444b83c7affbc69fe37fe1abead7f2',
+    '187a71935266baddd75c8f1de5a305889cb4b8961147e811d5648df36ca406b1',
     'its body is plpython/numpy_encoder.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.numpy_encoder()', 'EXECUTE'),

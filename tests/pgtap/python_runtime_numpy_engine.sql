@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.numpy_engine()'::regprocedure
     ),
-    '33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8',
+    '2b90a005160ca91a1369c1a7a4b6ac6eb708af55490410a6d8811b9c81269287',
     'its body is plpython/numpy_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.numpy_engine()', 'EXECUTE'),

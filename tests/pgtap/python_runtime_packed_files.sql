@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.packed_files()'::regprocedure
     ),
-    '3a85081438bf645cd31e1f78f655bb2f825ad1018bbf8288581fc4be5640aef2',
+    '968403b72710a0d2e6adfa9a8ce2b938259b5a35fac627d056a31c6fa31aa9ec',
     'its body is plpython/packed_files.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.packed_files()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.session_caches()'::regprocedure
     ),
-    'c99c6746b65d526e1fe43a914d1fb380b1f886191edc42f5a79081de47232632',
+    'fed954d35e5e795714f38f55785cf567ba67bfcfed022e7f957ad9a777218faf',
     'its body is plpython/session_caches.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.session_caches()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.shared_weights()'::regprocedure
     ),
-    '147dedba5c7c0d987e43b6d378c568f009341e2aa3c99f82a37af808c78e1a46',
+    '89ff32494bf9eec60cbae361a8c809cce690f520c278d1ea5518b11267ce5e85',
     'its body is plpython/shared_weights.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.shared_weights()', 'EXECUTE'),

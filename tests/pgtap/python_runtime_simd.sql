@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd()'::regprocedure
     ),
-    'c74399ae32484046307c21026e12bc70ff59ab3040f5ddc69e9e9f565e8d87e6',
+    'e6b6c1710982d388e0366be9fdae069b33ae5e5f366b932a90d636a79f4221aa',
     'its body is plpython/simd.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd()', 'EXECUTE'),

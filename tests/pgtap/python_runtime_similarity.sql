@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.similarity()'::regprocedure
     ),
-    'aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906',
+    '00c9e7ef47da174e737b37b6af88463730a93e67c95d404d7711cb46419e181f',
     'its body is plpython/similarity.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.similarity()', 'EXECUTE'),

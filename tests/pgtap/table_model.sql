@@ -4,7 +4,7 @@ SELECT plan(8);
 \ir tiny_model.psql
 
 SELECT columns_are('llm_store', 'model', ARRAY[
-    'id', 'name', 'hash', 'architecture', 'tokenizer_id', 'container', 'is_default', 'owner', 'created_at']);
+    'id', 'name', 'hash', 'architecture', 'tokenizer_id', 'container', 'kind', 'owner', 'created_at']);
 SELECT table_privs_are('llm_store', 'model', 'llm_user', ARRAY['SELECT']);
 SELECT table_privs_are('llm_store', 'model', 'llm_loader', ARRAY['SELECT', 'DELETE']);
 CREATE ROLE ann IN ROLE llm_loader;

@@ -1,5 +1,5 @@
 BEGIN;
-SELECT plan(4);
+SELECT plan(5);
 
 \ir three_tokens.psql
 \ir one_tensor.psql
@@ -19,7 +19,9 @@ CREATE FUNCTION pg_temp.codes() RETURNS text LANGUAGE sql RETURN (
 SELECT m.id FROM llm_store.model AS m WHERE m.name = 'aqz' \gset
 SELECT is(pg_temp.codes(), '29 30 31', 'a model has the codes of its tensor');
 INSERT INTO llm_store.model_tensor (model_id, ordinal, name, tensor_hash) VALUES (:id, 1, 'other', sha256('other'));
-SELECT is(pg_temp.codes(), '29 30 31 255', 'and of another one');
+SELECT is(pg_temp.codes(), '29 30 31', 'an insert alone writes no codes: a restore brings them');
+SELECT llm_store.atomise(:id) \gset
+SELECT is(pg_temp.codes(), '29 30 31 255', 'what ends every making of a model does');
 DELETE FROM llm_store.model_tensor WHERE model_id = :id AND name = 'tensor';
 SELECT is(pg_temp.codes(), '255', 'and not of one that it lost');
 UPDATE llm_store.model_tensor SET tensor_hash = sha256('tensor') WHERE model_id = :id;

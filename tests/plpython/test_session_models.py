@@ -20,22 +20,35 @@ def test_a_name_that_is_not_there_is_an_error_that_names_it(store):
 
 
 def test_without_a_name_the_default_model_is_meant(store):
-    store.add("a")
-    store.add("b", is_default=True)
-    store.add("c")
-    assert session_models.resolve().name == "b"
-
-
-def test_without_a_name_and_a_default_the_only_model_is_meant(store):
-    store.add("a")
+    for name in "abc":
+        store.add(name)
     assert session_models.resolve().name == "a"
+    store.defaults["decoder"] = "b"
+    assert session_models.resolve().name == session_models.decoder().name == "b"
 
 
-def test_without_a_name_and_a_choice_there_is_an_error_with_the_next_step(store):
+def test_without_a_model_there_is_an_error_with_the_next_step(store):
     assert "hartonomous load" in refusal("42704", session_models.resolve).hint
+
+
+@pytest.mark.parametrize("meaning", [session_models.resolve, session_models.decoder, session_models.embedder])
+def test_no_other_model_takes_the_place_of_a_default_that_was_dropped(store, meaning):
     store.add("a")
     store.add("b")
-    assert "llm.models" in refusal("42704", session_models.resolve).hint
+    del store.rows[0]
+    assert "llm.set_default_model" in refusal("42704", meaning).hint
+    store.add("c")
+    refusal("42704", meaning)
+
+
+def test_each_kind_has_a_default_of_its_own(store):
+    store.add("a")
+    assert session_models.embedder().name == "a"
+    store.add("e", kind="encoder")
+    assert [meant().name for meant in (session_models.resolve, session_models.decoder)] == ["a", "a"]
+    assert session_models.embedder().name == "e"
+    store.add("e2", kind="encoder")
+    assert session_models.embedder().name == "e"
 
 
 def test_a_session_keeps_the_models_it_used_last(store):

@@ -1,0 +1,39 @@
+-- Deploy hartonomous:function_store_generate_many_rows to pg
+-- requires: schema_llm_store, function_runtime_boot, function_runtime_run_limits, table_model_tensor
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE FUNCTION llm_store.generate_many_rows(
+    prompts text[],
+    model text,
+    max_tokens integer,
+    temperature double precision,
+    top_k integer,
+    top_p double precision,
+    min_p double precision,
+    repeat_penalty double precision,
+    seed bigint,
+    stop text[],
+    options jsonb
+)
+RETURNS TABLE (ordinal integer, response text, finish_reason text, tokens integer, error text, failure text)
+LANGUAGE plpython3u
+VOLATILE
+PARALLEL UNSAFE
+COST 10000
+ROWS 100
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+return llm.batches.generate_many(
+    prompts, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_store.generate_many_rows FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_store.generate_many_rows TO llm_user;
+COMMENT ON FUNCTION llm_store.generate_many_rows IS
+'The rows of llm.generate_many as they are computed, and last, where an error ends them, a row that has it in the column '
+'failure, for llm_store.raise_late.';
+
+COMMIT;

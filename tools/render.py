@@ -57,6 +57,8 @@ def read_module(path: Path) -> Module:
     docstring = ast.get_docstring(tree)
     if not docstring:
         raise RenderError(f"{path}: a module starts with a docstring; its first line becomes the function's comment")
+    if not source.isascii():
+        raise RenderError(f"{path}: a deploy script is ASCII, which every database can read; write \\u escapes")
     if DOLLAR_TAG in source:
         raise RenderError(f"{path}: the source holds {DOLLAR_TAG}, which would end the function's body")
     for node in ast.walk(tree):

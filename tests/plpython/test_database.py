@@ -108,19 +108,28 @@ def test_an_error_that_sql_raises_within_a_call_is_named_as_ours_are(session, pl
     )  # fmt: skip
 
 
-def test_a_generator_computes_its_first_row_at_once_and_the_others_as_they_are_fetched(session):
+def test_a_generator_computes_all_its_rows_at_once(session):
+    def cook(*dishes):
+        yield from dishes
+
+    session.test_kitchen.cook = cook
+    assert session.kitchen.cook("soup", "fish") == ["soup", "fish"]
+    assert session.kitchen.cook() == []
+
+
+def test_a_stream_computes_its_rows_as_they_are_fetched(session):
     served = []
 
     def cook(*dishes):
         for dish in dishes:
             served.append(dish)
-            yield dish
+            yield (dish,)
 
-    session.test_kitchen.cook = cook
+    session.test_kitchen.cook = lambda *dishes: database.Stream(cook(*dishes), 1)
     dishes = session.kitchen.cook("soup", "fish", "cake")
-    assert served == ["soup"]
-    assert next(dishes) == "soup" and served == ["soup"]
-    assert list(dishes) == ["fish", "cake"]
+    assert served == []
+    assert next(dishes) == ("soup", None) and served == ["soup"]
+    assert list(dishes) == [("fish", None), ("cake", None)]
     assert list(session.kitchen.cook()) == []
 
 
@@ -138,20 +147,67 @@ def test_an_error_before_the_first_row_of_a_generator_is_one_of_the_call(session
     )  # fmt: skip
 
 
-def test_an_error_in_a_later_row_has_its_detail_in_the_text_which_is_all_that_plpython_shows(session, plpy):
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (
+            lambda plpy: errors.limit_exceeded("nothing is left", "12 wanted", "Go home."),
+            ("nothing is left", "53400", "12 wanted", "Go home."),
+        ),
+        (
+            lambda plpy: spi_error(plpy, "llm: division by zero", "22012", "a/b", query="SELECT a/b"),
+            ("division by zero", "22012", "a/b", None),
+        ),
+        (
+            lambda plpy: spi_error(plpy, "canceling statement due to statement timeout", "57014"),
+            ("canceling statement due to statement timeout", "57014", None, None),
+        ),
+    ],
+)
+def test_an_error_in_a_later_row_of_a_stream_is_a_row_of_its_own_that_can_be_raised(session, plpy, raised, expected):
     def cook():
-        yield "soup"
-        raise errors.limit_exceeded("nothing is left", "12 wanted", "Go home.")
+        yield "soup", 1
+        raise raised(plpy)
+
+    session.test_kitchen.cook = lambda: database.Stream(cook(), 2)
+    session.test_kitchen.complain = database.raise_late
+    soup, failed = session.kitchen.cook()
+    assert soup == ("soup", 1, None) and failed[:2] == (None, None)
+    with pytest.raises(plpy.Error) as late:
+        session.kitchen.complain(failed[2])
+    error = late.value
+    assert (str(error), error.sqlstate, error.detail, error.hint) == expected
+
+
+def test_a_package_that_the_server_lacks_is_named_with_the_function_to_replace(session, plpy):
+    def cook():
+        import salt_and_pepper  # noqa: F401
 
     session.test_kitchen.cook = cook
-    dishes = session.kitchen.cook()
-    next(dishes)
-    with pytest.raises(plpy.Error) as raised:
-        next(dishes)
-    error = raised.value
-    assert (str(error), error.sqlstate, error.detail, error.hint) == (
-        "nothing is left: 12 wanted", "53400", None, "Go home."
-    )  # fmt: skip
+    with pytest.raises(plpy.Error, match="cannot import salt_and_pepper") as missing:
+        session.kitchen.cook()
+    assert missing.value.sqlstate == "55000"
+    assert "llm_runtime.site_packages()" in missing.value.hint
+
+
+def test_what_is_kept_for_a_client_is_forgotten_after_discard_all(session, plpy, monkeypatch):
+    """The mark is a prepared statement: here a set of names stands for the server's."""
+    prepared, forgotten = set(), []
+    monkeypatch.setattr(database, "_find_statement", lambda name, raises: name in prepared)
+    monkeypatch.setattr(database, "_marked", False)
+    plpy.answers["PREPARE"] = lambda: prepared.add(database.SESSION_MARK.encode()) or []
+    kept = types.ModuleType("llm_test.kept")
+    kept.forget = lambda: forgotten.append(True)
+    monkeypatch.setitem(sys.modules, "llm_test.kept", kept)
+    session.test_kitchen.cook = lambda: None
+    session.kitchen.cook()
+    database.mark_session()
+    session.kitchen.cook()
+    assert forgotten == [] and len(prepared) == 1
+    prepared.clear()
+    session.kitchen.cook()
+    session.kitchen.cook()
+    assert forgotten == [True]
 
 
 def test_an_upgrade_boots_the_session_anew_before_the_call(session, plpy):

@@ -70,6 +70,12 @@ def test_a_change_has_its_scripts_and_its_test_under_one_name(change: str):
     assert missing == []
 
 
+def test_every_script_is_ascii_which_a_database_in_any_encoding_can_read():
+    """PostgreSQL converts a script before it runs any of it: else the check of the encoding is never reached."""
+    paths = [path for folder in ("deploy", "revert", "verify") for path in (CHECKOUT / folder).glob("*.sql")]
+    assert [path.name for path in [*paths, CHECKOUT / "sqitch.plan"] if not path.read_bytes().isascii()] == []
+
+
 def test_no_script_stands_outside_the_plan():
     folders = ("deploy", "revert", "verify")
     scripts = {path.stem for folder in folders for path in (CHECKOUT / folder).glob("*.sql")}

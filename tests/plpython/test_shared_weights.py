@@ -46,7 +46,7 @@ def limits():
 
 @pytest.fixture
 def packed(plpy, store, limits, tmp_path, monkeypatch):
-    """The folder of packed files; llm.pack packs `packed.tensors` and counts its calls."""
+    """The folder of packed files; llm_store.pack_model packs `packed.tensors` and counts its calls."""
     files = PackedFiles(tmp_path / "packed", "edition", "start", shared_weights.database.checkpoint)
     monkeypatch.setattr(shared_weights, "files", lambda: files)
     plpy.answers["llm_runtime.pack_limits"] = lambda: [limits]
@@ -57,18 +57,18 @@ def packed(plpy, store, limits, tmp_path, monkeypatch):
         calls = 0
 
         def attach(self):
-            return shared_weights.attach(self.tensors, "model")
+            return shared_weights.attach(self.tensors, "model", b"hash")
 
         def names(self):
             return {path.name for path in self.folder.iterdir() if not path.name.startswith("verified.")}
 
     packed = Packed()
 
-    def pack(name):
+    def pack(hash, name):
         packed.calls += 1
         return [{"bytes": shared_weights.pack(packed.tensors, name)}]
 
-    plpy.answers["llm.pack"] = pack
+    plpy.answers["llm_store.pack_model"] = pack
     return packed
 
 
@@ -258,7 +258,7 @@ def test_a_model_that_finds_no_room_takes_back_what_it_packed(store, packed, lim
 
 def test_files_that_are_evicted_as_soon_as_they_are_packed_are_an_error_in_the_end(store, packed, plpy):
     packed.tensors = random_tensors(store, "F32")
-    plpy.answers["llm.pack"] = lambda name: [{"bytes": 0}]
+    plpy.answers["llm_store.pack_model"] = lambda name: [{"bytes": 0}]
     with pytest.raises(errors.ModelError) as refusal:
         packed.attach()
     assert refusal.value.sqlstate == "53400"

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_store_numbers_below to pg
--- requires: view_store_number
+-- requires: table_number
 
 -- The planner puts the body in place of the call, so that a condition on the number reaches the index. From both sides
 -- it takes the numbers for few, from one alone for a third of the table, and would compile the query (JIT) for one row.

@@ -258,7 +258,7 @@ def test_a_model_that_finds_no_room_takes_back_what_it_packed(store, packed, lim
 
 def test_files_that_are_evicted_as_soon_as_they_are_packed_are_an_error_in_the_end(store, packed, plpy):
     packed.tensors = random_tensors(store, "F32")
-    plpy.answers["llm_store.pack_model"] = lambda name: [{"bytes": 0}]
+    plpy.answers["llm_store.pack_model"] = lambda hash, name: [{"bytes": 0}]
     with pytest.raises(errors.ModelError) as refusal:
         packed.attach()
     assert refusal.value.sqlstate == "53400"

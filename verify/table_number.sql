@@ -1,4 +1,4 @@
--- Verify hartonomous:view_store_number on pg
+-- Verify hartonomous:table_number on pg
 
 BEGIN;
 

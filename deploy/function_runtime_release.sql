@@ -25,7 +25,7 @@ SET LOCAL lock_timeout = '5s';
 --   c0473b125d78dbe113a9aa5357e361e039ad0b9018f407534a3695a228d6e25d  compiled_forward
 --   05e8b1ba15f779f0b83c9bd961c6505daeace4fd58fc216b8e040c50a87fdf77  compiled_operators
 --   a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377  cosine_search
---   be440dc9fc00e6b436cf21d2fe6643a3ac561e3a78d6005d4e4493f4ca31af64  database
+--   d21a6e53ba2ebbe64ec18facd59b8ec43601c40ad349456023e6e36b7280f830  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   461c7b6234ebf507966cfec13c3c82699724653184d7774ce4247b9e9fa14ec2  embedding_columns
 --   c5d9978b945eb325e3314023654cbb9babf4eaa79b6b306f7d309c25c1e898fa  embeddings
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'd89481807c411d16065311a552a8a0e93593e19e1364417a1632a2e657c61bcf'::text;
+RETURN '849f9da568ac8eaab2c3a071b6d61d42ecce880b2d8364098b527248ded46ed7'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -202,12 +202,13 @@ def _behind_boundary(session, room, name, function):
 class Stream:
     """Rows that are computed as they are fetched, with one column more: NULL, or the error that ended them.
 
-    PL/Python says "error fetching next item from iterator" of what is raised here. So the error comes in a last row of
-    its own, and the SQL function around raises it with llm_store.raise_late, which calls `raise_late`.
+    The first row is computed at once, where an error is one of the call. Of a later error PL/Python says "error
+    fetching next item from iterator": so it comes in a last row of its own, and the SQL function around raises it with
+    llm_store.raise_late, which calls `raise_late`.
     """
 
     def __init__(self, rows, columns):
-        self._rows, self._columns = rows, columns
+        self._rows, self._columns = _begun(rows), columns
 
     def __iter__(self):
         return self
@@ -219,6 +220,11 @@ class Stream:
             raise
         except Exception as error:
             return *[None] * self._columns, _written(_sql_error(error))
+
+
+def _begun(rows):
+    """The rows, of which the first is there already."""
+    return itertools.chain(list(itertools.islice(rows, 1)), rows)
 
 
 def raise_late(failure):

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.database()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'be440dc9fc00e6b436cf21d2fe6643a3ac561e3a78d6005d4e4493f4ca31af64', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'd21a6e53ba2ebbe64ec18facd59b8ec43601c40ad349456023e6e36b7280f830', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

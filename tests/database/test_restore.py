@@ -27,14 +27,12 @@ TEXTS = """
 SELECT name, llm.generate('a', name, 4) FROM llm.models
 WHERE name LIKE 'restore%' AND family <> 'bert' ORDER BY 1
 """
-    "SELECT name, llm.generate('a', name, 4) FROM llm.models WHERE name LIKE 'restore%' AND family <> 'bert' ORDER BY 1"
-)
 EMBEDDING = "SELECT llm.embed_bytes('a', 'restore-encoder')"
 
 
 @pytest.fixture(scope="module")
 def source(superuser_dsn: str, loader_dsn: str, data: Path) -> Iterator[str]:
-    """A database with models in several encodings, one tied, one edited, forked, merged, one dropped, and an encoder."""
+    """A database with models in two encodings, one tied, one edited, forked, merged, one dropped, and an encoder."""
     with psycopg.connect(superuser_dsn, autocommit=True) as connection:
         connection.execute("SET llm.engine = 'numpy'")
         paths = {f"restore-{name}": data / STORIES[path] for name, path in MODELS.items()}

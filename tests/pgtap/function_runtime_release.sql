@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'd89481807c411d16065311a552a8a0e93593e19e1364417a1632a2e657c61bcf',
+SELECT is(llm_runtime.release(), '849f9da568ac8eaab2c3a071b6d61d42ecce880b2d8364098b527248ded46ed7',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

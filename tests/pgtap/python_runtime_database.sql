@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.database()'::regprocedure
     ),
-    'be440dc9fc00e6b436cf21d2fe6643a3ac561e3a78d6005d4e4493f4ca31af64',
+    'd21a6e53ba2ebbe64ec18facd59b8ec43601c40ad349456023e6e36b7280f830',
     'its body is plpython/database.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.database()', 'EXECUTE'),

@@ -117,7 +117,7 @@ def test_a_generator_computes_all_its_rows_at_once(session):
     assert session.kitchen.cook() == []
 
 
-def test_a_stream_computes_its_rows_as_they_are_fetched(session):
+def test_a_stream_computes_its_first_row_at_once_and_the_others_as_they_are_fetched(session):
     served = []
 
     def cook(*dishes):
@@ -127,7 +127,7 @@ def test_a_stream_computes_its_rows_as_they_are_fetched(session):
 
     session.test_kitchen.cook = lambda *dishes: database.Stream(cook(*dishes), 1)
     dishes = session.kitchen.cook("soup", "fish", "cake")
-    assert served == []
+    assert served == ["soup"]
     assert next(dishes) == ("soup", None) and served == ["soup"]
     assert list(dishes) == [("fish", None), ("cake", None)]
     assert list(session.kitchen.cook()) == []

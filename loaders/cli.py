@@ -29,6 +29,8 @@ from .upload import upload
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 EXAMPLES = {"tidy": "date: 3 March 2024"}  # prompts of models that go on with nothing else, by the file's name
+NEEDS = {"load": "llm_loader", "drop": "llm_loader"}  # which role a command needs, where it is not llm_user
+NOT_ALLOWED = "42501"
 NOT_DEPLOYED = ("3F000", "42P01", "42883")  # undefined schema, table, function
 
 app = typer.Typer(
@@ -54,7 +56,7 @@ def reported(command: Callable) -> Callable:
         except (LoaderError, ModelError) as problem:
             _fail(str(problem), problem.hint)
         except psycopg.Error as problem:
-            _fail(*_server_message(problem))
+            _fail(*_server_message(problem, NEEDS.get(command.__name__, "llm_user")))
         except OSError as problem:
             _fail(f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem))
         except KeyboardInterrupt:
@@ -186,8 +188,8 @@ def _connected(dsn: str) -> psycopg.Connection:
     return psycopg.connect(dsn, autocommit=True, client_encoding="utf8", fallback_application_name="hartonomous")
 
 
-def _server_message(problem: psycopg.Error) -> tuple[str, str | None]:
-    """(message, hint) of what the server, or the way to it, said."""
+def _server_message(problem: psycopg.Error, role: str) -> tuple[str, str | None]:
+    """(message, hint) of what the server, or the way to it, said to a command that needs the role."""
     diagnostics = problem.diag
     if diagnostics.sqlstate in NOT_DEPLOYED and "llm" in (diagnostics.message_primary or ""):
         return diagnostics.message_primary, "Is this the right database, and is hartonomous deployed in it?"
@@ -196,6 +198,8 @@ def _server_message(problem: psycopg.Error) -> tuple[str, str | None]:
     message = diagnostics.message_primary
     if diagnostics.message_detail:
         message += f" ({diagnostics.message_detail})"
+    if diagnostics.sqlstate == NOT_ALLOWED and message.startswith("permission denied"):
+        return message, f"This command needs the role {role}. A superuser grants it: GRANT {role} TO login;"
     return message, diagnostics.message_hint
 
 

@@ -43,7 +43,7 @@ timezone = 'UTC'
 # For clusters that live as long as one test run.
 FORGETFUL = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
 HBA = """\
-local all postgres               peer map=makers
+local all,replication postgres   peer map=makers
 host  all postgres 127.0.0.1/32  reject
 host  all all      127.0.0.1/32  scram-sha-256
 """

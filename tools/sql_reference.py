@@ -49,7 +49,8 @@ ORDER BY t.typname COLLATE "C"
 # The wrapper generate(prompt) stands in a schema of the deployer's choice: sqitch.conf's default is public.
 FUNCTIONS = """
 SELECT n.nspname || '.' || p.proname, pg_catalog.pg_get_function_arguments(p.oid),
-    pg_catalog.pg_get_function_result(p.oid), pg_catalog.obj_description(p.oid, 'pg_proc')
+    pg_catalog.pg_get_function_result(p.oid), pg_catalog.obj_description(p.oid, 'pg_proc'),
+    pg_catalog.has_function_privilege('llm_user', p.oid, 'EXECUTE')
 FROM pg_catalog.pg_proc AS p
 INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE (n.nspname = 'llm' OR (n.nspname = 'public' AND p.proname = 'generate'))
@@ -115,8 +116,9 @@ def table(columns: list[tuple[str, str, str | None]]) -> str:
 def sections(connection: psycopg.Connection) -> Iterator[str]:
     yield INTRODUCTION
     yield "## Functions\n"
-    for name, arguments, result, comment in connection.execute(FUNCTIONS).fetchall():
-        yield f"### {name}\n\n```sql\n{signature(name, arguments, result)}\n```\n\n{prose(comment)}\n"
+    for name, arguments, result, comment, is_for_users in connection.execute(FUNCTIONS).fetchall():
+        needs = "" if is_for_users else "\n\nNeeds the role `llm_loader`."
+        yield f"### {name}\n\n```sql\n{signature(name, arguments, result)}\n```\n\n{prose(comment)}{needs}\n"
     yield "## Views\n"
     for oid, name, comment in connection.execute(RELATIONS).fetchall():
         yield f"### llm.{name}\n\n{comment or ''}\n\n{table(connection.execute(COLUMNS, [oid]).fetchall())}"

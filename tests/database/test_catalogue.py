@@ -99,6 +99,30 @@ def test_the_bodies_of_functions_do_not_depend_on_the_callers_search_path(superu
     assert column(superuser, query) == []
 
 
+OVERLOADED = f"""
+SELECT p.pronamespace::regnamespace || '.' || p.proname, n.given
+FROM pg_catalog.pg_proc AS p
+CROSS JOIN LATERAL generate_series(p.pronargs - p.pronargdefaults, p.pronargs) AS n (given)
+WHERE p.pronamespace IN {OURS} AND n.given > 0
+GROUP BY 1, 2
+HAVING count(DISTINCT p.oid) > 1
+"""
+
+
+def test_a_call_with_literals_alone_means_one_of_the_functions_of_a_name(superuser: psycopg.Connection):
+    """PostgreSQL itself resolves it: EXPLAIN says what does not exist and what is not unique, and runs nothing."""
+    calls = superuser.execute(OVERLOADED).fetchall()
+    assert {name for name, _ in calls} >= {"llm.similarity", "llm.search", "llm.embedding", "llm.analogy"}
+    for name, given in calls:
+        for argument in ("NULL", "'1'"):
+            try:
+                superuser.execute(f"EXPLAIN SELECT {name}({', '.join([argument] * given)})")
+            except psycopg.errors.AmbiguousFunction as problem:
+                pytest.fail(f"{name} of {given} arguments: {problem}")
+            except (psycopg.errors.InvalidTextRepresentation, psycopg.errors.UndefinedTable):
+                pass  # resolved, to a type that '1' is not a value of
+
+
 def test_no_function_is_strict_that_has_null_as_a_default(superuser: psycopg.Connection):
     """It would return NULL whenever its caller relies on the default."""
     query = f"""

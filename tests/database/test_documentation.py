@@ -90,14 +90,15 @@ def reader_dsn(superuser_dsn: str, data: Path):
         "minilm": ENCODER,
     }
     with psycopg.connect(superuser_dsn, autocommit=True) as connection, loaded(superuser_dsn, models):
-        before = connection.execute("SELECT max(name) FROM llm.models WHERE is_default").fetchone()[0]
-        connection.execute("SELECT llm.set_default_model('tidy')")
+        before = connection.execute("SELECT name FROM llm.models WHERE is_default").fetchall()
+        connection.execute("SELECT llm.set_default_model('tidy'), llm.set_default_model('minilm')")
         connection.execute(f"CREATE SCHEMA {READER}; SET search_path = {READER}, public")
         connection.execute(BOOKING.read_text(encoding="utf-8"))
         connection.execute(demo_search.EMBED_BOOKINGS, [demo_search.NAME])
         yield superuser_dsn
         connection.execute(f"DROP SCHEMA {READER} CASCADE")
-        connection.execute("SELECT llm.set_default_model(%s)", [before])
+        for name in before:
+            connection.execute("SELECT llm.set_default_model(%s)", name)
 
 
 def commands(page: str) -> list[str]:

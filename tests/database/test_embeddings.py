@@ -164,16 +164,31 @@ def owner(loader_dsn: str):
         connection.rollback()
 
 
-def test_without_a_name_there_must_be_one_encoder_or_a_default(owner):
-    owner.execute("SELECT llm.set_default_model('qwen2')")
-    with pytest.raises(psycopg.errors.UndefinedObject, match="several encoders"):
-        owner.execute("SELECT llm.embed('a')")
+def test_a_default_of_each_kind_is_chosen_apart(owner):
+    owner.execute("SELECT llm.set_default_model('cls'), llm.set_default_model('qwen2')")
+    defaults = owner.execute("SELECT name FROM llm.models WHERE is_default ORDER BY 1").fetchall()
+    assert defaults == [("cls",), ("qwen2",)]
+    assert call(owner, "SELECT llm.embed_bytes('a')") == call(owner, "SELECT llm.embed_bytes('a', 'cls')")
+
+
+def test_when_the_default_encoder_is_dropped_no_other_model_embeds(owner):
+    owner.execute("SELECT llm.set_default_model('cls')")
+    owner.execute("SELECT llm.drop_model('cls')")
+    for query in ("llm.embed('a')", "llm.embed_bytes('a')", "llm.similarity('a', 'b')"):
+        with pytest.raises(psycopg.errors.UndefinedObject, match="no default encoder"), owner.transaction():
+            owner.execute(f"SELECT {query}")
+
+
+def test_two_texts_are_compared_by_meaning(user):
+    query = "SELECT llm.similarity(llm.embed_bytes('a cat', 'cls'), llm.embed_bytes('a dog', 'cls'))"
+    assert call(user, "SELECT llm.similarity('a cat', 'a dog', 'cls')") == call(user, query)
+    assert call(user, "SELECT llm.similarity('a cat', %s, 'cls')", "a cat") == pytest.approx(1)
+    assert call(user, "SELECT llm.similarity('a', %s)", None) is None
 
 
 def test_without_a_name_the_default_encoder_embeds_and_a_decoder_generates(owner):
-    owner.execute("SELECT llm.set_default_model('cls')")
+    owner.execute("SELECT llm.set_default_model('cls'), llm.set_default_model('qwen2')")
     assert len(call(owner, "SELECT llm.embed('a')")) == 36
-    owner.execute("SELECT llm.drop_model(name) FROM llm.models WHERE family <> 'bert' AND name <> 'qwen2'")
     owner.execute("SET LOCAL llm.engine = 'numpy'")
     generated = call(owner, "SELECT llm.generate('a', max_tokens => 1)")
     assert generated == call(owner, "SELECT llm.generate('a', 'qwen2', max_tokens => 1)")

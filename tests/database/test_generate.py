@@ -189,7 +189,7 @@ def test_the_default_model_is_the_one_that_is_chosen(superuser, author_text):
         superuser.execute("SELECT llm.set_default_model('stories-hf')")
         assert call(superuser, "SELECT llm.generate('', max_tokens => 200)") == author_text
         assert author_text.startswith(call(superuser, "SELECT generate('Once upon')"), len("Once upon"))
-        superuser.execute("UPDATE llm_store.model SET is_default = false")
+        superuser.execute("SELECT llm.drop_model('stories-hf')")
         with pytest.raises(psycopg.errors.UndefinedObject, match="no model is named") as error:
             superuser.execute("SELECT llm.generate('')")
         assert "llm.set_default_model" in error.value.diag.message_hint

@@ -136,10 +136,13 @@ def test_the_last_changes_can_be_reverted_and_deployed_again(deployed: Cluster, 
     assert snapshot(deployed, copy) == before
 
 
-def test_deploy_refuses_a_database_that_is_not_utf_8(deployed: Cluster):
-    deployed.query("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
-    assert "UTF8" in refused(deployed, database="latin")
-    assert not deployed.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'llm%'", "latin")
+@pytest.mark.parametrize("encoding", ["LATIN1", "WIN1252", "SQL_ASCII", "EUC_JP", "EUC_KR", "EUC_CN", "KOI8R"])
+def test_deploy_refuses_a_database_that_is_not_utf_8_in_its_own_words(deployed: Cluster, encoding: str):
+    name = encoding.lower()
+    deployed.query(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    told = refused(deployed, database=name)
+    assert f'database "{name}" has the encoding {encoding}, hartonomous needs UTF8' in told
+    assert not deployed.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'llm%'", name)
 
 
 def test_deploy_says_which_package_is_missing_and_how_to_get_it(deployed: Cluster):

@@ -102,7 +102,7 @@ def test_the_bodies_of_functions_do_not_depend_on_the_callers_search_path(superu
 OVERLOADED = f"""
 SELECT p.pronamespace::regnamespace || '.' || p.proname, n.given
 FROM pg_catalog.pg_proc AS p
-CROSS JOIN LATERAL generate_series(p.pronargs - p.pronargdefaults, p.pronargs) AS n (given)
+CROSS JOIN LATERAL generate_series((p.pronargs - p.pronargdefaults)::integer, p.pronargs::integer) AS n (given)
 WHERE p.pronamespace IN {OURS} AND n.given > 0
 GROUP BY 1, 2
 HAVING count(DISTINCT p.oid) > 1

@@ -15,7 +15,7 @@ from tests.database.models import call, loaded
 from tests.database.test_documentation import sql_blocks
 from tools.cluster import Cluster, where
 
-GENERATE = "SELECT llm.generate('Once upon a time', %s, 8)"
+GENERATE = "SELECT llm.generate('Once upon a time there was a little girl named', %s, 8)"
 MODEL, OTHER, ENCODER = "operated", "operated-other", "operated-encoder"
 
 
@@ -71,7 +71,7 @@ def test_another_folder_of_packages_costs_no_model(superuser, new_session, site_
     superuser.execute(replaced_by(f"{site_packages}/."))
     assert call(superuser, "SELECT llm_runtime.site_packages()") == f"{site_packages}/."
     assert superuser.execute("SELECT name, hash FROM llm.models ORDER BY 1").fetchall() == before
-    assert call(new_session(), GENERATE, MODEL).startswith(", there was")
+    assert call(new_session(), GENERATE, MODEL).startswith(" Lily")
 
 
 def test_the_page_warns_of_what_would_drop_all_models():
@@ -203,7 +203,7 @@ def test_a_standby_refuses_to_compute_with_numpy_until_it_is_warm(superuser, new
             session.execute(GENERATE, [MODEL])
         assert "llm.warm_up()" in refusal.value.diag.message_hint
         session.execute("SET llm.engine = 'numpy'")
-        assert call(session, GENERATE, MODEL).startswith(", there was")
+        assert call(session, GENERATE, MODEL).startswith(" Lily")
 
 
 # Pools of connections
@@ -267,7 +267,7 @@ OF_A_MODEL = ["model_tensor", "file_segment", "model_code", "operation"]
 @pytest.fixture
 def restricted(superuser, connect_as) -> Iterator[psycopg.Connection]:
     """A session of a role that sees one model alone, by a policy of the DBA's."""
-    superuser.execute("SELECT llm.fork(%s, 'operated-fork')", [OTHER])
+    superuser.execute("SELECT llm.fork(%s, 'operated-fork')", [MODEL])
     session = connect_as("llm_user")
     superuser.execute(
         sql.SQL("CREATE POLICY one ON llm_store.model AS RESTRICTIVE FOR SELECT TO {} USING (name = {})").format(

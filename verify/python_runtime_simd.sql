@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.simd()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'c74399ae32484046307c21026e12bc70ff59ab3040f5ddc69e9e9f565e8d87e6', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '73c6d09d4833c46746066d367b3aabb3224b5345e26e089881a236b86f9e9082', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

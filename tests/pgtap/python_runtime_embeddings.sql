@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.embeddings()'::regprocedure
     ),
-    'fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac',
+    '5a336a5618fc9b4532abb79c2be835e8cb8c7503bc0df85fcd13a72deec503b6',
     'its body is plpython/embeddings.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.embeddings()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd()'::regprocedure
     ),
-    'c74399ae32484046307c21026e12bc70ff59ab3040f5ddc69e9e9f565e8d87e6',
+    '73c6d09d4833c46746066d367b3aabb3224b5345e26e089881a236b86f9e9082',
     'its body is plpython/simd.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd()', 'EXECUTE'),

@@ -65,7 +65,7 @@ E'Makes a model called name of tiles that are stored, and returns its id; all of
 '[{"tensor": name} or {"tile": SHA-256}, ...]}, ...]}; tokenizer: a tokenizer.json document; replace: drop a model '
 'of that name first.\n'
 'Everything is checked: the tensors against the architecture, the tiles against the tensors, the tokenizer against '
-'the vocabulary.\n'
+'the vocabulary, and that every weight is a finite number.\n'
 'The first model of its kind, decoder or encoder, becomes the default of that kind. A model in the place of the default '
 'stays it.';
 

@@ -4,7 +4,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm_store.store_atom_codes(tensor_hashes bytea[])
+CREATE FUNCTION llm_store.store_atom_codes(tensor_hashes bytea[], names text[])
 RETURNS bigint
 LANGUAGE plpython3u
 VOLATILE
@@ -14,12 +14,13 @@ SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.atoms.store_codes(tensor_hashes)
+return llm.atoms.store_codes(tensor_hashes, names)
 $python$;
 
-REVOKE ALL ON FUNCTION llm_store.store_atom_codes(bytea[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm_store.store_atom_codes(bytea[]) TO llm_owner;
-COMMENT ON FUNCTION llm_store.store_atom_codes(bytea[]) IS
-'Counts the weight codes of stored tensors and stores the codes as atoms; returns how many weights it counted.';
+REVOKE ALL ON FUNCTION llm_store.store_atom_codes(bytea[], text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_store.store_atom_codes(bytea[], text[]) TO llm_owner;
+COMMENT ON FUNCTION llm_store.store_atom_codes(bytea[], text[]) IS
+'Counts the weight codes of stored tensors and stores the codes as atoms; returns how many weights it counted. Infinity '
+'or NaN in one is an error (22023) that names it: names has a name for each.';
 
 COMMIT;

@@ -7,7 +7,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm_store.atomise_tensors(tensor_hashes bytea[])
+CREATE FUNCTION llm_store.atomise_tensors(tensor_hashes bytea[], names text[])
 RETURNS bigint
 LANGUAGE plpgsql
 VOLATILE
@@ -17,28 +17,30 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    fresh bytea[];
+    fresh record;
 BEGIN
     PERFORM pg_advisory_xact_lock_shared('llm_store.atom'::regclass::oid::bigint);
     -- In one order, so that two loads of the same tensors wait for each other but never in a circle.
-    fresh := ARRAY(
-        SELECT t.hash
-        FROM llm_store.tensor AS t
+    SELECT array_agg(f.hash ORDER BY f.hash) AS hashes, array_agg(f.name ORDER BY f.hash) AS names INTO fresh
+    FROM (
+        SELECT t.hash, min(u.name) AS name
+        FROM ROWS FROM (unnest(tensor_hashes), unnest(atomise_tensors.names)) AS u (hash, name)
+        INNER JOIN llm_store.tensor AS t ON t.hash = u.hash
         WHERE
-            t.hash = ANY (tensor_hashes)
-            AND t.type IN (SELECT l.type FROM llm_store.code_lines() AS l)
+            t.type IN (SELECT l.type FROM llm_store.code_lines() AS l)
             AND NOT EXISTS (SELECT FROM llm_store.atom_code_count AS c WHERE c.tensor_hash = t.hash)
-        ORDER BY t.hash
-    );
-    RETURN CASE WHEN cardinality(fresh) = 0 THEN 0 ELSE llm_store.store_atom_codes(fresh) END;
+        GROUP BY t.hash
+    ) AS f;
+    RETURN coalesce(llm_store.store_atom_codes(fresh.hashes, fresh.names), 0);
 END
 $function$;
 
-ALTER FUNCTION llm_store.atomise_tensors(bytea[]) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm_store.atomise_tensors(bytea[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm_store.atomise_tensors(bytea[]) TO llm_loader;
-COMMENT ON FUNCTION llm_store.atomise_tensors(bytea[]) IS
+ALTER FUNCTION llm_store.atomise_tensors(bytea[], text[]) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_store.atomise_tensors(bytea[], text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_store.atomise_tensors(bytea[], text[]) TO llm_loader;
+COMMENT ON FUNCTION llm_store.atomise_tensors(bytea[], text[]) IS
 'Stores the weight codes of stored tensors as atoms and how often each tensor has each, where that was not done '
-'before; returns how many weights were counted.';
+'before; returns how many weights were counted. Infinity or NaN in a tensor is an error (22023) that names it: names '
+'has a name for each.';
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_store_tensors to pg
--- requires: table_tensor_tile, function_store_tensor_layout, function_store_tensor_hash
+-- requires: table_tensor_tile, function_store_tensor_layout, function_store_tensor_hash, function_store_check_weights
 
 -- SECURITY DEFINER: models of different owners share tensors, so nobody writes one but through these checks.
 -- In the order of hashes: two loads that share tensors wait for each other in one direction only.
@@ -17,6 +17,7 @@ AS $function$
 DECLARE
     tensor record;
     problem record;
+    is_new boolean;
 BEGIN
     FOR tensor IN
         SELECT l.*, llm_store.tensor_hash(l.type, l.shape, l.tiles) AS tensor_hash
@@ -46,7 +47,8 @@ BEGIN
             INSERT INTO llm_store.tensor AS t (hash, type, shape, rows_per_tile, bytes)
             VALUES (tensor.tensor_hash, tensor.type, tensor.shape, tensor.rows_per_tile, tensor.bytes)
             ON CONFLICT DO NOTHING;
-            IF FOUND THEN
+            is_new := FOUND;
+            IF is_new THEN
                 INSERT INTO llm_store.tensor_tile (tensor_hash, ordinal, tile_hash)
                 SELECT tensor.tensor_hash, u.ordinality - 1, u.hash
                 FROM unnest(tensor.tiles) WITH ORDINALITY AS u (hash, ordinality);
@@ -56,6 +58,7 @@ BEGIN
             PERFORM FROM llm_store.tensor AS t WHERE t.hash = tensor.tensor_hash FOR KEY SHARE;
             EXIT WHEN FOUND;
         END LOOP;
+        PERFORM llm_store.check_weights(tensor.tensor_hash, tensor.name, is_new);
 
         ordinal := tensor.ordinal;
         name := tensor.name;
@@ -70,6 +73,7 @@ REVOKE ALL ON FUNCTION llm_store.store_tensors(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.store_tensors(jsonb) TO llm_loader;
 COMMENT ON FUNCTION llm_store.store_tensors(jsonb) IS
 'Stores the tensors of a manifest (see llm.publish) that are new, after checking that their tiles are there and have '
-'the right sizes; returns the hash of each.';
+'the right sizes; returns the hash of each. Infinity or NaN is an error (22023); llm_store.atomise_tensors, which must '
+'follow, finds it in the types whose codes it counts.';
 
 COMMIT;

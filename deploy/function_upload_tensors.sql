@@ -13,7 +13,8 @@ PARALLEL UNSAFE
 SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT llm_store.atomise_tensors(array_agg(s.hash)) FROM llm_store.store_tensors(upload_tensors.tensors) AS s;
+    SELECT llm_store.atomise_tensors(array_agg(s.hash), array_agg(s.name))
+    FROM llm_store.store_tensors(upload_tensors.tensors) AS s;
 END;
 
 ALTER FUNCTION llm.upload_tensors(jsonb) OWNER TO llm_owner;
@@ -23,7 +24,8 @@ COMMENT ON FUNCTION llm.upload_tensors(jsonb) IS
 E'Stores tensors whose tiles are there, with their weight codes, ahead of llm.publish, for example on a second '
 'connection while other tiles are sent; tensors: [{"name", "type", "shape", "tiles": [SHA-256 in hexadecimal, ...]}, '
 '...] as in the manifest.\n'
-'Returns how many weights were counted, 0 where all was done before.\n'
+'Returns how many weights were counted, 0 where all was done before; infinity or NaN in a tensor is an error that '
+'names it and the row.\n'
 'No view shows them before a model has them; llm.collect removes them if none ever does.';
 
 COMMIT;

@@ -18,7 +18,8 @@ loads that bring the same ones wait for each other but never in a circle.
 
 import numpy as np
 
-from . import atom_rows, atom_runs, database, errors, geometry, wire
+from . import atom_rows, atom_runs, database, errors, finite, geometry, quant, wire
+from .architecture import ROPE_DIVISORS
 
 # Tokens of two bytes or more are stored in parts, by their first byte, so that two sessions can store a vocabulary
 # between them: spaces, digits and punctuation, then letters. What is in which part must not depend on the vocabulary,
@@ -79,11 +80,28 @@ DIFFERENT_TILES = database.Query(
     WHERE u.tensor_hash = $1 AND v.tensor_hash = $2""",
     *("bytea", "bytea"),
 )
-TENSOR = database.Query("SELECT t.type FROM llm_store.tensor AS t WHERE t.hash = $1", "bytea")
+TENSOR = database.Query("SELECT t.type, t.shape, t.rows_per_tile FROM llm_store.tensor AS t WHERE t.hash = $1", "bytea")
 TILES = database.Query(
     """SELECT t.content FROM llm_store.tensor_tile AS u INNER JOIN llm_store.tile AS t ON t.hash = u.tile_hash
     WHERE u.tensor_hash = $1 ORDER BY u.ordinal""",
     "bytea",
+)
+
+
+# The tiles of a tensor of whole rows a tile that no other such tensor of its type has: those have been looked at.
+NEW_TILES = database.Query(
+    """SELECT u.ordinal, t.content
+    FROM llm_store.tensor_tile AS u
+    INNER JOIN llm_store.tile AS t ON t.hash = u.tile_hash
+    WHERE
+        u.tensor_hash = $1
+        AND NOT EXISTS (
+            SELECT FROM llm_store.tensor_tile AS v
+            INNER JOIN llm_store.tensor AS w ON w.hash = v.tensor_hash
+            WHERE v.tile_hash = u.tile_hash AND w.hash <> $1 AND w.type = $2 AND w.rows_per_tile > 0
+        )
+    ORDER BY u.ordinal""",
+    *("bytea", "text"),
 )
 
 
@@ -126,6 +144,28 @@ def store_part(tokenizer_id, part):
     return tokens
 
 
+def check_weights(tensor_hash, name, is_new):
+    """Raise ModelError 22023 that names the tensor, and where, unless a stored tensor's weights can be computed with.
+
+    A tensor that is not new has been looked at, except as what its name says; one that store_codes counts will be.
+    """
+    tensor = TENSOR.one(tensor_hash)
+    if is_new and tensor["type"] not in geometry.CODES:
+        _check_tiles(tensor_hash, name, tensor)
+    if name == ROPE_DIVISORS:
+        finite.check_divisors(name, tensor["type"], tiles(tensor_hash))
+
+
+def _check_tiles(tensor_hash, name, tensor):
+    type, columns, rows_per_tile = tensor["type"], tensor["shape"][-1], tensor["rows_per_tile"]
+    if rows_per_tile == 0:  # a row spans tiles, and a block may
+        finite.check_rows(name, type, columns, tiles(tensor_hash))
+        return
+    for tile in NEW_TILES.stream(tensor_hash, type):
+        database.checkpoint()
+        finite.check_rows(name, type, columns, [tile["content"]], tile["ordinal"] * rows_per_tile)
+
+
 def store_edited_codes(tensor_hash, base_hash):
     """Counts of the weight codes of an edited tensor: those of the one before, and what differs between their tiles.
 
@@ -138,7 +178,7 @@ def store_edited_codes(tensor_hash, base_hash):
     fresh = np.zeros_like(counts)
     for tile in DIFFERENT_TILES.stream(tensor_hash, base_hash):
         database.checkpoint()
-        found = geometry.count_codes(encoding, [tile["content"]])
+        found = geometry.count_codes(encoding, quant.whole_blocks(encoding, [tile["content"]]))
         counts += tile["sign"] * found
         if tile["sign"] > 0:
             fresh += found
@@ -146,12 +186,17 @@ def store_edited_codes(tensor_hash, base_hash):
     _store_code_atoms(encoding, fresh)
 
 
-def store_codes(tensor_hashes):
-    """Counts of the weight codes of tensors that have none yet, and rows for the codes. Returns how many weights."""
+def store_codes(tensor_hashes, names):
+    """Counts of the weight codes of tensors that have none yet, and rows for the codes. Returns how many weights.
+
+    The tensors are read whole for the first time: ModelError 22023 names one with infinity or NaN.
+    """
     weights = 0
     seen = {}
-    for tensor_hash in tensor_hashes:
-        encoding, counts = count_codes(tensor_hash)
+    for tensor_hash, name in zip(tensor_hashes, names, strict=True):
+        encoding, shape = _counted(tensor_hash)
+        blocks = finite.checked_blocks(name, encoding, shape[-1], tiles(tensor_hash))
+        counts = geometry.count_codes(encoding, blocks)
         _store_counts(tensor_hash, counts)
         seen[encoding] = counts + seen.get(encoding, 0)
         weights += int(counts.sum())
@@ -174,19 +219,20 @@ def _store_code_atoms(encoding, counts):
         atom_rows.store(geometry.code_points(encoding, codes), b"".join(contents), lengths, "continuous")
 
 
-def count_codes(tensor_hash):
-    """The encoding of a stored tensor and how often each code is in it: (name, int64 [codes]), from its tiles."""
+def _counted(tensor_hash):
+    """(encoding, shape) of a stored tensor whose codes are atoms. Raises ModelError 0A000 for any other."""
     tensor = TENSOR.one(tensor_hash)
     if tensor is None or tensor["type"] not in geometry.CODES:
         raise errors.not_supported(
             "the tensor has no weight codes that are atoms", f"known are {', '.join(geometry.CODES)}"
         )
-    return tensor["type"], geometry.count_codes(tensor["type"], tiles(tensor_hash))
+    return tensor["type"], tensor["shape"]
 
 
 def code_counts(tensor_hash):
     """Rows (code, count) of a stored tensor, counted from its tiles."""
-    _, counts = count_codes(tensor_hash)
+    encoding, _ = _counted(tensor_hash)
+    counts = geometry.count_codes(encoding, quant.whole_blocks(encoding, tiles(tensor_hash)))
     return [(int(code), int(counts[code])) for code in np.flatnonzero(counts)]
 
 

@@ -50,7 +50,9 @@ from .simd import (
     i32,
     inlined,
     lanes,
+    larger_or_nan,
     max_lanes,
+    max_lanes_or_nan,
     maximum,
     sum_lanes,
     to_f32,
@@ -186,8 +188,8 @@ def _over_codes(rows):
                 position, scale = lanes() + np.int32(start + tile), load(value_scales, tile, f32)
                 weight = weight * where_before(position, np.int32(end), scale, 0.0)  # behind the end lies anything
                 store(scores, tile, weight, PAGE)
-                largest = maximum(largest, weight)
-            largest = maximum(max_lanes(largest), 1e-30)
+                largest = larger_or_nan(largest, weight)
+            largest = maximum(1e-30, max_lanes_or_nan(largest))  # NaN where a weight is: codes cannot be
             inverse = fill(np.float32(SEEN_LARGEST), Q) / largest
             for tile in range(0, PAGE, 16):
                 store(codes, tile, bits(load(scores, tile, Q, PAGE) * inverse + ROUNDER), PAGE)

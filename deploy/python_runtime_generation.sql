@@ -26,7 +26,7 @@ from array import array
 
 import numpy as np
 
-from . import admission, arguments, database, engines, errors, kept, sampling, scheduling, session_models
+from . import admission, arguments, database, engines, errors, finite, kept, sampling, scheduling, session_models
 from .candidates import Candidates
 from .guessing import PromptLookup
 from .kept import Stats
@@ -49,12 +49,14 @@ class Continuation:
 
     prompt: token ids. limit: how many tokens may follow. settings: sampling.Settings. stop: strings that end the text.
     stop_ids: tokens that end it. at_start: the continuation begins the text (nothing of the prompt is shown before it).
-    weigh: what makes the candidates of a draw.
+    weigh: what makes the candidates of a draw. model: its name, for errors.
 
     `greedy`: each token is the one with the largest logit, and only a token of `ends` or the limit ends the text.
     """
 
-    def __init__(self, tokenizer, prompt, limit, settings, stop=(), stop_ids=(), at_start=False, weigh=Candidates):
+    def __init__(
+        self, tokenizer, prompt, limit, settings, stop=(), stop_ids=(), at_start=False, weigh=Candidates, model=None
+    ):
         self.history = list(prompt)
         self._seen = array("q", prompt)  # the same, as numpy reads it at once
         self.prompt_tokens = len(prompt)
@@ -62,7 +64,7 @@ class Continuation:
         self.ends = frozenset(stop_ids)
         self.greedy = settings.temperature == 0 and settings.repeat_penalty == 1 and not stop
         self._limit = limit
-        self._settings, self._weigh = settings, weigh
+        self._settings, self._weigh, self._model = settings, weigh, model
         self._decoder = StreamDecoder(tokenizer, at_start)
         self._stop_strings = StopStrings(stop)
 
@@ -77,7 +79,11 @@ class Continuation:
         return self.history[self.prompt_tokens :]
 
     def accept(self, logits):
-        """Choose the next token from `logits` (f32[vocabulary]); return the text that became certain, perhaps none."""
+        """Choose the next token from `logits` (f32[vocabulary]); return the text that became certain, perhaps none.
+
+        Raises ModelError XX001 unless they are all finite.
+        """
+        finite.check_logits(logits, len(self._seen), self._model)
         return self.take(sampling.next_token(logits, self._seen, self._settings, len(self._seen), self._weigh))
 
     def take(self, token):
@@ -232,6 +238,7 @@ def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
         (*eos_ids, *stop_tokens),
         at_start=not any(tokenizer.is_shown(token) for token in tokens),
         weigh=weigh,
+        model=model.name,
     )
 
 

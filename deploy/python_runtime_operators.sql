@@ -19,7 +19,7 @@ says: compiled_operators over the packed weights, whose bits are llm.generate's,
 
 import numpy as np
 
-from . import arguments, engines, errors, ops, sampling, session_caches, session_models
+from . import arguments, engines, errors, finite, ops, sampling, session_caches, session_models
 
 # What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This lets one
 # query serve every family. Any other tensor that is missing is an error.
@@ -64,7 +64,10 @@ def embedding(tokens, model=None):
 
 
 def linear(x, weight, model=None, bias=None, residual=None):
-    """x @ weight.T + bias + residual: [n, columns] -> [n, rows]; the residual, [n, rows], is added last."""
+    """x @ weight.T + bias + residual: [n, columns] -> [n, rows]; the residual, [n, rows], is added last.
+
+    Every layer ends with it, and so do the logits: a result that is not finite is an error (XX001).
+    """
     if x is None:
         return None
     model, _, operators = session_models.at_this_moment(model)
@@ -75,7 +78,9 @@ def linear(x, weight, model=None, bias=None, residual=None):
     x = rows("x", x, columns)
     if residual is not None:
         residual = equal("residual", residual, x.size // columns * count)
-    return operators.linear(x, weight, bias if length else None, residual).tobytes()
+    result = operators.linear(x, weight, bias if length else None, residual)
+    finite.check_result(result, weight, model.name)
+    return result.tobytes()
 
 
 def queries_keys_values(x, layer, positions, model=None):

@@ -144,7 +144,9 @@ def pack_rows(raw, type, shape, first_row, out):
     else:
         element = np.uint32 if layout == F32 else np.uint16
         if type not in LAYOUT_OF:
-            halves = np.clip(quant.decode(type, raw, (rows, columns)), -LARGEST_HALF, LARGEST_HALF).astype(np.float16)
+            values = quant.decode(type, raw, (rows, columns))
+            near = np.clip(values, -LARGEST_HALF, LARGEST_HALF)
+            halves = np.where(np.isinf(values), values, near).astype(np.float16)  # infinity must not pass for a number
             raw = halves.reshape(-1).view(np.uint8)
         _pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
 

@@ -13,14 +13,15 @@ AS $python$"""Scores without generation: what the model expects next, and its lo
 
 import numpy as np
 
-from . import admission, arguments, database, generation, session_models
+from . import admission, arguments, database, finite, generation, session_models
 from .numpy_engine import PREFILL_CHUNK
 
 
 def next_tokens(prompt, k=None, model=None):
     """The k most likely tokens after a prompt: rows (rank from 1, token_id, token, logit, logprob).
 
-    logprob is the natural logarithm of the probability at temperature 1. Equal logits rank by id.
+    logprob is the natural logarithm of the probability at temperature 1. Equal logits rank by id. Raises ModelError
+    XX001 unless all logits are finite.
     """
     if prompt is None:
         return []
@@ -31,6 +32,7 @@ def next_tokens(prompt, k=None, model=None):
     engine = model.engine
     with admission.running():
         logits = engine.forward(tokens, engine.new_cache(), checkpoint=database.checkpoint)[-1]
+    finite.check_logits(logits, len(tokens), model.name)
     logprobs = log_softmax(logits)
     return [
         (rank, token, token_text(model.tokenizer, token), float(logits[token]), float(logprobs[token]))
@@ -39,22 +41,27 @@ def next_tokens(prompt, k=None, model=None):
 
 
 def logits(tokens, model=None):
-    """The logits after each of the tokens: rows (position from 0, f32[vocabulary] as bytes), as they are computed."""
+    """The logits after each of the tokens: rows (position from 0, f32[vocabulary] as bytes), as they are computed.
+
+    Raises ModelError XX001 unless they are all finite.
+    """
     if tokens is None:
         return []
     model = session_models.decoder(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     generation.room(model.architecture, tokens, 0)
-    return database.Stream(_logits(model.engine, tokens), 2)
+    return database.Stream(_logits(model, tokens), 2)
 
 
-def _logits(engine, tokens):
+def _logits(model, tokens):
+    engine = model.engine
     cache = engine.new_cache()
     for start in range(0, len(tokens), PREFILL_CHUNK):
         chunk = tokens[start : start + PREFILL_CHUNK]
         with admission.running():
             scores = engine.forward(chunk, cache, last_only=False, checkpoint=database.checkpoint)
         for position, row in enumerate(scores, start):
+            finite.check_logits(row, position + 1, model.name)
             yield position, row.tobytes()
 
 

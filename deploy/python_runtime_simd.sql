@@ -245,6 +245,18 @@ def minimum(builder, x, y):
     return builder.select(builder.fcmp_ordered("<", x, y), x, y)
 
 
+@instruction(f32, f32)
+def larger_or_nan(builder, x, y):
+    """The larger of two numbers from 0 on; NaN where one of them is NaN, whose bits are larger than any number's."""
+    return _larger_bits(builder, x, y)
+
+
+def _larger_bits(builder, x, y):
+    first, second = (builder.bitcast(value, vector(I32)) for value in (x, y))
+    larger = builder.select(builder.icmp_unsigned(">", first, second), first, second)
+    return builder.bitcast(larger, vector(FLOAT))
+
+
 @instruction(f32)
 def magnitude(builder, x):
     """|x|."""
@@ -331,6 +343,12 @@ def sum_lanes_i32(builder, x):
 def max_lanes(builder, x):
     """The largest of the 16 lanes, in every lane."""
     return _tree(builder, x, lambda a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
+
+
+@instruction(f32)
+def max_lanes_or_nan(builder, x):
+    """The largest of the 16 lanes, numbers from 0 on, in every lane; NaN where one of them is NaN."""
+    return _tree(builder, x, lambda a, b: _larger_bits(builder, a, b))
 
 
 # Making and taking apart

@@ -6,9 +6,13 @@ Nothing here copies weights: a tensor's data is a view of the mapped file.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from plpython.architecture import Architecture
+from plpython import finite
+from plpython.architecture import ROPE_DIVISORS, Architecture
 from plpython.encoder_architecture import EncoderArchitecture
+from plpython.errors import ModelError
 from plpython.quant import row_bytes
+
+from .errors import SourceError
 
 TILE_BYTES = 1 << 20
 
@@ -28,6 +32,12 @@ class SourceTensor:
     def size(self) -> int:
         """Bytes of the tensor."""
         return len(self.data)
+
+    def check(self) -> None:
+        """Look at every weight. Raises ModelError that names the tensor and the row of infinity or NaN."""
+        finite.check_rows(self.name, self.type, self.shape[-1], self.tiles())
+        if self.name == ROPE_DIVISORS:
+            finite.check_divisors(self.name, self.type, self.tiles())
 
     def tile_bytes(self) -> int:
         """Bytes of every tile but the last: whole rows up to 1 MiB, or 1 MiB of a longer row."""
@@ -62,7 +72,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class SourceModel:
-    """A model ready to be uploaded; everything that can be refused on the client has been."""
+    """A model ready to be uploaded; all but its weights has been checked, as far as a client can."""
 
     container: str
     architecture: Architecture | EncoderArchitecture
@@ -70,6 +80,14 @@ class SourceModel:
     tokenizer_settings: dict
     tensors: tuple[SourceTensor, ...]
     files: tuple[SourceFile, ...]
+
+    def check_weights(self) -> None:
+        """Look at every weight, at the speed of memory. Raises SourceError that names a tensor and a row."""
+        try:
+            for tensor in self.tensors:
+                tensor.check()
+        except ModelError as problem:
+            raise SourceError(str(problem), "Nothing was stored: the model cannot be loaded like this.") from None
 
     def bytes(self) -> int:
         """Bytes of all files together, or of all tensors if there are none: what the progress bar counts."""

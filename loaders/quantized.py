@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from plpython import quant
-from plpython.errors import ModelError
+from plpython import finite, quant
 
 from .errors import SourceError
-from .model import SourceModel, SourceTensor
+from .model import SourceModel, SourceTensor, cut
 
 TYPES = ("Q8_0", "Q4_0")
 
@@ -50,20 +49,32 @@ class QuantizedTensor(SourceTensor):
     def size(self) -> int:
         return math.prod(self.shape[:-1]) * quant.row_bytes(self.type, self.shape[-1])
 
-    def tiles(self) -> Iterator[memoryview]:
-        columns = self.shape[-1]
-        row = quant.row_bytes(self.source.type, columns)
-        rows = max(1, self.tile_bytes() // quant.row_bytes(self.type, columns))
-        for start in range(0, len(self.source.data), rows * row):
-            part = replace(self.source, data=self._encoded(self.source.data[start : start + rows * row], columns))
-            yield from replace(part, type=self.type).tiles()
+    def check(self) -> None:
+        """Raises ModelError too where the type cannot hold a row. Only rows with large numbers are decoded for that."""
+        first = 0
+        for raw in self._pieces():
+            blocks = np.frombuffer(raw, np.uint8).reshape(-1, quant.BLOCKS[self.source.type][1])
+            rows = range(first, first + len(raw) // quant.row_bytes(self.source.type, self.shape[-1]))
+            if not quant.largest_bound(self.source.type, blocks) <= finite.ALWAYS_HELD:
+                finite.encoded(self.name, self.type, self._decoded(raw), rows)
+            first = rows.stop
 
-    def _encoded(self, raw: memoryview, columns: int) -> memoryview:
-        values = quant.decode(self.source.type, raw, (len(raw) // quant.row_bytes(self.source.type, columns), columns))
-        try:
-            encoded = quant.encode(self.type, values)
-        except ModelError as problem:
-            raise SourceError(f'tensor "{self.name}": {problem.message}') from None
+    def tiles(self) -> Iterator[memoryview]:
+        for raw in self._pieces():
+            yield from replace(self.source, type=self.type, data=self._encoded(self._decoded(raw))).tiles()
+
+    def _pieces(self) -> Iterator[memoryview]:
+        """The source's bytes, those of a tile at a time."""
+        columns = self.shape[-1]
+        rows = max(1, self.tile_bytes() // quant.row_bytes(self.type, columns))
+        return cut(self.source.data, rows * quant.row_bytes(self.source.type, columns))
+
+    def _decoded(self, raw: memoryview) -> np.ndarray:
+        rows = len(raw) // quant.row_bytes(self.source.type, self.shape[-1])
+        return quant.decode(self.source.type, raw, (rows, self.shape[-1]))
+
+    def _encoded(self, values: np.ndarray) -> memoryview:
+        encoded = quant.encode(self.type, values)
         self.error.add(values, quant.decode(self.type, encoded, values.shape))
         return memoryview(encoded)
 

@@ -60,9 +60,11 @@ def upload(
     """Load `model` as `name`; `connection` must be in autocommit mode.
 
     ahead: stores the tokenizer and the tensors while a model of more than one batch is sent.
-    Raises psycopg.Error for what the server refuses; a name, before anything is sent.
+    Raises SourceError for weights that no model may have, before anything is sent, and psycopg.Error for what the
+    server refuses; a name, before anything is sent.
     """
     connection.execute("SELECT llm.check_model_name(%s, %s)", (name, replace))
+    model.check_weights()
     hashes = _Hashes(model)
     if model.bytes() <= BATCH_BYTES:
         ahead = None

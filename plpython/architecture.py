@@ -26,6 +26,8 @@ LARGEST = {
     "context_length": 1 << 24,
 }
 LARGEST_NUMBER = 1e30
+ROPE_DIVISORS = "rope_freqs.weight"  # by which GGUF's files divide the frequencies of rope
+SMALLEST_DIVISOR = float(np.finfo(np.float32).tiny)  # what is below has no reciprocal in float32
 SWITCHES = ("rope_interleaved", "attention_bias", "attention_output_bias", "qk_norm", "tied_embeddings")
 
 # The parameters of each rope scaling, beside its "type". GGUF's rope_freqs.weight holds what "llama3" computes.
@@ -96,7 +98,7 @@ class Architecture:
         """{name: shape} of what a model may bring: GGUF's rope_freqs.weight, unless the configuration scales itself."""
         if self.rope_scaling is not None and self.rope_scaling["type"] == "llama3":
             return {}
-        return {"rope_freqs.weight": (self.head_dim // 2,)}
+        return {ROPE_DIVISORS: (self.head_dim // 2,)}
 
     def check_tensors(self, shapes):
         """Raise ModelError 22023 naming the first of `shapes` ({name: shape}) that is missing, not known or ill."""
@@ -118,7 +120,7 @@ class Architecture:
 
         Linear scaling divides all by the factor (2306.15595). Llama 3 divides the long wavelengths by the factor, keeps
         the short ones and blends between (Llama 3.1's reference code). `rope_freqs_tensor`, GGUF's rope_freqs.weight,
-        holds the divisors that do the same.
+        holds the divisors that do the same. Raises ModelError XX001 unless they are finite and above 0.
         """
         pairs = np.arange(self.head_dim // 2, dtype=np.float64)
         frequencies = self.rope_theta ** (-2.0 * pairs / self.head_dim)
@@ -126,6 +128,10 @@ class Architecture:
             scale = {"linear": _linear_scaling, "llama3": _llama3_scaling}[self.rope_scaling["type"]]
             frequencies = scale(frequencies, self.rope_scaling)
         if rope_freqs_tensor is not None:
+            if (place := first_ill_divisor(rope_freqs_tensor)) is not None:
+                raise errors.corrupt_data(
+                    f'tensor "{ROPE_DIVISORS}" cannot be divided by', f"number {place} is {rope_freqs_tensor[place]:g}"
+                )
             frequencies = frequencies / np.asarray(rope_freqs_tensor, np.float64)
         return frequencies.astype(np.float32)
 
@@ -153,6 +159,13 @@ class Architecture:
     def _switches(self):
         on = [name for name in SWITCHES if getattr(self, name)]
         return "with " + ", ".join(on) if on else "with no switch on"
+
+
+def first_ill_divisor(divisors):
+    """The place of the first number of rope_freqs.weight that is not finite and above 0; None if all are."""
+    flat = np.asarray(divisors, np.float32).reshape(-1)
+    ill = ~(np.isfinite(flat) & (flat >= SMALLEST_DIVISOR))
+    return int(ill.argmax()) if ill.any() else None
 
 
 def check_shapes(shapes, required, optional, description, switches="with no switch on"):

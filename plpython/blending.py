@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+
 from . import arguments, errors, merging, rewriting, stored_models, weights
 
 METHODS = ("linear", "slerp", "task_arithmetic", "ties")
@@ -35,7 +37,13 @@ def merge(models, new, factors, method, base, density, scale):
         if keeps_equal and all(part.hash == first.hash for part in parts):
             hashes[name] = first.hash
             continue
-        values = _merged([weights.decoded(part) for part in parts], factors, method, density, scale)
+        try:
+            with np.errstate(over="raise", invalid="raise"):
+                values = _merged([weights.decoded(part) for part in parts], factors, method, density, scale)
+        except FloatingPointError:
+            raise errors.invalid_parameter(
+                f'tensor "{name}" cannot be merged', "its weights or those of a sum grow beyond float32"
+            ) from None
         hashes[name], error = rewriting.write(name, first.type, first.shape, values)
         largest = max(largest, error)
     stored_models.add_tensors(copy, hashes)
@@ -47,7 +55,10 @@ def merge(models, new, factors, method, base, density, scale):
 
 
 def _merged(arrays, factors, method, density, scale):
-    """The merged values of one tensor; the base is the last of `arrays` where the method has one."""
+    """The merged values of one tensor; the base is the last of `arrays` where the method has one.
+
+    Raises FloatingPointError where a sum or a difference grows beyond float32: ties would take it for no change.
+    """
     match method:
         case "linear":
             return merging.linear(arrays, factors)

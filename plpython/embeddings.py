@@ -9,7 +9,7 @@ the compiled engine).
 
 import numpy as np
 
-from . import admission, arguments, database, errors, ops, session_models
+from . import admission, arguments, database, errors, finite, ops, session_models
 
 POOLINGS = {True: ("mean", "cls"), False: ("mean", "last")}  # of encoders, of decoders; the first is the default
 TOKENS_TOGETHER = 2048  # in one call of an engine, at least one text
@@ -96,7 +96,7 @@ def _chosen(name, pooling):
 
 
 def _vectors(texts, model, pooling):
-    """f32[width] of each text, in their order."""
+    """f32[width] of each text, in their order. Raises ModelError XX001 unless all numbers are finite."""
     tokens = []
     for text in texts:
         database.checkpoint()
@@ -108,6 +108,7 @@ def _vectors(texts, model, pooling):
             states = engine.states([tokens[n] for n in numbers], database.checkpoint)
         for n, rows in zip(numbers, states, strict=True):
             vectors[n] = finish(ops.pooled(rows, pooling))
+            finite.check_embedding(vectors[n], model.name)
     return vectors
 
 

@@ -121,27 +121,20 @@ def codes_in_order(encoding, raw):
 
 
 def count_codes(encoding, pieces):
-    """How often each code is in a tensor: int64 [2^bits]. The tensor comes in pieces of any length, as stored."""
-    size, _ = CODE_BLOCKS[encoding]
+    """How often each code is in a tensor: int64 [2^bits]. pieces: uint8[blocks, bytes of one], as quant.whole_blocks."""
     counts = np.zeros(1 << max(CODES[encoding][1], 8), np.int64)
-    rest = b""
-    for piece in pieces:
-        raw = np.frombuffer(rest + piece if rest else piece, np.uint8)
-        whole = raw.size - raw.size % size
-        counts += _byte_or_word_counts(encoding, raw[:whole])
-        rest = raw[whole:].tobytes()
-    if rest:
-        raise errors.corrupt_data(f"a {encoding} tensor ends within a block", f"{len(rest)} of {size} bytes are there")
+    for blocks in pieces:
+        counts += _byte_or_word_counts(encoding, blocks)
     if CODES[encoding][1] == 4:
         halves = counts.reshape(16, 16)
         return halves.sum(axis=0) + halves.sum(axis=1)
     return counts
 
 
-def _byte_or_word_counts(encoding, raw):
-    size, before = CODE_BLOCKS[encoding]
+def _byte_or_word_counts(encoding, blocks):
+    _, before = CODE_BLOCKS[encoding]
     # Pairs of bytes: counting costs by the element, and one count of 65,536 folds into two of 256.
-    words = np.ascontiguousarray(raw.reshape(-1, size)[:, before:]).view(np.uint16).ravel()
+    words = np.ascontiguousarray(blocks[:, before:]).view(np.uint16).ravel()
     counts = np.bincount(words, minlength=1 << 16)
     if CODES[encoding][1] == 16:
         return counts

@@ -18,9 +18,11 @@ from .simd import (
     fma,
     lane,
     lanes,
+    larger_or_nan,
     ldexp,
     magnitude,
     max_lanes,
+    max_lanes_or_nan,
     maximum,
     minimum,
     rint,
@@ -64,7 +66,7 @@ def exp(x):
 
 @compiled
 def exp2(x):
-    """2^x in every lane, for x up to 127; 0 below -126, where it is 1.2e-38."""
+    """2^x in every lane, for x up to 127; 0 below -126, where it is 1.2e-38; NaN for infinity and NaN."""
     n = x + ROUNDER
     r = x - (n - ROUNDER)
     p = fma(fill(1.5345802e-4, f32), r, 1.3399932e-3)
@@ -73,7 +75,8 @@ def exp2(x):
     p = fma(p, r, 2.4022643e-1)
     p = fma(p, r, 6.9314718e-1)
     p = fma(p, r, 1.0)
-    return where_less(x, EXP2_LOWEST, 0.0, ldexp(p, bits(n)))
+    power = fma(x, 0.0, ldexp(p, bits(n)))  # ldexp makes a number of some NaNs; of a number, 0 changes nothing
+    return where_less(x, EXP2_LOWEST, 0.0, power)
 
 
 @compiled
@@ -111,18 +114,21 @@ def layer_norm(x, at, width, weights, weights_at, bias_at, epsilon, out, out_at)
 
 @compiled
 def largest_magnitude(x, at, width):
-    """The largest |x| of a vector of any width, in every lane."""
+    """The largest |x| of a vector of any width, in every lane; NaN where one of its numbers is NaN."""
     largest = fill(0.0, f32)
     for i in range(0, width, 16):
-        largest = maximum(largest, magnitude(load_first(width - i, x, at + i)))
-    return max_lanes(largest)
+        largest = larger_or_nan(largest, magnitude(load_first(width - i, x, at + i)))
+    return max_lanes_or_nan(largest)
 
 
 @compiled
 def quantize_block(low, high, codes, codes_at, scales, q8_starts, q4_starts, block):
-    """Quantise the two registers of a block as `quantize` says; what the codes leave of them."""
-    largest = max_lanes(maximum(magnitude(low), magnitude(high)))
-    inverse = fill(127.0, f32) / maximum(largest, 1e-30)
+    """Quantise the two registers of a block as `quantize` says; what the codes leave of them.
+
+    Codes cannot be infinite or NaN: the scale is, where a number of the block is.
+    """
+    largest = max_lanes_or_nan(larger_or_nan(magnitude(low), magnitude(high)))
+    inverse = fill(127.0, f32) / maximum(1e-30, largest)
     low_codes, high_codes = to_i32(rint(low * inverse)), to_i32(rint(high * inverse))
     store(codes, codes_at, low_codes)
     store(codes, codes_at + 16, high_codes)

@@ -85,9 +85,12 @@ def store_floats(pages, page, head, head_dim, position, x, k_at, v_at, like):
 
 @compiled
 def quantize_vector(x, at, width, largest_code, codes, codes_at):
-    """One vector as int16: codes of at most `largest_code`, then zeros up to whole registers. -> the scale."""
+    """One vector as int16: codes of at most `largest_code`, then zeros up to whole registers. -> the scale.
+
+    Codes cannot be infinite or NaN: the scale is, where a number of the vector is.
+    """
     largest = largest_magnitude(x, at, width)
-    inverse = fill(np.float32(largest_code), f32) / maximum(largest, 1e-30)
+    inverse = fill(np.float32(largest_code), f32) / maximum(1e-30, largest)
     for d in range(0, width, 16):
         store(codes, codes_at + d, to_i32(rint(load_first(width - d, x, at + d) * inverse)))
     return lane(largest, 0) / np.float32(largest_code)

@@ -27,6 +27,29 @@ BLOCKS = {
     "IQ4_NL": (32, 18),
     "IQ4_XS": (256, 136),
 }
+# A float as a whole number: the bits of infinity, above which, but for the sign, only NaN is.
+INFINITY = {"F32": (np.uint32, 0x7F800000), "F16": (np.uint16, 0x7C00), "BF16": (np.uint16, 0x7F80)}
+# Where the floats of a block lie: (form, offsets in bytes) of its number, or of its scale and its minimum. Everything
+# else in a block is a small integer: a value is below 2^13 times the largest of them, and so it cannot overflow. It is
+# infinite or NaN exactly when one of these is, since infinity times 0 is NaN.
+FLOATS = {
+    "F32": ("F32", (0,)),
+    "F16": ("F16", (0,)),
+    "BF16": ("BF16", (0,)),
+    "Q8_0": ("F16", (0,)),
+    "Q4_0": ("F16", (0,)),
+    "Q4_1": ("F16", (0, 2)),
+    "Q5_0": ("F16", (0,)),
+    "Q5_1": ("F16", (0, 2)),
+    "Q2_K": ("F16", (80, 82)),
+    "Q3_K": ("F16", (108,)),
+    "Q4_K": ("F16", (0, 2)),
+    "Q5_K": ("F16", (0, 2)),
+    "Q6_K": ("F16", (208,)),
+    "IQ4_NL": ("F16", (0,)),
+    "IQ4_XS": ("F16", (0,)),
+}
+LARGEST_FACTOR = 1 << 13  # what multiplies a block's floats, at most: 128 * 32 in Q6_K
 ENCODED = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1")  # the others are decoded only
 
 BLOCK = 32  # elements of a block of Q8_0 and Q4_0
@@ -74,6 +97,39 @@ def decode(type, raw, shape, *, checkpoint=None):
     return values.reshape(shape)
 
 
+def whole_blocks(type, pieces):
+    """The bytes of a tensor, which come in pieces of any length -> uint8[blocks, bytes of one], some blocks at a time.
+
+    Raises ModelError XX001 when they end within a block.
+    """
+    size, rest = BLOCKS[type][1], b""
+    for piece in pieces:
+        raw = np.frombuffer(rest + piece if rest else piece, np.uint8)
+        whole = raw.size - raw.size % size
+        yield raw[:whole].reshape(-1, size)
+        rest = raw[whole:].tobytes()
+    if rest:
+        raise errors.corrupt_data(f"a {type} tensor ends within a block", f"{len(rest)} of {size} bytes are there")
+
+
+def largest_bound(type, blocks):
+    """A number that no value of uint8[blocks, bytes of one] exceeds in magnitude; infinity or NaN where a value is that.
+
+    Found at the speed of memory: nothing is decoded.
+    """
+    form, _ = FLOATS[type]
+    largest = np.array([max(map(_largest_bits, _floats(type, blocks)))], INFINITY[form][0])
+    factor = 1 if BLOCKS[type][0] == 1 else LARGEST_FACTOR
+    return factor * float(decode(form, largest.view(np.uint8), (1,))[0])
+
+
+def first_not_finite(type, blocks):
+    """The first of uint8[blocks, bytes of one] with a value that is infinite or NaN; there must be one."""
+    word, infinity = INFINITY[FLOATS[type][0]]
+    ill = [(field & _magnitude(word)) >= infinity for field in _floats(type, blocks)]
+    return int(np.logical_or.reduce(ill).argmax())
+
+
 def encode(type, values):
     """The bytes of f32[..., columns] in a type of ENCODED -> uint8[bytes], rounded as llama.cpp's reference code does.
 
@@ -97,6 +153,25 @@ def encode(type, values):
         return _encode_blocks(values.reshape(-1, BLOCK), type)
     quants, number = _gguf(type)
     return quants.quantize(values, number).reshape(-1)
+
+
+def _floats(type, blocks):
+    """The floats of blocks as whole numbers, an array for each place in a block where one is: see FLOATS."""
+    form, offsets = FLOATS[type]
+    words = blocks.view(INFINITY[form][0])
+    return [np.ascontiguousarray(words[:, offset // words.itemsize]) for offset in offsets]
+
+
+def _largest_bits(words):
+    """The largest of some floats without their signs, all of them as whole numbers; 0 of none."""
+    magnitude = _magnitude(words.dtype)
+    positive = words.view(f"i{words.itemsize}").max(initial=0)
+    return max(int(positive), int(words.max(initial=0)) & magnitude)
+
+
+def _magnitude(word):
+    """All bits of a float but its sign."""
+    return (1 << 8 * np.dtype(word).itemsize - 1) - 1
 
 
 def _rows(shape):

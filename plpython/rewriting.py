@@ -9,7 +9,7 @@ import json
 
 import numpy as np
 
-from . import database, errors, ingestion, quant, weights
+from . import database, errors, finite, ingestion, quant, weights
 
 STORE_TILE = database.Query("SELECT llm_store.store_tile($1) AS hash", "bytea")
 ATOMISE_EDITED = database.Query("SELECT llm_store.atomise_edited($1, $2)", "bytea", "bytea")
@@ -72,7 +72,7 @@ def rewrite(tensor, change):
     largest, first = 0.0, 0
     for raw, old in row_pieces(tensor):
         new = np.asarray(change(old, first), np.float32)
-        fresh, error = reencoded(tensor, raw, old, new)
+        fresh, error = reencoded(tensor, raw, old, new, first)
         writer.write(fresh)
         largest, first = max(largest, error), first + len(old)
     return writer.finish(), largest
@@ -85,7 +85,7 @@ def write(name, type, shape, values):
     step = max(1, ingestion.TILE_BYTES // quant.row_bytes(type, shape[-1]))
     largest = 0.0
     for first in range(0, len(rows), step):
-        raw, error = encoded(name, type, rows[first : first + step])
+        raw, error = encoded(name, type, rows[first : first + step], first)
         writer.write(raw)
         largest = max(largest, error)
     return writer.finish(), largest
@@ -94,11 +94,11 @@ def write(name, type, shape, values):
 def convert(tensor, type):
     """Store the tensor's values in another type. Returns (hash, largest difference)."""
     writer = TileWriter(tensor.name, type, tensor.shape)
-    largest = 0.0
+    largest, first = 0.0, 0
     for _, values in row_pieces(tensor):
-        raw, error = encoded(tensor.name, type, values)
+        raw, error = encoded(tensor.name, type, values, first)
         writer.write(raw)
-        largest = max(largest, error)
+        largest, first = max(largest, error), first + len(values)
     return writer.finish(), largest
 
 
@@ -110,7 +110,7 @@ def replace_row(tensor, number, values):
     content = b"".join(_tiles_between(tensor, first, count))
     raw = content[offset : offset + row_bytes]
     old = quant.decode(tensor.type, raw, (1, tensor.shape[-1]))
-    fresh, error = reencoded(tensor, raw, old, values.reshape(1, -1))
+    fresh, error = reencoded(tensor, raw, old, values.reshape(1, -1), number)
     content = content[:offset] + fresh + content[offset + row_bytes :]
     size = ingestion.TILE_BYTES if tensor.rows_per_tile == 0 else len(content)
     hashes[first : first + count] = [
@@ -149,34 +149,27 @@ def row_pieces(tensor):
         raise _removed(tensor)
 
 
-def reencoded(tensor, raw, old, new):
-    """The bytes of values `new` where `raw` are those of `old`: (bytes, largest difference to `new`)."""
+def reencoded(tensor, raw, old, new, first):
+    """The bytes of rows `new`, from number `first` on, where `raw` are those of `old`: (bytes, largest difference)."""
     elements, size = quant.BLOCKS[tensor.type]
     changed = (old != new).reshape(-1, elements).any(axis=1)
     if not changed.any():
         return raw, 0.0
     blocks = np.frombuffer(raw, np.uint8).reshape(-1, size).copy()
-    fresh, error = encoded(tensor.name, tensor.type, new.reshape(-1, elements)[changed])
-    blocks[changed] = np.frombuffer(fresh, np.uint8).reshape(-1, size)
-    return blocks.tobytes(), error
+    rows, values = first + np.flatnonzero(changed) // (new.shape[-1] // elements), new.reshape(-1, elements)[changed]
+    fresh, stored = finite.encoded(tensor.name, tensor.type, values, rows)
+    blocks[changed] = fresh.reshape(-1, size)
+    return blocks.tobytes(), _largest_difference(stored, values)
 
 
-def encoded(name, type, values):
-    """(bytes, largest difference) of f32[rows, columns] in a type.
+def encoded(name, type, values, first):
+    """(bytes, largest difference) of f32[rows, columns] in a type, from row number `first` on; see finite.encoded."""
+    raw, stored = finite.encoded(name, type, values, range(first, first + len(values)))
+    return raw.tobytes(), _largest_difference(stored, values)
 
-    Raises ModelError 22023 where the type cannot hold a value at all: NaN, infinity, beyond 65504 in F16.
-    """
-    if not np.isfinite(values).all():
-        raise errors.invalid_parameter(f'tensor "{name}" cannot hold NaN or infinity', "a weight must be a number")
-    raw = quant.encode(type, values)
-    stored = quant.decode(type, raw, values.shape)
-    if not np.isfinite(stored).all():
-        raise errors.invalid_parameter(
-            f'tensor "{name}" is {type}, which cannot hold these values',
-            f"the largest is {float(np.abs(values).max()):g}",
-            "Copy the model into a wider type first: SELECT llm.quantize(model, new, 'F32').",
-        )
-    return raw.tobytes(), float(np.abs(stored - values).max(initial=0.0))
+
+def _largest_difference(stored, values):
+    return float(np.abs(stored - values).max(initial=0.0))
 
 
 def tile_values(tensor, number):

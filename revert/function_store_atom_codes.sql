@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm_store.store_atom_codes(bytea[]);
+DROP FUNCTION llm_store.store_atom_codes(bytea[], text[]);
 
 COMMIT;

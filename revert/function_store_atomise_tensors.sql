@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm_store.atomise_tensors(bytea[]);
+DROP FUNCTION llm_store.atomise_tensors(bytea[], text[]);
 
 COMMIT;

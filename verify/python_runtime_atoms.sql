@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.atoms()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '862d0744c57a6249597716ecd1f2461d2afc9a16bab636ac5dd685552fe60109', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '934e6957ccaf6038b5443cebaac93665fcc068b055164e06d01ca769780ca730', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '085404df8610d81a30d3cbde228c0c580fd2dcfff7a89c2a4a631db829dd9561', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'd631edf2f3ea028f2841b4ad52c1ecf41b22601c07df9cb78a9aeb47cb57f682', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

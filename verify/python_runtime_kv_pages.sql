@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.kv_pages()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '8a5cf384452e916fc87ce5d80810292c4a9d31fa4358d4c4554c092823bdef7b', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '6b1426c98cf59c2818d647eebd3865d4302b428fc461004cbc8da1518378965e', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

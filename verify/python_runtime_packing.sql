@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.packing()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'b8812d9da71a730eeab02edcb234a5c22418f462e0877c2101b28b978b6d9605', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '9751b9f41e06a2592ebccec8f1953fd85e55a062b188bc1c6e117a081c908f27', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.rewriting()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '6dc3f9b282b50eb50e6a8744eee79531601cc5404dddade2f14657298f86137a', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '58e3571ccf9f50f139eebd192ae0a0a89dfcb54592ff10292c6b86edf249cabc', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -11,6 +11,7 @@ from loaders.model import SourceTensor
 from loaders.quantized import QuantizedTensor, RoundingError, quantized, summary
 from loaders.reader import read_model
 from plpython import quant
+from plpython.errors import ModelError
 
 
 @pytest.fixture
@@ -62,5 +63,5 @@ def test_what_cannot_be_quantized_is_refused_by_name(stories):
     values = np.full((1, 32), np.nan, np.float32)
     broken = dataclasses.replace(stories.tensors[0], name="w", shape=(1, 32), data=memoryview(values).cast("B"))
     (made,) = quantized(dataclasses.replace(stories, tensors=(broken,)), "q8_0").tensors
-    with pytest.raises(SourceError, match='tensor "w": Q8_0 cannot hold NaN'):
-        list(made.tiles())
+    with pytest.raises(ModelError, match='tensor "w" holds infinity or NaN in row 0'):
+        made.check()

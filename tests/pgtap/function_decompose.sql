@@ -5,7 +5,7 @@ SELECT plan(5);
 \ir three_tokens.psql
 \ir one_tensor.psql
 SELECT llm_store.store_atom_tokens(k.id) FROM llm_store.tokenizer AS k WHERE k.hash = sha256('tokenizer');
-SELECT llm_store.store_atom_codes(ARRAY[sha256('tensor')]);
+SELECT llm_store.store_atom_codes(ARRAY[sha256('tensor')], '{w}');
 
 SELECT is_empty(
     $$SELECT d.* FROM (VALUES ('aqz'::bytea), ('tokenizer'), ('tensor')) AS w (whole)

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '849f9da568ac8eaab2c3a071b6d61d42ecce880b2d8364098b527248ded46ed7',
+SELECT is(llm_runtime.release(), '2ba56108b8c95712758103fd4dfb303a94f3abba8c308d7d2cbcd9e7a1a7ff44',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(
@@ -16,13 +16,13 @@ SELECT set_eq(
         admission, architecture, arguments, atom_rows, atom_runs, atoms, attention_kernels, background, batches,
         blending, cache, candidate_kernels, candidates, chunking, comparison, compiled_engine, compiled_forward,
         compiled_operators, cosine_search, database, editing, embedding_columns, embeddings, encoder_architecture,
-        encoder_engine, encoder_forward, engines, errors, forward_steps, generation, geometry, guessing, hilbert,
-        hilbert_plane, ingestion, kept, kernels, kv_cache, kv_pages, loaded_model, mapping, matrices, matrix_kernels,
-        merging, moment, numpy_encoder, numpy_engine, numpy_operators, operator_kernels, operators, ops, packed_files,
-        packed_model, packing, positions, prefix_cache, projection, quant, rewriting, sampling, scheduling, scoring,
-        searching, session_caches, session_models, settings, shared_weights, simd, simd_forms, simd_memory,
-        similarity, similarity_kernels, stored_models, stored_rows, stored_tokens, tensor_groups, threads, tokenizer,
-        warm_up, weights, wire
+        encoder_engine, encoder_forward, engines, errors, finite, forward_steps, generation, geometry, guessing,
+        hilbert, hilbert_plane, ingestion, kept, kernels, kv_cache, kv_pages, loaded_model, mapping, matrices,
+        matrix_kernels, merging, moment, numpy_encoder, numpy_engine, numpy_operators, operator_kernels, operators,
+        ops, packed_files, packed_model, packing, positions, prefix_cache, projection, quant, rewriting, sampling,
+        scheduling, scoring, searching, session_caches, session_models, settings, shared_weights, simd, simd_forms,
+        simd_memory, similarity, similarity_kernels, stored_models, stored_rows, stored_tokens, tensor_groups,
+        threads, tokenizer, warm_up, weights, wire
     }'::name[],
     'its modules are those of this checkout, no fewer and no more');
 CREATE ROLE stranger;

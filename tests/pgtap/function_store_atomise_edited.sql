@@ -12,7 +12,7 @@ FROM llm_store.store_tensors((
     FROM (VALUES ('a', '\x0000003c0040003c'::bytea), ('b', '\x0000003c0042003c')) AS w (name, content)
 )) AS s \gset
 SELECT ok(NOT llm_store.atomise_edited(:'b', :'a'), 'a tensor that was not counted is no base');
-SELECT llm_store.atomise_tensors(ARRAY[:'a'::bytea]);
+SELECT llm_store.atomise_tensors(ARRAY[:'a'::bytea], '{w}');
 SELECT ok(llm_store.atomise_edited(:'b', :'a'), 'one that was is');
 SELECT results_eq(
     format('SELECT codes, counts FROM llm_store.atom_code_count WHERE tensor_hash = %L', :'b'),

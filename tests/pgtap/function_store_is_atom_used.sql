@@ -4,7 +4,7 @@ SELECT plan(6);
 \ir three_tokens.psql
 \ir one_tensor.psql
 SELECT llm_store.store_atom_tokens(k.id) FROM llm_store.tokenizer AS k WHERE k.hash = sha256('tokenizer');
-SELECT llm_store.store_atom_codes(ARRAY[sha256('tensor')]);
+SELECT llm_store.store_atom_codes(ARRAY[sha256('tensor')], '{w}');
 CREATE FUNCTION pg_temp.used() RETURNS text LANGUAGE sql RETURN (
     SELECT string_agg(a.modality, ' ' ORDER BY a.content DESC)
     FROM (VALUES ('compositional', 'aqz'::bytea), ('continuous', 'Q8_0\000\037')) AS a (modality, content)

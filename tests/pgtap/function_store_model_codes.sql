@@ -8,7 +8,7 @@ SELECT m.id FROM llm_store.model AS m WHERE m.name = 'aqz' \gset
 
 SELECT is_empty(
     format('SELECT FROM llm_store.model_code WHERE model_id = %s', :id), 'what is not counted is not known');
-SELECT llm_store.store_atom_codes(ARRAY[sha256('tensor')]);
+SELECT llm_store.store_atom_codes(ARRAY[sha256('tensor')], '{w}');
 SELECT llm_store.store_model_codes(ARRAY[:id, -1]);
 SELECT results_eq(
     format('SELECT type, code_bits::text FROM llm_store.model_code WHERE model_id = %s', :id),

@@ -4,7 +4,7 @@ SELECT plan(6);
 \ir no_models.psql
 \ir three_tokens.psql
 \ir one_tensor.psql
-SELECT llm_store.store_atom_codes(ARRAY[sha256('tensor')]);
+SELECT llm_store.store_atom_codes(ARRAY[sha256('tensor')], '{w}');
 SELECT llm_store.atom_code_point('Q8_0\000\007') AS place \gset
 
 SELECT is_empty(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.atoms()'::regprocedure
     ),
-    '862d0744c57a6249597716ecd1f2461d2afc9a16bab636ac5dd685552fe60109',
+    '934e6957ccaf6038b5443cebaac93665fcc068b055164e06d01ca769780ca730',
     'its body is plpython/atoms.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.atoms()', 'EXECUTE'),

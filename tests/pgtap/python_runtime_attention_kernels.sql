@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.attention_kernels()'::regprocedure
     ),
-    '54900d4d4d2298419f71faea23ef3333aa65229c04cd443c86bb4bcc103ed351',
+    '74f141ca6f9c5f4bbae6cc6bc99370fcced034d872aed4837ec01ab251a10793',
     'its body is plpython/attention_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.attention_kernels()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.blending()'::regprocedure
     ),
-    'c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863',
+    'c217c42c6dcf760da553c48f66a1c86de8760e1c7b70dd8a98e009f294eb7cd3',
     'its body is plpython/blending.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.blending()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.kernels()'::regprocedure
     ),
-    '085404df8610d81a30d3cbde228c0c580fd2dcfff7a89c2a4a631db829dd9561',
+    'd631edf2f3ea028f2841b4ad52c1ecf41b22601c07df9cb78a9aeb47cb57f682',
     'its body is plpython/kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.kernels()', 'EXECUTE'),

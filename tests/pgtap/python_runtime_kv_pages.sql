@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.kv_pages()'::regprocedure
     ),
-    '8a5cf384452e916fc87ce5d80810292c4a9d31fa4358d4c4554c092823bdef7b',
+    '6b1426c98cf59c2818d647eebd3865d4302b428fc461004cbc8da1518378965e',
     'its body is plpython/kv_pages.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.kv_pages()', 'EXECUTE'),

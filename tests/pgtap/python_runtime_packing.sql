@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.packing()'::regprocedure
     ),
-    'b8812d9da71a730eeab02edcb234a5c22418f462e0877c2101b28b978b6d9605',
+    '9751b9f41e06a2592ebccec8f1953fd85e55a062b188bc1c6e117a081c908f27',
     'its body is plpython/packing.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.packing()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.rewriting()'::regprocedure
     ),
-    '6dc3f9b282b50eb50e6a8744eee79531601cc5404dddade2f14657298f86137a',
+    '58e3571ccf9f50f139eebd192ae0a0a89dfcb54592ff10292c6b86edf249cabc',
     'its body is plpython/rewriting.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.rewriting()', 'EXECUTE'),

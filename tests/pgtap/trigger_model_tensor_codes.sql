@@ -3,7 +3,7 @@ SELECT plan(5);
 
 \ir three_tokens.psql
 \ir one_tensor.psql
-SELECT llm_store.store_atom_codes(ARRAY[sha256('tensor')]);
+SELECT llm_store.store_atom_codes(ARRAY[sha256('tensor')], '{w}');
 INSERT INTO llm_store.tensor (hash, type, shape, rows_per_tile, bytes)
 VALUES (sha256('other'), 'Q8_0', '{1,32}', 1, 34);
 INSERT INTO llm_store.atom_code_count (tensor_hash, codes, counts, code_bits)

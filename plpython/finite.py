@@ -1,0 +1,106 @@
+"""Numbers that are no numbers: weights, logits and embeddings that are infinite or NaN are refused, and named.
+
+Weights are looked at where they come in, from a file, from a client or by an edit, at the speed of memory: see
+quant.FLOATS. What a model computes is looked at before anything is chosen from it, for numbers can also grow beyond
+float32, and a table can be written by a superuser.
+"""
+
+import math
+
+import numpy as np
+
+from . import errors, quant
+from .architecture import first_ill_divisor
+
+ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of quant.ENCODED can hold what is not larger
+SEE_VERIFY = "SELECT * FROM llm.verify(model) tells whether its weights are those that were loaded."
+
+
+def checked_blocks(name, type, columns, pieces, first_row=0):
+    """quant.whole_blocks of a tensor's rows, from number first_row on, each looked at before it is given.
+
+    Raises ModelError 22023 that names the tensor and the first row with infinity or NaN.
+    """
+    blocks_of_row, before = columns // quant.BLOCKS[type][0], 0
+    for blocks in quant.whole_blocks(type, pieces):
+        if not math.isfinite(quant.largest_bound(type, blocks)):
+            raise not_finite(name, first_row + (before + quant.first_not_finite(type, blocks)) // blocks_of_row)
+        before += len(blocks)
+        yield blocks
+
+
+def check_rows(name, type, columns, pieces, first_row=0):
+    """Look at all of them: raise what checked_blocks raises."""
+    for _ in checked_blocks(name, type, columns, pieces, first_row):
+        pass
+
+
+def check_divisors(name, type, pieces):
+    """Raise ModelError 22023 unless the numbers of a tensor by which rope divides are finite and above 0."""
+    before = 0
+    for blocks in quant.whole_blocks(type, pieces):
+        values = quant.decode(type, blocks, (len(blocks), quant.BLOCKS[type][0]))
+        place = first_ill_divisor(values)
+        if place is not None:
+            raise errors.invalid_parameter(
+                f'tensor "{name}" holds a number that is not finite and above 0',
+                f"number {before + place}, counted from 0, is {values.reshape(-1)[place]:g}; rope divides by it",
+            )
+        before += values.size
+
+
+def encoded(name, type, values, rows):
+    """(uint8[bytes], what they decode to) of f32[n, columns] in a type; rows: the number of the row of each of the n.
+
+    Raises ModelError 22023 that names tensor and row where the type cannot hold a value: NaN, infinity, or what is too
+    large, such as a number beyond 65504 in F16.
+    """
+    ill = _first_ill(values)
+    if ill is not None:
+        raise not_finite(name, rows[ill])
+    raw = quant.encode(type, values)
+    stored = quant.decode(type, raw, values.shape)
+    ill = _first_ill(stored)
+    if ill is not None:
+        raise errors.invalid_parameter(
+            f'tensor "{name}" is {type}, which cannot hold the values of row {rows[ill]}',
+            f"the largest is {float(np.abs(values[ill]).max()):g}",
+            "Copy the model into a wider type first: SELECT llm.quantize(model, new, 'F32').",
+        )
+    return raw, stored
+
+
+def check_logits(logits, position, model=None):
+    """Raise ModelError XX001 unless f32[vocabulary] are all finite; position: of the token that they are for."""
+    _check_computed("the logits are not finite", logits, f"for position {position}", model)
+
+
+def check_embedding(vector, model=None):
+    """Raise ModelError XX001 unless all numbers of an embedding are finite."""
+    _check_computed("the embedding is not finite", vector, "for the text", model)
+
+
+def check_result(x, weight, model=None):
+    """Raise ModelError XX001 unless what an operator made of its input and a weight is all finite."""
+    _check_computed(f'the result of "{weight}" is not finite', x, "from what it was given", model)
+
+
+def not_finite(name, row):
+    """The ModelError of a tensor with infinity or NaN in a row, counted from 0."""
+    return errors.invalid_parameter(
+        f'tensor "{name}" holds infinity or NaN in row {row}',
+        "a weight must be a finite number; rows are counted from 0",
+    )
+
+
+def _check_computed(message, x, what, model):
+    low, high = float(x.min()), float(x.max())  # NaN where one number is
+    if not (math.isfinite(low) and math.isfinite(high)):
+        computes = "the model" if model is None else f'model "{model}"'
+        raise errors.corrupt_data(message, f"{computes} computes numbers from {low} to {high} {what}", SEE_VERIFY)
+
+
+def _first_ill(values):
+    """The first of f32[n, columns] with infinity or NaN; None without."""
+    ill = ~np.isfinite(values)
+    return int(ill.any(axis=1).argmax()) if ill.any() else None

@@ -21,6 +21,7 @@ from plpython.architecture import Architecture
 from .config_architecture import read_architecture
 from .errors import LoaderError
 from .export_gguf import FREQUENCIES
+from .export_tokenizer import tokenizer_json
 from .fields import Fields
 from .rope_rows import rearranged, rotated_heads
 from .safetensors_file import TYPES
@@ -73,13 +74,11 @@ def write_folder(
     _check_reads_back(config, architecture, model.name)
     settings = model.tokenizer_settings
     ids = {"bos_token_id": settings.get("bos_id"), "eos_token_id": settings.get("eos_ids") or None}
-    tokenizer = {f"{key}_token": bool(settings.get(key)) for key in ("add_bos", "add_eos")}
-    if settings.get("chat_template"):
-        tokenizer["chat_template"] = settings["chat_template"]
+    tokenizer = {"chat_template": settings["chat_template"]} if settings.get("chat_template") else {}
     _write_json(folder / "config.json", config | ids)
     _write_json(folder / "generation_config.json", ids)
     _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"} | tokenizer)
-    (folder / "tokenizer.json").write_text(model.tokenizer_definition, encoding="utf-8")
+    (folder / "tokenizer.json").write_text(tokenizer_json(model), encoding="utf-8")
     _write_safetensors(connection, model, folder / "model.safetensors", progress)
 
 

@@ -19,7 +19,7 @@ SET LOCAL lock_timeout = '5s';
 --   116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09  cache
 --   2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6  candidate_kernels
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
---   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
+--   a50ab34bf2b9e4e0e8f1f5363679c0612f3471735b596b5cd69f6ebaaa68f369  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
 --   9802987fe26820b9e4ae73bfad4d43d11900d8171312cd7288188baf450b1378  compiled_engine
 --   c0473b125d78dbe113a9aa5357e361e039ad0b9018f407534a3695a228d6e25d  compiled_forward
@@ -28,19 +28,19 @@ SET LOCAL lock_timeout = '5s';
 --   83b88e9d4cdbfb094fb611d0de35562f61619076a0becb833e3543d32822807d  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   a424e9ddf0f97527f761e3ce19e61186f451cbc7b532b4788b05adea078356cc  embedding_columns
---   fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac  embeddings
+--   b2fab93321942b3a02c676b94e1c6697f78a090749ca5327247f913899aa5f22  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   bd7fbc5adf63b34b21e0c72f546ef75d89e0cadfa3fcfddd2f9957e08218fd7f  encoder_engine
 --   1a66ea21751f499ac5d575c89981cc0e4290c4758a556675931863bad8a967a8  encoder_forward
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   7f7a51823d8487d7542d1645e6bbdf91ab15bb44827a403ec5ea58927c6b1155  errors
 --   32fab3929ab9b47b177a24b9a8d18e48454cabeabc3830e46a32e618d24fc411  forward_steps
---   453d03c5201025d4ea0c5100bed7331981892bb5e64e3e563dfc1b591e5df345  generation
+--   43e58b9cad9545c8ba6d4d13385eda12ceca753d513112643a0a13420ea015e3  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
 --   d092e0489da9ef53b5fb23937a06b75e8b2e5c283790cfdad6d9476016521626  hilbert_plane
---   c8d22605197646d5efbe3457f3adb06b9cc8334f3b412ff9de7db15a9b73c532  ingestion
+--   3f0671e9a3da986396f653b08fdc58b269c825724995a58086c977e7e488541e  ingestion
 --   fa2c6afbb837391b4325ec2ba9930a2b9437827b877bcf855a91b93163676dad  kept
 --   085404df8610d81a30d3cbde228c0c580fd2dcfff7a89c2a4a631db829dd9561  kernels
 --   aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d  kv_cache
@@ -83,7 +83,7 @@ SET LOCAL lock_timeout = '5s';
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
 --   6ec5f7a256286e182c0301a1f6ea589d9f4a7ca5dd2dc3513fff48baeda3ed59  tensor_groups
 --   d56c30cb9cbc852998dcf74087d22109264714e29e14cb3ebd2eb97eb6166aa0  threads
---   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
+--   de4d0d4bc650e869c3098d0acd3ad778a92ec5caff96d462f9b6270b6ec71cdd  tokenizer
 --   34fb0a5c54feb745ec4e2c269e98e3b8fcaf241af1549ff771fcdbf11b8de41b  warm_up
 --   c1d5adc8d55cb01a3e06b99a83fd472558ab23ba1f19876d18a30305678f323e  weights
 --   56e81753792a8621db85a8d71292822a6939cb7f76e9c90e099d948fb8f6e97a  wire
@@ -92,7 +92,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'd659af286f79f68ae8ae6c1ee564c6bf72ca9f1120f0be1c02f0894c8b267248'::text;
+RETURN '25d4badec0fe60a20e1f1df9ad86a0f44d09fd1153b4054464baa3ea911d069e'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -76,7 +76,7 @@ def tokenizer_json(model: StoredModel) -> str:
 
 def _template(tokenizer: Tokenizer) -> dict:
     """A TemplateProcessing; of the texts of a pair, which are not used here, each is alone."""
-    names = {i: tokenizer.token_bytes(i).decode(errors="replace") for i in (*tokenizer.before, *tokenizer.after)}
+    names = {i: _name(tokenizer, i) for i in (*tokenizer.before, *tokenizer.after)}
     before, after = ([_part("SpecialToken", names[i]) for i in ids] for ids in (tokenizer.before, tokenizer.after))
     return {
         "type": "TemplateProcessing",
@@ -108,17 +108,17 @@ def check_same_tokens(written: SourceModel, model: StoredModel) -> None:
             raise LoaderError(f"in a GGUF file token {token_id} would be another", OTHER_WAY)
 
 
+def _name(tokenizer: Tokenizer, token_id: int) -> str:
+    return tokenizer.token_bytes(token_id).decode(errors="replace")
+
+
 def _check_same_settings(theirs: Tokenizer, mine: Tokenizer) -> None:
     dropped = [token_id for token_id in mine.eos_ids if token_id not in theirs.eos_ids]
     if dropped:
         raise LoaderError(f"a GGUF file has no room for the end-of-sequence token {dropped[0]}", OTHER_WAY)
-    more = [
-        mine.token_bytes(token_id).decode(errors="replace")
-        for token_id in theirs.eos_ids
-        if token_id not in mine.eos_ids
-    ]
+    more = {_name(mine, token_id) for token_id in theirs.eos_ids if token_id not in mine.eos_ids}
     problems = {
-        "would end a text at another token": not set(more) <= set(ENDS) or theirs.eos_ids[:1] != mine.eos_ids[:1],
+        "would end a text at another token": not more <= set(ENDS) or theirs.eos_ids[:1] != mine.eos_ids[:1],
         "would have another beginning-of-sequence token": mine.bos_id not in (None, theirs.bos_id),
         "would put other tokens around a text": (theirs.before, theirs.after) != (mine.before, mine.after),
         "would have another chat template": (theirs.chat_template or None) != (mine.chat_template or None),
@@ -231,9 +231,5 @@ def _check_around(place: str, ids: tuple[int, ...], possible: tuple[int, ...]) -
 def _named_ends(tokenizer: Tokenizer) -> list[int]:
     """The ids that get a key: the first, then those that no reader finds by their name."""
     first, others = tokenizer.eos_ids[:1], tokenizer.eos_ids[1:]
-    found = [
-        i
-        for i in others
-        if tokenizer.kind(i) == "control" and tokenizer.token_bytes(i).decode(errors="replace") in ENDS
-    ]
+    found = [i for i in others if tokenizer.kind(i) == "control" and _name(tokenizer, i) in ENDS]
     return [*first, *(i for i in others if i not in found), *found][: len(ENDS_OF_WRITER)]

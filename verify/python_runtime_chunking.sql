@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.chunking()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'a50ab34bf2b9e4e0e8f1f5363679c0612f3471735b596b5cd69f6ebaaa68f369', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

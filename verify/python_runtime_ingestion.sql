@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.ingestion()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'c8d22605197646d5efbe3457f3adb06b9cc8334f3b412ff9de7db15a9b73c532', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '3f0671e9a3da986396f653b08fdc58b269c825724995a58086c977e7e488541e', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

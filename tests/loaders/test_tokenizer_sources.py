@@ -159,6 +159,64 @@ def test_any_text_gets_sentencepieces_ids(trained, converted, text):
     assert converted.encode(text) == trained[1].encode(text)
 
 
+PARTS = [
+    "<s>",
+    "</s>",
+    "<unk>",
+    "<0x41>",
+    " ",
+    "  ",
+    "hello",
+    "a",
+    "b",
+    "c",
+    "world",
+    "X",
+    "Y",
+    "\u00e9",
+    "\n",
+    "\u2581",
+]
+
+
+@pytest.mark.parametrize("prefix", [True, False])
+@pytest.mark.parametrize("symbols", [["<sep>", "XY"], ["ab", "abc", "b"], ["he", " w"], ["\u2581x", "<s", "s>"]])
+def test_user_defined_symbols_are_cut_as_sentencepiece_does(tmp_path, symbols, prefix):
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["hello world this is a test", "a < b s > 0 x41 unk"] * 30),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=330,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        add_dummy_prefix=prefix,
+        user_defined_symbols=symbols,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
+    pieces, scores, space_prefix = read_sentencepiece(tmp_path / "tokenizer.model", {})
+    whole = [piece for piece in pieces if piece.kind == TokenType.USER_DEFINED]
+    ours = Tokenizer(definition_of(sentencepiece_document(pieces, scores, space_prefix, whole)))
+    theirs = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    random = np.random.default_rng(1)
+    texts = ["".join(random.choice(symbols + PARTS, random.integers(1, 7))) for _ in range(500)] + symbols
+    assert [ours.encode(text) for text in texts] == [theirs.encode(text) for text in texts]
+
+
+def test_user_defined_symbols_of_a_gguf_are_cut_as_llama_cpp_does(tiny, write_gguf):
+    """llama.cpp cuts them out of the text first, and puts a space before each stretch that follows one of them."""
+    metadata, tensors = tiny
+    metadata["tokenizer.ggml.token_type"][261] = int(TokenType.USER_DEFINED)  # "b"
+    model = read_gguf(write_gguf(metadata, tensors))
+    tokenizer = Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
+    space, a, b = 259, 260, 261
+    assert tokenizer.encode("aba", add_special=False) == [space, a, b, space, a]
+    assert tokenizer.encode("bb", add_special=False) == [b, b]
+
+
 def test_a_folder_with_only_a_sentencepiece_model_can_be_loaded(trained, families, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(families / "llama2", folder)

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.chunking()'::regprocedure
     ),
-    'f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6',
+    'a50ab34bf2b9e4e0e8f1f5363679c0612f3471735b596b5cd69f6ebaaa68f369',
     'its body is plpython/chunking.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.chunking()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.embeddings()'::regprocedure
     ),
-    'fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac',
+    'b2fab93321942b3a02c676b94e1c6697f78a090749ca5327247f913899aa5f22',
     'its body is plpython/embeddings.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.embeddings()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.generation()'::regprocedure
     ),
-    '453d03c5201025d4ea0c5100bed7331981892bb5e64e3e563dfc1b591e5df345',
+    '43e58b9cad9545c8ba6d4d13385eda12ceca753d513112643a0a13420ea015e3',
     'its body is plpython/generation.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.generation()', 'EXECUTE'),

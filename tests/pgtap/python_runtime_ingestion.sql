@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.ingestion()'::regprocedure
     ),
-    'c8d22605197646d5efbe3457f3adb06b9cc8334f3b412ff9de7db15a9b73c532',
+    '3f0671e9a3da986396f653b08fdc58b269c825724995a58086c977e7e488541e',
     'its body is plpython/ingestion.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.ingestion()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.tokenizer()'::regprocedure
     ),
-    '0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a',
+    'de4d0d4bc650e869c3098d0acd3ad778a92ec5caff96d462f9b6270b6ec71cdd',
     'its body is plpython/tokenizer.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.tokenizer()', 'EXECUTE'),

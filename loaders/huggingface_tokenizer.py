@@ -48,7 +48,8 @@ CONFIG_KEYS = Keys(
         *("add_bos_token", "add_eos_token", "add_prefix_space", "added_tokens_decoder", "chat_template"),
         *(*BERT_NORMALIZER, *EXTRA, "model_max_length", "tokenizer_class"),
     ),
-    neutral={"fix_mistral_regex": (False,), "split_special_tokens": (False,), "sp_model_kwargs": ({},)},
+    neutral={"fix_mistral_regex": (False,), "split_special_tokens": (False,), "sp_model_kwargs": ({},)}
+    | {"wordpieces_prefix": ("##",)},
     harmless=(
         # what transformers 5.24 does not read, or reads for decoding, for padding or for the slow classes alone
         *("clean_up_tokenization_spaces", "spaces_between_special_tokens", "errors", "legacy", "clean_text"),

@@ -14,7 +14,7 @@ from tokenizers import AddedToken
 from tokenizers import Tokenizer as Library
 
 from .errors import SourceError
-from .fields import Fields, read_json, shown
+from .fields import Fields, read_json, shown, storable
 from .known_keys import Keys, check_keys
 
 CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
@@ -112,7 +112,7 @@ def _text(fields: Fields, name: str, value) -> str:
     text = value.get("content") if isinstance(value, dict) else value
     if not isinstance(text, str) or not text:
         raise SourceError(f'{fields.source} "{name}" is {shown(value)}, expected a token')
-    return text
+    return storable(text, f'{fields.source} "{name}"')
 
 
 def _refuse_other_names(fields: Fields, named: dict[str, str]) -> None:

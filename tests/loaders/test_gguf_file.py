@@ -263,7 +263,11 @@ def test_ids_that_a_file_leaves_out_are_those_of_llama_cpp(tiny, write_gguf, abs
     named = {key: value for key, value in metadata.items() if value is not None}
     spm = read_gguf(write_gguf(named, tensors)).tokenizer_settings
     assert (spm["bos_id"], spm["eos_ids"], spm["before"], spm["after"]) == (1, [2], [1], [])
-    byte_level = named | {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2", "tokenizer.ggml.merges": ["a b"]}
+    byte_level = named | {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "gpt-2",
+        "tokenizer.ggml.merges": ["a b"],
+    }
     bpe = read_gguf(write_gguf(byte_level, tensors)).tokenizer_settings
     assert (bpe["bos_id"], bpe["eos_ids"][0], bpe["before"]) == (11, 11, [])
     tokenizer = Tokenizer(*_tokenizer_of(read_gguf(write_gguf(byte_level, tensors))))

@@ -16,11 +16,13 @@ from loaders.errors import SourceError
 from loaders.fields import Fields
 from loaders.gguf_container import read_container
 from loaders.gguf_file import read_gguf
+from loaders.gguf_tokenizer import KEYS
 from loaders.gguf_tokenizer import read_tokenizer as read_gguf_tokenizer
 from loaders.huggingface import read_folder
 from loaders.pre_tokenizers import PRE_TOKENIZERS
 from loaders.sentencepiece_model import read_sentencepiece
 from loaders.tokenizer_json import Piece, byte_level_document, definition_of, sentencepiece_document
+from plpython.errors import ModelError
 from plpython.tokenizer import Tokenizer
 
 SEPARATOR = "\n__ggml_vocab_test__\n"
@@ -157,6 +159,29 @@ def test_a_sentencepiece_model_cuts_as_sentencepiece_does(data, trained, convert
 @given(text=st.text(alphabet=st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\u2581")))
 def test_any_text_gets_sentencepieces_ids(trained, converted, text):
     assert converted.encode(text) == trained[1].encode(text)
+
+
+ODD = [True, -1, 1.5, 2**63, b"x", b"\xff", b"", b"\0", [], [b"a"], [b"\xff"], [b"a\0", b"a"], [[]], [1]]
+ODD += [np.array(values, kind) for values, kind in (([], "int32"), ([1], "int32"), ([np.nan], "float32"))]
+
+
+@pytest.mark.parametrize("model", [b"llama", b"gpt2", b"bert"])
+def test_whatever_stands_in_a_ggufs_metadata_it_is_read_or_refused_in_one_line(tiny, model):
+    metadata, _ = tiny
+    metadata |= {"tokenizer.ggml.model": model, "tokenizer.ggml.pre": b"gpt-2", "tokenizer.ggml.merges": [b"a b"]}
+    metadata["tokenizer.ggml.tokens"] = [text.encode() for text in metadata["tokenizer.ggml.tokens"]]
+    metadata["tokenizer.ggml.token_type"] = np.array(metadata["tokenizer.ggml.token_type"], "int32")
+    metadata["tokenizer.ggml.scores"] = np.array(metadata["tokenizer.ggml.scores"], "float32")
+    if model == b"bert":
+        metadata["tokenizer.ggml.tokens"][1:3] = [b"[CLS]", b"[SEP]"]
+        metadata["tokenizer.ggml.token_type"] = np.ones(len(metadata["tokenizer.ggml.tokens"]), "int32")
+    read_gguf_tokenizer(Fields("metadata", metadata), 300)
+    for key in (f"tokenizer.{name}" for name in (*KEYS.used, *KEYS.neutral)):
+        for odd in ODD:
+            try:
+                Tokenizer(*read_gguf_tokenizer(Fields("metadata", metadata | {key: odd}), 300)).encode("ab \u4e16")
+            except (SourceError, ModelError) as problem:
+                assert "\n" not in str(problem)
 
 
 PARTS = [

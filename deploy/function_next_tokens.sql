@@ -26,7 +26,7 @@ COMMENT ON FUNCTION llm.next_tokens(text, integer, text) IS
 E'The k likeliest tokens after a prompt, best first: rank from 1, the id, the text (U+FFFD where it is half a '
 'character), the logit, and the natural logarithm of the probability at temperature 1.\n'
 'Equal logits rank by id.\n'
-'prompt: NULL gives no rows; an empty one is the beginning-of-sequence token alone.\n'
+'prompt: NULL gives no rows; an empty one is what the model wants before a text.\n'
 'k: from 1 to the size of the vocabulary.\n'
 'model: a name of llm.models; NULL is the default model.';
 

@@ -19,7 +19,7 @@ SET LOCAL lock_timeout = '5s';
 --   7b6fdadc2cc744fcc21c7a8976be0366723aa2a7889a07e7e3ad50fd34f8d432  cache
 --   2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6  candidate_kernels
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
---   a21a234243eae95abc7a2abcab4c190982ae4fe9fc48581c94d7b037517efb33  chunking
+--   6f4bd9b7544c810d48d06260b63a2afcba7642b752c66ee50073c3d7a50acc51  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
 --   7c0a5b48bb7c70062245785409c9f024d7bd4af53acb6487fd6e4a527f35ebe1  compiled_engine
 --   c0473b125d78dbe113a9aa5357e361e039ad0b9018f407534a3695a228d6e25d  compiled_forward
@@ -28,7 +28,7 @@ SET LOCAL lock_timeout = '5s';
 --   d21a6e53ba2ebbe64ec18facd59b8ec43601c40ad349456023e6e36b7280f830  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   461c7b6234ebf507966cfec13c3c82699724653184d7774ce4247b9e9fa14ec2  embedding_columns
---   e4827073b6f28fc485d948a62f1df81f9b072a4795d9e014b02ace91737fa2c3  embeddings
+--   0308357824a754cf2ffe68d5a670bc1da87df1a93f088a58cda2459d4a5fddcc  embeddings
 --   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
 --   d668bf28cdc10ea7d26e267f6e7d527f06208c896a458e855ffea26ce2d632f6  encoder_engine
 --   1a66ea21751f499ac5d575c89981cc0e4290c4758a556675931863bad8a967a8  encoder_forward
@@ -36,12 +36,12 @@ SET LOCAL lock_timeout = '5s';
 --   7f7a51823d8487d7542d1645e6bbdf91ab15bb44827a403ec5ea58927c6b1155  errors
 --   e735766fb3c3f65116bed8bc2c490a7fb340bffea912261e1a6896cd14994c43  finite
 --   f06252211253cef45ef565fe19a6cb3f15246446dd5b57655ed72932be6a20b1  forward_steps
---   574260e2ae36382c543818372264e5ad35997fdd2f32cc664908afdf78fc7bb5  generation
---   a7cbd0594e5c815ca85f4465bb889a3bcc92c3b7ad416a092c0f944610e36476  geometry
+--   e015b10c661abc1810955d7689450ba6f7e097a84e08b2d10d642ec682101f73  generation
+--   138b6d2a1c034b08fa03c115adb83e8ba60577583beddf43e156e4d74bc5ecb4  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
 --   d092e0489da9ef53b5fb23937a06b75e8b2e5c283790cfdad6d9476016521626  hilbert_plane
---   04299c58f6742e592f8fb05cb717919fa9083f53c3f1f59f40bc64250c8f305d  ingestion
+--   f55d666b181874e54105bf249001e0d528620c3f7f2db960db67eab757b8540f  ingestion
 --   d40380401dac6299a07440d257504aa5aec32d65ecf50cc86d39e6067bbef0ac  kept
 --   d631edf2f3ea028f2841b4ad52c1ecf41b22601c07df9cb78a9aeb47cb57f682  kernels
 --   aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d  kv_cache
@@ -64,7 +64,7 @@ SET LOCAL lock_timeout = '5s';
 --   9b86547881091163d52b6f53a203ee202550f143a7781e24f4a5363544858be9  positions
 --   08692f6356ae79be4d0253e55471ebe864894b27a55c77aa354d352093bb3fbe  prefix_cache
 --   7f314f629c024053477db2b75dde7f26e344c0a0de0658c7d37805de2049889a  projection
---   6dde60b96b424d4ba4e0fd1c507b808c7cfae2bb6b2e563eef94ecb664538067  quant
+--   e707b33afbbe9474375afdb6cedd461157ccb6e3f8c4b346d0169017499fbc9d  quant
 --   58e3571ccf9f50f139eebd192ae0a0a89dfcb54592ff10292c6b86edf249cabc  rewriting
 --   a7bb1ea54215c65ff72dee157db107fed8f0f8638cbd4c432ff4f84b357c5a49  sampling
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
@@ -84,7 +84,7 @@ SET LOCAL lock_timeout = '5s';
 --   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
 --   6ec5f7a256286e182c0301a1f6ea589d9f4a7ca5dd2dc3513fff48baeda3ed59  tensor_groups
 --   d56c30cb9cbc852998dcf74087d22109264714e29e14cb3ebd2eb97eb6166aa0  threads
---   0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a  tokenizer
+--   dd4c95ce202d20cc4f883594a315ab73526b119ebc266fef233b19725bb92f5b  tokenizer
 --   34fb0a5c54feb745ec4e2c269e98e3b8fcaf241af1549ff771fcdbf11b8de41b  warm_up
 --   c1d5adc8d55cb01a3e06b99a83fd472558ab23ba1f19876d18a30305678f323e  weights
 --   56e81753792a8621db85a8d71292822a6939cb7f76e9c90e099d948fb8f6e97a  wire
@@ -93,7 +93,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '2ba56108b8c95712758103fd4dfb303a94f3abba8c308d7d2cbcd9e7a1a7ff44'::text;
+RETURN 'b8af62fd6550bc881113c9d48259a58df495e5dcef6e2664a639458c870e07bb'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

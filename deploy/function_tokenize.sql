@@ -26,7 +26,7 @@ COMMENT ON FUNCTION llm.tokenize(text, text, boolean, boolean) IS
 E'The token ids of a text.\n'
 'text: NULL gives NULL.\n'
 'model: a name of llm.models; NULL is the default model.\n'
-'add_special: put the beginning- and end-of-sequence tokens around it that the model wants.\n'
+'add_special: put the tokens around it that the model wants, as its beginning- and end-of-sequence tokens.\n'
 'parse_special: read control tokens that are written in the text as such; otherwise they are text like any other.';
 
 COMMIT;

@@ -14,7 +14,7 @@ AS $python$"""Long texts in chunks of some tokens that overlap and end, where th
 import re
 from bisect import bisect_left
 
-from . import arguments, database, session_models
+from . import arguments, database, embeddings, session_models
 
 DEFAULT_TOKENS = 128
 DEFAULT_OVERLAP = 16
@@ -33,8 +33,7 @@ def chunk(text, model=None, tokens=None, overlap=None):
     if text is None:
         return []
     model = session_models.embedder(model)
-    tokenizer = model.tokenizer
-    room = min(LARGEST, model.longest_text - tokenizer.add_bos - tokenizer.add_eos)
+    room = min(LARGEST, embeddings.room(model))
     tokens = arguments.integer("tokens", tokens, min(DEFAULT_TOKENS, room), 1, room)
     overlap = arguments.integer("overlap", overlap, min(DEFAULT_OVERLAP, tokens // 2), 0, tokens - 1)
     spans = model.spans(text)

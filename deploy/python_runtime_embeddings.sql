@@ -13,7 +13,7 @@ AS $python$"""Embeddings: a text as one vector, by an encoder or by a decoder's 
 
 An encoder's own pooling is what its configuration says; a decoder has the mean of its tokens, or the last of them.
 A text longer than the model reads is cut off, as sentence-transformers does: an encoder keeps the first longest_text
-tokens, the two around the text included, a decoder its context length. An empty text is what stands around it.
+tokens, those around the text included, a decoder its context length. An empty text is what stands around it.
 Many texts share passes, those of like length together; each embedding is what its text gets alone (bit for bit with
 the compiled engine).
 """
@@ -28,24 +28,43 @@ TOKENS_TOGETHER = 2048  # in one call of an engine, at least one text
 
 def embed(text, model=None, pooling=None):
     """The embedding of a text as a list of numbers; None for None."""
-    return None if text is None else _vectors([text], *_chosen(model, pooling))[0].tolist()
+    return None if text is None else _vector(text, *_chosen(model, pooling)).tolist()
 
 
 def embed_bytes(text, model=None, pooling=None):
     """The same as little-endian float32."""
-    return None if text is None else _vectors([text], *_chosen(model, pooling))[0].tobytes()
+    return None if text is None else _vector(text, *_chosen(model, pooling)).tobytes()
 
 
 def embed_many(texts, model=None, pooling=None):
-    """Rows (ordinal from 1, embedding as little-endian float32) of an array of texts, in its order; NULL for NULL."""
+    """Rows (ordinal from 1, embedding as little-endian float32) of an array of texts, in its order.
+
+    The embedding is NULL for NULL, and for a text that has none; a warning tells how many and why the first.
+    """
     if texts is None:
         return []
     for text in texts:
         if text is not None and not isinstance(text, str):
             raise arguments.ill("texts", texts, "an array of one dimension")
-    given = [text for text in texts if text is not None]
-    found = iter(_vectors(given, *_chosen(model, pooling)))
-    return [(n, None if text is None else next(found).tobytes()) for n, text in enumerate(texts, 1)]
+    model, pooling = _chosen(model, pooling)
+    room(model)  # what is wrong with the model is no text's fault
+    tokens, problems = {}, {}
+    for number, text in enumerate(texts, 1):
+        try:
+            if text is not None:
+                tokens[number] = _interruptible_tokens(model, text)
+        except errors.ModelError as problem:
+            problems[number] = problem
+    _warn(problems, len(texts))
+    found = dict(zip(tokens, _vectors(list(tokens.values()), model, pooling), strict=True))
+    return [(n, found[n].tobytes() if n in found else None) for n in range(1, len(texts) + 1)]
+
+
+def _warn(problems, total):
+    """One warning for all texts without an embedding, {ordinal: problem}."""
+    if problems:
+        number, problem = next(iter(problems.items()))
+        database.warning(f"{len(problems)} of {total} texts have no embedding", f"text {number}: {problem}")
 
 
 def similarity(a, b):
@@ -66,23 +85,32 @@ def similarity_of_texts(a, b, model=None):
     """The same of the embeddings of two texts; None where one is None."""
     if a is None or b is None:
         return None
-    one, other = _vectors([a, b], *_chosen(model, None))
+    model, pooling = _chosen(model, None)
+    one, other = _vectors([_interruptible_tokens(model, text) for text in (a, b)], model, pooling)
     return similarity(one.tobytes(), other.tobytes())
 
 
 def query_vector(text, model):
     """f32[width] of a text that is searched for."""
-    return _vectors([text], *_chosen(model, None))[0]
+    return _vector(text, *_chosen(model, None))
 
 
 def tokens_of(model, text):
     """Token ids of a text as they are embedded: cut to what the model reads, at least one."""
     tokenizer = model.tokenizer
-    before = [tokenizer.bos_id] if tokenizer.add_bos else []
-    after = [tokenizer.eos_ids[0]] if tokenizer.add_eos else []
-    room = model.longest_text - len(before) - len(after)
-    tokens = [*before, *model.first_tokens(text, room), *after]
+    tokens = [*tokenizer.before, *model.first_tokens(text, room(model)), *tokenizer.after]
     return tokens or [_stand_in(model)]
+
+
+def room(model):
+    """How many tokens of a text fit between those around it. ModelError 0A000 for none."""
+    around = len(model.tokenizer.before) + len(model.tokenizer.after)
+    if around >= model.longest_text:
+        raise errors.not_supported(
+            f'model "{model.name}" has no room for a text',
+            f"it reads {model.longest_text} tokens, and puts {around} around each text",
+        )
+    return model.longest_text - around
 
 
 def _stand_in(model):
@@ -106,14 +134,20 @@ def _chosen(name, pooling):
     return model, pooling or own
 
 
-def _vectors(texts, model, pooling):
-    """f32[width] of each text, in their order. Raises ModelError XX001 unless all numbers are finite."""
-    tokens = []
-    for text in texts:
-        database.checkpoint()
-        tokens.append(tokens_of(model, text))
+def _vector(text, model, pooling):
+    """f32[width] of one text."""
+    return _vectors([_interruptible_tokens(model, text)], model, pooling)[0]
+
+
+def _interruptible_tokens(model, text):
+    database.checkpoint()
+    return tokens_of(model, text)
+
+
+def _vectors(tokens, model, pooling):
+    """f32[width] of each text, given as its token ids, in their order. ModelError XX001 unless all are finite."""
     engine, finish = model.engine, ops.normalized if model.normalizes else np.asarray
-    vectors = [None] * len(texts)
+    vectors = [None] * len(tokens)
     for numbers in _together([len(row) for row in tokens]):
         with admission.running():
             states = engine.states([tokens[n] for n in numbers], database.checkpoint)

@@ -35,6 +35,7 @@ MANIFEST_KEYS = ("architecture", "tokenizer_settings", "container", "tensors", "
 TENSOR_KEYS = ("name", "type", "shape", "tiles")
 LONGEST_NAME = 200
 LONGEST_PATH = 1000
+LONGEST_CHARACTER = 4  # bytes of UTF-8
 LONGEST_TOKEN = 2000  # bytes; an entry of a B-tree index holds 2,704
 LARGEST_TENSOR = 1 << 40  # bytes
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -96,14 +97,30 @@ def vocabulary(definition, settings):
     """
     contents, texts, kinds = [], [], []
     for token_id, content, text, kind in Tokenizer(definition, json.loads(settings)).vocabulary():
-        if len(content) > LONGEST_TOKEN:
-            raise errors.limit_exceeded(
-                f"token {token_id} is too long", f"it has {len(content)} bytes, the limit is {LONGEST_TOKEN}"
-            )
+        _check_length(token_id, content)
         contents.append(content)
         texts.append(text)
         kinds.append(kind)
     return contents, texts, kinds
+
+
+def check_vocabulary(tokenizer):
+    """Raise ModelError for a token that `vocabulary` would refuse, or one beyond the model's rows; looks at few."""
+    for piece, token_id in tokenizer.pieces().items():
+        if token_id >= tokenizer.vocabulary_size:
+            raise errors.invalid_parameter(
+                "the tokenizer does not fit the model's vocabulary",
+                f"{piece[:40]!r} is token {token_id}, the model has {tokenizer.vocabulary_size} rows",
+            )
+        if len(piece) * LONGEST_CHARACTER > LONGEST_TOKEN:
+            _check_length(token_id, tokenizer.token_bytes(token_id))
+
+
+def _check_length(token_id, content):
+    if len(content) > LONGEST_TOKEN:
+        raise errors.limit_exceeded(
+            f"token {token_id} is too long", f"it has {len(content)} bytes, the limit is {LONGEST_TOKEN}"
+        )
 
 
 def _layouts(tensors):

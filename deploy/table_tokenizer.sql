@@ -24,6 +24,7 @@ COMMENT ON COLUMN llm_store.tokenizer.hash IS 'SHA-256 of the definition, a newl
 COMMENT ON COLUMN llm_store.tokenizer.definition IS
 'A tokenizer.json document, as Hugging Face''s tokenizers read it.';
 COMMENT ON COLUMN llm_store.tokenizer.settings IS
-'What the document does not say: bos_id, eos_ids, add_bos, add_eos, vocabulary_size (padded), chat_template.';
+'What the document does not say: bos_id, eos_ids, before and after (ids around a text), same_as (pairs of ids with one '
+'text), vocabulary_size (padded), chat_template. Models stored earlier have add_bos and add_eos for before and after.';
 
 COMMIT;

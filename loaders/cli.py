@@ -22,6 +22,7 @@ from plpython.errors import ModelError
 from .ahead import Ahead
 from .errors import LoaderError, ServerError
 from .export import export, plan_export
+from .fields import storable
 from .progress import progress_bar, readable_bytes
 from .quantized import quantized, summary
 from .reader import read_model
@@ -77,6 +78,7 @@ def load(
     ] = None,
 ) -> None:
     """Load a model. It appears when it is complete; a broken load can simply be run again."""
+    storable(name, "the name")
     model = read_model(path)
     if quantize is not None:
         model = quantized(model, quantize)

@@ -17,11 +17,14 @@ import psycopg
 
 from plpython import quant
 from plpython.architecture import Architecture
+from plpython.tokenizer import Tokenizer
 
 from .config_architecture import read_architecture
 from .errors import LoaderError
 from .export_gguf import FREQUENCIES
-from .fields import Fields
+from .export_tokenizer import tokenizer_json
+from .fields import Fields, read_json
+from .huggingface_tokenizer import read_tokenizer
 from .rope_rows import rearranged, rotated_heads
 from .safetensors_file import TYPES
 from .stored_model import StoredModel, StoredTensor, tensor_rows, tensor_tiles
@@ -73,14 +76,26 @@ def write_folder(
     _check_reads_back(config, architecture, model.name)
     settings = model.tokenizer_settings
     ids = {"bos_token_id": settings.get("bos_id"), "eos_token_id": settings.get("eos_ids") or None}
-    tokenizer = {f"{key}_token": bool(settings.get(key)) for key in ("add_bos", "add_eos")}
-    if settings.get("chat_template"):
-        tokenizer["chat_template"] = settings["chat_template"]
     _write_json(folder / "config.json", config | ids)
     _write_json(folder / "generation_config.json", ids)
-    _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"} | tokenizer)
-    (folder / "tokenizer.json").write_text(model.tokenizer_definition, encoding="utf-8")
+    _write_tokenizer(folder, model)
     _write_safetensors(connection, model, folder / "model.safetensors", progress)
+
+
+def _write_tokenizer(folder: Path, model: StoredModel) -> None:
+    """The tokenizer's files, beside config.json. Raises LoaderError unless they are read back as they are stored."""
+    template = model.tokenizer_settings.get("chat_template")
+    own = {"tokenizer_class": "PreTrainedTokenizerFast"} | ({"chat_template": template} if template else {})
+    _write_json(folder / "tokenizer_config.json", own)
+    (folder / "tokenizer.json").write_text(tokenizer_json(model), encoding="utf-8")
+    config = Fields("config.json", read_json(folder / "config.json"))
+    read = read_tokenizer(folder, config, model.architecture.vocabulary_size)
+    theirs, mine = Tokenizer(*read), Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
+    for name in ("bos_id", "eos_ids", "before", "after", "chat_template"):
+        said, meant = getattr(theirs, name), getattr(mine, name)
+        if said != meant:
+            problem = f'model "{model.name}" cannot be a Hugging Face folder: {name} {meant} reads as {said}'
+            raise LoaderError(problem, "Use --format gguf.")
 
 
 def _huggingface_architecture(connection: psycopg.Connection, model: StoredModel) -> Architecture:

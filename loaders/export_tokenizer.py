@@ -2,7 +2,8 @@
 
 A byte-level vocabulary needs the name of its `pre`: the one in pre_tokenizers whose patterns are the document's. A
 SentencePiece vocabulary needs scores, of which the document kept the order: a piece's score is minus the rank of its
-first merge. Whether the result means the same is tried on texts before the file is used.
+first merge. GGUF has room for one token before a text and one behind it, BOS and EOS, and for three that end a text;
+more of these are found by their names. Whether the result means the same is tried before the file is used.
 """
 
 import json
@@ -14,13 +15,20 @@ from gguf import TokenType
 from plpython.tokenizer import Tokenizer
 
 from .errors import LoaderError
+from .gguf_tokenizer import ENDS
 from .model import SourceModel
 from .pre_tokenizers import GPT2, PRE_TOKENIZERS
 from .stored_model import StoredModel
 from .tokenizer_json import BYTE_PIECE
+from .tokenizer_steps import around
 
 OTHER_WAY = "Export it with --format huggingface."
 PREFERRED = ("gpt-2", "llama-bpe", "qwen2")  # of several names for the same patterns
+ENDS_OF_WRITER = (
+    gguf.GGUFWriter.add_eos_token_id,
+    gguf.GGUFWriter.add_eot_token_id,
+    gguf.GGUFWriter.add_eom_token_id,
+)
 NEVER_MERGED = -1e6  # the score of a piece that no merge makes
 TEXTS = (
     "Once upon a time, there was a little girl named Lily. She didn't like 12345 apples.",
@@ -48,19 +56,76 @@ def add_tokenizer(writer: gguf.GGUFWriter, model: StoredModel) -> None:
     else:
         writer.add_token_scores(_scores(pieces, document["model"]["merges"]))
         writer.add_add_space_prefix("Prepend" in _types(document.get("normalizer")) or _prepends(document))
-    _add_settings(writer, settings)
+    _add_settings(writer, kinds)
+
+
+def tokenizer_json(model: StoredModel) -> str:
+    """The tokenizer as tokenizer.json has it: with a post-processor that puts the tokens around a text.
+
+    Raises LoaderError where several tokens have one text, of which the document knows the last alone.
+    """
+    tokenizer = Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
+    if tokenizer.same_as:
+        token_id, other = next(iter(tokenizer.same_as.items()))
+        raise LoaderError(f"tokenizer.json cannot say that tokens {token_id} and {other} have one text")
+    document = json.loads(model.tokenizer_definition)
+    if around(document) == (list(tokenizer.before), list(tokenizer.after)):
+        return model.tokenizer_definition
+    return json.dumps(document | {"post_processor": _template(tokenizer)}, ensure_ascii=False)
+
+
+def _template(tokenizer: Tokenizer) -> dict:
+    """A TemplateProcessing; of the texts of a pair, which are not used here, each is alone."""
+    names = {i: _name(tokenizer, i) for i in (*tokenizer.before, *tokenizer.after)}
+    before, after = ([_part("SpecialToken", names[i]) for i in ids] for ids in (tokenizer.before, tokenizer.after))
+    return {
+        "type": "TemplateProcessing",
+        "single": [*before, _part("Sequence", "A"), *after],
+        "pair": [*before, _part("Sequence", "A"), *after, _part("Sequence", "B")],
+        "special_tokens": {name: {"id": name, "ids": [i], "tokens": [name]} for i, name in names.items()},
+    }
+
+
+def _part(kind: str, name: str) -> dict:
+    return {kind: {"id": name, "type_id": 0}}
 
 
 def check_same_tokens(written: SourceModel, model: StoredModel) -> None:
-    """Raise LoaderError unless both tokenizers give the same ids for texts of all sorts and all ids the same bytes."""
+    """Raise LoaderError unless both tokenizers give the same ids for texts of all sorts and all ids the same bytes.
+
+    What stands around a text and what ends one must be the same too. A file cannot say two things: that a token of a
+    well-known name (ENDS) does not end a text, where every reader of GGUF stops, and that there is no BOS, which
+    without a place before texts is of no use. Both are accepted.
+    """
     mine = Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
     theirs = Tokenizer(written.tokenizer_definition, written.tokenizer_settings)
+    _check_same_settings(theirs, mine)
     for text in (*TEXTS, *_texts_of(mine)):
         if mine.encode(text) != theirs.encode(text):
             raise LoaderError(f"in a GGUF file the tokenizer would cut {text[:40]!r} in another way", OTHER_WAY)
     for token_id in range(mine.vocabulary_size):
         if mine.token_bytes(token_id) != theirs.token_bytes(token_id):
             raise LoaderError(f"in a GGUF file token {token_id} would be another", OTHER_WAY)
+
+
+def _name(tokenizer: Tokenizer, token_id: int) -> str:
+    return tokenizer.token_bytes(token_id).decode(errors="replace")
+
+
+def _check_same_settings(theirs: Tokenizer, mine: Tokenizer) -> None:
+    dropped = [token_id for token_id in mine.eos_ids if token_id not in theirs.eos_ids]
+    if dropped:
+        raise LoaderError(f"a GGUF file has no room for the end-of-sequence token {dropped[0]}", OTHER_WAY)
+    more = {_name(mine, token_id) for token_id in theirs.eos_ids if token_id not in mine.eos_ids}
+    problems = {
+        "would end a text at another token": not more <= set(ENDS) or theirs.eos_ids[:1] != mine.eos_ids[:1],
+        "would have another beginning-of-sequence token": mine.bos_id not in (None, theirs.bos_id),
+        "would put other tokens around a text": (theirs.before, theirs.after) != (mine.before, mine.after),
+        "would have another chat template": (theirs.chat_template or None) != (mine.chat_template or None),
+    }
+    for problem, is_there in problems.items():
+        if is_there:
+            raise LoaderError(f"in a GGUF file the tokenizer {problem}", OTHER_WAY)
 
 
 def _texts_of(tokenizer: Tokenizer) -> Iterator[str]:
@@ -95,6 +160,7 @@ def _pieces(document: dict, kinds: Tokenizer, size: int) -> list[tuple[str, Toke
     spelled = {number: text for text, number in document["model"]["vocab"].items()}
     added = {token["id"]: token for token in document.get("added_tokens", [])}
     spelled |= {number: token["content"] for number, token in added.items()}
+    spelled |= {number: spelled[other] for number, other in kinds.same_as.items()}
     unknown = document["model"].get("unk_token")
     pieces = []
     for number in range(size):
@@ -102,8 +168,9 @@ def _pieces(document: dict, kinds: Tokenizer, size: int) -> list[tuple[str, Toke
             pieces.append((f"[PAD{number}]", TokenType.UNUSED))
         elif spelled[number] == unknown:
             pieces.append((spelled[number], TokenType.UNKNOWN))
-        elif number in added:
-            kind = TokenType.CONTROL if added[number]["special"] else TokenType.USER_DEFINED
+        elif kinds.same_as.get(number, number) in added:
+            is_control = added[kinds.same_as.get(number, number)]["special"]
+            kind = TokenType.CONTROL if is_control else TokenType.USER_DEFINED
             pieces.append((spelled[number], kind))
         elif kinds.kind(number) == "byte" and BYTE_PIECE.fullmatch(spelled[number]):
             pieces.append((spelled[number], TokenType.BYTE))
@@ -142,13 +209,27 @@ def _pre(document: dict) -> str:
     return next((name for name in PREFERRED if name in fitting), fitting[0])
 
 
-def _add_settings(writer: gguf.GGUFWriter, settings: dict) -> None:
-    if settings.get("bos_id") is not None:
-        writer.add_bos_token_id(settings["bos_id"])
-    adders = (writer.add_eos_token_id, writer.add_eot_token_id, writer.add_eom_token_id)
-    for add, token_id in zip(adders, settings.get("eos_ids") or [], strict=False):
-        add(token_id)
-    writer.add_add_bos_token(bool(settings.get("add_bos")))
-    writer.add_add_eos_token(bool(settings.get("add_eos")))
-    if settings.get("chat_template"):
-        writer.add_chat_template(settings["chat_template"])
+def _add_settings(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
+    """Ids of the tokens that begin and end a text. A file cannot say that there is none: it has its kind's default."""
+    _check_around("before", tokenizer.before, () if tokenizer.bos_id is None else (tokenizer.bos_id,))
+    _check_around("behind", tokenizer.after, tokenizer.eos_ids[:1])
+    if tokenizer.bos_id is not None:
+        writer.add_bos_token_id(tokenizer.bos_id)
+    for add, token_id in zip(ENDS_OF_WRITER, _named_ends(tokenizer), strict=False):  # fewer than three are as good
+        add(writer, token_id)
+    writer.add_add_bos_token(bool(tokenizer.before))
+    writer.add_add_eos_token(bool(tokenizer.after))
+    if tokenizer.chat_template:
+        writer.add_chat_template(tokenizer.chat_template)
+
+
+def _check_around(place: str, ids: tuple[int, ...], possible: tuple[int, ...]) -> None:
+    if ids and ids != possible:
+        raise LoaderError(f"a GGUF file cannot put the tokens {list(ids)} {place} a text", OTHER_WAY)
+
+
+def _named_ends(tokenizer: Tokenizer) -> list[int]:
+    """The ids that get a key: the first, then those that no reader finds by their name."""
+    first, others = tokenizer.eos_ids[:1], tokenizer.eos_ids[1:]
+    found = [i for i in others if tokenizer.kind(i) == "control" and _name(tokenizer, i) in ENDS]
+    return [*first, *(i for i in others if i not in found), *found][: len(ENDS_OF_WRITER)]

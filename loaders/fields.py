@@ -76,6 +76,15 @@ class Fields:
             raise SourceError(f'{self.source} "{name}" is not UTF-8: {shown(value)}') from None
 
 
+def storable(text: str, where: str) -> str:
+    """The text, if PostgreSQL can hold it. where: the file and the key that the error names."""
+    for position, character in enumerate(text):
+        if character == "\0" or "\ud800" <= character <= "\udfff":
+            kind = "U+0000" if character == "\0" else "half a surrogate pair"
+            raise SourceError(f"{where} has {kind} at character {position + 1}, which PostgreSQL cannot store")
+    return text
+
+
 def read_json(path: Path) -> dict:
     """The object in a JSON file. Raises SourceError for anything else."""
     return parse_json(read_text(path), path.name)

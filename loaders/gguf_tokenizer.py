@@ -1,14 +1,16 @@
 """The tokenizer in a GGUF's metadata: `tokenizer.ggml.*` as a tokenizer.json document and settings.
 
 Defaults and rules are llama.cpp's (src/llama-vocab.cpp): SentencePiece vocabularies get BOS and a leading space unless
-the file says otherwise, byte-level ones neither, unless their `pre` does.
+the file says otherwise, byte-level ones neither, unless their `pre` does. A vocabulary whose file names no BOS or EOS
+has those of its kind.
 """
 
 import numpy as np
 from gguf import TokenType
 
 from .errors import SourceError
-from .fields import Fields
+from .fields import Fields, storable
+from .known_keys import Keys, check_keys
 from .pre_tokenizers import named
 from .tokenizer_json import (
     AROUND,
@@ -18,15 +20,47 @@ from .tokenizer_json import (
     byte_level_document,
     check_tokenizer,
     definition_of,
+    same_as,
     sentencepiece_document,
     wordpiece_document,
 )
 
-# Control tokens that end a turn whatever eos_token_id says: a GGUF has room for one id, chat models have several.
-ENDS = ("<|eot_id|>", "<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "<|end|>", "<end_of_turn>")
-ABSENT = 0xFFFFFFFF  # what some converters write for "no such token"
+# Control tokens that end a text whatever eos_token_id says: a GGUF has room for three ids, chat models have more.
+ENDS = (
+    *("<|eot_id|>", "<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "<|end|>", "<end_of_turn>"),
+    *(
+        "</s>",
+        "<EOT>",
+        "_<EOT>",
+        "[EOT]",
+        "[EOS]",
+        "<eos>",
+        "<end_of_utterance>",
+        "<\uff5cend\u2581of\u2581sentence\uff5c>",
+    ),
+)
+ABSENT = 0xFFFFFFFF  # what some converters write for "no such token", which is as no key
+DEFAULT_IDS = {"llama": {"bos": 1, "eos": 2}, "gpt2": {"bos": 11, "eos": 11}, "bert": {}}
 WORDPIECE_CONTROL = ("cls", "seperator", "unknown", "padding", "mask", "bos", "eos")  # the keys' own spelling
 KINDS = {int(kind): kind for kind in TokenType}
+PREFIX = "tokenizer."
+KEYS = Keys(
+    used=(
+        *("chat_template", "ggml.model", "ggml.pre", "ggml.tokens", "ggml.scores", "ggml.token_type", "ggml.merges"),
+        *(f"ggml.{name}_token_id" for name in (*WORDPIECE_CONTROL, "eot", "eom")),
+        *("ggml.add_bos_token", "ggml.add_eos_token", "ggml.add_space_prefix", "ggml.remove_extra_whitespaces"),
+        *("ggml.normalizer.lowercase", "ggml.normalizer.strip_accents"),
+    ),
+    neutral={"ggml.escape_whitespaces": (True,), "ggml.treat_whitespace_as_suffix": (False,)},
+    harmless=(
+        # llama.cpp's [SEP] stands behind a BERT's text whatever add_sep_token says, and behind no other text
+        *("ggml.add_sep_token", "ggml.token_type_count", "ggml.added_tokens", "ggml.separator_token_id"),
+        *("chat_templates", "chat_template.*", "huggingface.json", "hub.*"),
+        # where a fill-in-the-middle prompt has its tokens: the prompt is the caller's
+        *(f"ggml.{name}_token_id" for name in ("prefix", "suffix", "middle")),
+        *(f"ggml.fim_{name}_token_id" for name in ("pre", "suf", "mid", "pad", "rep", "sep")),
+    ),
+)
 
 
 def read_tokenizer(metadata: Fields, vocabulary_size: int) -> tuple[str, dict]:
@@ -34,6 +68,7 @@ def read_tokenizer(metadata: Fields, vocabulary_size: int) -> tuple[str, dict]:
     model = metadata.text("tokenizer.ggml.model")
     if model not in ("gpt2", "llama", "bert"):
         raise SourceError(f'tokenizer model "{model}" is not supported', "Supported are gpt2, llama and bert.")
+    check_keys(Fields(metadata.source, metadata.values, PREFIX), KEYS)
     pieces = _pieces(metadata)
     if len(pieces) > vocabulary_size:
         raise SourceError(f"the tokenizer has {len(pieces)} tokens, the embedding {vocabulary_size} rows")
@@ -77,15 +112,19 @@ def _wordpiece(metadata: Fields, pieces: list[Piece], vocabulary_size: int) -> t
     ids = [_token_id(metadata, f"{key}_token_id", len(pieces)) for key in ("cls", "bos", "seperator", "eos")]
     before, after = (next((i for i in pair if i is not None), None) for pair in (ids[:2], ids[2:]))
     before, after = _named_if_absent(spelled, before, AROUND[0]), _named_if_absent(spelled, after, AROUND[1])
-    definition = definition_of(wordpiece_document(spelled, metadata.flag("tokenizer.ggml.normalizer.lowercase", True)))
+    lowercase = metadata.flag("tokenizer.ggml.normalizer.lowercase", True)
+    strip_accents = metadata.flag("tokenizer.ggml.normalizer.strip_accents", None)
+    unknown = _token_id(metadata, "unknown_token_id", len(pieces))
+    names = {} if unknown is None else {"unknown": spelled[unknown].text}
+    definition = definition_of(wordpiece_document(spelled, lowercase, strip_accents, **names))
     settings = {
         "bos_id": before,
         "eos_ids": [after],
-        "add_bos": True,
-        "add_eos": True,
+        "before": [before],
+        "after": [after],
         "vocabulary_size": vocabulary_size,
         "chat_template": None,
-    }
+    } | _repeated(spelled)
     check_tokenizer(definition, settings)
     return definition, settings
 
@@ -121,17 +160,32 @@ def _kind(number: int) -> TokenType:
 
 
 def _settings(metadata: Fields, pieces: list[Piece], add_bos: bool, vocabulary_size: int) -> dict:
-    named_ids = [_token_id(metadata, f"{key}_token_id", len(pieces)) for key in ("eos", "eot", "eom")]
+    ids = {key: _token_id(metadata, f"{key}_token_id", len(pieces)) for key in ("bos", "eos", "eot", "eom")}
+    defaults = DEFAULT_IDS[metadata.text("tokenizer.ggml.model")]
+    ids |= {key: number for key, number in defaults.items() if ids[key] is None and number < len(pieces)}
+    bos, eos = ([] if ids[key] is None else [ids[key]] for key in ("bos", "eos"))
+    named_ends = [ids[key] for key in ("eos", "eot", "eom") if ids[key] is not None]
     control = {piece.text: n for n, piece in enumerate(pieces) if piece.kind == TokenType.CONTROL}
-    ends = [token_id for token_id in named_ids if token_id is not None] + [control[e] for e in ENDS if e in control]
+    ends = [*named_ends, *(control[text] for text in ENDS if text in control)]
     return {
-        "bos_id": _token_id(metadata, "bos_token_id", len(pieces)),
+        "bos_id": ids["bos"],
         "eos_ids": list(dict.fromkeys(ends)),
-        "add_bos": metadata.flag("tokenizer.ggml.add_bos_token", add_bos),
-        "add_eos": metadata.flag("tokenizer.ggml.add_eos_token", False),
+        "before": bos if metadata.flag("tokenizer.ggml.add_bos_token", add_bos) else [],
+        "after": eos if metadata.flag("tokenizer.ggml.add_eos_token", False) else [],
         "vocabulary_size": vocabulary_size,
-        "chat_template": metadata.text("tokenizer.chat_template", None),
-    }
+        "chat_template": _chat_template(metadata),
+    } | _repeated(pieces)
+
+
+def _repeated(pieces: list[Piece]) -> dict:
+    """The setting of ids that have the text of another, where there are any."""
+    pairs = same_as(pieces)
+    return {"same_as": pairs} if pairs else {}
+
+
+def _chat_template(metadata: Fields) -> str | None:
+    template = metadata.text("tokenizer.chat_template", None)
+    return None if template is None else storable(template, 'metadata "tokenizer.chat_template"')
 
 
 def _token_id(metadata: Fields, key: str, size: int) -> int | None:

@@ -1,26 +1,82 @@
-"""The tokenizer of a Hugging Face folder: tokenizer.json as it is, or a SentencePiece tokenizer.model converted.
+"""The tokenizer of a Hugging Face folder: tokenizer.json as it is, or a tokenizer.model or vocab.txt converted.
 
-Which tokens stand around a text is asked of the tokenizer itself, unless tokenizer_config.json says so; which ids end a
-text is generation_config.json's word before config.json's, as in transformers.
+Which tokens stand around a text is tokenizer.json's word (its post-processor), as in transformers 5.24, which does not
+read add_bos_token and add_eos_token beside that file; for a tokenizer.model it is theirs. Which ids end a text is
+generation_config.json's word before config.json's.
 """
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from gguf import TokenType
 from tokenizers import Tokenizer as Library
 
+from plpython.tokenizer import PANIC
+
 from .errors import SourceError
-from .fields import Fields, parse_json, read_json, read_text
+from .fields import Fields, parse_json, read_json, read_text, shown, storable
+from .generation_config import check_generation, token_ids
+from .known_keys import Keys, check_keys
 from .sentencepiece_model import read_sentencepiece
+from .special_tokens import EXTRA, add_special_tokens, named_tokens, read_special_tokens
 from .tokenizer_json import (
-    AROUND,
+    BERT_CONTROL,
     Piece,
     check_tokenizer,
     definition_of,
+    same_as,
     sentencepiece_document,
     wordpiece_document,
     wordpiece_vocabulary,
 )
+from .tokenizer_steps import added_tokens, around, check_steps, steps
+
+CONFIG = "tokenizer_config.json"
+TEMPLATE, TEMPLATES = "chat_template.jinja", "additional_chat_templates"
+AS_THE_FILE_SAYS = ("PreTrainedTokenizerFast", "TokenizersBackend")  # classes that take tokenizer.json as it is
+BERT_NAMES = dict(zip(("cls_token", "sep_token", "unk_token", "pad_token", "mask_token"), BERT_CONTROL, strict=True))
+# What transformers' class makes of a BERT's text, by the key of tokenizer_config.json; absent is the default here.
+BERT_NORMALIZER = {
+    "do_lower_case": ("lowercase", True),
+    "strip_accents": ("strip_accents", None),
+    "tokenize_chinese_chars": ("handle_chinese_chars", True),
+}
+CONFIG_KEYS = Keys(
+    used=(
+        *("add_bos_token", "add_eos_token", "add_prefix_space", "added_tokens_decoder", "chat_template"),
+        *(*BERT_NORMALIZER, *EXTRA, "model_max_length", "tokenizer_class"),
+    ),
+    neutral={"fix_mistral_regex": (False,), "split_special_tokens": (False,), "sp_model_kwargs": ({},)}
+    | {"wordpieces_prefix": ("##",)},
+    harmless=(
+        # what transformers 5.24 does not read, or reads for decoding, for padding or for the slow classes alone
+        *("clean_up_tokenization_spaces", "spaces_between_special_tokens", "errors", "legacy", "clean_text"),
+        *("do_basic_tokenize", "never_split", "padding", "padding_side", "pad_to_multiple_of", "pad_token_type_id"),
+        *("max_length", "stride", "truncation", "truncation_side", "truncation_strategy", "model_input_names"),
+        *("return_token_type_ids", "use_default_system_prompt", "use_fast", "from_slow", "backend", "keep_accents"),
+        *("remove_space", "trim_offsets", "max_len", "do_lowercase_and_remove_accent", "processor_class"),
+        *("response_schema", "response_template", "chat_control_tokens", "model_specific_special_tokens"),
+        # where the file came from
+        *("auto_map", "name_or_path", "_name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file"),
+        *("merges_file", "full_tokenizer_file", "is_local", "local_files_only", "cache_dir", "_commit_hash"),
+        *("revision", "trust_remote_code", "token", "device_map", "slow_tokenizer_class", "files_loaded", "verbose"),
+        *("init_inputs", "transformers_version", "tokenizer_type", "model_type", "vocab_size", "unk_id"),
+        *("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "cls_token_id", "sep_token_id"),
+        "mask_token_id",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A tokenizer as its files say: the definition, the ids around a text, and ids that have the text of another."""
+
+    definition: str
+    before: list[int]
+    after: list[int]
+    same_as: list[list[int]]
 
 
 def read_tokenizer(folder: Path, config: Fields, vocabulary_size: int, is_encoder: bool = False) -> tuple[str, dict]:
@@ -28,70 +84,105 @@ def read_tokenizer(folder: Path, config: Fields, vocabulary_size: int, is_encode
 
     An encoder's configuration names no ids: what stands around its texts is what its tokenizer puts there.
     """
-    own = _optional(folder, "tokenizer_config.json")
+    own = _optional(folder, CONFIG)
     generation = _optional(folder, "generation_config.json")
-    if (folder / "tokenizer.json").is_file():
-        definition = _marked_control(read_text(folder / "tokenizer.json"))
-        before, after = _surroundings(definition)
-    elif (folder / "tokenizer.model").is_file():
-        pieces, scores, space_prefix = read_sentencepiece(folder / "tokenizer.model", _added(folder, own))
-        definition = definition_of(sentencepiece_document(pieces, scores, space_prefix))
-        before, after = True, False
-    elif is_encoder and (folder / "vocab.txt").is_file():
-        pieces = wordpiece_vocabulary(read_text(folder / "vocab.txt"))
-        definition = definition_of(wordpiece_document(pieces, own.flag("do_lower_case", True)))
-        before, after = (_number(pieces, name) for name in AROUND)
+    _check_config(own, is_encoder)
+    check_generation(generation)
+    read = _read(folder, own, config, vocabulary_size, is_encoder)
+    if is_encoder:
+        bos, eos = read.before[:1], read.after[:1]
     else:
-        raise SourceError(f"{folder} has neither tokenizer.json nor tokenizer.model")
-    sources = (generation, config) if not is_encoder else ()
+        bos = token_ids(generation, config, "bos_token_id", vocabulary_size)
+        eos = token_ids(generation, config, "eos_token_id", vocabulary_size)
     settings = {
-        "bos_id": next(iter(_ids(sources, "bos_token_id")), before if type(before) is int else None),
-        "eos_ids": _ids(sources, "eos_token_id") or ([after] if is_encoder and type(after) is int else []),
-        "add_bos": own.flag("add_bos_token", before is not False),
-        "add_eos": own.flag("add_eos_token", after is not False),
+        "bos_id": next(iter((*bos, *read.before)), None),
+        "eos_ids": eos,
+        "before": read.before,
+        "after": read.after,
         "vocabulary_size": vocabulary_size,
         "chat_template": _chat_template(folder, own),
     }
-    check_tokenizer(definition, settings)
-    return definition, settings
+    settings |= {"same_as": read.same_as} if read.same_as else {}
+    check_tokenizer(read.definition, settings)
+    return read.definition, settings
 
 
-def _number(pieces: list[Piece], name: str) -> int:
-    numbers = [number for number, piece in enumerate(pieces) if piece.text == name]
-    if not numbers:
-        raise SourceError(f"vocab.txt has no {name}")
-    return numbers[0]
+def _read(folder: Path, own: Fields, config: Fields, rows: int, is_encoder: bool) -> _Read:
+    if (folder / "tokenizer.json").is_file():
+        return _tokenizer_json(folder, own, config, rows)
+    if (folder / "tokenizer.model").is_file():
+        return _sentencepiece(folder, own)
+    if is_encoder and (folder / "vocab.txt").is_file():
+        return _wordpiece(folder, own, rows)
+    raise SourceError(f"{folder} has neither tokenizer.json nor tokenizer.model")
 
 
 def _optional(folder: Path, name: str) -> Fields:
     return Fields(name, read_json(folder / name) if (folder / name).is_file() else {})
 
 
-def _marked_control(definition: str) -> str:
-    """The definition with every added token of the form <|…|> special.
+def _check_config(own: Fields, is_encoder: bool) -> None:
+    """Refuse keys that are not known. Names of tokens are free, as transformers has them."""
+    tokens = tuple(name for name in own.values if name.endswith("_token"))
+    check_keys(own, CONFIG_KEYS | Keys(used=tokens))
+    if is_encoder and own.text("truncation_side", "right") != "right":
+        raise SourceError(f'{CONFIG} "truncation_side" is {shown(own.values["truncation_side"])}, not supported')
 
-    Some files leave a few unmarked (Qwen's <|fim_prefix|>); text must become none of them, in this container as in
-    GGUF, whose converter marks them the same way.
-    """
+
+def _tokenizer_json(folder: Path, own: Fields, config: Fields, rows: int) -> _Read:
+    definition = read_text(folder / "tokenizer.json")
     document = parse_json(definition, "tokenizer.json")
-    added = document.get("added_tokens")
-    if not isinstance(added, list) or not all(isinstance(t, dict) and isinstance(t.get("content"), str) for t in added):
-        raise SourceError('tokenizer.json "added_tokens" is not a list of tokens')
-    unmarked = [t for t in added if not t.get("special") and _looks_like_control(t["content"])]
-    for token in unmarked:
-        token["special"] = True
-    definition = json.dumps(document, ensure_ascii=False, separators=(",", ":")) if unmarked else definition
-    _check_ids(definition, added)
-    return definition
-
-
-def _looks_like_control(content: str) -> bool:
-    return len(content) > 4 and content.startswith("<|") and content.endswith("|>")
-
-
-def _check_ids(definition: str, added: list[dict]) -> None:
-    """The library numbers added tokens itself; the file must mean the same."""
+    added = added_tokens(document)
+    check_steps(document)
+    _check_agreement(document, own, config)
     library = _library(definition)
+    _check_ids(library, added)
+    special = read_special_tokens(folder, own, [token["id"] for token in added])
+    if add_special_tokens(library, special, rows):
+        definition = library.to_str()
+        document = parse_json(definition, "tokenizer.json")
+    before, after = around(document)
+    _check_around(library, before, after)
+    return _Read(_marked_control(definition, document), before, after, [])
+
+
+def _check_agreement(document: dict, own: Fields, config: Fields) -> None:
+    """Refuse a file beside tokenizer.json that says otherwise, where transformers would build the tokenizer from it."""
+    tokenizer_class = own.text("tokenizer_class", None) or config.text("tokenizer_class", None)
+    if tokenizer_class in AS_THE_FILE_SAYS:
+        return
+    if config.values.get("model_type") == "bert":
+        said = {key: own.values.get(key, default) for key, (_, default) in BERT_NORMALIZER.items()}
+        for step in steps(document, "normalizer"):
+            if step["type"] == "BertNormalizer":
+                _refuse_difference(said, {key: step.get(name) for key, (name, _) in BERT_NORMALIZER.items()})
+        unknown = (BERT_NAMES | named_tokens(own))["unk_token"]
+        _refuse_difference({"unk_token": unknown}, {"unk_token": document["model"].get("unk_token")})
+    if tokenizer_class is not None and "add_prefix_space" in own:
+        _refuse_difference(
+            {"add_prefix_space": own.flag("add_prefix_space")}, {"add_prefix_space": _begins_with_space(document)}
+        )
+
+
+def _refuse_difference(said: dict, found: dict) -> None:
+    for key, value in said.items():
+        if value != found[key]:
+            raise SourceError(f'{CONFIG} "{key}" is {shown(value)}, in tokenizer.json it is {shown(found[key])}')
+
+
+def _begins_with_space(document: dict) -> bool:
+    """Whether a text gets a space before it."""
+    return any(
+        step["type"] == "Prepend"
+        or (step["type"] == "Metaspace" and step.get("prepend_scheme", "always") != "never")
+        or (step["type"] == "ByteLevel" and step.get("add_prefix_space") is True)
+        for kind in ("normalizer", "pre_tokenizer")
+        for step in steps(document, kind)
+    )
+
+
+def _check_ids(library: Library, added: list[dict]) -> None:
+    """The library numbers added tokens itself; the file must mean the same."""
     for token in added:
         number = library.token_to_id(token["content"])
         if number != token.get("id"):
@@ -99,10 +190,21 @@ def _check_ids(definition: str, added: list[dict]) -> None:
             raise SourceError(f"tokenizer.json numbers {name!r} {token.get('id')}, the library {number}")
 
 
+def _check_around(library: Library, before: list[int], after: list[int]) -> None:
+    """The post-processor as it was read here must be what the library does."""
+    bare, dressed = library.encode("", add_special_tokens=False).ids, library.encode("").ids
+    if dressed != [*before, *bare, *after]:
+        raise SourceError(
+            f"tokenizer.json puts {dressed} around an empty text, its post_processor says {before + after}"
+        )
+
+
 def _library(definition: str) -> Library:
     try:
         library = Library.from_str(definition)
-    except Exception as problem:  # the library raises nothing more precise
+    except BaseException as problem:  # the library raises nothing more precise than Exception, and panics
+        if not isinstance(problem, Exception) and type(problem).__name__ != PANIC:
+            raise
         reason = str(problem).partition("\n")[0]
         raise SourceError(f"tokenizer.json cannot be read: {reason}") from None
     library.no_truncation()
@@ -110,47 +212,81 @@ def _library(definition: str) -> Library:
     return library
 
 
-def _surroundings(definition: str) -> tuple[int | bool, int | bool]:
-    """What the tokenizer puts before and after a text: a token id, or False for nothing."""
-    library = _library(definition)
-    bare = library.encode("a", add_special_tokens=False).ids
-    dressed = library.encode("a").ids
-    extra = len(dressed) - len(bare)
-    if extra > 2:
-        raise SourceError(f"tokenizer.json puts {extra} tokens around a text, at most two are supported")
-    before = dressed[0] if dressed[: len(bare)] != bare else False
-    after = dressed[-1] if len(dressed) > len(bare) + (before is not False) else False
-    return before, after
+def _marked_control(definition: str, document: dict) -> str:
+    """The definition with every added token of the form <|…|> special.
+
+    Some files leave a few unmarked (Qwen's <|fim_prefix|>); text must become none of them, in this container as in
+    GGUF, whose converter marks them the same way.
+    """
+    unmarked = [t for t in document["added_tokens"] if not t.get("special") and _looks_like_control(t["content"])]
+    for token in unmarked:
+        token["special"] = True
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")) if unmarked else definition
 
 
-def _ids(sources: tuple[Fields, ...], name: str) -> list[int]:
-    """The ids of the first source that has any: a number or a list of them."""
-    for source in sources:
-        value = source.values.get(name)
-        ids = value if isinstance(value, list) else [] if value is None else [value]
-        if not all(type(item) is int for item in ids):
-            raise SourceError(f'{source.source} "{name}" is not a token id or a list of them')
-        if ids:
-            return ids
-    return []
+def _looks_like_control(content: str) -> bool:
+    return len(content) > 4 and content.startswith("<|") and content.endswith("|>")
+
+
+def _sentencepiece(folder: Path, own: Fields) -> _Read:
+    """A tokenizer.model. Llama's own begins a text with <s>, unless the configuration says otherwise."""
+    special = read_special_tokens(folder, own)
+    numbered = special.numbered.items()
+    beside = {n: (t.content, t.special or _looks_like_control(t.content)) for n, t in numbered}
+    pieces, scores, space_prefix = read_sentencepiece(folder / "tokenizer.model", beside)
+    added = {content for content, _ in beside.values()}
+    whole = [p for p in pieces if p.kind == TokenType.USER_DEFINED and p.text not in added]
+    document = sentencepiece_document(pieces, scores, space_prefix, whole)
+    bos = _number(pieces, special.named.get("bos_token", "<s>")) if own.flag("add_bos_token", True) else []
+    eos = _number(pieces, special.named.get("eos_token", "</s>")) if own.flag("add_eos_token", False) else []
+    return _Read(definition_of(document), bos, eos, same_as(pieces))
+
+
+def _number(pieces: list[Piece], text: str) -> list[int]:
+    return [number for number, piece in enumerate(pieces) if piece.text == text][-1:]
+
+
+def _wordpiece(folder: Path, own: Fields, rows: int) -> _Read:
+    """A vocab.txt, as transformers' BertTokenizer reads it."""
+    special = read_special_tokens(folder, own).with_defaults(BERT_NAMES)
+    pieces = wordpiece_vocabulary(read_text(folder / "vocab.txt"), special.texts())
+    document = wordpiece_document(
+        pieces,
+        own.flag("do_lower_case", True),
+        own.flag("strip_accents", None),
+        own.flag("tokenize_chinese_chars", True),
+        special.named["unk_token"],
+    )
+    library = _library(definition_of(document))
+    add_special_tokens(library, special, rows)
+    before, after = (_id_of(library, special.named[name]) for name in ("cls_token", "sep_token"))
+    return _Read(library.to_str(), [before], [after], same_as(pieces))
+
+
+def _id_of(library: Library, text: str) -> int:
+    number = library.token_to_id(text)
+    if number is None:
+        raise SourceError(f"vocab.txt has no {text}")
+    return number
 
 
 def _chat_template(folder: Path, own: Fields) -> str | None:
-    """chat_template.jinja, else tokenizer_config's: one template, or the one called "default" of several."""
-    if (folder / "chat_template.jinja").is_file():
-        return read_text(folder / "chat_template.jinja")
-    several = own.values.get("chat_template")
-    if not isinstance(several, list):
-        return own.text("chat_template", None)
-    return next((t.get("template") for t in several if isinstance(t, dict) and t.get("name") == "default"), None)
+    """The files' template, else tokenizer_config's: one template, or the one called "default" of several."""
+    files = dict(_template_files(folder))
+    if files:
+        return files.get("default")
+    given = own.values.get("chat_template")
+    if isinstance(given, list):
+        given = {t.get("name"): t.get("template") for t in given if isinstance(t, dict)}
+    if isinstance(given, dict):
+        given = given.get("default")
+    template = Fields(CONFIG, {"chat_template": given}).text("chat_template", None)
+    return None if template is None else storable(template, f'{CONFIG} "chat_template"')
 
 
-def _added(folder: Path, own: Fields) -> dict[int, tuple[str, bool]]:
-    """{id: (content, whether it is control)} of the tokens that were added beside a SentencePiece model."""
-    older = {number: (content, True) for content, number in _optional(folder, "added_tokens.json").values.items()}
-    newer = {}
-    for number, token in own.nested("added_tokens_decoder").values.items():
-        if not number.isdecimal() or not isinstance(token, dict) or not isinstance(token.get("content"), str):
-            raise SourceError('tokenizer_config.json "added_tokens_decoder" is not a table of tokens')
-        newer[int(number)] = (token["content"], bool(token.get("special")) or _looks_like_control(token["content"]))
-    return older | newer
+def _template_files(folder: Path) -> Iterable[tuple[str, str]]:
+    """(name, text) of each template that is a file of its own."""
+    for path in sorted((folder / TEMPLATES).glob("*.jinja")):
+        yield path.stem, storable(read_text(path), f"{TEMPLATES}/{path.name}")
+    if (folder / TEMPLATE).is_file():
+        yield "default", storable(read_text(folder / TEMPLATE), TEMPLATE)

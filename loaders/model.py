@@ -44,6 +44,13 @@ class SourceTensor:
         row = row_bytes(self.type, self.shape[-1])
         return max(1, TILE_BYTES // row) * row if row <= TILE_BYTES else TILE_BYTES
 
+    def tile_count(self) -> int:
+        """How many tiles `tiles` gives."""
+        row = row_bytes(self.type, self.shape[-1])
+        if row <= TILE_BYTES:
+            return -(-self.size() // self.tile_bytes())
+        return -(-row // TILE_BYTES) * (self.size() // row)
+
     def tiles(self) -> Iterator[memoryview]:
         """The tensor's content in order. A row longer than a tile starts in a tile of its own."""
         row = row_bytes(self.type, self.shape[-1])

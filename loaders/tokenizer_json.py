@@ -1,17 +1,20 @@
 """Pieces of a vocabulary as a tokenizer.json document, the form in which a tokenizer is stored.
 
 Pieces come from GGUF metadata or a SentencePiece model; both number their kinds alike. All pieces stand in the model's
-vocabulary, the added ones too: the library numbers added tokens itself when they do not.
+vocabulary, the added ones too: the library numbers added tokens itself when they do not. A text that several pieces
+have is encoded as the last of them, as transformers does and llama.cpp did while it accepted such vocabularies;
+`same_as` tells the others.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gguf import TokenType
 
 from plpython.errors import ModelError
+from plpython.ingestion import check_vocabulary
 from plpython.tokenizer import Tokenizer
 
 from .errors import SourceError
@@ -21,6 +24,8 @@ SPACE_MARK = "\u2581"
 BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
 WORD_GOES_ON = "##"
 AROUND = ("[CLS]", "[SEP]")  # what BERT has before and after a text
+BERT_CONTROL = (*AROUND, "[UNK]", "[PAD]", "[MASK]")
+NAMED = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.BYTE)  # kinds whose spelling is a name, not a text
 LONGEST_PIECE = 512  # characters; SentencePiece trains at most 16, a merge is looked for at each of them
 
 
@@ -46,8 +51,14 @@ def byte_level_document(pieces: Sequence[Piece], merges: Sequence[str], pre: Pre
     )
 
 
-def sentencepiece_document(pieces: Sequence[Piece], scores: Sequence[float], space_prefix: bool) -> dict:
-    """A SentencePiece BPE with byte fallback: spaces are U+2581, the text begins with one if `space_prefix`."""
+def sentencepiece_document(
+    pieces: Sequence[Piece], scores: Sequence[float], space_prefix: bool, whole: Sequence[Piece] = ()
+) -> dict:
+    """A SentencePiece BPE with byte fallback: spaces are U+2581, the text begins with one if `space_prefix`.
+
+    whole: user-defined pieces that are cut out of a text after its beginning got that space, as SentencePiece does.
+    Other user-defined pieces are cut out before, so that each stretch between them gets one, as in llama.cpp.
+    """
     mark_spaces = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE_MARK}
     prefix = {"type": "Prepend", "prepend": SPACE_MARK}
     steps = [
@@ -57,14 +68,28 @@ def sentencepiece_document(pieces: Sequence[Piece], scores: Sequence[float], spa
     ]
     strip = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
     unknown = next((piece.text for piece in pieces if piece.kind == TokenType.UNKNOWN), None)
-    model = {"unk_token": unknown, "fuse_unk": True, "byte_fallback": True, "ignore_merges": False}
+    model = {"unk_token": unknown, "fuse_unk": True, "byte_fallback": True, "ignore_merges": bool(whole)}
     return _document(
         pieces,
         model | {"merges": merges_of_scores(pieces, scores)},
         normalizer={"type": "Sequence", "normalizers": [prefix, mark_spaces] if space_prefix else [mark_spaces]},
-        pre_tokenizer=None,
+        pre_tokenizer=_cuts_around(whole, pieces) if whole else None,
         decoder={"type": "Sequence", "decoders": [*steps, strip] if space_prefix else steps},
+        whole=whole,
     )
+
+
+def _cuts_around(whole: Sequence[Piece], pieces: Sequence[Piece]) -> dict:
+    """Cuts before and behind each whole piece, the longest that fits.
+
+    A cut that is a token is encoded as it (`ignore_merges`). So the name of a control token or of a byte, which is only
+    text, is cut once more, behind its first character.
+    """
+    longest_first = sorted((piece.text for piece in whole), key=len, reverse=True)
+    names = [piece.text for piece in pieces if piece.kind in NAMED and len(piece.text) > 1]
+    first_of_name = "|".join(rf"{re.escape(name[0])}(?={re.escape(name[1:])}\z)" for name in names)
+    patterns = ["|".join(map(re.escape, longest_first)), rf"\A(?:{first_of_name})"]
+    return {"type": "Sequence", "pretokenizers": [_split(pattern) for pattern in patterns]}
 
 
 def merges_of_scores(pieces: Sequence[Piece], scores: Sequence[float]) -> list[tuple[str, str]]:
@@ -85,27 +110,41 @@ def merges_of_scores(pieces: Sequence[Piece], scores: Sequence[float]) -> list[t
     return [(left, right) for _, left, right in merges]
 
 
-def wordpiece_document(pieces: Sequence[Piece], lowercase: bool) -> dict:
-    """BERT's WordPiece: ## begins a piece that goes on with a word. lowercase: of cases and accents too."""
+def wordpiece_document(
+    pieces: Sequence[Piece],
+    lowercase: bool,
+    strip_accents: bool | None = None,
+    chinese_characters: bool = True,
+    unknown: str = "[UNK]",
+) -> dict:
+    """BERT's WordPiece: ## begins a piece that goes on with a word.
+
+    strip_accents: None is as `lowercase`. chinese_characters: each is a word. unknown: what a word without pieces is.
+    """
     prefix = WORD_GOES_ON
-    model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": prefix}
+    model = {"type": "WordPiece", "unk_token": unknown, "continuing_subword_prefix": prefix}
     model |= {"max_input_chars_per_word": 100}
-    normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True}
+    normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": chinese_characters}
     document = _document(
         pieces,
         {},
-        normalizer=normalizer | {"strip_accents": None, "lowercase": lowercase},
+        normalizer=normalizer | {"strip_accents": strip_accents, "lowercase": lowercase},
         pre_tokenizer={"type": "BertPreTokenizer"},
         decoder={"type": "WordPiece", "prefix": prefix, "cleanup": True},
     )
     return document | {"model": model | {"vocab": document["model"]["vocab"]}}
 
 
-def wordpiece_vocabulary(text: str) -> list[Piece]:
-    """The pieces of a vocab.txt, one a line."""
-    control = {*AROUND, "[UNK]", "[PAD]", "[MASK]"}
+def wordpiece_vocabulary(text: str, control: Collection[str] = BERT_CONTROL) -> list[Piece]:
+    """The pieces of a vocab.txt, one a line. control: the texts of the control tokens."""
     lines = text.removesuffix("\n").split("\n")
     return [Piece(line, TokenType.CONTROL if line in control else TokenType.NORMAL) for line in lines]
+
+
+def same_as(pieces: Sequence[Piece]) -> list[list[int]]:
+    """[id, the id that its text is encoded as] of each piece whose text a later one has too."""
+    numbers = _numbers(pieces)
+    return [[n, numbers[piece.text]] for n, piece in enumerate(pieces) if numbers.get(piece.text, n) != n]
 
 
 def definition_of(document: dict) -> str:
@@ -116,38 +155,39 @@ def definition_of(document: dict) -> str:
 def check_tokenizer(definition: str, settings: dict) -> None:
     """Read the tokenizer as the server will. Raises SourceError where the server would refuse it."""
     try:
-        Tokenizer(definition, settings)
+        check_vocabulary(Tokenizer(definition, settings))
     except ModelError as problem:
-        raise SourceError(str(problem)) from None
+        raise SourceError(str(problem), problem.hint) from None
 
 
-def _document(pieces: Sequence[Piece], model: dict, **steps) -> dict:
+def _document(pieces: Sequence[Piece], model: dict, whole: Sequence[Piece] = (), **steps) -> dict:
+    numbers = _numbers(pieces)
+    added = [(n, piece) for n, piece in enumerate(pieces) if _is_added(piece) and numbers[piece.text] == n]
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_added(number, piece) for number, piece in enumerate(pieces) if _is_added(piece)],
+        "added_tokens": [_added(number, piece) for number, piece in added if piece not in whole],
         "normalizer": steps["normalizer"],
         "pre_tokenizer": steps["pre_tokenizer"],
         "post_processor": None,
         "decoder": steps["decoder"],
         "model": {"type": "BPE", "dropout": None, "continuing_subword_prefix": None, "end_of_word_suffix": None}
         | model
-        | {"vocab": _vocabulary(pieces)},
+        | {"vocab": numbers},
     }
 
 
-def _vocabulary(pieces: Sequence[Piece]) -> dict[str, int]:
-    vocabulary = {}
+def _numbers(pieces: Sequence[Piece]) -> dict[str, int]:
+    """{text: id} of the pieces that stand for something; of several with one text the last."""
     for number, piece in enumerate(pieces):
-        if piece.kind == TokenType.UNUSED or piece.text == "":
-            continue
         if piece.kind == TokenType.BYTE and not BYTE_PIECE.fullmatch(piece.text):
             raise SourceError(f"token {number} is a byte spelled {piece.text[:40]!r}, expected <0x00> to <0xFF>")
-        if piece.text in vocabulary:
-            raise SourceError(f"token {piece.text[:40]!r} appears twice, as {vocabulary[piece.text]} and {number}")
-        vocabulary[piece.text] = number
-    return vocabulary
+    return {piece.text: number for number, piece in enumerate(pieces) if _is_spelled(piece)}
+
+
+def _is_spelled(piece: Piece) -> bool:
+    return piece.kind != TokenType.UNUSED and piece.text != ""
 
 
 def _is_added(piece: Piece) -> bool:

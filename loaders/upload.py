@@ -18,11 +18,14 @@ from dataclasses import dataclass, field
 
 import psycopg
 
+from plpython.ingestion import check_manifest
+
 from .ahead import Ahead
 from .model import TILE_BYTES, Segment, SourceModel, SourceTensor, cut
 
 BATCH_BYTES = 64 << 20
 COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)  # signature, flags, no extension
+NO_HASH = "0" * 64
 COPY_END = struct.pack("!h", -1)
 Progress = Callable[[int], None]  # told how many more bytes of the source are in the database
 
@@ -60,12 +63,13 @@ def upload(
     """Load `model` as `name`; `connection` must be in autocommit mode.
 
     ahead: stores the tokenizer and the tensors while a model of more than one batch is sent.
-    Raises SourceError for weights that no model may have, before anything is sent, and psycopg.Error for what the
-    server refuses; a name, before anything is sent.
+    Raises SourceError for weights that no model may have, ModelError for what the server would refuse of the
+    manifest, and psycopg.Error for what it refuses of the name: all before anything is sent.
     """
     connection.execute("SELECT llm.check_model_name(%s, %s)", (name, replace))
     model.check_weights()
     hashes = _Hashes(model)
+    check_manifest(json.dumps(hashes.outline()))
     if model.bytes() <= BATCH_BYTES:
         ahead = None
     if ahead:
@@ -121,13 +125,24 @@ class _Hashes:
 
     def manifest(self) -> dict:
         """What llm.publish takes; valid when `batches` has come to its end."""
+        return self._described([self._tensor(tensor) for tensor in self._model.tensors], self._segment)
+
+    def outline(self) -> dict:
+        """The manifest before anything is hashed: as many tiles as there will be, each with the same hash."""
+        tensors = [
+            {"name": t.name, "type": t.type, "shape": list(t.shape), "tiles": [NO_HASH] * t.tile_count()}
+            for t in self._model.tensors
+        ]
+        return self._described(tensors, lambda segment: [{"tensor": segment.tensor}] if segment.tensor else [])
+
+    def _described(self, tensors: list[dict], rows: Callable[[Segment], list[dict]]) -> dict:
         return {
             "architecture": self._model.architecture.to_config(),
             "tokenizer_settings": self._model.tokenizer_settings,
             "container": self._model.container,
-            "tensors": [self._tensor(tensor) for tensor in self._model.tensors],
+            "tensors": tensors,
             "files": [
-                {"path": file.path, "segments": [row for segment in file.segments for row in self._segment(segment)]}
+                {"path": file.path, "segments": [row for segment in file.segments for row in rows(segment)]}
                 for file in self._model.files
             ],
         }

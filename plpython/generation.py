@@ -24,7 +24,7 @@ from .tokenizer import StreamDecoder
 DEFAULT_MAX_TOKENS = 128
 MOST_GUESSED = 16
 OPTIONS = {
-    "add_special": (bool, "put the tokenizer's beginning-of-sequence token before the prompt, default true"),
+    "add_special": (bool, "put the tokens before the prompt that the model wants before a text, default true"),
     "parse_special": (bool, "read control tokens written in the prompt as such, default false"),
     "echo": (bool, "begin the text with the prompt, default false"),
     "ignore_eos": (bool, "go on after an end-of-sequence token, default false"),
@@ -181,14 +181,17 @@ def _forget(cache, continuation):
 
 
 def prompt_tokens(model, prompt, add_special=True, parse_special=False):
-    """Ids of a prompt: with the beginning-of-sequence token if the model wants it, never with an end-of-sequence token.
+    """Ids of a prompt: behind those that the model wants before a text, never with what ends one.
 
-    An empty prompt is the beginning-of-sequence token alone; where the tokenizer has none it is an error (22023).
+    An empty prompt is what stands before a text, or the beginning-of-sequence token alone; where the tokenizer has
+    none it is an error (22023).
     """
     tokens = model.encode(prompt, add_special=False, parse_special=parse_special)
     tokenizer = model.tokenizer
-    if tokenizer.bos_id is not None and ((add_special and tokenizer.add_bos) or not tokens):
-        tokens = [tokenizer.bos_id, *tokens]
+    if add_special:
+        tokens = [*tokenizer.before, *tokens]
+    if not tokens and tokenizer.bos_id is not None:
+        tokens = [tokenizer.bos_id]
     if not tokens:
         raise errors.invalid_parameter(
             "the prompt is empty and the tokenizer has no beginning-of-sequence token",

@@ -1,10 +1,12 @@
 """Text to token ids and back, over Hugging Face `tokenizers`.
 
 A tokenizer is a tokenizer.json document (the definition, which is stored) and a few settings of the model it serves:
-    bos_id, eos_ids       ids of control tokens; None and [] where there are none
-    add_bos, add_eos      whether `encode` puts them around a text
+    bos_id, eos_ids       the beginning-of-sequence token and those that end a text; None and [] where there are none
+    before, after         ids that `encode` puts before and behind a text
+    same_as               [[id, other id], ...]: the first has the same text as the second, which is the one encoded
     vocabulary_size       rows of the model's embedding, which may be padded beyond the tokenizer
     chat_template         jinja source or None; not used here
+Models stored earlier have add_bos and add_eos instead of before and after: bos_id before, the first of eos_ids behind.
 The library encodes. Decoding is done here, because it has to be exact in bytes: a token is often half a character, and
 the library's decoders only return text. Three spellings of pieces are known, told apart by the definition's decoder:
     byte level      every byte is one character of GPT-2's table (Radford et al. 2019, encoder.py)
@@ -31,7 +33,9 @@ WORD_GOES_ON = "##"
 CHARACTERS_A_TOKEN, GROWTH = 8, 4  # of the first piece that is read of a long text, and of the next ones
 SPACE = re.compile(r"[ \t\r\n]")
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-SETTINGS = ("bos_id", "eos_ids", "add_bos", "add_eos", "vocabulary_size", "chat_template")
+SETTINGS = ("bos_id", "eos_ids", "before", "after", "same_as", "vocabulary_size", "chat_template")
+OLDER_SETTINGS = ("add_bos", "add_eos")
+PANIC = "PanicException"  # what the library raises where its own code fails; derived from BaseException, not importable
 
 
 class Tokenizer:
@@ -47,7 +51,7 @@ class Tokenizer:
         self._cache = {}
 
     def _read_settings(self, settings):
-        unknown = sorted(set(settings) - set(SETTINGS))
+        unknown = sorted(set(settings) - {*SETTINGS, *OLDER_SETTINGS})
         if unknown:
             raise errors.invalid_parameter(
                 f'unknown tokenizer setting "{unknown[0]}"', f"known are {', '.join(SETTINGS)}"
@@ -59,32 +63,43 @@ class Tokenizer:
                 f"the tokenizer has {self._library.get_vocab_size()} tokens, the model {self.vocabulary_size} rows",
             )
         self.bos_id = settings.get("bos_id")
-        self.eos_ids = tuple(settings.get("eos_ids") or ())
-        self.add_bos = bool(settings.get("add_bos")) and self.bos_id is not None
-        self.add_eos = bool(settings.get("add_eos")) and bool(self.eos_ids)
+        self.eos_ids = _ids(settings, "eos_ids")
+        self.before, self.after = _around(settings)
         self.chat_template = settings.get("chat_template")
-        for token_id in self.eos_ids if self.bos_id is None else (self.bos_id, *self.eos_ids):
+        self.same_as = _pairs(settings)
+        for token_id in (*self._named_ids(), *self.same_as, *self.same_as.values()):
             self._check(token_id)
 
+    def _named_ids(self):
+        return (*(() if self.bos_id is None else (self.bos_id,)), *self.eos_ids, *self.before, *self.after)
+
     def encode(self, text, add_special=True, parse_special=False):
-        """Token ids of `text`, with BOS and EOS as the model wants them if `add_special`.
+        """Token ids of `text`, within those that the model wants around it if `add_special`.
 
         Control tokens written in the text are text unless `parse_special`: what a user types cannot end a turn.
+        Raises ModelError 22023 for a text that the tokenizer has no tokens for.
         """
         self._library.encode_special_tokens = not parse_special  # the library's name for "encode them as text"
-        try:
-            ids = self._library.encode_batch_fast([text], add_special_tokens=False)[0].ids  # no offsets: much faster
-        except TypeError:  # the library takes what has a UTF-8 form
-            raise errors.invalid_parameter("the text is not valid Unicode") from None
-        if add_special and self.add_bos:
-            ids.insert(0, self.bos_id)
-        if add_special and self.add_eos:
-            ids.append(self.eos_ids[0])
+        ids = self._encodings(self._library.encode_batch_fast, text)[0].ids  # no offsets: much faster
+        if add_special:
+            ids = [*self.before, *ids, *self.after]
         if ids and max(ids) >= self.vocabulary_size:
             raise errors.corrupt_data(
                 f"the tokenizer gives token {max(ids)}", f"the model's vocabulary has {self.vocabulary_size} rows"
             )
         return ids
+
+    @staticmethod
+    def _encodings(encode, text):
+        """What the library makes of a text. All that it raises for one, its panics too, is a ModelError."""
+        try:
+            return encode([text], add_special_tokens=False)  # lets go of Python's lock
+        except TypeError:  # the library takes what has a UTF-8 form
+            raise errors.invalid_parameter("the text is not valid Unicode") from None
+        except BaseException as problem:
+            if not _is_the_librarys(problem):
+                raise
+            raise errors.invalid_parameter("the tokenizer cannot encode the text", _reason(problem)) from None
 
     def first(self, text, count):
         """The first `count` ids of `encode(text, add_special=False)`.
@@ -102,10 +117,7 @@ class Tokenizer:
     def spans(self, text):
         """The characters of each token of `text`, as (first, end); control tokens in it are text."""
         self._library.encode_special_tokens = True
-        try:
-            return self._library.encode_batch([text], add_special_tokens=False)[0].offsets  # lets go of Python's lock
-        except TypeError:
-            raise errors.invalid_parameter("the text is not valid Unicode") from None
+        return self._encodings(self._library.encode_batch, text)[0].offsets
 
     def decode(self, ids, keep_control=False):
         """The text of `ids`, from its beginning; control tokens are left out unless `keep_control`.
@@ -127,6 +139,7 @@ class Tokenizer:
     def kind(self, token_id):
         """One of normal, control, byte, added, unused, unknown."""
         self._check(token_id)
+        token_id = self.same_as.get(token_id, token_id)
         piece = self._library.id_to_token(token_id)
         if piece is None:
             return "unused"
@@ -142,6 +155,10 @@ class Tokenizer:
         """Whether a token is part of the text, as opposed to a control token about it."""
         return self.kind(token_id) not in ("control", "unknown")
 
+    def pieces(self):
+        """{spelling: id} of every token that the definition has."""
+        return self._library.get_vocab()
+
     def vocabulary(self):
         """Every row of the vocabulary in order: (id, bytes, text, kind).
 
@@ -153,6 +170,7 @@ class Tokenizer:
             yield token_id, content, text, self.kind(token_id)
 
     def _bytes_of(self, token_id):
+        token_id = self.same_as.get(token_id, token_id)
         piece = self._library.id_to_token(token_id)
         if piece is None:
             return b""
@@ -167,7 +185,7 @@ class Tokenizer:
             )
 
     def _size(self):
-        return max(self._library.get_vocab().values(), default=-1) + 1
+        return max(self.pieces().values(), default=-1) + 1
 
 
 class StreamDecoder:
@@ -201,13 +219,48 @@ class StreamDecoder:
 def _read(definition):
     try:
         library = tokenizers.Tokenizer.from_str(definition)
-    except Exception as problem:  # the library raises nothing more precise
-        reason = str(problem).partition("\n")[0]
-        raise errors.corrupt_data("the tokenizer's definition cannot be read", reason) from None
+    except BaseException as problem:
+        if not _is_the_librarys(problem):
+            raise
+        raise errors.corrupt_data("the tokenizer's definition cannot be read", _reason(problem)) from None
     library.no_truncation()
     library.no_padding()
     _give_back_memory()
     return library
+
+
+def _is_the_librarys(problem):
+    """Whether the library raised it: nothing more precise than Exception, or its panic; no interrupt is either."""
+    return isinstance(problem, Exception) or type(problem).__name__ == PANIC
+
+
+def _reason(problem):
+    return str(problem).partition("\n")[0]
+
+
+def _around(settings):
+    """(ids before a text, ids behind it), of a model stored earlier too."""
+    before, after = _ids(settings, "before"), _ids(settings, "after")
+    if settings.get("add_bos") and settings.get("bos_id") is not None and "before" not in settings:
+        before = (settings["bos_id"],)
+    if settings.get("add_eos") and settings.get("eos_ids") and "after" not in settings:
+        after = (settings["eos_ids"][0],)
+    return before, after
+
+
+def _ids(settings, name):
+    ids = settings.get(name) or []
+    if not isinstance(ids, (list, tuple)):
+        raise errors.invalid_parameter(f'the tokenizer setting "{name}" is not a list of token ids')
+    return tuple(ids)
+
+
+def _pairs(settings):
+    """{id: the id whose text it has}."""
+    pairs = _ids(settings, "same_as")
+    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+        raise errors.invalid_parameter('the tokenizer setting "same_as" is not a list of pairs of token ids')
+    return dict(map(tuple, pairs))
 
 
 def _give_back_memory():

@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '2ba56108b8c95712758103fd4dfb303a94f3abba8c308d7d2cbcd9e7a1a7ff44', 'another release is deployed';
+    ASSERT llm_runtime.release() = 'b8af62fd6550bc881113c9d48259a58df495e5dcef6e2664a639458c870e07bb', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.embeddings()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'e4827073b6f28fc485d948a62f1df81f9b072a4795d9e014b02ace91737fa2c3', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '0308357824a754cf2ffe68d5a670bc1da87df1a93f088a58cda2459d4a5fddcc', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -11,11 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loaders.errors import SourceError
+from loaders.fields import Fields
 from loaders.gguf_file import read_gguf
+from loaders.gguf_tokenizer import read_tokenizer
 from loaders.huggingface import read_folder
 from plpython import quant
 from plpython.errors import ModelError
 from plpython.numpy_engine import NumpyEngine
+from plpython.tokenizer import Tokenizer
 
 
 class Weights:
@@ -73,8 +76,8 @@ def test_the_quirks_of_stories260k_are_read_as_llama_cpp_reads_them(data):
     assert model.tokenizer_settings == {
         "bos_id": 1,
         "eos_ids": [2],
-        "add_bos": True,
-        "add_eos": False,
+        "before": [1],
+        "after": [],
         "vocabulary_size": 512,
         "chat_template": None,
     }
@@ -241,11 +244,76 @@ def test_a_byte_token_that_is_no_byte_is_refused(tiny, write_gguf, spelling):
         read_gguf(write_gguf(metadata, tensors))
 
 
-def test_a_token_that_appears_twice_is_refused(tiny, write_gguf):
+def test_a_text_that_two_tokens_have_is_encoded_as_the_later_and_both_ids_decode_to_it(tiny, write_gguf):
     metadata, tensors = tiny
     metadata[TOKENS][-1] = "ab"
-    with pytest.raises(SourceError, match="token 'ab' appears twice, as 262 and 263"):
-        read_gguf(write_gguf(metadata, tensors))
+    model = read_gguf(write_gguf(metadata, tensors))
+    tokenizer = Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
+    assert tokenizer.encode("aab", add_special=False)[-1] == 263
+    assert [tokenizer.token_bytes(number) for number in (262, 263)] == [b"ab", b"ab"]
+    assert [tokenizer.kind(number) for number in (262, 263)] == ["normal", "normal"]
+    assert len(list(tokenizer.vocabulary())) == 264
+
+
+@pytest.mark.parametrize("absent", [None, 0xFFFFFFFF])
+def test_ids_that_a_file_leaves_out_are_those_of_llama_cpp(tiny, write_gguf, absent):
+    metadata, tensors = tiny
+    for key in ("bos", "eos"):
+        metadata[f"tokenizer.ggml.{key}_token_id"] = absent
+    named = {key: value for key, value in metadata.items() if value is not None}
+    spm = read_gguf(write_gguf(named, tensors)).tokenizer_settings
+    assert (spm["bos_id"], spm["eos_ids"], spm["before"], spm["after"]) == (1, [2], [1], [])
+    byte_level = named | {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "gpt-2",
+        "tokenizer.ggml.merges": ["a b"],
+    }
+    bpe = read_gguf(write_gguf(byte_level, tensors)).tokenizer_settings
+    assert (bpe["bos_id"], bpe["eos_ids"][0], bpe["before"]) == (11, 11, [])
+    tokenizer = Tokenizer(*_tokenizer_of(read_gguf(write_gguf(byte_level, tensors))))
+    assert tokenizer.kind(11) != "control"  # the default is a token like any other
+
+
+def test_a_default_id_beyond_the_vocabulary_is_no_token():
+    metadata = {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "gpt-2",
+        TOKENS: ["a", "b"],
+        "tokenizer.ggml.merges": [],
+    }
+    _, settings = read_tokenizer(Fields("metadata", metadata), 2)
+    assert (settings["bos_id"], settings["eos_ids"]) == (None, [])
+
+
+def _tokenizer_of(model):
+    return model.tokenizer_definition, model.tokenizer_settings
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("tokenizer.ggml.precompiled_charsmap", "abc", "precompiled_charsmap"),
+        ("tokenizer.ggml.escape_whitespaces", False, "escape_whitespaces"),
+        ("tokenizer.ggml.treat_whitespace_as_suffix", True, "treat_whitespace_as_suffix"),
+        ("tokenizer.ggml.suppress_tokens", [1], "suppress_tokens"),
+        ("tokenizer.ggml.unheard_of", 1, "unheard_of"),
+        ("tokenizer.chat_template", "a\0b", r'"tokenizer.chat_template" has U\+0000 at character 2'),
+    ],
+)
+def test_a_tokenizers_key_that_is_not_known_or_cannot_be_stored_is_refused(tiny, write_gguf, key, value, expected):
+    metadata, tensors = tiny
+    with pytest.raises(SourceError, match=expected):
+        read_gguf(write_gguf(metadata | {key: value}, tensors))
+
+
+@pytest.mark.parametrize(
+    "key", ["chat_templates", "chat_template.tool_use", "huggingface.json", "ggml.fim_pre_token_id"]
+)
+def test_a_tokenizers_key_that_changes_no_text_is_passed_over(tiny, write_gguf, key):
+    metadata, tensors = tiny
+    value = 1 if key.endswith("_id") else "anything"
+    changed = read_gguf(write_gguf(metadata | {f"tokenizer.{key}": value}, tensors))
+    assert _tokenizer_of(changed) == _tokenizer_of(read_gguf(write_gguf(metadata, tensors)))
 
 
 def test_a_token_of_half_a_megabyte_is_refused_at_once(tiny, write_gguf):

@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -176,12 +177,47 @@ def test_end_of_text_is_generation_configs_word_before_configs(folder):
         read_folder(path)
 
 
-def test_bos_is_what_the_tokenizer_itself_puts_unless_its_configuration_says_so(data, folder):
+def test_bos_is_what_tokenizer_json_puts_whatever_its_configuration_says(data, folder):
     path = folder("llama2")
-    assert read_folder(path).tokenizer_settings["add_bos"] is False  # no post-processor
+    assert read_folder(path).tokenizer_settings["before"] == []  # no post-processor
     change(path / "tokenizer_config.json", {"add_bos_token": True})
-    assert read_folder(path).tokenizer_settings["add_bos"] is True
-    assert read_folder(data / "stories260K-hf-derived").tokenizer_settings["add_bos"] is True
+    assert read_folder(path).tokenizer_settings["before"] == []  # as transformers 5.24
+    assert read_folder(data / "stories260K-hf-derived").tokenizer_settings["before"] == [1]
+
+
+@pytest.mark.parametrize("name", ["eos_token_id", "bos_token_id"])
+def test_an_id_beyond_the_vocabulary_is_refused_by_file_and_key(folder, name):
+    path = folder("llama2")
+    change(path / "generation_config.json", {name: [1, 67]})
+    with pytest.raises(SourceError, match=f'generation_config.json "{name}" is a list of 2, the vocabulary has 67'):
+        read_folder(path)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
+@pytest.mark.parametrize("place", ["tokenizer_config.json", "chat_template.jinja", "additional_chat_templates/x.jinja"])
+def test_a_chat_template_that_cannot_be_stored_is_refused_by_its_file(folder, place, text):
+    path = folder("llama2")
+    if place.endswith("json"):
+        change(path / place, {"chat_template": text})
+    else:
+        (path / place).parent.mkdir(exist_ok=True)
+        (path / place).write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(SourceError, match=Path(place).name) as problem:
+        read_folder(path)
+    assert "\n" not in str(problem.value)
+
+
+def test_the_default_of_templates_that_are_files_comes_first(folder):
+    path = folder("llama2")
+    change(path / "tokenizer_config.json", {"chat_template": {"default": "{{ 1 }}", "rag": "{{ 2 }}"}})
+    assert read_folder(path).tokenizer_settings["chat_template"] == "{{ 1 }}"
+    (path / "additional_chat_templates").mkdir()
+    (path / "additional_chat_templates" / "rag.jinja").write_text("{{ 3 }}")
+    assert (
+        read_folder(path).tokenizer_settings["chat_template"] is None
+    )  # as transformers: no "default" among the files
+    (path / "chat_template.jinja").write_text("{{ 4 }}")
+    assert read_folder(path).tokenizer_settings["chat_template"] == "{{ 4 }}"
 
 
 def test_the_chat_template_comes_from_wherever_it_stands(folder):

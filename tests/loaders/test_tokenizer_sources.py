@@ -16,11 +16,13 @@ from loaders.errors import SourceError
 from loaders.fields import Fields
 from loaders.gguf_container import read_container
 from loaders.gguf_file import read_gguf
+from loaders.gguf_tokenizer import KEYS
 from loaders.gguf_tokenizer import read_tokenizer as read_gguf_tokenizer
 from loaders.huggingface import read_folder
 from loaders.pre_tokenizers import PRE_TOKENIZERS
 from loaders.sentencepiece_model import read_sentencepiece
 from loaders.tokenizer_json import Piece, byte_level_document, definition_of, sentencepiece_document
+from plpython.errors import ModelError
 from plpython.tokenizer import Tokenizer
 
 SEPARATOR = "\n__ggml_vocab_test__\n"
@@ -157,6 +159,87 @@ def test_a_sentencepiece_model_cuts_as_sentencepiece_does(data, trained, convert
 @given(text=st.text(alphabet=st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\u2581")))
 def test_any_text_gets_sentencepieces_ids(trained, converted, text):
     assert converted.encode(text) == trained[1].encode(text)
+
+
+ODD = [True, -1, 1.5, 2**63, b"x", b"\xff", b"", b"\0", [], [b"a"], [b"\xff"], [b"a\0", b"a"], [[]], [1]]
+ODD += [np.array(values, kind) for values, kind in (([], "int32"), ([1], "int32"), ([np.nan], "float32"))]
+
+
+@pytest.mark.parametrize("model", [b"llama", b"gpt2", b"bert"])
+def test_whatever_stands_in_a_ggufs_metadata_it_is_read_or_refused_in_one_line(tiny, model):
+    metadata, _ = tiny
+    metadata |= {"tokenizer.ggml.model": model, "tokenizer.ggml.pre": b"gpt-2", "tokenizer.ggml.merges": [b"a b"]}
+    metadata["tokenizer.ggml.tokens"] = [text.encode() for text in metadata["tokenizer.ggml.tokens"]]
+    metadata["tokenizer.ggml.token_type"] = np.array(metadata["tokenizer.ggml.token_type"], "int32")
+    metadata["tokenizer.ggml.scores"] = np.array(metadata["tokenizer.ggml.scores"], "float32")
+    if model == b"bert":
+        metadata["tokenizer.ggml.tokens"][1:3] = [b"[CLS]", b"[SEP]"]
+        metadata["tokenizer.ggml.token_type"] = np.ones(len(metadata["tokenizer.ggml.tokens"]), "int32")
+    read_gguf_tokenizer(Fields("metadata", metadata), 300)
+    for key in (f"tokenizer.{name}" for name in (*KEYS.used, *KEYS.neutral)):
+        for odd in ODD:
+            try:
+                Tokenizer(*read_gguf_tokenizer(Fields("metadata", metadata | {key: odd}), 300)).encode("ab \u4e16")
+            except (SourceError, ModelError) as problem:
+                assert "\n" not in str(problem)
+
+
+PARTS = [
+    "<s>",
+    "</s>",
+    "<unk>",
+    "<0x41>",
+    " ",
+    "  ",
+    "hello",
+    "a",
+    "b",
+    "c",
+    "world",
+    "X",
+    "Y",
+    "\u00e9",
+    "\n",
+    "\u2581",
+]
+
+
+@pytest.mark.parametrize("prefix", [True, False])
+@pytest.mark.parametrize("symbols", [["<sep>", "XY"], ["ab", "abc", "b"], ["he", " w"], ["\u2581x", "<s", "s>"]])
+def test_user_defined_symbols_are_cut_as_sentencepiece_does(tmp_path, symbols, prefix):
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["hello world this is a test", "a < b s > 0 x41 unk"] * 30),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=330,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        add_dummy_prefix=prefix,
+        user_defined_symbols=symbols,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
+    pieces, scores, space_prefix = read_sentencepiece(tmp_path / "tokenizer.model", {})
+    whole = [piece for piece in pieces if piece.kind == TokenType.USER_DEFINED]
+    ours = Tokenizer(definition_of(sentencepiece_document(pieces, scores, space_prefix, whole)))
+    theirs = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    random = np.random.default_rng(1)
+    texts = ["".join(random.choice(symbols + PARTS, random.integers(1, 7))) for _ in range(500)] + symbols
+    assert [ours.encode(text) for text in texts] == [theirs.encode(text) for text in texts]
+
+
+def test_user_defined_symbols_of_a_gguf_are_cut_as_llama_cpp_does(tiny, write_gguf):
+    """llama.cpp cuts them out of the text first, and puts a space before each stretch that follows one of them."""
+    metadata, tensors = tiny
+    metadata["tokenizer.ggml.token_type"][261] = int(TokenType.USER_DEFINED)  # "b"
+    model = read_gguf(write_gguf(metadata, tensors))
+    tokenizer = Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
+    space, a, b = 259, 260, 261
+    assert tokenizer.encode("aba", add_special=False) == [space, a, b, space, a]
+    assert tokenizer.encode("bb", add_special=False) == [b, b]
 
 
 def test_a_folder_with_only_a_sentencepiece_model_can_be_loaded(trained, families, tmp_path):

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '2ba56108b8c95712758103fd4dfb303a94f3abba8c308d7d2cbcd9e7a1a7ff44',
+SELECT is(llm_runtime.release(), 'b8af62fd6550bc881113c9d48259a58df495e5dcef6e2664a639458c870e07bb',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.embeddings()'::regprocedure
     ),
-    'e4827073b6f28fc485d948a62f1df81f9b072a4795d9e014b02ace91737fa2c3',
+    '0308357824a754cf2ffe68d5a670bc1da87df1a93f088a58cda2459d4a5fddcc',
     'its body is plpython/embeddings.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.embeddings()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.generation()'::regprocedure
     ),
-    '574260e2ae36382c543818372264e5ad35997fdd2f32cc664908afdf78fc7bb5',
+    'e015b10c661abc1810955d7689450ba6f7e097a84e08b2d10d642ec682101f73',
     'its body is plpython/generation.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.generation()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.ingestion()'::regprocedure
     ),
-    '04299c58f6742e592f8fb05cb717919fa9083f53c3f1f59f40bc64250c8f305d',
+    'f55d666b181874e54105bf249001e0d528620c3f7f2db960db67eab757b8540f',
     'its body is plpython/ingestion.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.ingestion()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.tokenizer()'::regprocedure
     ),
-    '0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a',
+    'dd4c95ce202d20cc4f883594a315ab73526b119ebc266fef233b19725bb92f5b',
     'its body is plpython/tokenizer.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.tokenizer()', 'EXECUTE'),

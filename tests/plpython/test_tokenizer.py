@@ -3,8 +3,10 @@
 import functools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import tokenizers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -169,6 +171,17 @@ def test_bos_and_eos_are_put_where_the_model_wants_them(data):
     assert both.vocabulary_size == 512
     neither = Tokenizer(definition, {"bos_id": None, "eos_ids": [], "add_bos": True, "add_eos": True})
     assert neither.encode("One day") == bare
+    several = Tokenizer(definition, {"bos_id": 1, "eos_ids": [2], "before": [3, 1], "after": [5, 4]})
+    assert several.encode("One day") == [3, 1, *bare, 5, 4]
+    assert several.encode("") == [3, 1, 5, 4]
+
+
+def test_an_id_with_the_text_of_another_decodes_to_it_and_is_never_encoded(data):
+    definition = (data / "stories260K-hf-derived/tokenizer.json").read_text()
+    tokenizer = Tokenizer(definition, {"vocabulary_size": 514, "same_as": [[512, 300], [513, 2]]})
+    assert tokenizer.token_bytes(512) == tokenizer.token_bytes(300) != b""
+    assert (tokenizer.kind(512), tokenizer.kind(513)) == ("normal", "control")
+    assert 512 not in tokenizer.encode(tokenizer.decode([512]), add_special=False)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +190,11 @@ def test_bos_and_eos_are_put_where_the_model_wants_them(data):
         ({"vocabulary_size": 500}, "does not fit"),
         ({"bos_id": 512}, "there is no token 512"),
         ({"eos_ids": [4294967295]}, "there is no token 4294967295"),
+        ({"before": [512]}, "there is no token 512"),
+        ({"after": [0, -1]}, "there is no token -1"),
+        ({"before": 1}, 'setting "before" is not a list'),
+        ({"same_as": [[512, 1]]}, "there is no token 512"),
+        ({"same_as": [1]}, 'setting "same_as" is not a list of pairs'),
         ({"padding": 3}, 'unknown tokenizer setting "padding"'),
     ],
 )
@@ -214,6 +232,66 @@ def test_a_kind_that_is_not_known_is_refused_by_name():
 def test_half_a_surrogate_pair_is_a_clear_error(stories):
     with pytest.raises(ModelError, match="not valid Unicode"):
         stories.encode("\ud800")
+
+
+METASPACE = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}
+WITHOUT_UNKNOWN = {  # models that have no token for a character: the library raises Exception for one
+    "Unigram": (
+        {"type": "Unigram", "unk_id": None, "byte_fallback": False, "vocab": [["a", -1]]},
+        METASPACE,
+        METASPACE,
+    ),
+    "WordPiece": (
+        {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "vocab": {"a": 0}}
+        | {"max_input_chars_per_word": 100},
+        {"type": "BertPreTokenizer"},
+        {"type": "WordPiece", "prefix": "##", "cleanup": True},
+    ),
+    "BPE": ({"type": "BPE", "unk_token": "<unk>", "vocab": {"a": 0, "\u2581": 1}, "merges": []}, METASPACE, METASPACE),
+}
+
+
+@pytest.mark.parametrize("method", ["encode", "spans"])
+@pytest.mark.parametrize("kind", WITHOUT_UNKNOWN)
+def test_a_character_that_has_no_token_is_an_error_of_the_text(kind, method):
+    model, pre_tokenizer, decoder = WITHOUT_UNKNOWN[kind]
+    document = {"version": "1.0", "added_tokens": [], "model": model}
+    tokenizer = Tokenizer(json.dumps(document | {"pre_tokenizer": pre_tokenizer, "decoder": decoder}))
+    with pytest.raises(ModelError, match="cannot encode the text") as problem:
+        getattr(tokenizer, method)("a z")
+    assert problem.value.sqlstate == INVALID_PARAMETER
+    assert "unk" in problem.value.detail.lower()
+
+
+class PanicException(BaseException):
+    """As the library's bindings raise it: derived from BaseException, known by its name alone."""
+
+
+@pytest.mark.parametrize("method", ["encode", "spans"])
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [(PanicException("called `unwrap()`"), ModelError), (KeyboardInterrupt(), KeyboardInterrupt)],
+)
+def test_a_panic_of_the_library_is_an_error_of_the_text_and_an_interrupt_is_none(stories, method, raised, expected):
+    def fail(texts, **options):
+        raise raised
+
+    with pytest.raises(expected):
+        stories._encodings(fail, "a")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stories, "_library", SimpleNamespace(encode_batch=fail, encode_batch_fast=fail))
+        with pytest.raises(expected):
+            getattr(stories, method)("a")
+
+
+def test_a_panic_while_a_definition_is_read_is_corrupt_data(monkeypatch):
+    def fail(definition):
+        raise PanicException("index out of bounds")
+
+    monkeypatch.setattr(tokenizers, "Tokenizer", SimpleNamespace(from_str=fail))
+    with pytest.raises(ModelError, match="cannot be read") as problem:
+        Tokenizer("{}")
+    assert problem.value.sqlstate == CORRUPT_DATA
 
 
 @functools.cache

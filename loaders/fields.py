@@ -29,6 +29,11 @@ class Fields:
     def integer(self, name: str, default=REQUIRED) -> int:
         return self._typed(name, default, "an integer", lambda value: type(value) is int)
 
+    def count(self, name: str, largest: int, default=REQUIRED, smallest: int = 1) -> int:
+        """An integer from `smallest` to `largest`."""
+        expected = f"an integer from {smallest} to {largest}"
+        return self._typed(name, default, expected, lambda value: type(value) is int and smallest <= value <= largest)
+
     def number(self, name: str, default=REQUIRED) -> float:
         return self._typed(name, default, "a number", _is_number)
 
@@ -62,9 +67,11 @@ class Fields:
     def _typed(self, name: str, default, expected: str, fits):
         value = self.values.get(self.prefix + name)
         if value is None:
-            if default is REQUIRED:
-                raise SourceError(f'{self.source} has no "{self.prefix}{name}"')
-            return default
+            if default is not REQUIRED:
+                return default
+            if self.prefix + name in self.values:
+                raise SourceError(f'{self.source} "{self.prefix}{name}" is null, expected {expected}')
+            raise SourceError(f'{self.source} has no "{self.prefix}{name}"')
         if not fits(value):
             raise SourceError(f'{self.source} "{self.prefix}{name}" is {shown(value)}, expected {expected}')
         return value
@@ -108,12 +115,16 @@ def _object(pairs: list, source: str) -> dict:
     if len(document) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for n, name in enumerate(names) if name in names[:n])
-        raise SourceError(f'{source} has "{twice}" twice')
+        raise SourceError(f"{source} has {quoted(twice)} twice")
     return document
 
 
 def _is_number(value) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    """A number that a float can hold: not 10^400, not NaN."""
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _is_texts(value) -> bool:
@@ -130,3 +141,9 @@ def shown(value) -> str:
         return "an object"
     text = repr(value.decode(errors="replace") if isinstance(value, bytes) else value)
     return text if len(text) <= 60 else text[:60] + "…"
+
+
+def quoted(name: str) -> str:
+    """A name that a file brings, as an error message has it: in quotes, in one line, no character that cannot be shown."""
+    text = json.dumps(name)
+    return text if len(text) <= 100 else text[:100] + "…"

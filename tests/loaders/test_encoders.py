@@ -177,7 +177,7 @@ def test_what_changes_texts_before_they_are_embedded_is_refused(folder, file, il
 
 def test_two_poolings_at_once_are_refused(folder):
     change(folder / "1_Pooling" / "config.json", pooling_mode_cls_token=True)
-    with pytest.raises(SourceError, match="cls and mean"):
+    with pytest.raises(SourceError, match='"cls" and "mean"'):
         read_model(folder)
 
 

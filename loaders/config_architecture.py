@@ -105,8 +105,8 @@ def _heads(config: Fields) -> dict:
 def _rope(config: Fields) -> dict:
     """`rope_theta` and `rope_scaling` of an architecture.
 
-    As in transformers: `rope_scaling` hides `rope_parameters` unless it is empty, and a theta inside the one that counts
-    hides the one outside.
+    As in transformers: `rope_scaling` hides `rope_parameters` unless it is empty, and a theta inside the one that
+    counts hides the one outside.
     """
     parameters = config.nested("rope_scaling")
     if not parameters.values:

@@ -57,9 +57,8 @@ TRANSFORMER_FILES = tuple(
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 TRANSFORMER = Keys(
-    used=("max_seq_length",),
+    used=("max_seq_length", "do_lower_case"),
     neutral={
-        "do_lower_case": (False,),  # the tokenizer's own rule holds
         "transformer_task": ("feature-extraction",),
         "modality_config": ({"text": {"method": "forward", "method_output_name": "last_hidden_state"}},),
         "module_output_name": ("token_embeddings",),
@@ -209,12 +208,32 @@ def _pooling(folder: Path, file: str, width: int) -> str:
     return modes[0]
 
 
+def _transformer(folder: Path) -> Fields:
+    """How sentence-transformers calls the encoder; without modules.json it does not look."""
+    listed = [_optional(folder, name) for name in TRANSFORMER_FILES] if (folder / MODULES).is_file() else []
+    own = next((fields for fields in listed if fields.values), Fields(TRANSFORMER_FILES[0], {}))
+    check_keys(own, TRANSFORMER)
+    return own
+
+
+def check_lower_case(folder: Path, definition: str) -> None:
+    """Raise SourceError if texts are to be in lower case, which the tokenizer `definition` does not do itself."""
+    own = _transformer(folder)
+    normalizer = parse_json(definition, "tokenizer.json").get("normalizer")
+    if own.flag("do_lower_case", False) and not _lowers(normalizer):
+        raise SourceError(f'{own.source} "do_lower_case" is true, but the tokenizer keeps upper case')
+
+
+def _lowers(normalizer: dict | None) -> bool:
+    normalizer = normalizer or {}
+    inner = normalizer.get("normalizers") or []
+    return normalizer.get("type") == "Lowercase" or bool(normalizer.get("lowercase")) or any(map(_lowers, inner))
+
+
 def _longest_text(folder: Path, context_length: int) -> int:
     """Tokens of the longest text: sentence-transformers' own limit, else the tokenizer's."""
-    own = next((fields for name in TRANSFORMER_FILES if (fields := _optional(folder, name)).values), None)
-    if own is not None:
-        check_keys(own, TRANSFORMER)
-        if "max_seq_length" in own:
-            return own.count("max_seq_length", LARGEST["context_length"], smallest=CONTROL_TOKENS + 1)
+    own = _transformer(folder)
+    if "max_seq_length" in own:
+        return own.count("max_seq_length", LARGEST["context_length"], smallest=CONTROL_TOKENS + 1)
     tokenizer = _optional(folder, "tokenizer_config.json")
     return int(min(tokenizer.number("model_max_length", context_length), context_length))

@@ -144,6 +144,6 @@ def shown(value) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name that a file brings, as an error message has it: in quotes, in one line, no character that cannot be shown."""
+    """A name that a file brings, as an error message has it: quoted, in one line, every character one that prints."""
     text = json.dumps(name)
     return text if len(text) <= 100 else text[:100] + "…"

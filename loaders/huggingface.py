@@ -15,8 +15,8 @@ from plpython.encoder_architecture import EncoderArchitecture
 
 from .config_architecture import family_of, read_architecture
 from .config_keys import GENERATION_CONFIG
+from .encoder_folder import check_lower_case, read_encoder
 from .encoder_folder import companions as encoder_companions
-from .encoder_folder import read_encoder
 from .errors import SourceError
 from .families import EncoderFamily, Family
 from .fields import Fields, quoted, read_json, shown
@@ -68,6 +68,8 @@ def read_folder(folder: Path) -> SourceModel:
         files.append(SourceFile(file.name, segments_of(file.data, placed)))
     _check(architecture, tensors)
     definition, settings = read_tokenizer(folder, config, architecture.vocabulary_size, is_encoder)
+    if is_encoder:
+        check_lower_case(folder, definition)
     return SourceModel(
         container="huggingface",
         architecture=architecture,

@@ -158,7 +158,7 @@ def test_a_configuration_that_means_another_arithmetic_is_refused(folder, values
 @pytest.mark.parametrize(
     ("file", "ill", "neutral"),
     [
-        ("sentence_bert_config.json", {"do_lower_case": True}, {"do_lower_case": False}),
+        ("sentence_bert_config.json", {"tokenizer_args": {"stride": 1}}, {"tokenizer_args": {}}),
         (
             "config_sentence_transformers.json",
             {"default_prompt_name": "query"},

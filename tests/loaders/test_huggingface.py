@@ -93,7 +93,7 @@ REFUSED = {
     'architecture "mixtral" is not supported': {"model_type": "mixtral"},
     'architecture "gptneox" is not supported': {"model_type": None, "architectures": ["GPTNeoXForCausalLM"]},
     'config.json has no "model_type"': {"model_type": None, "architectures": None},
-    '"blk.0.attn_q.weight" has the wrong shape': {"hidden_size": None},
+    '"output.weight" has the wrong shape (it is [67, 40], expected [67, 4096])': {"hidden_size": None},
     "\"hidden_size\" is 'big', expected an integer": {"hidden_size": "big"},
     '"num_hidden_layers" is 1000000000, expected an integer from 1 to 1024': {"num_hidden_layers": 10**9},
     '"num_attention_heads" is 0, expected an integer from 1 to 4096': {"num_attention_heads": 0},

@@ -15,6 +15,7 @@ from .config_defaults import completed
 from .config_keys import PRETRAINED
 from .errors import SourceError
 from .fields import Fields, parse_json, quoted, read_json, read_text
+from .files import can_be_a_file
 from .known_keys import Keys, check_keys
 
 # An architecture's sizes, and what config.json calls them.
@@ -136,7 +137,7 @@ def companions(folder: Path) -> list[Path]:
 
 def _optional(folder: Path, name: str) -> Fields:
     """The object in a file of the folder, empty if there is none."""
-    return Fields(name, read_json(folder / name) if (folder / name).is_file() else {})
+    return Fields(name, read_json(folder / name, name) if (folder / name).is_file() else {})
 
 
 def _after_the_encoder(folder: Path, width: int) -> tuple[str, bool]:
@@ -182,7 +183,7 @@ def _kind(type_name: str) -> str:
 
 def _inside(path: str) -> str:
     parts = PurePosixPath(path).parts
-    if path.startswith("/") or ".." in parts or "\\" in path or "\0" in path:
+    if ".." in parts or not all(map(can_be_a_file, parts)):
         raise SourceError(f"{MODULES} names {quoted(path)}, which is not in the folder")
     return "/".join(parts)
 
@@ -191,7 +192,7 @@ def _pooling(folder: Path, file: str, width: int) -> str:
     """One of POOLINGS: `pooling_mode`, or the modes that are true in older files, or the mean if nothing is said."""
     if not (folder / file).is_file():
         raise SourceError(f"{MODULES} names {file}, which is not a file of the folder")
-    config = Fields(file, read_json(folder / file))
+    config = Fields(file, read_json(folder / file, file))
     check_keys(config, POOLING)
     for name in ("word_embedding_dimension", "embedding_dimension"):
         if config.integer(name, width) != width:

@@ -83,19 +83,20 @@ class Fields:
             raise SourceError(f'{self.source} "{name}" is not UTF-8: {shown(value)}') from None
 
 
-def read_json(path: Path) -> dict:
-    """The object in a JSON file. Raises SourceError for anything else."""
-    return parse_json(read_text(path), path.name)
+def read_json(path: Path, source: str | None = None) -> dict:
+    """The object in a JSON file. Raises SourceError for anything else, which calls the file `source`."""
+    return parse_json(read_text(path, source), source or path.name)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, source: str | None = None) -> str:
     """A whole text file, of a size that a configuration or a vocabulary may have."""
+    source = source or path.name
     if path.stat().st_size > LARGEST_JSON:
-        raise SourceError(f"{path.name} has {path.stat().st_size} bytes, at most {LARGEST_JSON} are read")
+        raise SourceError(f"{source} has {path.stat().st_size} bytes, at most {LARGEST_JSON} are read")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:
-        raise SourceError(f"{path.name} is not UTF-8, at byte {problem.start}") from None
+        raise SourceError(f"{source} is not UTF-8, at byte {problem.start}") from None
 
 
 def parse_json(text: str, source: str) -> dict:

@@ -20,7 +20,7 @@ from .encoder_folder import companions as encoder_companions
 from .errors import SourceError
 from .families import EncoderFamily, Family
 from .fields import Fields, quoted, read_json, shown
-from .files import mapped
+from .files import can_be_a_file, mapped
 from .huggingface_tokenizer import read_tokenizer
 from .known_keys import Keys, check_keys
 from .model import Segment, SourceFile, SourceModel, SourceTensor, cut, segments_of
@@ -183,7 +183,7 @@ def _shards(folder: Path) -> list[_WeightFile]:
     check_keys(index, INDEX_KEYS)
     listed = index.nested("weight_map").values
     for name in listed.values():
-        if not isinstance(name, str) or not name or Path(name).name != name or "\0" in name:
+        if not can_be_a_file(name):
             raise SourceError(f"{INDEX} names {shown(name)}, which is not a file of the folder")
     files = [_WeightFile(name, *read_safetensors(folder / name)) for name in sorted(set(listed.values()))]
     there = {(tensor.name, file.name) for file in files for tensor in file.tensors}

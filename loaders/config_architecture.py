@@ -1,76 +1,151 @@
 """A Hugging Face config.json as an Architecture. Names and defaults are those of transformers' classes."""
 
-from plpython.architecture import Architecture
+import re
+
+import numpy as np
+
+from plpython.architecture import LARGEST, Architecture
+from plpython.errors import ModelError
 
 from . import families
+from .config_defaults import completed
+from .config_keys import PRETRAINED
 from .errors import SourceError
-from .fields import Fields
+from .fields import Fields, quoted
+from .known_keys import Keys, check_keys
 
-# What no family here uses, with the values that mean "not used". A null means so too.
-NEUTRAL = {
-    "hidden_act": ("silu", "swish"),
-    "mlp_bias": (False,),
-    "partial_rotary_factor": (1, 1.0),
-    "logit_scale": (1, 1.0),
-    "attn_logit_softcapping": (),
-    "final_logit_softcapping": (),
-    "quantization_config": (),
+# An architecture's sizes, and what config.json calls them.
+SIZES = {
+    "vocabulary_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "ffn_size": "intermediate_size",
+    "context_length": "max_position_embeddings",
 }
+DECODER = PRETRAINED | Keys(
+    used=(
+        *SIZES.values(),
+        "num_key_value_heads",
+        "head_dim",
+        "rms_norm_eps",
+        "rope_theta",
+        "rope_scaling",
+        "rope_parameters",
+        "original_max_position_embeddings",
+        "tie_word_embeddings",
+        "layer_types",
+    ),
+    neutral={
+        "hidden_act": ("silu", "swish"),
+        "is_causal": (True,),
+        "partial_rotary_factor": (1, 1.0),
+        "logit_scale": (1, 1.0),
+        "attn_logit_softcapping": (),
+        "final_logit_softcapping": (),
+    },
+)
+# The numbers of each rope scaling.
+SCALINGS = {
+    "default": (),
+    "linear": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+}
+ROPE = Keys(
+    used=("rope_type", "type", "rope_theta", "original_max_position_embeddings"),
+    neutral={"partial_rotary_factor": (1, 1.0)},
+    harmless=("finetuned",),
+)
 
 
 def family_of(config: Fields) -> families.Family | families.EncoderFamily:
-    """The family by `model_type`, or by `architectures` in the oldest files, which have nothing else."""
-    if "model_type" in config:
-        return families.of_config(config.text("model_type"))
-    names = config.texts("architectures", [])
-    if not names:
+    """The family by `model_type`, or by `architectures` in the oldest files, which have nothing else.
+
+    Raises SourceError if the two name different families: one of them is wrong.
+    """
+    classes = config.texts("architectures", [])
+    if "model_type" not in config and not classes:
         raise SourceError('config.json has no "model_type"')
-    return families.of_config(names[0].removesuffix("ForCausalLM").removesuffix("Model").lower())
+    named = [re.sub(r"(For[A-Z].*|LMHeadModel|Model)$", "", name).lower() for name in classes]
+    family = families.of_config(config.text("model_type", None) or named[0])
+    if named and family.model_type not in named:
+        reason = f'"architectures" names {quoted(classes[0])}'
+        raise SourceError(f'config.json "model_type" is "{family.model_type}", but {reason}', "Correct one of them.")
+    return family
 
 
 def read_architecture(config: Fields) -> Architecture:
-    """The architecture. Raises SourceError or ModelError that names what is unsupported or ill."""
+    """The architecture. Raises SourceError that names what is unsupported or ill."""
     family = family_of(config)
-    for name, neutral in NEUTRAL.items():
-        if name in config and config.values[name] not in neutral:
-            raise SourceError(f'config.json "{name}" is {str(config.values[name])[:60]}, which is not supported')
-    hidden_size, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
-    theta, scaling = _rope(config)
-    values = {
-        "family": family.name,
-        "vocabulary_size": config.integer("vocab_size"),
-        "hidden_size": hidden_size,
-        "layers": config.integer("num_hidden_layers"),
-        "heads": heads,
-        "kv_heads": config.integer("num_key_value_heads", heads),
-        "head_dim": config.integer("head_dim", hidden_size // heads if heads > 0 else 0),
-        "ffn_size": config.integer("intermediate_size"),
-        "context_length": config.integer("max_position_embeddings"),
-        "norm_epsilon": config.number("rms_norm_eps", 1e-6),
-        "rope_theta": theta,
-        "rope_interleaved": False,
-        "rope_scaling": scaling,
-        "tied_embeddings": config.flag("tie_word_embeddings", False),
+    keys = DECODER | family.keys
+    check_keys(config, keys)
+    config = completed(config, family.name, keys)
+    values = {ours: config.count(theirs, LARGEST[ours]) for ours, theirs in SIZES.items()}
+    values |= {"family": family.name, "rope_interleaved": False} | _heads(config) | _rope(config)
+    values |= {
+        "norm_epsilon": config.number("rms_norm_eps"),
+        "tied_embeddings": config.flag("tie_word_embeddings"),
     }
-    Architecture.from_config(values)  # sizes are believed before a family counts layers with them
-    return Architecture.from_config(values | family.always | family.from_config(config))
+    try:
+        architecture = Architecture.from_config(values | family.always | family.from_config(config))
+    except ModelError as problem:
+        raise SourceError(f"{config.source}: {problem}", problem.hint) from None
+    _check_frequencies(config, architecture)
+    return architecture
 
 
-def _rope(config: Fields) -> tuple[float, dict | None]:
-    """(theta, scaling) of `rope_parameters`, or of `rope_theta` and `rope_scaling` as older files have them."""
-    newer = config.nested("rope_parameters")
-    older = config.nested("rope_scaling")
-    theta = newer.number("rope_theta", config.number("rope_theta", 10_000.0))
-    scaling = newer if newer.values else older
-    if scaling.number("partial_rotary_factor", 1.0) != 1.0:
-        raise SourceError(f'{scaling.source} "partial_rotary_factor" is not supported')
-    kind = scaling.text("rope_type", scaling.text("type", "default"))
+def _heads(config: Fields) -> dict:
+    heads = config.integer("num_attention_heads")
+    return {
+        "kv_heads": config.count("num_key_value_heads", LARGEST["kv_heads"], heads),
+        "head_dim": config.count("head_dim", LARGEST["head_dim"], config.integer("hidden_size") // heads),
+    }
+
+
+def _rope(config: Fields) -> dict:
+    """`rope_theta` and `rope_scaling` of an architecture.
+
+    As in transformers: `rope_scaling` hides `rope_parameters` unless it is empty, and a theta inside the one that
+    counts hides the one outside.
+    """
+    parameters = config.nested("rope_scaling")
+    if not parameters.values:
+        parameters = config.nested("rope_parameters")
+    kind = _rope_type(parameters)
+    check_keys(parameters, ROPE | Keys(used=SCALINGS[kind]))
+    theta = parameters if "rope_theta" in parameters.values else config
+    return {"rope_theta": theta.number("rope_theta"), "rope_scaling": _scaling(config, parameters, kind)}
+
+
+def _rope_type(parameters: Fields) -> str:
+    key = "rope_type" if "rope_type" in parameters.values or "type" not in parameters.values else "type"
+    kind = parameters.text(key) if key in parameters.values else "default"
+    if kind not in SCALINGS:
+        raise SourceError(f"rope scaling {quoted(kind)} is not supported", "Supported are linear and llama3.")
+    return kind
+
+
+def _scaling(config: Fields, parameters: Fields, kind: str) -> dict | None:
     if kind == "default":
-        return theta, None
-    if kind == "linear":
-        return theta, {"type": "linear", "factor": scaling.number("factor")}
+        return None
+    scaling = {"type": kind} | {name: parameters.number(name) for name in SCALINGS[kind]}
     if kind == "llama3":
-        names = ("factor", "low_freq_factor", "high_freq_factor")
-        original = scaling.number("original_max_position_embeddings")
-        return theta, {"type": "llama3", "original_context_length": original} | {n: scaling.number(n) for n in names}
-    raise SourceError(f'rope scaling "{kind}" is not supported', "Supported are linear and llama3.")
+        scaling["original_context_length"] = _original_length(config, parameters)
+    return scaling
+
+
+def _original_length(config: Fields, parameters: Fields) -> int:
+    """The context that llama3 scales from. As in transformers: outside before inside, else the context itself."""
+    name = "original_max_position_embeddings"
+    given = [place for place in (config, parameters) if name in place.values]
+    return given[0].count(name, LARGEST["context_length"]) if given else config.integer("max_position_embeddings")
+
+
+def _check_frequencies(config: Fields, architecture: Architecture) -> None:
+    """Theta and factors that are numbers each may still divide to infinity."""
+    with np.errstate(all="ignore"):
+        frequencies = architecture.rope_frequencies()
+    if not np.isfinite(frequencies).all():
+        raise SourceError(
+            f'{config.source} "rope_theta" {architecture.rope_theta} gives frequencies that are not finite'
+        )

@@ -151,11 +151,12 @@ def _rope_scaling(scaling: dict | None) -> dict | None:
 
 
 def _windows(architecture: Architecture) -> dict:
+    """The windows in a family's words; a mistral has one window for all layers unless `layer_types` says otherwise."""
     windows = architecture.windows
-    if architecture.family == "mistral":
-        return {"sliding_window": None if windows is None else windows[0]}
     if windows is None:
-        return {}
+        return {"sliding_window": None} if architecture.family == "mistral" else {}
+    if architecture.family == "mistral" and len(set(windows)) == 1:
+        return {"sliding_window": windows[0]}
     sizes = {window for window in windows if window is not None}
     kinds = ["full_attention" if window is None else "sliding_attention" for window in windows]
     return {"use_sliding_window": True, "sliding_window": max(sizes), "layer_types": kinds}

@@ -29,6 +29,11 @@ class Fields:
     def integer(self, name: str, default=REQUIRED) -> int:
         return self._typed(name, default, "an integer", lambda value: type(value) is int)
 
+    def count(self, name: str, largest: int, default=REQUIRED, smallest: int = 1) -> int:
+        """An integer from `smallest` to `largest`."""
+        expected = f"an integer from {smallest} to {largest}"
+        return self._typed(name, default, expected, lambda value: type(value) is int and smallest <= value <= largest)
+
     def number(self, name: str, default=REQUIRED) -> float:
         return self._typed(name, default, "a number", _is_number)
 
@@ -62,9 +67,11 @@ class Fields:
     def _typed(self, name: str, default, expected: str, fits):
         value = self.values.get(self.prefix + name)
         if value is None:
-            if default is REQUIRED:
-                raise SourceError(f'{self.source} has no "{self.prefix}{name}"')
-            return default
+            if default is not REQUIRED:
+                return default
+            if self.prefix + name in self.values:
+                raise SourceError(f'{self.source} "{self.prefix}{name}" is null, expected {expected}')
+            raise SourceError(f'{self.source} has no "{self.prefix}{name}"')
         if not fits(value):
             raise SourceError(f'{self.source} "{self.prefix}{name}" is {shown(value)}, expected {expected}')
         return value
@@ -85,19 +92,20 @@ def storable(text: str, where: str) -> str:
     return text
 
 
-def read_json(path: Path) -> dict:
-    """The object in a JSON file. Raises SourceError for anything else."""
-    return parse_json(read_text(path), path.name)
+def read_json(path: Path, source: str | None = None) -> dict:
+    """The object in a JSON file. Raises SourceError for anything else, which calls the file `source`."""
+    return parse_json(read_text(path, source), source or path.name)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, source: str | None = None) -> str:
     """A whole text file, of a size that a configuration or a vocabulary may have."""
+    source = source or path.name
     if path.stat().st_size > LARGEST_JSON:
-        raise SourceError(f"{path.name} has {path.stat().st_size} bytes, at most {LARGEST_JSON} are read")
+        raise SourceError(f"{source} has {path.stat().st_size} bytes, at most {LARGEST_JSON} are read")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:
-        raise SourceError(f"{path.name} is not UTF-8, at byte {problem.start}") from None
+        raise SourceError(f"{source} is not UTF-8, at byte {problem.start}") from None
 
 
 def parse_json(text: str, source: str) -> dict:
@@ -117,12 +125,16 @@ def _object(pairs: list, source: str) -> dict:
     if len(document) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for n, name in enumerate(names) if name in names[:n])
-        raise SourceError(f'{source} has "{twice}" twice')
+        raise SourceError(f"{source} has {quoted(twice)} twice")
     return document
 
 
 def _is_number(value) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    """A number that a float can hold: not 10^400, not NaN."""
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _is_texts(value) -> bool:
@@ -139,3 +151,9 @@ def shown(value) -> str:
         return "an object"
     text = repr(value.decode(errors="replace") if isinstance(value, bytes) else value)
     return text if len(text) <= 60 else text[:60] + "…"
+
+
+def quoted(name: str) -> str:
+    """A name that a file brings, as an error message has it: quoted, in one line, every character one that prints."""
+    text = json.dumps(name)
+    return text if len(text) <= 100 else text[:100] + "…"

@@ -5,6 +5,15 @@ from pathlib import Path
 
 from .errors import SourceError
 
+LONGEST_NAME = 255  # bytes, as Linux has it
+
+
+def can_be_a_file(name: object) -> bool:
+    """Whether a name that a file brings can be that of a file in its folder, and leads nowhere else."""
+    if not isinstance(name, str) or not name or "\0" in name or "\\" in name:
+        return False
+    return Path(name).name == name and len(name.encode(errors="replace")) <= LONGEST_NAME
+
 
 def mapped(path: Path) -> memoryview:
     """The bytes of a file. Raises SourceError if it is not a file with something in it."""

@@ -4,6 +4,8 @@ Tensors keep their bytes and get their GGUF names. Everything small that stands 
 the folder can be given back as it was.
 """
 
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
 from gguf import get_tensor_name_map
@@ -12,41 +14,62 @@ from plpython.architecture import Architecture
 from plpython.encoder_architecture import EncoderArchitecture
 
 from .config_architecture import family_of, read_architecture
+from .config_keys import GENERATION_CONFIG
+from .encoder_folder import check_lower_case, read_encoder
 from .encoder_folder import companions as encoder_companions
-from .encoder_folder import read_encoder
 from .errors import SourceError
 from .families import EncoderFamily, Family
-from .fields import Fields, read_json
-from .files import mapped
+from .fields import Fields, quoted, read_json, shown
+from .files import can_be_a_file, mapped
 from .huggingface_tokenizer import read_tokenizer
-from .model import Segment, SourceFile, SourceModel, SourceTensor, segments_of
+from .known_keys import Keys, check_keys
+from .model import Segment, SourceFile, SourceModel, SourceTensor, cut, segments_of
 from .safetensors_file import TYPES, StoredTensor, read_safetensors
 
 INDEX = "model.safetensors.index.json"
+INDEX_KEYS = Keys(used=("weight_map",), harmless=("metadata",))
 SINGLE = "model.safetensors"
+ADAPTER = "adapter_config.json"
 COMPANIONS = (".json", ".jinja", ".model", ".txt", ".md")
 LARGEST_COMPANION = 64 << 20
 COMPUTED = ".rotary_emb.inv_freq"  # old Llama checkpoints store what the configuration determines
 SUFFIXES = (".weight", ".bias")
+HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
+COMPARED_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class _WeightFile:
+    """A safetensors file of the folder and its tensors by offset."""
+
+    name: str
+    data: memoryview
+    tensors: list[StoredTensor]
 
 
 def read_folder(folder: Path) -> SourceModel:
     """The model in the folder. Raises SourceError or ModelError, which name what is broken or unsupported."""
     if not (folder / "config.json").is_file():
         raise SourceError(f"{folder} has no config.json", "A Hugging Face model is a folder with one.")
+    if (folder / ADAPTER).is_file():
+        raise SourceError(f"{folder} has an adapter ({ADAPTER})", "Merge it into the model, or remove the file.")
     config = Fields("config.json", read_json(folder / "config.json"))
     family = family_of(config)
     is_encoder = isinstance(family, EncoderFamily)
-    architecture = read_encoder(folder, config, family.name) if is_encoder else read_architecture(config)
+    architecture = read_encoder(folder, config, family.name) if is_encoder else _read_decoder(folder, config)
+    stored = _weight_files(folder)
+    if not is_encoder:
+        architecture = _with_the_stored_head(architecture, stored)
     weights = (_EncoderNames if is_encoder else _WeightNames)(family, architecture)
     tensors, files = [], []
-    for path in _weight_files(folder):
-        data, stored = read_safetensors(path)
-        placed = [(tensor.offset, weights.source_tensor(tensor)) for tensor in stored if weights.is_used(tensor)]
+    for file in stored:
+        placed = [(tensor.offset, weights.source_tensor(tensor)) for tensor in file.tensors if weights.is_used(tensor)]
         tensors += [tensor for _, tensor in placed]
-        files.append(SourceFile(path.name, segments_of(data, placed)))
+        files.append(SourceFile(file.name, segments_of(file.data, placed)))
     _check(architecture, tensors)
     definition, settings = read_tokenizer(folder, config, architecture.vocabulary_size, is_encoder)
+    if is_encoder:
+        check_lower_case(folder, definition)
     return SourceModel(
         container="huggingface",
         architecture=architecture,
@@ -57,6 +80,29 @@ def read_folder(folder: Path) -> SourceModel:
     )
 
 
+def _read_decoder(folder: Path, config: Fields) -> Architecture:
+    name = "generation_config.json"
+    if (folder / name).is_file():
+        check_keys(Fields(name, read_json(folder / name)), GENERATION_CONFIG)
+    return read_architecture(config)
+
+
+def _with_the_stored_head(architecture: Architecture, files: list[_WeightFile]) -> Architecture:
+    """As in transformers: a model that says it is tied has the head that is stored, unless it is the embedding."""
+    stored = {tensor.name: tensor for file in files for tensor in file.tensors}
+    if not architecture.tied_embeddings or HEAD not in stored or _are_equal(stored[HEAD], stored.get(EMBEDDING)):
+        return architecture
+    return dataclasses.replace(architecture, tied_embeddings=False)
+
+
+def _are_equal(one: StoredTensor, other: StoredTensor | None) -> bool:
+    """Same type, shape and bytes."""
+    if other is None or (one.type, one.shape, len(one.data)) != (other.type, other.shape, len(other.data)):
+        return False
+    pieces = zip(cut(one.data, COMPARED_BYTES), cut(other.data, COMPARED_BYTES), strict=True)
+    return all(bytes(a) == bytes(b) for a, b in pieces)
+
+
 class _WeightNames:
     """Which tensors of a checkpoint are the model's, and what they are called there."""
 
@@ -65,8 +111,8 @@ class _WeightNames:
         self._tied = architecture.tied_embeddings
 
     def is_used(self, tensor: StoredTensor) -> bool:
-        """False for what transformers ignores too: a stored copy of a tied head, precomputed frequencies."""
-        return not (tensor.name.endswith(COMPUTED) or (self._tied and tensor.name == "lm_head.weight"))
+        """False for what transformers ignores too: an equal copy of a tied head, precomputed frequencies."""
+        return not (tensor.name.endswith(COMPUTED) or (self._tied and tensor.name == HEAD))
 
     def own_name(self, tensor: StoredTensor) -> str:
         """The name that gguf's table knows."""
@@ -75,15 +121,20 @@ class _WeightNames:
     def source_tensor(self, tensor: StoredTensor) -> SourceTensor:
         name = self._names.get_name(self.own_name(tensor), try_suffixes=SUFFIXES)
         if name is None or not name.endswith(SUFFIXES):
-            raise SourceError(f'tensor "{tensor.name}" is not part of the architecture')
+            raise SourceError(f"tensor {quoted(tensor.name)} is not part of the architecture")
         if tensor.type not in TYPES:
             hint = f"Supported are {', '.join(TYPES)}."
-            raise SourceError(f'tensor "{tensor.name}" has type {tensor.type}, which is not supported', hint)
+            raise SourceError(f"tensor {quoted(tensor.name)} has type {tensor.type}, which is not supported", hint)
         return SourceTensor(name, TYPES[tensor.type], tensor.shape, tensor.data)
 
 
 class _EncoderNames(_WeightNames):
-    """The same of an encoder, whose checkpoints may have its class before each name, and heads of its training."""
+    """The same of an encoder, whose checkpoints may have its class before each name, and heads of its training.
+
+    The oldest, written by TensorFlow, call the weight and the bias of a norm gamma and beta.
+    """
+
+    OLD = ((".LayerNorm.gamma", ".LayerNorm.weight"), (".LayerNorm.beta", ".LayerNorm.bias"))
 
     def __init__(self, family: EncoderFamily, architecture: EncoderArchitecture):
         self._names = get_tensor_name_map(family.tensor_names, architecture.layers)
@@ -94,8 +145,11 @@ class _EncoderNames(_WeightNames):
         return not self.own_name(tensor).startswith(self._family.unused)
 
     def own_name(self, tensor: StoredTensor) -> str:
-        """The name without the class."""
-        return tensor.name.removeprefix(self._family.prefix)
+        """The name without the class, and a norm's tensors as newer files call them."""
+        name = tensor.name.removeprefix(self._family.prefix)
+        for old, new in self.OLD:
+            name = name.removesuffix(old) + new if name.endswith(old) else name
+        return name
 
 
 def _check(architecture: Architecture | EncoderArchitecture, tensors: list[SourceTensor]) -> None:
@@ -113,21 +167,30 @@ def _order(architecture: Architecture | EncoderArchitecture):
     return lambda tensor: ordinals.get(tensor.name, len(ordinals))
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    if (folder / INDEX).is_file():
+def _weight_files(folder: Path) -> list[_WeightFile]:
+    """As in transformers, one file with the whole model counts before an index."""
+    if not (folder / SINGLE).is_file() and (folder / INDEX).is_file():
         return _shards(folder)
     found = [folder / SINGLE] if (folder / SINGLE).is_file() else sorted(folder.glob("*.safetensors"))
     if len(found) != 1:
         raise SourceError(f"{folder} has {len(found)} safetensors files and no {INDEX}")
-    return found
+    return [_WeightFile(found[0].name, *read_safetensors(found[0]))]
 
 
-def _shards(folder: Path) -> list[Path]:
-    names = set(Fields(INDEX, read_json(folder / INDEX)).nested("weight_map").values.values())
-    for name in names:
-        if not isinstance(name, str) or not name or Path(name).name != name:
-            raise SourceError(f"{INDEX} names {str(name)[:60]!r}, which is not a file of the folder")
-    return [folder / name for name in sorted(names)]
+def _shards(folder: Path) -> list[_WeightFile]:
+    """The files that the index names. Each must have the tensors that the index says it has; it may have more."""
+    index = Fields(INDEX, read_json(folder / INDEX))
+    check_keys(index, INDEX_KEYS)
+    listed = index.nested("weight_map").values
+    for name in listed.values():
+        if not can_be_a_file(name):
+            raise SourceError(f"{INDEX} names {shown(name)}, which is not a file of the folder")
+    files = [_WeightFile(name, *read_safetensors(folder / name)) for name in sorted(set(listed.values()))]
+    there = {(tensor.name, file.name) for file in files for tensor in file.tensors}
+    for tensor, name in listed.items():
+        if (tensor, name) not in there:
+            raise SourceError(f"{INDEX} lists tensor {quoted(tensor)} for {name}, which does not have it")
+    return files
 
 
 def _companions(folder: Path) -> list[SourceFile]:

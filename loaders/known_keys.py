@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from .errors import SourceError
-from .fields import Fields, shown
+from .fields import Fields, quoted, shown
 
 HINT = "If nothing depends on it, remove it from the file and load again."
 
@@ -46,7 +46,7 @@ def check_keys(fields: Fields, keys: Keys) -> None:
             continue
         name = full_name.removeprefix(fields.prefix)
         if not keys.knows(name):
-            raise SourceError(f'{fields.source} "{full_name}" is not known here and may change results', HINT)
+            raise SourceError(f"{fields.source} {quoted(full_name)} is not known here and may change results", HINT)
         if name in keys.neutral and not _is_one_of(value, keys.neutral[name]):
             raise SourceError(f'{fields.source} "{full_name}" is {shown(value)}, which is not supported')
 

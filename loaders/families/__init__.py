@@ -1,6 +1,7 @@
 """The model families that can be loaded, each one small file that states how it differs from Llama."""
 
 from ..errors import SourceError
+from ..fields import quoted
 from . import bert, llama, mistral, qwen2, qwen3
 from .base import EncoderFamily, Family
 
@@ -22,5 +23,5 @@ def of_config(model_type: str) -> Family | EncoderFamily:
 def _named(attribute: str, name: str) -> Family | EncoderFamily:
     known = {getattr(family, attribute): family for family in (*FAMILIES, *ENCODERS) if getattr(family, attribute)}
     if name not in known:
-        raise SourceError(f'architecture "{name}" is not supported', f"Supported are {', '.join(known)}.")
+        raise SourceError(f"architecture {quoted(name)} is not supported", f"Supported are {', '.join(known)}.")
     return known[name]

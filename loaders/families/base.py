@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from gguf.constants import MODEL_ARCH
 
 from ..errors import SourceError
-from ..fields import Fields
+from ..fields import Fields, quoted
+from ..known_keys import Keys
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Family:
     gguf_name: its general.architecture, None if it has none of its own. model_type: its name in config.json.
     tensor_names: whose table of tensor names, in the gguf package, maps its Hugging Face names.
     gguf_interleaves: GGUF's converter permuted the q and k rows, so that rope rotates pairs of neighbours.
+    keys: its config.json's own keys, beside those of every decoder.
     always: architecture values that every model of the family has.
     from_config: architecture values that its config.json decides.
     """
@@ -25,6 +27,7 @@ class Family:
     model_type: str
     tensor_names: MODEL_ARCH
     gguf_interleaves: bool
+    keys: Keys
     always: dict
     from_config: Callable[[Fields], dict]
 
@@ -45,17 +48,31 @@ class EncoderFamily:
     unused: tuple[str, ...]
 
 
-def qwen_windows(config: Fields, layers: int) -> list[int | None] | None:
-    """The window of each layer as Qwen's configuration says it: by `layer_types`, else from `max_window_layers` on."""
-    window = config.integer("sliding_window", None)
-    if window is None or not config.flag("use_sliding_window", False):
-        return None
+QWEN_KEYS = Keys(
+    used=("use_sliding_window", "sliding_window", "max_window_layers"),
+    neutral={"use_mrope": (False,), "mlp_bias": (False,)},
+)
+Windows = list[int | None]
+
+
+def qwen_windows(config: Fields, layers: int) -> Windows:
+    """The window of each layer as Qwen's classes have it: by `layer_types`, else from `max_window_layers` on."""
+    window = config.integer("sliding_window", None) if config.flag("use_sliding_window") else None
+    first = config.integer("max_window_layers")
+    return stated_windows(config, layers, window) or [window if n >= first else None for n in range(layers)]
+
+
+def stated_windows(config: Fields, layers: int, window: int | None) -> Windows | None:
+    """The window of each layer as `layer_types` says it; None if it says nothing."""
     if "layer_types" not in config:
-        first = config.integer("max_window_layers", layers)
-        return [window if layer >= first else None for layer in range(layers)]
-    kinds = {"sliding_attention": window, "full_attention": None}
+        return None
     names = config.texts("layer_types")
+    if len(names) != layers:
+        raise SourceError(f'config.json "layer_types" has {len(names)} entries, expected {layers}, one for each layer')
+    kinds = {"sliding_attention": window, "full_attention": None}
     for name in names:
         if name not in kinds:
-            raise SourceError(f'layer type "{name}" is not supported', f"Supported are {', '.join(kinds)}.")
+            raise SourceError(f"layer type {quoted(name)} is not supported", f"Supported are {', '.join(kinds)}.")
+    if window is None and "sliding_attention" in names:
+        raise SourceError('config.json "layer_types" has "sliding_attention", but no sliding window is in use')
     return [kinds[name] for name in names]

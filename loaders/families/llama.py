@@ -6,12 +6,20 @@ Llama 3's rope scaling is the tensor rope_freqs.weight in GGUF and "llama3" in c
 from gguf.constants import MODEL_ARCH
 
 from ..fields import Fields
-from .base import Family
+from ..known_keys import Keys
+from .base import Family, stated_windows
+
+KEYS = Keys(
+    used=("attention_bias",),
+    neutral={"mlp_bias": (False,), "sliding_window": (), "use_sliding_window": (False,), "rope_interleaved": (False,)},
+    harmless=("pretraining_tp", "max_window_layers", "is_llama_config"),
+)
 
 
 def from_config(config: Fields) -> dict:
-    bias = config.flag("attention_bias", False)
-    return {"attention_bias": bias, "attention_output_bias": bias}
+    bias = config.flag("attention_bias")
+    windows = stated_windows(config, config.integer("num_hidden_layers"), window=None)
+    return {"attention_bias": bias, "attention_output_bias": bias, "windows": windows}
 
 
 FAMILY = Family(
@@ -20,6 +28,7 @@ FAMILY = Family(
     model_type="llama",
     tensor_names=MODEL_ARCH.LLAMA,
     gguf_interleaves=True,
+    keys=KEYS,
     always={},
     from_config=from_config,
 )

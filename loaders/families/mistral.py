@@ -1,14 +1,24 @@
-"""Mistral: Llama with a sliding window in every layer, or none. In GGUF it has no name of its own: it is "llama"."""
+"""Mistral: Llama with a sliding window in every layer, or none, or as `layer_types` says (Ministral).
+
+In GGUF it has no name of its own: it is "llama". What other families make of windows (`max_window_layers`), it ignores.
+"""
 
 from gguf.constants import MODEL_ARCH
 
 from ..fields import Fields
-from .base import Family
+from ..known_keys import Keys
+from .base import Family, stated_windows
+
+KEYS = Keys(
+    used=("sliding_window",),
+    neutral={"attention_bias": (False,), "mlp_bias": (False,)},
+    harmless=("use_sliding_window", "max_window_layers", "pretraining_tp"),
+)
 
 
 def from_config(config: Fields) -> dict:
-    window = config.integer("sliding_window", None)
-    return {"windows": None if window is None else [window] * config.integer("num_hidden_layers")}
+    window, layers = config.integer("sliding_window", None), config.integer("num_hidden_layers")
+    return {"windows": stated_windows(config, layers, window) or [window] * layers}
 
 
 FAMILY = Family(
@@ -17,6 +27,7 @@ FAMILY = Family(
     model_type="mistral",
     tensor_names=MODEL_ARCH.LLAMA,
     gguf_interleaves=True,
+    keys=KEYS,
     always={},
     from_config=from_config,
 )

@@ -1,9 +1,12 @@
-"""Qwen2 and Qwen2.5: biases on q, k and v; some layers may have a sliding window."""
+"""Qwen2 and Qwen2.5: biases on q, k and v, whatever `attention_bias` says; some layers may have a sliding window."""
 
 from gguf.constants import MODEL_ARCH
 
 from ..fields import Fields
-from .base import Family, qwen_windows
+from ..known_keys import Keys
+from .base import QWEN_KEYS, Family, qwen_windows
+
+KEYS = QWEN_KEYS | Keys(harmless=("attention_bias",))
 
 
 def from_config(config: Fields) -> dict:
@@ -16,6 +19,7 @@ FAMILY = Family(
     model_type="qwen2",
     tensor_names=MODEL_ARCH.QWEN2,
     gguf_interleaves=False,
+    keys=KEYS,
     always={"attention_bias": True},
     from_config=from_config,
 )

@@ -3,13 +3,15 @@
 from gguf.constants import MODEL_ARCH
 
 from ..fields import Fields
-from .base import Family, qwen_windows
+from ..known_keys import Keys
+from .base import QWEN_KEYS, Family, qwen_windows
+
+KEYS = QWEN_KEYS | Keys(used=("attention_bias",))
 
 
 def from_config(config: Fields) -> dict:
-    bias = config.flag("attention_bias", False)
+    bias = config.flag("attention_bias")
     return {
-        "head_dim": config.integer("head_dim", 128),
         "attention_bias": bias,
         "attention_output_bias": bias,
         "windows": qwen_windows(config, config.integer("num_hidden_layers")),
@@ -22,6 +24,7 @@ FAMILY = Family(
     model_type="qwen3",
     tensor_names=MODEL_ARCH.QWEN3,
     gguf_interleaves=False,
+    keys=KEYS,
     always={"qk_norm": True},
     from_config=from_config,
 )

@@ -1,0 +1,19 @@
+"""config.json as the model's class in transformers reads it: an absent key has the class's default, a null is null."""
+
+from .errors import SourceError
+from .families.class_defaults import ROWS
+from .fields import Fields
+from .known_keys import Keys
+
+
+def completed(config: Fields, family: str, keys: Keys) -> Fields:
+    """The configuration with the defaults of a family's class.
+
+    Raises SourceError for a null where the class takes none; null in a key without a default is "not used" if neutral.
+    """
+    rows = {key: (default, takes_null) for name, key, default, takes_null in ROWS if name == family}
+    for name in (*keys.used, *(name for name in keys.neutral if name in rows)):
+        _, takes_null = rows.get(name, (None, False))
+        if name in config.values and config.values[name] is None and not takes_null:
+            raise SourceError(f'{config.source} "{name}" is null, which is not supported')
+    return Fields(config.source, {name: default for name, (default, _) in rows.items()} | config.values)

@@ -12,7 +12,7 @@ SET LOCAL lock_timeout = '5s';
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
 --   934e6957ccaf6038b5443cebaac93665fcc068b055164e06d01ca769780ca730  atoms
---   74f141ca6f9c5f4bbae6cc6bc99370fcced034d872aed4837ec01ab251a10793  attention_kernels
+--   3bd70587a15c1724bbcfa9c05ec0c65cc1cead93322bf57ac278d5bdd9ab943b  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   ad106ed307f0d85ab5d1a97662326e2334658fef96c2df91d68474b14f7fe2c6  batches
 --   c217c42c6dcf760da553c48f66a1c86de8760e1c7b70dd8a98e009f294eb7cd3  blending
@@ -64,7 +64,7 @@ SET LOCAL lock_timeout = '5s';
 --   9b86547881091163d52b6f53a203ee202550f143a7781e24f4a5363544858be9  positions
 --   08692f6356ae79be4d0253e55471ebe864894b27a55c77aa354d352093bb3fbe  prefix_cache
 --   7f314f629c024053477db2b75dde7f26e344c0a0de0658c7d37805de2049889a  projection
---   6dde60b96b424d4ba4e0fd1c507b808c7cfae2bb6b2e563eef94ecb664538067  quant
+--   74ba85899f12e13b177bcf671bb1ea183a746a18a72dfcee452ea530ca25422e  quant
 --   58e3571ccf9f50f139eebd192ae0a0a89dfcb54592ff10292c6b86edf249cabc  rewriting
 --   a7bb1ea54215c65ff72dee157db107fed8f0f8638cbd4c432ff4f84b357c5a49  sampling
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
@@ -93,7 +93,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'db5d0db7985033f9e6d2f60912e97dbb1b6eaf6cc13863348bda220e44ba12c3'::text;
+RETURN '91449ba51d94b8752474026c13bc99cdae81f2424b9516ea5f62e2ae35de9a3a'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

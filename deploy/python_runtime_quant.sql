@@ -243,7 +243,8 @@ def _scaled(blocks, scales, raw):
 
 def _decode_q8_0(raw):
     blocks = raw.reshape(-1, 34)
-    return (blocks[:, 2:].view(np.int8) * _scales(blocks)).reshape(len(raw), -1)
+    with np.errstate(invalid="ignore"):  # of an infinite scale, which the caller may be looking for
+        return (blocks[:, 2:].view(np.int8) * _scales(blocks)).reshape(len(raw), -1)
 
 
 def _decode_q4_0(raw):
@@ -252,7 +253,8 @@ def _decode_q4_0(raw):
     np.bitwise_and(blocks[:, 2:], 15, out=codes[:, :16].view(np.uint8))
     np.right_shift(blocks[:, 2:], 4, out=codes[:, 16:].view(np.uint8))
     codes -= 8
-    return (codes * _scales(blocks)).reshape(len(raw), -1)
+    with np.errstate(invalid="ignore"):
+        return (codes * _scales(blocks)).reshape(len(raw), -1)
 
 
 def _scales(blocks):

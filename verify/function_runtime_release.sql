@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = 'db5d0db7985033f9e6d2f60912e97dbb1b6eaf6cc13863348bda220e44ba12c3', 'another release is deployed';
+    ASSERT llm_runtime.release() = '91449ba51d94b8752474026c13bc99cdae81f2424b9516ea5f62e2ae35de9a3a', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

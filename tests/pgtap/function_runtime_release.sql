@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'db5d0db7985033f9e6d2f60912e97dbb1b6eaf6cc13863348bda220e44ba12c3',
+SELECT is(llm_runtime.release(), '91449ba51d94b8752474026c13bc99cdae81f2424b9516ea5f62e2ae35de9a3a',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.quant()'::regprocedure
     ),
-    '6dde60b96b424d4ba4e0fd1c507b808c7cfae2bb6b2e563eef94ecb664538067',
+    '74ba85899f12e13b177bcf671bb1ea183a746a18a72dfcee452ea530ca25422e',
     'its body is plpython/quant.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.quant()', 'EXECUTE'),

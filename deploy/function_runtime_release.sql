@@ -37,7 +37,7 @@ SET LOCAL lock_timeout = '5s';
 --   e735766fb3c3f65116bed8bc2c490a7fb340bffea912261e1a6896cd14994c43  finite
 --   32fab3929ab9b47b177a24b9a8d18e48454cabeabc3830e46a32e618d24fc411  forward_steps
 --   574260e2ae36382c543818372264e5ad35997fdd2f32cc664908afdf78fc7bb5  generation
---   a7cbd0594e5c815ca85f4465bb889a3bcc92c3b7ad416a092c0f944610e36476  geometry
+--   17c18a62b888a686b9080a0fa7051f231cf5f606df0c7564eac55b55e791b80b  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
 --   d092e0489da9ef53b5fb23937a06b75e8b2e5c283790cfdad6d9476016521626  hilbert_plane
@@ -64,7 +64,7 @@ SET LOCAL lock_timeout = '5s';
 --   9b86547881091163d52b6f53a203ee202550f143a7781e24f4a5363544858be9  positions
 --   08692f6356ae79be4d0253e55471ebe864894b27a55c77aa354d352093bb3fbe  prefix_cache
 --   7f314f629c024053477db2b75dde7f26e344c0a0de0658c7d37805de2049889a  projection
---   74ba85899f12e13b177bcf671bb1ea183a746a18a72dfcee452ea530ca25422e  quant
+--   482f66f1783206fd1868e498acd2d119c4429e9ebeaf62862d0b0a914c4cd7f4  quant
 --   58e3571ccf9f50f139eebd192ae0a0a89dfcb54592ff10292c6b86edf249cabc  rewriting
 --   a7bb1ea54215c65ff72dee157db107fed8f0f8638cbd4c432ff4f84b357c5a49  sampling
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
@@ -93,7 +93,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '91449ba51d94b8752474026c13bc99cdae81f2424b9516ea5f62e2ae35de9a3a'::text;
+RETURN '98e5e6896aed7db06793ee2f75116fbf7cbd4ab76d01419b048c21cba36d4380'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -124,7 +124,7 @@ def whole_blocks(type, pieces):
 
 
 def largest_bound(type, blocks):
-    """A number that no value of uint8[blocks, bytes of one] exceeds in magnitude; infinity or NaN where a value is that.
+    """A number that no |value| of uint8[blocks, bytes of one] exceeds; infinity or NaN where a value is that.
 
     Found at the speed of memory: nothing is decoded.
     """

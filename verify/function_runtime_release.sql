@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '91449ba51d94b8752474026c13bc99cdae81f2424b9516ea5f62e2ae35de9a3a', 'another release is deployed';
+    ASSERT llm_runtime.release() = '98e5e6896aed7db06793ee2f75116fbf7cbd4ab76d01419b048c21cba36d4380', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.quant()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '74ba85899f12e13b177bcf671bb1ea183a746a18a72dfcee452ea530ca25422e', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '482f66f1783206fd1868e498acd2d119c4429e9ebeaf62862d0b0a914c4cd7f4', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

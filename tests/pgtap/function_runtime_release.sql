@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '91449ba51d94b8752474026c13bc99cdae81f2424b9516ea5f62e2ae35de9a3a',
+SELECT is(llm_runtime.release(), '98e5e6896aed7db06793ee2f75116fbf7cbd4ab76d01419b048c21cba36d4380',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.quant()'::regprocedure
     ),
-    '74ba85899f12e13b177bcf671bb1ea183a746a18a72dfcee452ea530ca25422e',
+    '482f66f1783206fd1868e498acd2d119c4429e9ebeaf62862d0b0a914c4cd7f4',
     'its body is plpython/quant.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.quant()', 'EXECUTE'),

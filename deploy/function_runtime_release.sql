@@ -37,7 +37,7 @@ SET LOCAL lock_timeout = '5s';
 --   e735766fb3c3f65116bed8bc2c490a7fb340bffea912261e1a6896cd14994c43  finite
 --   32fab3929ab9b47b177a24b9a8d18e48454cabeabc3830e46a32e618d24fc411  forward_steps
 --   574260e2ae36382c543818372264e5ad35997fdd2f32cc664908afdf78fc7bb5  generation
---   17c18a62b888a686b9080a0fa7051f231cf5f606df0c7564eac55b55e791b80b  geometry
+--   39abe16e5cb913b67aa8cea874b3260df6aeff848b6d4c5b80b2516536b31893  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
 --   d092e0489da9ef53b5fb23937a06b75e8b2e5c283790cfdad6d9476016521626  hilbert_plane
@@ -93,7 +93,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '98e5e6896aed7db06793ee2f75116fbf7cbd4ab76d01419b048c21cba36d4380'::text;
+RETURN '54ebd28a5980762b8a01cba832f6670f7a0faeb0b2f8601fd3a1da59f7038bca'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

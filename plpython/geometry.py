@@ -121,7 +121,7 @@ def codes_in_order(encoding, raw):
 
 
 def count_codes(encoding, pieces):
-    """How often each code is in a tensor, int64 [2^bits], whose blocks come in pieces, as quant.whole_blocks has them."""
+    """How often each code is in a tensor: int64 [2^bits]. Its blocks come in pieces, as quant.whole_blocks has them."""
     counts = np.zeros(1 << max(CODES[encoding][1], 8), np.int64)
     for blocks in pieces:
         counts += _byte_or_word_counts(encoding, blocks)

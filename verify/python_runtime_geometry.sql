@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.geometry()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '17c18a62b888a686b9080a0fa7051f231cf5f606df0c7564eac55b55e791b80b', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '39abe16e5cb913b67aa8cea874b3260df6aeff848b6d4c5b80b2516536b31893', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -77,7 +77,7 @@ def test_a_number_that_the_type_cannot_hold_is_refused_by_tensor_and_row(type, s
     with np.errstate(over="ignore"):
         raw = memoryview(quant.encode(source, values))
     made = QuantizedTensor("w", type, values.shape, memoryview(b""), SourceTensor("w", source, values.shape, raw))
-    with pytest.raises(ModelError, match='tensor "w" .* row 69') as refused:
+    with pytest.raises(ModelError, match=r'tensor "w" .* row 69') as refused:
         made.check()
     assert refused.value.sqlstate == "22023"
 
@@ -105,5 +105,5 @@ def test_weights_that_are_not_finite_are_refused_by_tensor_and_row(stories):
 
 def test_rope_freqs_of_zeros_are_refused(stories):
     zeros = SourceTensor("rope_freqs.weight", "F32", (4,), memoryview(bytes(16)))
-    with pytest.raises(SourceError, match='tensor "rope_freqs.weight" .* not finite and above 0 .*number 0'):
+    with pytest.raises(SourceError, match=r'tensor "rope_freqs\.weight" .* not finite and above 0 .*number 0'):
         dataclasses.replace(stories, tensors=(zeros,)).check_weights()

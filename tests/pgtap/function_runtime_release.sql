@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '98e5e6896aed7db06793ee2f75116fbf7cbd4ab76d01419b048c21cba36d4380',
+SELECT is(llm_runtime.release(), '54ebd28a5980762b8a01cba832f6670f7a0faeb0b2f8601fd3a1da59f7038bca',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

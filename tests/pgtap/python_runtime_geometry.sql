@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.geometry()'::regprocedure
     ),
-    '17c18a62b888a686b9080a0fa7051f231cf5f606df0c7564eac55b55e791b80b',
+    '39abe16e5cb913b67aa8cea874b3260df6aeff848b6d4c5b80b2516536b31893',
     'its body is plpython/geometry.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.geometry()', 'EXECUTE'),

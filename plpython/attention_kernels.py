@@ -46,15 +46,17 @@ from .simd import (
     sum_lanes,
     to_f32,
     where_before,
+    where_less,
 )
 from .simd_memory import load, load_pairs, prefetch, spread, spread_pairs, store
 
 ROWS = 8  # queries in the largest block
 EXACT = 64  # products of codes whose sum fits into 32 bits
 LOG2_E = math.log2(math.e)
-# The score of what a query must not see. It is finite: before the first position that a query sees, this is its largest
-# score, and weights relative to it are 1; the first real score scales all that to exactly 0.
-NOTHING = np.float32(-1e30)
+# The score of what a query must not see, below any other. It is finite: before the first position that a query sees,
+# this is its largest score, and weights relative to it are 1; the first real score scales all that to exactly 0.
+NOTHING = np.finfo(np.float32).min
+NAN = np.float32(np.nan)
 
 
 @inlined
@@ -123,7 +125,7 @@ def _over_floats(rows):
                     prefetch(values, at + PAGE * width)
                     mixed = fma(load(values, at, f32), spread(scores, p, Q, PAGE), mixed)
                 store(out, d, mixed, width)
-        total = sum_lanes(total)
+        total = where_less(NOTHING, top, sum_lanes(total), NAN)  # NaN where no score was a number, all -infinity too
         for d in range(0, width, 16):
             store(out, d, load(out, d, Q, width) / total, width)
 
@@ -190,7 +192,7 @@ def _over_codes(rows):
                     prefetch(values, at + next_values)
                     dots = dot2(dots, load_pairs(values, at, i32), spread_pairs(codes, p, P, PAGE))
                 store(out, d, fma(to_f32(dots), step, load(out, d, Q, width) * kept), width)
-        total = sum_lanes(total)
+        total = where_less(NOTHING, top, sum_lanes(total), NAN)  # NaN where no score was a number, all -infinity too
         for d in range(0, width, 16):
             store(out, d, load(out, d, Q, width) / total, width)
 

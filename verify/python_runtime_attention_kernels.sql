@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.attention_kernels()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '74f141ca6f9c5f4bbae6cc6bc99370fcced034d872aed4837ec01ab251a10793', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '3bd70587a15c1724bbcfa9c05ec0c65cc1cead93322bf57ac278d5bdd9ab943b', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

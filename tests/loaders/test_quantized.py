@@ -65,3 +65,45 @@ def test_what_cannot_be_quantized_is_refused_by_name(stories):
     (made,) = quantized(dataclasses.replace(stories, tensors=(broken,)), "q8_0").tensors
     with pytest.raises(ModelError, match='tensor "w" holds infinity or NaN in row 0'):
         made.check()
+
+
+@pytest.mark.parametrize(
+    ("type", "source", "value"),
+    [("Q8_0", "F32", 65520 * 127.0), ("Q4_0", "BF16", 65536 * 8.0), ("F16", "F32", 65520.0), ("Q8_0", "F16", np.inf)],
+)
+def test_a_number_that_the_type_cannot_hold_is_refused_by_tensor_and_row(type, source, value):
+    values = np.zeros((70, 32), np.float32)
+    values[69, 3] = np.float32(-value)
+    with np.errstate(over="ignore"):
+        raw = memoryview(quant.encode(source, values))
+    made = QuantizedTensor("w", type, values.shape, memoryview(b""), SourceTensor("w", source, values.shape, raw))
+    with pytest.raises(ModelError, match=r'tensor "w" .* row 69') as refused:
+        made.check()
+    assert refused.value.sqlstate == "22023"
+
+
+def test_large_numbers_that_the_type_can_hold_are_not_refused():
+    values = np.zeros((2, 32), np.float32)
+    values[1] = 8e6
+    source = SourceTensor("w", "F32", values.shape, memoryview(values).cast("B"))
+    QuantizedTensor("w", "Q8_0", values.shape, memoryview(b""), source).check()
+    with pytest.raises(ModelError, match="is Q4_0, which cannot hold"):
+        QuantizedTensor("w", "Q4_0", values.shape, memoryview(b""), source).check()
+
+
+def test_weights_that_are_not_finite_are_refused_by_tensor_and_row(stories):
+    for number, tensor in enumerate(stories.tensors):
+        raw = bytearray(tensor.data)
+        raw[-4:] = np.float32(np.nan).tobytes()
+        broken = dataclasses.replace(tensor, data=memoryview(raw))
+        tensors = (*stories.tensors[:number], broken, *stories.tensors[number + 1 :])
+        row = int(np.prod(tensor.shape[:-1])) - 1
+        with pytest.raises(SourceError, match=f'tensor "{tensor.name}" holds infinity or NaN in row {row} '):
+            dataclasses.replace(stories, tensors=tensors).check_weights()
+    stories.check_weights()
+
+
+def test_rope_freqs_of_zeros_are_refused(stories):
+    zeros = SourceTensor("rope_freqs.weight", "F32", (4,), memoryview(bytes(16)))
+    with pytest.raises(SourceError, match=r'tensor "rope_freqs\.weight" .* not finite and above 0 .*number 0'):
+        dataclasses.replace(stories, tensors=(zeros,)).check_weights()

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.attention_kernels()'::regprocedure
     ),
-    '74f141ca6f9c5f4bbae6cc6bc99370fcced034d872aed4837ec01ab251a10793',
+    '3bd70587a15c1724bbcfa9c05ec0c65cc1cead93322bf57ac278d5bdd9ab943b',
     'its body is plpython/attention_kernels.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.attention_kernels()', 'EXECUTE'),

@@ -1,6 +1,7 @@
 """The codecs of GGUF's tensor types, against golden data and against decoders written from the format's description."""
 
 import struct
+from itertools import pairwise
 
 import gguf
 import numpy as np
@@ -245,3 +246,56 @@ def test_what_cannot_be_is_refused_by_name(call, sqlstate, words):
         call()
     assert caught.value.sqlstate == sqlstate
     assert words in str(caught.value)
+
+
+# What is infinite or NaN, by the values that the gguf package gives for the same blocks.
+
+FIELDS = [(kind, offset) for kind, (_, offsets) in quant.FLOATS.items() for offset in offsets]
+EDGES = (0, 1, 0x7FFFFF, 0x800000, 0x3F800000, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x7FC00000, 0x7FFFFFFF)
+
+
+def blocks_with_every_float(kind, offset):
+    """Blocks of random codes and small floats, one with each float at an offset: each of 16 bits, some of 32."""
+    random, size = np.random.default_rng(3), quant.BLOCKS[kind][1]
+    word = quant.INFINITY[quant.FLOATS[kind][0]][0]
+    edges = np.array(EDGES, np.uint32)
+    every = np.arange(1 << 16, dtype=np.uint16)[:: 1 if quant.BLOCKS[kind][0] <= 32 else 7]
+    patterns = every if word is np.uint16 else np.concatenate([edges, edges | np.uint32(1 << 31)])
+    blocks = random.integers(0, 256, (len(patterns), size), dtype=np.uint8)
+    for other in quant.FLOATS[kind][1]:
+        blocks.view(word)[:, other // word().itemsize] = 0x3C00
+    blocks.view(word)[:, offset // word().itemsize] = patterns
+    return blocks
+
+
+@pytest.mark.parametrize(("kind", "offset"), FIELDS)
+def test_every_float_that_makes_a_value_infinite_or_nan_is_found_and_no_other(kind, offset):
+    blocks = blocks_with_every_float(kind, offset)
+    with np.errstate(all="ignore"):
+        values = gguf.quants.dequantize(blocks, gguf.GGMLQuantizationType[kind])
+    ill = ~np.isfinite(values).all(axis=1)
+    assert np.isfinite(values[~ill]).all() and not np.isfinite(values[ill]).any() and ill.any()
+    largest = np.abs(values[~ill]).max()
+    assert largest <= quant.largest_bound(kind, blocks[~ill]) < np.inf
+    for block in np.flatnonzero(ill):
+        assert not np.isfinite(quant.largest_bound(kind, blocks[block : block + 1]))
+    assert quant.first_not_finite(kind, blocks) == ill.argmax()
+    turned = np.ascontiguousarray(blocks[::-1])
+    assert quant.first_not_finite(kind, turned) == ill[::-1].argmax()
+
+
+def test_of_every_encoding_it_is_known_where_its_floats_lie():
+    assert quant.FLOATS.keys() == quant.BLOCKS.keys()
+
+
+@pytest.mark.parametrize("kind", quant.BLOCKS)
+def test_whole_blocks_are_those_of_the_tensor_wherever_a_piece_ends(kind):
+    raw = np.random.default_rng(4).integers(0, 256, quant.BLOCKS[kind][1] * 9, dtype=np.uint8)
+    ends = [0, 1, 1, 7, len(raw) // 2, len(raw)]
+    pieces = [raw[a:b].tobytes() for a, b in pairwise(ends)]
+    np.testing.assert_array_equal(np.concatenate(list(quant.whole_blocks(kind, pieces))).reshape(-1), raw)
+
+
+def test_a_tensor_that_ends_within_a_block_is_refused():
+    with pytest.raises(ModelError, match="ends within a block"):
+        list(quant.whole_blocks("Q8_0", [b"\0" * 35]))

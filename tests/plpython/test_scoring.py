@@ -20,6 +20,8 @@ QWEN2 = Path(__file__).parent.parent / "fixtures" / "families" / "qwen2"
 class Model:
     """What loaded_model.Model is, with weights from a file."""
 
+    name = "m"
+
     def __init__(self):
         source = read_folder(QWEN2)
         self.architecture = source.architecture

@@ -7,7 +7,7 @@ SET LOCAL lock_timeout = '5s';
 
 -- A hash of hashes, as `sha256sum` prints them, of:
 --   524ed70c6c4db3a28ac8f9174717cb25be048139ddab10adedb864bba5a9fa6e  admission
---   38e92f0ab5cafbc51c99f366705290884432d0afc2aa2c3e7143caac7ed31b33  architecture
+--   ec5017a176536630ecc9fd07d38dc7541ff852cedef63f7c91fb1bcd6afc642e  architecture
 --   8ea1abea39e7e4ec12a0d58a5dc7960d23e548992b28751acfcfd49779e9d022  arguments
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
@@ -15,13 +15,13 @@ SET LOCAL lock_timeout = '5s';
 --   54900d4d4d2298419f71faea23ef3333aa65229c04cd443c86bb4bcc103ed351  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   ad106ed307f0d85ab5d1a97662326e2334658fef96c2df91d68474b14f7fe2c6  batches
---   c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863  blending
+--   232d044fba8851aa2f9ed3facb2bceea4a1ad0e94ef39297aa6098078f7d7428  blending
 --   116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09  cache
 --   2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6  candidate_kernels
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
 --   f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6  chunking
---   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
---   9802987fe26820b9e4ae73bfad4d43d11900d8171312cd7288188baf450b1378  compiled_engine
+--   999b7a7d734bf9af55f8cb899867c82c8a43a903734d2c84d0c6393a239c5e93  comparison
+--   b7c66a117e52d00315985ff71416ecbfa63804f09ad8bda6192250fb82282aef  compiled_engine
 --   c0473b125d78dbe113a9aa5357e361e039ad0b9018f407534a3695a228d6e25d  compiled_forward
 --   05e8b1ba15f779f0b83c9bd961c6505daeace4fd58fc216b8e040c50a87fdf77  compiled_operators
 --   a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377  cosine_search
@@ -29,8 +29,8 @@ SET LOCAL lock_timeout = '5s';
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   a424e9ddf0f97527f761e3ce19e61186f451cbc7b532b4788b05adea078356cc  embedding_columns
 --   fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac  embeddings
---   504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03  encoder_architecture
---   bd7fbc5adf63b34b21e0c72f546ef75d89e0cadfa3fcfddd2f9957e08218fd7f  encoder_engine
+--   251750d1b333728d9c4e8cbeda8ff1af4e45d89e3695eac9b2a30fc37d61a6fa  encoder_architecture
+--   8d625e0bb91b2b86a952c4b6a32736784d57fe9449cc702863da81b36c406ffa  encoder_engine
 --   1a66ea21751f499ac5d575c89981cc0e4290c4758a556675931863bad8a967a8  encoder_forward
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   7f7a51823d8487d7542d1645e6bbdf91ab15bb44827a403ec5ea58927c6b1155  errors
@@ -52,7 +52,7 @@ SET LOCAL lock_timeout = '5s';
 --   0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370  merging
 --   cbf66580ccab3a725ee6d50ef5fdbade286b70a6f2297e3e4d62c823b56818fd  moment
 --   8f467bbe18fbb52086c922889164f65272444b83c7affbc69fe37fe1abead7f2  numpy_encoder
---   33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8  numpy_engine
+--   36fb5ba55e71910f3c92ed832a8491732989de4323e04f1d1324cc520d2db9f1  numpy_engine
 --   7037713b2654117b7b0a6a4b9303e9b2f0a9e4313a073380477f1662696a130d  numpy_operators
 --   235ed0c5d569c50555c75265588f6bf1ed1885d0623f36b40eac590ff768b835  operator_kernels
 --   f807c6bc7ee008222b7f8b1f6e8458d71c622a5a5bd6feeb1dd916f2afb5ec4a  operators
@@ -65,15 +65,16 @@ SET LOCAL lock_timeout = '5s';
 --   7f314f629c024053477db2b75dde7f26e344c0a0de0658c7d37805de2049889a  projection
 --   4a5af3a7a4395b9f78c54790269fedb05bfa8a810e3d907f941a3809a1acf5d0  quant
 --   6dc3f9b282b50eb50e6a8744eee79531601cc5404dddade2f14657298f86137a  rewriting
+--   2edc4e305a5df64df63433899266b7a22a3aac8506de8128367d0c868c293348  rope_rows
 --   a7bb1ea54215c65ff72dee157db107fed8f0f8638cbd4c432ff4f84b357c5a49  sampling
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
 --   8d3ce973c6e25e2c83e3f0acc5d360ba41fc18d52cdfe758c3f23eaa445bfa5e  scoring
---   3301c8e76669c7b1cf30bd51e7b4d68966dccdbb934e6aa89865e8d8f8cb48fe  searching
+--   0861677b8439cd42160e0405f3fa5c3395b6a17b9f239d99e5c12b1a9e7d8a00  searching
 --   c99c6746b65d526e1fe43a914d1fb380b1f886191edc42f5a79081de47232632  session_caches
 --   7d90dc4f820b21b539826c3235bfb51876f247577869b7a9566ec7ecda66b92f  session_models
 --   ff254eddad5b0e11fa14be3b1e60549b6f3701052aa3fb46ce6348ea4c70bd18  settings
 --   147dedba5c7c0d987e43b6d378c568f009341e2aa3c99f82a37af808c78e1a46  shared_weights
---   c74399ae32484046307c21026e12bc70ff59ab3040f5ddc69e9e9f565e8d87e6  simd
+--   1b18fe3f5367fbbeb56727ef189ed8acf9e0d8747aea626ed314d9e84a27cef4  simd
 --   b54940471201626320ea4271805c2e81d0d6972d98f0a04393d6d3d2c175d73b  simd_forms
 --   6022e134a6923905f6609b0e2e8aeebe7e87feee3a0ac94200622366ba5e20a2  simd_memory
 --   aa12056a272416aea00614a2e3df0cc56f900094636ca9c0b1a670931238c906  similarity
@@ -92,7 +93,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'd659af286f79f68ae8ae6c1ee564c6bf72ca9f1120f0be1c02f0894c8b267248'::text;
+RETURN 'bf4f3c59112cc8c232239a4fbffaff7304211105fa3b8f69a02914f08d20804a'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -39,6 +39,9 @@ LARGEST = {
 LARGEST_NUMBER = 1e30
 SWITCHES = ("rope_interleaved", "attention_bias", "attention_output_bias", "qk_norm", "tied_embeddings")
 
+FREQUENCIES = "rope_freqs.weight"  # GGUF's tensor of what the frequencies are divided by
+SAME_ARITHMETIC = {"mistral": "llama"}  # a GGUF has no word of its own for the first, it says the second
+
 # The parameters of each rope scaling, beside its "type". GGUF's rope_freqs.weight holds what "llama3" computes.
 ROPE_SCALINGS = {
     "linear": ("factor",),
@@ -89,6 +92,22 @@ class Architecture:
             config["windows"] = list(self.windows)
         return config
 
+    def comparable(self):
+        """The values that two models must share for their weights to be added, in one form whichever file they are of.
+
+        Numbers are float32 as in a GGUF, a window as long as the context is none. Rope is not among them: the order of
+        the rows can be changed, and its angles are compared as `rope_frequencies`.
+        """
+        config = self.to_config()
+        for name in ("rope_interleaved", "rope_theta", "rope_scaling"):
+            del config[name]
+        windows = [w if w is not None and w < self.context_length else None for w in self.windows or ()]
+        return config | {
+            "family": SAME_ARITHMETIC.get(self.family, self.family),
+            "norm_epsilon": float(np.float32(self.norm_epsilon)),
+            "windows": windows if any(windows) else None,
+        }
+
     def window(self, layer):
         """The sliding window of `layer`, None where attention is full."""
         return None if self.windows is None else self.windows[layer]
@@ -107,7 +126,7 @@ class Architecture:
         """{name: shape} of what a model may bring: GGUF's rope_freqs.weight, unless the configuration scales itself."""
         if self.rope_scaling is not None and self.rope_scaling["type"] == "llama3":
             return {}
-        return {"rope_freqs.weight": (self.head_dim // 2,)}
+        return {FREQUENCIES: (self.head_dim // 2,)}
 
     def check_tensors(self, shapes):
         """Raise ModelError 22023 naming the first of `shapes` ({name: shape}) that is missing, not known or ill."""

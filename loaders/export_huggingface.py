@@ -16,13 +16,12 @@ import numpy as np
 import psycopg
 
 from plpython import quant
-from plpython.architecture import Architecture
+from plpython.architecture import FREQUENCIES, Architecture
+from plpython.rope_rows import rearranged, rotated_heads
 
 from .config_architecture import read_architecture
 from .errors import LoaderError
-from .export_gguf import FREQUENCIES
 from .fields import Fields
-from .rope_rows import rearranged, rotated_heads
 from .safetensors_file import TYPES
 from .stored_model import StoredModel, StoredTensor, tensor_rows, tensor_tiles
 
@@ -180,7 +179,8 @@ def _content(connection: psycopg.Connection, stored: Architecture, tensor: Store
     heads = rotated_heads(tensor.name, stored)
     if heads is not None and stored.rope_interleaved:
         raw = b"".join(tensor_tiles(connection, tensor))
-        pieces = iter([rearranged(raw, heads, stored.head_dim, interleave=False)])
+        rows = rearranged(np.frombuffer(raw, np.uint8), heads, stored.head_dim, interleave=False)
+        pieces = iter([rows.tobytes()])
     else:
         pieces = tensor_rows(connection, tensor)
     for piece in pieces:

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.architecture()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '38e92f0ab5cafbc51c99f366705290884432d0afc2aa2c3e7143caac7ed31b33', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'ec5017a176536630ecc9fd07d38dc7541ff852cedef63f7c91fb1bcd6afc642e', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.compiled_engine()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '9802987fe26820b9e4ae73bfad4d43d11900d8171312cd7288188baf450b1378', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'b7c66a117e52d00315985ff71416ecbfa63804f09ad8bda6192250fb82282aef', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.numpy_engine()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '36fb5ba55e71910f3c92ed832a8491732989de4323e04f1d1324cc520d2db9f1', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

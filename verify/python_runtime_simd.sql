@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.simd()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'c74399ae32484046307c21026e12bc70ff59ab3040f5ddc69e9e9f565e8d87e6', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '1b18fe3f5367fbbeb56727ef189ed8acf9e0d8747aea626ed314d9e84a27cef4', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.blending()'::regprocedure
     ),
-    'c21c04d9560a44bb6db09f14b04be2dfa22fad4df48af18733a87996a205a863',
+    '232d044fba8851aa2f9ed3facb2bceea4a1ad0e94ef39297aa6098078f7d7428',
     'its body is plpython/blending.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.blending()', 'EXECUTE'),

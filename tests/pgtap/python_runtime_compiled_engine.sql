@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.compiled_engine()'::regprocedure
     ),
-    '9802987fe26820b9e4ae73bfad4d43d11900d8171312cd7288188baf450b1378',
+    'b7c66a117e52d00315985ff71416ecbfa63804f09ad8bda6192250fb82282aef',
     'its body is plpython/compiled_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.compiled_engine()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.encoder_engine()'::regprocedure
     ),
-    'bd7fbc5adf63b34b21e0c72f546ef75d89e0cadfa3fcfddd2f9957e08218fd7f',
+    '8d625e0bb91b2b86a952c4b6a32736784d57fe9449cc702863da81b36c406ffa',
     'its body is plpython/encoder_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.encoder_engine()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.numpy_engine()'::regprocedure
     ),
-    '33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8',
+    '36fb5ba55e71910f3c92ed832a8491732989de4323e04f1d1324cc520d2db9f1',
     'its body is plpython/numpy_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.numpy_engine()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.simd()'::regprocedure
     ),
-    'c74399ae32484046307c21026e12bc70ff59ab3040f5ddc69e9e9f565e8d87e6',
+    '1b18fe3f5367fbbeb56727ef189ed8acf9e0d8747aea626ed314d9e84a27cef4',
     'its body is plpython/simd.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.simd()', 'EXECUTE'),

@@ -15,7 +15,7 @@ SET LOCAL lock_timeout = '5s';
 --   54900d4d4d2298419f71faea23ef3333aa65229c04cd443c86bb4bcc103ed351  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   ad106ed307f0d85ab5d1a97662326e2334658fef96c2df91d68474b14f7fe2c6  batches
---   232d044fba8851aa2f9ed3facb2bceea4a1ad0e94ef39297aa6098078f7d7428  blending
+--   ab8fe182e8760e91dfc69ccd0bb618dc8e472424c2ff67376cd217c223e0250f  blending
 --   116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09  cache
 --   2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6  candidate_kernels
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
@@ -93,7 +93,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'bf4f3c59112cc8c232239a4fbffaff7304211105fa3b8f69a02914f08d20804a'::text;
+RETURN '061c1f8a304f1545ffd6fe4816dd945fa73f44475c50b8303e9b3b92e2de58ff'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -25,6 +25,7 @@ from .fields import Fields
 from .safetensors_file import TYPES
 from .stored_model import StoredModel, StoredTensor, tensor_rows, tensor_tiles
 
+FILES = ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors")
 TORCH_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 CLASSES = {
     "llama": "LlamaForCausalLM",

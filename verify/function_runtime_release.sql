@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = 'bf4f3c59112cc8c232239a4fbffaff7304211105fa3b8f69a02914f08d20804a', 'another release is deployed';
+    ASSERT llm_runtime.release() = '061c1f8a304f1545ffd6fe4816dd945fa73f44475c50b8303e9b3b92e2de58ff', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

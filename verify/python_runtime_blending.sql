@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.blending()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '232d044fba8851aa2f9ed3facb2bceea4a1ad0e94ef39297aa6098078f7d7428', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'ab8fe182e8760e91dfc69ccd0bb618dc8e472424c2ff67376cd217c223e0250f', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

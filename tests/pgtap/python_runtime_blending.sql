@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.blending()'::regprocedure
     ),
-    '232d044fba8851aa2f9ed3facb2bceea4a1ad0e94ef39297aa6098078f7d7428',
+    'ab8fe182e8760e91dfc69ccd0bb618dc8e472424c2ff67376cd217c223e0250f',
     'its body is plpython/blending.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.blending()', 'EXECUTE'),

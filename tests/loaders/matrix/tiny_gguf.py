@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+from gguf.gguf_writer import GGUFValue
 
 TOKENS = [1, 40, 7, 133, 12, 5, 260, 21, 9, 2, 66, 30]
 SEPARATE_HEAD = "output.weight"
@@ -39,23 +40,22 @@ def base(architecture: str) -> tuple[Metadata, dict[str, tuple[int, ...]]]:
     return metadata | vocabulary, _encoder_shapes() if architecture == "bert" else _decoder_shapes(architecture)
 
 
-def write(path: Path, architecture: str, changes: dict, tensors: dict | None = None) -> Path:
-    """The base's file with metadata changed ({key: None} removes) and tensors ({name: None} removes) at `path`."""
+def write(path: Path, architecture: str, changes: dict, tensors: dict | None = None, most_tensors: int = 0) -> Path:
+    """The base's file with metadata changed ({key: None} removes) and tensors ({name: None} removes) at `path`.
+
+    most_tensors: split into parts of so many, beside `path` under the names that parts have.
+    """
     metadata, shapes = base(architecture)
     metadata = {key: value for key, value in (metadata | changes).items() if value is not None}
-    writer = gguf.GGUFWriter(path, architecture)
+    writer = gguf.GGUFWriter(None, architecture, split_max_tensors=most_tensors)
     for key, (kind, value) in metadata.items():
-        if kind.endswith("[]"):
-            # The writer takes the elements' type from Python's; an array of numpy's types it does not take.
-            writer.kv_data[0][key] = gguf.gguf_writer.GGUFValue(
-                value, gguf.GGUFValueType.ARRAY, gguf.GGUFValueType[kind[:-2]]
-            )
-        else:
-            writer.kv_data[0][key] = gguf.gguf_writer.GGUFValue(value, gguf.GGUFValueType[kind])
+        element = gguf.GGUFValueType[kind.removesuffix("[]")]
+        whole = gguf.GGUFValueType.ARRAY if kind.endswith("[]") else element
+        writer.kv_data[0][key] = GGUFValue(value, whole, element)
     for name, values in (weights(shapes) | (tensors or {})).items():
         if values is not None:
             writer.add_tensor(name, np.asarray(values, np.float32))
-    writer.write_header_to_file()
+    writer.write_header_to_file(path)
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()

@@ -31,8 +31,8 @@ GRANT EXECUTE ON FUNCTION llm.merge(
     text[], text, double precision[], text, text, double precision, double precision
 ) TO llm_loader;
 COMMENT ON FUNCTION llm.merge(text[], text, double precision[], text, text, double precision, double precision) IS
-E'Makes a new model of several of one architecture and tokenizer, and returns the largest rounding error of encoding '
-'it in the first model''s types.\n'
+E'Makes a new model of several of one architecture and vocabulary, and returns the largest rounding error of encoding '
+'it in the first model''s types. It has the first model''s tokenizer, and its order of the rows of q and k.\n'
 'method: linear, the weighted sum (model soups, arXiv 2203.05482); slerp, along the arc between two models, tensor '
 'by tensor (Shoemake 1985); task_arithmetic, base plus scale times the weighted sum of the differences to it (arXiv '
 '2212.04089); ties, the same with differences trimmed to the density part that is largest and merged where their '

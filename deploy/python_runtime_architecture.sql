@@ -41,6 +41,8 @@ ROPE_DIVISORS = "rope_freqs.weight"  # by which GGUF's files divide the frequenc
 SMALLEST_DIVISOR = float(np.finfo(np.float32).tiny)  # what is below has no reciprocal in float32
 SWITCHES = ("rope_interleaved", "attention_bias", "attention_output_bias", "qk_norm", "tied_embeddings")
 
+SAME_ARITHMETIC = {"mistral": "llama"}  # a GGUF has no word of its own for the first, it says the second
+
 # The parameters of each rope scaling, beside its "type". GGUF's rope_freqs.weight holds what "llama3" computes.
 ROPE_SCALINGS = {
     "linear": ("factor",),
@@ -90,6 +92,22 @@ class Architecture:
         if self.windows is not None:
             config["windows"] = list(self.windows)
         return config
+
+    def comparable(self):
+        """The values that two models must share for their weights to be added, in one form whichever file they are of.
+
+        Numbers are float32 as in a GGUF, a window as long as the context is none. Rope is not among them: the order of
+        the rows can be changed, and its angles are compared as `rope_frequencies`.
+        """
+        config = self.to_config()
+        for name in ("rope_interleaved", "rope_theta", "rope_scaling"):
+            del config[name]
+        windows = [w if w is not None and w < self.context_length else None for w in self.windows or ()]
+        return config | {
+            "family": SAME_ARITHMETIC.get(self.family, self.family),
+            "norm_epsilon": float(np.float32(self.norm_epsilon)),
+            "windows": windows if any(windows) else None,
+        }
 
     def window(self, layer):
         """The sliding window of `layer`, None where attention is full."""

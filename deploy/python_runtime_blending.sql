@@ -9,25 +9,39 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.blending()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Several stored models to one new: llm.merge. The arithmetic is in `merging`, the models must be of one kind."""
+AS $python$"""Several stored models to one new: llm.merge. The arithmetic is in `merging`, the models must be of one kind.
+
+Which file a model came from does not matter: a folder and a GGUF have the rows of q and k in different orders, and rope's
+frequencies as numbers or as a tensor.
+"""
 
 import json
 
 import numpy as np
 
-from . import arguments, errors, merging, rewriting, stored_models, weights
+from . import arguments, comparison, database, errors, merging, rewriting, rope_rows, stored_models, weights
+from .architecture import ROPE_DIVISORS
 
 METHODS = ("linear", "slerp", "task_arithmetic", "ties")
 WITH_BASE = ("task_arithmetic", "ties")
 LARGEST = 1e6  # a weight beyond is a mistake
 MOST_MODELS = 64
 
+FIRST_OTHER_TOKEN = database.Query(
+    """SELECT coalesce(a.id, b.id) AS id
+    FROM (SELECT t.id, t.bytes FROM llm_store.token AS t WHERE t.tokenizer_id = $1) AS a
+    FULL JOIN (SELECT t.id, t.bytes FROM llm_store.token AS t WHERE t.tokenizer_id = $2) AS b ON b.id = a.id
+    WHERE a.bytes IS DISTINCT FROM b.bytes
+    ORDER BY 1 LIMIT 1""",
+    *("integer", "integer"),
+)
+
 
 def merge(models, new, factors, method, base, density, scale):
     """A new model of several, tensor by tensor. Returns the largest rounding error of encoding it.
 
-    One tensor of each model is in memory at a time, as f32. Tensors have the first model's types; those that are equal
-    in all models are shared.
+    One tensor of each model is in memory at a time, as f32. Tensors have the first model's types and its order of the
+    rows of q and k; those that are equal in all models are shared. Rope turns as in the first model, and in all others.
     """
     names = _names(models)
     factors, method = _recipe(len(names), factors, method, base)
@@ -36,21 +50,20 @@ def merge(models, new, factors, method, base, density, scale):
     parents = names if base is None else [*names, base]
     found = {name: stored_models.found(name) for name in dict.fromkeys(parents)}
     sources = [found[name] for name in parents]
-    _check_same_kind(sources)
-    tensors = [stored_models.tensors(source) for source in sources]
-    for tensor in tensors[0].values():
+    kinds = [comparison.described(source) for source in sources]
+    _check_same_kind(sources, kinds)
+    for tensor in kinds[0].tensors.values():
         stored_models.check_encodable(sources[0], tensor)
     copy = stored_models.new_model(sources[0], new)
     keeps_equal = method != "linear" or abs(sum(factors) - 1.0) < 1e-9
     hashes, largest = {}, 0.0
-    for name, first in tensors[0].items():
-        parts = [of_model[name] for of_model in tensors]
-        if keeps_equal and all(part.hash == first.hash for part in parts):
+    for name, first in kinds[0].tensors.items():
+        if name == ROPE_DIVISORS or (keeps_equal and _is_shared(name, kinds)):
             hashes[name] = first.hash
             continue
         try:
             with np.errstate(over="raise", invalid="raise"):
-                values = _merged([weights.decoded(part) for part in parts], factors, method, density, scale)
+                values = _merged([_values(name, kind, kinds[0]) for kind in kinds], factors, method, density, scale)
         except FloatingPointError:
             raise errors.invalid_parameter(
                 f'tensor "{name}" cannot be merged', "its weights or those of a sum grow beyond float32"
@@ -107,22 +120,66 @@ def _recipe(count, factors, method, base):
     return factors, method
 
 
-def _check_same_kind(sources):
-    """Raise ModelError 22023 unless the models have one architecture and one tokenizer."""
-    first = sources[0]
-    kinds = [json.loads(source["architecture"]) for source in sources]
-    for source, kind in zip(sources, kinds, strict=True):
-        for field in kinds[0]:
-            if kind.get(field) != kinds[0][field]:
-                raise errors.invalid_parameter(
-                    f'models "{first["name"]}" and "{source["name"]}" cannot be merged',
-                    f"{field} is {json.dumps(kinds[0][field])} in one, {json.dumps(kind.get(field))} in the other",
-                    "Merge models that were trained from one another.",
-                )
-        if source["tokenizer_id"] != first["tokenizer_id"]:
+def _is_shared(name, kinds):
+    """Whether a tensor is one and the same in all models: equal bytes, in one order."""
+    orders = {kind.architecture.rope_interleaved for kind in kinds if rope_rows.rotated_heads(name, kind.architecture)}
+    return len(orders) <= 1 and len({kind.tensors[name].hash for kind in kinds}) == 1
+
+
+def _values(name, kind, first):
+    """A tensor's values -> f32 of its shape, the rows of q and k in the first model's order."""
+    values = weights.decoded(kind.tensors[name])
+    heads = rope_rows.moved_heads(name, kind.architecture, first.architecture)
+    if heads is None:
+        return values
+    return rope_rows.rearranged(values, heads, first.architecture.head_dim, first.architecture.rope_interleaved)
+
+
+def _check_same_kind(sources, kinds):
+    """Raise ModelError 22023 unless the models have one architecture, one set of tensors and one vocabulary."""
+    for source, kind in zip(sources[1:], kinds[1:], strict=True):
+        difference = (
+            _other_value(kinds[0].architecture.comparable(), kind.architecture.comparable())
+            or _other_tensor(kinds[0], kind)
+            or _other_rotation(kinds[0], kind)
+            or _other_token(sources[0]["tokenizer_id"], source["tokenizer_id"])
+        )
+        if difference:
             raise errors.invalid_parameter(
-                f'models "{first["name"]}" and "{source["name"]}" cannot be merged', "their tokenizers differ"
+                f'models "{sources[0]["name"]}" and "{source["name"]}" cannot be merged',
+                difference,
+                "Merge models that were trained from one another.",
             )
+
+
+def _other_value(here, there):
+    """Which value of the architecture differs; None if none does."""
+    for field in (*here, *(field for field in there if field not in here)):
+        if here.get(field) != there.get(field):
+            return f"{field} is {json.dumps(here.get(field))} in one, {json.dumps(there.get(field))} in the other"
+    return None
+
+
+def _other_tensor(here, there):
+    """Which tensor one of the models does not have; that of rope's frequencies is compared by what it does."""
+    names = (here.tensors.keys() ^ there.tensors.keys()) - {ROPE_DIVISORS}
+    return f'tensor "{min(names)}" is in one of them only' if names else None
+
+
+def _other_rotation(here, there):
+    """What makes rope turn by other angles in one of the models; None if it does not."""
+    if comparison.same_rotation(here, there):
+        return None
+    if ROPE_DIVISORS in here.tensors or ROPE_DIVISORS in there.tensors:
+        return f'tensor "{ROPE_DIVISORS}" makes one turn q and k by other angles than the other'
+    config = here.architecture.to_config(), there.architecture.to_config()
+    return _other_value(*({name: values[name] for name in ("rope_theta", "rope_scaling")} for values in config))
+
+
+def _other_token(here, there):
+    """Which token id stands for other bytes in one of two tokenizers; None if none does."""
+    found = None if here == there else FIRST_OTHER_TOKEN.one(here, there)
+    return None if found is None else f"their tokenizers differ: token {found['id']} is not the same in both"
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.blending() FROM PUBLIC;

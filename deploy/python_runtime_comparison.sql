@@ -9,11 +9,46 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.comparison()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""How two models differ, tensor by tensor: llm.diff. Equal tensors cost nothing, for their hashes are equal."""
+AS $python$"""How two models differ, tensor by tensor: llm.diff. Equal tensors cost nothing, for their hashes are equal.
+
+A model is the same whichever file it came from: rows of q and k that the files have in different orders are compared
+in the order of `b`, and a rope_freqs.weight that only says what the other model's configuration says is no difference.
+"""
+
+import json
+from dataclasses import dataclass
 
 import numpy as np
 
-from . import rewriting, stored_models, weights
+from . import encoder_architecture, ingestion, quant, rewriting, rope_rows, stored_models, weights
+from .architecture import ROPE_DIVISORS
+
+
+@dataclass(frozen=True)
+class Described:
+    """A stored model: its architecture and {name: Tensor}."""
+
+    architecture: object
+    tensors: dict
+
+    def frequencies(self):
+        """f32[head_dim / 2], what rope turns by; None for an encoder, which has none."""
+        divisors = self.tensors.get(ROPE_DIVISORS)
+        return self.architecture.rope_frequencies(None if divisors is None else weights.decoded(divisors))
+
+
+def described(model):
+    """What a row of `stored_models.found` stands for."""
+    architecture = encoder_architecture.of_config(json.loads(model["architecture"]))
+    return Described(architecture, stored_models.tensors(model))
+
+
+def same_rotation(one, other):
+    """Whether two models turn q and k by the same angles. In a GGUF they are float32, or divisors that are."""
+    here, there = one.frequencies(), other.frequencies()
+    if here is None or there is None:
+        return here is there
+    return here.shape == there.shape and np.allclose(here, there, rtol=1e-6, atol=0)
 
 
 def diff(a, b):
@@ -22,21 +57,32 @@ def diff(a, b):
     change: none, values, type, shape, added or removed. tiles: those of b's tensor, of a's when it was removed.
     norm: the square root of the sum of squared differences of the values; None where there is nothing to subtract.
     """
-    return list(_differences(*(stored_models.tensors(stored_models.found(model)) for model in (a, b))))
+    return list(_differences(*(described(stored_models.found(model)) for model in (a, b))))
 
 
 def _differences(before, after):
-    for name, tensor in after.items():
-        if name not in before:
-            yield name, "added", len(rewriting.tile_hashes(tensor)), None, None
+    for name, tensor in after.tensors.items():
+        if name in before.tensors:
+            yield _compared(before, after, before.tensors[name], tensor)
         else:
-            yield _compared(before[name], tensor)
-    for name, tensor in before.items():
-        if name not in after:
-            yield name, "removed", len(rewriting.tile_hashes(tensor)), None, None
+            yield _of_one(before, after, tensor, "added")
+    for name, tensor in before.tensors.items():
+        if name not in after.tensors:
+            yield _of_one(before, after, tensor, "removed")
 
 
-def _compared(old, new):
+def _of_one(before, after, tensor, change):
+    """The row of a tensor that one of the models does not have."""
+    tiles = len(rewriting.tile_hashes(tensor))
+    if tensor.name == ROPE_DIVISORS and same_rotation(before, after):
+        return tensor.name, "none", tiles, 0, 0.0
+    return tensor.name, change, tiles, None, None
+
+
+def _compared(before, after, old, new):
+    heads = rope_rows.moved_heads(new.name, before.architecture, after.architecture)
+    if old.shape == new.shape and heads is not None:
+        return _compared_in_one_order(after.architecture, heads, old, new)
     tiles = rewriting.tile_hashes(new)
     if old.hash == new.hash:
         return new.name, "none", len(tiles), 0, 0.0
@@ -46,6 +92,19 @@ def _compared(old, new):
         return new.name, "type", len(tiles), len(tiles), _norm(weights.decoded(new) - weights.decoded(old))
     changed = [n for n, pair in enumerate(zip(rewriting.tile_hashes(old), tiles, strict=True)) if pair[0] != pair[1]]
     return new.name, "values", len(tiles), len(changed), _norm_of_tiles(old, new, changed)
+
+
+def _compared_in_one_order(architecture, heads, old, new):
+    """The row of a tensor whose rows `old` has in another order: they are put in that of `architecture`, b's."""
+    order = heads, architecture.head_dim, architecture.rope_interleaved
+    raw_old, raw_new = rope_rows.rearranged(weights.raw(old), *order), weights.raw(new)
+    norm = _norm(quant.decode(new.type, raw_new, new.shape) - quant.decode(old.type, raw_old, old.shape))
+    sizes = ingestion.tile_sizes(int(np.prod(new.shape[:-1])), quant.row_bytes(new.type, new.shape[-1]))
+    if old.type != new.type:
+        return new.name, "type", len(sizes), len(sizes), norm
+    begins = np.cumsum((0, *sizes[:-1]))
+    changed = int(np.count_nonzero(np.logical_or.reduceat(raw_old != raw_new, begins)))
+    return new.name, "values" if changed else "none", len(sizes), changed, norm
 
 
 def _norm_of_tiles(old, new, changed):

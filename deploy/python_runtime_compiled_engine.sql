@@ -27,6 +27,7 @@ from itertools import accumulate
 import numpy as np
 
 from . import errors
+from .architecture import ROPE_DIVISORS
 from .attention_kernels import ROWS
 from .compiled_forward import counters, forward
 from .forward_steps import HEAD, PER_LAYER, Batch, Model, Scratch, Sizes, Work
@@ -78,7 +79,7 @@ class CompiledEngine:
             np.zeros(0, np.float32),
             np.zeros(0, np.float32),
         )
-        self._frequencies = architecture.rope_frequencies(packed.vector("rope_freqs.weight"))
+        self._frequencies = architecture.rope_frequencies(packed.vector(ROPE_DIVISORS))
         self._positions = 0  # for which there are angles
         self._state = new_state(counters(architecture.layers, LONGEST_RUN))
         self._scratch = self._works = None
@@ -364,7 +365,7 @@ def _batch(pieces, last_only):
     begins = [0, *accumulate(counts)]
     total = begins[-1]
     page_begins = [0, *accumulate(len(pages) for _, _, pages, _ in pieces)]
-    runs = list(zip(begins, counts, strict=False))
+    runs = list(zip(begins[:-1], counts, strict=True))
     tiles = [(begin + at, min(TILE, count - at)) for begin, count in runs for at in range(0, count, TILE)]
     lasts = [begin + count - 1 for (begin, count), piece in zip(runs, pieces, strict=True) if piece[-1]]
     everyone = np.arange(total)
@@ -372,7 +373,7 @@ def _batch(pieces, last_only):
         tokens=np.concatenate([tokens for tokens, *_ in pieces]),
         rows=everyone,
         positions=everyone
-        + np.repeat([first - begin for (_, first, *_), begin in zip(pieces, begins, strict=False)], counts),
+        + np.repeat([first - begin for (_, first, *_), (begin, _) in zip(pieces, runs, strict=True)], counts),
         pages_at=np.repeat(page_begins[:-1], counts),
         pages=np.concatenate([pages for _, _, pages, _ in pieces]),
         tiles=np.array(tiles),

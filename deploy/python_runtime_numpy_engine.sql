@@ -18,6 +18,7 @@ one SQL query, in the same chunks, and gets the same bits. Faster engines are ju
 import numpy as np
 
 from . import errors, ops
+from .architecture import ROPE_DIVISORS
 
 PREFILL_CHUNK = 64  # tokens computed together, as deploy/function_forward.sql has it; a decode step is a chunk of one
 LOGITS_CHUNK = 16  # rows that go through the output head together, when all positions are asked for
@@ -71,7 +72,7 @@ class NumpyEngine:
     def __init__(self, architecture, weights):
         self.architecture = architecture
         self.weights = weights
-        self.frequencies = architecture.rope_frequencies(weights.get("rope_freqs.weight"))
+        self.frequencies = architecture.rope_frequencies(weights.get(ROPE_DIVISORS))
 
     def new_cache(self):
         """An empty KVCache for this model."""

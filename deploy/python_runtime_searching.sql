@@ -102,7 +102,7 @@ def _is_right(known, column, snapshot, moment):
         return True
     if not is_later(moment, known.snapshot) or len(known.counts[0]) * MANY_WRITERS > len(known.places):
         return False
-    return all(map(np.array_equal, known.counts, column.writers()))
+    return all(np.array_equal(*pair) for pair in zip(known.counts, column.writers(), strict=True))
 
 
 def is_later(snapshot, earlier):

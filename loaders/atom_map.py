@@ -103,7 +103,8 @@ def _label_tokens(axes, x: np.ndarray, y: np.ndarray, tokens: list[tuple]) -> No
 
 def _draw_codes(axes, codes: list[tuple]) -> None:
     """How many weights have each code, in the order of their values; many codes in groups of neighbours."""
-    for kind, colour in zip(dict.fromkeys(kind for _, kind, _ in codes), CODE_COLOURS, strict=False):
+    for n, kind in enumerate(dict.fromkeys(kind for _, kind, _ in codes)):
+        colour = CODE_COLOURS[n % len(CODE_COLOURS)]
         own = sorted((x, number) for x, of_kind, number in codes if of_kind == kind)
         groups = [group.sum() for group in np.array_split([number for _, number in own], min(MOST_GROUPS, len(own)))]
         told = f"{kind}: {len(own):,} codes" + (f" in {MOST_GROUPS} groups" if len(own) > MOST_GROUPS else "")

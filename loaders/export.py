@@ -1,14 +1,11 @@
 """A stored model as files: the loaded ones back, byte for byte, or new ones in the format that is asked for.
 
-Nothing is ever whole in memory but one tile, or for the rearranged rows of q and k one tensor. Files are written beside
-their place and renamed when they are complete, so that a broken export leaves what was there before.
+Nothing is ever whole in memory but one tile, or for the rearranged rows of q and k one tensor. A model of one GGUF file
+becomes a file, any other a folder: that of a Hugging Face model, or one with the parts of a GGUF that was split.
 """
 
 import hashlib
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,8 +15,9 @@ from plpython.encoder_architecture import EncoderArchitecture
 
 from .errors import LoaderError, ServerError
 from .export_gguf import gguf_bytes, write_gguf
-from .export_huggingface import huggingface_bytes, write_folder
+from .export_huggingface import FILES, huggingface_bytes, write_folder
 from .stored_model import StoredModel, file_pieces, read_stored
+from .targets import check_file, check_folder, written_beside
 
 FORMATS = ("gguf", "huggingface")
 Progress = Callable[[int], None]  # told how many more bytes are written
@@ -54,18 +52,36 @@ def plan_export(connection: psycopg.Connection, name: str, path: Path, format: s
         raise LoaderError("an encoder is not written in another format", "Without --format its files come back.")
     if format is None and not model.files:
         raise ServerError(f'model "{name}" was not loaded from files', "Say --format gguf or --format huggingface.")
-    is_folder = model.container == "huggingface" if format is None else format == "huggingface"
-    if not is_folder and path.is_dir():
-        path /= next(iter(model.files)) if format is None else f"{name.replace('/', '-')}.gguf"
-    _check_target(path, is_folder, replace)
+    is_folder = _is_folder(model, format)
+    path = path if path.name not in ("", "..") else path.resolve()
+    if is_folder:
+        _check_folder(model, path, format, replace)
+    else:
+        if path.is_dir():
+            path /= _safe(next(iter(model.files))) if format is None else f"{name.replace('/', '-')}.gguf"
+        check_file(path, replace)
     sizes = {None: lambda: sum(model.files.values()), "gguf": lambda: gguf_bytes(model)}
     size = sizes.get(format, lambda: huggingface_bytes(model))()
     return Plan(model, path, format, is_folder, size)
 
 
+def _is_folder(model: StoredModel, format: str | None) -> bool:
+    if format is not None:
+        return format == "huggingface"
+    return model.container == "huggingface" or len(model.files) > 1
+
+
+def _check_folder(model: StoredModel, path: Path, format: str | None, replace: bool) -> None:
+    if path.suffix == ".gguf":
+        files = len(FILES if format else model.files)
+        hint = "Name a folder, or write one file with --format gguf."
+        raise LoaderError(f"{path} is the name of a file, and {files} files are written", hint)
+    check_folder(path, replace, FILES if format else model.files)
+
+
 def export(connection: psycopg.Connection, plan: Plan, progress: Progress = lambda _: None) -> list[Exported]:
     """Write the model. Raises LoaderError for damaged bytes and for what the format cannot hold."""
-    with _written_beside(plan.target, plan.is_folder) as place:
+    with written_beside(plan.target, plan.is_folder) as place:
         if plan.format == "gguf":
             write_gguf(connection, plan.model, place, progress)
         elif plan.format == "huggingface":
@@ -94,42 +110,7 @@ def _safe(path: str) -> PurePosixPath:
     return PurePosixPath(*parts)
 
 
-def _check_target(path: Path, is_folder: bool, replace: bool) -> None:
-    if not path.parent.is_dir():
-        raise LoaderError(f"{path.parent} is not a folder")
-    if is_folder and path.is_dir() and not any(path.iterdir()):
-        return
-    if path.exists() and not replace:
-        raise LoaderError(f"{path} exists", "Choose another path, or write over it with --replace.")
-    if path.exists() and path.is_dir() != is_folder:
-        kind = "folder" if is_folder else "file"
-        raise LoaderError(f"{path} is not a {kind}, and the model becomes one", "Choose another path.")
-
-
-@contextmanager
-def _written_beside(target: Path, is_folder: bool) -> Iterator[Path]:
-    """A place to write to that takes the target's when all went well, and goes when it did not."""
-    place = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    if is_folder:
-        place.mkdir()
-    try:
-        yield place
-        if is_folder and target.is_dir():
-            old = place.with_suffix(".old")
-            target.rename(old)
-            place.rename(target)
-            shutil.rmtree(old)
-        else:
-            place.replace(target)
-    finally:
-        if is_folder:
-            shutil.rmtree(place, ignore_errors=True)
-        else:
-            place.unlink(missing_ok=True)
-
-
 def _exported(written: Path, final: Path) -> Exported:
     with written.open("rb") as file:
-        os.fsync(file.fileno())
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Exported(final, written.stat().st_size, digest)

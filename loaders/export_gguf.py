@@ -16,16 +16,15 @@ import numpy as np
 import psycopg
 
 from plpython import quant
-from plpython.architecture import Architecture
+from plpython.architecture import ROPE_DIVISORS, Architecture
+from plpython.rope_rows import rearranged, rotated_heads
 
 from . import families
 from .errors import LoaderError, SourceError
 from .export_tokenizer import add_tokenizer, check_same_tokens
 from .gguf_file import read_gguf
-from .rope_rows import rearranged, rotated_heads
 from .stored_model import StoredModel, StoredTensor, tensor_tiles
 
-FREQUENCIES = "rope_freqs.weight"
 OTHER_WAY = "Export it with --format huggingface."
 
 
@@ -42,7 +41,7 @@ def write_gguf(connection: psycopg.Connection, model: StoredModel, path: Path, p
     add_tokenizer(writer, model)
     divisors = _divisors(model.architecture)
     if divisors is not None:
-        writer.add_tensor_info(FREQUENCIES, divisors.shape, divisors.dtype, divisors.nbytes)
+        writer.add_tensor_info(ROPE_DIVISORS, divisors.shape, divisors.dtype, divisors.nbytes)
     for tensor in model.tensors:
         _add_tensor_info(writer, tensor)
     writer.write_header_to_file(path)
@@ -153,7 +152,9 @@ def _content(
     raw = b"".join(tensor_tiles(connection, tensor))
     if len(tensor.shape) == 1:
         raw = quant.decode(tensor.type, raw, tensor.shape).tobytes()
-    yield rearranged(raw, heads, stored.head_dim, wanted.rope_interleaved) if moves else raw
+    if moves:
+        raw = rearranged(np.frombuffer(raw, np.uint8), heads, stored.head_dim, wanted.rope_interleaved).tobytes()
+    yield raw
 
 
 def _check_reads_back(path: Path, model: StoredModel, expected: Architecture) -> None:

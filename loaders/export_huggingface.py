@@ -16,19 +16,19 @@ import numpy as np
 import psycopg
 
 from plpython import quant
-from plpython.architecture import Architecture
+from plpython.architecture import ROPE_DIVISORS, Architecture
+from plpython.rope_rows import rearranged, rotated_heads
 from plpython.tokenizer import Tokenizer
 
 from .config_architecture import read_architecture
 from .errors import LoaderError
-from .export_gguf import FREQUENCIES
 from .export_tokenizer import tokenizer_json
 from .fields import Fields, read_json
 from .huggingface_tokenizer import read_tokenizer
-from .rope_rows import rearranged, rotated_heads
 from .safetensors_file import TYPES
 from .stored_model import StoredModel, StoredTensor, tensor_rows, tensor_tiles
 
+FILES = ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors")
 TORCH_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 CLASSES = {
     "llama": "LlamaForCausalLM",
@@ -103,7 +103,7 @@ def _huggingface_architecture(connection: psycopg.Connection, model: StoredModel
     architecture = dataclasses.replace(model.architecture, rope_interleaved=False)
     if architecture.family == "llama" and architecture.windows is not None:
         architecture = dataclasses.replace(architecture, family="mistral")
-    frequencies = next((tensor for tensor in model.tensors if tensor.name == FREQUENCIES), None)
+    frequencies = next((tensor for tensor in model.tensors if tensor.name == ROPE_DIVISORS), None)
     if frequencies is None:
         return architecture
     raw = b"".join(tensor_tiles(connection, frequencies))
@@ -113,7 +113,7 @@ def _huggingface_architecture(connection: psycopg.Connection, model: StoredModel
         tried = dataclasses.replace(architecture, rope_scaling=scaling)
         if np.allclose(tried.rope_frequencies(), wanted, rtol=1e-5, atol=0):
             return tried
-    raise LoaderError(f'config.json has no words for the {FREQUENCIES} of "{model.name}"', "Use --format gguf.")
+    raise LoaderError(f'config.json has no words for the {ROPE_DIVISORS} of "{model.name}"', "Use --format gguf.")
 
 
 def _config(architecture: Architecture, model: StoredModel) -> dict:
@@ -176,7 +176,7 @@ def _write_safetensors(
 ) -> None:
     """The container by hand, because the library's writer wants all tensors in memory: a length, JSON, the data."""
     header, position = {"__metadata__": {"format": "pt"}}, 0
-    tensors = [tensor for tensor in model.tensors if tensor.name != FREQUENCIES]
+    tensors = [tensor for tensor in model.tensors if tensor.name != ROPE_DIVISORS]
     for tensor in tensors:
         end = position + _size(tensor)
         kind = tensor.type if tensor.type in TYPES else "F32"
@@ -196,7 +196,8 @@ def _content(connection: psycopg.Connection, stored: Architecture, tensor: Store
     heads = rotated_heads(tensor.name, stored)
     if heads is not None and stored.rope_interleaved:
         raw = b"".join(tensor_tiles(connection, tensor))
-        pieces = iter([rearranged(raw, heads, stored.head_dim, interleave=False)])
+        rows = rearranged(np.frombuffer(raw, np.uint8), heads, stored.head_dim, interleave=False)
+        pieces = iter([rows.tobytes()])
     else:
         pieces = tensor_rows(connection, tensor)
     for piece in pieces:

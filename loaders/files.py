@@ -23,3 +23,9 @@ def mapped(path: Path) -> memoryview:
         raise SourceError(f"{path.name} is empty")
     with path.open("rb") as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def let_go(view: memoryview) -> None:
+    """Take the file that a view is of out of this process's memory; whoever reads it again gets it from the system."""
+    if isinstance(view.obj, mmap.mmap):
+        view.obj.madvise(mmap.MADV_DONTNEED)

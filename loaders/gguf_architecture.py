@@ -1,45 +1,39 @@
 """A GGUF's metadata as an Architecture. Keys: docs/gguf.md of ggml; defaults: llama.cpp's where the key is optional."""
 
+from gguf import PoolingType
+
 from plpython.architecture import LARGEST, Architecture
 from plpython.encoder_architecture import EncoderArchitecture
 
 from . import families
 from .errors import SourceError
 from .fields import Fields
-from .gguf_container import Container
 from .gguf_encoder import read_encoder
+from .gguf_keys import DECODER, check_equal, check_general, check_outside, of_all_layers
+from .known_keys import check_keys
 
-# Keys that change the arithmetic, which no family here uses, with the value that means "not used".
-NEUTRAL = {
-    "expert_count": 0,
-    "expert_used_count": 0,
-    "attention.scale": 0.0,
-    "attention.clamp_kqv": 0.0,
-    "attention.temperature_scale": 0.0,
-    "attention.causal": True,
-    "attn_logit_softcapping": 0.0,
-    "final_logit_softcapping": 0.0,
-    "logit_scale": 0.0,
-    "residual_scale": 0.0,
-    "embedding_scale": 0.0,
-    "use_parallel_residual": False,
-}
 NO_SCALING, LINEAR = "none", "linear"
 
 
-def read_architecture(container: Container) -> Architecture | EncoderArchitecture:
+def read_architecture(metadata: Fields, shapes: dict[str, tuple[int, ...]]) -> Architecture | EncoderArchitecture:
     """The architecture, checked against the tensors. Raises SourceError or ModelError that names what does not fit."""
-    metadata = Fields("metadata", container.metadata)
+    check_general(metadata)
     name = metadata.text("general.architecture")
     family = families.of_gguf(name)
-    if not container.has_data:
+    check_outside(metadata, name)
+    if not shapes:
         raise SourceError("the file has no tensor data")
+    own = Fields(metadata.source, metadata.values, f"{name}.")
+    own = of_all_layers(own, own.integer("block_count"))
     if isinstance(family, families.EncoderFamily):
-        return read_encoder(container, family.name)
-    shapes = {tensor.name: tensor.shape for tensor in container.tensors}
-    own = Fields("metadata", container.metadata, f"{name}.")
-    _refuse_what_is_not_neutral(own)
+        return read_encoder(own, shapes, family.name)
+    return _read_decoder(own, shapes, family)
+
+
+def _read_decoder(own: Fields, shapes: dict, family: families.Family) -> Architecture:
+    check_keys(own, DECODER)
     config = _sizes(own, shapes)
+    _check_pooling(own)
     config |= {
         "family": family.name,
         "rope_interleaved": family.gguf_interleaves,
@@ -55,14 +49,25 @@ def read_architecture(container: Container) -> Architecture | EncoderArchitectur
 
 
 def _sizes(own: Fields, shapes: dict) -> dict:
+    rows = shapes.get("token_embd.weight", (0,))[0]
     hidden_size, heads = own.integer("embedding_length"), own.integer("attention.head_count")
     head_dim = own.integer("attention.key_length", hidden_size // heads if heads > 0 else 0)
-    for key in ("attention.value_length", "rope.dimension_count"):
-        size = own.integer(key, head_dim)
-        if size != head_dim:
-            raise SourceError(f'metadata "{own.prefix}{key}" is {size}, only the head size {head_dim} is supported')
+    rope_theta = own.number("rope.freq_base", 10_000.0)
+    check_equal(
+        own,
+        {
+            "vocab_size": ("the number of rows of the embedding", rows),
+            "embedding_length_out": ("embedding_length", hidden_size),
+            "attention.value_length": ("the head size", head_dim),
+            "attention.key_length_swa": ("the head size", head_dim),
+            "attention.value_length_swa": ("the head size", head_dim),
+            "rope.dimension_count": ("the head size", head_dim),
+            "rope.dimension_count_swa": ("the head size", head_dim),
+            "rope.freq_base_swa": ("rope.freq_base", rope_theta),
+        },
+    )
     return {
-        "vocabulary_size": shapes.get("token_embd.weight", (0,))[0],
+        "vocabulary_size": rows,
         "hidden_size": hidden_size,
         "layers": own.integer("block_count"),
         "heads": heads,
@@ -71,8 +76,19 @@ def _sizes(own: Fields, shapes: dict) -> dict:
         "ffn_size": own.integer("feed_forward_length"),
         "context_length": own.integer("context_length"),
         "norm_epsilon": own.number("attention.layer_norm_rms_epsilon"),
-        "rope_theta": own.number("rope.freq_base", 10_000.0),
+        "rope_theta": rope_theta,
     }
+
+
+def _check_pooling(own: Fields) -> None:
+    """A decoder has no pooling, or the one that llm.embed has by default; attention is causal."""
+    number = own.integer("pooling_type", int(PoolingType.NONE))
+    if number not in (PoolingType.NONE, PoolingType.MEAN):
+        raise SourceError(
+            f'{own.source} "{own.prefix}pooling_type" is {number}, which is not supported', "0 and 1 are."
+        )
+    if not own.flag("attention.causal", True):
+        raise SourceError(f'{own.source} "{own.prefix}attention.causal" is false, which is not supported')
 
 
 def _rope_scaling(own: Fields) -> dict | None:
@@ -89,10 +105,3 @@ def _windows(own: Fields, layers: int) -> list[int] | None:
     if window == 0 or window >= own.integer("context_length"):
         return None
     return [window] * min(layers, LARGEST["layers"])
-
-
-def _refuse_what_is_not_neutral(own: Fields) -> None:
-    for key, neutral in NEUTRAL.items():
-        value = own.flag(key, neutral) if isinstance(neutral, bool) else own.number(key, neutral)
-        if value != neutral:
-            raise SourceError(f'metadata "{own.prefix}{key}" is {value}, which is not supported')

@@ -10,17 +10,18 @@ from plpython.encoder_architecture import EncoderArchitecture
 
 from .errors import SourceError
 from .fields import Fields
-from .gguf_container import Container
+from .gguf_keys import ENCODER, check_equal
+from .known_keys import check_keys
 
 POOLINGS = {PoolingType.MEAN: "mean", PoolingType.CLS: "cls"}
 
 
-def read_encoder(container: Container, name: str) -> EncoderArchitecture:
+def read_encoder(own: Fields, shapes: dict[str, tuple[int, ...]], name: str) -> EncoderArchitecture:
     """The encoder, checked against the tensors. Raises SourceError or ModelError that names what does not fit."""
-    own = Fields("metadata", container.metadata, f"{name}.")
-    if own.flag("attention.causal", False):
-        raise SourceError(f'metadata "{name}.attention.causal" is true, which is not supported for an encoder')
-    shapes = {tensor.name: tensor.shape for tensor in container.tensors}
+    check_keys(own, ENCODER)
+    if own.flag("attention.causal"):
+        raise SourceError(f'{own.source} "{name}.attention.causal" is true, which is not supported for an encoder')
+    _check_sizes(own, shapes)
     context_length = own.integer("context_length")
     architecture = EncoderArchitecture.from_config(
         {
@@ -42,8 +43,25 @@ def read_encoder(container: Container, name: str) -> EncoderArchitecture:
     return architecture
 
 
+def _check_sizes(own: Fields, shapes: dict) -> None:
+    heads, hidden_size = own.integer("attention.head_count"), own.integer("embedding_length")
+    head_dim = hidden_size // heads if heads > 0 else 0
+    check_equal(
+        own,
+        {
+            "vocab_size": ("the number of rows of the embedding", shapes.get("token_embd.weight", (0,))[0]),
+            "embedding_length_out": ("embedding_length", hidden_size),
+            "attention.head_count_kv": ("attention.head_count", heads),
+            "attention.key_length": ("the head size", head_dim),
+            "attention.value_length": ("the head size", head_dim),
+        },
+    )
+
+
 def _pooling(own: Fields) -> str:
     number = own.integer("pooling_type", int(PoolingType.MEAN))
     if number not in POOLINGS:
-        raise SourceError(f'metadata "{own.prefix}pooling_type" is {number}, which is not supported', "1 and 2 are.")
+        raise SourceError(
+            f'{own.source} "{own.prefix}pooling_type" is {number}, which is not supported', "1 and 2 are."
+        )
     return POOLINGS[number]

@@ -1,4 +1,4 @@
-"""A GGUF file as a SourceModel. Nothing is converted: tensors keep their encoding, their order and their rows.
+"""A GGUF file, or one of several parts, as a SourceModel. Nothing is converted: tensors keep encoding, order and rows.
 
 In files of the Llama family the rows of q and k are permuted for interleaved rope; that is stated in the architecture,
 and the rows stay as they are.
@@ -10,34 +10,36 @@ from plpython.quant import BLOCKS
 
 from .errors import SourceError
 from .fields import Fields
-from .files import mapped
 from .gguf_architecture import read_architecture
-from .gguf_container import Container, read_container
+from .gguf_container import Container
+from .gguf_parts import Part, read_parts
 from .gguf_tokenizer import read_tokenizer
 from .model import SourceFile, SourceModel, SourceTensor, segments_of
 
 
 def read_gguf(path: Path) -> SourceModel:
-    """The model in the file. Raises SourceError or ModelError, which name what is broken or unsupported."""
-    try:
-        container = read_container(mapped(path))
-    except SourceError as problem:
-        raise SourceError(f"{path}: {problem}", problem.hint) from None
-    metadata = Fields("metadata", container.metadata)
-    parts = metadata.integer("split.count", 1)
-    if parts > 1:
-        raise SourceError(f"the file is one of {parts} parts", "Join them with llama.cpp's gguf-split --merge.")
-    architecture = read_architecture(container)
+    """The model in the file, and in the files that it says are its other parts.
+
+    Raises SourceError or ModelError, which name what is broken or unsupported.
+    """
+    parts = read_parts(path)
+    metadata = Fields(f"{path.name}: metadata", parts[0].container.metadata)
+    shapes = {tensor.name: tensor.shape for part in parts for tensor in part.container.tensors}
+    architecture = read_architecture(metadata, shapes)
     definition, settings = read_tokenizer(metadata, architecture.vocabulary_size)
-    tensors = _tensors(container)
+    tensors = [_tensors(part.container) for part in parts]
     return SourceModel(
         container="gguf",
         architecture=architecture,
         tokenizer_definition=definition,
         tokenizer_settings=settings,
-        tensors=tuple(tensor for _, tensor in tensors),
-        files=(SourceFile(path.name, segments_of(container.data, tensors)),),
+        tensors=tuple(tensor for of_part in tensors for _, tensor in of_part),
+        files=tuple(_file(part, of_part) for part, of_part in zip(parts, tensors, strict=True)),
     )
+
+
+def _file(part: Part, tensors: list[tuple[int, SourceTensor]]) -> SourceFile:
+    return SourceFile(part.path.name, segments_of(part.container.data, tensors))
 
 
 def _tensors(container: Container) -> list[tuple[int, SourceTensor]]:

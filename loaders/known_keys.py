@@ -7,6 +7,8 @@ that reads it. A key that is in no part of the table may change what the model c
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+import numpy as np
+
 from .errors import SourceError
 from .fields import Fields, quoted, shown
 
@@ -52,5 +54,7 @@ def check_keys(fields: Fields, keys: Keys) -> None:
 
 
 def _is_one_of(value, values: tuple) -> bool:
-    """Equal to one of them, and of its kind: in Python true equals 1."""
+    """Equal to one of them, and of its kind: in Python true equals 1. An array never is."""
+    if isinstance(value, np.ndarray):
+        return False
     return any(isinstance(value, bool) == isinstance(known, bool) and value == known for known in values)

@@ -15,6 +15,7 @@ from .atom_map import draw_atoms
 from .drawing import ACCENT, FAINT, INK, PAPER, STYLE, count_by_tens, frame, outline, pyplot, title
 from .errors import LoaderError, ServerError
 from .stored_model import read_stored, tensor_rows
+from .targets import check_file, written_beside
 from .token_map import TokenMap, cells, chosen_labels, read_token_map
 
 CURVE_BITS = 31  # as llm.hilbert_encode_2d has them
@@ -37,10 +38,11 @@ def plot(connection: psycopg.Connection, kind: str, name: str, output: Path, ten
     canvas.close("all")
     if output.suffix[1:].lower() not in known:
         raise LoaderError(f"{output} ends in none of {', '.join(sorted(known))}", "Name a file like tokens.png.")
-    with canvas.rc_context(STYLE):
+    check_file(output, replace=True)
+    with canvas.rc_context(STYLE), written_beside(output, is_folder=False) as place:
         figure = PLOTS[kind](connection, name, tensor)
         try:
-            figure.savefig(output, dpi=160, facecolor=PAPER)
+            figure.savefig(place, dpi=160, facecolor=PAPER)
         finally:
             canvas.close(figure)
 

@@ -15,12 +15,14 @@ import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import psycopg
 
 from plpython.ingestion import check_manifest
 
 from .ahead import Ahead
+from .files import let_go
 from .model import TILE_BYTES, Segment, SourceModel, SourceTensor, cut
 
 BATCH_BYTES = 64 << 20
@@ -148,11 +150,14 @@ class _Hashes:
         }
 
     def _sources(self) -> Iterator[tuple[SourceTensor | None, list[str], Iterator[memoryview]]]:
-        for tensor in self._model.tensors:
-            yield tensor, self._of_tensor.setdefault(tensor.name, []), tensor.tiles()
+        for _, of_one_file in groupby(self._model.tensors, key=lambda tensor: id(tensor.data.obj)):
+            for tensor in of_one_file:
+                yield tensor, self._of_tensor.setdefault(tensor.name, []), tensor.tiles()
+            let_go(tensor.data)  # so that a model in several files takes the memory of one
         for segment in (segment for file in self._model.files for segment in file.segments):
             if segment.literal is not None:
                 yield None, self._of_literal.setdefault(id(segment), []), cut(segment.literal, TILE_BYTES)
+                let_go(segment.literal)
 
     def _tensor(self, tensor: SourceTensor) -> dict:
         tiles = self._of_tensor[tensor.name]

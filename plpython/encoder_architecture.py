@@ -7,6 +7,8 @@ class of its own beside `architecture.Architecture`, with the same doors: `from_
 
 from dataclasses import MISSING, asdict, dataclass, fields
 
+import numpy as np
+
 from . import errors
 from .architecture import LARGEST, Architecture, check_shapes, integer_in_range, one_of, positive_number
 
@@ -46,6 +48,19 @@ class EncoderArchitecture:
     def to_config(self):
         """A dict of JSON values with every field, the inverse of `from_config`."""
         return asdict(self)
+
+    def comparable(self):
+        """As of an Architecture: numbers are float32 as in a GGUF."""
+        return self.to_config() | {"norm_epsilon": float(np.float32(self.norm_epsilon))}
+
+    @property
+    def rope_interleaved(self):
+        """Never: there is no rope, so no rows that it pairs."""
+        return False
+
+    def rope_frequencies(self, _=None):
+        """None: there is no rope."""
+        return None
 
     @property
     def head_dim(self):

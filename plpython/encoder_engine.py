@@ -82,7 +82,7 @@ class CompiledEncoder:
         """(Batch, the tokens' own positions)."""
         begins = [0, *accumulate(lengths)]
         page_begins = [0, *accumulate(-(-length // PAGE) for length in lengths)]
-        runs = list(zip(begins, lengths, strict=False))
+        runs = list(zip(begins[:-1], lengths, strict=True))
         tiles = [(begin + at, min(TILE, length - at)) for begin, length in runs for at in range(0, length, TILE)]
         places = np.concatenate([np.arange(length) for length in lengths])
         batch = Batch(

@@ -121,11 +121,7 @@ def codes_in_order(encoding, raw):
 
 
 def count_codes(encoding, pieces):
-<<<<<<< HEAD
     """How often each code is in a tensor: int64 [2^bits]. pieces: uint8[blocks, bytes], as quant.whole_blocks."""
-=======
-    """How often each code is in a tensor: int64 [2^bits]. Its blocks come in pieces, as quant.whole_blocks has them."""
->>>>>>> 759680085764609a8b5e02ac98addaad724ca4e6
     counts = np.zeros(1 << max(CODES[encoding][1], 8), np.int64)
     for blocks in pieces:
         counts += _byte_or_word_counts(encoding, blocks)

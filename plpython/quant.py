@@ -113,11 +113,7 @@ def whole_blocks(type, pieces):
 
 
 def largest_bound(type, blocks):
-<<<<<<< HEAD
     """A number that no value of uint8[blocks, bytes of one] exceeds in magnitude; infinity or NaN where one is.
-=======
-    """A number that no |value| of uint8[blocks, bytes of one] exceeds; infinity or NaN where a value is that.
->>>>>>> 759680085764609a8b5e02ac98addaad724ca4e6
 
     Found at the speed of memory: nothing is decoded.
     """
@@ -236,8 +232,7 @@ def _scaled(blocks, scales, raw):
 
 def _decode_q8_0(raw):
     blocks = raw.reshape(-1, 34)
-    with np.errstate(invalid="ignore"):  # of an infinite scale, which the caller may be looking for
-        return (blocks[:, 2:].view(np.int8) * _scales(blocks)).reshape(len(raw), -1)
+    return (blocks[:, 2:].view(np.int8) * _scales(blocks)).reshape(len(raw), -1)
 
 
 def _decode_q4_0(raw):
@@ -246,8 +241,7 @@ def _decode_q4_0(raw):
     np.bitwise_and(blocks[:, 2:], 15, out=codes[:, :16].view(np.uint8))
     np.right_shift(blocks[:, 2:], 4, out=codes[:, 16:].view(np.uint8))
     codes -= 8
-    with np.errstate(invalid="ignore"):
-        return (codes * _scales(blocks)).reshape(len(raw), -1)
+    return (codes * _scales(blocks)).reshape(len(raw), -1)
 
 
 def _scales(blocks):

@@ -200,7 +200,7 @@ def _operator(symbol, **names):
                 value = context.cast(builder, value, kind, result.scalar)
             return _registers(builder, kind, value, result.rows)
 
-        sides = map(side, signature.args, values)
+        sides = [side(*pair) for pair in zip(signature.args, values, strict=True)]
         emit = getattr(builder, names[result.element])
         return _block(builder, [emit(x, y) for x, y in zip(*sides, strict=True)])
 

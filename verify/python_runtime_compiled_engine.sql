@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.compiled_engine()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '7c0a5b48bb7c70062245785409c9f024d7bd4af53acb6487fd6e4a527f35ebe1', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '08533e124ba23c0fb7c2c4b47303d8562315f273d6453ade01a8a91fe0dd7300', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.encoder_engine()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'd668bf28cdc10ea7d26e267f6e7d527f06208c896a458e855ffea26ce2d632f6', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'a545177ec804f2f1bf271cdad214f9ead8e2d7c56794be637210de3953416924', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

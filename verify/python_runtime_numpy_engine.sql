@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.numpy_engine()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2b90a005160ca91a1369c1a7a4b6ac6eb708af55490410a6d8811b9c81269287', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'e2da6712ac429d5332296c070a9e8b36a59a909943e1514950a56c85e99c6a9f', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

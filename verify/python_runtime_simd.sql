@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.simd()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '35534533336e88405c22775889681b3b54c8d7e4238206669ea33ae23bd38639', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '8a446441f604900cd906a3bc45b89a8afd8943729d41892a493f88bca680cfe3', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

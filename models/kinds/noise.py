@@ -56,7 +56,8 @@ def within_one(a: str, b: str) -> bool:
     """Whether one insertion, deletion, replacement or swap of neighbours turns a into b."""
     if abs(len(a) - len(b)) > 1 or a == b:
         return a == b
-    i = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    pairs = enumerate(zip(a, b, strict=False))  # where the shorter one ends they differ at the latest
+    i = next((i for i, (x, y) in pairs if x != y), min(len(a), len(b)))
     swapped = a[:i] + a[i + 1 : i + 2] + a[i : i + 1] + a[i + 2 :]
     return a[i + 1 :] == b[i:] or a[i:] == b[i + 1 :] or a[i + 1 :] == b[i + 1 :] or swapped == b
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from loaders.reader import read_model
 from loaders.upload import upload
 from plpython import quant
 from plpython.numpy_engine import NumpyEngine
+from tests.loaders.matrix.tiny_gguf import write
 
 from .models import FAMILIES, STORIES, loaded
 
@@ -254,3 +256,90 @@ def test_a_stored_path_that_would_leave_the_folder_is_refused(hartonomous, super
         assert list(tmp_path.iterdir()) == []
     finally:
         superuser.execute("UPDATE llm_store.file_segment SET path = 'config.json' WHERE path = '../evil'")
+
+
+@pytest.fixture
+def split(superuser, tmp_path):
+    """A GGUF in three parts, loaded as "export-split": the folder of the parts."""
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    write(folder / "tiny.gguf", "llama", {}, most_tensors=8)
+    upload(superuser, read_model(min(folder.iterdir())), "export-split", replace=True)
+    yield folder
+    superuser.execute("SELECT llm.drop_model('export-split')")
+
+
+def test_the_parts_of_a_split_model_come_back_into_a_folder_with_the_same_sha256(
+    hartonomous, superuser, split, tmp_path
+):
+    parts = {path.name: path for path in split.iterdir()}
+    assert sorted(parts) == [f"tiny-{n:05}-of-00003.gguf" for n in (1, 2, 3)]
+    sizes = {name: path.stat().st_size for name, path in parts.items()}
+    files = superuser.execute("SELECT path, bytes FROM llm.files WHERE model = 'export-split'").fetchall()
+    assert dict(files) == sizes
+    out = exported(hartonomous, "export-split", tmp_path / "back")
+    assert sorted(out.splitlines()) == sorted(f"{sha256(p)}  {tmp_path / 'back' / n}" for n, p in parts.items())
+    assert {path.name: sha256(path) for path in (tmp_path / "back").iterdir()} == {
+        n: sha256(p) for n, p in parts.items()
+    }
+    exported(hartonomous, "export-split", tmp_path / "back", "--replace")
+    assert_same_logits(min((tmp_path / "back").iterdir()), min(parts.values()))
+
+
+def test_a_split_model_becomes_one_file_when_a_format_is_asked_for(hartonomous, split, tmp_path):
+    exported(hartonomous, "export-split", tmp_path / "one.gguf", "--format", "gguf")
+    assert_same_logits(tmp_path / "one.gguf", min(split.iterdir()))
+
+
+def test_several_files_are_not_written_under_the_name_of_one(hartonomous, split, tmp_path):
+    result = hartonomous("export", "export-split", tmp_path / "back.gguf")
+    assert result.exit_code == 1
+    assert "back.gguf is the name of a file, and 3 files are written" in result.stderr
+    assert not (tmp_path / "back.gguf").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--format", "gguf"), ("--format", "huggingface")])
+@pytest.mark.parametrize("kind", ["pipe", "link", "link to a folder"])
+def test_special_files_and_links_are_refused_by_name_and_stay(hartonomous, tmp_path, kind, options):
+    target = tmp_path / "target"
+    (tmp_path / "real").mkdir()
+    {"pipe": os.mkfifo, "link": lambda p: p.symlink_to("real/x"), "link to a folder": lambda p: p.symlink_to("real")}[
+        kind
+    ](target)
+    before = target.lstat().st_ino
+    result = hartonomous("export", "export-stories", target, "--replace", *options)
+    if kind == "link to a folder" and "huggingface" not in options:
+        assert result.exit_code == 0  # a file goes into a folder that is there
+    else:
+        assert result.exit_code == 1
+        assert f"{target} is a" in result.stderr
+        assert list((tmp_path / "real").iterdir()) == []
+    assert target.lstat().st_ino == before
+
+
+def test_a_folder_with_a_file_of_someone_elses_is_not_replaced(hartonomous, tmp_path):
+    target = tmp_path / "model"
+    exported(hartonomous, "export-stories", target, "--format", "huggingface")
+    exported(hartonomous, "export-stories", target, "--format", "huggingface", "--replace")
+    (target / "thesis.tex").write_text("years")
+    result = hartonomous("export", "export-stories", target, "--format", "huggingface", "--replace")
+    assert result.exit_code == 1
+    assert f"{target / 'thesis.tex'} is none of the files that are written" in result.stderr
+    assert (target / "thesis.tex").read_text() == "years"
+
+
+def test_a_stored_path_cannot_lead_out_of_the_folder_that_a_file_goes_into(hartonomous, superuser, tmp_path):
+    change = """
+        UPDATE llm_store.file_segment SET path = %s WHERE path = %s
+        AND model_id = (SELECT id FROM llm_store.model WHERE name = 'export-stories')
+    """
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    superuser.execute(change, ("../evil.gguf", "stories260K.gguf"))
+    try:
+        result = hartonomous("export", "export-stories", folder)
+        assert result.exit_code == 1
+        assert "would leave the folder" in result.stderr
+        assert [path.name for path in tmp_path.rglob("*")] == ["folder"]
+    finally:
+        superuser.execute(change, ("stories260K.gguf", "../evil.gguf"))

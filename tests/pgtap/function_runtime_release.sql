@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'b8af62fd6550bc881113c9d48259a58df495e5dcef6e2664a639458c870e07bb',
+SELECT is(llm_runtime.release(), '81607c34cf313ee3668815dce05c119e15a74a239e0be659662cabd6f657855c',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(
@@ -19,10 +19,10 @@ SELECT set_eq(
         encoder_engine, encoder_forward, engines, errors, finite, forward_steps, generation, geometry, guessing,
         hilbert, hilbert_plane, ingestion, kept, kernels, kv_cache, kv_pages, loaded_model, mapping, matrices,
         matrix_kernels, merging, moment, numpy_encoder, numpy_engine, numpy_operators, operator_kernels, operators,
-        ops, packed_files, packed_model, packing, positions, prefix_cache, projection, quant, rewriting, sampling,
-        scheduling, scoring, searching, session_caches, session_models, settings, shared_weights, simd, simd_forms,
-        simd_memory, similarity, similarity_kernels, stored_models, stored_rows, stored_tokens, tensor_groups,
-        threads, tokenizer, warm_up, weights, wire
+        ops, packed_files, packed_model, packing, positions, prefix_cache, projection, quant, rewriting, rope_rows,
+        sampling, scheduling, scoring, searching, session_caches, session_models, settings, shared_weights, simd,
+        simd_forms, simd_memory, similarity, similarity_kernels, stored_models, stored_rows, stored_tokens,
+        tensor_groups, threads, tokenizer, warm_up, weights, wire
     }'::name[],
     'its modules are those of this checkout, no fewer and no more');
 CREATE ROLE stranger;

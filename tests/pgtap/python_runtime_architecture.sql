@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.architecture()'::regprocedure
     ),
-    'c1c2fd4385f052ec43e3ceedf5f6bceecdd81dd5134f5e82c2a7dd54bddb0b58',
+    'd580fcb6560352158beed908401ca7fabc0e5366e045f1795053792fc9180065',
     'its body is plpython/architecture.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.architecture()', 'EXECUTE'),

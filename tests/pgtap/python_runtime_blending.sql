@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.blending()'::regprocedure
     ),
-    'c217c42c6dcf760da553c48f66a1c86de8760e1c7b70dd8a98e009f294eb7cd3',
+    '5502ebbb0bf06f91e1617d6f6cfbb9c3e48e006e111e8785451273b757817faf',
     'its body is plpython/blending.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.blending()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.comparison()'::regprocedure
     ),
-    'dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4',
+    'f0b45d61467f00867bbae9ae95bbaf5a23040368d352ab3c9175c160dfb85763',
     'its body is plpython/comparison.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.comparison()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.compiled_engine()'::regprocedure
     ),
-    '7c0a5b48bb7c70062245785409c9f024d7bd4af53acb6487fd6e4a527f35ebe1',
+    '08533e124ba23c0fb7c2c4b47303d8562315f273d6453ade01a8a91fe0dd7300',
     'its body is plpython/compiled_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.compiled_engine()', 'EXECUTE'),

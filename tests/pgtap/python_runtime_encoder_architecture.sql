@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.encoder_architecture()'::regprocedure
     ),
-    '504f4b420144676f1dacc7967e54f2934b603ec614980f9db7e5767a6d5b7b03',
+    '251750d1b333728d9c4e8cbeda8ff1af4e45d89e3695eac9b2a30fc37d61a6fa',
     'its body is plpython/encoder_architecture.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.encoder_architecture()', 'EXECUTE'),

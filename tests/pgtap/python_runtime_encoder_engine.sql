@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.encoder_engine()'::regprocedure
     ),
-    'd668bf28cdc10ea7d26e267f6e7d527f06208c896a458e855ffea26ce2d632f6',
+    'a545177ec804f2f1bf271cdad214f9ead8e2d7c56794be637210de3953416924',
     'its body is plpython/encoder_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.encoder_engine()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.numpy_engine()'::regprocedure
     ),
-    '2b90a005160ca91a1369c1a7a4b6ac6eb708af55490410a6d8811b9c81269287',
+    'e2da6712ac429d5332296c070a9e8b36a59a909943e1514950a56c85e99c6a9f',
     'its body is plpython/numpy_engine.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.numpy_engine()', 'EXECUTE'),

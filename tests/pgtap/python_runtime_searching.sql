@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.searching()'::regprocedure
     ),
-    '3301c8e76669c7b1cf30bd51e7b4d68966dccdbb934e6aa89865e8d8f8cb48fe',
+    '0861677b8439cd42160e0405f3fa5c3395b6a17b9f239d99e5c12b1a9e7d8a00',
     'its body is plpython/searching.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.searching()', 'EXECUTE'),

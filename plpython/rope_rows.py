@@ -6,14 +6,10 @@ converter permutes the rows so that pairs are neighbours (interleaved). Whole ro
 
 import re
 
-import numpy as np
-
-from plpython.architecture import Architecture
-
 ROTATED = re.compile(r"blk\.\d+\.attn_(q|k)\.(weight|bias)")
 
 
-def rotated_heads(name: str, architecture: Architecture) -> int | None:
+def rotated_heads(name, architecture):
     """How many heads the rows of a tensor belong to; None if they are not rotated."""
     found = ROTATED.fullmatch(name)
     if found is None:
@@ -21,8 +17,17 @@ def rotated_heads(name: str, architecture: Architecture) -> int | None:
     return architecture.heads if found[1] == "q" else architecture.kv_heads
 
 
-def rearranged(raw: bytes, heads: int, head_dim: int, interleave: bool) -> bytes:
-    """The bytes of a tensor of heads * head_dim rows: from halves to neighbours if `interleave`, else back."""
+def moved_heads(name, here, there):
+    """How many heads the rows of a tensor belong to if two architectures have them in different orders, else None."""
+    if here.rope_interleaved == there.rope_interleaved or here.head_dim != there.head_dim:
+        return None
+    return rotated_heads(name, here)
+
+
+def rearranged(rows, heads, head_dim, interleave):
+    """An array of heads * head_dim rows, one after the other: from halves to neighbours if `interleave`, else back.
+
+    The rows are numbers or bytes, in any shape; the result has the same.
+    """
     pairs = (2, head_dim // 2) if interleave else (head_dim // 2, 2)
-    rows = np.frombuffer(raw, np.uint8).reshape(heads, *pairs, -1)
-    return rows.swapaxes(1, 2).tobytes()
+    return rows.reshape(heads, *pairs, -1).swapaxes(1, 2).reshape(rows.shape)

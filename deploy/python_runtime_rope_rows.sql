@@ -1,0 +1,51 @@
+-- Deploy hartonomous:python_runtime_rope_rows to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/rope_rows.py by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.rope_rows()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The order of q's and k's rows, which GGUF and Hugging Face have differently in the Llama family.
+
+Rotary embedding rotates pairs of a head's rows: Hugging Face pairs row i with row i + head_dim/2 (halves), GGUF's
+converter permutes the rows so that pairs are neighbours (interleaved). Whole rows move, so no encoding is touched.
+"""
+
+import re
+
+ROTATED = re.compile(r"blk\.\d+\.attn_(q|k)\.(weight|bias)")
+
+
+def rotated_heads(name, architecture):
+    """How many heads the rows of a tensor belong to; None if they are not rotated."""
+    found = ROTATED.fullmatch(name)
+    if found is None:
+        return None
+    return architecture.heads if found[1] == "q" else architecture.kv_heads
+
+
+def moved_heads(name, here, there):
+    """How many heads the rows of a tensor belong to if two architectures have them in different orders, else None."""
+    if here.rope_interleaved == there.rope_interleaved or here.head_dim != there.head_dim:
+        return None
+    return rotated_heads(name, here)
+
+
+def rearranged(rows, heads, head_dim, interleave):
+    """An array of heads * head_dim rows, one after the other: from halves to neighbours if `interleave`, else back.
+
+    The rows are numbers or bytes, in any shape; the result has the same.
+    """
+    pairs = (2, head_dim // 2) if interleave else (head_dim // 2, 2)
+    return rows.reshape(heads, *pairs, -1).swapaxes(1, 2).reshape(rows.shape)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.rope_rows() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.rope_rows() IS
+'The order of q''s and k''s rows, which GGUF and Hugging Face have differently in the Llama family.';
+
+COMMIT;

@@ -1,0 +1,22 @@
+-- Verify hartonomous:python_runtime_rope_rows on pg
+
+BEGIN;
+
+DO $verify$
+DECLARE
+    f record;
+BEGIN
+    SELECT p.prosrc, p.proacl, l.lanname, r.rolsuper INTO STRICT f
+    FROM pg_catalog.pg_proc AS p
+    INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+    INNER JOIN pg_catalog.pg_roles AS r ON r.oid = p.proowner
+    WHERE p.oid = 'llm_runtime.rope_rows()'::regprocedure;
+    ASSERT f.lanname = 'plpython3u', f.lanname;
+    ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2edc4e305a5df64df63433899266b7a22a3aac8506de8128367d0c868c293348', 'the source differs';
+    ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
+    ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
+END
+$verify$;
+
+ROLLBACK;

@@ -25,19 +25,11 @@ from .tokenizer_json import (
     wordpiece_document,
 )
 
+DEEPSEEKS_END = "<\uff5cend\u2581of\u2581sentence\uff5c>"
 # Control tokens that end a text whatever eos_token_id says: a GGUF has room for three ids, chat models have more.
 ENDS = (
     *("<|eot_id|>", "<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "<|end|>", "<end_of_turn>"),
-    *(
-        "</s>",
-        "<EOT>",
-        "_<EOT>",
-        "[EOT]",
-        "[EOS]",
-        "<eos>",
-        "<end_of_utterance>",
-        "<\uff5cend\u2581of\u2581sentence\uff5c>",
-    ),
+    *("</s>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<eos>", "<end_of_utterance>", DEEPSEEKS_END),
 )
 ABSENT = 0xFFFFFFFF  # what some converters write for "no such token", which is as no key
 DEFAULT_IDS = {"llama": {"bos": 1, "eos": 2}, "gpt2": {"bos": 11, "eos": 11}, "bert": {}}

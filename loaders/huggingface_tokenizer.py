@@ -37,6 +37,7 @@ CONFIG = "tokenizer_config.json"
 TEMPLATE, TEMPLATES = "chat_template.jinja", "additional_chat_templates"
 AS_THE_FILE_SAYS = ("PreTrainedTokenizerFast", "TokenizersBackend")  # classes that take tokenizer.json as it is
 BERT_NAMES = dict(zip(("cls_token", "sep_token", "unk_token", "pad_token", "mask_token"), BERT_CONTROL, strict=True))
+AROUND_NAMES = ("cls_token", "sep_token")
 # What transformers' class makes of a BERT's text, by the key of tokenizer_config.json; absent is the default here.
 BERT_NORMALIZER = {
     "do_lower_case": ("lowercase", True),
@@ -156,12 +157,21 @@ def _check_agreement(document: dict, own: Fields, config: Fields) -> None:
         for step in steps(document, "normalizer"):
             if step["type"] == "BertNormalizer":
                 _refuse_difference(said, {key: step.get(name) for key, (name, _) in BERT_NORMALIZER.items()})
+        _refuse_difference(_bert_around(document, own), dict(zip(AROUND_NAMES, around(document), strict=True)))
         unknown = (BERT_NAMES | named_tokens(own))["unk_token"]
         _refuse_difference({"unk_token": unknown}, {"unk_token": document["model"].get("unk_token")})
     if tokenizer_class is not None and "add_prefix_space" in own:
         _refuse_difference(
             {"add_prefix_space": own.flag("add_prefix_space")}, {"add_prefix_space": _begins_with_space(document)}
         )
+
+
+def _bert_around(document: dict, own: Fields) -> dict[str, list[int]]:
+    """{name: ids} of the tokens that transformers' class puts around a text, whatever the post-processor says."""
+    numbers = {token["content"]: token.get("id") for token in added_tokens(document)}
+    numbers |= Fields("tokenizer.json model", document["model"]).nested("vocab").values
+    names = BERT_NAMES | named_tokens(own)
+    return {name: [numbers[names[name]]] if names[name] in numbers else [] for name in AROUND_NAMES}
 
 
 def _refuse_difference(said: dict, found: dict) -> None:
@@ -259,7 +269,7 @@ def _wordpiece(folder: Path, own: Fields, rows: int) -> _Read:
     )
     library = _library(definition_of(document))
     add_special_tokens(library, special, rows)
-    before, after = (_id_of(library, special.named[name]) for name in ("cls_token", "sep_token"))
+    before, after = (_id_of(library, special.named[name]) for name in AROUND_NAMES)
     return _Read(library.to_str(), [before], [after], same_as(pieces))
 
 

@@ -7,7 +7,7 @@ SET LOCAL lock_timeout = '5s';
 
 -- A hash of hashes, as `sha256sum` prints them, of:
 --   524ed70c6c4db3a28ac8f9174717cb25be048139ddab10adedb864bba5a9fa6e  admission
---   ec5017a176536630ecc9fd07d38dc7541ff852cedef63f7c91fb1bcd6afc642e  architecture
+--   4ee0a9fbcc057c05ecaa46c92183f48ee93776b21b0689222ec659b0352b7b0e  architecture
 --   8ea1abea39e7e4ec12a0d58a5dc7960d23e548992b28751acfcfd49779e9d022  arguments
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
@@ -15,7 +15,7 @@ SET LOCAL lock_timeout = '5s';
 --   54900d4d4d2298419f71faea23ef3333aa65229c04cd443c86bb4bcc103ed351  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   ad106ed307f0d85ab5d1a97662326e2334658fef96c2df91d68474b14f7fe2c6  batches
---   ab8fe182e8760e91dfc69ccd0bb618dc8e472424c2ff67376cd217c223e0250f  blending
+--   a5b7127c5e746f05baff2c58ba83af07d1ceea9cc0f920fc8f9d389f49beae13  blending
 --   116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09  cache
 --   2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6  candidate_kernels
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
@@ -93,7 +93,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '061c1f8a304f1545ffd6fe4816dd945fa73f44475c50b8303e9b3b92e2de58ff'::text;
+RETURN '26120d375cfddc075b6341ac6e5e31979fead445f85459c7445a3623110a31fd'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

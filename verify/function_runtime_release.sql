@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '061c1f8a304f1545ffd6fe4816dd945fa73f44475c50b8303e9b3b92e2de58ff', 'another release is deployed';
+    ASSERT llm_runtime.release() = '26120d375cfddc075b6341ac6e5e31979fead445f85459c7445a3623110a31fd', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.architecture()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'ec5017a176536630ecc9fd07d38dc7541ff852cedef63f7c91fb1bcd6afc642e', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '4ee0a9fbcc057c05ecaa46c92183f48ee93776b21b0689222ec659b0352b7b0e', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

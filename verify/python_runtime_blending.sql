@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.blending()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'ab8fe182e8760e91dfc69ccd0bb618dc8e472424c2ff67376cd217c223e0250f', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'a5b7127c5e746f05baff2c58ba83af07d1ceea9cc0f920fc8f9d389f49beae13', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '061c1f8a304f1545ffd6fe4816dd945fa73f44475c50b8303e9b3b92e2de58ff',
+SELECT is(llm_runtime.release(), '26120d375cfddc075b6341ac6e5e31979fead445f85459c7445a3623110a31fd',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

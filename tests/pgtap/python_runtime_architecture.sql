@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.architecture()'::regprocedure
     ),
-    'ec5017a176536630ecc9fd07d38dc7541ff852cedef63f7c91fb1bcd6afc642e',
+    '4ee0a9fbcc057c05ecaa46c92183f48ee93776b21b0689222ec659b0352b7b0e',
     'its body is plpython/architecture.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.architecture()', 'EXECUTE'),

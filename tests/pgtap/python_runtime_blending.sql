@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.blending()'::regprocedure
     ),
-    'ab8fe182e8760e91dfc69ccd0bb618dc8e472424c2ff67376cd217c223e0250f',
+    'a5b7127c5e746f05baff2c58ba83af07d1ceea9cc0f920fc8f9d389f49beae13',
     'its body is plpython/blending.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.blending()', 'EXECUTE'),

@@ -7,7 +7,7 @@ SET LOCAL lock_timeout = '5s';
 
 -- A hash of hashes, as `sha256sum` prints them, of:
 --   912c4d25bf7bbc492228dbbdc83bb5d93e93510631617126a7ed680c279d044c  admission
---   d580fcb6560352158beed908401ca7fabc0e5366e045f1795053792fc9180065  architecture
+--   528ebf590121b3ed9e52687dba0769d6a4da0e0eae2dc8e516c4ac7c2324369c  architecture
 --   9b316647d82494e7aeb784a23d0f99e94664bbe64b4e8d02f2b8a6e0cf6a8c0e  arguments
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
@@ -15,7 +15,7 @@ SET LOCAL lock_timeout = '5s';
 --   3bd70587a15c1724bbcfa9c05ec0c65cc1cead93322bf57ac278d5bdd9ab943b  attention_kernels
 --   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
 --   cc10da45a90c1fd5f13877768a05977521b8d131221bd17ed5ab37b5103f3aed  batches
---   5502ebbb0bf06f91e1617d6f6cfbb9c3e48e006e111e8785451273b757817faf  blending
+--   4388171c6e2f3b42142e7df26fa6f5e65ae929bfab48f6548e3aa5adca284201  blending
 --   7b6fdadc2cc744fcc21c7a8976be0366723aa2a7889a07e7e3ad50fd34f8d432  cache
 --   2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6  candidate_kernels
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
@@ -94,7 +94,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '81607c34cf313ee3668815dce05c119e15a74a239e0be659662cabd6f657855c'::text;
+RETURN '4e2b5ec34f5d4dab28d54f0fd65c01672731d663770e69a4b6daf9ae9196f582'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

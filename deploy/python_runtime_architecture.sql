@@ -39,6 +39,9 @@ LARGEST = {
 LARGEST_NUMBER = 1e30
 ROPE_DIVISORS = "rope_freqs.weight"  # by which GGUF's files divide the frequencies of rope
 SMALLEST_DIVISOR = float(np.finfo(np.float32).tiny)  # what is below has no reciprocal in float32
+# Below, rope would turn by so many radians a position that the float32 of its angles has no digits left.
+SMALLEST_THETA = 1.0
+SMALLEST_FACTOR = 1e-3
 SWITCHES = ("rope_interleaved", "attention_bias", "attention_output_bias", "qk_norm", "tied_embeddings")
 
 SAME_ARITHMETIC = {"mistral": "llama"}  # a GGUF has no word of its own for the first, it says the second
@@ -246,7 +249,7 @@ def _checked(config):
         if not isinstance(given[name], bool):
             raise _ill(name, given[name], "true or false")
     given["norm_epsilon"] = positive_number("norm_epsilon", given["norm_epsilon"])
-    given["rope_theta"] = positive_number("rope_theta", given["rope_theta"])
+    given["rope_theta"] = positive_number("rope_theta", given["rope_theta"], SMALLEST_THETA)
     if given["head_dim"] % 2:
         raise _ill("head_dim", given["head_dim"], "even, because rope rotates pairs")
     if given["heads"] % given["kv_heads"]:
@@ -269,7 +272,8 @@ def _rope_scaling(scaling):
             raise errors.invalid_parameter(f'unknown value "{name}" in {kind} rope scaling')
     checked = {"type": kind}
     for name in ROPE_SCALINGS[kind]:
-        checked[name] = positive_number(f"rope_scaling.{name}", scaling.get(name))
+        smallest = SMALLEST_FACTOR if name == "factor" else 0
+        checked[name] = positive_number(f"rope_scaling.{name}", scaling.get(name), smallest)
     if kind == "llama3" and not checked["low_freq_factor"] < checked["high_freq_factor"]:
         raise _ill("rope_scaling.high_freq_factor", checked["high_freq_factor"], "larger than low_freq_factor")
     return checked
@@ -298,11 +302,11 @@ def integer_in_range(name, value, smallest, largest):
         raise _ill(name, value, f"an integer from {smallest} to {largest}")
 
 
-def positive_number(name, value):
-    """The value as a float. ModelError 22023 unless it is a finite number above 0."""
+def positive_number(name, value, smallest=0):
+    """The value as a float. ModelError 22023 unless it is a finite number above 0, and not below `smallest`."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and 0 < value < LARGEST_NUMBER):  # false for NaN too
-        raise _ill(name, value, "a finite number above 0")
+    if not (number and 0 < value < LARGEST_NUMBER and value >= smallest):  # false for NaN too
+        raise _ill(name, value, f"a finite number from {smallest:g} on" if smallest else "a finite number above 0")
     return float(value)
 
 

@@ -95,7 +95,8 @@ def _rope_scaling(own: Fields) -> dict | None:
     factor = own.number("rope.scaling.factor", own.number("rope.scale_linear", 0.0))
     kind = own.text("rope.scaling.type", LINEAR)
     if kind not in (NO_SCALING, LINEAR):
-        raise SourceError(f'rope scaling "{kind}" is not supported', "Supported are linear, and llama3 as rope_freqs.")
+        what = f'{own.source} "{own.prefix}rope.scaling.type" is "{kind}", which is not supported'
+        raise SourceError(what, "Supported are none and linear, and what Llama 3 has, as the tensor rope_freqs.weight.")
     return None if kind == NO_SCALING or factor in (0.0, 1.0) else {"type": LINEAR, "factor": factor}
 
 

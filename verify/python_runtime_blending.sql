@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.blending()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '5502ebbb0bf06f91e1617d6f6cfbb9c3e48e006e111e8785451273b757817faf', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '4388171c6e2f3b42142e7df26fa6f5e65ae929bfab48f6548e3aa5adca284201', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -187,7 +187,10 @@ ILL_METADATA = {
     '"heads" is out of range': {"llama.attention.head_count": 0},
     "expert_count": {"llama.expert_count": 8},
     "logit_scale": {"llama.logit_scale": 0.5},
-    'rope scaling "yarn" is not supported': {"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0},
+    '"llama.rope.scaling.type" is "yarn", which is not supported': {
+        "llama.rope.scaling.type": "yarn",
+        "llama.rope.scaling.factor": 4.0,
+    },
     "rope.dimension_count": {"llama.rope.dimension_count": 2},
     "norm_epsilon": {"llama.attention.layer_norm_rms_epsilon": -1.0},
     "the first of 3 parts": {"split.count": 3, "split.no": 0},

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '81607c34cf313ee3668815dce05c119e15a74a239e0be659662cabd6f657855c',
+SELECT is(llm_runtime.release(), '4e2b5ec34f5d4dab28d54f0fd65c01672731d663770e69a4b6daf9ae9196f582',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

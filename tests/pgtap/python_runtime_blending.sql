@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.blending()'::regprocedure
     ),
-    '5502ebbb0bf06f91e1617d6f6cfbb9c3e48e006e111e8785451273b757817faf',
+    '4388171c6e2f3b42142e7df26fa6f5e65ae929bfab48f6548e3aa5adca284201',
     'its body is plpython/blending.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.blending()', 'EXECUTE'),

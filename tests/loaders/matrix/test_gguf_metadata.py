@@ -48,23 +48,30 @@ def test_a_file_gives_llama_cpps_answer_or_is_refused_by_name(tmp_path, cell):
 
 
 def names_one_of(problem: str, given: list[str]) -> bool:
-    """Whether a message names what was changed, in GGUF's words or in those of the architecture."""
-    words = {word for key in given for word in (key, SYNONYMS.get(key.partition(".")[2], key))}
+    """Whether a message names what was changed: in GGUF's words, in the architecture's, or the tensor it contradicts."""
+    words = [word for key in given for word in (key, *SYNONYMS.get(key, ()), *SYNONYMS.get(key.partition(".")[2], ()))]
     return any(word in problem for word in words)
 
 
+WRONG_SHAPE = ("has the wrong shape", "is missing", "is not part of the architecture")
 SYNONYMS = {
-    "attention.head_count": "heads",
-    "attention.head_count_kv": "kv_heads",
-    "attention.key_length": "head_dim",
-    "attention.layer_norm_epsilon": "norm_epsilon",
-    "attention.layer_norm_rms_epsilon": "norm_epsilon",
-    "block_count": "layers",
-    "context_length": "context_length",
-    "embedding_length": "hidden_size",
-    "feed_forward_length": "ffn_size",
-    "rope.freq_base": "rope_theta",
-    "rope.scaling.factor": "rope_scaling.factor",
+    "attention.head_count": ("heads", *WRONG_SHAPE),
+    "attention.head_count_kv": ("kv_heads", *WRONG_SHAPE),
+    "attention.key_length": ("head_dim", "the head size", *WRONG_SHAPE),
+    "attention.layer_norm_epsilon": ("norm_epsilon",),
+    "attention.layer_norm_rms_epsilon": ("norm_epsilon",),
+    "block_count": ("layers", *WRONG_SHAPE),
+    "context_length": (
+        '"context_length"',
+        '"position_embd.weight" has the wrong shape',
+    ),
+    "embedding_length": ("hidden_size", "head_dim", *WRONG_SHAPE),
+    "feed_forward_length": ("ffn_size", *WRONG_SHAPE),
+    "rope.freq_base": ("rope_theta",),
+    "rope.scaling.factor": ("rope_scaling.factor",),
+    "split.count": ("the first of 2 parts",),
+    "split.no": ("is part 2 of",),
+    "token_types.weight": ('"token_types"',),
 }
 
 

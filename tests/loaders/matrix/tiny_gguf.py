@@ -3,6 +3,7 @@
 tests/fixtures/gguf/make.py writes the same files and asks llama.cpp what it makes of them.
 """
 
+from functools import cache
 from pathlib import Path
 
 import gguf
@@ -48,11 +49,13 @@ def write(path: Path, architecture: str, changes: dict, tensors: dict | None = N
     metadata, shapes = base(architecture)
     metadata = {key: value for key, value in (metadata | changes).items() if value is not None}
     writer = gguf.GGUFWriter(None, architecture, split_max_tensors=most_tensors)
+    if metadata.get("general.alignment") in (["UINT32", 64], ("UINT32", 64)):
+        writer.data_alignment = 64
     for key, (kind, value) in metadata.items():
         element = gguf.GGUFValueType[kind.removesuffix("[]")]
         whole = gguf.GGUFValueType.ARRAY if kind.endswith("[]") else element
         writer.kv_data[0][key] = GGUFValue(value, whole, element)
-    for name, values in (weights(shapes) | (tensors or {})).items():
+    for name, values in (weights(tuple(shapes.items())) | (tensors or {})).items():
         if values is not None:
             writer.add_tensor(name, np.asarray(values, np.float32))
     writer.write_header_to_file(path)
@@ -62,10 +65,11 @@ def write(path: Path, architecture: str, changes: dict, tensors: dict | None = N
     return path
 
 
-def weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+@cache
+def weights(shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> dict[str, np.ndarray]:
     """Random weights, large enough that every position and every layer shows in the logits."""
     random = np.random.default_rng(16)
-    return {name: random.uniform(-0.6, 0.6, shape).astype(np.float32) for name, shape in shapes.items()}
+    return {name: random.uniform(-0.6, 0.6, shape).astype(np.float32) for name, shape in shapes}
 
 
 def _pieces() -> Metadata:

@@ -34,7 +34,7 @@ SET LOCAL lock_timeout = '5s';
 --   1a66ea21751f499ac5d575c89981cc0e4290c4758a556675931863bad8a967a8  encoder_forward
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   7f7a51823d8487d7542d1645e6bbdf91ab15bb44827a403ec5ea58927c6b1155  errors
---   e735766fb3c3f65116bed8bc2c490a7fb340bffea912261e1a6896cd14994c43  finite
+--   08e2758afc8f4c0f8e50e902e82b5c976443eabe7626683b4480dc3f20b4a821  finite
 --   32fab3929ab9b47b177a24b9a8d18e48454cabeabc3830e46a32e618d24fc411  forward_steps
 --   574260e2ae36382c543818372264e5ad35997fdd2f32cc664908afdf78fc7bb5  generation
 --   39abe16e5cb913b67aa8cea874b3260df6aeff848b6d4c5b80b2516536b31893  geometry
@@ -93,7 +93,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '54ebd28a5980762b8a01cba832f6670f7a0faeb0b2f8601fd3a1da59f7038bca'::text;
+RETURN '2bd568390d58773fd91fe6d2eac4436c533a295777c0f34f3b2bc876274c0736'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '54ebd28a5980762b8a01cba832f6670f7a0faeb0b2f8601fd3a1da59f7038bca', 'another release is deployed';
+    ASSERT llm_runtime.release() = '2bd568390d58773fd91fe6d2eac4436c533a295777c0f34f3b2bc876274c0736', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

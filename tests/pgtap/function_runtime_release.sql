@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '54ebd28a5980762b8a01cba832f6670f7a0faeb0b2f8601fd3a1da59f7038bca',
+SELECT is(llm_runtime.release(), '2bd568390d58773fd91fe6d2eac4436c533a295777c0f34f3b2bc876274c0736',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

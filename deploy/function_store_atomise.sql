@@ -18,8 +18,13 @@ BEGIN
     tokens := coalesce(llm_store.atomise_tokenizer(
         (SELECT m.tokenizer_id FROM llm_store.model AS m WHERE m.id = atomise.model_id)
     ), 0);
-    SELECT coalesce(llm_store.atomise_tensors(array_agg(mt.tensor_hash), array_agg(mt.name)), 0) INTO weights
-    FROM llm_store.model_tensor AS mt WHERE mt.model_id = atomise.model_id;
+    weights := llm_store.atomise_tensors(
+        ARRAY(
+            SELECT mt.tensor_hash FROM llm_store.model_tensor AS mt
+            WHERE mt.model_id = atomise.model_id ORDER BY mt.ordinal
+        ),
+        ARRAY(SELECT mt.name FROM llm_store.model_tensor AS mt WHERE mt.model_id = atomise.model_id ORDER BY mt.ordinal)
+    );
     PERFORM llm_store.store_model_codes(ARRAY[model_id]); -- the model had these tensors before they were counted
 END
 $function$;

@@ -99,7 +99,7 @@ def check_result(x, weight, model=None):
 def not_finite(name, row):
     """The ModelError of a tensor with infinity or NaN in a row, counted from 0."""
     return errors.invalid_parameter(
-        f'tensor "{name}" holds infinity or NaN in row {row}',
+        f'tensor "{name}" holds NaN or infinity in row {row}',
         "a weight must be a finite number; rows are counted from 0",
     )
 

@@ -93,7 +93,7 @@ def test_a_load_is_refused_in_one_line_and_stores_nothing(superuser, loader_dsn,
     done = CliRunner().invoke(app, ["load", str(path), "--name", "finite-new", "--dsn", loader_dsn])
     assert done.exit_code == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert f'tensor "{ill.name}" holds infinity or NaN in row {ill.shape[0] - 1 if len(ill.shape) > 1 else 0}' in line
+    assert f'tensor "{ill.name}" holds NaN or infinity in row {ill.shape[0] - 1 if len(ill.shape) > 1 else 0}' in line
     assert stored(superuser) == before
 
 
@@ -125,21 +125,21 @@ def test_the_server_refuses_a_manifest_with_an_ill_weight_by_tensor_and_row(load
     row = quant.row_bytes(type, read_model(QWEN2).architecture.hidden_size)
     with loader.transaction(force_rollback=True):
         document, tokenizer = manifest(loader, type, GATE, 3 * row)
-        with pytest.raises(errors.InvalidParameterValue, match=f'tensor "{GATE}" holds infinity or NaN in row 3'):
+        with pytest.raises(errors.InvalidParameterValue, match=f'tensor "{GATE}" holds NaN or infinity in row 3'):
             loader.execute("SELECT llm.publish('finite-new', %s, %s)", (document, tokenizer))
 
 
 def test_the_server_refuses_tensors_that_are_stored_ahead(loader):
     with loader.transaction(force_rollback=True):
         document, _ = manifest(loader, "Q8_0", GATE, 0)
-        with pytest.raises(errors.InvalidParameterValue, match=f'tensor "{GATE}" holds infinity or NaN in row 0'):
+        with pytest.raises(errors.InvalidParameterValue, match=f'tensor "{GATE}" holds NaN or infinity in row 0'):
             loader.execute("SELECT llm.upload_tensors(%s)", (json.dumps(json.loads(document)["tensors"]),))
 
 
 def test_an_ill_norm_is_refused_too(loader):
     with loader.transaction(force_rollback=True):
         document, tokenizer = manifest(loader, "Q8_0", NORM, 8)
-        with pytest.raises(errors.InvalidParameterValue, match=f'tensor "{NORM}" holds infinity or NaN in row 0'):
+        with pytest.raises(errors.InvalidParameterValue, match=f'tensor "{NORM}" holds NaN or infinity in row 0'):
             loader.execute("SELECT llm.publish('finite-new', %s, %s)", (document, tokenizer))
 
 
@@ -149,7 +149,7 @@ EDITS = {
     "set_row": ("SELECT llm.set_row(%(m)s, 'output.weight', 3, %(ill)s)", 'tensor "output.weight" .* row 3'),
     "set_tensor": (
         f"SELECT llm.set_tensor(%(m)s, '{NORM}', %(ill)s)",
-        f'tensor "{NORM}" holds infinity or NaN in row 0',
+        f'tensor "{NORM}" holds NaN or infinity in row 0',
     ),
     "scale_tensor": (f"SELECT llm.scale_tensor(%(m)s, '{GATE}', 3e38), llm.scale_tensor(%(m)s, '{GATE}', 3e38)", "row"),
     "scale to NaN": (f"SELECT llm.scale_tensor(%(m)s, '{GATE}', 'NaN')", "factor is out of range"),

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '4e2b5ec34f5d4dab28d54f0fd65c01672731d663770e69a4b6daf9ae9196f582',
+SELECT is(llm_runtime.release(), '9352f8e07905d3c34abbf83540ffe5a8d70d83a34639e48a318d4f1f0db1f5ca',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

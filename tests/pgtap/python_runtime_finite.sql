@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.finite()'::regprocedure
     ),
-    'e735766fb3c3f65116bed8bc2c490a7fb340bffea912261e1a6896cd14994c43',
+    '08e2758afc8f4c0f8e50e902e82b5c976443eabe7626683b4480dc3f20b4a821',
     'its body is plpython/finite.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.finite()', 'EXECUTE'),

@@ -14,7 +14,7 @@ def test_the_row_of_a_block_is_named_from_the_first_row_on():
     raw = np.frombuffer(quant.encode("Q8_0", rows), np.uint8).reshape(10, 34).copy()
     raw[7, :2] = 0x00, 0x7C  # infinity is the scale of the second block of row 3
     finite.check_rows("w", "Q8_0", 64, [raw[:7].tobytes()])
-    with pytest.raises(ModelError, match='tensor "w" holds infinity or NaN in row 3') as refused:
+    with pytest.raises(ModelError, match='tensor "w" holds NaN or infinity in row 3') as refused:
         finite.check_rows("w", "Q8_0", 64, [raw[:4].tobytes(), raw[4:].tobytes()])
     assert refused.value.sqlstate == "22023"
     with pytest.raises(ModelError, match="in row 103"):
@@ -44,7 +44,7 @@ def test_bfloat16_rounds_the_largest_numbers_of_float32_to_infinity():
 def test_no_type_is_given_infinity_or_nan(kind, value):
     values = np.zeros((2, 32), np.float32)
     values[1, 31] = value
-    with pytest.raises(ModelError, match='tensor "w" holds infinity or NaN in row 1'):
+    with pytest.raises(ModelError, match='tensor "w" holds NaN or infinity in row 1'):
         finite.encoded("w", kind, values, range(2))
 
 

@@ -222,17 +222,14 @@ def test_an_error_in_a_later_row_of_a_query_has_its_own_message(compiled, shape)
     [
         "llm.generate_many(array_fill('Once'::text, ARRAY[100000]), 'batch-Q8_0', 200)",
         "llm.generate_query($$SELECT n, 'Once' FROM generate_series(1, 100000) AS n$$, 'batch-Q8_0', 200)",
-        "llm.logits((SELECT array_agg(3) FROM generate_series(1, 512)), 'batch-stories'), generate_series(1, 10000)",
     ],
-    ids=["generate_many", "generate_query", "logits"],
+    ids=["generate_many", "generate_query"],
 )
 def test_a_timeout_between_rows_says_what_postgresql_says(compiled, shape, rows):
-    if "generate_series(1, 10000)" in rows:
-        rows, shape = rows.partition("), generate")[0] + ")", shape + ", generate_series(1, 10000)"
     compiled.execute("SET statement_timeout = 500")
     with pytest.raises(psycopg.errors.QueryCanceled) as late:
         compiled.execute(shape.format(rows)).fetchall()
-    assert late.value.diag.message_primary.removeprefix("llm: ") == "canceling statement due to statement timeout"
+    assert late.value.diag.message_primary == "llm: canceling statement due to statement timeout"
 
 
 def test_columns_are_counted_without_running_the_query(compiled):

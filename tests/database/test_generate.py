@@ -195,25 +195,22 @@ def test_the_default_model_is_the_one_that_is_chosen(superuser, author_text):
         assert "llm.set_default_model" in error.value.diag.message_hint
 
 
+WITHOUT_A_NAME = ["llm.generate('')", "generate('')", "llm.tokenize('a')", "llm.next_tokens('a')", "llm.architecture()"]
+
+
 def refuses_without_a_name(connection) -> bool:
-    """Whether a call that names no model is an error, and every other call of the kind too."""
-    for call_ in (
-        "llm.generate('')",
-        "generate('')",
-        "llm.tokenize('a')",
-        "llm.next_tokens('a')",
-        "llm.architecture()",
-    ):
+    """Whether every call that names no model is an error."""
+    for query in WITHOUT_A_NAME:
         try:
             with connection.transaction():
-                connection.execute(f"SELECT {call_}")
+                connection.execute(f"SELECT {query}")
             return False
         except psycopg.errors.UndefinedObject as error:
             assert "no default decoder" in error.diag.message_primary
     return True
 
 
-def test_when_the_default_is_dropped_no_other_model_answers(superuser, data):
+def test_when_the_default_is_dropped_no_other_model_answers(superuser):
     """Not the last one left, not one that is loaded afterwards, not a fork; until one is chosen."""
     with superuser.transaction(force_rollback=True):
         superuser.execute("SELECT llm.set_default_model('stories-hf')")

@@ -175,6 +175,63 @@ def test_an_error_in_a_query_points_to_its_place(compiled):
     assert told.internal_query[int(told.internal_position) - 1 :].startswith("nowhere_at_all")
 
 
+@pytest.mark.parametrize(
+    ("query", "message", "rest"),
+    [
+        ("SELECT 1, 'a' FROM", "syntax error at end of input", ""),
+        ("SELECT 1, 'a' WHERE (", "syntax error at end of input", ""),
+        ("SELECT 1) AS a, (SELECT 'x'", 'syntax error at or near ")"', ") AS a"),
+        ("  SELECT id, 'a' FRM post", 'syntax error at or near "post"', "post"),
+        ("SELECT 1, nope\n-- why", 'column "nope" does not exist', "nope"),
+        ("SELECT 1, nope('a')", "function nope(unknown) does not exist", "nope('a')"),
+        ("", "syntax error at end of input", ""),
+        ("-- nothing", "syntax error at end of input", ""),
+        ("EXPLAIN SELECT 1, 'a'", 'syntax error at or near "SELECT"', "SELECT"),
+        (
+            "WITH d AS (DELETE FROM pg_temp.x RETURNING 1, 'a') SELECT * FROM d",
+            "WITH clause containing a data-modifying statement must be at the top level",
+            "d AS",
+        ),
+    ],
+)
+@pytest.mark.parametrize("call", [QUERY, "CALL llm.generate_into(%s, 'pg_temp.x'::regclass, 'batch-Q8_0', 2)"])
+def test_an_error_in_a_query_quotes_the_callers_text_and_nothing_of_ours(compiled, query, message, rest, call):
+    compiled.execute("CREATE TEMP TABLE x (id text, response text, finish_reason text, tokens integer, error text)")
+    with pytest.raises(psycopg.Error) as refusal:
+        compiled.execute(call, [query])
+    told = refusal.value.diag
+    assert told.message_primary == f"llm: {message}"
+    assert told.internal_query == query
+    assert query[int(told.internal_position) - 1 :].startswith(rest)
+
+
+LATE = "SELECT n, 'Number ' || 1 / (60 - n) FROM generate_series(1, 100) AS n"
+SHAPES = ["SELECT * FROM {}", "SELECT (r).* FROM (SELECT {} AS r) AS q", "SELECT count(*) FROM {}"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_error_in_a_later_row_of_a_query_has_its_own_message(compiled, shape):
+    with pytest.raises(psycopg.errors.DivisionByZero) as late:
+        compiled.execute(shape.format("llm.generate_query(%s, 'batch-Q8_0', 2)"), [LATE]).fetchall()
+    assert late.value.diag.message_primary == "llm: division by zero"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "llm.generate_many(array_fill('Once'::text, ARRAY[100000]), 'batch-Q8_0', 200)",
+        "llm.generate_query($$SELECT n, 'Once' FROM generate_series(1, 100000) AS n$$, 'batch-Q8_0', 200)",
+    ],
+    ids=["generate_many", "generate_query"],
+)
+def test_a_timeout_between_rows_says_what_postgresql_says(compiled, shape, rows):
+    compiled.execute("SET statement_timeout = 500")
+    with pytest.raises(psycopg.errors.QueryCanceled) as late:
+        compiled.execute(shape.format(rows)).fetchall()
+    assert late.value.diag.message_primary == "llm: canceling statement due to statement timeout"
+
+
 def test_columns_are_counted_without_running_the_query(compiled):
     compiled.execute("CREATE TEMP SEQUENCE run_so_far")
     with pytest.raises(psycopg.errors.InvalidParameterValue):

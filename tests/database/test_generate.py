@@ -195,6 +195,52 @@ def test_the_default_model_is_the_one_that_is_chosen(superuser, author_text):
         assert "llm.set_default_model" in error.value.diag.message_hint
 
 
+WITHOUT_A_NAME = ["llm.generate('')", "generate('')", "llm.tokenize('a')", "llm.next_tokens('a')", "llm.architecture()"]
+
+
+def refuses_without_a_name(connection) -> bool:
+    """Whether every call that names no model is an error."""
+    for query in WITHOUT_A_NAME:
+        try:
+            with connection.transaction():
+                connection.execute(f"SELECT {query}")
+            return False
+        except psycopg.errors.UndefinedObject as error:
+            assert "no default decoder" in error.diag.message_primary
+    return True
+
+
+def test_when_the_default_is_dropped_no_other_model_answers(superuser):
+    """Not the last one left, not one that is loaded afterwards, not a fork; until one is chosen."""
+    with superuser.transaction(force_rollback=True):
+        superuser.execute("SELECT llm.set_default_model('stories-hf')")
+        superuser.execute("SELECT llm.fork('stories-hf', 'stories-fork')")
+        superuser.execute("SELECT llm.drop_model('stories-hf')")
+        assert refuses_without_a_name(superuser)
+        superuser.execute("SELECT llm.drop_model(name) FROM llm.models WHERE family <> 'bert' AND name <> 'stories'")
+        assert refuses_without_a_name(superuser)
+        superuser.execute("SELECT llm.fork('stories', 'stories-next')")
+        assert refuses_without_a_name(superuser)
+        superuser.execute("SELECT llm.set_default_model('stories-next')")
+        assert not refuses_without_a_name(superuser)
+
+
+def test_a_drop_of_the_default_that_is_rolled_back_changes_nothing(superuser, author_text):
+    with superuser.transaction(force_rollback=True):
+        superuser.execute("SELECT llm.set_default_model('stories-hf')")
+        with superuser.transaction(force_rollback=True):
+            superuser.execute("SELECT llm.drop_model('stories-hf')")
+            assert refuses_without_a_name(superuser)
+        assert call(superuser, "SELECT llm.generate('', max_tokens => 200)") == author_text
+
+
+def test_a_renamed_default_stays_the_default(superuser, author_text):
+    with superuser.transaction(force_rollback=True):
+        superuser.execute("SELECT llm.set_default_model('stories-hf')")
+        superuser.execute("UPDATE llm_store.model SET name = 'renamed' WHERE name = 'stories-hf'")
+        assert call(superuser, "SELECT llm.generate('', max_tokens => 200)") == author_text
+
+
 def test_generation_writes_nothing(user, author_text):
     with user.transaction():
         user.execute("SET TRANSACTION READ ONLY")

@@ -375,6 +375,16 @@ def test_who_may_only_read_cannot_load(data, user):
         upload(user, read_model(data / "stories260K/stories260K.gguf"), "load-forbidden")
 
 
+def test_the_command_line_says_which_role_is_missing_and_how_to_grant_it(data, superuser_dsn, user):
+    role = user.execute("SELECT current_user").fetchone()[0]
+    dsn = psycopg.conninfo.make_conninfo(superuser_dsn, options=f"-c role={role}")
+    for arguments in (["load", str(data / "stories260K/stories260K.gguf"), "--name", "load-x"], ["drop", "load-x"]):
+        result = CliRunner().invoke(app, [*arguments, "--dsn", dsn])
+        assert result.exit_code == 1
+        assert "permission denied" in result.stderr
+        assert "GRANT llm_loader TO" in result.stderr
+
+
 def test_a_database_without_hartonomous_says_so(data, superuser_dsn):
     parameters = psycopg.conninfo.conninfo_to_dict(superuser_dsn) | {"dbname": "template1"}
     dsn = psycopg.conninfo.make_conninfo("", **parameters)

@@ -1,7 +1,8 @@
 -- Deploy hartonomous:function_generate to pg
--- requires: schema_llm, function_runtime_boot, function_runtime_run_limits, table_model_tensor
+-- requires: schema_llm, function_runtime_generate, function_runtime_check_prompt
 
--- VOLATILE: two calls may differ, and EXPLAIN must not run it. COST: a second or more.
+-- PL/Python makes two copies of a text before a function sees it. So the size of a large prompt is judged here, where a
+-- stored one is not even read. One expression, which PostgreSQL puts in the place of the call.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -19,16 +20,16 @@ CREATE FUNCTION llm.generate(
     options jsonb DEFAULT NULL
 )
 RETURNS text
-LANGUAGE plpython3u
+LANGUAGE sql
 VOLATILE
 PARALLEL UNSAFE
 COST 10000
-AS $python$
-llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.generation.generate(
-    prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
-)
-$python$;
+RETURN CASE
+    WHEN octet_length(prompt) <= 1000000 OR prompt IS NULL OR llm_runtime.check_prompt(octet_length(prompt), model)
+        THEN llm_runtime.generate(
+            prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
+        )
+END;
 
 REVOKE ALL ON FUNCTION llm.generate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate TO llm_user;

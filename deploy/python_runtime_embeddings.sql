@@ -20,20 +20,21 @@ the compiled engine).
 
 import numpy as np
 
-from . import admission, arguments, database, errors, ops, session_models
+from . import admission, arguments, ceilings, database, errors, generation, ops, session_models
 
 POOLINGS = {True: ("mean", "cls"), False: ("mean", "last")}  # of encoders, of decoders; the first is the default
 TOKENS_TOGETHER = 2048  # in one call of an engine, at least one text
+TEXTS_TOGETHER = 1024  # of which those of like length are looked for; more would take memory for all their tokens
 
 
 def embed(text, model=None, pooling=None):
     """The embedding of a text as a list of numbers; None for None."""
-    return None if text is None else _vectors([text], *_chosen(model, pooling))[0].tolist()
+    return None if text is None else _vector_of(text, model, pooling).tolist()
 
 
 def embed_bytes(text, model=None, pooling=None):
     """The same as little-endian float32."""
-    return None if text is None else _vectors([text], *_chosen(model, pooling))[0].tobytes()
+    return None if text is None else _vector_of(text, model, pooling).tobytes()
 
 
 def embed_many(texts, model=None, pooling=None):
@@ -43,9 +44,18 @@ def embed_many(texts, model=None, pooling=None):
     for text in texts:
         if text is not None and not isinstance(text, str):
             raise arguments.ill("texts", texts, "an array of one dimension")
-    given = [text for text in texts if text is not None]
-    found = iter(_vectors(given, *_chosen(model, pooling)))
-    return [(n, None if text is None else next(found).tobytes()) for n, text in enumerate(texts, 1)]
+    ceilings.require_texts(texts, "texts")
+    return _numbered(texts, *_chosen(model, pooling))
+
+
+def _numbered(texts, model, pooling):
+    """The rows of embed_many, as they are computed."""
+    call = admission.Call()
+    for start in range(0, len(texts), TEXTS_TOGETHER):
+        some = texts[start : start + TEXTS_TOGETHER]
+        found = iter(_vectors([text for text in some if text is not None], model, pooling, call))
+        for n, text in enumerate(some, start + 1):
+            yield n, None if text is None else next(found).tobytes()
 
 
 def similarity(a, b):
@@ -64,7 +74,7 @@ def similarity(a, b):
 
 def query_vector(text, model):
     """f32[width] of a text that is searched for."""
-    return _vectors([text], *_chosen(model, None))[0]
+    return _vector_of(text, model, None)
 
 
 def tokens_of(model, text):
@@ -98,17 +108,25 @@ def _chosen(name, pooling):
     return model, pooling or own
 
 
-def _vectors(texts, model, pooling):
+def _vector_of(text, model, pooling):
+    """f32[width] of one text."""
+    ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
+    return _vectors([text], *_chosen(model, pooling), admission.Call())[0]
+
+
+def _vectors(texts, model, pooling, call):
     """f32[width] of each text, in their order."""
     tokens = []
     for text in texts:
         database.checkpoint()
         tokens.append(tokens_of(model, text))
+        if not model.is_encoder:
+            generation.memory_for(model, tokens[-1])
     engine, finish = model.engine, ops.normalized if model.normalizes else np.asarray
     vectors = [None] * len(texts)
     for numbers in _together([len(row) for row in tokens]):
-        with admission.running():
-            states = engine.states([tokens[n] for n in numbers], database.checkpoint)
+        with call.running():
+            states = engine.states([tokens[n] for n in numbers], call.checkpoint)
         for n, rows in zip(numbers, states, strict=True):
             vectors[n] = finish(ops.pooled(rows, pooling))
     return vectors
@@ -129,6 +147,7 @@ def _together(lengths):
 
 def vector(name, given):
     """An argument that is a list of numbers, or little-endian float32, as f64."""
+    ceilings.require_bytes("activation_mb", len(given) if isinstance(given, bytes) else 4 * len(given), name)
     if isinstance(given, bytes):
         if len(given) % 4:
             raise arguments.described(name, f"{len(given)} bytes", "float32 numbers of 4 bytes each")

@@ -13,7 +13,7 @@ AS $python$"""Scores without generation: what the model expects next, and its lo
 
 import numpy as np
 
-from . import admission, arguments, database, generation, session_models
+from . import admission, arguments, generation, session_models
 from .numpy_engine import PREFILL_CHUNK
 
 
@@ -28,9 +28,10 @@ def next_tokens(prompt, k=None, model=None):
     k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
     tokens = generation.prompt_tokens(model, prompt)
     generation.room(model.architecture, tokens, 0)
-    engine = model.engine
-    with admission.running():
-        logits = engine.forward(tokens, engine.new_cache(), checkpoint=database.checkpoint)[-1]
+    generation.memory_for(model, tokens)
+    engine, call = model.engine, admission.Call()
+    with call.running():
+        logits = engine.forward(tokens, engine.new_cache(), checkpoint=call.checkpoint)[-1]
     logprobs = log_softmax(logits)
     return [
         (rank, token, token_text(model.tokenizer, token), float(logits[token]), float(logprobs[token]))
@@ -45,15 +46,16 @@ def logits(tokens, model=None):
     model = session_models.decoder(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     generation.room(model.architecture, tokens, 0)
+    generation.memory_for(model, tokens)
     return _logits(model.engine, tokens)
 
 
 def _logits(engine, tokens):
-    cache = engine.new_cache()
+    cache, call = engine.new_cache(), admission.Call()
     for start in range(0, len(tokens), PREFILL_CHUNK):
         chunk = tokens[start : start + PREFILL_CHUNK]
-        with admission.running():
-            scores = engine.forward(chunk, cache, last_only=False, checkpoint=database.checkpoint)
+        with call.running():
+            scores = engine.forward(chunk, cache, last_only=False, checkpoint=call.checkpoint)
         for position, row in enumerate(scores, start):
             yield position, row.tobytes()
 

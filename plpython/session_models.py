@@ -10,6 +10,7 @@ from . import database, engines, errors, moment, weights
 from .encoder_architecture import FAMILIES as ENCODERS
 from .loaded_model import Model
 
+MOST_OF_A_NAME = 100  # characters in an error: as long as a name may be
 MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
 
 COLUMNS = (
@@ -125,7 +126,7 @@ def _find(name):
         row = BY_NAME.one(name)
         if row is None:
             raise errors.undefined_object(
-                f'model "{name}" does not exist', hint="The models of this database are listed in llm.models."
+                f'model "{name[:MOST_OF_A_NAME]}" does not exist', hint="The models of this database are listed in llm.models."
             )
         return row
     rows = WITHOUT_NAME.all()

@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = 'd659af286f79f68ae8ae6c1ee564c6bf72ca9f1120f0be1c02f0894c8b267248', 'another release is deployed';
+    ASSERT llm_runtime.release() = '56edb1077ad5a2d77b74cad74781910e791009db63ddb33d7c2cddbb6901804e', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

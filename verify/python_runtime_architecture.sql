@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.architecture()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '38e92f0ab5cafbc51c99f366705290884432d0afc2aa2c3e7143caac7ed31b33', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '39054c2f7c4a7f1bccaf035d09c3150c88b9ab1a72fcc68aedae5859aec81bab', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

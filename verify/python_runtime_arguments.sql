@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.arguments()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '8ea1abea39e7e4ec12a0d58a5dc7960d23e548992b28751acfcfd49779e9d022', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '42bf1312b65155e64e0508b4006741e2bccceca0ff5a87fb029ef21e5b5816d8', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.batches()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'ad106ed307f0d85ab5d1a97662326e2334658fef96c2df91d68474b14f7fe2c6', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '8c2cd1972a4111b11c3a417629ddb0f4c49c0c7557104fffa9aae107a8b32be7', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

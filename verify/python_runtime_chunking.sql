@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.chunking()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'c02b11ade307975a26879d51dadd02071a94b6ccfea860d3bf5886cf1b0ecd36', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

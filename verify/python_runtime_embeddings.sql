@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.embeddings()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '7febbd7e5e0dd282011dafc0f2b9e0a7cd19b47af963a21d57f2cc59724b9186', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.kept()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'fa2c6afbb837391b4325ec2ba9930a2b9437827b877bcf855a91b93163676dad', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'e96a52c504cd655d0f234935e07ad0ec4b072d154be46992ee3c97534c7d5773', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.operators()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'f807c6bc7ee008222b7f8b1f6e8458d71c622a5a5bd6feeb1dd916f2afb5ec4a', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'c56f50ff86019d6a284f2a07eb6749383b1d86e0ed09452611acd368266328c4', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

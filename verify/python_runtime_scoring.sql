@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.scoring()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '8d3ce973c6e25e2c83e3f0acc5d360ba41fc18d52cdfe758c3f23eaa445bfa5e', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '10276bee307cca32c8522a73bbf34b437388edd4b501af2e92f95653216d54ff', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

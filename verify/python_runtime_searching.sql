@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.searching()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '3301c8e76669c7b1cf30bd51e7b4d68966dccdbb934e6aa89865e8d8f8cb48fe', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'eb1bae23119e5d8c1c714432921e56dc336b87d9ced39e5b136f2f25438ea2f9', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.session_models()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '7d90dc4f820b21b539826c3235bfb51876f247577869b7a9566ec7ecda66b92f', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '06e9b61875399acdea842a84c5acaaaed19dd3569523f0fbb27b0387a3e939d8', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

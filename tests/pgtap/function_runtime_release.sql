@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'd659af286f79f68ae8ae6c1ee564c6bf72ca9f1120f0be1c02f0894c8b267248',
+SELECT is(llm_runtime.release(), '56edb1077ad5a2d77b74cad74781910e791009db63ddb33d7c2cddbb6901804e',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(
@@ -14,15 +14,15 @@ SELECT set_eq(
     $query$,
     '{
         admission, architecture, arguments, atom_rows, atom_runs, atoms, attention_kernels, background, batches,
-        blending, cache, candidate_kernels, candidates, chunking, comparison, compiled_engine, compiled_forward,
-        compiled_operators, cosine_search, database, editing, embedding_columns, embeddings, encoder_architecture,
-        encoder_engine, encoder_forward, engines, errors, forward_steps, generation, geometry, guessing, hilbert,
-        hilbert_plane, ingestion, kept, kernels, kv_cache, kv_pages, loaded_model, mapping, matrices, matrix_kernels,
-        merging, moment, numpy_encoder, numpy_engine, numpy_operators, operator_kernels, operators, ops, packed_files,
-        packed_model, packing, positions, prefix_cache, projection, quant, rewriting, sampling, scheduling, scoring,
-        searching, session_caches, session_models, settings, shared_weights, simd, simd_forms, simd_memory,
-        similarity, similarity_kernels, stored_models, stored_rows, stored_tokens, tensor_groups, threads, tokenizer,
-        warm_up, weights, wire
+        blending, cache, candidate_kernels, candidates, ceilings, chunking, comparison, compiled_engine,
+        compiled_forward, compiled_operators, cosine_search, database, editing, embedding_columns, embeddings,
+        encoder_architecture, encoder_engine, encoder_forward, engines, errors, forward_steps, generation, geometry,
+        guessing, hilbert, hilbert_plane, ingestion, kept, kernels, kv_cache, kv_pages, loaded_model, long_texts,
+        mapping, matrices, matrix_kernels, merging, moment, numpy_encoder, numpy_engine, numpy_operators,
+        operator_kernels, operators, ops, packed_files, packed_model, packing, positions, prefix_cache, projection,
+        quant, rewriting, sampling, scheduling, scoring, searching, session_caches, session_models, settings,
+        shared_weights, simd, simd_forms, simd_memory, similarity, similarity_kernels, stored_models, stored_rows,
+        stored_tokens, tensor_groups, threads, tokenizer, warm_up, weights, wire
     }'::name[],
     'its modules are those of this checkout, no fewer and no more');
 CREATE ROLE stranger;

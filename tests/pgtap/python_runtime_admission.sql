@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.admission()'::regprocedure
     ),
-    '524ed70c6c4db3a28ac8f9174717cb25be048139ddab10adedb864bba5a9fa6e',
+    'c599b0cc69242593a8ce254ed53b6dd1739576418e7871ce6375813544026753',
     'its body is plpython/admission.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.admission()', 'EXECUTE'),

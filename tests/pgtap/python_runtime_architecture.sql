@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.architecture()'::regprocedure
     ),
-    '38e92f0ab5cafbc51c99f366705290884432d0afc2aa2c3e7143caac7ed31b33',
+    '39054c2f7c4a7f1bccaf035d09c3150c88b9ab1a72fcc68aedae5859aec81bab',
     'its body is plpython/architecture.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.architecture()', 'EXECUTE'),

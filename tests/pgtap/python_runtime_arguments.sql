@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.arguments()'::regprocedure
     ),
-    '8ea1abea39e7e4ec12a0d58a5dc7960d23e548992b28751acfcfd49779e9d022',
+    '42bf1312b65155e64e0508b4006741e2bccceca0ff5a87fb029ef21e5b5816d8',
     'its body is plpython/arguments.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.arguments()', 'EXECUTE'),

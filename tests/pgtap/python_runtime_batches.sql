@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.batches()'::regprocedure
     ),
-    'ad106ed307f0d85ab5d1a97662326e2334658fef96c2df91d68474b14f7fe2c6',
+    '8c2cd1972a4111b11c3a417629ddb0f4c49c0c7557104fffa9aae107a8b32be7',
     'its body is plpython/batches.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.batches()', 'EXECUTE'),

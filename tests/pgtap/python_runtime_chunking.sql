@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.chunking()'::regprocedure
     ),
-    'f66944b63f1c834a49f98f9f5af31d336c561a179d3c1d329f159555d8dc92f6',
+    'c02b11ade307975a26879d51dadd02071a94b6ccfea860d3bf5886cf1b0ecd36',
     'its body is plpython/chunking.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.chunking()', 'EXECUTE'),

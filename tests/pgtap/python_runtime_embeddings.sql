@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.embeddings()'::regprocedure
     ),
-    'fbbcfdd3f30fe3ddd903d3972dc467421c17a08839a6c9287ea14a5109fb5cac',
+    '7febbd7e5e0dd282011dafc0f2b9e0a7cd19b47af963a21d57f2cc59724b9186',
     'its body is plpython/embeddings.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.embeddings()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.loaded_model()'::regprocedure
     ),
-    '61f828a8fc64da5bed6fd12c8f49740ae9b30ca5d03ea0bdc88931950ffcdd18',
+    'd3c1aeed2ab3c942d2d30d0fd3ec855d046f9418d642686e9b4714a73fbdbfa8',
     'its body is plpython/loaded_model.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.loaded_model()', 'EXECUTE'),

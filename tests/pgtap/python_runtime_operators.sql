@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operators()'::regprocedure
     ),
-    'f807c6bc7ee008222b7f8b1f6e8458d71c622a5a5bd6feeb1dd916f2afb5ec4a',
+    'c56f50ff86019d6a284f2a07eb6749383b1d86e0ed09452611acd368266328c4',
     'its body is plpython/operators.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operators()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.scoring()'::regprocedure
     ),
-    '8d3ce973c6e25e2c83e3f0acc5d360ba41fc18d52cdfe758c3f23eaa445bfa5e',
+    '10276bee307cca32c8522a73bbf34b437388edd4b501af2e92f95653216d54ff',
     'its body is plpython/scoring.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.scoring()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.searching()'::regprocedure
     ),
-    '3301c8e76669c7b1cf30bd51e7b4d68966dccdbb934e6aa89865e8d8f8cb48fe',
+    'eb1bae23119e5d8c1c714432921e56dc336b87d9ced39e5b136f2f25438ea2f9',
     'its body is plpython/searching.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.searching()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.session_caches()'::regprocedure
     ),
-    'c99c6746b65d526e1fe43a914d1fb380b1f886191edc42f5a79081de47232632',
+    '35a3daf0460ae1c94cc44bd206df2ab9f899be954382a22d77ed3acb36979324',
     'its body is plpython/session_caches.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.session_caches()', 'EXECUTE'),

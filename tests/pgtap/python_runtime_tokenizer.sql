@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.tokenizer()'::regprocedure
     ),
-    '0eef32071fbcfd3a3a34d7cbd15c744615aa1baae7a2785845bea4f1e3b23b3a',
+    '84ad0da0fb701727f8a3ff82111eb960b7c9a25d84279485fe156e1941eee838',
     'its body is plpython/tokenizer.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.tokenizer()', 'EXECUTE'),

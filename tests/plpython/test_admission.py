@@ -85,7 +85,7 @@ def test_a_slot_is_held_while_a_result_is_computed_and_not_while_the_caller_has_
             held.append(slots.is_held)
             yield number
 
-    for _ in admission.each(results()):
+    for _ in admission.Call().each(results()):
         assert not slots.is_held
     assert held == [True] * 3
 

@@ -2,7 +2,7 @@
 -- requires: schema_llm, function_runtime_generate, function_runtime_check_prompt
 
 -- PL/Python makes two copies of a text before a function sees it. So the size of a large prompt is judged here, where a
--- stored one is not even read. One expression, which PostgreSQL puts in the place of the call.
+-- stored one is not even read.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -24,11 +24,11 @@ LANGUAGE sql
 VOLATILE
 PARALLEL UNSAFE
 COST 10000
-RETURN CASE
-    WHEN octet_length(prompt) <= 1000000 OR prompt IS NULL OR llm_runtime.check_prompt(octet_length(prompt), model)
-        THEN llm_runtime.generate(
-            prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
-        )
+BEGIN ATOMIC
+    SELECT g.text FROM llm_runtime.generate(
+        prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
+    ) AS g
+    WHERE (octet_length(prompt) > 1000000) IS NOT TRUE OR llm_runtime.check_prompt(octet_length(prompt), model);
 END;
 
 REVOKE ALL ON FUNCTION llm.generate FROM PUBLIC;
@@ -36,7 +36,7 @@ GRANT EXECUTE ON FUNCTION llm.generate TO llm_user;
 COMMENT ON FUNCTION llm.generate IS
 E'The text that a model writes after a prompt: the continuation only.\n'
 'prompt: NULL gives NULL; an empty one is the beginning-of-sequence token alone, and an error where the model has '
-'none; one longer than the context is an error that says by how much.\n'
+'none; one longer than the context is an error.\n'
 'model: a name of llm.models; NULL is the default model, or the only one.\n'
 'max_tokens: the most tokens to add, also limited by the end of the context.\n'
 'temperature: 0 takes the likeliest token each time; above 0, up to 100, tokens are drawn, the higher the wilder.\n'

@@ -16,16 +16,22 @@ CREATE FUNCTION llm_runtime.generate(
     repeat_penalty double precision,
     seed bigint,
     stop text[],
-    options jsonb
+    options jsonb,
+    OUT text text,
+    OUT tokens integer[],
+    OUT finish_reason text,
+    OUT prompt_tokens integer,
+    OUT completion_tokens integer,
+    OUT milliseconds double precision
 )
-RETURNS text
+RETURNS record
 LANGUAGE plpython3u
 VOLATILE
 PARALLEL UNSAFE
 COST 10000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.generation.generate(
+return llm.generation.details(
     prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
 )
 $python$;
@@ -33,6 +39,6 @@ $python$;
 REVOKE ALL ON FUNCTION llm_runtime.generate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.generate TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.generate IS
-'What llm.generate calls once it knows that the prompt is not too large to be handed to Python.';
+'What llm.generate and llm.generate_details call when the prompt is not too large to be handed to Python.';
 
 COMMIT;

@@ -6,7 +6,7 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 -- A hash of hashes, as `sha256sum` prints them, of:
---   c599b0cc69242593a8ce254ed53b6dd1739576418e7871ce6375813544026753  admission
+--   77c5fac51e3ce40516dd80ee84750b30dcd811960efb068468856e866e34a3ed  admission
 --   39054c2f7c4a7f1bccaf035d09c3150c88b9ab1a72fcc68aedae5859aec81bab  architecture
 --   42bf1312b65155e64e0508b4006741e2bccceca0ff5a87fb029ef21e5b5816d8  arguments
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
@@ -19,14 +19,14 @@ SET LOCAL lock_timeout = '5s';
 --   116c29b02a24a57161130c7a4043160e88f45fc4d87f9905be047ed2c943cd09  cache
 --   2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6  candidate_kernels
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
---   09f851decca27408649eeff0c718ee1410a8eb44ba61588cce9d18081379d2cf  ceilings
+--   e544500a47a3d1d015654d40ef34df569f2429b1f71264f8cc220d9f7366fe65  ceilings
 --   c02b11ade307975a26879d51dadd02071a94b6ccfea860d3bf5886cf1b0ecd36  chunking
 --   dee9d360f3d4a73d63fbc4b2b1111f02007f8cee1b4a2f9940a3f263ad3370c4  comparison
 --   9802987fe26820b9e4ae73bfad4d43d11900d8171312cd7288188baf450b1378  compiled_engine
 --   c0473b125d78dbe113a9aa5357e361e039ad0b9018f407534a3695a228d6e25d  compiled_forward
 --   05e8b1ba15f779f0b83c9bd961c6505daeace4fd58fc216b8e040c50a87fdf77  compiled_operators
 --   a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377  cosine_search
---   83b88e9d4cdbfb094fb611d0de35562f61619076a0becb833e3543d32822807d  database
+--   a383396b871ac762d5154048c42fd59a3ed1cbd5cc06173e37cbf526b7b7e307  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   a424e9ddf0f97527f761e3ce19e61186f451cbc7b532b4788b05adea078356cc  embedding_columns
 --   7febbd7e5e0dd282011dafc0f2b9e0a7cd19b47af963a21d57f2cc59724b9186  embeddings
@@ -36,7 +36,7 @@ SET LOCAL lock_timeout = '5s';
 --   11b59fc669937b4fe96106c163ef70f535ef200f9220f18ea6aadcf8c19d55ef  engines
 --   7f7a51823d8487d7542d1645e6bbdf91ab15bb44827a403ec5ea58927c6b1155  errors
 --   32fab3929ab9b47b177a24b9a8d18e48454cabeabc3830e46a32e618d24fc411  forward_steps
---   6bce15c83a3c0588abafef468da7854edf8fbf2a2f1b579d4ac03b7b21b9581f  generation
+--   9e5948780dae843fc7f2e06ff4f5a4a27e6d6d3dc6146f1eb12d580f31fcdb92  generation
 --   5e82cca1f69a1ce76b670896e4cf17011f75e6d88d61c5bd37eefbf01c8b3be5  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
@@ -46,8 +46,8 @@ SET LOCAL lock_timeout = '5s';
 --   085404df8610d81a30d3cbde228c0c580fd2dcfff7a89c2a4a631db829dd9561  kernels
 --   aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d  kv_cache
 --   8a5cf384452e916fc87ce5d80810292c4a9d31fa4358d4c4554c092823bdef7b  kv_pages
---   d3c1aeed2ab3c942d2d30d0fd3ec855d046f9418d642686e9b4714a73fbdbfa8  loaded_model
---   73d5b2f65f0b7c303fa6f8b31e520703f358c0d3850ec3b40fae072bc9bc9235  long_texts
+--   e506c74472084e8ee29ffa1a1039b2654cb4e945756b15c436d5dce62d6b14c3  loaded_model
+--   cd3327f070c130bf96aaef75176d7f551c94c72754f68049f1ae0461fb04077d  long_texts
 --   55c82b983fd0194715b51a0503cf09e433b9580e2ac769aadbbf192536c69beb  mapping
 --   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
 --   ce840604ca225ddb0921f90d38c4e692c5d3c515a84d7b6bea82758016efb7f1  matrix_kernels
@@ -57,7 +57,7 @@ SET LOCAL lock_timeout = '5s';
 --   33ba80257fe81c1ba720d5ee11a4322d0d2f080260e549e0a4ebd9cd103933b8  numpy_engine
 --   7037713b2654117b7b0a6a4b9303e9b2f0a9e4313a073380477f1662696a130d  numpy_operators
 --   235ed0c5d569c50555c75265588f6bf1ed1885d0623f36b40eac590ff768b835  operator_kernels
---   c56f50ff86019d6a284f2a07eb6749383b1d86e0ed09452611acd368266328c4  operators
+--   5755159f67a4391f4d0bb097cab3ed310f960c789290b1f07d03a2148da73909  operators
 --   6ad97f0daddfbf52d25eb6c8d380d2d924e8872f301d2363c4be2cb76630fb23  ops
 --   3a85081438bf645cd31e1f78f655bb2f825ad1018bbf8288581fc4be5640aef2  packed_files
 --   1ad7476f227cbdb8e3c975eaa0b9e1aaff1e5d0489d94006ba7cc01f8b5d67c4  packed_model
@@ -71,8 +71,8 @@ SET LOCAL lock_timeout = '5s';
 --   a1d1ba2e5657373ed5a50e4c3c95f1ea5f77a695bed7817a1c69cc48a65e1d03  scheduling
 --   10276bee307cca32c8522a73bbf34b437388edd4b501af2e92f95653216d54ff  scoring
 --   eb1bae23119e5d8c1c714432921e56dc336b87d9ced39e5b136f2f25438ea2f9  searching
---   35a3daf0460ae1c94cc44bd206df2ab9f899be954382a22d77ed3acb36979324  session_caches
---   06e9b61875399acdea842a84c5acaaaed19dd3569523f0fbb27b0387a3e939d8  session_models
+--   bc153877805716f05643ff4875b3efd91053f70f305f4406383530bbd81a2d62  session_caches
+--   ad971b626b09dfe45043bdd234fd7fe90568b53c981661d272674cd0518bae34  session_models
 --   b5f1499462a857e8e3cebda4b245e3ef5ea29c10d39750c1825031e47e1d572c  settings
 --   147dedba5c7c0d987e43b6d378c568f009341e2aa3c99f82a37af808c78e1a46  shared_weights
 --   c74399ae32484046307c21026e12bc70ff59ab3040f5ddc69e9e9f565e8d87e6  simd
@@ -94,7 +94,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '56edb1077ad5a2d77b74cad74781910e791009db63ddb33d7c2cddbb6901804e'::text;
+RETURN '9a7b454bac16c3751755497771f03f53726b5eac30d1a4ca73436bdb778f7436'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

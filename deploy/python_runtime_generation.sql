@@ -323,11 +323,6 @@ def write(request, continuation, stats):
     return text
 
 
-def generate(*given):
-    """The text alone; arguments as `details` has them."""
-    return details(*given)[0]
-
-
 def tokenize(text, model=None, add_special=None, parse_special=None):
     """Text to token ids."""
     if text is None:

@@ -125,15 +125,14 @@ class Model:
         for end, piece in self._encoded(text, PIECE, parse_special):
             ids += piece
             if len(ids) > most and end < len(text):
-                read = long_texts.utf8_size(text[:end])
+                read, size = long_texts.utf8_size(text[:end]), long_texts.utf8_size(text)
                 raise too_long(
-                    f"the prompt has {long_texts.utf8_size(text)} bytes, the first {read} of which are {len(ids)} tokens;"
-                    f" allowed {most} tokens"
+                    f"the prompt has {size} bytes, the first {read} are {len(ids)} tokens, allowed {most} tokens"
                 )
         return ids
 
     def most_bytes(self, most, parse_special=False):
-        """The bytes that `most` tokens can have: a text of more is certainly more tokens. None where that is unknown."""
+        """The bytes that `most` tokens can have: a larger text certainly has more. None where that is unknown."""
         each = self.tokenizer.bytes_a_token(parse_special)
         return None if each is None else each * most
 
@@ -161,7 +160,7 @@ class Model:
         for begin, end in self._pieces(text, PIECE, False):
             pairs = self._tokenized("spans", text[begin:end])
             if begin and self.tokenizer.drops_space():
-                pairs[0] = _with_its_space(*pairs)
+                pairs[0] = _with_its_space(*pairs[:2])
             starts.extend(begin + first for first, _ in pairs)
             ends.extend(begin + last for _, last in pairs)
         return starts, ends
@@ -221,7 +220,7 @@ class Model:
         return modules.encoder_engine.CompiledEncoder(self.architecture, self._packed, positions, interrupts=interrupts)
 
 
-def _with_its_space(token, following=(None, None), *_):
+def _with_its_space(token, following=(None, None)):
     """The characters of a piece's first token, with the space in front of the piece that is part of it.
 
     It is nothing but the space where the next token begins with the piece.

@@ -137,7 +137,8 @@ def _find(name):
         row = BY_NAME.one(name)
         if row is None:
             raise errors.undefined_object(
-                f'model "{name[:MOST_OF_A_NAME]}" does not exist', hint="The models of this database are listed in llm.models."
+                f'model "{name[:MOST_OF_A_NAME]}" does not exist',
+                hint="The models of this database are listed in llm.models.",
             )
         return row
     rows = WITHOUT_NAME.all()

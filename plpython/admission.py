@@ -144,7 +144,7 @@ class Call:
         database.checkpoint()
         if self._allowed is not None and self.seconds > self._allowed:
             raise errors.limit_exceeded(
-                "the call computes longer than seconds allows",
+                "the call computes for longer than the limit seconds",
                 f"it has computed for {self.seconds:.0f} seconds, allowed {self._allowed}",
                 f"Ask for less in one call. {ceilings.HINT}",
             )

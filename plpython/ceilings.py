@@ -8,7 +8,7 @@ from . import database, errors, long_texts
 
 LIMITS = database.Query("SELECT l.* FROM llm_runtime.call_limits() AS l")
 MEGABYTE = 1 << 20
-HINT = "A superuser may replace llm_runtime.call_limits()."
+HINT = "The limits are those of llm_runtime.call_limits(), which a superuser may replace."
 ALWAYS_ALLOWED = 1 << 16  # bytes and elements; for less the limits are not looked up: operators are called very often
 
 
@@ -21,7 +21,7 @@ def require(limit, asked, what):
     """ModelError 53400 when `asked` is above the limit. what: begins the message, such as "llm.batch_mb"."""
     most = allowed(limit)
     if most is not None and asked > most:
-        raise errors.limit_exceeded(f"{what} is more than {limit} allows", f"asked {asked}, allowed {most}", HINT)
+        raise errors.limit_exceeded(f"{what} is above the limit {limit}", f"asked {asked}, allowed {most}", HINT)
 
 
 def require_bytes(limit, size, what):
@@ -29,7 +29,7 @@ def require_bytes(limit, size, what):
     most = None if size <= ALWAYS_ALLOWED else allowed(limit)
     if most is not None and size > most * MEGABYTE:
         raise errors.limit_exceeded(
-            f"{what} is larger than {limit} allows", f"asked {size} bytes, allowed {most * MEGABYTE}", HINT
+            f"{what} is above the limit {limit}", f"asked {size} bytes, allowed {most * MEGABYTE}", HINT
         )
 
 

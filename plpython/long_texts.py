@@ -13,14 +13,24 @@ SPACE_MARK = "\u2581"
 LETTER = "[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u0391-\u03a1\u03a3-\u03c9\u0410-\u044f\u05d0-\u05ea\u4e00-\u9fa5]"
 WIDE_STOP = "[\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]"  # Chinese and Japanese punctuation
 WHITE_SPACE = re.compile(r"[ \t\r\n]")
-BETWEEN_WORDS = re.compile(f" (?<={LETTER} )(?={LETTER})")
-BETWEEN_WORDS_LINES_AND_CLAUSES = re.compile(
-    rf"[ \n](?<={LETTER}[ \n])(?={LETTER})|{WIDE_STOP}(?<=[\u4e00-\u9fa5]{WIDE_STOP})(?=[\u4e00-\u9fa5])"
+VISIBLE = LETTER.replace("A-Za-z", "!-~")  # and the digits and signs of ASCII
+BETWEEN_LETTERS = re.compile(f" (?<={LETTER} )(?={LETTER})")
+BETWEEN_WORDS = re.compile(f" (?<={VISIBLE} )(?={VISIBLE})")
+BETWEEN_LINES_AND_CLAUSES_TOO = re.compile(
+    rf"{BETWEEN_WORDS.pattern}|\n(?<=[0-9A-Za-z]\n)(?={VISIBLE})"
+    rf"|{WIDE_STOP}(?<=[\u4e00-\u9fa5]{WIDE_STOP})(?=[\u4e00-\u9fa5])"
 )
+LARGEST_PIECE = 20_000  # characters
 TWO_WORDS = re.compile(f"[^{SPACE_MARK}]{SPACE_MARK}")  # in one piece of a vocabulary
 # Words to put before and behind a cut, to see whether a pre-tokenizer takes them apart there.
-BEFORE = ("word", "a", "it's", "x1y", "(w", ".w", "A\u00c0", "\u65e5\u4e00", "\u0441\u043b", "\n\nw", "1 w", "  w", "'w")
-AFTER = ("word", "a", "It", "a.", "a's", "\u00c0b", "\u0441\u043b\u043e", "\u65e5\u4e00", "a1", "a  b", "a\n", "a\u3002")
+BEFORE = (
+    *("word", "a", "it's", "x1y", "(w", ".w", "A\u00c0", "\u65e5\u4e00", "\u0441\u043b", "\n\nw", "1 w", "  w", "'w"),
+    *("1", "1234", "1.5", "w.", "w'", "...", "w)", '"', "$", "# ", "a,1", "-", "w_"),
+)
+AFTER = (
+    *("word", "a", "It", "a.", "a's", "\u00c0b", "\u0441\u043b\u043e", "\u65e5\u4e00", "a1", "a  b", "a\n", "a\u3002"),
+    *("1", "1234", "12 a", ".", "...", "'s", "(w", '"a', "$1", "#", "- a", "_w", ".\n"),
+)
 
 # How many times smaller a text may get, in bytes. NFC: a Kelvin sign of 3 bytes is a K, and letters that compose take
 # up to three times what they are then. Lower case: a Kelvin sign is a k.
@@ -40,9 +50,11 @@ def utf8_size(text):
 class LongTexts:
     """What is certain of a tokenizer of the library `tokenizers`.
 
-    size: ids are below it. added: its added tokens that are looked for in a text. bytes_a_token: the most bytes of a text, in UTF-8, that one
-    token can stand for, or None. cut: a pattern that matches where the ids of a text are those of what stands before,
-    and those of the rest; or None. drops_space: the space at a cut belongs to neither, the tokenizer puts it there.
+    size: ids are below it. added: its added tokens that are looked for in a text.
+    bytes_a_token: the most bytes of a text, in UTF-8, that one token can stand for, or None.
+    cut: a pattern. Where it matches, the ids of a text are those of what stands before, then those of the rest. Or
+    None.
+    drops_space: the space at a cut belongs to neither side, the tokenizer puts it there.
     """
 
     def __init__(self, library, size, added):
@@ -55,8 +67,9 @@ class LongTexts:
         self.cut = self._cut(vocabulary)
 
     def pieces(self, text, size, longest):
-        """(begin, end) of the pieces of a text, of about `size` characters: their ids, joined, are those of the text.
+        """(begin, end) of the pieces of a text: their ids, joined, are those of the text.
 
+        The first one has about `size` characters, each next one twice as many, up to LARGEST_PIECE.
         The last one is what is left when there is no cut in the next `longest` characters, so it may be longer.
         """
         begin = 0
@@ -65,7 +78,7 @@ class LongTexts:
             if found is None:
                 break
             yield begin, found.start()
-            begin = found.start() + self.drops_space
+            begin, size = found.start() + self.drops_space, min(2 * size, LARGEST_PIECE)
         yield begin, len(text)
 
     def _bytes_a_token(self, vocabulary):
@@ -76,16 +89,14 @@ class LongTexts:
         if not is_certain:
             return None
         size = len if "ByteLevel" in _types(self._pre_tokenizers) else _size  # a character of GPT-2's table is a byte
-        return factor * max(max(map(size, vocabulary)), *(_size(token.content) for token in self._added), 1)
+        return factor * max([*map(size, vocabulary), *(_size(token.content) for token in self._added)])
 
     def _strips(self):
         """Whether an added token takes the white space around it, however much."""
         return any(token.lstrip or token.rstrip for token in self._added)
 
     def _keeps_all(self):
-        return all(
-            step["type"] in LOSES_NOTHING and step.get("behavior") != "Removed" for step in self._pre_tokenizers
-        )
+        return all(step["type"] in LOSES_NOTHING and step.get("behavior") != "Removed" for step in self._pre_tokenizers)
 
     def _knows_all_bytes(self, vocabulary):
         """Whether nothing is unknown: of what is, any number is one token, or none."""
@@ -103,8 +114,9 @@ class LongTexts:
     def _cut(self, vocabulary):
         for applies, pattern in (
             (self._is_bert, WHITE_SPACE),
-            (self._is_byte_level, BETWEEN_WORDS_LINES_AND_CLAUSES),
+            (self._is_byte_level, BETWEEN_LINES_AND_CLAUSES_TOO),
             (self._is_byte_level, BETWEEN_WORDS),
+            (self._is_byte_level, BETWEEN_LETTERS),
             (lambda pattern: self._is_sentencepiece(vocabulary), BETWEEN_WORDS),
         ):
             if applies(pattern) and not self._strips() and not self._added_meets(pattern):
@@ -126,9 +138,8 @@ class LongTexts:
         """Its pre-tokenizer makes the same words of both sides of a cut as of the whole, for all that is tried."""
         if "ByteLevel" not in _types(self._pre_tokenizers) or set(_types(self._normalizers)) - set(LOOKS_NO_FURTHER):
             return False
-        separators = {" ", "\n", "\u3002"} if pattern is BETWEEN_WORDS_LINES_AND_CLAUSES else {" "}
-        trials = [(before, separator + after) for before in BEFORE for separator in separators for after in AFTER]
-        trials = [(before, after) for before, after in trials if pattern.search(before + after, len(before))]
+        trials = [(before, separator + after) for before in BEFORE for separator in " \n\u3002" for after in AFTER]
+        trials = [(before, after) for before, after in trials if pattern.match(before + after, len(before))]
         return all(self._words(before + after) == self._words(before) + self._words(after) for before, after in trials)
 
     def _words(self, text):

@@ -227,7 +227,8 @@ def found_shape(model, operators, name, dimensions):
         if name in optional_tensors(model.architecture.layers):
             return None
         raise errors.undefined_object(
-            f'model "{model.name}" has no tensor "{name[:MOST_OF_A_NAME]}"', hint="Its tensors are listed in llm.tensors."
+            f'model "{model.name}" has no tensor "{name[:MOST_OF_A_NAME]}"',
+            hint="Its tensors are listed in llm.tensors.",
         ) from None
     if len(shape) != dimensions:
         expected = {1: "a vector", 2: "a matrix"}[dimensions]

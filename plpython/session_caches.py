@@ -57,7 +57,6 @@ class SessionCache:
         self._lengths[layer] = end
         return self._kv
 
-
     def _ask_for(self, positions):
         """Count the memory of so many positions. ModelError 53400 when the session's caches take more than they may."""
         needed = -(-positions // PAGE) * PAGE * self._each

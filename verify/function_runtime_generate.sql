@@ -9,7 +9,8 @@ BEGIN
     ASSERT pg_catalog.has_function_privilege('llm_user', f, 'EXECUTE');
     ASSERT NOT pg_catalog.has_function_privilege('public', f, 'EXECUTE');
     ASSERT (
-        SELECT llm_runtime.generate(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL) IS NULL
+        SELECT g IS NULL
+        FROM llm_runtime.generate(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL) AS g
     );
 END
 $verify$;

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.admission()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'c599b0cc69242593a8ce254ed53b6dd1739576418e7871ce6375813544026753', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '77c5fac51e3ce40516dd80ee84750b30dcd811960efb068468856e866e34a3ed', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

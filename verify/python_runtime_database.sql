@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.database()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '83b88e9d4cdbfb094fb611d0de35562f61619076a0becb833e3543d32822807d', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'a383396b871ac762d5154048c42fd59a3ed1cbd5cc06173e37cbf526b7b7e307', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

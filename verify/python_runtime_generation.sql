@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.generation()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '6bce15c83a3c0588abafef468da7854edf8fbf2a2f1b579d4ac03b7b21b9581f', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '9e5948780dae843fc7f2e06ff4f5a4a27e6d6d3dc6146f1eb12d580f31fcdb92', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.loaded_model()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'd3c1aeed2ab3c942d2d30d0fd3ec855d046f9418d642686e9b4714a73fbdbfa8', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'e506c74472084e8ee29ffa1a1039b2654cb4e945756b15c436d5dce62d6b14c3', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.long_texts()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '73d5b2f65f0b7c303fa6f8b31e520703f358c0d3850ec3b40fae072bc9bc9235', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'cd3327f070c130bf96aaef75176d7f551c94c72754f68049f1ae0461fb04077d', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.operators()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'c56f50ff86019d6a284f2a07eb6749383b1d86e0ed09452611acd368266328c4', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '5755159f67a4391f4d0bb097cab3ed310f960c789290b1f07d03a2148da73909', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.session_caches()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '35a3daf0460ae1c94cc44bd206df2ab9f899be954382a22d77ed3acb36979324', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'bc153877805716f05643ff4875b3efd91053f70f305f4406383530bbd81a2d62', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

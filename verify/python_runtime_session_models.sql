@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.session_models()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '06e9b61875399acdea842a84c5acaaaed19dd3569523f0fbb27b0387a3e939d8', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'ad971b626b09dfe45043bdd234fd7fe90568b53c981661d272674cd0518bae34', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -3,7 +3,7 @@ SELECT plan(3);
 
 SELECT throws_ok(
     'SELECT llm_runtime.check_prompt(67108865, NULL)',
-    '53400', 'llm: the prompt is larger than text_mb allows', 'a prompt of more than 64 MB is an error'
+    '53400', 'llm: the prompt is above the limit text_mb', 'a prompt of more than 64 MB is an error'
 );
 SELECT throws_ok(
     $$SELECT llm_runtime.check_prompt(1, 'no such model')$$,

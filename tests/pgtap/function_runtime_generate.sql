@@ -2,7 +2,7 @@ BEGIN;
 SELECT plan(2);
 
 PREPARE nothing AS
-SELECT llm_runtime.generate(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+SELECT g.text FROM llm_runtime.generate(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL) AS g;
 SELECT results_eq('nothing', 'VALUES (NULL::text)', 'NULL gives NULL');
 
 CREATE ROLE stranger;

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '56edb1077ad5a2d77b74cad74781910e791009db63ddb33d7c2cddbb6901804e',
+SELECT is(llm_runtime.release(), '9a7b454bac16c3751755497771f03f53726b5eac30d1a4ca73436bdb778f7436',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

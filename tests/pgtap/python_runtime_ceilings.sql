@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.ceilings()'::regprocedure
     ),
-    '09f851decca27408649eeff0c718ee1410a8eb44ba61588cce9d18081379d2cf',
+    'e544500a47a3d1d015654d40ef34df569f2429b1f71264f8cc220d9f7366fe65',
     'its body is plpython/ceilings.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.ceilings()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.database()'::regprocedure
     ),
-    '83b88e9d4cdbfb094fb611d0de35562f61619076a0becb833e3543d32822807d',
+    'a383396b871ac762d5154048c42fd59a3ed1cbd5cc06173e37cbf526b7b7e307',
     'its body is plpython/database.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.database()', 'EXECUTE'),

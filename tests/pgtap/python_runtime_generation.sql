@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.generation()'::regprocedure
     ),
-    '6bce15c83a3c0588abafef468da7854edf8fbf2a2f1b579d4ac03b7b21b9581f',
+    '9e5948780dae843fc7f2e06ff4f5a4a27e6d6d3dc6146f1eb12d580f31fcdb92',
     'its body is plpython/generation.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.generation()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.loaded_model()'::regprocedure
     ),
-    'd3c1aeed2ab3c942d2d30d0fd3ec855d046f9418d642686e9b4714a73fbdbfa8',
+    'e506c74472084e8ee29ffa1a1039b2654cb4e945756b15c436d5dce62d6b14c3',
     'its body is plpython/loaded_model.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.loaded_model()', 'EXECUTE'),

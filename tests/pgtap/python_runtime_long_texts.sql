@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.long_texts()'::regprocedure
     ),
-    '73d5b2f65f0b7c303fa6f8b31e520703f358c0d3850ec3b40fae072bc9bc9235',
+    'cd3327f070c130bf96aaef75176d7f551c94c72754f68049f1ae0461fb04077d',
     'its body is plpython/long_texts.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.long_texts()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operators()'::regprocedure
     ),
-    'c56f50ff86019d6a284f2a07eb6749383b1d86e0ed09452611acd368266328c4',
+    '5755159f67a4391f4d0bb097cab3ed310f960c789290b1f07d03a2148da73909',
     'its body is plpython/operators.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operators()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.session_caches()'::regprocedure
     ),
-    '35a3daf0460ae1c94cc44bd206df2ab9f899be954382a22d77ed3acb36979324',
+    'bc153877805716f05643ff4875b3efd91053f70f305f4406383530bbd81a2d62',
     'its body is plpython/session_caches.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.session_caches()', 'EXECUTE'),

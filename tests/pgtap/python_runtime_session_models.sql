@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.session_models()'::regprocedure
     ),
-    '06e9b61875399acdea842a84c5acaaaed19dd3569523f0fbb27b0387a3e939d8',
+    'ad971b626b09dfe45043bdd234fd7fe90568b53c981661d272674cd0518bae34',
     'its body is plpython/session_models.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.session_models()', 'EXECUTE'),

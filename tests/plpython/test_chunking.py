@@ -74,9 +74,7 @@ def test_a_text_of_nothing_but_full_stops_is_cut_too():
 
 
 def test_closing_quotes_belong_to_their_sentence():
-    chunks = [
-        content for _, content, _, _ in chunks_of('the cat sat. "the mat!" a cat sat on the mat', None, 10, 0)
-    ]
+    chunks = [content for _, content, _, _ in chunks_of('the cat sat. "the mat!" a cat sat on the mat', None, 10, 0)]
     assert chunks[0] == 'the cat sat. "the mat!"'
 
 

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_chunk to pg
--- requires: schema_llm, function_runtime_boot, table_model_tensor
+-- requires: schema_llm, role_llm_owner, function_store_chunk_rows, function_store_raise_late
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -11,16 +11,22 @@ CREATE FUNCTION llm.chunk(
     overlap integer DEFAULT NULL
 )
 RETURNS TABLE (ordinal integer, chunk text, first integer, token_count integer)
-LANGUAGE plpython3u
+LANGUAGE sql
 STABLE
 PARALLEL UNSAFE
 COST 10000
 ROWS 20
-AS $python$
-llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.chunking.chunk(text, model, tokens, overlap)
-$python$;
+BEGIN ATOMIC
+    SELECT
+        (r.computed).ordinal,
+        (r.computed).chunk,
+        (r.computed).first,
+        (r.computed).token_count
+    FROM (SELECT llm_store.chunk_rows(text, model, tokens, overlap) AS computed) AS r
+    WHERE (r.computed).failure IS NULL OR llm_store.raise_late((r.computed).failure);
+END;
 
+ALTER FUNCTION llm.chunk(text, text, integer, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.chunk(text, text, integer, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.chunk(text, text, integer, integer) TO llm_user;
 COMMENT ON FUNCTION llm.chunk(text, text, integer, integer) IS

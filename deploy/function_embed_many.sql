@@ -1,21 +1,25 @@
 -- Deploy hartonomous:function_embed_many to pg
--- requires: schema_llm, function_runtime_boot, table_model_tensor
+-- requires: schema_llm, role_llm_owner, function_store_embed_many_rows, function_store_raise_late
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 CREATE FUNCTION llm.embed_many(texts text[], model text DEFAULT NULL, pooling text DEFAULT NULL)
 RETURNS TABLE (ordinal integer, embedding bytea)
-LANGUAGE plpython3u
+LANGUAGE sql
 STABLE
 PARALLEL UNSAFE
 COST 10000
 ROWS 100
-AS $python$
-llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.embeddings.embed_many(texts, model, pooling)
-$python$;
+BEGIN ATOMIC
+    SELECT
+        (r.computed).ordinal,
+        (r.computed).embedding
+    FROM (SELECT llm_store.embed_many_rows(texts, model, pooling) AS computed) AS r
+    WHERE (r.computed).failure IS NULL OR llm_store.raise_late((r.computed).failure);
+END;
 
+ALTER FUNCTION llm.embed_many(text[], text, text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.embed_many(text[], text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.embed_many(text[], text, text) TO llm_user;
 COMMENT ON FUNCTION llm.embed_many(text[], text, text) IS

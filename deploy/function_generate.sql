@@ -1,7 +1,8 @@
 -- Deploy hartonomous:function_generate to pg
--- requires: schema_llm, function_runtime_boot, function_runtime_run_limits, table_model_tensor
+-- requires: schema_llm, function_runtime_generate, function_runtime_check_prompt
 
--- VOLATILE: two calls may differ, and EXPLAIN must not run it. COST: a second or more.
+-- PL/Python makes two copies of a text before a function sees it. So the size of a large prompt is judged here, where a
+-- stored one is not even read.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -19,23 +20,23 @@ CREATE FUNCTION llm.generate(
     options jsonb DEFAULT NULL
 )
 RETURNS text
-LANGUAGE plpython3u
+LANGUAGE sql
 VOLATILE
 PARALLEL UNSAFE
 COST 10000
-AS $python$
-llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.generation.generate(
-    prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
-)
-$python$;
+BEGIN ATOMIC
+    SELECT g.text FROM llm_runtime.generate(
+        prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
+    ) AS g
+    WHERE (octet_length(prompt) > 1000000) IS NOT TRUE OR llm_runtime.check_prompt(octet_length(prompt), model);
+END;
 
 REVOKE ALL ON FUNCTION llm.generate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate TO llm_user;
 COMMENT ON FUNCTION llm.generate IS
 E'The text that a model writes after a prompt: the continuation only.\n'
 'prompt: NULL gives NULL; an empty one is what the model wants before a text, else the beginning-of-sequence token '
-'alone, and an error where the model has neither; one longer than the context is an error that says by how much.\n'
+'alone, and an error where the model has neither; one longer than the context is an error.\n'
 'model: a name of llm.models; NULL is the default model.\n'
 'max_tokens: the most tokens to add, also limited by the end of the context.\n'
 'temperature: 0 takes the likeliest token each time; above 0, up to 100, tokens are drawn, the higher the wilder.\n'

@@ -1,6 +1,7 @@
 -- Deploy hartonomous:function_generate_details to pg
--- requires: schema_llm, function_runtime_boot, function_runtime_run_limits, table_model_tensor
+-- requires: schema_llm, function_runtime_generate, function_runtime_check_prompt
 
+-- The size of a large prompt is judged before it is handed to Python: see function_generate.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -24,16 +25,17 @@ CREATE FUNCTION llm.generate_details(
     OUT milliseconds double precision
 )
 RETURNS record
-LANGUAGE plpython3u
+LANGUAGE sql
 VOLATILE
 PARALLEL UNSAFE
 COST 10000
-AS $python$
-llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.generation.details(
-    prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
-)
-$python$;
+BEGIN ATOMIC
+    SELECT g.text, g.tokens, g.finish_reason, g.prompt_tokens, g.completion_tokens, g.milliseconds
+    FROM llm_runtime.generate(
+        prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
+    ) AS g
+    WHERE (octet_length(prompt) > 1000000) IS NOT TRUE OR llm_runtime.check_prompt(octet_length(prompt), model);
+END;
 
 REVOKE ALL ON FUNCTION llm.generate_details FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate_details TO llm_user;

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:procedure_generate_into to pg
--- requires: schema_llm, function_runtime_boot, function_runtime_run_limits, table_model_tensor
+-- requires: schema_llm, function_runtime_boot, function_runtime_run_limits, function_runtime_call_limits, table_model_tensor
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';

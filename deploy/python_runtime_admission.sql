@@ -23,7 +23,7 @@ import random
 import time
 from contextlib import contextmanager
 
-from . import database, packed_files, settings
+from . import ceilings, database, errors, packed_files, settings
 
 WAIT = 0.002  # seconds between looks for a free slot, at first
 LONGEST_WAIT = 0.05
@@ -38,12 +38,18 @@ class Slots:
     def __init__(self, folder, checkpoint):
         self._folder, self._checkpoint = packed_files.private_folder(folder), checkpoint
         self._files = {}
-        self._held = None
+        self._held = self._since = None
+        self._seconds = 0.0  # that slots were held before this one
 
     @property
     def is_held(self):
         """Whether this session computes."""
         return self._held is not None
+
+    @property
+    def seconds(self):
+        """How long this session has held slots, all together."""
+        return self._seconds + (time.monotonic() - self._since if self.is_held else 0.0)
 
     def acquire(self, running):
         """Wait for one of `running` slots, and hold it until `release`. Whether it was not held already."""
@@ -54,11 +60,13 @@ class Slots:
             self._checkpoint()
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
+        self._since = time.monotonic()
         return True
 
     def release(self):
         """Let another session compute."""
         if self._held is not None:
+            self._seconds = self.seconds
             fcntl.flock(self._held, fcntl.LOCK_UN)
             self._held = None
 
@@ -112,15 +120,50 @@ def running(most=None):
             slots().release()
 
 
-def each(results):
-    """The results of an iterator, each computed in a slot that is given back while the caller has the result."""
-    most = _running()
-    while True:
-        with running(most):
-            result = next(results, None)
-        if result is None:
-            return
-        yield result
+class Call:
+    """A call that computes, and how long: no longer than the superuser's limit `seconds` of llm_runtime.call_limits().
+
+    What counts is the time in which it holds a slot. Waiting for one, reading the rows of a query and a client that
+    fetches rows do not count.
+    """
+
+    def __init__(self):
+        self._most, self._allowed = _running(), ceilings.allowed("seconds")
+        self._spent, self._began = 0.0, None
+
+    @property
+    def seconds(self):
+        """How long it has computed."""
+        return self._spent + (slots().seconds - self._began if self._began is not None else 0.0)
+
+    @contextmanager
+    def running(self):
+        """As `running`, and the time counts."""
+        with running(self._most):
+            self._began = slots().seconds
+            try:
+                yield
+            finally:
+                self._spent, self._began = self.seconds, None
+
+    def each(self, results):
+        """The results of an iterator, each computed in a slot that is given back while the caller has the result."""
+        while True:
+            with self.running():
+                result = next(results, None)
+            if result is None:
+                return
+            yield result
+
+    def checkpoint(self):
+        """As database.checkpoint, and ModelError 53400 when the call has computed longer than it may."""
+        database.checkpoint()
+        if self._allowed is not None and self.seconds > self._allowed:
+            raise errors.limit_exceeded(
+                "the call computes for longer than the limit seconds",
+                f"it has computed for {self.seconds:.0f} seconds, allowed {self._allowed}",
+                f"Ask for less in one call. {ceilings.HINT}",
+            )
 
 
 @contextmanager

@@ -19,7 +19,7 @@ call.
 
 import time
 
-from . import admission, arguments, database, errors, kept, settings
+from . import admission, arguments, ceilings, database, errors, kept, settings
 from .generation import Request
 from .scheduling import Scheduler
 
@@ -29,6 +29,12 @@ FETCH = 32  # rows of a query at a time
 SECONDS_BETWEEN_COMMITS = 1
 SHAPE = "It is a SELECT, or VALUES, of two columns: SELECT id, body FROM post."
 
+LIMITED = """SELECT id::text,
+    CASE WHEN pg_catalog.octet_length(prompt::text) <= {most} THEN prompt::text END AS prompt,
+    CASE WHEN pg_catalog.octet_length(prompt::text) > {most} THEN pg_catalog.octet_length(prompt::text) END AS too_many
+FROM (
+{query}
+) AS given (id, prompt)"""
 COLUMNS = database.Query(
     "SELECT a.attname AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type "
     "FROM pg_catalog.pg_attribute AS a "
@@ -46,12 +52,16 @@ def generate_many(prompts, *given):
     for prompt in prompts:
         if prompt is not None and not isinstance(prompt, str):
             raise arguments.ill("prompts", prompts, "an array of one dimension")
+    ceilings.require_texts(prompts, "prompts")
     return database.Stream(written(Request(*given), enumerate(prompts, 1)), COLUMNS_GIVEN)
 
 
 def generate_query(query, *given):
     """Rows (id, response, finish_reason, tokens, error) for the rows (id, prompt) of a query, as they finish."""
-    return [] if query is None else database.Stream(written(Request(*given), rows_of(query)), COLUMNS_GIVEN)
+    if query is None:
+        return []
+    request = Request(*given)
+    return database.Stream(written(request, rows_of(query, request)), COLUMNS_GIVEN)
 
 
 def generate_into(query, target, *given):
@@ -61,8 +71,9 @@ def generate_into(query, target, *given):
     insert = database.Query(*_insertion(target))
     with database.hint_for([errors.INVALID_TERMINATION], "It commits as it goes: call it outside of a transaction."):
         database.commit()  # nothing yet: where none is possible, that is said before anything is computed
+    request = Request(*given)
     try:
-        _insert(insert, written(Request(*given), rows_of(query, database.lasting_cursor)))
+        _insert(insert, written(request, rows_of(query, request, database.lasting_cursor)))
     finally:
         insert.forget()
 
@@ -85,14 +96,15 @@ def written(request, prompts):
     stats, engine = kept.begin(), request.model.engine
     _ = request.model.tokenizer  # read now: later there may be a slot, within which nothing waits for the tables
     prefixes = kept.Prefixes(request.model, engine)
-    memory = settings.integer("batch_mb", MEGABYTES, 1, kept.MOST_MEGABYTES) << 20
+    memory = settings.megabytes("batch_mb", MEGABYTES, 1)
     rows = _continuations(request, prompts)
-    scheduler = Scheduler(engine, rows, database.checkpoint, memory, stats, prefixes.fork)
-    return _written(request, scheduler, stats, prefixes)
+    call = admission.Call()
+    scheduler = Scheduler(engine, rows, call.checkpoint, memory, stats, prefixes.fork)
+    return _written(request, call.each(scheduler.run()), scheduler, stats, prefixes)
 
 
-def _written(request, scheduler, stats, prefixes):
-    for (key, prompt), continuation, text, error in _timed(admission.each(scheduler.run()), stats):
+def _written(request, results, scheduler, stats, prefixes):
+    for (key, prompt), continuation, text, error in _timed(results, stats):
         if error is not None:
             yield key, None, None, None, _told(error)
         else:
@@ -102,17 +114,21 @@ def _written(request, scheduler, stats, prefixes):
         prefixes.keep(scheduler.last.continuation.history, scheduler.last.cache)
 
 
-def rows_of(query, cursor=database.cursor):
-    """The (id, prompt) of a query's rows, both as text; nobody waits for this session's slot meanwhile."""
+def rows_of(query, request, cursor=database.cursor):
+    """The (id, prompt) of a query's rows, both as text; nobody waits for this session's slot meanwhile.
+
+    A prompt that cannot fit is a ModelError in its place: it never leaves the server.
+    """
+    ceilings.require_bytes("text_mb", ceilings.size(query), "the query")
     text = query.rstrip().rstrip(";")
     _check_columns(text)
-    rows = cursor(f"SELECT id::text, prompt::text FROM (\n{text}\n) AS given (id, prompt)", FETCH)
+    rows = cursor(LIMITED.format(query=text, most=request.most_bytes), FETCH)
     while True:
         with admission.paused():
             row = next(rows, None)
         if row is None:
             return
-        yield row["id"], row["prompt"]
+        yield row["id"], row["prompt"] if row["too_many"] is None else request.refusal(row["too_many"])
 
 
 def _check_columns(query):
@@ -132,6 +148,8 @@ def _continuations(request, prompts):
         try:
             if prompt is None:
                 raise errors.invalid_parameter("the prompt is null")
+            if isinstance(prompt, errors.ModelError):
+                raise prompt
             yield (key, prompt), request.continuation(prompt, number)
         except errors.ModelError as error:
             yield (key, prompt), error

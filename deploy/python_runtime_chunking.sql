@@ -14,8 +14,9 @@ AS $python$"""Long texts in chunks of some tokens that overlap and end, where th
 import re
 from bisect import bisect_left
 
-from . import arguments, database, embeddings, session_models
+from . import arguments, ceilings, database, embeddings, session_models
 
+COLUMNS = 4  # ordinal, chunk, first character, tokens
 DEFAULT_TOKENS = 128
 DEFAULT_OVERLAP = 16
 LARGEST = 1 << 20
@@ -32,21 +33,27 @@ def chunk(text, model=None, tokens=None, overlap=None):
     """Rows (ordinal from 1, chunk, first character from 1, tokens) of a text; none of one that is blank or None."""
     if text is None:
         return []
+    ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
     model = session_models.embedder(model)
     room = min(LARGEST, embeddings.room(model))
     tokens = arguments.integer("tokens", tokens, min(DEFAULT_TOKENS, room), 1, room)
     overlap = arguments.integer("overlap", overlap, min(DEFAULT_OVERLAP, tokens // 2), 0, tokens - 1)
-    spans = model.spans(text)
+    return database.Stream(_rows(text, model.spans(text), tokens, overlap), COLUMNS)
+
+
+def _rows(text, spans, tokens, overlap):
+    """The rows, one by one: chunks that overlap much are together many times as large as the text."""
     pieces = ((_between(text, spans, begin, end), end - begin) for begin, end in _cuts(text, spans, tokens, overlap))
-    pieces = [(first, content, count) for (first, content), count in pieces if content]
-    return [(n, content, first + 1, count) for n, (first, content, count) in enumerate(pieces, 1)]
+    pieces = ((first, content, count) for (first, content), count in pieces if content)
+    for n, (first, content, count) in enumerate(pieces, 1):
+        yield n, content, first + 1, count
 
 
 def _cuts(text, spans, size, overlap):
     """(first token, end) of each chunk. A cut is looked for in the second half of a chunk, so that none is small."""
-    starts = [start for start, _ in spans]
+    starts, _ = spans
     sentences = {bisect_left(starts, match.end()) for match in SENTENCE_END.finditer(text)}
-    begin, total = 0, len(spans)
+    begin, total = 0, len(starts)
     while begin < total:
         database.checkpoint()
         end = begin + size
@@ -66,14 +73,16 @@ def _first(places, fits):
 
 
 def _begins_word(text, spans, at):
-    start = spans[at][0]
-    return start > spans[at - 1][1] or text[start : start + 1].isspace()
+    starts, ends = spans
+    start = starts[at]
+    return start > ends[at - 1] or text[start : start + 1].isspace()
 
 
 def _between(text, spans, begin, end):
     """(first character, content) of the tokens begin .. end, with what lies between them, without outer spaces."""
-    first = spans[begin][0] if begin else 0
-    content = text[first : spans[end][0] if end < len(spans) else len(text)]
+    starts, _ = spans
+    first = starts[begin] if begin else 0
+    content = text[first : starts[end] if end < len(starts) else len(text)]
     return first + len(content) - len(content.lstrip()), content.strip()
 $python$;
 

@@ -14,7 +14,7 @@ AS $python$"""The room that touches plpy: sessions, errors, prepared statements 
 `llm_runtime.boot()` calls `connect` once a session and keeps what it returns as GD['llm']. A SQL function is then
 
     llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-    return llm.generation.generate(prompt, model)
+    return llm.generation.tokenize(text, model)
 
 `llm.generation` is the module plpython/generation.py, and each call through it notices an upgrade and a DISCARD ALL,
 turns a ModelError into a PostgreSQL error with its SQLSTATE, DETAIL and HINT, and lets cancellation pass. Tests connect

@@ -20,20 +20,22 @@ the compiled engine).
 
 import numpy as np
 
-from . import admission, arguments, database, errors, finite, ops, session_models
+from . import admission, arguments, ceilings, database, errors, finite, generation, ops, session_models
 
+COLUMNS = 2  # ordinal, embedding
 POOLINGS = {True: ("mean", "cls"), False: ("mean", "last")}  # of encoders, of decoders; the first is the default
 TOKENS_TOGETHER = 2048  # in one call of an engine, at least one text
+TEXTS_TOGETHER = 1024  # of which those of like length are looked for; more would take memory for all their tokens
 
 
 def embed(text, model=None, pooling=None):
     """The embedding of a text as a list of numbers; None for None."""
-    return None if text is None else _vector(text, *_chosen(model, pooling)).tolist()
+    return None if text is None else _vector_of(text, model, pooling).tolist()
 
 
 def embed_bytes(text, model=None, pooling=None):
     """The same as little-endian float32."""
-    return None if text is None else _vector(text, *_chosen(model, pooling)).tobytes()
+    return None if text is None else _vector_of(text, model, pooling).tobytes()
 
 
 def embed_many(texts, model=None, pooling=None):
@@ -46,18 +48,31 @@ def embed_many(texts, model=None, pooling=None):
     for text in texts:
         if text is not None and not isinstance(text, str):
             raise arguments.ill("texts", texts, "an array of one dimension")
+    ceilings.require_texts(texts, "texts")
     model, pooling = _chosen(model, pooling)
     room(model)  # what is wrong with the model is no text's fault
-    tokens, problems = {}, {}
-    for number, text in enumerate(texts, 1):
+    return database.Stream(_numbered(texts, model, pooling), COLUMNS)
+
+
+def _numbered(texts, model, pooling):
+    """The rows of embed_many, as they are computed. A text that cannot be read has no embedding, and a warning says so."""
+    call, problems = admission.Call(), {}
+    for start in range(0, len(texts), TEXTS_TOGETHER):
+        tokens = dict(_readable(texts[start : start + TEXTS_TOGETHER], start + 1, model, problems))
+        found = dict(zip(tokens, _vectors(list(tokens.values()), model, pooling, call), strict=True))
+        for n in range(start + 1, min(start + TEXTS_TOGETHER, len(texts)) + 1):
+            yield n, found[n].tobytes() if n in found else None
+    _warn(problems, len(texts))
+
+
+def _readable(texts, first, model, problems):
+    """(ordinal, token ids) of each text that is there and can be read; the others' ModelErrors go to `problems`."""
+    for number, text in enumerate(texts, first):
         try:
             if text is not None:
-                tokens[number] = _interruptible_tokens(model, text)
+                yield number, _checked_tokens(model, text)
         except errors.ModelError as problem:
             problems[number] = problem
-    _warn(problems, len(texts))
-    found = dict(zip(tokens, _vectors(list(tokens.values()), model, pooling), strict=True))
-    return [(n, found[n].tobytes() if n in found else None) for n in range(1, len(texts) + 1)]
 
 
 def _warn(problems, total):
@@ -85,14 +100,13 @@ def similarity_of_texts(a, b, model=None):
     """The same of the embeddings of two texts; None where one is None."""
     if a is None or b is None:
         return None
-    model, pooling = _chosen(model, None)
-    one, other = _vectors([_interruptible_tokens(model, text) for text in (a, b)], model, pooling)
+    one, other = (_vector_of(text, model, None) for text in (a, b))
     return similarity(one.tobytes(), other.tobytes())
 
 
 def query_vector(text, model):
     """f32[width] of a text that is searched for."""
-    return _vector(text, *_chosen(model, None))
+    return _vector_of(text, model, None)
 
 
 def tokens_of(model, text):
@@ -134,23 +148,29 @@ def _chosen(name, pooling):
     return model, pooling or own
 
 
-def _vector(text, model, pooling):
+def _vector_of(text, model, pooling):
     """f32[width] of one text."""
-    return _vectors([_interruptible_tokens(model, text)], model, pooling)[0]
+    ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
+    model, pooling = _chosen(model, pooling)
+    return _vectors([_checked_tokens(model, text)], model, pooling, admission.Call())[0]
 
 
-def _interruptible_tokens(model, text):
+def _checked_tokens(model, text):
+    """Token ids of a text. ModelError 53400 when its keys and values would need more memory than is allowed."""
     database.checkpoint()
-    return tokens_of(model, text)
+    tokens = tokens_of(model, text)
+    if not model.is_encoder:
+        generation.memory_for(model, tokens)
+    return tokens
 
 
-def _vectors(tokens, model, pooling):
+def _vectors(tokens, model, pooling, call):
     """f32[width] of each text, given as its token ids, in their order. ModelError XX001 unless all are finite."""
     engine, finish = model.engine, ops.normalized if model.normalizes else np.asarray
     vectors = [None] * len(tokens)
     for numbers in _together([len(row) for row in tokens]):
-        with admission.running():
-            states = engine.states([tokens[n] for n in numbers], database.checkpoint)
+        with call.running():
+            states = engine.states([tokens[n] for n in numbers], call.checkpoint)
         for n, rows in zip(numbers, states, strict=True):
             vectors[n] = finish(ops.pooled(rows, pooling))
             finite.check_embedding(vectors[n], model.name)
@@ -172,6 +192,7 @@ def _together(lengths):
 
 def vector(name, given):
     """An argument that is a list of numbers, or little-endian float32, as f64."""
+    ceilings.require_bytes("activation_mb", len(given) if isinstance(given, bytes) else 4 * len(given), name)
     if isinstance(given, bytes):
         if len(given) % 4:
             raise arguments.described(name, f"{len(given)} bytes", "float32 numbers of 4 bytes each")

@@ -21,15 +21,29 @@ A text ends with one of
 """
 
 import dataclasses
+import functools
+import sys
 import time
 from array import array
 
 import numpy as np
 
-from . import admission, arguments, database, engines, errors, finite, kept, sampling, scheduling, session_models
+from . import (
+    admission,
+    arguments,
+    ceilings,
+    engines,
+    errors,
+    finite,
+    kept,
+    sampling,
+    scheduling,
+    session_models,
+)
 from .candidates import Candidates
 from .guessing import PromptLookup
 from .kept import Stats
+from .loaded_model import too_long
 from .tokenizer import StreamDecoder
 
 DEFAULT_MAX_TOKENS = 128
@@ -197,7 +211,8 @@ def prompt_tokens(model, prompt, add_special=True, parse_special=False):
     An empty prompt is what stands before a text, or the beginning-of-sequence token alone; where the tokenizer has
     none it is an error (22023).
     """
-    tokens = model.encode(prompt, add_special=False, parse_special=parse_special)
+    ceilings.require_bytes("text_mb", ceilings.size(prompt), "the prompt")
+    tokens = model.encode_at_most(prompt, model.architecture.context_length, parse_special)
     tokenizer = model.tokenizer
     if add_special:
         tokens = [*tokenizer.before, *tokens]
@@ -226,6 +241,19 @@ def room(architecture, tokens, max_tokens):
     return min(max_tokens, -excess)
 
 
+def memory_for(model, tokens):
+    """How many tokens may follow the prompt by the superuser's limit batch_mb: keys and values of a text fit in it.
+
+    A prompt whose own do not fit is an error (53400).
+    """
+    most = ceilings.allowed("batch_mb")
+    if most is None:
+        return model.architecture.context_length
+    each = model.architecture.kv_bytes(getattr(model.engine, "kv_dtype", "float32"))
+    ceilings.require_bytes("batch_mb", len(tokens) * each, "the memory of the prompt's keys and values")
+    return most * ceilings.MEGABYTE // each - len(tokens)
+
+
 def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
     """A Continuation of a text on a loaded model. `chosen`: the checked options."""
     tokenizer = model.tokenizer
@@ -235,7 +263,7 @@ def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
     return Continuation(
         tokenizer,
         tokens,
-        room(model.architecture, tokens, max_tokens),
+        min(room(model.architecture, tokens, max_tokens), memory_for(model, tokens)),
         settings,
         stop,
         (*eos_ids, *stop_tokens),
@@ -256,6 +284,8 @@ class Request:
             temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
         )
         self._max_tokens = arguments.integer("max_tokens", max_tokens, DEFAULT_MAX_TOKENS, 0, 2**31 - 1)
+        ceilings.require("max_tokens", self._max_tokens, "max_tokens")
+        ceilings.require_texts(stop or (), "stop")
         self._stop = arguments.strings("stop", stop)
         self._options = arguments.options(options, OPTIONS)
         self.guess = arguments.integer("options.guess", self._options.get("guess"), 0, 0, MOST_GUESSED)
@@ -267,6 +297,17 @@ class Request:
         seed = (self._settings.seed + number + 2**63) % 2**64 - 2**63
         settings = dataclasses.replace(self._settings, seed=seed)
         return start(self.model, prompt, self._max_tokens, settings, self._stop, self._options, self._weigh)
+
+    @functools.cached_property
+    def most_bytes(self):
+        """A prompt of more bytes is refused."""
+        model, most = self.model, ceilings.allowed("text_mb")
+        fit = model.most_bytes(model.architecture.context_length, self._options.get("parse_special", False))
+        return min(sys.maxsize if most is None else most * ceilings.MEGABYTE, sys.maxsize if fit is None else fit)
+
+    def refusal(self, size):
+        """The error of a prompt of so many bytes, more than `most_bytes`."""
+        return too_long(f"the prompt has {size} bytes, allowed {self.most_bytes}")
 
     def text(self, prompt, continuation):
         """What is returned of a continuation's text."""
@@ -294,23 +335,20 @@ def write(request, continuation, stats):
     """The text of a continuation, with what the session keeps of earlier ones."""
     engine = request.model.engine
     prefixes = kept.Prefixes(request.model, engine)
-    with admission.running():
+    call = admission.Call()
+    with call.running():
         cache = prefixes.fork(continuation.history) or engine.new_cache()
         guess = request.guess if scheduling.batches(engine) else 0
-        text = "".join(stream(engine, continuation, database.checkpoint, cache, guess, stats))
+        text = "".join(stream(engine, continuation, call.checkpoint, cache, guess, stats))
     prefixes.keep(continuation.history, cache)
     return text
-
-
-def generate(*given):
-    """The text alone; arguments as `details` has them."""
-    return details(*given)[0]
 
 
 def tokenize(text, model=None, add_special=None, parse_special=None):
     """Text to token ids."""
     if text is None:
         return None
+    ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
     return session_models.resolve(model).encode(text, add_special is not False, parse_special is True)
 
 
@@ -320,7 +358,19 @@ def detokenize(tokens, model=None):
         return None
     tokenizer = session_models.resolve(model).tokenizer
     tokens = arguments.indices("tokens", tokens, tokenizer.vocabulary_size)
+    ceilings.require_bytes("text_mb", sum(len(tokenizer.token_bytes(token)) for token in tokens), "the text")
     return tokenizer.decode(tokens).replace("\0", "\ufffd")
+
+
+def check_prompt(size, model=None):
+    """True; ModelError 53400 when a prompt of so many bytes is certainly longer than a model's context.
+
+    What llm.generate asks of a large prompt before it hands it over: Python would make two copies of it first.
+    """
+    ceilings.require_bytes("text_mb", size, "the prompt")
+    model = session_models.decoder(model)
+    model.require_bytes(size, model.architecture.context_length, parse_special=True)
+    return True
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.generation() FROM PUBLIC;

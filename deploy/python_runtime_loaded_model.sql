@@ -14,8 +14,9 @@ AS $python$"""A loaded model: its architecture, its weights, and, once they are 
 import functools
 import json
 import time
+from array import array
 
-from . import admission, database, engines, errors, settings, weights
+from . import admission, ceilings, database, engines, errors, long_texts, settings, weights
 from .background import Background
 from .encoder_architecture import EncoderArchitecture, of_config
 from .numpy_encoder import NumpyEncoder
@@ -24,6 +25,8 @@ from .numpy_operators import NumpyOperators
 
 KV_TYPES = ("auto", "f32", "i16")  # of compiled engines; auto: f32 where all weights are, else i16
 LONG_TEXT = 20_000  # characters; shorter texts are encoded within a few milliseconds
+PIECE = 10_000  # characters of a long text that are encoded together
+CHARACTERS_A_TOKEN = 8  # of the first piece of a text of which only some tokens are wanted
 SECONDS_BETWEEN_TOUCHES = 60  # of packed files, whose times tell which were used last
 
 TOKENIZER = database.Query("SELECT t.definition, t.settings FROM llm_store.tokenizer AS t WHERE t.id = $1", "integer")
@@ -102,16 +105,84 @@ class Model:
         return Background(Tokenizer, row["definition"], json.loads(row["settings"])).result()
 
     def encode(self, text, add_special=True, parse_special=False):
-        """Token ids of a text, as Tokenizer.encode gives them; interruptible, however long the text is."""
-        return self._tokenized("encode", text, add_special, parse_special)
+        """Token ids of a text, as Tokenizer.encode gives them, an array of int32 if it is long; interruptible."""
+        if len(text) < LONG_TEXT:
+            return self.tokenizer.encode(text, add_special, parse_special)
+        ids = array("i")
+        for _, piece in self._encoded(text, PIECE, parse_special):
+            ids.extend(piece)
+        return self.tokenizer.with_special(ids) if add_special else ids
+
+    def encode_at_most(self, text, most, parse_special=False):
+        """Token ids of a text, without BOS and EOS; of a long one no more is read than shows that they are too many.
+
+        ModelError 53400 when they are more than `most`. That of a short text is left to the caller, who gets its ids.
+        """
+        if len(text) < LONG_TEXT:
+            return self.tokenizer.encode(text, False, parse_special)
+        self.require_bytes(long_texts.utf8_size(text), most, parse_special)
+        ids = []
+        for end, piece in self._encoded(text, PIECE, parse_special):
+            ids += piece
+            if len(ids) > most and end < len(text):
+                read, size = long_texts.utf8_size(text[:end]), long_texts.utf8_size(text)
+                raise too_long(
+                    f"the prompt has {size} bytes, the first {read} are {len(ids)} tokens, allowed {most} tokens"
+                )
+        return ids
+
+    def most_bytes(self, most, parse_special=False):
+        """The bytes that `most` tokens can have: a larger text certainly has more. None where that is unknown."""
+        each = self.tokenizer.bytes_a_token(parse_special)
+        return None if each is None else each * most
+
+    def require_bytes(self, size, most, parse_special=False):
+        """ModelError 53400 when a text of so many bytes is certainly more than `most` tokens."""
+        allowed = self.most_bytes(most, parse_special)
+        if allowed is not None and size > allowed:
+            raise too_long(f"the prompt has {size} bytes, allowed {allowed}, the most that {most} tokens can have")
 
     def first_tokens(self, text, count):
-        """The first ids of a text, as Tokenizer.first gives them; interruptible too."""
-        return self._tokenized("first", text, count)
+        """The first `count` ids of a text, control tokens in it as text; of a long one no more is read than they take.
+
+        Interruptible too.
+        """
+        ids = []
+        for _, piece in self._encoded(text, count * CHARACTERS_A_TOKEN, False):
+            ids += piece
+            if len(ids) >= count:
+                break
+        return ids[:count]
 
     def spans(self, text):
-        """The characters of each token, as Tokenizer.spans gives them; interruptible too."""
-        return self._tokenized("spans", text)
+        """The first characters of the tokens, and the ends, int32 each, as Tokenizer.spans has them; interruptible."""
+        starts, ends = array("i"), array("i")
+        for begin, end in self._pieces(text, PIECE, False):
+            pairs = self._tokenized("spans", text[begin:end])
+            if begin and self.tokenizer.drops_space():
+                pairs[0] = _with_its_space(*pairs[:2])
+            starts.extend(begin + first for first, _ in pairs)
+            ends.extend(begin + last for _, last in pairs)
+        return starts, ends
+
+    def _encoded(self, text, size, parse_special):
+        """(end, ids) of each piece of a text."""
+        for begin, end in self._pieces(text, size, parse_special):
+            yield end, self._tokenized("encode", text[begin:end], False, parse_special)
+
+    def _pieces(self, text, size, parse_special):
+        """(begin, end) of pieces of about `size` characters, none larger than the superuser's limit piece_mb."""
+        if len(text) <= size:
+            yield 0, len(text)
+            return
+        most = ceilings.allowed("piece_mb")
+        longest = len(text) if most is None else most * ceilings.MEGABYTE
+        for begin, end in self.tokenizer.pieces(text, size, longest, parse_special):
+            if end - begin > LONG_TEXT:
+                piece = f"the text from character {begin + 1} on, which has no place to cut,"
+                ceilings.require_bytes("piece_mb", long_texts.utf8_size(text[begin:end]), piece)
+            yield begin, end
+            database.checkpoint()
 
     def _tokenized(self, method, text, *options):
         tokenizer = self.tokenizer
@@ -147,6 +218,19 @@ class Model:
             return kind(self.architecture, self._packed, kv_type=kept_as, interrupts=interrupts)
         positions = self.weights["position_embd.weight"] + self.weights["token_types.weight"][0]
         return modules.encoder_engine.CompiledEncoder(self.architecture, self._packed, positions, interrupts=interrupts)
+
+
+def _with_its_space(token, following=(None, None)):
+    """The characters of a piece's first token, with the space in front of the piece that is part of it.
+
+    It is nothing but the space where the next token begins with the piece.
+    """
+    return -1, 0 if following[0] == 0 else token[1]
+
+
+def too_long(detail):
+    """The error of a prompt that was not read to its end."""
+    return errors.limit_exceeded("the prompt is longer than the model's context", detail, "Shorten the prompt.")
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.loaded_model() FROM PUBLIC;

@@ -17,9 +17,12 @@ argument. Tokens or activations that are NULL give NULL. What computes is the op
 says: compiled_operators over the packed weights, whose bits are llm.generate's, or numpy_operators.
 """
 
+import functools
+from array import array
+
 import numpy as np
 
-from . import arguments, engines, errors, finite, ops, sampling, session_caches, session_models
+from . import arguments, ceilings, engines, errors, finite, ops, sampling, session_caches, session_models
 
 # What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This lets one
 # query serve every family. Any other tensor that is missing is an error.
@@ -27,6 +30,7 @@ OPTIONAL = frozenset(
     ("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "attn_q_norm.weight", "attn_k_norm.weight")
 )
 
+MOST_OF_A_NAME = 100  # characters in an error
 LARGEST = float(np.finfo(np.float32).max)
 FLOAT32 = np.dtype("<f4")
 UNKNOWN = object()
@@ -60,6 +64,7 @@ def embedding(tokens, model=None):
         return None
     model, _, operators = session_models.at_this_moment(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
+    require_size(len(tokens) * model.architecture.hidden_size)
     return operators.embedding(tokens).tobytes()
 
 
@@ -76,6 +81,7 @@ def linear(x, weight, model=None, bias=None, residual=None):
     if length is not None and length != (count,):
         raise arguments.ill("bias", bias, f"a vector of {count} numbers, one for each row of {weight}")
     x = rows("x", x, columns)
+    require_size(x.size // columns * count)
     if residual is not None:
         residual = equal("residual", residual, x.size // columns * count)
     result = operators.linear(x, weight, bias if length else None, residual)
@@ -159,7 +165,9 @@ def swiglu_of_weights(x, gate, up, model=None):
     size = shape(model, operators, gate, 2)
     if shape(model, operators, up, 2) != size:
         raise arguments.ill("up", up, f"a matrix of {size[0]} rows and {size[1]} columns, as {gate} is")
-    return operators.swiglu(rows("x", x, size[1]), gate, up).tobytes()
+    x = rows("x", x, size[1])
+    require_size(x.size // size[1] * size[0])
+    return operators.swiglu(x, gate, up).tobytes()
 
 
 def add(x, y):
@@ -202,13 +210,14 @@ def sample(logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, histo
 
 def floats(x):
     """The numbers of an activation, to look at."""
-    return None if x is None else float32("x", x).tolist()
+    return None if x is None else array("f", float32("x", x).tobytes())
 
 
 def bytes_of(numbers):
     """An activation from numbers, the inverse of `floats`."""
     if numbers is None:
         return None
+    ceilings.require_elements(numbers, "numbers")
     flat = np.asarray(numbers, object).ravel()
     for number in flat:
         if number is None or LARGEST < abs(number) < np.inf:
@@ -231,10 +240,11 @@ def found_shape(model, operators, name, dimensions):
     try:
         shape = operators.shape(name)
     except KeyError:
-        if name.removeprefix("blk.").partition(".")[2] in OPTIONAL:
+        if name in optional_tensors(model.architecture.layers):
             return None
         raise errors.undefined_object(
-            f'model "{model.name}" has no tensor "{name}"', hint="Its tensors are listed in llm.tensors."
+            f'model "{model.name}" has no tensor "{name[:MOST_OF_A_NAME]}"',
+            hint="Its tensors are listed in llm.tensors.",
         ) from None
     if len(shape) != dimensions:
         expected = {1: "a vector", 2: "a matrix"}[dimensions]
@@ -242,10 +252,22 @@ def found_shape(model, operators, name, dimensions):
     return shape
 
 
+@functools.cache
+def optional_tensors(layers):
+    """The names of what a family may lack, of all layers."""
+    return frozenset(f"blk.{layer}.{name}" for layer in range(layers) for name in OPTIONAL)
+
+
+def require_size(numbers):
+    """ModelError 53400 for a result of more float32 numbers than a superuser allows."""
+    ceilings.require_bytes("activation_mb", 4 * numbers, "the result")
+
+
 def float32(name, activation):
     """bytea -> f32, at least one number."""
     if not activation or len(activation) % 4:
         raise arguments.described(name, f"{len(activation)} bytes", "float32 numbers of 4 bytes each, at least one")
+    ceilings.require_bytes("activation_mb", len(activation), name)
     return np.frombuffer(activation, FLOAT32)
 
 

@@ -33,9 +33,8 @@ from .embedding_columns import find_column
 from .matrices import Matrix
 
 DEFAULT_MEGABYTES = 1024
-MOST_MEGABYTES = 1 << 20
 LARGEST_K = 10_000
-ROWS_TOGETHER = 8192  # in one piece of what is fetched: 12 MB of 384 numbers each
+BYTES_TOGETHER = 12 << 20  # in one piece of what is fetched: 8192 rows of 384 numbers
 FEW = 4  # a matrix that lacks less than a quarter is mended, any other read anew
 
 MANY_WRITERS = 8  # counting is no cheaper where a transaction wrote fewer rows each
@@ -77,7 +76,7 @@ def nearest(vector, source, k, column):
 
 
 def _best(column, vector, k):
-    memory = settings.integer("search_mb", DEFAULT_MEGABYTES, 0, MOST_MEGABYTES) << 20
+    memory = settings.megabytes("search_mb", DEFAULT_MEGABYTES, 0)
     moment = MOMENT.one()
     snapshot = None if column.hides_rows or moment["writing"] else moment["snapshot"]
     known = matrices.find(column.key)
@@ -145,16 +144,21 @@ def _current(column, known, places, writers, width):
 def _fetched(column, places, width):
     rows = np.empty((len(places), width), np.float32)
     done = 0
-    for _, piece in column.pieces(places, ROWS_TOGETHER, width):
+    for _, piece in column.pieces(places, _rows_together(width), width):
         rows[done : done + len(piece)] = piece
         done += len(piece)
     return rows
 
 
+def _rows_together(width):
+    """How many rows of so many numbers are fetched in one piece, whole blocks of the table."""
+    return max(1, BYTES_TOGETHER // (4 * width))
+
+
 def _streamed(column, places, vector, k):
     """The best of a table that is too large to keep, piece by piece."""
     best_places, best_scores = np.zeros(0, np.int64), np.zeros(0)
-    for piece_places, rows in column.pieces(places, ROWS_TOGETHER, len(vector)):
+    for piece_places, rows in column.pieces(places, _rows_together(len(vector)), len(vector)):
         found, scores = _nearest(column, piece_places, ArrayTable(rows), vector, k)
         best_places, best_scores = np.append(best_places, found), np.append(best_scores, scores)
         order = np.lexsort((best_places, -best_scores))[:k]

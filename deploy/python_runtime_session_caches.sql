@@ -13,9 +13,10 @@ AS $python$"""The KV caches that a query's operators fill, behind handles that a
 
 import itertools
 
-from . import database, errors, session_models
+from . import ceilings, database, errors, session_models
 
 KV_CACHES = 256  # a session's handles at a time
+PAGE = 64  # positions for which memory is asked for at once
 
 
 def current(handle, name=None):
@@ -47,6 +48,8 @@ class SessionCache:
         model.require_decoder()
         self._kv = operators.new_cache()
         self._lengths = [0] * model.architecture.layers
+        self._each = model.architecture.kv_bytes(getattr(operators.engine, "kv_dtype", "float32"))
+        self.bytes = 0
         self.kind = _kind(operators)
         self.model_hash = model.hash
         self.role = role
@@ -60,10 +63,20 @@ class SessionCache:
                 f"it holds {self._lengths[layer]} positions, the first of the call is {first}",
                 "Start at position 0, or continue with the handle of llm.new_kv_cache that earlier calls filled.",
             )
+        self._ask_for(end)
         self._kv.length = max(self._lengths)
         self._kv.reserve(max(0, end - self._kv.length))
         self._lengths[layer] = end
         return self._kv
+
+    def _ask_for(self, positions):
+        """Count the memory of so many positions. ModelError 53400 when the session's caches take more than they may."""
+        needed = -(-positions // PAGE) * PAGE * self._each
+        if needed > self.bytes:
+            ceilings.require_bytes(
+                "kv_cache_mb", _caches.bytes + needed - self.bytes, "the memory of the session's KV caches"
+            )
+            self.bytes = needed
 
 
 class KVCaches:
@@ -73,6 +86,12 @@ class KVCaches:
         self._caches = {}
         self._scratch = None
         self._handles = itertools.count(1)
+
+    @property
+    def bytes(self):
+        """Memory of all of them."""
+        scratch = [] if self._scratch is None else [self._scratch]
+        return sum(cache.bytes for cache in [*self._caches.values(), *scratch])
 
     def new(self, model, role, operators):
         """The handle of a new cache. ModelError 53400 when the session holds as many as it may."""

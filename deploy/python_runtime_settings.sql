@@ -11,10 +11,12 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""What a session, a role or a database may set with SET llm.<name>: read at each call, checked, with a default.
 
-Any user may set them, so none is a path, and none raises a limit that protects others.
+Any user may set them, so none is a path, and none raises a limit that protects others: `ceilings` has those.
 """
 
-from . import arguments, database, errors
+import sys
+
+from . import arguments, ceilings, database, errors
 
 SETTING = database.Query("SELECT pg_catalog.current_setting($1, true) AS value", "text")
 
@@ -37,6 +39,21 @@ def integer(name, default, smallest, largest):
     except ValueError:
         number = value
     return arguments.integer(f"llm.{name}", number, None, smallest, largest)
+
+
+def megabytes(name, default, smallest):
+    """The setting `llm.<name>` of megabytes, as bytes, within the superuser's limit of that name.
+
+    Not set it is the default, or the limit where that is less. ModelError 22023 when it is no such number, 53400 when
+    it is above the limit.
+    """
+    wanted = integer(name, None, smallest, sys.maxsize)
+    if wanted is None:
+        most = ceilings.allowed(name)
+        wanted = default if most is None else min(default, most)
+    else:
+        ceilings.require(name, wanted, f"llm.{name}")
+    return wanted * ceilings.MEGABYTE
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.settings() FROM PUBLIC;

@@ -126,6 +126,10 @@ class Architecture:
         description = f"{self.family}, {self.layers} layers"
         check_shapes(shapes, self.tensors(), self.optional_tensors(), description, self._switches())
 
+    def kv_bytes(self, dtype):
+        """Memory of one token's keys and values, kept as numbers of `dtype`."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * np.dtype(dtype).itemsize
+
     def require_room(self, held, more):
         """ModelError 53400 unless `more` tokens fit in the context after the `held` that are there."""
         excess = held + more - self.context_length

@@ -8,9 +8,10 @@ import secrets
 
 import numpy as np
 
-from . import errors, sampling
+from . import ceilings, errors, sampling
 
 MOST_SHOWN = 200  # characters of a value in an error
+MOST_OPTIONS = 1 << 20  # characters of an object of options; nobody needs as many
 
 
 def integer(name, value, default, smallest, largest):
@@ -47,6 +48,7 @@ def indices(name, value, size):
     """An array of integers in 0 .. size - 1, in one dimension and without NULL, as a list."""
     if value is None:
         raise ill(name, value, "an array of integers")
+    ceilings.require_elements(value, name)
     allowed = f"integers from 0 to {size - 1}, in one dimension"
     for number in value:
         if not is_integer(number):
@@ -72,6 +74,8 @@ def sampling_settings(**given):
 
 def options(value, known):
     """A jsonb object (as text, None for NULL) as a dict; `known` is {key: (type, description)}, all that is allowed."""
+    if value is not None and len(value) > MOST_OPTIONS:
+        raise described("options", f"{len(value)} characters", f"an object of {MOST_OPTIONS} characters at most")
     given = {} if value is None else json.loads(value)
     if not isinstance(given, dict):
         raise ill("options", given, "an object")

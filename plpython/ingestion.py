@@ -95,7 +95,7 @@ def vocabulary(definition, settings):
 
 def check_vocabulary(tokenizer):
     """Raise ModelError for a token that `vocabulary` would refuse, or one beyond the model's rows; looks at few."""
-    for piece, token_id in tokenizer.pieces().items():
+    for piece, token_id in tokenizer.spellings().items():
         if token_id >= tokenizer.vocabulary_size:
             raise errors.invalid_parameter(
                 "the tokenizer does not fit the model's vocabulary",

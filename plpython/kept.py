@@ -6,7 +6,6 @@ from . import database, matrices, scheduling, session_caches, session_models, se
 from .prefix_cache import PrefixCache
 
 DEFAULT_MEGABYTES = 256
-MOST_MEGABYTES = 16384
 
 _prefixes = PrefixCache()
 _last = {}  # Stats of the last call, by role
@@ -29,7 +28,7 @@ class Prefixes:
     """The session's kept caches, as one call sees them: its model and engine, its role, its setting."""
 
     def __init__(self, model, engine):
-        self.memory = settings.integer("kv_cache_mb", DEFAULT_MEGABYTES, 0, MOST_MEGABYTES) << 20
+        self.memory = settings.megabytes("kv_cache_mb", DEFAULT_MEGABYTES, 0)
         self._usable = self.memory > 0 and scheduling.batches(engine)
         self._key = (model.hash, session_models.role(), engine.kv_dtype) if self._usable else None
 

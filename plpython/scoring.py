@@ -18,9 +18,10 @@ def next_tokens(prompt, k=None, model=None):
     k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
     tokens = generation.prompt_tokens(model, prompt)
     generation.room(model.architecture, tokens, 0)
-    engine = model.engine
-    with admission.running():
-        logits = engine.forward(tokens, engine.new_cache(), checkpoint=database.checkpoint)[-1]
+    generation.memory_for(model, tokens)
+    engine, call = model.engine, admission.Call()
+    with call.running():
+        logits = engine.forward(tokens, engine.new_cache(), checkpoint=call.checkpoint)[-1]
     finite.check_logits(logits, len(tokens), model.name)
     logprobs = log_softmax(logits)
     return [
@@ -39,16 +40,17 @@ def logits(tokens, model=None):
     model = session_models.decoder(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     generation.room(model.architecture, tokens, 0)
+    generation.memory_for(model, tokens)
     return database.Stream(_logits(model, tokens), 2)
 
 
 def _logits(model, tokens):
-    engine = model.engine
+    engine, call = model.engine, admission.Call()
     cache = engine.new_cache()
     for start in range(0, len(tokens), PREFILL_CHUNK):
         chunk = tokens[start : start + PREFILL_CHUNK]
-        with admission.running():
-            scores = engine.forward(chunk, cache, last_only=False, checkpoint=database.checkpoint)
+        with call.running():
+            scores = engine.forward(chunk, cache, last_only=False, checkpoint=call.checkpoint)
         for position, row in enumerate(scores, start):
             finite.check_logits(row, position + 1, model.name)
             yield position, row.tobytes()

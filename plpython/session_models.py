@@ -10,6 +10,7 @@ from . import database, engines, errors, moment, weights
 from .loaded_model import Model
 
 DECODER, ENCODER = "decoder", "encoder"  # llm_store.model.kind
+MOST_OF_A_NAME = 100  # characters in an error: as long as a name may be
 MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
 
 COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
@@ -130,7 +131,8 @@ def _find(name, *kinds):
     row = BY_NAME.one(name)
     if row is None:
         raise errors.undefined_object(
-            f'model "{name}" does not exist', hint="The models of this database are listed in llm.models."
+            f'model "{name[:MOST_OF_A_NAME]}" does not exist',
+            hint="The models of this database are listed in llm.models.",
         )
     return row
 

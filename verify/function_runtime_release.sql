@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '9352f8e07905d3c34abbf83540ffe5a8d70d83a34639e48a318d4f1f0db1f5ca', 'another release is deployed';
+    ASSERT llm_runtime.release() = '0e10c0e10975885b598083ecf4df04d762cecbbebe9431c65c84bd6f049286ea', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

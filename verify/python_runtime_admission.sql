@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.admission()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '912c4d25bf7bbc492228dbbdc83bb5d93e93510631617126a7ed680c279d044c', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2c0160a083db4d368aa7a20c33a54a89cf753617fe37b4b0865df3210ed17896', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.batches()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'cc10da45a90c1fd5f13877768a05977521b8d131221bd17ed5ab37b5103f3aed', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'fd2515960da1709a4b8581f8851179a2672ac6c01b7042f1ecf24e16ba5ae4f5', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.chunking()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '6f4bd9b7544c810d48d06260b63a2afcba7642b752c66ee50073c3d7a50acc51', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'f42d8d46f86cd58a0233cf4dd603280eec351236308a7b95acbe6cf09100b1e0', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

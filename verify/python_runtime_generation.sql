@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.generation()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'e015b10c661abc1810955d7689450ba6f7e097a84e08b2d10d642ec682101f73', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '4eda49c8fffdfe1e18699d48861a33a5e8f887124172315eabcffae95e8b2e27', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

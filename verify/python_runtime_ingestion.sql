@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.ingestion()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'f55d666b181874e54105bf249001e0d528620c3f7f2db960db67eab757b8540f', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '9da20d06f3663fac7786b1b6854e31ee41c1ca7b99047cce4dc2857832dbc94c', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

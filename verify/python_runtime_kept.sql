@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.kept()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'd40380401dac6299a07440d257504aa5aec32d65ecf50cc86d39e6067bbef0ac', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'fdfd1ce80b27e6c19b1efbf980b9315c6cbe56a1147b8a07cf2e2c35c4db1d2a', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

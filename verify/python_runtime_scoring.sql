@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.scoring()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '556b4b2e635280c315393bc194db6f0bac0435801c937283d63bcb09565b1bcd', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '792a078d956037492a160d5a6e3ec8e6ee65f2c32de66eb75e3a4b45206152d0', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.searching()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '0861677b8439cd42160e0405f3fa5c3395b6a17b9f239d99e5c12b1a9e7d8a00', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '5013e4623b7517a6d9bf63bb22739cf5c5d90f1894949b4d657966abd2961bcf', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

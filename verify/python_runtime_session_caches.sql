@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.session_caches()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'fed954d35e5e795714f38f55785cf567ba67bfcfed022e7f957ad9a777218faf', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'eb234992f291252c77cc6c29f4cf4cd600cb6060a95e0d110bcf51756965f923', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '9352f8e07905d3c34abbf83540ffe5a8d70d83a34639e48a318d4f1f0db1f5ca',
+SELECT is(llm_runtime.release(), '0e10c0e10975885b598083ecf4df04d762cecbbebe9431c65c84bd6f049286ea',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(
@@ -14,15 +14,15 @@ SELECT set_eq(
     $query$,
     '{
         admission, architecture, arguments, atom_rows, atom_runs, atoms, attention_kernels, background, batches,
-        blending, cache, candidate_kernels, candidates, chunking, comparison, compiled_engine, compiled_forward,
-        compiled_operators, cosine_search, database, editing, embedding_columns, embeddings, encoder_architecture,
-        encoder_engine, encoder_forward, engines, errors, finite, forward_steps, generation, geometry, guessing,
-        hilbert, hilbert_plane, ingestion, kept, kernels, kv_cache, kv_pages, loaded_model, mapping, matrices,
-        matrix_kernels, merging, moment, numpy_encoder, numpy_engine, numpy_operators, operator_kernels, operators,
-        ops, packed_files, packed_model, packing, positions, prefix_cache, projection, quant, rewriting, rope_rows,
-        sampling, scheduling, scoring, searching, session_caches, session_models, settings, shared_weights, simd,
-        simd_forms, simd_memory, similarity, similarity_kernels, stored_models, stored_rows, stored_tokens,
-        tensor_groups, threads, tokenizer, warm_up, weights, wire
+        blending, cache, candidate_kernels, candidates, ceilings, chunking, comparison, compiled_engine,
+        compiled_forward, compiled_operators, cosine_search, database, editing, embedding_columns, embeddings,
+        encoder_architecture, encoder_engine, encoder_forward, engines, errors, finite, forward_steps, generation,
+        geometry, guessing, hilbert, hilbert_plane, ingestion, kept, kernels, kv_cache, kv_pages, loaded_model,
+        long_texts, mapping, matrices, matrix_kernels, merging, moment, numpy_encoder, numpy_engine, numpy_operators,
+        operator_kernels, operators, ops, packed_files, packed_model, packing, positions, prefix_cache, projection,
+        quant, rewriting, rope_rows, sampling, scheduling, scoring, searching, session_caches, session_models,
+        settings, shared_weights, simd, simd_forms, simd_memory, similarity, similarity_kernels, stored_models,
+        stored_rows, stored_tokens, tensor_groups, threads, tokenizer, warm_up, weights, wire
     }'::name[],
     'its modules are those of this checkout, no fewer and no more');
 CREATE ROLE stranger;

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.admission()'::regprocedure
     ),
-    '912c4d25bf7bbc492228dbbdc83bb5d93e93510631617126a7ed680c279d044c',
+    '2c0160a083db4d368aa7a20c33a54a89cf753617fe37b4b0865df3210ed17896',
     'its body is plpython/admission.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.admission()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.arguments()'::regprocedure
     ),
-    '9b316647d82494e7aeb784a23d0f99e94664bbe64b4e8d02f2b8a6e0cf6a8c0e',
+    'fd1bf357e434b519b2dd2f05e5aadf7bb3ffccaaaf70e0468854f35bb222d95d',
     'its body is plpython/arguments.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.arguments()', 'EXECUTE'),

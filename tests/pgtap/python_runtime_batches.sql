@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.batches()'::regprocedure
     ),
-    'cc10da45a90c1fd5f13877768a05977521b8d131221bd17ed5ab37b5103f3aed',
+    'fd2515960da1709a4b8581f8851179a2672ac6c01b7042f1ecf24e16ba5ae4f5',
     'its body is plpython/batches.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.batches()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.chunking()'::regprocedure
     ),
-    '6f4bd9b7544c810d48d06260b63a2afcba7642b752c66ee50073c3d7a50acc51',
+    'f42d8d46f86cd58a0233cf4dd603280eec351236308a7b95acbe6cf09100b1e0',
     'its body is plpython/chunking.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.chunking()', 'EXECUTE'),

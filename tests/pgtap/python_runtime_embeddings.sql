@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.embeddings()'::regprocedure
     ),
-    '0308357824a754cf2ffe68d5a670bc1da87df1a93f088a58cda2459d4a5fddcc',
+    '43b6cc9bf7c3ab865fee45f3018e71d6cd7d547a7181a22dc8fcadb90764564b',
     'its body is plpython/embeddings.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.embeddings()', 'EXECUTE'),

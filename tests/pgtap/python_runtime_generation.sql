@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.generation()'::regprocedure
     ),
-    'e015b10c661abc1810955d7689450ba6f7e097a84e08b2d10d642ec682101f73',
+    '4eda49c8fffdfe1e18699d48861a33a5e8f887124172315eabcffae95e8b2e27',
     'its body is plpython/generation.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.generation()', 'EXECUTE'),

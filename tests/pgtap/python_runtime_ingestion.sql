@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.ingestion()'::regprocedure
     ),
-    'f55d666b181874e54105bf249001e0d528620c3f7f2db960db67eab757b8540f',
+    '9da20d06f3663fac7786b1b6854e31ee41c1ca7b99047cce4dc2857832dbc94c',
     'its body is plpython/ingestion.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.ingestion()', 'EXECUTE'),

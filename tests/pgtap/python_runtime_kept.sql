@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.kept()'::regprocedure
     ),
-    'd40380401dac6299a07440d257504aa5aec32d65ecf50cc86d39e6067bbef0ac',
+    'fdfd1ce80b27e6c19b1efbf980b9315c6cbe56a1147b8a07cf2e2c35c4db1d2a',
     'its body is plpython/kept.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.kept()', 'EXECUTE'),

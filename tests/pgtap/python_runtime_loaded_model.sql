@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.loaded_model()'::regprocedure
     ),
-    'e4196b7cca56a32c58ba81a99058de3f90cf6138487ad134e87acd7a280c0d9b',
+    'a3a84d3e5d0fea16b450ed95028fef86d385af41c33df4bb7ebc1e1749b884e7',
     'its body is plpython/loaded_model.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.loaded_model()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operators()'::regprocedure
     ),
-    '647093ec518febf12b3051d0836c08ebe3cba7e997a82a7d95337aa94d04d156',
+    'e7503277bfe5d444844b90a2353b72526124953a4178372d6af238ed24bf3c4e',
     'its body is plpython/operators.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operators()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.scoring()'::regprocedure
     ),
-    '556b4b2e635280c315393bc194db6f0bac0435801c937283d63bcb09565b1bcd',
+    '792a078d956037492a160d5a6e3ec8e6ee65f2c32de66eb75e3a4b45206152d0',
     'its body is plpython/scoring.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.scoring()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.searching()'::regprocedure
     ),
-    '0861677b8439cd42160e0405f3fa5c3395b6a17b9f239d99e5c12b1a9e7d8a00',
+    '5013e4623b7517a6d9bf63bb22739cf5c5d90f1894949b4d657966abd2961bcf',
     'its body is plpython/searching.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.searching()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.session_caches()'::regprocedure
     ),
-    'fed954d35e5e795714f38f55785cf567ba67bfcfed022e7f957ad9a777218faf',
+    'eb234992f291252c77cc6c29f4cf4cd600cb6060a95e0d110bcf51756965f923',
     'its body is plpython/session_caches.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.session_caches()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.tokenizer()'::regprocedure
     ),
-    'dd4c95ce202d20cc4f883594a315ab73526b119ebc266fef233b19725bb92f5b',
+    '3d5a0eda393b107b8cea3fece6129eee1e4e7fbc84a8c68f49ff926041726a48',
     'its body is plpython/tokenizer.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.tokenizer()', 'EXECUTE'),

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from loaders.huggingface import read_folder
-from plpython import database, loaded_model, quant, session_caches, session_models
+from plpython import ceilings, database, loaded_model, quant, session_caches, session_models
 from tests.plpython.model_store import FAMILIES, Store
 
 
@@ -72,6 +72,14 @@ class FakePlpy:
             if part in sql:
                 return answer(*arguments) if callable(answer) else answer
         return []
+
+
+@pytest.fixture(autouse=True)
+def limits(monkeypatch):
+    """The row of llm_runtime.call_limits(): no limits but those that a test sets."""
+    given = {}
+    monkeypatch.setattr(ceilings, "allowed", given.get)
+    return given
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_a_slot_is_held_while_a_result_is_computed_and_not_while_the_caller_has_
             held.append(slots.is_held)
             yield number
 
-    for _ in admission.each(results()):
+    for _ in admission.Call().each(results()):
         assert not slots.is_held
     assert held == [True] * 3
 
@@ -124,3 +124,38 @@ def test_threads_that_are_no_such_number_are_an_error(plpy, setting):
         admission.threads()
     assert refusal.value.sqlstate == "22023"
     assert "llm.threads" in refusal.value.message
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time, which a test lets pass."""
+    passed = [0.0]
+    monkeypatch.setattr(admission.time, "monotonic", lambda: passed[0])
+    return passed
+
+
+def test_a_call_may_compute_for_as_long_as_the_limit_says(slots, limits, clock):
+    limits["seconds"] = 10
+    call = admission.Call()
+    for passes in (9.0, 0.5, 1.0):
+        with call.running():
+            clock[0] += passes
+            if call.seconds <= 10:
+                call.checkpoint()
+            else:
+                with pytest.raises(errors.ModelError) as refusal:
+                    call.checkpoint()
+    assert (refusal.value.sqlstate, refusal.value.detail) == ("53400", "it has computed for 10 seconds, allowed 10")
+    assert "llm_runtime.call_limits()" in refusal.value.hint
+
+
+def test_time_without_a_slot_does_not_count(slots, limits, clock):
+    limits["seconds"] = 10
+    call = admission.Call()
+    for _ in call.each(iter(range(3))):
+        clock[0] += 100  # the client fetches
+    with call.running():
+        with admission.paused():
+            clock[0] += 100  # a query's rows are read
+        call.checkpoint()
+    assert call.seconds == 0

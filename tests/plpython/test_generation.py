@@ -8,7 +8,7 @@ import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plpython import errors, generation, sampling
+from plpython import errors, generation, loaded_model, sampling
 from plpython.tokenizer import BYTE_OF, Tokenizer
 
 EOS, BOS = 256, 257
@@ -32,8 +32,10 @@ TOKENIZER = byte_tokenizer(add_bos=True)
 class Model:
     """The part of loaded_model.Model that reads prompts."""
 
+    encode_at_most = loaded_model.Model.encode_at_most
+
     def __init__(self, tokenizer):
-        self.tokenizer, self.encode = tokenizer, tokenizer.encode
+        self.tokenizer, self.architecture = tokenizer, Context
 
 
 class ScriptedEngine:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from loaders.huggingface import read_folder
-from plpython import errors, quant, scoring, session_models
+from plpython import errors, loaded_model, quant, scoring, session_models
 from plpython.numpy_engine import NumpyEngine
 from plpython.tokenizer import Tokenizer
 
@@ -21,6 +21,7 @@ class Model:
     """What loaded_model.Model is, with weights from a file."""
 
     name = "m"
+    encode_at_most = loaded_model.Model.encode_at_most
 
     def __init__(self):
         source = read_folder(QWEN2)
@@ -28,16 +29,24 @@ class Model:
         weights = {t.name: quant.decode(t.type, t.data, t.shape) for t in source.tensors}
         self.engine = NumpyEngine(self.architecture, weights)
         self.tokenizer = Tokenizer(source.tokenizer_definition, source.tokenizer_settings)
-        self.encode = self.tokenizer.encode
         expected = np.load(QWEN2 / "expected.npz")
         self.tokens, self.expected = expected["tokens"].tolist(), expected["logits"]
+
+
+class Alone:
+    """A call that waits for nobody."""
+
+    running = staticmethod(nullcontext)
+
+    def checkpoint(self):
+        """Nothing interrupts it."""
 
 
 @pytest.fixture
 def model(monkeypatch):
     model = Model()
     monkeypatch.setattr(session_models, "decoder", lambda name=None: model)
-    monkeypatch.setattr(scoring.admission, "running", nullcontext)  # nobody to wait for
+    monkeypatch.setattr(scoring.admission, "Call", Alone)
     return model
 
 

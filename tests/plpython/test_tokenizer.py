@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import tokenizers
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loaders.reader import read_model
@@ -303,42 +303,6 @@ def wordpiece(**changes):
     """An encoder's tokenizer, its definition changed."""
     source = _source()
     return Tokenizer(json.dumps(json.loads(source.tokenizer_definition) | changes), source.tokenizer_settings)
-
-
-# Spaces of many kinds, marks that combine with what is before them, capitals whose small letters are several, signs.
-PIECES = ("the", "cat", "ca", "\u0301", "\u0345", "\u0130", "\u03a3", "\ufb01", "\u65e5", "[SEP]", "##t", ".", "\0")
-SPACES = (" ", "\n", "\t", "\r", "\u00a0", "\u3000", "\u200b")
-
-
-@given(st.lists(st.sampled_from(PIECES + SPACES), max_size=200).map("".join), st.integers(0, 12))
-@example("the " * 100, 5)
-@example("\0 " * 100 + "the cat", 1)
-def test_the_first_ids_of_a_text_are_the_first_of_all(text, count):
-    ours = wordpiece()
-    assert ours.first(text, count) == ours.encode(text, add_special=False)[:count]
-
-
-def test_the_first_ids_of_other_tokenizers_are_the_first_of_all_too(qwen, stories):
-    text = "Once upon a time   there was a cat. " * 50
-    for other in (qwen, stories, wordpiece(pre_tokenizer={"type": "WhitespaceSplit"})):
-        assert other.first(text, 7) == other.encode(text, add_special=False)[:7]
-
-
-def test_no_more_of_a_long_text_is_read_than_its_first_ids_need(monkeypatch):
-    ours, read = wordpiece(), []
-    encode = ours.encode
-    monkeypatch.setattr(ours, "encode", lambda text, **options: read.append(len(text)) or encode(text, **options))
-    assert len(ours.first("the cat " * 100_000, 30)) == 30
-    assert sum(read) < 2000
-
-
-def test_added_tokens_that_may_hold_a_space_are_looked_for_in_the_whole_text():
-    source = json.loads(read_model(ENCODER).tokenizer_definition)
-    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
-    ours = wordpiece(added_tokens=[*source["added_tokens"], {"id": 95, "content": "the cat", **plain}])
-    text = "the cat " * 20
-    for count in range(1, 20):
-        assert ours.first(text, count) == [95] * count
 
 
 @pytest.mark.parametrize("method", ["encode", "spans"])

@@ -1,0 +1,68 @@
+-- Deploy hartonomous:python_runtime_ceilings to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/ceilings.py by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.ceilings()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What a user's texts, arrays and settings may grow to. A superuser decides: llm_runtime.call_limits().
+
+Each limit is a number of that function's row; NULL is no limit. What is above one is an error (53400) that says what
+was asked and what is allowed.
+"""
+
+from . import database, errors, long_texts
+
+LIMITS = database.Query("SELECT l.* FROM llm_runtime.call_limits() AS l")
+MEGABYTE = 1 << 20
+HINT = "The limits are those of llm_runtime.call_limits(), which a superuser may replace."
+ALWAYS_ALLOWED = 1 << 16  # bytes and elements; for less the limits are not looked up: operators are called very often
+
+
+def allowed(limit):
+    """The number of a limit, None where there is none."""
+    return LIMITS.one()[limit]
+
+
+def require(limit, asked, what):
+    """ModelError 53400 when `asked` is above the limit. what: begins the message, such as "llm.batch_mb"."""
+    most = allowed(limit)
+    if most is not None and asked > most:
+        raise errors.limit_exceeded(f"{what} is above the limit {limit}", f"asked {asked}, allowed {most}", HINT)
+
+
+def require_bytes(limit, size, what):
+    """The same for a number of bytes and a limit of megabytes."""
+    most = None if size <= ALWAYS_ALLOWED else allowed(limit)
+    if most is not None and size > most * MEGABYTE:
+        raise errors.limit_exceeded(
+            f"{what} is above the limit {limit}", f"asked {size} bytes, allowed {most * MEGABYTE}", HINT
+        )
+
+
+def require_elements(elements, what):
+    """The same for the elements of an array and the limit `elements`."""
+    if len(elements) > ALWAYS_ALLOWED:
+        require("elements", len(elements), f"the number of elements of {what}")
+
+
+def require_texts(texts, what):
+    """The same for an array of texts, NULL among them or not: how many, and how large all together."""
+    require_elements(texts, what)
+    require_bytes("text_mb", sum(map(size, texts)), what)
+
+
+def size(text):
+    """Bytes of a text, None for NULL; of another array what is never too much."""
+    return long_texts.utf8_size(text) if isinstance(text, str) else 0
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.ceilings() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.ceilings() IS
+'What a user''s texts, arrays and settings may grow to. A superuser decides: llm_runtime.call_limits().';
+
+COMMIT;

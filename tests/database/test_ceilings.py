@@ -1,0 +1,260 @@
+"""What a user may make grow, and the superuser's limits to it: llm_runtime.call_limits()."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.database.models import STORIES, call, loaded
+
+CHECKOUT = Path(__file__).parent.parent.parent
+ENCODER = CHECKOUT / "tests/fixtures/encoders/mean"
+LIMITS = (
+    *("kv_cache_mb", "batch_mb", "search_mb", "max_tokens", "seconds"),
+    *("text_mb", "piece_mb", "elements", "activation_mb"),
+)
+MEGABYTE = 1 << 20
+
+# Every argument of a size of its own that a user may give, by its name and type, and what limits it.
+NAME, ROW, ONE = "a name that is looked up", "a row or column that is looked up", "one value of a fixed size"
+BOUNDED_BY = {
+    ("prompt", "text"): "text_mb",
+    ("prompts", "text[]"): "text_mb, elements",
+    ("text", "text"): "text_mb, piece_mb",
+    ("texts", "text[]"): "text_mb, elements",
+    ("stop", "text[]"): "text_mb, elements",
+    ("options", "jsonb"): "1 MB, and elements",
+    ("query", "text"): "text_mb",
+    ("query", "bytea"): "activation_mb",
+    ("query", "real[]"): "activation_mb",
+    ("tokens", "integer[]"): "elements, activation_mb",
+    ("positions", "integer[]"): "elements",
+    ("history", "integer[]"): "elements",
+    ("numbers", "double precision[]"): "elements",
+    **{(name, "bytea"): "activation_mb" for name in ("x", "y", "q", "k", "v", "gate", "up", "logits", "residual")},
+    **{(name, kind): "activation_mb" for name in ("a", "b") for kind in ("bytea", "real[]")},
+    **{(name, "text"): NAME for name in ("model", "weight", "bias", "gate", "up", "matrix", "pooling")},
+    **{(name, "text"): NAME for name in ("a", "b", "c", "token")},
+    ("content", "bytea"): ONE,
+    ("content_hash", "bytea"): NAME,
+    ("point", "geometry"): ONE,
+    ("geom", "geometry"): ONE,
+    ("coordinates", "bigint[]"): "32 dimensions",
+    ("key", "numeric"): ONE,
+}
+FIXED = ("integer", "bigint", "double precision", "boolean", "regclass", "name")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models(loader_dsn: str, data: Path) -> Iterator[None]:
+    sources = {"limited": data / STORIES["stories"], "reader": ENCODER, "small": CHECKOUT / "models/tidy.gguf"}
+    with loaded(loader_dsn, sources):
+        yield
+
+
+@pytest.fixture
+def limit(superuser: psycopg.Connection) -> Iterator:
+    """limit(text_mb=1, …) is what a superuser does to change limits, all others being none; they are put back."""
+    before = call(superuser, "SELECT pg_get_functiondef('llm_runtime.call_limits()'::regprocedure)")
+
+    def to(**given):
+        assert set(given) <= set(LIMITS)
+        columns = ", ".join(f"OUT {name} integer" for name in LIMITS)
+        numbers = ", ".join(f"{given.get(name, 'NULL')}::integer" for name in LIMITS)
+        superuser.execute(
+            f"CREATE OR REPLACE FUNCTION llm_runtime.call_limits({columns}) LANGUAGE sql IMMUTABLE PARALLEL SAFE "
+            f"BEGIN ATOMIC SELECT {numbers}; END"
+        )
+
+    yield to
+    superuser.execute(before)
+
+
+def test_every_argument_that_can_grow_is_in_the_table(superuser):
+    rows = superuser.execute(
+        """SELECT DISTINCT a.name, pg_catalog.format_type(a.type, NULL)
+        FROM pg_catalog.pg_proc AS p,
+            unnest(p.proargtypes::oid[], p.proargnames[1 : p.pronargs]) AS a (type, name)
+        WHERE p.pronamespace = 'llm'::regnamespace AND has_function_privilege('llm_user', p.oid, 'EXECUTE')"""
+    ).fetchall()
+    assert {row for row in rows if row[1] not in FIXED} == set(BOUNDED_BY)
+
+
+REFUSALS = [
+    ("SELECT llm.generate('a', 'limited', 65)", {"max_tokens": 64}, "65", "64"),
+    ("SELECT llm.generate('a', 'limited')", {"kv_cache_mb": 300}, "1000000000", "300"),
+    ("SELECT * FROM llm.generate_many('{a}', 'limited')", {"batch_mb": 300}, "1000000000", "300"),
+    ("SELECT * FROM llm.search('{1}'::real[], 'vectors')", {"search_mb": 300}, "1000000000", "300"),
+    ("SELECT llm.generate(repeat('a', 1048577), 'limited')", {"text_mb": 1}, "1048577 bytes", "1048576"),
+    ("SELECT * FROM llm.next_tokens(repeat('a', 1048577), 1, 'limited')", {"text_mb": 1}, "1048577 bytes", "1048576"),
+    ("SELECT llm.tokenize(repeat('a', 1048577), 'limited')", {"text_mb": 1}, "1048577 bytes", "1048576"),
+    ("SELECT llm.tokenize(repeat('a', 1048577), 'limited')", {"piece_mb": 1}, "1048577 bytes", "1048576"),
+    ("SELECT llm.embed_bytes(repeat('a', 1048577), 'reader')", {"piece_mb": 1}, "1048577 bytes", "1048576"),
+    ("SELECT llm.embed(repeat('a ', 524289), 'reader')", {"text_mb": 1}, "1048578 bytes", "1048576"),
+    ("SELECT * FROM llm.chunk(repeat('a ', 524289), 'reader')", {"text_mb": 1}, "1048578 bytes", "1048576"),
+    ("SELECT * FROM llm.search(repeat('a ', 524289), 'vectors', 1, 'reader')", {"text_mb": 1}, "1048578", "1048576"),
+    ("SELECT * FROM llm.embed_many(array_fill('a'::text, '{70000}'), 'reader')", {"elements": 69999}, "70000", "69999"),
+    (
+        "SELECT * FROM llm.embed_many(array_fill(repeat('a', 1024), '{1025}'), 'reader')",
+        *({"text_mb": 1}, "1049600 bytes", "1048576"),
+    ),
+    ("SELECT * FROM llm.generate_many(array_fill('a'::text, '{70000}'), 'limited')", {"elements": 9}, "70000", "9"),
+    (
+        "SELECT llm.generate('a', 'limited', stop => array_fill('a'::text, '{70000}'))",
+        *({"elements": 69999}, "70000", "69999"),
+    ),
+    ("SELECT llm.detokenize(array_fill(300, '{70000}'), 'limited')", {"elements": 69999}, "70000", "69999"),
+    ("SELECT * FROM llm.logits(array_fill(300, '{70000}'), 'limited')", {"elements": 69999}, "70000", "69999"),
+    ("SELECT llm.forward(array_fill(300, '{70000}'), 'limited')", {"elements": 69999}, "70000", "69999"),
+    ("SELECT llm.sample('\\x00000000', history => array_fill(0, '{70000}'))", {"elements": 69999}, "70000", "69999"),
+    ("SELECT llm.bytes(array_fill(1.0::float8, '{70000}'))", {"elements": 69999}, "70000", "69999"),
+    ("SELECT llm.embedding(array_fill(300, '{4097}'), 'limited')", {"activation_mb": 1}, "1048832 bytes", "1048576"),
+    ("SELECT llm.floats(convert_to(repeat('a', 1048580), 'UTF8'))", {"activation_mb": 1}, "1048580 bytes", "1048576"),
+    (
+        "SELECT llm.linear(convert_to(repeat('a', 262144), 'UTF8'), 'token_embd.weight', 'limited')",
+        *({"activation_mb": 1}, "2097152 bytes", "1048576"),
+    ),
+    (
+        "SELECT llm.similarity(convert_to(repeat('a', 1048580), 'UTF8'), '\\x00000000'::bytea)",
+        *({"activation_mb": 1}, "1048580 bytes", "1048576"),
+    ),
+]
+
+
+@pytest.fixture
+def greedy(user):
+    """A user whose settings ask for all there is."""
+    user.execute("CREATE TEMP TABLE vectors AS SELECT 1 AS id, ARRAY[1]::real[] AS embedding")
+    for name in ("kv_cache_mb", "batch_mb", "search_mb"):
+        user.execute(f"SET llm.{name} = 1000000000")
+    return user
+
+
+@pytest.mark.parametrize(("query", "limits", "asked", "allowed"), REFUSALS)
+def test_what_is_above_a_limit_is_refused_with_what_was_asked_and_what_is_allowed(
+    greedy, limit, query, limits, asked, allowed
+):
+    limit(**limits)
+    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded) as refusal:
+        greedy.execute(query).fetchall()
+    (name,) = limits
+    assert name in refusal.value.diag.message_primary
+    assert refusal.value.diag.message_detail.startswith(f"asked {asked}")
+    assert refusal.value.diag.message_detail.endswith(f"allowed {allowed}")
+    assert "llm_runtime.call_limits()" in refusal.value.diag.message_hint
+
+
+def test_without_limits_what_users_ask_for_is_theirs(greedy, limit):
+    limit()
+    assert call(greedy, "SELECT llm.generate('a', 'limited', 2)") is not None
+    assert call(greedy, "SELECT count(*) FROM llm.search('{1}'::real[], 'vectors')") == 1
+    assert call(greedy, "SELECT cardinality(llm.tokenize(repeat('word ', 300000), 'limited'))") > 300_000
+
+
+def test_a_limit_below_a_settings_default_is_the_default(user, limit):
+    limit(kv_cache_mb=1, batch_mb=1, search_mb=1)
+    assert call(user, "SELECT llm.generate('a', 'limited', 2)") is not None
+
+
+SECONDS = [
+    "SELECT llm.generate('a', 'limited')",
+    "SELECT * FROM llm.generate_many('{a}', 'limited')",
+    "SELECT * FROM llm.generate_query('SELECT 1, ''a''', 'limited')",
+    "SELECT * FROM llm.next_tokens('a', 1, 'limited')",
+    "SELECT * FROM llm.logits('{300}', 'limited')",
+    "SELECT llm.embed('a', 'limited')",
+]
+
+
+@pytest.mark.parametrize("engine", ["auto", "numpy"])
+@pytest.mark.parametrize("query", SECONDS)
+def test_a_call_that_computes_longer_than_it_may_is_ended(user, limit, query, engine):
+    user.execute(f"SET llm.engine = {engine}")
+    limit(seconds=0)
+    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="computes for longer than the limit") as ended:
+        user.execute(query).fetchall()
+    assert ended.value.diag.message_detail == "it has computed for 0 seconds, allowed 0"
+    limit(seconds=100)
+    assert user.execute(query).fetchall()
+
+
+def test_a_text_whose_keys_and_values_take_too_much_memory_is_refused(user, limit):
+    shape = call(user, "SELECT llm.architecture('limited')")
+    fit = MEGABYTE // (2 * 4 * shape["layers"] * shape["kv_heads"] * shape["head_dim"])  # float32 keys and values
+    limit(batch_mb=1)
+    row = user.execute("SELECT * FROM llm.generate_details('a', 'limited', 2000, options => '{\"ignore_eos\": true}')")
+    found = row.fetchone()
+    assert found[3] + found[4] == fit and found[2] == "length"
+    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="memory of the prompt's keys and values"):
+        user.execute("SELECT llm.generate(repeat('word ', 1000), 'limited')")
+
+
+def test_the_kv_caches_of_a_session_have_a_limit_all_together(user, limit):
+    limit(kv_cache_mb=1)
+    caches = [call(user, "SELECT llm.new_kv_cache('limited')") for _ in range(2)]
+    query = "SELECT llm.forward(array_fill(300, '{400}'), 'limited', %s)"
+    assert call(user, query, caches[0])
+    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="KV caches is above the limit kv_cache_mb"):
+        for cache in caches[1:]:
+            call(user, query, cache)
+            call(user, "SELECT llm.forward(array_fill(300, '{400}'), 'limited')")
+    call(user, "SELECT llm.free_kv_cache(%s)", caches[0])
+    assert call(user, query, caches[1])
+
+
+def test_a_user_may_not_change_the_limits(user):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        user.execute("CREATE OR REPLACE FUNCTION llm_runtime.call_limits() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+
+
+def peak(connection):
+    """The most memory that the server process of a connection has had, in bytes."""
+    lines = Path(f"/proc/{connection.info.backend_pid}/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+@pytest.fixture
+def large(connect_as, superuser):
+    """A user, and texts of 26 and 2.6 MB in a table."""
+    user = connect_as("llm_user")
+    user.execute(
+        "CREATE TEMP TABLE large AS "
+        "SELECT n, repeat('date: 1.1.20 ', n) AS text FROM unnest(ARRAY[2000000, 200000]) AS n"
+    )
+    call(user, "SELECT llm.generate('date: 1.1.20', 'small')")
+    call(user, "SELECT llm.embed_bytes('date', 'reader')")
+    return user
+
+
+@pytest.mark.parametrize("count", [200_000, 2_000_000])
+@pytest.mark.parametrize("function", ["generate", "generate_details"])
+def test_a_prompt_that_is_much_too_long_takes_no_memory(large, function, count):
+    before = peak(large)
+    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="longer than the model's context") as refusal:
+        large.execute(f"SELECT llm.{function}(text, 'small') FROM large WHERE n = %s", [count])
+    assert refusal.value.diag.message_detail.startswith(f"the prompt has {13 * count} bytes, allowed ")
+    assert peak(large) - before < 10 * MEGABYTE  # it is not even read
+
+
+def test_large_prompts_of_a_query_stay_in_the_server(large):
+    before = peak(large)
+    query = "SELECT error FROM llm.generate_query('SELECT g, text FROM large, generate_series(1, 40) AS g', 'small')"
+    errors = large.execute(query).fetchall()
+    assert len(errors) == 80 and all("bytes, allowed" in error for (error,) in errors)
+    assert peak(large) - before < 50 * MEGABYTE
+
+
+def test_of_a_long_text_to_embed_only_the_beginning_is_read(large):
+    short = call(large, "SELECT llm.embed_bytes(left(text, 1000), 'reader') FROM large LIMIT 1")
+    before = peak(large)
+    assert call(large, "SELECT llm.embed_bytes(text, 'reader') FROM large WHERE n = 2000000") == short
+    assert peak(large) - before < 80 * MEGABYTE  # PL/Python's two copies of it
+
+
+@pytest.mark.parametrize("unit", [" ", "a", "\U0001f642", "\u65e5"])
+def test_a_prompt_of_one_word_or_of_spaces_is_refused_by_its_bytes(user, unit):
+    before = peak(user)
+    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="longer than the model's context"):
+        user.execute("SELECT llm.generate(repeat(%s, 10000000), 'limited')", [unit])
+    assert peak(user) - before < 200 * MEGABYTE  # PostgreSQL's own two copies of the text, and what a first call loads

@@ -1,0 +1,22 @@
+-- Verify hartonomous:python_runtime_long_texts on pg
+
+BEGIN;
+
+DO $verify$
+DECLARE
+    f record;
+BEGIN
+    SELECT p.prosrc, p.proacl, l.lanname, r.rolsuper INTO STRICT f
+    FROM pg_catalog.pg_proc AS p
+    INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+    INNER JOIN pg_catalog.pg_roles AS r ON r.oid = p.proowner
+    WHERE p.oid = 'llm_runtime.long_texts()'::regprocedure;
+    ASSERT f.lanname = 'plpython3u', f.lanname;
+    ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'cd3327f070c130bf96aaef75176d7f551c94c72754f68049f1ae0461fb04077d', 'the source differs';
+    ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
+    ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
+END
+$verify$;
+
+ROLLBACK;

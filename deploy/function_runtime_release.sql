@@ -29,7 +29,7 @@ SET LOCAL lock_timeout = '5s';
 --   7e23b1cc2a5ba3e0884407668a666c7465066f963dffc9d7c641e24cdd69e456  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   461c7b6234ebf507966cfec13c3c82699724653184d7774ce4247b9e9fa14ec2  embedding_columns
---   43b6cc9bf7c3ab865fee45f3018e71d6cd7d547a7181a22dc8fcadb90764564b  embeddings
+--   d7d506d0e75dc77a79328f44ddf151fde45a23cbde91028921608a64cf4b0197  embeddings
 --   251750d1b333728d9c4e8cbeda8ff1af4e45d89e3695eac9b2a30fc37d61a6fa  encoder_architecture
 --   a545177ec804f2f1bf271cdad214f9ead8e2d7c56794be637210de3953416924  encoder_engine
 --   1a66ea21751f499ac5d575c89981cc0e4290c4758a556675931863bad8a967a8  encoder_forward
@@ -96,7 +96,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '0e10c0e10975885b598083ecf4df04d762cecbbebe9431c65c84bd6f049286ea'::text;
+RETURN 'e79858b0b3b56517a5ab56b279e42279cb45868c72ca8991c10aa6d14c3119a7'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

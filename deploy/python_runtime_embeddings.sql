@@ -55,7 +55,7 @@ def embed_many(texts, model=None, pooling=None):
 
 
 def _numbered(texts, model, pooling):
-    """The rows of embed_many, as they are computed. A text that cannot be read has no embedding, and a warning says so."""
+    """The rows of embed_many, as they are computed; texts that cannot be read have none, and a warning says so."""
     call, problems = admission.Call(), {}
     for start in range(0, len(texts), TEXTS_TOGETHER):
         tokens = dict(_readable(texts[start : start + TEXTS_TOGETHER], start + 1, model, problems))

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '0e10c0e10975885b598083ecf4df04d762cecbbebe9431c65c84bd6f049286ea',
+SELECT is(llm_runtime.release(), 'e79858b0b3b56517a5ab56b279e42279cb45868c72ca8991c10aa6d14c3119a7',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

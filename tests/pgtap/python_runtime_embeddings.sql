@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.embeddings()'::regprocedure
     ),
-    '43b6cc9bf7c3ab865fee45f3018e71d6cd7d547a7181a22dc8fcadb90764564b',
+    'd7d506d0e75dc77a79328f44ddf151fde45a23cbde91028921608a64cf4b0197',
     'its body is plpython/embeddings.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.embeddings()', 'EXECUTE'),

@@ -32,7 +32,7 @@ def test_the_file_is_small_and_its_matrices_are_q8_0():
     source = evaluate.read_model(TIDY)
     assert TIDY.stat().st_size <= 4_000_000
     assert {t.type for t in source.tensors if len(t.shape) == 2} == {"Q8_0"}
-    assert source.tokenizer_settings["add_bos"] is False
+    assert source.tokenizer_settings["before"] == []
 
 
 @pytest.mark.parametrize(

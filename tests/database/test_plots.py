@@ -1,5 +1,6 @@
 """Pictures of a model in the database: each is drawn, and shows something."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,14 @@ def test_what_cannot_be_drawn_is_said_in_one_line(hartonomous, tmp_path, argumen
     assert result.exit_code == 1
     assert told in result.stderr.splitlines()[0]
     assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("elsewhere.png")])
+def test_a_picture_is_not_drawn_over_a_pipe_or_a_link(hartonomous, tmp_path, make):
+    target = tmp_path / "x.png"
+    make(target)
+    before = target.lstat().st_ino
+    result = hartonomous("plot", "tensor", "plot-f32", "--tensor", "output_norm.weight", "-o", target)
+    assert result.exit_code == 1
+    assert f"{target} is a" in result.stderr.splitlines()[0]
+    assert (target.lstat().st_ino, [path.name for path in tmp_path.iterdir()]) == (before, ["x.png"])

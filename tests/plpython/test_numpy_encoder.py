@@ -24,7 +24,7 @@ class Loaded:
         self.architecture = model.architecture
         self.longest_text = model.architecture.longest_text
         self.tokenizer = Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
-        self.encode, self.first_tokens = self.tokenizer.encode, self.tokenizer.first
+        self.first_tokens = lambda text, count: self.tokenizer.encode(text, add_special=False)[:count]
         weights = {t.name: quant.decode(t.type, np.frombuffer(t.data, np.uint8), t.shape) for t in model.tensors}
         self.engine = NumpyEncoder(model.architecture, weights)
         expected = json.loads((folder / "expected.json").read_text())

@@ -52,8 +52,8 @@ def model(monkeypatch):
 
 def test_logits_are_those_of_transformers_at_every_position(model):
     rows = list(scoring.logits(model.tokens))
-    assert [position for position, _ in rows] == list(range(len(model.tokens)))
-    logits = np.array([np.frombuffer(row, "<f4") for _, row in rows])
+    assert [position for position, _, _ in rows] == list(range(len(model.tokens)))
+    logits = np.array([np.frombuffer(row, "<f4") for _, row, _ in rows])
     np.testing.assert_allclose(logits, model.expected, rtol=0, atol=1e-4)
 
 

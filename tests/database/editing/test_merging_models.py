@@ -78,4 +78,4 @@ def test_models_of_different_kinds_are_not_merged(superuser, loader, new):
     upload(superuser, read_model(FAMILIES / "llama2"), other)
     with pytest.raises(errors.InvalidParameterValue, match="cannot be merged") as refused:
         loader.execute("SELECT llm.merge(ARRAY['stories', %s], 'x')", (other,))
-    assert "heads is 8 in one, 5 in the other" in refused.value.diag.message_detail
+    assert "vocabulary_size is 512 in one, 67 in the other" in refused.value.diag.message_detail

@@ -38,7 +38,9 @@ def embeddings(folder: Path) -> np.ndarray:
     weights = {t.name: quant.decode(t.type, np.frombuffer(t.data, np.uint8), t.shape) for t in model.tensors}
     tokenizer, architecture = Tokenizer(model.tokenizer_definition, model.tokenizer_settings), model.architecture
     loaded = SimpleNamespace(
-        architecture=architecture, tokenizer=tokenizer, encode=tokenizer.encode, first_tokens=tokenizer.first
+        architecture=architecture,
+        tokenizer=tokenizer,
+        first_tokens=lambda text, count: tokenizer.encode(text, add_special=False)[:count],
     )
     loaded.longest_text = architecture.longest_text
     engine = NumpyEncoder(architecture, weights)

@@ -48,7 +48,7 @@ def test_a_file_gives_llama_cpps_answer_or_is_refused_by_name(tmp_path, cell):
 
 
 def names_one_of(problem: str, given: list[str]) -> bool:
-    """Whether a message names what was changed: in GGUF's words, the architecture's, or the tensor it contradicts."""
+    """Whether a message names what was changed: by GGUF's word, the architecture's, or the tensor it contradicts."""
     words = [word for key in given for word in (key, *SYNONYMS.get(key, ()), *SYNONYMS.get(key.partition(".")[2], ()))]
     return any(word in problem for word in words)
 

@@ -25,11 +25,11 @@ COST 10000
 ROWS 100
 BEGIN ATOMIC
     SELECT
-        (r.computed).ordinal,
-        (r.computed).response,
-        (r.computed).finish_reason,
-        (r.computed).tokens,
-        (r.computed).error
+        (r.computed).ordinal AS ordinal,
+        (r.computed).response AS response,
+        (r.computed).finish_reason AS finish_reason,
+        (r.computed).tokens AS tokens,
+        (r.computed).error AS error
     FROM (
         SELECT llm_store.generate_many_rows(
             prompts, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options

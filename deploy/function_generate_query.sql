@@ -25,11 +25,11 @@ COST 10000
 ROWS 1000
 BEGIN ATOMIC
     SELECT
-        (r.computed).id,
-        (r.computed).response,
-        (r.computed).finish_reason,
-        (r.computed).tokens,
-        (r.computed).error
+        (r.computed).id AS id,
+        (r.computed).response AS response,
+        (r.computed).finish_reason AS finish_reason,
+        (r.computed).tokens AS tokens,
+        (r.computed).error AS error
     FROM (
         SELECT llm_store.generate_query_rows(
             query, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options

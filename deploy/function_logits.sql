@@ -13,8 +13,8 @@ COST 10000
 ROWS 100
 BEGIN ATOMIC
     SELECT
-        (r.computed)."position", -- noqa: RF06
-        (r.computed).logits
+        (r.computed)."position" AS "position", -- noqa: RF06
+        (r.computed).logits AS logits
     FROM (SELECT llm_store.logits_rows(tokens, model) AS computed) AS r
     WHERE (r.computed).failure IS NULL OR llm_store.raise_late((r.computed).failure);
 END;

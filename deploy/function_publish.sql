@@ -66,7 +66,6 @@ E'Makes a model called name of tiles that are stored, and returns its id; all of
 'of that name first.\n'
 'Everything is checked: the tensors against the architecture, the tiles against the tensors, the tokenizer against '
 'the vocabulary, and that every weight is a finite number.\n'
-'The first model of its kind, decoder or encoder, becomes the default of that kind. A model in the place of the default '
-'stays it.';
+'The first model of its kind, decoder or encoder, becomes the default of that kind; so does the one that replaces it.';
 
 COMMIT;

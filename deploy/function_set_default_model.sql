@@ -46,8 +46,8 @@ ALTER FUNCTION llm.set_default_model(text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.set_default_model(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.set_default_model(text) TO llm_loader;
 COMMENT ON FUNCTION llm.set_default_model(text) IS
-E'Makes the model called name, anybody''s, the one of its kind that functions use when no model is named: a decoder for '
-'those that generate, an encoder for embeddings.\n'
+E'Makes the model called name, anybody''s, the one of its kind that functions use when no model is named: a decoder '
+'for those that generate, an encoder for embeddings.\n'
 'The first model of a kind that is published is its default. From then on the owner of the default hands it on, or a '
 'member of llm_owner does. When the default is dropped there is none until one is chosen.';
 

@@ -13,7 +13,8 @@ CREATE TABLE llm_store.model (
     architecture jsonb NOT NULL,
     tokenizer_id integer NOT NULL,
     container text NOT NULL,
-    kind text NOT NULL GENERATED ALWAYS AS (CASE WHEN architecture ? 'pooling' THEN 'encoder' ELSE 'decoder' END) STORED,
+    kind text NOT NULL
+    GENERATED ALWAYS AS (CASE WHEN architecture ? 'pooling' THEN 'encoder' ELSE 'decoder' END) STORED,
     owner regrole NOT NULL DEFAULT quote_ident(current_user)::regrole,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT model_pkey PRIMARY KEY (id),

@@ -25,8 +25,8 @@ CREATE POLICY model_code_read ON llm_store.model_code FOR SELECT TO llm_user
 USING (model_id IN (SELECT m.id FROM llm_store.model AS m));
 
 COMMENT ON TABLE llm_store.model_code IS
-'Which weight codes each model has, over all its tensors of an encoding. Written by llm_store.atomise when a model is made '
-'or changed, and by triggers when a tensor of it is updated or deleted; llm.recount compares it with the tensors.';
+'Which weight codes each model has, over all its tensors of an encoding. Written by llm_store.atomise when a model is '
+'made or changed, and by triggers when a tensor of it is updated or deleted; llm.recount compares it with the tensors.';
 COMMENT ON COLUMN llm_store.model_code.model_id IS 'The model.';
 COMMENT ON COLUMN llm_store.model_code.type IS 'The encoding under its GGUF name; those whose codes are atoms.';
 COMMENT ON COLUMN llm_store.model_code.code_bits IS

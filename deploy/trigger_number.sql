@@ -27,6 +27,7 @@ CREATE TRIGGER known_before_insert
 BEFORE INSERT ON llm_store.number
 FOR EACH ROW EXECUTE FUNCTION llm_store.skip_known_number();
 
-COMMENT ON TRIGGER known_before_insert ON llm_store.number IS 'Leaves out numbers that are there: a restore has them too.';
+COMMENT ON TRIGGER known_before_insert ON llm_store.number IS
+'Leaves out numbers that are there: a restore has them too.';
 
 COMMIT;

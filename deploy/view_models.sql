@@ -16,7 +16,7 @@ SELECT
     (m.architecture ->> 'vocabulary_size')::integer AS tokens,
     m.container,
     m.owner,
-    EXISTS (SELECT FROM llm_store.default_model AS d WHERE d.model_id = m.id) AS is_default,
+    m.id IN (SELECT d.model_id FROM llm_store.default_model AS d WHERE d.model_id IS NOT NULL) AS is_default,
     m.created_at,
     m.hash
 FROM llm_store.model AS m
@@ -45,7 +45,8 @@ COMMENT ON COLUMN llm.models.context_length IS 'The most tokens that prompt and 
 COMMENT ON COLUMN llm.models.tokens IS 'Rows of the vocabulary, padded ones included.';
 COMMENT ON COLUMN llm.models.container IS 'The format it was loaded from: gguf or huggingface.';
 COMMENT ON COLUMN llm.models.owner IS 'The role that loaded it and may drop it.';
-COMMENT ON COLUMN llm.models.is_default IS 'Whether functions use it when no model is named: at most one decoder and one encoder.';
+COMMENT ON COLUMN llm.models.is_default IS
+'Whether functions use it when no model is named: at most one decoder and one encoder.';
 COMMENT ON COLUMN llm.models.created_at IS 'When it was published.';
 COMMENT ON COLUMN llm.models.hash IS
 'SHA-256 over architecture, tokenizer and tensors: equal models have equal hashes.';

@@ -47,7 +47,7 @@ SET LOCAL lock_timeout = '5s';
 --   aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d  kv_cache
 --   8a5cf384452e916fc87ce5d80810292c4a9d31fa4358d4c4554c092823bdef7b  kv_pages
 --   e506c74472084e8ee29ffa1a1039b2654cb4e945756b15c436d5dce62d6b14c3  loaded_model
---   cd3327f070c130bf96aaef75176d7f551c94c72754f68049f1ae0461fb04077d  long_texts
+--   a53fa0d6acde046f615d230487fc0819e6ef623b4aaa6849e49fcf7aecc23bbd  long_texts
 --   55c82b983fd0194715b51a0503cf09e433b9580e2ac769aadbbf192536c69beb  mapping
 --   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
 --   ce840604ca225ddb0921f90d38c4e692c5d3c515a84d7b6bea82758016efb7f1  matrix_kernels
@@ -94,7 +94,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '9a7b454bac16c3751755497771f03f53726b5eac30d1a4ca73436bdb778f7436'::text;
+RETURN '082e524c002dbc503a2925593144822b25f09135eeaa415acf85c0c0c9f68f50'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '9a7b454bac16c3751755497771f03f53726b5eac30d1a4ca73436bdb778f7436', 'another release is deployed';
+    ASSERT llm_runtime.release() = '082e524c002dbc503a2925593144822b25f09135eeaa415acf85c0c0c9f68f50', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

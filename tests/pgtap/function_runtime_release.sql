@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '9a7b454bac16c3751755497771f03f53726b5eac30d1a4ca73436bdb778f7436',
+SELECT is(llm_runtime.release(), '082e524c002dbc503a2925593144822b25f09135eeaa415acf85c0c0c9f68f50',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

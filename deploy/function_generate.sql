@@ -24,6 +24,7 @@ LANGUAGE sql
 VOLATILE
 PARALLEL UNSAFE
 COST 10000
+-- noqa: disable=RF03
 BEGIN ATOMIC
     SELECT g.text FROM llm_runtime.generate(
         prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
@@ -31,6 +32,7 @@ BEGIN ATOMIC
     WHERE (octet_length(prompt) > 1000000) IS NOT TRUE OR llm_runtime.check_prompt(octet_length(prompt), model);
 END;
 
+ALTER FUNCTION llm.generate OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.generate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate TO llm_user;
 COMMENT ON FUNCTION llm.generate IS

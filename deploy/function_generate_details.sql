@@ -29,14 +29,22 @@ LANGUAGE sql
 VOLATILE
 PARALLEL UNSAFE
 COST 10000
+-- noqa: disable=RF03
 BEGIN ATOMIC
-    SELECT g.text, g.tokens, g.finish_reason, g.prompt_tokens, g.completion_tokens, g.milliseconds
+    SELECT
+        g.text,
+        g.tokens,
+        g.finish_reason,
+        g.prompt_tokens,
+        g.completion_tokens,
+        g.milliseconds
     FROM llm_runtime.generate(
         prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
     ) AS g
     WHERE (octet_length(prompt) > 1000000) IS NOT TRUE OR llm_runtime.check_prompt(octet_length(prompt), model);
 END;
 
+ALTER FUNCTION llm.generate_details OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.generate_details FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate_details TO llm_user;
 COMMENT ON FUNCTION llm.generate_details IS

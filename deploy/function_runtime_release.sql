@@ -48,7 +48,7 @@ SET LOCAL lock_timeout = '5s';
 --   aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d  kv_cache
 --   6b1426c98cf59c2818d647eebd3865d4302b428fc461004cbc8da1518378965e  kv_pages
 --   a3a84d3e5d0fea16b450ed95028fef86d385af41c33df4bb7ebc1e1749b884e7  loaded_model
---   cd3327f070c130bf96aaef75176d7f551c94c72754f68049f1ae0461fb04077d  long_texts
+--   a53fa0d6acde046f615d230487fc0819e6ef623b4aaa6849e49fcf7aecc23bbd  long_texts
 --   55c82b983fd0194715b51a0503cf09e433b9580e2ac769aadbbf192536c69beb  mapping
 --   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
 --   ce840604ca225ddb0921f90d38c4e692c5d3c515a84d7b6bea82758016efb7f1  matrix_kernels
@@ -96,7 +96,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'e79858b0b3b56517a5ab56b279e42279cb45868c72ca8991c10aa6d14c3119a7'::text;
+RETURN 'b52631422188609f73b39f1c2ade61b848f018ec3f0d0158c277be412890a1e7'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

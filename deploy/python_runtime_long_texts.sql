@@ -32,6 +32,7 @@ BETWEEN_LINES_AND_CLAUSES_TOO = re.compile(
     rf"|{WIDE_STOP}(?<=[\u4e00-\u9fa5]{WIDE_STOP})(?=[\u4e00-\u9fa5])"
 )
 LARGEST_PIECE = 20_000  # characters
+ENDLESS_WORD = re.compile(f"[0-9A-Za-z]{{{LARGEST_PIECE},}}+(?![^ \\t\\r\\n])")  # with white space or the end behind it
 TWO_WORDS = re.compile(f"[^{SPACE_MARK}]{SPACE_MARK}")  # in one piece of a vocabulary
 # Words to put before and behind a cut, to see whether a pre-tokenizer takes them apart there.
 BEFORE = (
@@ -76,21 +77,31 @@ class LongTexts:
         self.bytes_a_token = self._bytes_a_token(vocabulary)
         self.drops_space = "Prepend" in _types(self._normalizers)
         self.cut = self._cut(vocabulary)
+        self._longest_word = library.model.max_input_chars_per_word if self.cut is WHITE_SPACE else None
 
     def pieces(self, text, size, longest):
         """(begin, end) of the pieces of a text: their ids, joined, are those of the text.
 
         The first one has about `size` characters, each next one twice as many, up to LARGEST_PIECE.
-        The last one is what is left when there is no cut in the next `longest` characters, so it may be longer.
+        The last one is what is left when there is no cut in the next `longest` characters, so it may be longer. Of a
+        word that WordPiece does not know because of its length, what is beyond that length is part of no piece.
         """
         begin = 0
         while self.cut is not None and len(text) - begin > size:
-            found = self.cut.search(text, begin + size, begin + longest)
+            word = self._endless_word(text, begin, begin + size)
+            found = word or self.cut.search(text, begin + size, begin + longest)
             if found is None:
                 break
-            yield begin, found.start()
-            begin, size = found.start() + self.drops_space, min(2 * size, LARGEST_PIECE)
+            yield begin, word.start() + self._longest_word + 1 if word else found.start()
+            begin, size = word.end() if word else found.start() + self.drops_space, min(2 * size, LARGEST_PIECE)
         yield begin, len(text)
+
+    def _endless_word(self, text, begin, place):
+        """The match of a word around a place that is unknown for its length, or None."""
+        if self._longest_word is None or self._longest_word >= LARGEST_PIECE:
+            return None
+        spaces = WHITE_SPACE.finditer(text, begin, place)
+        return ENDLESS_WORD.match(text, max((space.end() for space in spaces), default=begin))
 
     def _bytes_a_token(self, vocabulary):
         factor = 1

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.long_texts()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'cd3327f070c130bf96aaef75176d7f551c94c72754f68049f1ae0461fb04077d', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'a53fa0d6acde046f615d230487fc0819e6ef623b4aaa6849e49fcf7aecc23bbd', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

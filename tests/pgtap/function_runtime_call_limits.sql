@@ -1,12 +1,9 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT results_eq(
-    $$SELECT proargnames::text[] FROM pg_proc WHERE oid = 'llm_runtime.call_limits()'::regprocedure$$,
-    $$VALUES (ARRAY[
-        'kv_cache_mb', 'batch_mb', 'search_mb', 'max_tokens', 'seconds', 'text_mb', 'piece_mb', 'elements',
-        'activation_mb'
-    ])$$,
+SELECT is(
+    (SELECT array_to_string(proargnames, ' ') FROM pg_proc WHERE oid = 'llm_runtime.call_limits()'::regprocedure),
+    'kv_cache_mb batch_mb search_mb max_tokens seconds text_mb piece_mb elements activation_mb',
     'it has a limit for each thing that a user can make grow'
 );
 SELECT ok(

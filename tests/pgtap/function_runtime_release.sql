@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'e79858b0b3b56517a5ab56b279e42279cb45868c72ca8991c10aa6d14c3119a7',
+SELECT is(llm_runtime.release(), 'b52631422188609f73b39f1c2ade61b848f018ec3f0d0158c277be412890a1e7',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

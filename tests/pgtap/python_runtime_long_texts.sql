@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.long_texts()'::regprocedure
     ),
-    'cd3327f070c130bf96aaef75176d7f551c94c72754f68049f1ae0461fb04077d',
+    'a53fa0d6acde046f615d230487fc0819e6ef623b4aaa6849e49fcf7aecc23bbd',
     'its body is plpython/long_texts.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.long_texts()', 'EXECUTE'),

@@ -148,12 +148,33 @@ def test_a_long_text_has_the_ids_and_the_spans_of_its_whole(tokenizers, name):
     assert list(zip(starts, ends, strict=True)) == tokenizer.spans(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 30_000,
+        "the cat " + "b" * 30_000 + " the cat",
+        "the cat " * 100 + "Ab1" * 10_000 + "\t" + "c" * 50_000 + "\n",
+        "a" * 30_000 + "\u00e9 cat",
+        "a" * 30_000 + ". the cat",
+        "\u00e9" + "a" * 30_000 + " cat",
+        "cat\u00a0" + "a" * 30_000 + "\u00a0cat",
+    ],
+)
+@pytest.mark.parametrize("size", [10, 1000])
+def test_a_word_that_is_unknown_for_its_length_need_not_be_read_to_its_end(text, size):
+    tokenizer = encoder_tokenizer()
+    pieces = [text[begin:end] for begin, end in tokenizer.pieces(text, size, 10**6)]
+    assert joined(tokenizer, pieces) == tokenizer.encode(text, add_special=False)
+    if text.isascii() and "." not in text:
+        assert max(map(len, pieces)) < 2 * size + 1000
+
+
 def test_a_text_without_a_place_to_cut_is_limited_by_a_superuser(limits):
     model = model_of(encoder_tokenizer())
     limits["piece_mb"] = 1
-    assert len(model.encode("a" * 2**20)) == 3
+    assert len(model.encode("a" * 2**22)) == 3  # an unknown word
     with pytest.raises(ModelError, match="has no place to cut") as refusal:
-        model.encode("the cat " * 10_000 + "a" * (2**20 + 1))
+        model.encode("the cat " * 10_000 + "a." * (2**19 + 1))
     assert refusal.value.sqlstate == LIMIT_EXCEEDED
     assert refusal.value.detail.startswith("asked 10") and refusal.value.detail.endswith("allowed 1048576")
 

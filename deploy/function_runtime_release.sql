@@ -7,7 +7,7 @@ SET LOCAL lock_timeout = '5s';
 
 -- A hash of hashes, as `sha256sum` prints them, of:
 --   2c0160a083db4d368aa7a20c33a54a89cf753617fe37b4b0865df3210ed17896  admission
---   c25ddf7b41d9a7c3a5b8b13272b6ac72b67927a664ac33142b062ae4ae9160a9  architecture
+--   7e311459aa089146e8436caedd41d2cbf44b5277951c0062a0466d1e7b3460e2  architecture
 --   fd1bf357e434b519b2dd2f05e5aadf7bb3ffccaaaf70e0468854f35bb222d95d  arguments
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
@@ -96,7 +96,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'b52631422188609f73b39f1c2ade61b848f018ec3f0d0158c277be412890a1e7'::text;
+RETURN '3ca3aee8d602b00d4fdf79a8c37d1bf31210f4df82fd7fed675e17aea5cf5c17'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

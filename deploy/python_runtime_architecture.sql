@@ -40,7 +40,7 @@ LARGEST_NUMBER = 1e30
 ROPE_DIVISORS = "rope_freqs.weight"  # by which GGUF's files divide the frequencies of rope
 SMALLEST_DIVISOR = float(np.finfo(np.float32).tiny)  # what is below has no reciprocal in float32
 # Below, rope would turn by so many radians a position that the float32 of its angles has no digits left.
-SMALLEST_THETA = 1.0
+SMALLEST_THETA = 0.1
 SMALLEST_FACTOR = 1e-3
 SWITCHES = ("rope_interleaved", "attention_bias", "attention_output_bias", "qk_norm", "tied_embeddings")
 

@@ -17,3 +17,8 @@ def completed(config: Fields, family: str, keys: Keys) -> Fields:
         if name in config.values and config.values[name] is None and not takes_null:
             raise SourceError(f'{config.source} "{name}" is null, which is not supported')
     return Fields(config.source, {name: default for name, (default, _) in rows.items()} | config.values)
+
+
+def class_default(family: str | None, key: str):
+    """What the class of a family has for an absent key, None where the table has no such row."""
+    return next((default for name, row_key, default, _ in ROWS if (name, row_key) == (family, key)), None)

@@ -84,24 +84,39 @@ GENERATION = Keys(
     ),
 )
 
-# Token ids: which of them are read, the tokenizer's reader says.
+# Token ids: `generation_config` reads those that begin and end a text.
 TOKEN_IDS = Keys(
+    used=("bos_token_id", "eos_token_id"),
     harmless=(
-        "bos_token_id",
-        "eos_token_id",
         "pad_token_id",
         "sep_token_id",
         "cls_token_id",
         "mask_token_id",
         "unk_token_id",
         "decoder_start_token_id",
-    )
+    ),
 )
 
 # Who wrote a file, and with what.
 WRITTEN_BY = Keys(harmless=("_from_model_config", "_commit_hash", "transformers_version", "trl_version", "unsloth_*"))
 
-GENERATION_CONFIG = GENERATION | TOKEN_IDS | WRITTEN_BY | Keys(harmless=("chat_format", "max_window_size"))
+# Of programs that write the file beside transformers' own keys.
+GENERATION_CONFIG = (
+    GENERATION
+    | TOKEN_IDS
+    | WRITTEN_BY
+    | Keys(
+        harmless=(
+            "chat_format",
+            "max_window_size",
+            "trust_remote_code",
+            "user_token_id",
+            "assistant_token_id",
+            "generation_kwargs",
+            "return_legacy_cache",
+        )
+    )
+)
 
 # What every config.json may have.
 PRETRAINED = (

@@ -14,7 +14,6 @@ from plpython.architecture import Architecture
 from plpython.encoder_architecture import EncoderArchitecture
 
 from .config_architecture import family_of, read_architecture
-from .config_keys import GENERATION_CONFIG
 from .encoder_folder import check_lower_case, read_encoder
 from .encoder_folder import companions as encoder_companions
 from .errors import SourceError
@@ -56,7 +55,7 @@ def read_folder(folder: Path) -> SourceModel:
     config = Fields("config.json", read_json(folder / "config.json"))
     family = family_of(config)
     is_encoder = isinstance(family, EncoderFamily)
-    architecture = read_encoder(folder, config, family.name) if is_encoder else _read_decoder(folder, config)
+    architecture = read_encoder(folder, config, family.name) if is_encoder else read_architecture(config)
     stored = _weight_files(folder)
     if not is_encoder:
         architecture = _with_the_stored_head(architecture, stored)
@@ -78,13 +77,6 @@ def read_folder(folder: Path) -> SourceModel:
         tensors=tuple(sorted(tensors, key=_order(architecture))),
         files=(*_companions(folder), *files),
     )
-
-
-def _read_decoder(folder: Path, config: Fields) -> Architecture:
-    name = "generation_config.json"
-    if (folder / name).is_file():
-        check_keys(Fields(name, read_json(folder / name)), GENERATION_CONFIG)
-    return read_architecture(config)
 
 
 def _with_the_stored_head(architecture: Architecture, files: list[_WeightFile]) -> Architecture:

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'b52631422188609f73b39f1c2ade61b848f018ec3f0d0158c277be412890a1e7',
+SELECT is(llm_runtime.release(), '3ca3aee8d602b00d4fdf79a8c37d1bf31210f4df82fd7fed675e17aea5cf5c17',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.architecture()'::regprocedure
     ),
-    'c25ddf7b41d9a7c3a5b8b13272b6ac72b67927a664ac33142b062ae4ae9160a9',
+    '7e311459aa089146e8436caedd41d2cbf44b5277951c0062a0466d1e7b3460e2',
     'its body is plpython/architecture.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.architecture()', 'EXECUTE'),

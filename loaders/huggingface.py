@@ -14,7 +14,7 @@ from plpython.architecture import Architecture
 from plpython.encoder_architecture import EncoderArchitecture
 
 from .config_architecture import family_of, read_architecture
-from .encoder_folder import check_lower_case, read_encoder
+from .encoder_folder import MODULES, check_lower_case, read_encoder
 from .encoder_folder import companions as encoder_companions
 from .errors import SourceError
 from .families import EncoderFamily, Family
@@ -35,6 +35,9 @@ COMPUTED = ".rotary_emb.inv_freq"  # old Llama checkpoints store what the config
 SUFFIXES = (".weight", ".bias")
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
 COMPARED_BYTES = 1 << 20
+DECODERS_EMBED = (
+    f"Remove {MODULES} to load it as a decoder; llm.embed(text, model, pooling => 'last') says how it embeds."
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ def read_folder(folder: Path) -> SourceModel:
     config = Fields("config.json", read_json(folder / "config.json"))
     family = family_of(config)
     is_encoder = isinstance(family, EncoderFamily)
+    if not is_encoder and (folder / MODULES).is_file():
+        raise SourceError(f"{MODULES} says how a decoder embeds, which is not supported", DECODERS_EMBED)
     architecture = read_encoder(folder, config, family.name) if is_encoder else read_architecture(config)
     stored = _weight_files(folder)
     if not is_encoder:

@@ -133,6 +133,15 @@ def test_a_configuration_that_is_not_supported_is_refused_by_name(folder, expect
     assert "\n" not in str(problem.value)
 
 
+def test_a_decoder_with_modules_of_sentence_transformers_is_refused_by_name(folder):
+    """Qwen3-Embedding has them: they say which tokens are pooled and what follows."""
+    path = folder("qwen3")
+    (path / "modules.json").write_text("[]")
+    with pytest.raises(SourceError, match=r"modules\.json says how a decoder embeds") as problem:
+        read_folder(path)
+    assert "pooling => 'last'" in problem.value.hint
+
+
 def test_a_layer_type_that_is_not_known_is_refused_by_name(folder):
     kinds = ["full_attention", "chunked_attention", "full_attention"]
     with pytest.raises(SourceError, match='layer type "chunked_attention" is not supported'):

@@ -70,6 +70,33 @@ def spi_error(plpy, message, sqlstate, detail=None, hint=None, query=None):
     return error
 
 
+def test_an_error_with_a_sqlstate_of_the_callers_own_keeps_it(session, plpy):
+    """PL/Python has no class for P0042, so no attribute: its number, six bits a character, is in spidata."""
+    number = sum((ord(character) - ord("0")) << 6 * place for place, character in enumerate("P0042"))
+    raised_by_sql = plpy.SPIError("too far 151")
+    raised_by_sql.spidata = (number, "d", "h", None, 0, None, None, None, None, None)
+
+    def cook():
+        raise raised_by_sql
+
+    session.test_kitchen.cook = cook
+    with pytest.raises(plpy.Error) as raised:
+        session.kitchen.cook()
+    error = raised.value
+    assert (str(error), error.sqlstate, error.detail, error.hint) == ("too far 151", "P0042", "d", "h")
+
+
+def test_a_package_that_a_module_misses_is_named_with_what_to_do(session, plpy, monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'tokenizers'", name="tokenizers")
+
+    monkeypatch.setattr(database.importlib, "import_module", missing)
+    with pytest.raises(plpy.Error, match="cannot import tokenizers") as raised:
+        _ = session.pantry
+    assert raised.value.sqlstate == "55000"
+    assert "site_packages()" in raised.value.hint
+
+
 def test_an_error_in_a_callers_query_is_named_as_ours_are_and_keeps_its_place(session, plpy):
     raised_by_sql = spi_error(plpy, "syntax error", "42601", query="SELEC 1")
 

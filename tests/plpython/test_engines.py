@@ -8,7 +8,13 @@ from plpython import engines, errors
 @pytest.fixture
 def setting(plpy, monkeypatch):
     """setting(value) sets llm.engine; a session in which nothing was asked yet."""
-    for name, value in {"_modules": None, "_missing": None, "_ready": False, "_told": False}.items():
+    for name, value in {
+        "_modules": None,
+        "_missing": None,
+        "_ready": None,
+        "_was_ready": False,
+        "_told": False,
+    }.items():
         monkeypatch.setattr(engines, name, value)
     rows = [{"value": None}]
     plpy.answers["current_setting"] = lambda name: rows
@@ -66,9 +72,26 @@ def test_the_compiled_engine_computes_once_its_code_is_there(setting, home, monk
     engines.compile_all()
     engines.compile_all()
     assert ran == [True]
-    monkeypatch.setattr(engines, "_ready", False)  # another session
+    monkeypatch.setattr(engines, "_ready", None)  # another session
     assert engines.chosen() == (True, None)
     assert engines.description().startswith("compiled by numba ")
+
+
+def test_code_that_is_deleted_under_a_session_computes_no_more_and_is_compiled_in_another(setting, home, monkeypatch):
+    from plpython import warm_up
+
+    monkeypatch.setattr(warm_up, "run", lambda: None)
+    engines.compile_all()
+    assert engines.is_ready()
+    (ready,) = home.glob("numba-*/ready")
+    content = ready.read_text()
+    ready.unlink()
+    assert not engines.is_ready()
+    with pytest.raises(errors.ModelError, match="deleted while this session used it") as refusal:
+        engines.compile_all()
+    assert refusal.value.sqlstate == "55000"
+    ready.write_text(content)  # another session compiled it
+    assert engines.is_ready()
 
 
 def test_code_for_another_processor_or_numba_is_compiled_again(setting, home, monkeypatch):
@@ -78,7 +101,7 @@ def test_code_for_another_processor_or_numba_is_compiled_again(setting, home, mo
     engines.compile_all()
     (ready,) = home.glob("numba-*/ready")
     ready.write_text("numba 0.1, another processor")
-    monkeypatch.setattr(engines, "_ready", False)
+    monkeypatch.setattr(engines, "_ready", None)
     assert not engines.is_ready()
 
 

@@ -18,10 +18,10 @@ COST 10000
 ROWS 20
 BEGIN ATOMIC
     SELECT
-        (r.computed).ordinal,
-        (r.computed).chunk,
-        (r.computed).first,
-        (r.computed).token_count
+        (r.computed).ordinal AS ordinal,
+        (r.computed).chunk AS chunk,
+        (r.computed).first AS first,
+        (r.computed).token_count AS token_count
     FROM (SELECT llm_store.chunk_rows(text, model, tokens, overlap) AS computed) AS r
     WHERE (r.computed).failure IS NULL OR llm_store.raise_late((r.computed).failure);
 END;

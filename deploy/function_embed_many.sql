@@ -13,8 +13,8 @@ COST 10000
 ROWS 100
 BEGIN ATOMIC
     SELECT
-        (r.computed).ordinal,
-        (r.computed).embedding
+        (r.computed).ordinal AS ordinal,
+        (r.computed).embedding AS embedding
     FROM (SELECT llm_store.embed_many_rows(texts, model, pooling) AS computed) AS r
     WHERE (r.computed).failure IS NULL OR llm_store.raise_late((r.computed).failure);
 END;

@@ -26,16 +26,16 @@ SET LOCAL lock_timeout = '5s';
 --   c0473b125d78dbe113a9aa5357e361e039ad0b9018f407534a3695a228d6e25d  compiled_forward
 --   05e8b1ba15f779f0b83c9bd961c6505daeace4fd58fc216b8e040c50a87fdf77  compiled_operators
 --   a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377  cosine_search
---   7e23b1cc2a5ba3e0884407668a666c7465066f963dffc9d7c641e24cdd69e456  database
+--   86cea78921a09c6f0ad9ce353ca3180d8ee55c5570d7c1922ccb6da5b03c24ca  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   461c7b6234ebf507966cfec13c3c82699724653184d7774ce4247b9e9fa14ec2  embedding_columns
 --   d7d506d0e75dc77a79328f44ddf151fde45a23cbde91028921608a64cf4b0197  embeddings
 --   251750d1b333728d9c4e8cbeda8ff1af4e45d89e3695eac9b2a30fc37d61a6fa  encoder_architecture
 --   a545177ec804f2f1bf271cdad214f9ead8e2d7c56794be637210de3953416924  encoder_engine
 --   1a66ea21751f499ac5d575c89981cc0e4290c4758a556675931863bad8a967a8  encoder_forward
---   240ce9a6545b82f3d62a468e463952d88857ec7bc4f45f3c9bb80de0c62ee752  engines
---   7f7a51823d8487d7542d1645e6bbdf91ab15bb44827a403ec5ea58927c6b1155  errors
---   08e2758afc8f4c0f8e50e902e82b5c976443eabe7626683b4480dc3f20b4a821  finite
+--   144ea71e13d1b512da8ff349d6fc31cfa33f8511547c67a2f0d53fb668351b2a  engines
+--   0cc59cab800949a50913282a40625c13319d187b9b7ae197cd598ea5d36da2f2  errors
+--   b6946d259e1f40e34c288dc46f96665e7bdef7253560ad7cec694be91a013006  finite
 --   f06252211253cef45ef565fe19a6cb3f15246446dd5b57655ed72932be6a20b1  forward_steps
 --   4eda49c8fffdfe1e18699d48861a33a5e8f887124172315eabcffae95e8b2e27  generation
 --   138b6d2a1c034b08fa03c115adb83e8ba60577583beddf43e156e4d74bc5ecb4  geometry
@@ -96,7 +96,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '3ca3aee8d602b00d4fdf79a8c37d1bf31210f4df82fd7fed675e17aea5cf5c17'::text;
+RETURN 'a092316a68c68410858a5d32a7509904c6ba12564795f97c8b32563b5bbc6b5e'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

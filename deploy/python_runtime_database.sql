@@ -39,7 +39,6 @@ from . import errors
 
 INTERNAL_ERROR = "XX000"
 OUT_OF_MEMORY = "53200"
-NOT_PREPARED = "55000"
 INTERRUPTED = "57"  # the class: cancelled, shut down
 SESSION_MARK = "llm session"  # a prepared statement: DISCARD ALL takes it, ROLLBACK does not
 # llm_runtime.boot() says the same in the same words: numpy is missing before there are modules.
@@ -48,7 +47,7 @@ PACKAGES_HINT = (
     "them: CREATE OR REPLACE FUNCTION llm_runtime.site_packages() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE "
     "RETURN '/folder'::text. Then open a new connection."
 )
-PREFIXES = re.compile(r"^(?:(?:llm|spiexceptions\.\w+): )+")
+PREFIXES = re.compile(r"^(?:(?:llm|plpy\.Error|spiexceptions\.\w+): )+")
 
 _plpy = None
 _cursors = itertools.count(1)  # numbers for their names
@@ -104,8 +103,11 @@ class Session:
 
     def __getattr__(self, room):
         """Import the room at its first use."""
-        with signals_blocked():
-            module = importlib.import_module(f"{self._package}.{room}")
+        try:
+            with signals_blocked():
+                module = importlib.import_module(f"{self._package}.{room}")
+        except ImportError as error:
+            raise _sql_error(error) from None
         opened = Room(self, room, module)
         setattr(self, room, opened)
         return opened
@@ -235,7 +237,7 @@ def raise_late(failure):
 def _written(error):
     """An error of plpy as text, for `raise_late`."""
     _, detail, hint, *_ = getattr(error, "spidata", None) or [None, error.detail, error.hint]
-    return json.dumps([error.sqlstate or INTERNAL_ERROR, PREFIXES.sub("", str(error)), detail, hint])
+    return json.dumps([_sqlstate(error) or INTERNAL_ERROR, PREFIXES.sub("", str(error)), detail, hint])
 
 
 def _sql_error(error):
@@ -249,7 +251,7 @@ def _sql_error(error):
     if isinstance(error, ImportError):
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         return _named_error(
-            f"the server's Python {python} cannot import {error.name}", NOT_PREPARED, str(error), PACKAGES_HINT
+            f"the server's Python {python} cannot import {error.name}", errors.NOT_PREPARED, str(error), PACKAGES_HINT
         )
     state = OUT_OF_MEMORY if isinstance(error, MemoryError) else INTERNAL_ERROR
     return _named_error(f"unexpected {type(error).__name__}: {error}", state, traceback.format_exc(), None)
@@ -260,15 +262,27 @@ def _as_ours(error):
 
     It keeps its SQLSTATE, by which one that interrupts goes on interrupting, and its place in a query.
     """
-    if error.sqlstate is None:
+    state = _sqlstate(error)
+    if state is None:
         return error
     _, detail, hint, query, *_ = getattr(error, "spidata", None) or [None] * 4
     message = PREFIXES.sub("", str(error))
-    if query is None or error.sqlstate.startswith(INTERRUPTED):
-        return _named_error(message, error.sqlstate, detail, hint)
+    if query is None or state.startswith(INTERRUPTED):
+        return _named_error(message, state, detail, hint)
     placed = _named(_plpy.SPIError)(message)
-    placed.sqlstate, placed.spidata = error.sqlstate, error.spidata
+    placed.sqlstate, placed.spidata = state, error.spidata
     return placed
+
+
+def _sqlstate(error):
+    """The SQLSTATE of an error of plpy, None where it has none.
+
+    PL/Python has no class, and so no attribute, for one that PostgreSQL does not know; its number is in `spidata` then,
+    six bits a character.
+    """
+    state = getattr(error, "sqlstate", None)
+    number = (getattr(error, "spidata", None) or [0])[0]
+    return state or ("".join(chr(ord("0") + (number >> 6 * place & 63)) for place in range(5)) if number else None)
 
 
 def _named_error(message, sqlstate, detail, hint):
@@ -362,7 +376,7 @@ def columns_of(sql):
 
 def _of_the_callers_text(error, sql):
     """The error of a query with `sql` in it as one of `sql` itself: what it says, what it quotes, where it points."""
-    if error.sqlstate == errors.SYNTAX_ERROR:
+    if _sqlstate(error) == errors.SYNTAX_ERROR:
         error = _syntax_error_of(sql) or error
     code, detail, hint, query, position, *rest = error.spidata
     if query is None or query == sql or sql not in query:
@@ -379,13 +393,13 @@ def _syntax_error_of(sql):
     try:
         _plpy.prepare(sql)
     except _plpy.SPIError as error:
-        return error if error.sqlstate == errors.SYNTAX_ERROR else None
+        return error if _sqlstate(error) == errors.SYNTAX_ERROR else None
 
 
 def _like(error, message):
     """The same error of SQL with another message."""
     other = type(error)(message)
-    other.sqlstate, other.spidata = error.sqlstate, error.spidata
+    other.sqlstate, other.spidata = _sqlstate(error), error.spidata
     return other
 
 
@@ -395,7 +409,7 @@ def hint_for(sqlstates, hint):
     try:
         yield
     except _plpy.SPIError as error:
-        if error.sqlstate in sqlstates:
+        if _sqlstate(error) in sqlstates:
             code, detail, given, *rest = error.spidata
             error.spidata = code, detail, given or hint, *rest
         raise

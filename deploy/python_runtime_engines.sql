@@ -41,14 +41,14 @@ COMPILED = (
     "tensor_groups",
 )
 READY = "ready"  # the file that says for what the code beside it was compiled
-NOT_PREPARED = "55000"
 NOT_READY = "llm.warm_up() has not compiled it"
 WARM_UP = "A loader runs SELECT llm.warm_up() once, on each server and after each release."
 INSTALL = "Install numba for the server's Python."
 
 _modules = None  # what `modules` returns
 _missing = None  # why there is no numba
-_ready = False
+_ready = None  # the file READY, once the code is known to be compiled
+_was_ready = False  # whether it was found in this session
 _told = False
 
 
@@ -65,7 +65,7 @@ def chosen():
         return True, None
     if wanted == "compiled":
         modules()  # says what is missing
-        raise errors.ModelError(NOT_PREPARED, "the compiled engine is not compiled on this server", NOT_READY, WARM_UP)
+        raise errors.not_prepared("the compiled engine is not compiled on this server", NOT_READY, WARM_UP)
     reason = _missing or NOT_READY
     _tell(reason)
     return False, reason
@@ -102,20 +102,28 @@ def modules():
 
 
 def is_ready():
-    """Whether the code is compiled for this processor. Looks for a file before it imports numba, which takes longer."""
-    global _ready  # noqa: PLW0603 - once compiled, always
-    if not _ready and any(_home().glob(f"numba-*/{READY}")):
+    """Whether the code is compiled for this processor, and is still there: whoever deletes it makes it not ready.
+
+    Looks for a file before it imports numba, which takes longer.
+    """
+    global _ready, _was_ready  # noqa: PLW0603 - found once
+    if _ready is not None and not _ready.is_file():
+        _ready = None
+    if _ready is None and any(_home().glob(f"numba-*/{READY}")):
         try:
             modules()
         except errors.ModelError:
             return False
-        _ready = _ready_file().is_file() and _ready_file().read_text() == _compiled_for()
-    return _ready
+        file = _ready_file()
+        _ready = file if file.is_file() and file.read_text() == _compiled_for() else None
+        _was_ready = _was_ready or _ready is not None
+    return _ready is not None
 
 
 def compile_all():
     """Compile all that models of any kind need, unless that is done. Interruptible; what is begun is then finished."""
     if not is_ready():
+        _require_fresh_session()
         modules()
         from . import warm_up
 
@@ -123,6 +131,14 @@ def compile_all():
         beside = _folder() / f"{READY}.{time.monotonic_ns()}"
         beside.write_text(_compiled_for())
         beside.replace(_ready_file())
+
+
+def _require_fresh_session():
+    """ModelError 55000 where the session had the compiled code before: numba keeps it in memory and writes none."""
+    if _was_ready:
+        raise errors.not_prepared(
+            "the compiled code was deleted while this session used it", hint="Run llm.warm_up() in a new session."
+        )
 
 
 def _imported():

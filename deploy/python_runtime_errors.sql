@@ -22,6 +22,7 @@ NOT_SUPPORTED = "0A000"
 CORRUPT_DATA = "XX001"
 OUT_OF_MEMORY = "53200"
 DISK_FULL = "53100"
+NOT_PREPARED = "55000"
 SYNTAX_ERROR = "42601"
 INVALID_TERMINATION = "2D000"
 SEVERAL_STATEMENTS = "42P11"  # where a cursor is to be opened
@@ -74,6 +75,11 @@ def out_of_memory(message, detail=None, hint=None):
 def disk_full(message, detail=None, hint=None):
     """Files would take more of the disk than there is, or than they may (53100)."""
     return ModelError(DISK_FULL, message, detail, hint)
+
+
+def not_prepared(message, detail=None, hint=None):
+    """The server lacks what somebody has to make ready first: packages, compiled code (55000)."""
+    return ModelError(NOT_PREPARED, message, detail, hint)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.errors() FROM PUBLIC;

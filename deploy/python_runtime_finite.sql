@@ -69,8 +69,9 @@ def encoded(name, type, values, rows):
     ill = _first_ill(values)
     if ill is not None:
         raise not_finite(name, rows[ill])
-    raw = quant.encode(type, values)
-    stored = quant.decode(type, raw, values.shape)
+    with np.errstate(over="ignore", invalid="ignore"):  # what the type cannot hold is named below
+        raw = quant.encode(type, values)
+        stored = quant.decode(type, raw, values.shape)
     ill = _first_ill(stored)
     if ill is not None:
         raise errors.invalid_parameter(

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.database()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '7e23b1cc2a5ba3e0884407668a666c7465066f963dffc9d7c641e24cdd69e456', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '86cea78921a09c6f0ad9ce353ca3180d8ee55c5570d7c1922ccb6da5b03c24ca', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

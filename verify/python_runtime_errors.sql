@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.errors()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '7f7a51823d8487d7542d1645e6bbdf91ab15bb44827a403ec5ea58927c6b1155', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '0cc59cab800949a50913282a40625c13319d187b9b7ae197cd598ea5d36da2f2', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

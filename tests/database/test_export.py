@@ -165,7 +165,7 @@ def write_qwen(folder: Path, data: Path) -> None:
     folder.mkdir()
     model = read_model(FAMILIES / "qwen2")
     config = json.loads((FAMILIES / "qwen2" / "config.json").read_text())
-    config |= {"vocab_size": 151_936, "num_hidden_layers": 1, "tie_word_embeddings": True}
+    config |= {"vocab_size": 151_936, "num_hidden_layers": 1, "tie_word_embeddings": True, "layer_types": None}
     random = np.random.default_rng(3)
     with safe_open(FAMILIES / "qwen2" / "model.safetensors", framework="numpy") as file:
         kept = [name for name in file.keys() if "layers.1." not in name and "lm_head" not in name]  # noqa: SIM118

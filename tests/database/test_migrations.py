@@ -167,7 +167,7 @@ def test_the_plain_generate_goes_where_the_deployer_says_and_never_over_another(
     elsewhere = [*site, "--set", "generate_schema=Text tools"]
     sqitch(deployed, "deploy", "--verify", "--to-change", "function_generate_wrapper", *elsewhere, database=copy)
     found = "SELECT pronamespace::regnamespace FROM pg_proc WHERE proname = 'generate' ORDER BY 1"
-    assert set(deployed.query(found, copy).splitlines()) == {"llm", "public", '"Text tools"'}
+    assert set(deployed.query(found, copy).splitlines()) == {"llm", "llm_runtime", "public", '"Text tools"'}
     elsewhere = elsewhere[2:]
     sqitch(deployed, "revert", "-y", "--to-change", "function_generate_wrapper^", *elsewhere, database=copy)
-    assert set(deployed.query(found, copy).splitlines()) == {"llm", "public"}
+    assert set(deployed.query(found, copy).splitlines()) == {"llm", "llm_runtime", "public"}

@@ -126,7 +126,7 @@ def test_reset_frees_what_is_kept_and_the_next_call_says_the_same(session):
     assert stats(session)[1] == 0
 
 
-@pytest.mark.parametrize("value", ["many", "-1", "1e3", "99999999"])
+@pytest.mark.parametrize("value", ["many", "-1", "1e3"])
 def test_a_setting_that_is_no_number_in_its_range_is_an_error_that_names_it(session, value):
     session.execute(f"SET llm.kv_cache_mb = '{value}'")
     with pytest.raises(psycopg.errors.InvalidParameterValue) as refusal:

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '3ca3aee8d602b00d4fdf79a8c37d1bf31210f4df82fd7fed675e17aea5cf5c17',
+SELECT is(llm_runtime.release(), 'a092316a68c68410858a5d32a7509904c6ba12564795f97c8b32563b5bbc6b5e',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

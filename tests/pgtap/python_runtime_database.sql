@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.database()'::regprocedure
     ),
-    '7e23b1cc2a5ba3e0884407668a666c7465066f963dffc9d7c641e24cdd69e456',
+    '86cea78921a09c6f0ad9ce353ca3180d8ee55c5570d7c1922ccb6da5b03c24ca',
     'its body is plpython/database.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.database()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.engines()'::regprocedure
     ),
-    '240ce9a6545b82f3d62a468e463952d88857ec7bc4f45f3c9bb80de0c62ee752',
+    '144ea71e13d1b512da8ff349d6fc31cfa33f8511547c67a2f0d53fb668351b2a',
     'its body is plpython/engines.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.engines()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.errors()'::regprocedure
     ),
-    '7f7a51823d8487d7542d1645e6bbdf91ab15bb44827a403ec5ea58927c6b1155',
+    '0cc59cab800949a50913282a40625c13319d187b9b7ae197cd598ea5d36da2f2',
     'its body is plpython/errors.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.errors()', 'EXECUTE'),

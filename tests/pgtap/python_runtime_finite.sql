@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.finite()'::regprocedure
     ),
-    '08e2758afc8f4c0f8e50e902e82b5c976443eabe7626683b4480dc3f20b4a821',
+    'b6946d259e1f40e34c288dc46f96665e7bdef7253560ad7cec694be91a013006',
     'its body is plpython/finite.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.finite()', 'EXECUTE'),

@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '3ca3aee8d602b00d4fdf79a8c37d1bf31210f4df82fd7fed675e17aea5cf5c17', 'another release is deployed';
+    ASSERT llm_runtime.release() = '23d7b4c32cecc72806b8bca660425b11333afb9d3e9f9bab8b33d11a784b65c1', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

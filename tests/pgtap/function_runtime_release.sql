@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '3ca3aee8d602b00d4fdf79a8c37d1bf31210f4df82fd7fed675e17aea5cf5c17',
+SELECT is(llm_runtime.release(), '23d7b4c32cecc72806b8bca660425b11333afb9d3e9f9bab8b33d11a784b65c1',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -321,7 +321,7 @@ LARGE_ARRAYS = [
 
 @pytest.mark.parametrize(("kind", "call_of_it"), LARGE_ARRAYS)
 def test_an_array_that_is_too_large_is_refused_before_python_makes_a_list_of_it(greedy, kind, call_of_it):
-    query = f"SELECT {{}} FROM (SELECT array_fill(1::{kind}, '{{{{{MANY}}}}}') AS x OFFSET 0) AS large"
+    query = f"SELECT {{}} FROM (SELECT array_fill(300::{kind}, '{{{{{MANY}}}}}') AS x OFFSET 0) AS large"
     greedy.execute("SELECT llm.similarity('{1}'::real[], '{1}'::real[])")
     greedy.execute(query.format("cardinality(x)"))
     before = peak(greedy)

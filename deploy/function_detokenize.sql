@@ -1,10 +1,11 @@
 -- Deploy hartonomous:function_detokenize to pg
--- requires: schema_llm, function_runtime_boot, table_model_tensor
+-- requires: schema_llm, function_runtime_boot, function_runtime_check_elements, table_model_tensor
 
+-- The size of an array is judged before PL/Python makes a list of it: see function_runtime_check_elements.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.detokenize(tokens integer[], model text DEFAULT NULL)
+CREATE FUNCTION llm_runtime.detokenize(tokens integer[], model text)
 RETURNS text
 LANGUAGE plpython3u
 VOLATILE
@@ -15,6 +16,22 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.generation.detokenize(tokens, model)
 $python$;
 
+CREATE FUNCTION llm.detokenize(tokens integer[], model text DEFAULT NULL)
+RETURNS text
+LANGUAGE sql
+VOLATILE
+PARALLEL UNSAFE
+COST 10000
+RETURN CASE
+    WHEN llm_runtime.check_elements(cardinality(tokens), 'tokens') THEN llm_runtime.detokenize(tokens, model)
+END;
+
+REVOKE ALL ON FUNCTION llm_runtime.detokenize(integer[], text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_runtime.detokenize(integer[], text) TO llm_owner, llm_user;
+COMMENT ON FUNCTION llm_runtime.detokenize(integer[], text) IS
+'What llm.detokenize calls when its array is not too large to be handed to Python.';
+
+ALTER FUNCTION llm.detokenize(integer[], text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.detokenize(integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.detokenize(integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.detokenize(integer[], text) IS

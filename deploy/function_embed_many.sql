@@ -1,6 +1,7 @@
 -- Deploy hartonomous:function_embed_many to pg
--- requires: schema_llm, role_llm_owner, function_store_embed_many_rows, function_store_raise_late
+-- requires: schema_llm, role_llm_owner, function_store_embed_many_rows, function_store_raise_late, function_runtime_check_elements
 
+-- The size of an array is judged before PL/Python makes a list of it: see function_runtime_check_elements.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -15,7 +16,10 @@ BEGIN ATOMIC
     SELECT
         (r.computed).ordinal AS ordinal,
         (r.computed).embedding AS embedding
-    FROM (SELECT llm_store.embed_many_rows(texts, model, pooling) AS computed) AS r
+    FROM (
+        SELECT llm_store.embed_many_rows(texts, model, pooling) AS computed
+        WHERE llm_runtime.check_texts(texts, 'texts')
+    ) AS r
     WHERE (r.computed).failure IS NULL OR llm_store.raise_late((r.computed).failure);
 END;
 

@@ -19,6 +19,6 @@ REVOKE ALL ON FUNCTION llm.floats(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.floats(bytea) TO llm_user;
 COMMENT ON FUNCTION llm.floats(bytea) IS
 E'The numbers of an activation, to look at.\n'
-'x: little-endian float32; NULL gives NULL.';
+'x: little-endian float32, no more numbers than the limit elements of llm_runtime.call_limits(); NULL gives NULL.';
 
 COMMIT;

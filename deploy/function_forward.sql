@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_forward to pg
--- requires: function_architecture, function_embedding, function_linear, function_rms_norm, function_queries_keys_values, function_attention, function_swiglu_of_weights, function_last_row, function_store_forward_tokens
+-- requires: function_architecture, function_embedding, function_linear, function_rms_norm, function_queries_keys_values, function_attention, function_swiglu_of_weights, function_last_row, function_store_forward_tokens, function_runtime_check_elements
 
 -- Every operator is VOLATILE, so the planner evaluates each step once and as it is written.
 -- It is PL/pgSQL around one query because that keeps the plan: an SQL function is parsed and planned at every call.
@@ -40,7 +40,12 @@ chunk AS MATERIALIZED (
     SELECT
         array_agg(token ORDER BY n) AS tokens,
         array_agg(start + n::integer - 1 ORDER BY n) AS positions
-    FROM unnest(llm_store.forward_tokens(tokens, cache, start, model)) WITH ORDINALITY AS t (token, n)
+    FROM unnest(
+        CASE
+            WHEN llm_runtime.check_elements(cardinality(tokens), 'tokens')
+                THEN llm_store.forward_tokens(tokens, cache, start, model)
+        END
+    ) WITH ORDINALITY AS t (token, n)
     GROUP BY (n - 1) / 64
     ORDER BY (n - 1) / 64
 )

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_generate to pg
--- requires: schema_llm, function_runtime_generate, function_runtime_check_prompt
+-- requires: schema_llm, function_runtime_generate, function_runtime_check_prompt, function_runtime_check_elements
 
 -- PL/Python makes two copies of a text before a function sees it. So the size of a large prompt is judged here, where a
 -- stored one is not even read.
@@ -9,7 +9,7 @@ SET LOCAL lock_timeout = '5s';
 CREATE FUNCTION llm.generate(
     prompt text,
     model text DEFAULT NULL,
-    max_tokens integer DEFAULT 128,
+    max_tokens integer DEFAULT NULL,
     temperature double precision DEFAULT 0,
     top_k integer DEFAULT NULL,
     top_p double precision DEFAULT NULL,
@@ -29,7 +29,9 @@ BEGIN ATOMIC
     SELECT g.text FROM llm_runtime.generate(
         prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
     ) AS g
-    WHERE (octet_length(prompt) > 1000000) IS NOT TRUE OR llm_runtime.check_prompt(octet_length(prompt), model);
+    WHERE
+        ((octet_length(prompt) > 1000000) IS NOT TRUE OR llm_runtime.check_prompt(octet_length(prompt), model))
+        AND llm_runtime.check_texts(stop, 'stop');
 END;
 
 ALTER FUNCTION llm.generate OWNER TO llm_owner;
@@ -40,7 +42,8 @@ E'The text that a model writes after a prompt: the continuation only.\n'
 'prompt: NULL gives NULL; an empty one is what the model wants before a text, else the beginning-of-sequence token '
 'alone, and an error where the model has neither; one longer than the context is an error.\n'
 'model: a name of llm.models; NULL is the default model.\n'
-'max_tokens: the most tokens to add, also limited by the end of the context.\n'
+'max_tokens: the most tokens to add, also limited by the end of the context; NULL is 128, or the limit max_tokens of '
+'llm_runtime.call_limits() where that is less.\n'
 'temperature: 0 takes the likeliest token each time; above 0, up to 100, tokens are drawn, the higher the wilder.\n'
 'top_k: draw from the k likeliest (NULL or 0: all).\n'
 'top_p: draw from the fewest tokens that hold this probability together (NULL or 1: all).\n'

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_generate_details to pg
--- requires: schema_llm, function_runtime_generate, function_runtime_check_prompt
+-- requires: schema_llm, function_runtime_generate, function_runtime_check_prompt, function_runtime_check_elements
 
 -- The size of a large prompt is judged before it is handed to Python: see function_generate.
 BEGIN;
@@ -8,7 +8,7 @@ SET LOCAL lock_timeout = '5s';
 CREATE FUNCTION llm.generate_details(
     prompt text,
     model text DEFAULT NULL,
-    max_tokens integer DEFAULT 128,
+    max_tokens integer DEFAULT NULL,
     temperature double precision DEFAULT 0,
     top_k integer DEFAULT NULL,
     top_p double precision DEFAULT NULL,
@@ -41,7 +41,9 @@ BEGIN ATOMIC
     FROM llm_runtime.generate(
         prompt, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
     ) AS g
-    WHERE (octet_length(prompt) > 1000000) IS NOT TRUE OR llm_runtime.check_prompt(octet_length(prompt), model);
+    WHERE
+        ((octet_length(prompt) > 1000000) IS NOT TRUE OR llm_runtime.check_prompt(octet_length(prompt), model))
+        AND llm_runtime.check_texts(stop, 'stop');
 END;
 
 ALTER FUNCTION llm.generate_details OWNER TO llm_owner;

@@ -1,13 +1,14 @@
 -- Deploy hartonomous:function_generate_many to pg
--- requires: schema_llm, role_llm_owner, function_store_generate_many_rows, function_store_raise_late
+-- requires: schema_llm, role_llm_owner, function_store_generate_many_rows, function_store_raise_late, function_runtime_check_elements
 
+-- The size of an array is judged before PL/Python makes a list of it: see function_runtime_check_elements.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 CREATE FUNCTION llm.generate_many(
     prompts text[],
     model text DEFAULT NULL,
-    max_tokens integer DEFAULT 128,
+    max_tokens integer DEFAULT NULL,
     temperature double precision DEFAULT 0,
     top_k integer DEFAULT NULL,
     top_p double precision DEFAULT NULL,
@@ -34,6 +35,7 @@ BEGIN ATOMIC
         SELECT llm_store.generate_many_rows(
             prompts, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
         ) AS computed
+        WHERE llm_runtime.check_texts(prompts, 'prompts') AND llm_runtime.check_texts(stop, 'stop')
     ) AS r
     WHERE (r.computed).failure IS NULL OR llm_store.raise_late((r.computed).failure);
 END;

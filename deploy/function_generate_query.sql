@@ -7,7 +7,7 @@ SET LOCAL lock_timeout = '5s';
 CREATE FUNCTION llm.generate_query(
     query text,
     model text DEFAULT NULL,
-    max_tokens integer DEFAULT 128,
+    max_tokens integer DEFAULT NULL,
     temperature double precision DEFAULT 0,
     top_k integer DEFAULT NULL,
     top_p double precision DEFAULT NULL,

@@ -40,6 +40,6 @@ ALTER FUNCTION generate(text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION generate(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION generate(text) TO llm_user;
 COMMENT ON FUNCTION generate(text) IS
-'The text that the default model writes after a prompt, at most 128 tokens of it: llm.generate(prompt).';
+'The text that the default model writes after a prompt, as llm.generate(prompt) gives it: at most 128 tokens.';
 
 COMMIT;

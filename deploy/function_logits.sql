@@ -1,6 +1,7 @@
 -- Deploy hartonomous:function_logits to pg
--- requires: schema_llm, role_llm_owner, function_store_logits_rows, function_store_raise_late
+-- requires: schema_llm, role_llm_owner, function_store_logits_rows, function_store_raise_late, function_runtime_check_elements
 
+-- The size of an array is judged before PL/Python makes a list of it: see function_runtime_check_elements.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -15,7 +16,10 @@ BEGIN ATOMIC
     SELECT
         (r.computed)."position" AS "position", -- noqa: RF06
         (r.computed).logits AS logits
-    FROM (SELECT llm_store.logits_rows(tokens, model) AS computed) AS r
+    FROM (
+        SELECT llm_store.logits_rows(tokens, model) AS computed
+        WHERE llm_runtime.check_elements(cardinality(tokens), 'tokens')
+    ) AS r
     WHERE (r.computed).failure IS NULL OR llm_store.raise_late((r.computed).failure);
 END;
 

@@ -35,17 +35,18 @@ END;
 REVOKE ALL ON FUNCTION llm_runtime.call_limits() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.call_limits() TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.call_limits() IS
-E'What a user''s settings, texts and arrays may grow to; what is above is an error (53400). NULL is no limit. A '
-'superuser may replace the function.\n'
+E'What a user''s settings, texts and arrays may grow to; what is above is an error (53400). NULL is no limit, '
+'written NULL::integer. A superuser may replace the function. Arrays of up to 65,536 elements, and texts and '
+'activations of up to 65,536 bytes, are never refused.\n'
 'kv_cache_mb: the most for the setting llm.kv_cache_mb, and for the KV caches of llm.new_kv_cache of a session all '
 'together.\n'
 'batch_mb: the most for the setting llm.batch_mb, and for the keys and values of a single text.\n'
 'search_mb: the most for the setting llm.search_mb.\n'
-'max_tokens: the most for the argument max_tokens.\n'
+'max_tokens: the most for the argument max_tokens, and its default where it is below 128.\n'
 'seconds: how long a call may compute, without the time in which it waits for other sessions.\n'
 'text_mb: the size of a text, or of all texts of an array.\n'
 'piece_mb: the size of what is tokenized at once of a text without a place to cut it, such as a space.\n'
-'elements: how many elements an array has.\n'
+'elements: how many elements an array has, also the one that llm.floats gives.\n'
 'activation_mb: the size of an activation or a vector, as an argument or a result.';
 
 COMMIT;

@@ -8,7 +8,7 @@ SET LOCAL lock_timeout = '5s';
 -- A hash of hashes, as `sha256sum` prints them, of:
 --   2c0160a083db4d368aa7a20c33a54a89cf753617fe37b4b0865df3210ed17896  admission
 --   7e311459aa089146e8436caedd41d2cbf44b5277951c0062a0466d1e7b3460e2  architecture
---   fd1bf357e434b519b2dd2f05e5aadf7bb3ffccaaaf70e0468854f35bb222d95d  arguments
+--   c131677fe42370ffb3d73d8dbb19b472d1066db8c68bd2825ac815a79b0cccbe  arguments
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
 --   934e6957ccaf6038b5443cebaac93665fcc068b055164e06d01ca769780ca730  atoms
@@ -19,7 +19,7 @@ SET LOCAL lock_timeout = '5s';
 --   7b6fdadc2cc744fcc21c7a8976be0366723aa2a7889a07e7e3ad50fd34f8d432  cache
 --   2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6  candidate_kernels
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
---   e544500a47a3d1d015654d40ef34df569f2429b1f71264f8cc220d9f7366fe65  ceilings
+--   b1f51cd99a5c4c283cc0ee0b4737867e7e07680a56f202c839995015d05168ea  ceilings
 --   f42d8d46f86cd58a0233cf4dd603280eec351236308a7b95acbe6cf09100b1e0  chunking
 --   f0b45d61467f00867bbae9ae95bbaf5a23040368d352ab3c9175c160dfb85763  comparison
 --   08533e124ba23c0fb7c2c4b47303d8562315f273d6453ade01a8a91fe0dd7300  compiled_engine
@@ -29,7 +29,7 @@ SET LOCAL lock_timeout = '5s';
 --   86cea78921a09c6f0ad9ce353ca3180d8ee55c5570d7c1922ccb6da5b03c24ca  database
 --   bbdbb3a71e5d08ed0829d5885ce9ae2fc4a6c3c2cf9f3d339494ae4624e444d7  editing
 --   461c7b6234ebf507966cfec13c3c82699724653184d7774ce4247b9e9fa14ec2  embedding_columns
---   d7d506d0e75dc77a79328f44ddf151fde45a23cbde91028921608a64cf4b0197  embeddings
+--   8d043fab20ee388d05da603083fe47eb4e848b0f40f92187674551b465fdc89d  embeddings
 --   251750d1b333728d9c4e8cbeda8ff1af4e45d89e3695eac9b2a30fc37d61a6fa  encoder_architecture
 --   a545177ec804f2f1bf271cdad214f9ead8e2d7c56794be637210de3953416924  encoder_engine
 --   1a66ea21751f499ac5d575c89981cc0e4290c4758a556675931863bad8a967a8  encoder_forward
@@ -37,7 +37,7 @@ SET LOCAL lock_timeout = '5s';
 --   0cc59cab800949a50913282a40625c13319d187b9b7ae197cd598ea5d36da2f2  errors
 --   b6946d259e1f40e34c288dc46f96665e7bdef7253560ad7cec694be91a013006  finite
 --   f06252211253cef45ef565fe19a6cb3f15246446dd5b57655ed72932be6a20b1  forward_steps
---   4eda49c8fffdfe1e18699d48861a33a5e8f887124172315eabcffae95e8b2e27  generation
+--   5514ead76e100fff29410aedc703a117f82e1005b56a463fb9a457698ca2f7d2  generation
 --   138b6d2a1c034b08fa03c115adb83e8ba60577583beddf43e156e4d74bc5ecb4  geometry
 --   d3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa  guessing
 --   0c54c1a124bd8bfd98b3b199200e448001fdc1177856db0179f6d25bb0df76ad  hilbert
@@ -58,7 +58,7 @@ SET LOCAL lock_timeout = '5s';
 --   e2da6712ac429d5332296c070a9e8b36a59a909943e1514950a56c85e99c6a9f  numpy_engine
 --   7037713b2654117b7b0a6a4b9303e9b2f0a9e4313a073380477f1662696a130d  numpy_operators
 --   235ed0c5d569c50555c75265588f6bf1ed1885d0623f36b40eac590ff768b835  operator_kernels
---   e7503277bfe5d444844b90a2353b72526124953a4178372d6af238ed24bf3c4e  operators
+--   99d8e3500c1e49b68b850263c4daf9f4e66ab64d5fd7d43f6a63c595ea37e338  operators
 --   6ad97f0daddfbf52d25eb6c8d380d2d924e8872f301d2363c4be2cb76630fb23  ops
 --   968403b72710a0d2e6adfa9a8ce2b938259b5a35fac627d056a31c6fa31aa9ec  packed_files
 --   1ad7476f227cbdb8e3c975eaa0b9e1aaff1e5d0489d94006ba7cc01f8b5d67c4  packed_model
@@ -74,7 +74,7 @@ SET LOCAL lock_timeout = '5s';
 --   792a078d956037492a160d5a6e3ec8e6ee65f2c32de66eb75e3a4b45206152d0  scoring
 --   5013e4623b7517a6d9bf63bb22739cf5c5d90f1894949b4d657966abd2961bcf  searching
 --   eb234992f291252c77cc6c29f4cf4cd600cb6060a95e0d110bcf51756965f923  session_caches
---   6055efe46fec1e9dae0099190160d46d9636efee6718dc36436a1e3956b247d4  session_models
+--   b96c71a8fa180df03cb6e1555616fea60c44329b791316b1e1946e3cc51f74f2  session_models
 --   b5f1499462a857e8e3cebda4b245e3ef5ea29c10d39750c1825031e47e1d572c  settings
 --   89ff32494bf9eec60cbae361a8c809cce690f520c278d1ea5518b11267ce5e85  shared_weights
 --   8a446441f604900cd906a3bc45b89a8afd8943729d41892a493f88bca680cfe3  simd
@@ -82,9 +82,9 @@ SET LOCAL lock_timeout = '5s';
 --   6022e134a6923905f6609b0e2e8aeebe7e87feee3a0ac94200622366ba5e20a2  simd_memory
 --   00c9e7ef47da174e737b37b6af88463730a93e67c95d404d7711cb46419e181f  similarity
 --   dba2056ddf3507bd269081648ce9b0f24ba8f946327654ed907b2f922d9e3d59  similarity_kernels
---   873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58  stored_models
---   356a0bb77d7bace4d56383f10bcedb716167c09f8b2cfe9ef0e15489bcff0d94  stored_rows
---   329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0  stored_tokens
+--   6ccb69ff9c93d9a0682068fb69e887f00453091c2c8de86ebe3528f47c2705fa  stored_models
+--   738d59c4fde025f4f6cf83016570a276d2b6734281c9fa3b7ccebfa307010e71  stored_rows
+--   a31e05cfd3950a4d13a683ace6cdc6b93cc4fbd4ee815feb26d96a443418e157  stored_tokens
 --   6ec5f7a256286e182c0301a1f6ea589d9f4a7ca5dd2dc3513fff48baeda3ed59  tensor_groups
 --   d56c30cb9cbc852998dcf74087d22109264714e29e14cb3ebd2eb97eb6166aa0  threads
 --   3d5a0eda393b107b8cea3fece6129eee1e4e7fbc84a8c68f49ff926041726a48  tokenizer
@@ -96,7 +96,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'a092316a68c68410858a5d32a7509904c6ba12564795f97c8b32563b5bbc6b5e'::text;
+RETURN '91f57938060ce3f29c29932bc391eb08a3bec11869af89a2fae94c9370a6f4ac'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

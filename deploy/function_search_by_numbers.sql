@@ -1,14 +1,15 @@
 -- Deploy hartonomous:function_search_by_numbers to pg
--- requires: schema_llm, function_runtime_boot
+-- requires: schema_llm, function_runtime_boot, function_runtime_check_elements
 
+-- The size of an array is judged before PL/Python makes a list of it: see function_runtime_check_elements.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.search(
+CREATE FUNCTION llm_runtime.search(
     query real[],
     source regclass,
-    k integer DEFAULT 10,
-    embedding_column name DEFAULT 'embedding'
+    k integer,
+    embedding_column name
 )
 RETURNS TABLE (content jsonb, similarity real, tuple tid)
 LANGUAGE plpython3u
@@ -21,6 +22,34 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.searching.search_vector(query, source, k, embedding_column)
 $python$;
 
+CREATE FUNCTION llm.search(
+    query real[],
+    source regclass,
+    k integer DEFAULT 10,
+    embedding_column name DEFAULT 'embedding'
+)
+RETURNS TABLE (content jsonb, similarity real, tuple tid)
+LANGUAGE sql
+STABLE
+PARALLEL UNSAFE
+COST 10000
+ROWS 10
+-- noqa: disable=RF03
+BEGIN ATOMIC
+    SELECT
+        s.content,
+        s.similarity,
+        s.tuple
+    FROM llm_runtime.search(query, source, k, embedding_column) AS s
+    WHERE llm_runtime.check_elements(cardinality(query), 'query');
+END;
+
+REVOKE ALL ON FUNCTION llm_runtime.search(real[], regclass, integer, name) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_runtime.search(real[], regclass, integer, name) TO llm_owner, llm_user;
+COMMENT ON FUNCTION llm_runtime.search(real[], regclass, integer, name) IS
+'What llm.search of real[] calls when its array is not too large to be handed to Python.';
+
+ALTER FUNCTION llm.search(real[], regclass, integer, name) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.search(real[], regclass, integer, name) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.search(real[], regclass, integer, name) TO llm_user;
 COMMENT ON FUNCTION llm.search(real[], regclass, integer, name) IS

@@ -1,7 +1,8 @@
 -- Deploy hartonomous:function_similarity to pg
--- requires: schema_llm, function_runtime_boot, table_model_tensor
+-- requires: schema_llm, function_runtime_boot, function_runtime_check_elements, table_model_tensor
 
 -- A literal without a type is a text: text is the preferred type of its category, and of no other is one here.
+-- The size of an array is judged before PL/Python makes a list of it: see function_runtime_check_elements.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -16,7 +17,7 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.embeddings.similarity_of_texts(a, b, model)
 $python$;
 
-CREATE FUNCTION llm.similarity(a real[], b real[])
+CREATE FUNCTION llm_runtime.similarity(a real[], b real[])
 RETURNS double precision
 LANGUAGE plpython3u
 IMMUTABLE
@@ -26,6 +27,17 @@ AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.embeddings.similarity(a, b)
 $python$;
+
+CREATE FUNCTION llm.similarity(a real[], b real[])
+RETURNS double precision
+LANGUAGE sql
+IMMUTABLE
+PARALLEL UNSAFE
+COST 1000
+RETURN CASE
+    WHEN llm_runtime.check_elements(cardinality(a), 'a') AND llm_runtime.check_elements(cardinality(b), 'b')
+        THEN llm_runtime.similarity(a, b)
+END;
 
 CREATE FUNCTION llm.similarity(a bytea, b bytea)
 RETURNS double precision
@@ -46,6 +58,12 @@ E'How alike two texts are in meaning: the cosine of the angle between their embe
 'a, b: texts.\n'
 'model: as llm.embed has it.';
 
+REVOKE ALL ON FUNCTION llm_runtime.similarity(real[], real[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_runtime.similarity(real[], real[]) TO llm_owner, llm_user;
+COMMENT ON FUNCTION llm_runtime.similarity(real[], real[]) IS
+'What llm.similarity of real[] calls when its array is not too large to be handed to Python.';
+
+ALTER FUNCTION llm.similarity(real[], real[]) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.similarity(real[], real[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.similarity(real[], real[]) TO llm_user;
 COMMENT ON FUNCTION llm.similarity(real[], real[]) IS

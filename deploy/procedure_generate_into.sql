@@ -8,7 +8,7 @@ CREATE PROCEDURE llm.generate_into(
     query text,
     target regclass,
     model text DEFAULT NULL,
-    max_tokens integer DEFAULT 128,
+    max_tokens integer DEFAULT NULL,
     temperature double precision DEFAULT 0,
     top_k integer DEFAULT NULL,
     top_p double precision DEFAULT NULL,

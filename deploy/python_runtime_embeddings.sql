@@ -197,6 +197,7 @@ def vector(name, given):
         if len(given) % 4:
             raise arguments.described(name, f"{len(given)} bytes", "float32 numbers of 4 bytes each")
         return np.frombuffer(given, "<f4").astype(np.float64)
+    ceilings.require_elements(given, name)
     if any(not isinstance(number, (int, float)) for number in given):
         raise arguments.ill(name, given, "numbers in one dimension, none of them NULL")
     return np.asarray(given, np.float64)

@@ -273,6 +273,12 @@ def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
     )
 
 
+def default_max_tokens():
+    """max_tokens where a call does not say it: 128, or what a superuser allows where that is less."""
+    most = ceilings.allowed("max_tokens")
+    return DEFAULT_MAX_TOKENS if most is None else min(DEFAULT_MAX_TOKENS, most)
+
+
 class Request:
     """The arguments that all texts of a call share, checked; what is None has its default. Then the model is looked up.
 
@@ -283,7 +289,7 @@ class Request:
         self._settings = arguments.sampling_settings(
             temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
         )
-        self._max_tokens = arguments.integer("max_tokens", max_tokens, DEFAULT_MAX_TOKENS, 0, 2**31 - 1)
+        self._max_tokens = arguments.integer("max_tokens", max_tokens, default_max_tokens(), 0, 2**31 - 1)
         ceilings.require("max_tokens", self._max_tokens, "max_tokens")
         ceilings.require_texts(stop or (), "stop")
         self._stop = arguments.strings("stop", stop)

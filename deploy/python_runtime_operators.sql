@@ -30,7 +30,6 @@ OPTIONAL = frozenset(
     ("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "attn_q_norm.weight", "attn_k_norm.weight")
 )
 
-MOST_OF_A_NAME = 100  # characters in an error
 LARGEST = float(np.finfo(np.float32).max)
 FLOAT32 = np.dtype("<f4")
 UNKNOWN = object()
@@ -210,7 +209,10 @@ def sample(logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, histo
 
 def floats(x):
     """The numbers of an activation, to look at."""
-    return None if x is None else array("f", float32("x", x).tobytes())
+    if x is None:
+        return None
+    ceilings.require_count(len(x) // FLOAT32.itemsize, "the result")
+    return array("f", float32("x", x).tobytes())
 
 
 def bytes_of(numbers):
@@ -238,12 +240,12 @@ def found_shape(model, operators, name, dimensions):
     if name is None:
         raise errors.invalid_parameter("no weight is named", hint="Weights are listed in llm.tensors.")
     try:
-        shape = operators.shape(name)
+        shape = operators.shape(arguments.name("weight", name))
     except KeyError:
         if name in optional_tensors(model.architecture.layers):
             return None
         raise errors.undefined_object(
-            f'model "{model.name}" has no tensor "{name[:MOST_OF_A_NAME]}"',
+            f'model "{model.name}" has no tensor "{arguments.shown_name(name)}"',
             hint="Its tensors are listed in llm.tensors.",
         ) from None
     if len(shape) != dimensions:

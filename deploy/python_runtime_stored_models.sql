@@ -62,10 +62,10 @@ RECORD = database.Query(
 
 def found(name):
     """The row of a model by its name. Raises ModelError 42704 without one."""
-    row = MODEL.one(name)
+    row = MODEL.one(arguments.name("model", name))
     if row is None:
         raise errors.undefined_object(
-            "no model is named" if name is None else f'model "{name}" does not exist',
+            "no model is named" if name is None else f'model "{arguments.shown_name(name)}" does not exist',
             hint="The models of this database are listed in llm.models.",
         )
     return row
@@ -97,9 +97,9 @@ def tensors(model):
 
 def tensor_of(model, name):
     """The tensor of that name. Raises ModelError 42704 without one."""
-    tensor = tensors(model).get(name)
+    tensor = tensors(model).get(arguments.name("tensor", name))
     if tensor is None:
-        shown = "NULL" if name is None else f'"{name}"'
+        shown = "NULL" if name is None else f'"{arguments.shown_name(name)}"'
         raise errors.undefined_object(f'model "{model["name"]}" has no tensor {shown}', hint=SEE_TENSORS)
     return tensor
 

@@ -106,8 +106,9 @@ def row_numbers(tensor, row):
 
 def stored_tensor(model, name):
     """What is stored about a model's tensor. ModelError 42704 for a name that the model has not."""
-    if name not in model.weights:
-        raise errors.undefined_object(f'model "{model.name}" has no tensor "{name}"', hint=SEE_TENSORS)
+    if arguments.name("tensor", name) not in model.weights:
+        shown = arguments.shown_name(name)
+        raise errors.undefined_object(f'model "{model.name}" has no tensor "{shown}"', hint=SEE_TENSORS)
     return model.weights.tensor(name)
 
 

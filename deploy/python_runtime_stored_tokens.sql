@@ -32,9 +32,11 @@ def token_id(model, token):
     """
     if not isinstance(token, str):
         return arguments.integer("token", token, None, 0, model.architecture.vocabulary_size - 1)
-    found = BY_BYTES.one(model.tokenizer_id, token)
+    found = BY_BYTES.one(model.tokenizer_id, arguments.name("token", token))
     if found is None:
-        raise errors.undefined_object(f'model "{model.name}" has no token "{token[:100]}"', hint=_hint(model, token))
+        raise errors.undefined_object(
+            f'model "{model.name}" has no token "{arguments.shown_name(token)}"', hint=_hint(model, token)
+        )
     return found["id"]
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from . import ceilings, errors, sampling
 
 MOST_SHOWN = 200  # characters of a value in an error
+MOST_OF_A_NAME = 1000  # characters of the name of a model, tensor or token
+MOST_OF_A_NAME_SHOWN = 100
 MOST_OPTIONS = 1 << 20  # characters of an object of options; nobody needs as many
 
 
@@ -33,6 +35,18 @@ def number(name, value, default, smallest, largest):
     if not smallest <= value <= largest:
         raise out_of_range(name, value, f"a number from {smallest:g} to {largest:g}")
     return float(value)
+
+
+def name(what, value):
+    """The name of a model, tensor or token, or None, of a length that one can have."""
+    if value is not None and len(value) > MOST_OF_A_NAME:
+        raise described(what, f"{len(value)} characters", f"a name of {MOST_OF_A_NAME} characters at most")
+    return value
+
+
+def shown_name(name):
+    """As much of a name as an error shows."""
+    return name[:MOST_OF_A_NAME_SHOWN]
 
 
 def strings(name, value):

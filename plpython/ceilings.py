@@ -35,8 +35,23 @@ def require_bytes(limit, size, what):
 
 def require_elements(elements, what):
     """The same for the elements of an array and the limit `elements`."""
-    if len(elements) > ALWAYS_ALLOWED:
-        require("elements", len(elements), f"the number of elements of {what}")
+    require_count(len(elements), what)
+
+
+def require_count(count, what):
+    """The same for the number of elements of an array."""
+    if count > ALWAYS_ALLOWED:
+        require("elements", count, f"the number of elements of {what}")
+
+
+def check_array(elements, size, what):
+    """True; ModelError 53400 for an array of too many elements, or whose texts are too large together in bytes.
+
+    What SQL asks about a large array before it hands it over: Python would make a list of it first.
+    """
+    require_count(elements, what)
+    require_bytes("text_mb", size, what)
+    return True
 
 
 def require_texts(texts, what):

@@ -6,11 +6,10 @@ So an edit inside a transaction is another model, ROLLBACK brings the old one ba
 
 from collections import OrderedDict
 
-from . import database, engines, errors, moment, weights
+from . import arguments, database, engines, errors, moment, weights
 from .loaded_model import Model
 
 DECODER, ENCODER = "decoder", "encoder"  # llm_store.model.kind
-MOST_OF_A_NAME = 100  # characters in an error: as long as a name may be
 MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
 
 COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
@@ -128,10 +127,10 @@ def _find(name, *kinds):
     """The row of a model by its name; for None of the default model of the first of the kinds that has had one."""
     if name is None:
         return _default(kinds or (DECODER, ENCODER))
-    row = BY_NAME.one(name)
+    row = BY_NAME.one(arguments.name("model", name))
     if row is None:
         raise errors.undefined_object(
-            f'model "{name[:MOST_OF_A_NAME]}" does not exist',
+            f'model "{arguments.shown_name(name)}" does not exist',
             hint="The models of this database are listed in llm.models.",
         )
     return row

@@ -4,5 +4,6 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 DROP FUNCTION llm.bytes(double precision[]);
+DROP FUNCTION llm_runtime.bytes(double precision[]);
 
 COMMIT;

@@ -4,5 +4,6 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 DROP FUNCTION llm.search(real[], regclass, integer, name);
+DROP FUNCTION llm_runtime.search(real[], regclass, integer, name);
 
 COMMIT;

@@ -13,6 +13,8 @@ BEGIN
     ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.similarity(real[], real[])', 'EXECUTE');
     ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.similarity(bytea, bytea)', 'EXECUTE');
     ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.similarity(bytea, bytea)', 'EXECUTE');
+    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm_runtime.similarity(real[], real[])', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm_runtime.similarity(real[], real[])', 'EXECUTE');
 END
 $verify$;
 

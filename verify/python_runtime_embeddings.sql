@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.embeddings()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'd7d506d0e75dc77a79328f44ddf151fde45a23cbde91028921608a64cf4b0197', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '8d043fab20ee388d05da603083fe47eb4e848b0f40f92187674551b465fdc89d', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.generation()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '4eda49c8fffdfe1e18699d48861a33a5e8f887124172315eabcffae95e8b2e27', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '5514ead76e100fff29410aedc703a117f82e1005b56a463fb9a457698ca2f7d2', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.operators()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'e7503277bfe5d444844b90a2353b72526124953a4178372d6af238ed24bf3c4e', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '99d8e3500c1e49b68b850263c4daf9f4e66ab64d5fd7d43f6a63c595ea37e338', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.stored_models()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '6ccb69ff9c93d9a0682068fb69e887f00453091c2c8de86ebe3528f47c2705fa', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

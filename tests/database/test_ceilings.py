@@ -17,7 +17,7 @@ LIMITS = (
 MEGABYTE = 1 << 20
 
 # Every argument of a size of its own that a user may give, by its name and type, and what limits it.
-NAME, ROW, ONE = "a name that is looked up", "a row or column that is looked up", "one value of a fixed size"
+NAME, ONE = "1,000 characters, a name that is looked up", "one value of a fixed size"
 BOUNDED_BY = {
     ("prompt", "text"): "text_mb",
     ("prompts", "text[]"): "text_mb, elements",
@@ -27,13 +27,14 @@ BOUNDED_BY = {
     ("options", "jsonb"): "1 MB, and elements",
     ("query", "text"): "text_mb",
     ("query", "bytea"): "activation_mb",
-    ("query", "real[]"): "activation_mb",
+    ("query", "real[]"): "elements, activation_mb",
     ("tokens", "integer[]"): "elements, activation_mb",
     ("positions", "integer[]"): "elements",
     ("history", "integer[]"): "elements",
     ("numbers", "double precision[]"): "elements",
     **{(name, "bytea"): "activation_mb" for name in ("x", "y", "q", "k", "v", "gate", "up", "logits", "residual")},
-    **{(name, kind): "activation_mb" for name in ("a", "b") for kind in ("bytea", "real[]")},
+    **{(name, "bytea"): "activation_mb" for name in ("a", "b")},
+    **{(name, "real[]"): "elements, activation_mb" for name in ("a", "b")},
     **{(name, "text"): NAME for name in ("model", "weight", "bias", "gate", "up", "matrix", "pooling")},
     **{(name, "text"): NAME for name in ("a", "b", "c", "token")},
     ("content", "bytea"): ONE,
@@ -109,6 +110,13 @@ REFUSALS = [
     ("SELECT llm.forward(array_fill(300, '{70000}'), 'limited')", {"elements": 69999}, "70000", "69999"),
     ("SELECT llm.sample('\\x00000000', history => array_fill(0, '{70000}'))", {"elements": 69999}, "70000", "69999"),
     ("SELECT llm.bytes(array_fill(1.0::float8, '{70000}'))", {"elements": 69999}, "70000", "69999"),
+    ("SELECT llm.floats(convert_to(repeat('aaaa', 70000), 'UTF8'))", {"elements": 69999}, "70000", "69999"),
+    ("SELECT llm.similarity(array_fill(1::real, '{70000}'), '{1}'::real[])", {"elements": 69999}, "70000", "69999"),
+    ("SELECT llm.similarity('{1}'::real[], array_fill(1::real, '{70000}'))", {"elements": 69999}, "70000", "69999"),
+    (
+        "SELECT * FROM llm.search(array_fill(1::real, '{70000}'), 'vectors')",
+        *({"elements": 69999}, "70000", "69999"),
+    ),
     ("SELECT llm.embedding(array_fill(300, '{4097}'), 'limited')", {"activation_mb": 1}, "1048832 bytes", "1048576"),
     ("SELECT llm.floats(convert_to(repeat('a', 1048580), 'UTF8'))", {"activation_mb": 1}, "1048580 bytes", "1048576"),
     (
@@ -155,6 +163,43 @@ def test_without_limits_what_users_ask_for_is_theirs(greedy, limit):
 def test_a_limit_below_a_settings_default_is_the_default(user, limit):
     limit(kv_cache_mb=1, batch_mb=1, search_mb=1)
     assert call(user, "SELECT llm.generate('a', 'limited', 2)") is not None
+
+
+def test_who_does_not_say_max_tokens_has_what_is_allowed(user, limit):
+    limit(max_tokens=3)
+    options = '{"ignore_eos": true}'
+    details = user.execute("SELECT * FROM llm.generate_details('a', 'limited', options => %s)", [options]).fetchone()
+    many = user.execute("SELECT * FROM llm.generate_many('{a}', 'limited', options => %s)", [options]).fetchone()
+    assert details[4] == many[3] == 3
+    limit(max_tokens=200)
+    details = user.execute("SELECT * FROM llm.generate_details('a', 'limited', options => %s)", [options]).fetchone()
+    assert details[4] == 128
+
+
+LONG_NAMES = [
+    "SELECT llm.generate('a', {name})",
+    "SELECT llm.tokenize('a', {name})",
+    "SELECT llm.embed('a', {name})",
+    "SELECT llm.fork({name}, 'copy')",
+    "SELECT llm.rms_norm('\\x00000000', {name}, 'limited')",
+    "SELECT llm.scale_tensor('limited', {name}, 2)",
+    "SELECT llm.weight({name}, 0, 0, 'limited')",
+    "SELECT llm.matrix({name}, 'limited')",
+    "SELECT llm.embedding({name}, 'limited')",
+]
+
+
+@pytest.mark.parametrize("query", LONG_NAMES)
+def test_a_name_of_more_than_a_thousand_characters_is_refused_and_not_repeated(superuser, query):
+    name = "repeat('m', 1001)"
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as refusal, superuser.transaction():
+        superuser.execute(query.format(name=name))
+    diagnosis = refusal.value.diag
+    assert diagnosis.message_detail.endswith("is 1001 characters, allowed is a name of 1000 characters at most")
+    assert len(diagnosis.message_primary) < 200
+    with pytest.raises(psycopg.errors.UndefinedObject) as unknown, superuser.transaction():
+        superuser.execute(query.format(name="repeat('m', 1000)"))
+    assert len(unknown.value.diag.message_primary) < 200
 
 
 SECONDS = [
@@ -258,3 +303,40 @@ def test_a_prompt_of_one_word_or_of_spaces_is_refused_by_its_bytes(user, unit):
     with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="longer than the model's context"):
         user.execute("SELECT llm.generate(repeat(%s, 10000000), 'limited')", [unit])
     assert peak(user) - before < 200 * MEGABYTE  # PostgreSQL's own two copies of the text, and what a first call loads
+
+
+MANY = 20_000_000
+LARGE_ARRAYS = [
+    ("real", "llm.similarity(x, x)"),
+    ("real", "(SELECT count(*) FROM llm.search(x, 'vectors'))"),
+    ("float8", "llm.bytes(x)"),
+    ("integer", "llm.detokenize(x, 'limited')"),
+    ("integer", "(SELECT count(*) FROM llm.logits(x, 'limited'))"),
+    ("integer", "llm.forward(x, 'limited')"),
+    ("text", "(SELECT count(*) FROM llm.generate_many(x, 'limited'))"),
+    ("text", "llm.generate('a', 'limited', stop => x)"),
+    ("text", "(SELECT count(*) FROM llm.embed_many(x, 'reader'))"),
+]
+
+
+@pytest.mark.parametrize(("kind", "call_of_it"), LARGE_ARRAYS)
+def test_an_array_that_is_too_large_is_refused_before_python_makes_a_list_of_it(greedy, kind, call_of_it):
+    query = f"SELECT {{}} FROM (SELECT array_fill(300::{kind}, '{{{{{MANY}}}}}') AS x OFFSET 0) AS large"
+    greedy.execute("SELECT llm.similarity('{1}'::real[], '{1}'::real[])")
+    greedy.execute(query.format("cardinality(x)"))
+    before = peak(greedy)
+    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="above the limit elements") as refusal:
+        greedy.execute(query.format(call_of_it))
+    assert refusal.value.diag.message_detail == f"asked {MANY}, allowed 1000000"
+    assert peak(greedy) - before < 100 * MEGABYTE
+
+
+def test_many_bytes_are_not_made_numbers(greedy):
+    query = "SELECT {} FROM (SELECT convert_to(repeat('a', 40000000), 'UTF8') AS x OFFSET 0) AS large"
+    greedy.execute("SELECT llm.floats('\\x00000000')")
+    greedy.execute(query.format("octet_length(x)"))
+    before = peak(greedy)
+    with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="above the limit elements") as refusal:
+        greedy.execute(query.format("llm.floats(x)"))
+    assert refusal.value.diag.message_detail == "asked 10000000, allowed 1000000"
+    assert peak(greedy) - before < 100 * MEGABYTE

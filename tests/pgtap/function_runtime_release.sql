@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'a092316a68c68410858a5d32a7509904c6ba12564795f97c8b32563b5bbc6b5e',
+SELECT is(llm_runtime.release(), '91f57938060ce3f29c29932bc391eb08a3bec11869af89a2fae94c9370a6f4ac',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

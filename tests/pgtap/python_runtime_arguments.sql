@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.arguments()'::regprocedure
     ),
-    'fd1bf357e434b519b2dd2f05e5aadf7bb3ffccaaaf70e0468854f35bb222d95d',
+    'c131677fe42370ffb3d73d8dbb19b472d1066db8c68bd2825ac815a79b0cccbe',
     'its body is plpython/arguments.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.arguments()', 'EXECUTE'),

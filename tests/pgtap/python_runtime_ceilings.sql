@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.ceilings()'::regprocedure
     ),
-    'e544500a47a3d1d015654d40ef34df569f2429b1f71264f8cc220d9f7366fe65',
+    'b1f51cd99a5c4c283cc0ee0b4737867e7e07680a56f202c839995015d05168ea',
     'its body is plpython/ceilings.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.ceilings()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.embeddings()'::regprocedure
     ),
-    'd7d506d0e75dc77a79328f44ddf151fde45a23cbde91028921608a64cf4b0197',
+    '8d043fab20ee388d05da603083fe47eb4e848b0f40f92187674551b465fdc89d',
     'its body is plpython/embeddings.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.embeddings()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.generation()'::regprocedure
     ),
-    '4eda49c8fffdfe1e18699d48861a33a5e8f887124172315eabcffae95e8b2e27',
+    '5514ead76e100fff29410aedc703a117f82e1005b56a463fb9a457698ca2f7d2',
     'its body is plpython/generation.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.generation()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.operators()'::regprocedure
     ),
-    'e7503277bfe5d444844b90a2353b72526124953a4178372d6af238ed24bf3c4e',
+    '99d8e3500c1e49b68b850263c4daf9f4e66ab64d5fd7d43f6a63c595ea37e338',
     'its body is plpython/operators.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.operators()', 'EXECUTE'),

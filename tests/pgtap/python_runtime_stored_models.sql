@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.stored_models()'::regprocedure
     ),
-    '873c3e2302e3f4aa22bfcd14b432adafca6a7cca0132689181b662a038774a58',
+    '6ccb69ff9c93d9a0682068fb69e887f00453091c2c8de86ebe3528f47c2705fa',
     'its body is plpython/stored_models.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.stored_models()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.stored_rows()'::regprocedure
     ),
-    '356a0bb77d7bace4d56383f10bcedb716167c09f8b2cfe9ef0e15489bcff0d94',
+    '738d59c4fde025f4f6cf83016570a276d2b6734281c9fa3b7ccebfa307010e71',
     'its body is plpython/stored_rows.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.stored_rows()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.stored_tokens()'::regprocedure
     ),
-    '329b94e3840b4d70087db8e076e6472287ed71e7ad6197001fdd8a11b68c6fe0',
+    'a31e05cfd3950a4d13a683ace6cdc6b93cc4fbd4ee815feb26d96a443418e157',
     'its body is plpython/stored_tokens.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.stored_tokens()', 'EXECUTE'),

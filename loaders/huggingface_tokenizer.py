@@ -49,10 +49,6 @@ BERT_CLASSES = tuple(
     for fast in ("", "Fast")
 )
 BERT_NAMES = dict(zip(("cls_token", "sep_token", "unk_token", "pad_token", "mask_token"), BERT_CONTROL, strict=True))
-BERT_BUILDS, BERT_HINT = (
-    "the class BertTokenizer builds",
-    'With "tokenizer_class" PreTrainedTokenizerFast the file is followed.',
-)
 AROUND_NAMES = ("cls_token", "sep_token")
 # What transformers' class makes of a BERT's text, by the key of tokenizer_config.json; absent is the default here.
 BERT_NORMALIZER = {
@@ -63,6 +59,7 @@ BERT_NORMALIZER = {
 # What else the class builds, whatever tokenizer.json says: the types of its steps, and values without an option.
 BERT_STEPS = {"normalizer": "BertNormalizer", "pre_tokenizer": "BertPreTokenizer", "model": "WordPiece"}
 BERT_VALUES = (("normalizer", "clean_text", True), ("model", "max_input_chars_per_word", 100))
+BERT_HINT = 'With "tokenizer_class" PreTrainedTokenizerFast transformers follows tokenizer.json.'
 CONFIG_KEYS = Keys(
     used=(
         *("add_bos_token", "add_eos_token", "add_prefix_space", "added_tokens_decoder", "chat_template"),
@@ -80,15 +77,8 @@ CONFIG_KEYS = Keys(
         *("response_schema", "response_template", "chat_control_tokens", "model_specific_special_tokens"),
         # where the file came from
         *("auto_map", "name_or_path", "_name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file"),
-        *(
-            "merges_file",
-            "full_tokenizer_file",
-            "fast_tokenizer_files",
-            "is_local",
-            "local_files_only",
-            "cache_dir",
-            "_commit_hash",
-        ),
+        *("merges_file", "full_tokenizer_file", "fast_tokenizer_files", "is_local", "local_files_only"),
+        *("cache_dir", "_commit_hash"),
         *("revision", "trust_remote_code", "token", "device_map", "slow_tokenizer_class", "files_loaded", "verbose"),
         *("init_inputs", "transformers_version", "tokenizer_type", "model_type", "vocab_size", "unk_id"),
         *("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "cls_token_id", "sep_token_id"),
@@ -141,7 +131,7 @@ def _read(folder: Path, own: Fields, config: Fields, rows: int, is_encoder: bool
     if (folder / "tokenizer.json").is_file():
         return _tokenizer_json(folder, own, config, rows)
     if (folder / "tokenizer.model").is_file():
-        return _sentencepiece(folder, own)
+        return _sentencepiece(folder, own, rows)
     if is_encoder and (folder / "vocab.txt").is_file():
         return _wordpiece(folder, own, rows)
     raise SourceError(f"{folder} has neither tokenizer.json nor tokenizer.model")
@@ -217,14 +207,15 @@ def _check_bert(document: dict, names: dict[str, str], own: Fields) -> None:
 def _check_bert_steps(document: dict) -> None:
     for kind, expected in BERT_STEPS.items():
         found = model_type(document) if kind == "model" else (document.get(kind) or {}).get("type")
-        if found != expected:
-            raise SourceError(f'tokenizer.json "{kind}" is {shown(found)}, {BERT_BUILDS} {expected}', BERT_HINT)
+        _refuse_other_than_bert(kind, found, expected)
     for kind, key, expected in BERT_VALUES:
-        value = document[kind].get(key, expected)
-        if value != expected:
-            raise SourceError(
-                f'tokenizer.json {kind} "{key}" is {shown(value)}, {BERT_BUILDS} {shown(expected)}', BERT_HINT
-            )
+        _refuse_other_than_bert(f"{kind}.{key}", document[kind].get(key, expected), expected)
+
+
+def _refuse_other_than_bert(key: str, found, expected) -> None:
+    if found != expected:
+        message = f'tokenizer.json "{key}" is {shown(found)}, the class BertTokenizer has {shown(expected)}'
+        raise SourceError(message, BERT_HINT)
 
 
 def _bert_around(document: dict, names: dict[str, str]) -> dict[str, list[int]]:
@@ -298,14 +289,15 @@ def _looks_like_control(content: str) -> bool:
     return len(content) > 4 and content.startswith("<|") and content.endswith("|>")
 
 
-def _sentencepiece(folder: Path, own: Fields) -> _Read:
+def _sentencepiece(folder: Path, own: Fields, rows: int) -> _Read:
     """A tokenizer.model. Llama's own begins a text with <s>, unless the configuration says otherwise."""
     special = read_special_tokens(folder, own)
     _refuse_area_flags(special)
     numbered = special.numbered.items()
     beside = {n: (t.content, t.special or _looks_like_control(t.content)) for n, t in numbered}
     pieces, scores, space_prefix = read_sentencepiece(folder / "tokenizer.model", beside)
-    _check_beside_pieces(special, {piece.text for piece in pieces}, own, space_prefix)
+    _check_beside_pieces(special, pieces, rows)
+    _check_prefix(own, space_prefix)
     added = {content for content, _ in beside.values()}
     whole = [p for p in pieces if p.kind == TokenType.USER_DEFINED and p.text not in added]
     document = sentencepiece_document(pieces, scores, space_prefix, whole)
@@ -327,11 +319,19 @@ def _refuse_area_flags(special: SpecialTokens) -> None:
                 )
 
 
-def _check_beside_pieces(special: SpecialTokens, texts: set[str], own: Fields, space_prefix: bool) -> None:
-    """Refuse tokens without an id, and another beginning of a text than tokenizer.model's."""
-    for text in special.extra:
-        if text not in texts:
-            raise SourceError(f"{NAMED} has the additional token {text[:40]!r}, which is no piece of tokenizer.model")
+def _check_beside_pieces(special: SpecialTokens, pieces: list[Piece], rows: int) -> None:
+    """Refuse a token that transformers would give an id of its own, or cut out of a text that it is merged in here."""
+    kinds = {piece.text: piece.kind for piece in pieces}
+    named = special.named.values()
+    for text in (*special.extra, *(named if len(pieces) < rows else ())):
+        if text not in kinds:
+            raise SourceError(f"{NAMED} has the token {text[:40]!r}, which is no piece of tokenizer.model")
+    for text in (*special.extra, *named, *(token.content for token in special.numbered.values())):
+        if kinds.get(text) == TokenType.NORMAL:
+            raise SourceError(f"{NAMED} has the token {text[:40]!r}, which is a normal piece of tokenizer.model")
+
+
+def _check_prefix(own: Fields, space_prefix: bool) -> None:
     if own.flag("add_prefix_space", space_prefix) != space_prefix:
         said = shown(own.values["add_prefix_space"])
         raise SourceError(f'{CONFIG} "add_prefix_space" is {said}, in tokenizer.model it is {shown(space_prefix)}')

@@ -237,4 +237,5 @@ def _longest_text(folder: Path, context_length: int) -> int:
     if "max_seq_length" in own:
         return own.count("max_seq_length", LARGEST["context_length"], smallest=CONTROL_TOKENS + 1)
     tokenizer = _optional(folder, "tokenizer_config.json")
-    return int(min(tokenizer.number("model_max_length", context_length), context_length))
+    key = "model_max_length" if "model_max_length" in tokenizer.values else "max_len"  # the older name
+    return int(min(tokenizer.number(key, context_length), context_length))

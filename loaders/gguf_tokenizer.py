@@ -34,6 +34,7 @@ ENDS = (
 ABSENT = 0xFFFFFFFF  # what some converters write for "no such token", which is as no key
 DEFAULT_IDS = {"llama": {"bos": 1, "eos": 2}, "gpt2": {"bos": 11, "eos": 11}, "bert": {}}
 WORDPIECE_CONTROL = ("cls", "seperator", "unknown", "padding", "mask", "bos", "eos")  # the keys' own spelling
+WHOLE = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.USER_DEFINED)  # cut out of a text before any merge
 KINDS = {int(kind): kind for kind in TokenType}
 PREFIX = "tokenizer."
 KEYS = Keys(
@@ -172,7 +173,20 @@ def _settings(metadata: Fields, pieces: list[Piece], add_bos: bool, vocabulary_s
 def _repeated(pieces: list[Piece]) -> dict:
     """The setting of ids that have the text of another, where there are any."""
     pairs = same_as(pieces)
+    for pair in pairs:
+        _refuse_a_shared_name(pieces, *pair)
     return {"same_as": pairs} if pairs else {}
+
+
+def _refuse_a_shared_name(pieces: list[Piece], first: int, last: int) -> None:
+    """A token that is cut out of a text as a whole must be the only one with its text."""
+    for number in (first, last):
+        if pieces[first].kind != TokenType.UNUSED and pieces[number].kind in WHOLE:
+            kind = pieces[number].kind.name.lower()
+            raise SourceError(
+                f'metadata "tokenizer.ggml.tokens" {first} and {last} are both {pieces[first].text[:40]!r}, '
+                f"{number} is of the kind {kind}"
+            )
 
 
 def _chat_template(metadata: Fields) -> str | None:

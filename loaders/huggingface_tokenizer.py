@@ -3,6 +3,11 @@
 Which tokens stand around a text is tokenizer.json's word (its post-processor), as in transformers 5.24, which does not
 read add_bos_token and add_eos_token beside that file; for a tokenizer.model it is theirs. Which ids end a text is
 generation_config.json's word before config.json's.
+
+The steps of tokenizer.json are followed as they stand, whatever `tokenizer_class` is, as the tokenizers library,
+SentencePiece and llama.cpp do. transformers 5.24 builds the steps of some classes (Llama, GPT2, Qwen2) anew from the
+class, which changes ids only where the file's steps are not those of its class. BERT's class is compared with the file,
+because its options are in tokenizer_config.json; a difference is refused.
 """
 
 import json
@@ -20,7 +25,7 @@ from .fields import Fields, parse_json, read_json, read_text, shown, storable
 from .generation_config import check_generation, token_ids
 from .known_keys import Keys, check_keys
 from .sentencepiece_model import read_sentencepiece
-from .special_tokens import EXTRA, add_special_tokens, named_tokens, read_special_tokens
+from .special_tokens import AREA, EXTRA, SpecialTokens, add_special_tokens, read_special_tokens
 from .tokenizer_json import (
     BERT_CONTROL,
     Piece,
@@ -31,11 +36,18 @@ from .tokenizer_json import (
     wordpiece_document,
     wordpiece_vocabulary,
 )
-from .tokenizer_steps import added_tokens, around, check_steps, steps
+from .tokenizer_steps import added_tokens, around, check_steps, model_type, steps
 
 CONFIG = "tokenizer_config.json"
+NAMED = f"{CONFIG} or special_tokens_map.json"
 TEMPLATE, TEMPLATES = "chat_template.jinja", "additional_chat_templates"
-AS_THE_FILE_SAYS = ("PreTrainedTokenizerFast", "TokenizersBackend")  # classes that take tokenizer.json as it is
+# Classes that take tokenizer.json as it is, and those that transformers reads as BertTokenizer.
+AS_THE_FILE_SAYS = ("PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend")
+BERT_CLASSES = tuple(
+    f"{model}Tokenizer{fast}"
+    for model in ("Bert", "Electra", "Lxmert", "MobileBert", "SqueezeBert")
+    for fast in ("", "Fast")
+)
 BERT_NAMES = dict(zip(("cls_token", "sep_token", "unk_token", "pad_token", "mask_token"), BERT_CONTROL, strict=True))
 AROUND_NAMES = ("cls_token", "sep_token")
 # What transformers' class makes of a BERT's text, by the key of tokenizer_config.json; absent is the default here.
@@ -44,10 +56,14 @@ BERT_NORMALIZER = {
     "strip_accents": ("strip_accents", None),
     "tokenize_chinese_chars": ("handle_chinese_chars", True),
 }
+# What else the class builds, whatever tokenizer.json says: the types of its steps, and values without an option.
+BERT_STEPS = {"normalizer": "BertNormalizer", "pre_tokenizer": "BertPreTokenizer", "model": "WordPiece"}
+BERT_VALUES = (("normalizer", "clean_text", True), ("model", "max_input_chars_per_word", 100))
+BERT_HINT = 'With "tokenizer_class" PreTrainedTokenizerFast transformers follows tokenizer.json.'
 CONFIG_KEYS = Keys(
     used=(
         *("add_bos_token", "add_eos_token", "add_prefix_space", "added_tokens_decoder", "chat_template"),
-        *(*BERT_NORMALIZER, *EXTRA, "model_max_length", "tokenizer_class"),
+        *(*BERT_NORMALIZER, *EXTRA, "model_max_length", "max_len", "tokenizer_class"),
     ),
     neutral={"fix_mistral_regex": (False,), "split_special_tokens": (False,), "sp_model_kwargs": ({},)}
     | {"wordpieces_prefix": ("##",)},
@@ -57,11 +73,12 @@ CONFIG_KEYS = Keys(
         *("do_basic_tokenize", "never_split", "padding", "padding_side", "pad_to_multiple_of", "pad_token_type_id"),
         *("max_length", "stride", "truncation", "truncation_side", "truncation_strategy", "model_input_names"),
         *("return_token_type_ids", "use_default_system_prompt", "use_fast", "from_slow", "backend", "keep_accents"),
-        *("remove_space", "trim_offsets", "max_len", "do_lowercase_and_remove_accent", "processor_class"),
+        *("remove_space", "trim_offsets", "do_lowercase_and_remove_accent", "processor_class"),
         *("response_schema", "response_template", "chat_control_tokens", "model_specific_special_tokens"),
         # where the file came from
         *("auto_map", "name_or_path", "_name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file"),
-        *("merges_file", "full_tokenizer_file", "is_local", "local_files_only", "cache_dir", "_commit_hash"),
+        *("merges_file", "full_tokenizer_file", "fast_tokenizer_files", "is_local", "local_files_only"),
+        *("cache_dir", "_commit_hash"),
         *("revision", "trust_remote_code", "token", "device_map", "slow_tokenizer_class", "files_loaded", "verbose"),
         *("init_inputs", "transformers_version", "tokenizer_type", "model_type", "vocab_size", "unk_id"),
         *("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "cls_token_id", "sep_token_id"),
@@ -89,6 +106,8 @@ def read_tokenizer(folder: Path, config: Fields, vocabulary_size: int, is_encode
     generation = _optional(folder, "generation_config.json")
     _check_config(own, is_encoder)
     check_generation(generation)
+    if is_encoder:
+        _check_class(own, config)
     read = _read(folder, own, config, vocabulary_size, is_encoder)
     if is_encoder:
         bos, eos = read.before[:1], read.after[:1]
@@ -112,7 +131,7 @@ def _read(folder: Path, own: Fields, config: Fields, rows: int, is_encoder: bool
     if (folder / "tokenizer.json").is_file():
         return _tokenizer_json(folder, own, config, rows)
     if (folder / "tokenizer.model").is_file():
-        return _sentencepiece(folder, own)
+        return _sentencepiece(folder, own, rows)
     if is_encoder and (folder / "vocab.txt").is_file():
         return _wordpiece(folder, own, rows)
     raise SourceError(f"{folder} has neither tokenizer.json nor tokenizer.model")
@@ -130,15 +149,29 @@ def _check_config(own: Fields, is_encoder: bool) -> None:
         raise SourceError(f'{CONFIG} "truncation_side" is {shown(own.values["truncation_side"])}, not supported')
 
 
+def _check_class(own: Fields, config: Fields) -> None:
+    """Refuse an encoder whose tokenizer transformers would build from a class that is not BERT's."""
+    tokenizer_class = _class(own, config)
+    if tokenizer_class not in (None, *AS_THE_FILE_SAYS, *BERT_CLASSES):
+        raise SourceError(
+            f'{CONFIG} "tokenizer_class" is {shown(tokenizer_class)}, which is not supported for an encoder',
+            "Supported are BertTokenizer and PreTrainedTokenizerFast.",
+        )
+
+
+def _class(own: Fields, config: Fields) -> str | None:
+    return own.text("tokenizer_class", None) or config.text("tokenizer_class", None)
+
+
 def _tokenizer_json(folder: Path, own: Fields, config: Fields, rows: int) -> _Read:
     definition = read_text(folder / "tokenizer.json")
     document = parse_json(definition, "tokenizer.json")
     added = added_tokens(document)
     check_steps(document)
-    _check_agreement(document, own, config)
     library = _library(definition)
     _check_ids(library, added)
     special = read_special_tokens(folder, own, [token["id"] for token in added])
+    _check_agreement(document, special, own, config)
     if add_special_tokens(library, special, rows):
         definition = library.to_str()
         document = parse_json(definition, "tokenizer.json")
@@ -147,37 +180,55 @@ def _tokenizer_json(folder: Path, own: Fields, config: Fields, rows: int) -> _Re
     return _Read(_marked_control(definition, document), before, after, [])
 
 
-def _check_agreement(document: dict, own: Fields, config: Fields) -> None:
+def _check_agreement(document: dict, special: SpecialTokens, own: Fields, config: Fields) -> None:
     """Refuse a file beside tokenizer.json that says otherwise, where transformers would build the tokenizer from it."""
-    tokenizer_class = own.text("tokenizer_class", None) or config.text("tokenizer_class", None)
+    tokenizer_class = _class(own, config)
     if tokenizer_class in AS_THE_FILE_SAYS:
         return
     if config.values.get("model_type") == "bert":
-        said = {key: own.values.get(key, default) for key, (_, default) in BERT_NORMALIZER.items()}
-        for step in steps(document, "normalizer"):
-            if step["type"] == "BertNormalizer":
-                _refuse_difference(said, {key: step.get(name) for key, (name, _) in BERT_NORMALIZER.items()})
-        _refuse_difference(_bert_around(document, own), dict(zip(AROUND_NAMES, around(document), strict=True)))
-        unknown = (BERT_NAMES | named_tokens(own))["unk_token"]
-        _refuse_difference({"unk_token": unknown}, {"unk_token": document["model"].get("unk_token")})
+        _check_bert(document, special.with_defaults(BERT_NAMES).named, own)
     if tokenizer_class is not None and "add_prefix_space" in own:
         _refuse_difference(
             {"add_prefix_space": own.flag("add_prefix_space")}, {"add_prefix_space": _begins_with_space(document)}
         )
 
 
-def _bert_around(document: dict, own: Fields) -> dict[str, list[int]]:
+def _check_bert(document: dict, names: dict[str, str], own: Fields) -> None:
+    """Refuse steps that are not those of BERT's class. names: {name: text} of its tokens."""
+    _check_bert_steps(document)
+    said = {key: own.values.get(key, default) for key, (_, default) in BERT_NORMALIZER.items()}
+    normalizer = document["normalizer"]
+    _refuse_difference(said, {key: normalizer.get(name) for key, (name, _) in BERT_NORMALIZER.items()})
+    found = dict(zip(AROUND_NAMES, around(document), strict=True))
+    _refuse_difference(_bert_around(document, names), found, NAMED)
+    _refuse_difference({"unk_token": names["unk_token"]}, {"unk_token": document["model"].get("unk_token")}, NAMED)
+
+
+def _check_bert_steps(document: dict) -> None:
+    for kind, expected in BERT_STEPS.items():
+        found = model_type(document) if kind == "model" else (document.get(kind) or {}).get("type")
+        _refuse_other_than_bert(kind, found, expected)
+    for kind, key, expected in BERT_VALUES:
+        _refuse_other_than_bert(f"{kind}.{key}", document[kind].get(key, expected), expected)
+
+
+def _refuse_other_than_bert(key: str, found, expected) -> None:
+    if found != expected:
+        message = f'tokenizer.json "{key}" is {shown(found)}, the class BertTokenizer has {shown(expected)}'
+        raise SourceError(message, BERT_HINT)
+
+
+def _bert_around(document: dict, names: dict[str, str]) -> dict[str, list[int]]:
     """{name: ids} of the tokens that transformers' class puts around a text, whatever the post-processor says."""
     numbers = {token["content"]: token.get("id") for token in added_tokens(document)}
     numbers |= Fields("tokenizer.json model", document["model"]).nested("vocab").values
-    names = BERT_NAMES | named_tokens(own)
     return {name: [numbers[names[name]]] if names[name] in numbers else [] for name in AROUND_NAMES}
 
 
-def _refuse_difference(said: dict, found: dict) -> None:
+def _refuse_difference(said: dict, found: dict, source: str = CONFIG) -> None:
     for key, value in said.items():
         if value != found[key]:
-            raise SourceError(f'{CONFIG} "{key}" is {shown(value)}, in tokenizer.json it is {shown(found[key])}')
+            raise SourceError(f'{source} "{key}" is {shown(value)}, in tokenizer.json it is {shown(found[key])}')
 
 
 def _begins_with_space(document: dict) -> bool:
@@ -238,18 +289,52 @@ def _looks_like_control(content: str) -> bool:
     return len(content) > 4 and content.startswith("<|") and content.endswith("|>")
 
 
-def _sentencepiece(folder: Path, own: Fields) -> _Read:
+def _sentencepiece(folder: Path, own: Fields, rows: int) -> _Read:
     """A tokenizer.model. Llama's own begins a text with <s>, unless the configuration says otherwise."""
     special = read_special_tokens(folder, own)
+    _refuse_area_flags(special)
     numbered = special.numbered.items()
     beside = {n: (t.content, t.special or _looks_like_control(t.content)) for n, t in numbered}
     pieces, scores, space_prefix = read_sentencepiece(folder / "tokenizer.model", beside)
+    _check_beside_pieces(special, pieces, rows)
+    _check_prefix(own, space_prefix)
     added = {content for content, _ in beside.values()}
     whole = [p for p in pieces if p.kind == TokenType.USER_DEFINED and p.text not in added]
     document = sentencepiece_document(pieces, scores, space_prefix, whole)
     bos = _number(pieces, special.named.get("bos_token", "<s>")) if own.flag("add_bos_token", True) else []
     eos = _number(pieces, special.named.get("eos_token", "</s>")) if own.flag("add_eos_token", False) else []
-    return _Read(definition_of(document), bos, eos, same_as(pieces))
+    return _Read(definition_of(document), bos, eos, [])
+
+
+def _refuse_area_flags(special: SpecialTokens) -> None:
+    """SentencePiece cuts tokens out of a text as they are."""
+    for said in special.flagged:
+        raise SourceError(f'{said.where} has "{said.flag}", which is not supported beside tokenizer.model')
+    for number, token in special.numbered.items():
+        for flag in AREA:
+            if getattr(token, flag):
+                raise SourceError(
+                    f'{CONFIG} added_tokens_decoder {number} "{flag}" is true, which is not supported beside '
+                    "tokenizer.model"
+                )
+
+
+def _check_beside_pieces(special: SpecialTokens, pieces: list[Piece], rows: int) -> None:
+    """Refuse a token that transformers would give an id of its own, or cut out of a text that it is merged in here."""
+    kinds = {piece.text: piece.kind for piece in pieces}
+    named = special.named.values()
+    for text in (*special.extra, *(named if len(pieces) < rows else ())):
+        if text not in kinds:
+            raise SourceError(f"{NAMED} has the token {text[:40]!r}, which is no piece of tokenizer.model")
+    for text in (*special.extra, *named, *(token.content for token in special.numbered.values())):
+        if kinds.get(text) == TokenType.NORMAL:
+            raise SourceError(f"{NAMED} has the token {text[:40]!r}, which is a normal piece of tokenizer.model")
+
+
+def _check_prefix(own: Fields, space_prefix: bool) -> None:
+    if own.flag("add_prefix_space", space_prefix) != space_prefix:
+        said = shown(own.values["add_prefix_space"])
+        raise SourceError(f'{CONFIG} "add_prefix_space" is {said}, in tokenizer.model it is {shown(space_prefix)}')
 
 
 def _number(pieces: list[Piece], text: str) -> list[int]:

@@ -49,7 +49,7 @@ PRE_TOKENIZERS = {
     "falcon3": _LLAMA3,
     "smaug-bpe": PreTokenizer(_LLAMA3.patterns),
     "qwen2": _QWEN2,
-    "deepseek-r1-qwen": _QWEN2,
+    "deepseek-r1-qwen": PreTokenizer(_QWEN2.patterns),  # Qwen2's without its normalizer
     "megrez": _QWEN2,
     "stablelm2": PreTokenizer(_QWEN2.patterns),
     "tekken": _TEKKEN,

@@ -6,7 +6,7 @@ a name (bos_token, …) and the extra ones that are not among them. The library 
 numbers them otherwise is refused.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,18 +19,31 @@ from .known_keys import Keys, check_keys
 
 CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
 EXTRA = ("additional_special_tokens", "extra_special_tokens")
-NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+AREA = ("single_word", "lstrip", "rstrip")  # flags that change where a token is found in a text, and how much of it
+FLAGS = (*AREA, "normalized", "special")
 TOKEN = Keys(used=("content", *FLAGS), harmless=("__type", "id"))
 
 
 @dataclass(frozen=True)
+class Flagged:
+    """A flag of AREA that a file gives a token. where: the file and the key."""
+
+    where: str
+    text: str
+    flag: str
+
+
+@dataclass(frozen=True)
 class SpecialTokens:
-    """named: {name: text}; numbered: {id: token} as files number them; extra: texts of further special tokens."""
+    """named: {name: text}; numbered: {id: token} as files number them; extra: texts of further special tokens.
+
+    flagged: the flags of AREA that files give named and extra tokens.
+    """
 
     named: dict[str, str] = field(default_factory=dict)
     numbered: dict[int, AddedToken] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
+    flagged: tuple[Flagged, ...] = ()
 
     def with_defaults(self, names: dict[str, str]) -> "SpecialTokens":
         """The same; a name that is in no file has the default text."""
@@ -48,26 +61,23 @@ def read_special_tokens(folder: Path, own: Fields, known: Collection[int] = ()) 
     What tokenizer.json says of a token comes before added_tokens.json. Raises SourceError for what is no token.
     """
     named, extra = _named_and_extra(own)
+    flagged = tuple(_flagged(own))
     if "added_tokens_decoder" in own:
-        return SpecialTokens(named, _numbered(own), extra)
+        return SpecialTokens(named, _numbered(own), extra, flagged)
     beside = _optional(folder, MAP)
     map_named, map_extra = _named_and_extra(beside)
     _refuse_other_names(beside, map_named)
     named, extra = named | map_named, tuple(dict.fromkeys((*extra, *map_extra)))
     older = _older(_optional(folder, ADDED), {*named.values(), *extra})
-    return SpecialTokens(named, {number: token for number, token in older.items() if number not in known}, extra)
-
-
-def named_tokens(fields: Fields) -> dict[str, str]:
-    """{name: text} of the tokens that one file names."""
-    return _named_and_extra(fields)[0]
+    numbered = {number: token for number, token in older.items() if number not in known}
+    return SpecialTokens(named, numbered, extra, (*flagged, *_flagged(beside)))
 
 
 def add_special_tokens(library: Library, special: SpecialTokens, rows: int) -> bool:
     """Add to a tokenizer those that it has not, or has with other flags; whether there were any.
 
     A special token that would get an id beyond the model's `rows` is left out: no text is encoded as it.
-    Raises SourceError where a file numbers a token otherwise than the library.
+    Raises SourceError where a file numbers a token otherwise than the library, or gives it another flag of AREA.
     """
     before = _described(library)
     there = set(before.values())
@@ -81,7 +91,15 @@ def add_special_tokens(library: Library, special: SpecialTokens, rows: int) -> b
             found = library.token_to_id(token.content)
             name = token.content[:40]
             raise SourceError(f"{CONFIG} or {ADDED} numbers {name!r} {number}, the tokenizer {found}")
+    _check_flags(library, special.flagged)
     return _described(library) != before
+
+
+def _check_flags(library: Library, flagged: Collection[Flagged]) -> None:
+    added = {token.content: token for token in library.get_added_tokens_decoder().values()}
+    for said in flagged:
+        if said.text in added and not getattr(added[said.text], said.flag):
+            raise SourceError(f'{said.where} has "{said.flag}", the added token {said.text[:40]!r} has not')
 
 
 def _described(library: Library) -> dict[int, str]:
@@ -93,8 +111,8 @@ def _optional(folder: Path, name: str) -> Fields:
 
 
 def _named_and_extra(fields: Fields) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Tokens with a name, one of NAMES or of the model's own (image_token), and the others."""
-    names = [name for name in fields.values if name.endswith("_token") and not name.startswith("add_")]
+    """Tokens with a name, a usual one (bos_token) or the model's own (image_token), and the others."""
+    names = _names(fields)
     named = {name: _text(fields, name, fields.values[name]) for name in names if fields.values[name] is not None}
     extra = []
     for key in EXTRA:
@@ -106,6 +124,28 @@ def _named_and_extra(fields: Fields) -> tuple[dict[str, str], tuple[str, ...]]:
                 raise SourceError(f'{fields.source} "{key}" is {shown(value)}, expected a list of tokens')
             extra += [_text(fields, key, token) for token in value]
     return named, tuple(extra)
+
+
+def _names(fields: Fields) -> list[str]:
+    return [name for name in fields.values if name.endswith("_token") and not name.startswith("add_")]
+
+
+def _flagged(fields: Fields) -> Iterator[Flagged]:
+    """The flags of AREA of all tokens that one file names or lists."""
+    for key in (*_names(fields), *EXTRA):
+        for token in _objects(fields.values.get(key)):
+            described = Fields(f"{fields.source} {key}", token)
+            for flag in AREA:
+                if described.flag(flag, False):
+                    yield Flagged(f'{fields.source} "{key}"', token["content"], flag)
+
+
+def _objects(value) -> list[dict]:
+    """The tokens that are objects: the value itself, or those of a list or of a table."""
+    if isinstance(value, dict) and "content" in value:
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [part for part in parts if isinstance(part, dict)]
 
 
 def _text(fields: Fields, name: str, value) -> str:

@@ -99,7 +99,7 @@ def check_steps(document: dict) -> None:
     for kind, (types, _) in STEPS.items():
         for step in steps(document, kind):
             _check_step(step, kind, types)
-    _check_step({"type": _model_type(document)} | Fields(FILE, document).nested("model").values, "model", MODELS)
+    _check_step({"type": model_type(document)} | Fields(FILE, document).nested("model").values, "model", MODELS)
 
 
 def added_tokens(document: dict) -> list[dict]:
@@ -134,7 +134,7 @@ def _check_step(step: dict, kind: str, types: dict[str, Keys]) -> None:
     check_keys(Fields(f"{FILE} {kind} {step['type']}", step), Keys(used=("type",)) | types[step["type"]])
 
 
-def _model_type(document: dict) -> str:
+def model_type(document: dict) -> str:
     """The model's type, which files of 2019 leave out."""
     model = Fields(FILE, document).nested("model").values
     found = model.get("type", "BPE" if "merges" in model else "WordPiece" if "unk_token" in model else "Unigram")

@@ -102,6 +102,22 @@ def test_a_plain_encoder_has_the_mean_and_no_normalisation(folder):
     assert (architecture.pooling, architecture.normalize, architecture.longest_text) == ("mean", False, 32)
 
 
+@pytest.mark.parametrize(
+    ("said", "longest"),
+    [  # as transformers 5.24 has them, whose limit is 10^30 without a number
+        ({"max_len": 9}, 9),
+        ({"max_len": 9, "model_max_length": 7}, 7),
+        ({"max_len": 9, "model_max_length": None}, 32),
+    ],
+)
+def test_the_older_name_of_the_longest_text_counts_where_the_newer_is_absent(folder, said, longest):
+    (folder / "sentence_bert_config.json").unlink()
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config.pop("model_max_length", None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | said))
+    assert read_model(folder).architecture.longest_text == longest
+
+
 def test_vocab_txt_alone_gives_the_same_tokens(folder):
     vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
     (folder / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.get)) + "\n")

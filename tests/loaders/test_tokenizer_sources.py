@@ -11,6 +11,7 @@ from gguf import TokenType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from loaders.errors import SourceError
 from loaders.fields import Fields
@@ -42,13 +43,16 @@ def qwen_document(data):
 @pytest.fixture(scope="module")
 def qwen_as_gguf(qwen_document):
     """Qwen2.5 as its GGUF has it: pieces, merges and a `pre`, here put through our conversion."""
+    merges = [" ".join(pair) for pair in qwen_document["model"]["merges"]]
+    return Tokenizer(definition_of(byte_level_document(_pieces_of(qwen_document), merges, PRE_TOKENIZERS["qwen2"])))
+
+
+def _pieces_of(qwen_document):
     pieces = {number: Piece(text, TokenType.NORMAL) for text, number in qwen_document["model"]["vocab"].items()}
     for token in qwen_document["added_tokens"]:
         kind = TokenType.CONTROL if token["special"] else TokenType.USER_DEFINED
         pieces[token["id"]] = Piece(token["content"], kind)
-    merges = [" ".join(pair) for pair in qwen_document["model"]["merges"]]
-    ordered = [pieces[number] for number in range(len(pieces))]
-    return Tokenizer(definition_of(byte_level_document(ordered, merges, PRE_TOKENIZERS["qwen2"])))
+    return [pieces[number] for number in range(len(pieces))]
 
 
 def test_gpt2_ids_from_its_gguf_are_llama_cpps_in_all_texts(data, gpt2):
@@ -295,3 +299,83 @@ def test_bytes_that_are_no_sentencepiece_model_are_refused(tmp_path):
     (tmp_path / "tokenizer.model").write_bytes(b"not a model" * 10)
     with pytest.raises(SourceError, match="is not a SentencePiece model"):
         read_sentencepiece(tmp_path / "tokenizer.model", {})
+
+
+def _parsed(path):
+    model = ModelProto()
+    model.ParseFromString(path.read_bytes())
+    return model
+
+
+def _last(model, **values):
+    for name, value in values.items():
+        setattr(model.pieces[-1], name, value)
+
+
+ILL = {
+    "a text twice": (lambda model: _last(model, piece="t"), "refused by sentencepiece: t is already defined"),
+    "an empty text": (lambda model: _last(model, piece=""), "refused by sentencepiece: piece must not be empty"),
+    "bytes that are not used": (
+        lambda model: setattr(model.trainer_spec, "byte_fallback", False),
+        "refused by sentencepiece: byte piece <0x00> is found",
+    ),
+    "a byte too few": (
+        lambda model: setattr(model.pieces[10], "type", 1),
+        "refused by sentencepiece: there are not 256",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ILL)
+def test_a_sentencepiece_model_that_sentencepiece_refuses_is_refused(trained, tmp_path, name):
+    change, expected = ILL[name]
+    model = _parsed(trained[0])
+    change(model)
+    with pytest.raises(RuntimeError):
+        sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
+    (tmp_path / "tokenizer.model").write_bytes(model.SerializeToString())
+    with pytest.raises(SourceError, match=expected):
+        read_sentencepiece(tmp_path / "tokenizer.model", {})
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf")])
+def test_a_score_that_is_not_finite_is_refused_with_its_piece(trained, tmp_path, score):
+    model = _parsed(trained[0])
+    _last(model, score=score)
+    (tmp_path / "tokenizer.model").write_bytes(model.SerializeToString())
+    with pytest.raises(SourceError, match=rf"the score of piece 899, .* is {score}"):
+        read_sentencepiece(tmp_path / "tokenizer.model", {})
+
+
+def test_an_added_token_with_the_text_of_a_piece_and_another_id_is_refused(trained):
+    with pytest.raises(SourceError, match=r"added token '</s>' has id 900, in tokenizer.model it is 2"):
+        read_sentencepiece(trained[0], {900: ("</s>", True)})
+    assert len(read_sentencepiece(trained[0], {2: ("</s>", True)})[0]) == 900
+
+
+@pytest.mark.parametrize("kind", [TokenType.CONTROL, TokenType.UNKNOWN, TokenType.USER_DEFINED])
+@pytest.mark.parametrize("number", [260, 263])
+def test_a_gguf_token_that_is_cut_out_as_a_whole_shares_its_text_with_no_other(tiny, kind, number):
+    metadata, _ = tiny
+    metadata["tokenizer.ggml.tokens"] = [text.encode() for text in metadata["tokenizer.ggml.tokens"]]
+    metadata["tokenizer.ggml.tokens"][263] = metadata["tokenizer.ggml.tokens"][260]
+    kinds = metadata["tokenizer.ggml.token_type"]
+    metadata["tokenizer.ggml.scores"] = np.array(metadata["tokenizer.ggml.scores"], "float32")
+    metadata["tokenizer.ggml.token_type"] = np.array(kinds, "int32")
+    _, read = read_gguf_tokenizer(Fields("metadata", metadata), 300)
+    assert read["same_as"] == [[260, 263]]  # two normal ones
+    metadata["tokenizer.ggml.token_type"][number] = int(kind)
+    expected = rf"260 and 263 are both 'a', {number} is of the kind {kind.name.lower()}"
+    with pytest.raises(SourceError, match=expected):
+        read_gguf_tokenizer(Fields("metadata", metadata), 300)
+
+
+def test_deepseeks_distilled_qwen_leaves_accents_as_they_are_in_a_folder_and_in_a_gguf(qwen_document):
+    """Its tokenizer.json is Qwen2's with an empty list of normalizers; llama.cpp normalises nothing."""
+    folder = qwen_document | {"normalizer": {"type": "Sequence", "normalizers": []}}
+    pieces = _pieces_of(qwen_document)
+    merges = [" ".join(pair) for pair in qwen_document["model"]["merges"]]
+    as_gguf = byte_level_document(pieces, merges, PRE_TOKENIZERS["deepseek-r1-qwen"])
+    ids = Tokenizer(definition_of(folder)).encode("e\u0301")
+    assert Tokenizer(definition_of(as_gguf)).encode("e\u0301") == ids
+    assert Tokenizer(definition_of(qwen_document)).encode("e\u0301") != ids

@@ -7,8 +7,7 @@ SELECT s.hash FROM llm_store.store_tensors(jsonb_build_array(jsonb_build_object(
     'name', 'w', 'type', 'F16', 'shape', '[2, 2]'::jsonb,
     'tiles', jsonb_build_array(encode(sha256('\x0000003c0040003c'), 'hex'))))) AS s \gset
 SELECT is(
-    llm_store.atomise_tensors(ARRAY[:'hash'::bytea, :'hash'::bytea], '{w,v}'), 4::bigint,
-    'four weights are counted');
+    llm_store.atomise_tensors(ARRAY[:'hash'::bytea, :'hash'::bytea], '{w,v}'), 4::bigint, 'four weights are counted');
 SELECT is(llm_store.atomise_tensors(ARRAY[:'hash'::bytea], '{w}'), 0::bigint, 'once');
 SELECT results_eq(
     format('SELECT codes, counts FROM llm_store.atom_code_count WHERE tensor_hash = %L', :'hash'),

@@ -146,12 +146,17 @@ def test_an_open_session_goes_on_when_its_folder_was_deleted(new_session, withou
             call(session, query)
 
 
-def test_compiled_code_that_was_deleted_under_a_session_that_runs_it_is_not_missed(new_session, without_folder):
+def test_compiled_code_that_was_deleted_is_not_used_until_it_is_there_again(new_session, without_folder):
+    """What a session has not loaded yet would be compiled within a question."""
     session = new_session()
     session.execute("SET llm.engine = 'compiled'")
     expected = [call(session, query) for query in CALLS]
     with without_folder(""):
-        assert [call(session, query) for query in CALLS] == expected
+        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="not compiled on this server"):
+            call(session, CALLS[0])
+        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="deleted while this session used it"):
+            session.execute("SELECT llm.warm_up()")
+    assert [call(session, query) for query in CALLS] == expected
 
 
 # The engine that is asked for

@@ -104,10 +104,10 @@ def archive_in_one_transaction(source: str, target: str, folder: Path) -> None:
 
 
 def into_a_deployed_one(source: str, target: str, folder: Path) -> None:
-    """What a deployment fills is there already: the numbers, and the books of sqitch, which are left out."""
+    """What a deployment fills is there already: the numbers. The books of sqitch and other schemas are left out."""
     with psycopg.connect(target, autocommit=True) as connection:
         connection.execute("INSERT INTO llm_store.number (n) SELECT generate_series(0, 262143)")
-    psql(target, run("pg_dump", "-a", "-N", "sqitch", source), "-1")
+    psql(target, run("pg_dump", "-a", "-n", "llm_store", source), "-1")
 
 
 WAYS = [

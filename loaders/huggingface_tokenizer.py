@@ -200,7 +200,12 @@ def _check_bert(document: dict, names: dict[str, str], own: Fields) -> None:
     normalizer = document["normalizer"]
     _refuse_difference(said, {key: normalizer.get(name) for key, (name, _) in BERT_NORMALIZER.items()})
     found = dict(zip(AROUND_NAMES, around(document), strict=True))
-    _refuse_difference(_bert_around(document, names), found, NAMED)
+    for name, ids in _bert_around(document, names).items():
+        if ids != found[name]:
+            text = names[name][:40]
+            raise SourceError(
+                f'{NAMED} "{name}" is {text!r}, {ids}; tokenizer.json puts {found[name][:8]} in its place'
+            )
     _refuse_difference({"unk_token": names["unk_token"]}, {"unk_token": document["model"].get("unk_token")}, NAMED)
 
 

@@ -1,9 +1,9 @@
 """Pieces of a vocabulary as a tokenizer.json document, the form in which a tokenizer is stored.
 
 Pieces come from GGUF metadata or a SentencePiece model; both number their kinds alike. All pieces stand in the model's
-vocabulary, the added ones too: the library numbers added tokens itself when they do not. A text that several pieces
-have is encoded as the last of them, as transformers does and llama.cpp did while it accepted such vocabularies;
-`same_as` tells the others.
+vocabulary, the added ones too: the library numbers added tokens itself when they do not. A text that several
+normal pieces have is encoded as the last of them, as transformers does and llama.cpp did while it accepted such
+vocabularies; `same_as` tells the others.
 """
 
 import json

@@ -232,7 +232,7 @@ def test_a_text_whose_keys_and_values_take_too_much_memory_is_refused(user, limi
     found = row.fetchone()
     assert found[3] + found[4] == fit and found[2] == "length"
     with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="memory of the prompt's keys and values"):
-        user.execute("SELECT llm.generate(repeat('word ', 200), 'limited')")
+        user.execute("SELECT llm.generate(repeat('word ', 400), 'limited')")
 
 
 def test_the_kv_caches_of_a_session_have_a_limit_all_together(user, limit):

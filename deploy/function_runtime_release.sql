@@ -8,7 +8,7 @@ SET LOCAL lock_timeout = '5s';
 -- A hash of hashes, as `sha256sum` prints them, of:
 --   2c0160a083db4d368aa7a20c33a54a89cf753617fe37b4b0865df3210ed17896  admission
 --   7e311459aa089146e8436caedd41d2cbf44b5277951c0062a0466d1e7b3460e2  architecture
---   c131677fe42370ffb3d73d8dbb19b472d1066db8c68bd2825ac815a79b0cccbe  arguments
+--   3769916ba40754e457a35c11d4b53896ccfe6dd150a3e97cb7cf900af83f6c27  arguments
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
 --   934e6957ccaf6038b5443cebaac93665fcc068b055164e06d01ca769780ca730  atoms
@@ -96,7 +96,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '91f57938060ce3f29c29932bc391eb08a3bec11869af89a2fae94c9370a6f4ac'::text;
+RETURN 'c6103be86f4683dddbc042664e97eb933786b0bf74798130a6a07c4b14e7d0e5'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -38,9 +38,12 @@ def number(name, value, default, smallest, largest):
 
 
 def name(what, value):
-    """The name of a model, tensor or token, or None, of a length that one can have."""
+    """The name of a model, tensor or token, or None. ModelError 42704 for one that is longer than a name can be."""
     if value is not None and len(value) > MOST_OF_A_NAME:
-        raise described(what, f"{len(value)} characters", f"a name of {MOST_OF_A_NAME} characters at most")
+        raise errors.undefined_object(
+            f'{what} "{shown_name(value)}" does not exist',
+            f"its name goes on: it has {len(value)} characters, a name has at most {MOST_OF_A_NAME}",
+        )
     return value
 
 

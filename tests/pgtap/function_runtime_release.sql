@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '91f57938060ce3f29c29932bc391eb08a3bec11869af89a2fae94c9370a6f4ac',
+SELECT is(llm_runtime.release(), 'c6103be86f4683dddbc042664e97eb933786b0bf74798130a6a07c4b14e7d0e5',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

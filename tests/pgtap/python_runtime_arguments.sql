@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.arguments()'::regprocedure
     ),
-    'c131677fe42370ffb3d73d8dbb19b472d1066db8c68bd2825ac815a79b0cccbe',
+    '3769916ba40754e457a35c11d4b53896ccfe6dd150a3e97cb7cf900af83f6c27',
     'its body is plpython/arguments.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.arguments()', 'EXECUTE'),

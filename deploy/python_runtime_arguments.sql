@@ -48,12 +48,13 @@ def number(name, value, default, smallest, largest):
     return float(value)
 
 
-def name(what, value):
+def name(what, value, hint=None):
     """The name of a model, tensor or token, or None. ModelError 42704 for one that is longer than a name can be."""
     if value is not None and len(value) > MOST_OF_A_NAME:
         raise errors.undefined_object(
             f'{what} "{shown_name(value)}" does not exist',
             f"its name goes on: it has {len(value)} characters, a name has at most {MOST_OF_A_NAME}",
+            hint,
         )
     return value
 

@@ -21,6 +21,7 @@ from . import arguments, database, engines, errors, moment, weights
 from .loaded_model import Model
 
 DECODER, ENCODER = "decoder", "encoder"  # llm_store.model.kind
+SEE_MODELS = "The models of this database are listed in llm.models."
 MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
 
 COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
@@ -138,11 +139,11 @@ def _find(name, *kinds):
     """The row of a model by its name; for None of the default model of the first of the kinds that has had one."""
     if name is None:
         return _default(kinds or (DECODER, ENCODER))
-    row = BY_NAME.one(arguments.name("model", name))
+    row = BY_NAME.one(arguments.name("model", name, SEE_MODELS))
     if row is None:
         raise errors.undefined_object(
             f'model "{arguments.shown_name(name)}" does not exist',
-            hint="The models of this database are listed in llm.models.",
+            hint=SEE_MODELS,
         )
     return row
 

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.arguments()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '3769916ba40754e457a35c11d4b53896ccfe6dd150a3e97cb7cf900af83f6c27', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2e99e452927c675abe8ef4c3929d07bbb09d6cb674dd57a5a6fc0174235cd6b4', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.session_models()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'b96c71a8fa180df03cb6e1555616fea60c44329b791316b1e1946e3cc51f74f2', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2ca29100d0633444e93a8c8633a4799263933af6c87c1184cc249e98d4620a26', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.arguments()'::regprocedure
     ),
-    '3769916ba40754e457a35c11d4b53896ccfe6dd150a3e97cb7cf900af83f6c27',
+    '2e99e452927c675abe8ef4c3929d07bbb09d6cb674dd57a5a6fc0174235cd6b4',
     'its body is plpython/arguments.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.arguments()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.session_models()'::regprocedure
     ),
-    'b96c71a8fa180df03cb6e1555616fea60c44329b791316b1e1946e3cc51f74f2',
+    '2ca29100d0633444e93a8c8633a4799263933af6c87c1184cc249e98d4620a26',
     'its body is plpython/session_models.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.session_models()', 'EXECUTE'),

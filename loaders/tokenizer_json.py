@@ -143,6 +143,8 @@ def wordpiece_vocabulary(text: str, control: Collection[str] = BERT_CONTROL) -> 
 
 def same_as(pieces: Sequence[Piece]) -> list[list[int]]:
     """[id, the id that its text is encoded as] of each piece whose text a later one has too."""
+    if len({piece.text for piece in pieces}) == len(pieces):
+        return []
     numbers = _numbers(pieces)
     return [[n, numbers[piece.text]] for n, piece in enumerate(pieces) if numbers.get(piece.text, n) != n]
 

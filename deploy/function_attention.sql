@@ -1,17 +1,17 @@
 -- Deploy hartonomous:function_attention to pg
--- requires: schema_llm, function_runtime_boot, table_model_tensor
+-- requires: schema_llm, function_runtime_boot, table_model_tensor, function_runtime_check_elements
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.attention(
+CREATE FUNCTION llm_runtime.attention(
     q bytea,
     k bytea,
     v bytea,
     cache bigint,
     layer integer,
     positions integer[],
-    model text DEFAULT NULL
+    model text
 )
 RETURNS bytea
 LANGUAGE plpython3u
@@ -23,6 +23,31 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.operators.attention(q, k, v, cache, layer, positions, model)
 $python$;
 
+CREATE FUNCTION llm.attention(
+    q bytea,
+    k bytea,
+    v bytea,
+    cache bigint,
+    layer integer,
+    positions integer[],
+    model text DEFAULT NULL
+)
+RETURNS bytea
+LANGUAGE sql
+VOLATILE
+PARALLEL UNSAFE
+COST 10000
+RETURN CASE
+    WHEN llm_runtime.check_elements(cardinality(positions), 'positions')
+        THEN llm_runtime.attention(q, k, v, cache, layer, positions, model)
+END;
+
+REVOKE ALL ON FUNCTION llm_runtime.attention FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_runtime.attention TO llm_owner, llm_user;
+COMMENT ON FUNCTION llm_runtime.attention IS
+'What llm.attention calls when its array is not too large to be handed to Python.';
+
+ALTER FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) IS

@@ -1,10 +1,10 @@
 -- Deploy hartonomous:function_embedding to pg
--- requires: schema_llm, function_runtime_boot, table_model_tensor
+-- requires: schema_llm, function_runtime_boot, table_model_tensor, function_runtime_check_elements
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.embedding(tokens integer[], model text DEFAULT NULL)
+CREATE FUNCTION llm_runtime.embedding(tokens integer[], model text)
 RETURNS bytea
 LANGUAGE plpython3u
 VOLATILE
@@ -15,6 +15,22 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.operators.embedding(tokens, model)
 $python$;
 
+CREATE FUNCTION llm.embedding(tokens integer[], model text DEFAULT NULL)
+RETURNS bytea
+LANGUAGE sql
+VOLATILE
+PARALLEL UNSAFE
+COST 1000
+RETURN CASE
+    WHEN llm_runtime.check_elements(cardinality(tokens), 'tokens') THEN llm_runtime.embedding(tokens, model)
+END;
+
+REVOKE ALL ON FUNCTION llm_runtime.embedding(integer[], text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_runtime.embedding(integer[], text) TO llm_owner, llm_user;
+COMMENT ON FUNCTION llm_runtime.embedding(integer[], text) IS
+'What llm.embedding calls when its array is not too large to be handed to Python.';
+
+ALTER FUNCTION llm.embedding(integer[], text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.embedding(integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.embedding(integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.embedding(integer[], text) IS

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_generate_query to pg
--- requires: schema_llm, role_llm_owner, function_store_generate_query_rows, function_store_raise_late
+-- requires: schema_llm, role_llm_owner, function_store_generate_query_rows, function_store_raise_late, function_runtime_check_elements
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -34,6 +34,7 @@ BEGIN ATOMIC
         SELECT llm_store.generate_query_rows(
             query, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
         ) AS computed
+        WHERE llm_runtime.check_texts(stop, 'stop')
     ) AS r
     WHERE (r.computed).failure IS NULL OR llm_store.raise_late((r.computed).failure);
 END;

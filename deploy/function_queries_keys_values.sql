@@ -1,14 +1,14 @@
 -- Deploy hartonomous:function_queries_keys_values to pg
--- requires: schema_llm, function_runtime_boot, table_model_tensor
+-- requires: schema_llm, function_runtime_boot, table_model_tensor, function_runtime_check_elements
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.queries_keys_values(
+CREATE FUNCTION llm_runtime.queries_keys_values(
     x bytea,
     layer integer,
     positions integer[],
-    model text DEFAULT NULL,
+    model text,
     OUT q bytea,
     OUT k bytea,
     OUT v bytea
@@ -22,6 +22,35 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.operators.queries_keys_values(x, layer, positions, model)
 $python$;
 
+CREATE FUNCTION llm.queries_keys_values(
+    x bytea,
+    layer integer,
+    positions integer[],
+    model text DEFAULT NULL,
+    OUT q bytea,
+    OUT k bytea,
+    OUT v bytea
+)
+LANGUAGE sql
+VOLATILE
+PARALLEL UNSAFE
+COST 10000
+-- noqa: disable=RF03
+BEGIN ATOMIC
+    SELECT
+        t.q,
+        t.k,
+        t.v
+    FROM llm_runtime.queries_keys_values(x, layer, positions, model) AS t
+    WHERE llm_runtime.check_elements(cardinality(positions), 'positions');
+END;
+
+REVOKE ALL ON FUNCTION llm_runtime.queries_keys_values(bytea, integer, integer[], text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_runtime.queries_keys_values(bytea, integer, integer[], text) TO llm_owner, llm_user;
+COMMENT ON FUNCTION llm_runtime.queries_keys_values(bytea, integer, integer[], text) IS
+'What llm.queries_keys_values calls when its array is not too large to be handed to Python.';
+
+ALTER FUNCTION llm.queries_keys_values(bytea, integer, integer[], text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.queries_keys_values(bytea, integer, integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.queries_keys_values(bytea, integer, integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.queries_keys_values(bytea, integer, integer[], text) IS

@@ -1,13 +1,13 @@
 -- Deploy hartonomous:function_rope to pg
--- requires: schema_llm, function_runtime_boot, table_model_tensor
+-- requires: schema_llm, function_runtime_boot, table_model_tensor, function_runtime_check_elements
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.rope(
+CREATE FUNCTION llm_runtime.rope(
     x bytea,
     positions integer[],
-    model text DEFAULT NULL
+    model text
 )
 RETURNS bytea
 LANGUAGE plpython3u
@@ -19,6 +19,26 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.operators.rope(x, positions, model)
 $python$;
 
+CREATE FUNCTION llm.rope(
+    x bytea,
+    positions integer[],
+    model text DEFAULT NULL
+)
+RETURNS bytea
+LANGUAGE sql
+VOLATILE
+PARALLEL UNSAFE
+COST 1000
+RETURN CASE
+    WHEN llm_runtime.check_elements(cardinality(positions), 'positions') THEN llm_runtime.rope(x, positions, model)
+END;
+
+REVOKE ALL ON FUNCTION llm_runtime.rope(bytea, integer[], text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_runtime.rope(bytea, integer[], text) TO llm_owner, llm_user;
+COMMENT ON FUNCTION llm_runtime.rope(bytea, integer[], text) IS
+'What llm.rope calls when its array is not too large to be handed to Python.';
+
+ALTER FUNCTION llm.rope(bytea, integer[], text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.rope(bytea, integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.rope(bytea, integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.rope(bytea, integer[], text) IS

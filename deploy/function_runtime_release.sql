@@ -13,7 +13,7 @@ SET LOCAL lock_timeout = '5s';
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
 --   934e6957ccaf6038b5443cebaac93665fcc068b055164e06d01ca769780ca730  atoms
 --   3bd70587a15c1724bbcfa9c05ec0c65cc1cead93322bf57ac278d5bdd9ab943b  attention_kernels
---   28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e  background
+--   45a0fd460292e50ed0d477a598dd2ea7118c912a5bbfd76b202a2d5f382c3a45  background
 --   fd2515960da1709a4b8581f8851179a2672ac6c01b7042f1ecf24e16ba5ae4f5  batches
 --   4388171c6e2f3b42142e7df26fa6f5e65ae929bfab48f6548e3aa5adca284201  blending
 --   7b6fdadc2cc744fcc21c7a8976be0366723aa2a7889a07e7e3ad50fd34f8d432  cache
@@ -33,7 +33,7 @@ SET LOCAL lock_timeout = '5s';
 --   251750d1b333728d9c4e8cbeda8ff1af4e45d89e3695eac9b2a30fc37d61a6fa  encoder_architecture
 --   a545177ec804f2f1bf271cdad214f9ead8e2d7c56794be637210de3953416924  encoder_engine
 --   1a66ea21751f499ac5d575c89981cc0e4290c4758a556675931863bad8a967a8  encoder_forward
---   144ea71e13d1b512da8ff349d6fc31cfa33f8511547c67a2f0d53fb668351b2a  engines
+--   53a7f18241c1bcc0b6befd2c1502626e504d29fe1f3d20a65e8c8b7460bc154e  engines
 --   0cc59cab800949a50913282a40625c13319d187b9b7ae197cd598ea5d36da2f2  errors
 --   b6946d259e1f40e34c288dc46f96665e7bdef7253560ad7cec694be91a013006  finite
 --   f06252211253cef45ef565fe19a6cb3f15246446dd5b57655ed72932be6a20b1  forward_steps
@@ -96,7 +96,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'cb6f5a2d4f2629f860563223ce1db39f469b9ec0c79ad183f3fc321d2b827e02'::text;
+RETURN 'e767124f1f9fe8ac0dfadad2675bd39a2189abe991d38d956d61762e744c888b'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

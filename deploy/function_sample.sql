@@ -1,19 +1,19 @@
 -- Deploy hartonomous:function_sample to pg
--- requires: schema_llm, function_runtime_boot
+-- requires: schema_llm, function_runtime_boot, function_runtime_check_elements
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.sample(
+CREATE FUNCTION llm_runtime.sample(
     logits bytea,
-    temperature double precision DEFAULT 0,
-    top_k integer DEFAULT NULL,
-    top_p double precision DEFAULT NULL,
-    min_p double precision DEFAULT NULL,
-    repeat_penalty double precision DEFAULT NULL,
-    seed bigint DEFAULT NULL,
-    history integer[] DEFAULT NULL,
-    next_position integer DEFAULT NULL
+    temperature double precision,
+    top_k integer,
+    top_p double precision,
+    min_p double precision,
+    repeat_penalty double precision,
+    seed bigint,
+    history integer[],
+    next_position integer
 )
 RETURNS integer
 LANGUAGE plpython3u
@@ -27,6 +27,33 @@ return llm.operators.sample(
 )
 $python$;
 
+CREATE FUNCTION llm.sample(
+    logits bytea,
+    temperature double precision DEFAULT 0,
+    top_k integer DEFAULT NULL,
+    top_p double precision DEFAULT NULL,
+    min_p double precision DEFAULT NULL,
+    repeat_penalty double precision DEFAULT NULL,
+    seed bigint DEFAULT NULL,
+    history integer[] DEFAULT NULL,
+    next_position integer DEFAULT NULL
+)
+RETURNS integer
+LANGUAGE sql
+VOLATILE
+PARALLEL UNSAFE
+COST 1000
+RETURN CASE
+    WHEN llm_runtime.check_elements(cardinality(history), 'history')
+        THEN llm_runtime.sample(logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, history, next_position)
+END;
+
+REVOKE ALL ON FUNCTION llm_runtime.sample FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_runtime.sample TO llm_owner, llm_user;
+COMMENT ON FUNCTION llm_runtime.sample IS
+'What llm.sample calls when its array is not too large to be handed to Python.';
+
+ALTER FUNCTION llm.sample OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.sample FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.sample TO llm_user;
 COMMENT ON FUNCTION llm.sample IS

@@ -1,8 +1,30 @@
 -- Deploy hartonomous:procedure_generate_into to pg
--- requires: schema_llm, function_runtime_boot, function_runtime_run_limits, function_runtime_call_limits, table_model_tensor
+-- requires: schema_llm, function_runtime_boot, function_runtime_run_limits, function_runtime_call_limits, table_model_tensor, function_runtime_check_elements
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
+
+CREATE PROCEDURE llm_runtime.generate_into(
+    query text,
+    target regclass,
+    model text,
+    max_tokens integer,
+    temperature double precision,
+    top_k integer,
+    top_p double precision,
+    min_p double precision,
+    repeat_penalty double precision,
+    seed bigint,
+    stop text[],
+    options jsonb
+)
+LANGUAGE plpython3u
+AS $python$
+llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+llm.batches.generate_into(
+    query, target, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
+)
+$python$;
 
 CREATE PROCEDURE llm.generate_into(
     query text,
@@ -18,14 +40,22 @@ CREATE PROCEDURE llm.generate_into(
     stop text[] DEFAULT NULL,
     options jsonb DEFAULT NULL
 )
-LANGUAGE plpython3u
-AS $python$
-llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-llm.batches.generate_into(
-    query, target, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
-)
-$python$;
+LANGUAGE plpgsql
+AS $procedure$
+BEGIN
+    PERFORM llm_runtime.check_texts(stop, 'stop');
+    CALL llm_runtime.generate_into(
+        query, target, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options
+    );
+END
+$procedure$;
 
+REVOKE ALL ON PROCEDURE llm_runtime.generate_into FROM PUBLIC;
+GRANT EXECUTE ON PROCEDURE llm_runtime.generate_into TO llm_owner, llm_user;
+COMMENT ON PROCEDURE llm_runtime.generate_into IS
+'What llm.generate_into calls when its array is not too large to be handed to Python.';
+
+ALTER PROCEDURE llm.generate_into OWNER TO llm_owner;
 REVOKE ALL ON PROCEDURE llm.generate_into FROM PUBLIC;
 GRANT EXECUTE ON PROCEDURE llm.generate_into TO llm_user;
 COMMENT ON PROCEDURE llm.generate_into IS

@@ -15,11 +15,24 @@ The thread may use nothing of the server: no plpy, no database. It gains where i
 calls that parse or hash do.
 """
 
+import ctypes
 import threading
 
 from . import database
 
 POLL = 0.01  # seconds between looks for an interrupt while waiting
+
+
+def skip_destructors_at_exit():
+    """From now on exit() ends the process without the destructors of libraries loaded so far.
+
+    A session can end while its threads still compile or compute: llm.warm_up() was cancelled, or the session was
+    terminated. Destructors of LLVM would then free what those threads use, and a crash of one session restarts the
+    server. PostgreSQL has done all of its own cleaning before it calls exit().
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "on_exit"):  # glibc has it; functions given to it run before destructors registered earlier
+        libc.on_exit(libc._exit, None)
 
 
 class Background:

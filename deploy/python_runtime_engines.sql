@@ -24,8 +24,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from . import database, errors, ops, settings
-from .background import Background
+from . import background, database, errors, ops, settings
 from .candidates import Candidates
 
 ENGINES = ("auto", "compiled", "numpy")
@@ -127,7 +126,7 @@ def compile_all():
         modules()
         from . import warm_up
 
-        Background(warm_up.run).result()
+        background.Background(warm_up.run).result()
         beside = _folder() / f"{READY}.{time.monotonic_ns()}"
         beside.write_text(_compiled_for())
         beside.replace(_ready_file())
@@ -150,6 +149,7 @@ def _imported():
     config = _loaded("numba").core.config
     before = config.CACHE_DIR
     if __name__.startswith("llm_"):  # in a server
+        background.skip_destructors_at_exit()
         config.CACHE_DIR = str(_folder())
     try:
         return SimpleNamespace(**{name: _loaded(f"{__package__}.{name}") for name in COMPILED})

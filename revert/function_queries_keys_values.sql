@@ -4,5 +4,6 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 DROP FUNCTION llm.queries_keys_values(bytea, integer, integer[], text);
+DROP FUNCTION llm_runtime.queries_keys_values(bytea, integer, integer[], text);
 
 COMMIT;

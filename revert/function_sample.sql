@@ -4,5 +4,6 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 DROP FUNCTION llm.sample;
+DROP FUNCTION llm_runtime.sample;
 
 COMMIT;

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.background()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '45a0fd460292e50ed0d477a598dd2ea7118c912a5bbfd76b202a2d5f382c3a45', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

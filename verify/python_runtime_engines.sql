@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.engines()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '144ea71e13d1b512da8ff349d6fc31cfa33f8511547c67a2f0d53fb668351b2a', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '53a7f18241c1bcc0b6befd2c1502626e504d29fe1f3d20a65e8c8b7460bc154e', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

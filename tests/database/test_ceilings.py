@@ -305,7 +305,7 @@ def test_a_prompt_of_one_word_or_of_spaces_is_refused_by_its_bytes(user, unit):
     assert peak(user) - before < 200 * MEGABYTE  # PostgreSQL's own two copies of the text, and what a first call loads
 
 
-MANY = 20_000_000
+MANY = {"real": 20_000_000, "float8": 20_000_000, "integer": 20_000_000, "text": 3_000_000}
 LARGE_ARRAYS = [
     ("real", "llm.similarity(x, x)"),
     ("real", "(SELECT count(*) FROM llm.search(x, 'vectors'))"),
@@ -313,21 +313,27 @@ LARGE_ARRAYS = [
     ("integer", "llm.detokenize(x, 'limited')"),
     ("integer", "(SELECT count(*) FROM llm.logits(x, 'limited'))"),
     ("integer", "llm.forward(x, 'limited')"),
+    ("integer", "llm.embedding(x, 'limited')"),
+    ("integer", "llm.rope('\\x00000000', x, 'limited')"),
+    ("integer", "(SELECT q FROM llm.queries_keys_values('\\x00000000', 0, x, 'limited'))"),
+    ("integer", "llm.attention('\\x00', '\\x00', '\\x00', 1, 0, x, 'limited')"),
+    ("integer", "llm.sample('\\x00000000', history => x)"),
     ("text", "(SELECT count(*) FROM llm.generate_many(x, 'limited'))"),
     ("text", "llm.generate('a', 'limited', stop => x)"),
+    ("text", "(SELECT count(*) FROM llm.generate_query('SELECT 1, ''a''', 'limited', stop => x))"),
     ("text", "(SELECT count(*) FROM llm.embed_many(x, 'reader'))"),
 ]
 
 
 @pytest.mark.parametrize(("kind", "call_of_it"), LARGE_ARRAYS)
 def test_an_array_that_is_too_large_is_refused_before_python_makes_a_list_of_it(greedy, kind, call_of_it):
-    query = f"SELECT {{}} FROM (SELECT array_fill(300::{kind}, '{{{{{MANY}}}}}') AS x OFFSET 0) AS large"
+    query = f"SELECT {{}} FROM (SELECT array_fill(300::{kind}, '{{{{{MANY[kind]}}}}}') AS x OFFSET 0) AS large"
     greedy.execute("SELECT llm.similarity('{1}'::real[], '{1}'::real[])")
     greedy.execute(query.format("cardinality(x)"))
     before = peak(greedy)
     with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="above the limit elements") as refusal:
         greedy.execute(query.format(call_of_it))
-    assert refusal.value.diag.message_detail == f"asked {MANY}, allowed 1000000"
+    assert refusal.value.diag.message_detail == f"asked {MANY[kind]}, allowed 1000000"
     assert peak(greedy) - before < 100 * MEGABYTE
 
 

@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'cb6f5a2d4f2629f860563223ce1db39f469b9ec0c79ad183f3fc321d2b827e02',
+SELECT is(llm_runtime.release(), 'e767124f1f9fe8ac0dfadad2675bd39a2189abe991d38d956d61762e744c888b',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.background()'::regprocedure
     ),
-    '28a567f8465b8736757c0d4c77b0e7a96f361375a8725e1f2776682d752b138e',
+    '45a0fd460292e50ed0d477a598dd2ea7118c912a5bbfd76b202a2d5f382c3a45',
     'its body is plpython/background.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.background()', 'EXECUTE'),

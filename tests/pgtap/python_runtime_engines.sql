@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.engines()'::regprocedure
     ),
-    '144ea71e13d1b512da8ff349d6fc31cfa33f8511547c67a2f0d53fb668351b2a',
+    '53a7f18241c1bcc0b6befd2c1502626e504d29fe1f3d20a65e8c8b7460bc154e',
     'its body is plpython/engines.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.engines()', 'EXECUTE'),

@@ -1,6 +1,8 @@
 """A computation beside the session's own work."""
 
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -51,3 +53,18 @@ def test_waiting_can_be_interrupted_and_taken_up_again(monkeypatch):
             work.result()
     finish.set()
     assert work.result()
+
+
+def test_a_process_ends_without_the_destructors_of_its_libraries_but_with_its_status():
+    program = """
+import ctypes, os, sys
+from plpython import background
+destructor = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p)(lambda *_: os.write(1, b"ran"))
+ctypes.CDLL(None).on_exit(destructor, None)
+if sys.argv[1] == "skip":
+    background.skip_destructors_at_exit()
+ctypes.CDLL(None).exit(3)
+"""
+    for how, output in (("as usual", b"ran"), ("skip", b"")):
+        done = subprocess.run([sys.executable, "-c", program, how], stdout=subprocess.PIPE, check=False)
+        assert (done.returncode, done.stdout) == (3, output)

@@ -4,8 +4,8 @@
     tools/check.py        everything
     tools/check.py lint   style and drift alone, without a server
 
-The first lane has a server of its own, with everything deployed, and shows its output as it comes. The second needs
-none; its output follows when the first lane is through.
+The first lane has a server of its own, with everything deployed, and shows its output as it comes. The second does not
+use that one: its output follows when the first lane is through.
 """
 
 import argparse
@@ -26,6 +26,7 @@ sys.path.insert(0, str(CHECKOUT))
 from tools.cluster import DATABASE, Cluster, ClusterError, where  # noqa: E402 (a script's own folder comes first)
 
 PURE_TESTS = ["tests/plpython", "tests/loaders", "tests/models", "tests/tools"]
+DEPLOYMENT_TESTS = ["tests/deployment"]  # each has a server of its own
 SERVER_TESTS = ["tests/database"]
 SQL_FOLDERS = ["deploy", "revert", "verify", "tests/pgtap"]
 
@@ -63,11 +64,15 @@ def lint(output: IO[str] = sys.stdout) -> Iterator[Result]:
     yield "render", run(sys.executable, "tools/render.py", "--check", output=output)
 
 
-def without_server(output: IO[str]) -> list[Result]:
-    return [*lint(output), ("pytest without a server", pytest(*PURE_TESTS, output=output))]
+def second_lane(output: IO[str]) -> list[Result]:
+    return [
+        *lint(output),
+        ("pytest without a server", pytest(*PURE_TESTS, output=output)),
+        ("pytest of deployments", pytest(*DEPLOYMENT_TESTS, output=output)),
+    ]
 
 
-def with_server() -> Iterator[Result]:
+def first_lane() -> Iterator[Result]:
     cluster = Cluster(f"test-{os.getpid()}", forgetful=True)
     try:
         cluster.up()
@@ -88,8 +93,8 @@ def with_server() -> Iterator[Result]:
 
 def everything() -> Iterator[Result]:
     with tempfile.TemporaryFile("w+") as output, ThreadPoolExecutor(1) as lane:
-        second = lane.submit(without_server, output)
-        yield from with_server()
+        second = lane.submit(second_lane, output)
+        yield from first_lane()
         results = second.result()
         output.seek(0)
         sys.stdout.writelines(output)

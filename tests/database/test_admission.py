@@ -138,8 +138,9 @@ def test_an_ill_number_of_threads_is_an_error(user, value):
     assert "llm.threads" in refusal.value.diag.message_primary
 
 
-def test_a_session_has_no_more_workers_than_the_limit_allows(user, limit):
+def test_a_session_has_no_more_workers_than_the_limit_allows(connect_as, limit):
     limit("NULL", 2)
+    user = connect_as("llm_user")
     user.execute("SET llm.engine = 'compiled'")
     user.execute("SET llm.threads = 8")
     call(user, "SELECT llm.generate(repeat('Once upon a time. ', 20), 'admitted', 3)")

@@ -131,8 +131,9 @@ REFUSALS = [
 
 
 @pytest.fixture
-def greedy(user):
-    """A user whose settings ask for all there is."""
+def greedy(connect_as):
+    """A user whose settings ask for all there is, in a new session, so that its peak of memory is the test's."""
+    user = connect_as("llm_user")
     user.execute("CREATE TEMP TABLE vectors AS SELECT 1 AS id, ARRAY[1]::real[] AS embedding")
     for name in ("kv_cache_mb", "batch_mb", "search_mb"):
         user.execute(f"SET llm.{name} = 1000000000")
@@ -298,7 +299,8 @@ def test_of_a_long_text_to_embed_only_the_beginning_is_read(large):
 
 
 @pytest.mark.parametrize("unit", [" ", "a", "\U0001f642", "\u65e5"])
-def test_a_prompt_of_one_word_or_of_spaces_is_refused_by_its_bytes(user, unit):
+def test_a_prompt_of_one_word_or_of_spaces_is_refused_by_its_bytes(connect_as, unit):
+    user = connect_as("llm_user")
     before = peak(user)
     with pytest.raises(psycopg.errors.ConfigurationLimitExceeded, match="longer than the model's context"):
         user.execute("SELECT llm.generate(repeat(%s, 10000000), 'limited')", [unit])

@@ -172,10 +172,11 @@ def test_both_engines_can_be_used_in_one_session(session, author_text):
         assert author_text.startswith(call(session, GENERATE, "", "pack-stories", 30))
 
 
-def test_weights_that_are_mapped_are_not_decoded_too(superuser):
-    superuser.execute("SET llm.engine = 'compiled'")
-    call(superuser, GENERATE, "", "pack-stories", 5)
-    superuser.execute("DO $do$ assert GD['llm'].weights._module.cache.bytes == 0 $do$ LANGUAGE plpython3u")
+def test_weights_that_are_mapped_are_not_decoded_too(superuser_dsn):
+    with psycopg.connect(superuser_dsn, autocommit=True) as fresh:
+        fresh.execute("SET llm.engine = 'compiled'")
+        call(fresh, GENERATE, "", "pack-stories", 5)
+        fresh.execute("DO $do$ assert GD['llm'].weights._module.cache.bytes == 0 $do$ LANGUAGE plpython3u")
 
 
 # Shared files
@@ -368,17 +369,17 @@ def replace_tensor(connection, model, name, values):
     )
 
 
-def test_a_role_may_use_a_model_whose_weights_it_cannot_read(superuser, author_text):
-    with superuser.transaction(force_rollback=True):
-        superuser.execute("CREATE ROLE without_weights IN ROLE llm_user")
-        superuser.execute("REVOKE SELECT ON llm_store.tile, llm_store.tensor_tile FROM llm_user")
-        superuser.execute("SELECT llm.evict('pack-stories')")
-        superuser.execute("SET LOCAL ROLE without_weights")
-        superuser.execute("SET LOCAL llm.engine = 'compiled'")
-        assert author_text.startswith(call(superuser, GENERATE, "", "pack-stories", 20))
-        superuser.execute("SET LOCAL llm.engine = 'numpy'")
-        with pytest.raises(psycopg.errors.InsufficientPrivilege), superuser.transaction():
-            superuser.execute(GENERATE, ["", "pack-stories", 1])
+def test_a_role_may_use_a_model_whose_weights_it_cannot_read(superuser_dsn, author_text):
+    with psycopg.connect(superuser_dsn, autocommit=True) as fresh, fresh.transaction(force_rollback=True):
+        fresh.execute("CREATE ROLE without_weights IN ROLE llm_user")
+        fresh.execute("REVOKE SELECT ON llm_store.tile, llm_store.tensor_tile FROM llm_user")
+        fresh.execute("SELECT llm.evict('pack-stories')")
+        fresh.execute("SET LOCAL ROLE without_weights")
+        fresh.execute("SET LOCAL llm.engine = 'compiled'")
+        assert author_text.startswith(call(fresh, GENERATE, "", "pack-stories", 20))
+        fresh.execute("SET LOCAL llm.engine = 'numpy'")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), fresh.transaction():
+            fresh.execute(GENERATE, ["", "pack-stories", 1])
 
 
 def test_who_generates_may_pack_but_not_evict(user):

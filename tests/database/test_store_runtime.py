@@ -130,6 +130,7 @@ def upgrade(superuser: psycopg.Connection) -> Iterator[Callable[..., None]]:
                 query = """
                 SELECT p.proname, p.prosrc FROM pg_proc AS p
                 WHERE p.pronamespace = 'llm_runtime'::regnamespace AND p.prorettype = 'void'::regtype
+                    AND p.pronargs = 0
                 ORDER BY p.proname COLLATE "C"
                 """
                 lines = [f"{hashlib.sha256(b.encode()).hexdigest()}  {name}\n" for name, b in superuser.execute(query)]

@@ -8,7 +8,7 @@ SET LOCAL lock_timeout = '5s';
 -- A hash of hashes, as `sha256sum` prints them, of:
 --   2c0160a083db4d368aa7a20c33a54a89cf753617fe37b4b0865df3210ed17896  admission
 --   7e311459aa089146e8436caedd41d2cbf44b5277951c0062a0466d1e7b3460e2  architecture
---   2e99e452927c675abe8ef4c3929d07bbb09d6cb674dd57a5a6fc0174235cd6b4  arguments
+--   f54f84481c996019c0964e2530c9d0d1c590a551b35af0295220655df581dbb6  arguments
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
 --   934e6957ccaf6038b5443cebaac93665fcc068b055164e06d01ca769780ca730  atoms
@@ -75,7 +75,7 @@ SET LOCAL lock_timeout = '5s';
 --   5013e4623b7517a6d9bf63bb22739cf5c5d90f1894949b4d657966abd2961bcf  searching
 --   eb234992f291252c77cc6c29f4cf4cd600cb6060a95e0d110bcf51756965f923  session_caches
 --   2ca29100d0633444e93a8c8633a4799263933af6c87c1184cc249e98d4620a26  session_models
---   b5f1499462a857e8e3cebda4b245e3ef5ea29c10d39750c1825031e47e1d572c  settings
+--   35616ec6861ac939684e6b247171adcaf968f2e1ccc3322bff0b239ee945a3fc  settings
 --   89ff32494bf9eec60cbae361a8c809cce690f520c278d1ea5518b11267ce5e85  shared_weights
 --   8a446441f604900cd906a3bc45b89a8afd8943729d41892a493f88bca680cfe3  simd
 --   b54940471201626320ea4271805c2e81d0d6972d98f0a04393d6d3d2c175d73b  simd_forms
@@ -96,7 +96,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'e767124f1f9fe8ac0dfadad2675bd39a2189abe991d38d956d61762e744c888b'::text;
+RETURN 'c1fcecdfa5330af4acf1d6426799fb3e94990d4c268ad23fc88eff2d05947e91'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

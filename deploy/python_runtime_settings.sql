@@ -14,10 +14,12 @@ AS $python$"""What a session, a role or a database may set with SET llm.<name>: 
 Any user may set them, so none is a path, and none raises a limit that protects others: `ceilings` has those.
 """
 
+import re
 import sys
 
 from . import arguments, ceilings, database, errors
 
+INTEGER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
 SETTING = database.Query("SELECT pg_catalog.current_setting($1, true) AS value", "text")
 
 
@@ -34,10 +36,7 @@ def integer(name, default, smallest, largest):
     value = SETTING.one(f"llm.{name}")["value"]
     if not value:
         return default
-    try:
-        number = int(value)
-    except ValueError:
-        number = value
+    number = int(value) if INTEGER.fullmatch(value) else value
     return arguments.integer(f"llm.{name}", number, None, smallest, largest)
 
 

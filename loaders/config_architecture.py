@@ -9,19 +9,21 @@ from plpython.errors import ModelError
 
 from . import families
 from .config_defaults import completed
-from .config_keys import PRETRAINED
+from .config_keys import PRETRAINED, SIZES
 from .errors import SourceError
-from .fields import Fields, quoted
+from .fields import Fields, in_its_words, quoted
 from .known_keys import Keys, check_keys
 
 # An architecture's sizes, and what config.json calls them.
-SIZES = {
-    "vocabulary_size": "vocab_size",
-    "hidden_size": "hidden_size",
-    "layers": "num_hidden_layers",
-    "heads": "num_attention_heads",
-    "ffn_size": "intermediate_size",
-    "context_length": "max_position_embeddings",
+# Values of an architecture, by the keys that say them.
+KEYS = SIZES | {
+    "kv_heads": "num_key_value_heads",
+    "head_dim": "hidden_size",
+    "norm_epsilon": "rms_norm_eps",
+    "tied_embeddings": "tie_word_embeddings",
+    "windows": "sliding_window",
+    "rope_theta": "rope_theta",
+    "rope_scaling": "rope_scaling",
 }
 DECODER = PRETRAINED | Keys(
     used=(
@@ -89,7 +91,7 @@ def read_architecture(config: Fields) -> Architecture:
     try:
         architecture = Architecture.from_config(values | family.always | family.from_config(config))
     except ModelError as problem:
-        raise SourceError(f"{config.source}: {problem}", problem.hint) from None
+        raise in_its_words(config, problem, KEYS | ({"head_dim": "head_dim"} if "head_dim" in config else {})) from None
     _check_frequencies(config, architecture)
     return architecture
 

@@ -2,6 +2,15 @@
 
 from .known_keys import Keys
 
+# Sizes of an architecture, and the keys that say them for decoders and encoders alike.
+SIZES = {
+    "vocabulary_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "ffn_size": "intermediate_size",
+    "context_length": "max_position_embeddings",
+}
 # What shapes a text after the logits. Calls here have settings of their own for sampling and length. What no call can
 # ask for is refused, unless it is off. transformers reads these from generation_config.json; old files have them in
 # config.json.

@@ -12,21 +12,13 @@ from plpython.encoder_architecture import CONTROL_TOKENS, POOLINGS, EncoderArchi
 from plpython.errors import ModelError
 
 from .config_defaults import completed
-from .config_keys import PRETRAINED
+from .config_keys import PRETRAINED, SIZES
 from .errors import SourceError
-from .fields import Fields, parse_json, quoted, read_json, read_text
+from .fields import Fields, in_its_words, parse_json, quoted, read_json, read_text
 from .files import can_be_a_file
 from .known_keys import Keys, check_keys
 
 # An architecture's sizes, and what config.json calls them.
-SIZES = {
-    "vocabulary_size": "vocab_size",
-    "hidden_size": "hidden_size",
-    "layers": "num_hidden_layers",
-    "heads": "num_attention_heads",
-    "ffn_size": "intermediate_size",
-    "context_length": "max_position_embeddings",
-}
 ENCODER = PRETRAINED | Keys(
     used=(*SIZES.values(), "type_vocab_size", "layer_norm_eps"),
     neutral={
@@ -126,7 +118,7 @@ def read_encoder(folder: Path, config: Fields, name: str) -> EncoderArchitecture
     try:
         return EncoderArchitecture.from_config(values)
     except ModelError as problem:
-        raise SourceError(f"{config.source}: {problem}", problem.hint) from None
+        raise in_its_words(config, problem, SIZES | {"token_types": "type_vocab_size"}) from None
 
 
 def companions(folder: Path) -> list[Path]:

@@ -2,12 +2,17 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 
+from plpython.errors import ModelError
+
 from .errors import SourceError
 
+ARCHITECTURE_VALUE = re.compile(r'architecture value "(\w+)"')
+LONGEST_NUMBER = 4000  # digits, fewer than Python's own limit
 LARGEST_JSON = 256 << 20
 REQUIRED = object()
 
@@ -83,6 +88,15 @@ class Fields:
             raise SourceError(f'{self.source} "{name}" is not UTF-8: {shown(value)}') from None
 
 
+def in_its_words(file: Fields, problem: ModelError, keys: dict[str, str]) -> SourceError:
+    """What an architecture refuses, as an error of the file that it was read from: keys, {architecture value: key}."""
+
+    def key(found: re.Match) -> str:
+        return quoted(file.prefix + keys[found[1]]) if found[1] in keys else found[0]
+
+    return SourceError(f"{file.source} {ARCHITECTURE_VALUE.sub(key, str(problem))}", problem.hint)
+
+
 def storable(text: str, where: str) -> str:
     """The text, if PostgreSQL can hold it. where: the file and the key that the error names."""
     for position, character in enumerate(text):
@@ -110,7 +124,7 @@ def read_text(path: Path, source: str | None = None) -> str:
 
 def parse_json(text: str, source: str) -> dict:
     try:
-        document = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, source))
+        document = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, source), parse_int=_integer)
     except RecursionError:
         raise SourceError(f"{source} is nested too deeply") from None
     except ValueError as problem:
@@ -118,6 +132,11 @@ def parse_json(text: str, source: str) -> dict:
     if not isinstance(document, dict):
         raise SourceError(f"{source} is {shown(document)}, expected an object")
     return document
+
+
+def _integer(digits: str) -> int | float:
+    """A whole number; infinity for one with so many digits that Python does not read them."""
+    return int(digits) if len(digits) <= LONGEST_NUMBER else float(digits)
 
 
 def _object(pairs: list, source: str) -> dict:

@@ -9,7 +9,15 @@ from . import families
 from .errors import SourceError
 from .fields import Fields
 from .gguf_encoder import read_encoder
-from .gguf_keys import DECODER, check_equal, check_general, check_outside, of_all_layers
+from .gguf_keys import (
+    DECODER,
+    architecture_of,
+    check_equal,
+    check_general,
+    check_outside,
+    of_all_layers,
+    vocabulary_size,
+)
 from .known_keys import check_keys
 
 NO_SCALING, LINEAR = "none", "linear"
@@ -43,13 +51,11 @@ def _read_decoder(own: Fields, shapes: dict, family: families.Family) -> Archite
         "attention_output_bias": "blk.0.attn_output.bias" in shapes,
         "tied_embeddings": "output.weight" not in shapes,
     }
-    architecture = Architecture.from_config(config | family.always)
-    architecture.check_tensors(shapes)
-    return architecture
+    return architecture_of(own, Architecture, config | family.always, shapes)
 
 
 def _sizes(own: Fields, shapes: dict) -> dict:
-    rows = shapes.get("token_embd.weight", (0,))[0]
+    rows = vocabulary_size(shapes)
     hidden_size, heads = own.integer("embedding_length"), own.integer("attention.head_count")
     head_dim = own.integer("attention.key_length", hidden_size // heads if heads > 0 else 0)
     rope_theta = own.number("rope.freq_base", 10_000.0)

@@ -10,7 +10,7 @@ from plpython.encoder_architecture import EncoderArchitecture
 
 from .errors import SourceError
 from .fields import Fields
-from .gguf_keys import ENCODER, check_equal
+from .gguf_keys import ENCODER, architecture_of, check_equal, vocabulary_size
 from .known_keys import check_keys
 
 POOLINGS = {PoolingType.MEAN: "mean", PoolingType.CLS: "cls"}
@@ -23,24 +23,21 @@ def read_encoder(own: Fields, shapes: dict[str, tuple[int, ...]], name: str) -> 
         raise SourceError(f'{own.source} "{name}.attention.causal" is true, which is not supported for an encoder')
     _check_sizes(own, shapes)
     context_length = own.integer("context_length")
-    architecture = EncoderArchitecture.from_config(
-        {
-            "family": name,
-            "vocabulary_size": shapes.get("token_embd.weight", (0,))[0],
-            "hidden_size": own.integer("embedding_length"),
-            "layers": own.integer("block_count"),
-            "heads": own.integer("attention.head_count"),
-            "ffn_size": own.integer("feed_forward_length"),
-            "context_length": context_length,
-            "longest_text": context_length,
-            "token_types": shapes.get("token_types.weight", (0,))[0],
-            "norm_epsilon": own.number("attention.layer_norm_epsilon"),
-            "pooling": _pooling(own),
-            "normalize": True,
-        }
-    )
-    architecture.check_tensors(shapes)
-    return architecture
+    values = {
+        "family": name,
+        "vocabulary_size": vocabulary_size(shapes),
+        "hidden_size": own.integer("embedding_length"),
+        "layers": own.integer("block_count"),
+        "heads": own.integer("attention.head_count"),
+        "ffn_size": own.integer("feed_forward_length"),
+        "context_length": context_length,
+        "longest_text": context_length,
+        "token_types": shapes.get("token_types.weight", (0,))[0],
+        "norm_epsilon": own.number("attention.layer_norm_epsilon"),
+        "pooling": _pooling(own),
+        "normalize": True,
+    }
+    return architecture_of(own, EncoderArchitecture, values, shapes)
 
 
 def _check_sizes(own: Fields, shapes: dict) -> None:
@@ -49,7 +46,7 @@ def _check_sizes(own: Fields, shapes: dict) -> None:
     check_equal(
         own,
         {
-            "vocab_size": ("the number of rows of the embedding", shapes.get("token_embd.weight", (0,))[0]),
+            "vocab_size": ("the number of rows of the embedding", vocabulary_size(shapes)),
             "embedding_length_out": ("embedding_length", hidden_size),
             "attention.head_count_kv": ("attention.head_count", heads),
             "attention.key_length": ("the head size", head_dim),

@@ -7,10 +7,27 @@ architectures alone is refused too: a file that brings one was made for somethin
 
 import numpy as np
 
+from plpython.architecture import Architecture
+from plpython.encoder_architecture import EncoderArchitecture
+from plpython.errors import ModelError, invalid_parameter
+
 from .errors import SourceError
-from .fields import Fields, shown
+from .fields import Fields, in_its_words, shown
 from .known_keys import Keys, check_keys
 
+# Values of an architecture, by the keys that say them.
+KEYS = {
+    "hidden_size": "embedding_length",
+    "layers": "block_count",
+    "heads": "attention.head_count",
+    "kv_heads": "attention.head_count_kv",
+    "head_dim": "embedding_length",
+    "ffn_size": "feed_forward_length",
+    "context_length": "context_length",
+    "rope_theta": "rope.freq_base",
+    "rope_scaling": "rope.scaling.factor",
+    "windows": "attention.sliding_window",
+}
 # What kind of file it is, and what is said about it. An adapter, a projector or an imatrix is no model.
 GENERAL = Keys(
     used=("architecture", "alignment"),
@@ -140,3 +157,31 @@ def check_equal(own: Fields, facts: dict[str, tuple[str, int | float]]) -> None:
                 f'{own.source} "{own.prefix}{key}" is {shown(value)}, which is not {what}, {expected}',
                 "Both must be the same here.",
             )
+
+
+def architecture_of(own: Fields, kind: type, values: dict, shapes: dict) -> Architecture | EncoderArchitecture:
+    """The architecture of a kind with these values, checked against the tensors.
+
+    Raises SourceError that names the key of a value that is out of range, and ModelError that names a tensor that does
+    not fit.
+    """
+    try:
+        architecture = kind.from_config(values)
+    except ModelError as problem:
+        raise in_its_words(own, problem, _keys(own)) from None
+    architecture.check_tensors(shapes)
+    return architecture
+
+
+def _keys(own: Fields) -> dict[str, str]:
+    """KEYS, and for what two keys can say the one that the file has."""
+    said = [("norm_epsilon", "attention.layer_norm_rms_epsilon"), ("norm_epsilon", "attention.layer_norm_epsilon")]
+    said += [("head_dim", "attention.key_length")]
+    return KEYS | {value: key for value, key in said if key in own}
+
+
+def vocabulary_size(shapes: dict) -> int:
+    """The rows of the token embedding. Raises ModelError if there is none."""
+    if "token_embd.weight" not in shapes:
+        raise invalid_parameter('tensor "token_embd.weight" is missing')
+    return shapes["token_embd.weight"][0]

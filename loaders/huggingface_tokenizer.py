@@ -359,13 +359,13 @@ def _wordpiece(folder: Path, own: Fields, rows: int) -> _Read:
     )
     library = _library(definition_of(document))
     add_special_tokens(library, special, rows)
-    before, after = (_id_of(library, special.named[name]) for name in AROUND_NAMES)
+    before, after = (_id_of(library, special.named[name], rows) for name in AROUND_NAMES)
     return _Read(library.to_str(), [before], [after], same_as(pieces))
 
 
-def _id_of(library: Library, text: str) -> int:
+def _id_of(library: Library, text: str, rows: int) -> int:
     number = library.token_to_id(text)
-    if number is None:
+    if number is None or number >= rows:
         raise SourceError(f"vocab.txt has no {text}")
     return number
 

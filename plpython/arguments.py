@@ -13,6 +13,7 @@ from . import ceilings, errors, sampling
 MOST_SHOWN = 200  # characters of a value in an error
 MOST_OF_A_NAME = 1000  # characters of the name of a model, tensor or token
 MOST_OF_A_NAME_SHOWN = 100
+MOST_DIGITS = 4000  # of a whole number, fewer than Python's own limit
 MOST_OPTIONS = 1 << 20  # characters of an object of options; nobody needs as many
 
 
@@ -90,11 +91,16 @@ def sampling_settings(**given):
     return sampling.Settings(**{"seed": secrets.randbits(63), **given})
 
 
+def _whole(digits):
+    """A whole number of JSON; infinity for one with so many digits that Python does not read them."""
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+
+
 def options(value, known):
     """A jsonb object (as text, None for NULL) as a dict; `known` is {key: (type, description)}, all that is allowed."""
     if value is not None and len(value) > MOST_OPTIONS:
         raise described("options", f"{len(value)} characters", f"an object of {MOST_OPTIONS} characters at most")
-    given = {} if value is None else json.loads(value)
+    given = {} if value is None else json.loads(value, parse_int=_whole)
     if not isinstance(given, dict):
         raise ill("options", given, "an object")
     for key, content in given.items():

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.arguments()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '2e99e452927c675abe8ef4c3929d07bbb09d6cb674dd57a5a6fc0174235cd6b4', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'f54f84481c996019c0964e2530c9d0d1c590a551b35af0295220655df581dbb6', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.settings()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'b5f1499462a857e8e3cebda4b245e3ef5ea29c10d39750c1825031e47e1d572c', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '35616ec6861ac939684e6b247171adcaf968f2e1ccc3322bff0b239ee945a3fc', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

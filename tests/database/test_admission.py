@@ -129,7 +129,7 @@ def test_threads_change_no_answer(user, limit, threads):
     assert call(user, query) == expected
 
 
-@pytest.mark.parametrize("value", ["0", "all", "65"])
+@pytest.mark.parametrize("value", ["0", "all", "65", "1_0", "1.0", "\u0661"])
 def test_an_ill_number_of_threads_is_an_error(user, value):
     user.execute("SET llm.engine = 'compiled'")
     user.execute(f"SET llm.threads = '{value}'")

@@ -181,10 +181,10 @@ TOKENS = "tokenizer.ggml.tokens"
 ILL_METADATA = {
     'architecture "mamba" is not supported': {"general.architecture": "mamba"},
     'has no "llama.block_count"': {"llama.block_count": None},
-    '"layers" is out of range': {"llama.block_count": 4_000_000_000},
+    '"llama.block_count" is out of range': {"llama.block_count": 4_000_000_000},
     "\"llama.block_count\" is 'two', expected an integer": {"llama.block_count": "two"},
     '"llama.attention.head_count" has 2 elements, expected 1': {"llama.attention.head_count": [2, 2]},
-    '"heads" is out of range': {"llama.attention.head_count": 0},
+    '"llama.attention.head_count" is out of range': {"llama.attention.head_count": 0},
     "expert_count": {"llama.expert_count": 8},
     "logit_scale": {"llama.logit_scale": 0.5},
     '"llama.rope.scaling.type" is "yarn", which is not supported': {
@@ -192,7 +192,7 @@ ILL_METADATA = {
         "llama.rope.scaling.factor": 4.0,
     },
     "rope.dimension_count": {"llama.rope.dimension_count": 2},
-    "norm_epsilon": {"llama.attention.layer_norm_rms_epsilon": -1.0},
+    "layer_norm_rms_epsilon": {"llama.attention.layer_norm_rms_epsilon": -1.0},
     "the first of 3 parts": {"split.count": 3, "split.no": 0},
     "is part 2 of 3": {"split.count": 3, "split.no": 1},
     'tokenizer model "t5" is not supported': {"tokenizer.ggml.model": "t5"},
@@ -334,7 +334,7 @@ def test_a_token_of_half_a_megabyte_is_refused_at_once(tiny, write_gguf):
         ("blk.1.attn_norm.weight", (8,), 'tensor "blk.1.attn_norm.weight" is not part of the architecture'),
         ("blk.0.ffn_up.weight", (8, 12), 'tensor "blk.0.ffn_up.weight" has the wrong shape'),
         ("blk.0.attn_q.bias", (8,), 'tensor "blk.0.attn_k.bias" is missing'),
-        ("token_embd.weight", None, '"vocabulary_size" is out of range'),
+        ("token_embd.weight", None, 'tensor "token_embd.weight" is missing'),
     ],
 )
 def test_tensors_that_the_architecture_does_not_have_are_refused_by_name(tiny, write_gguf, name, change, expected):

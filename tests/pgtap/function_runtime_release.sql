@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'e767124f1f9fe8ac0dfadad2675bd39a2189abe991d38d956d61762e744c888b',
+SELECT is(llm_runtime.release(), 'c1fcecdfa5330af4acf1d6426799fb3e94990d4c268ad23fc88eff2d05947e91',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

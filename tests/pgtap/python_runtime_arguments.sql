@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.arguments()'::regprocedure
     ),
-    '2e99e452927c675abe8ef4c3929d07bbb09d6cb674dd57a5a6fc0174235cd6b4',
+    'f54f84481c996019c0964e2530c9d0d1c590a551b35af0295220655df581dbb6',
     'its body is plpython/arguments.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.arguments()', 'EXECUTE'),

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.settings()'::regprocedure
     ),
-    'b5f1499462a857e8e3cebda4b245e3ef5ea29c10d39750c1825031e47e1d572c',
+    '35616ec6861ac939684e6b247171adcaf968f2e1ccc3322bff0b239ee945a3fc',
     'its body is plpython/settings.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.settings()', 'EXECUTE'),

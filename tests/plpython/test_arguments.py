@@ -55,6 +55,7 @@ def test_an_unknown_option_is_refused_with_the_list_of_the_known():
     assert "ecco" in message and "echo: begin with the prompt" in message
     assert "options.echo" in refusal(arguments.options, '{"echo": 1}', known)
     assert "options" in refusal(arguments.options, "[]", known)
+    assert "options.n is inf" in refusal(arguments.options, '{"n": %s}' % ("1" * 5000), {"n": (int, "a number")})
 
 
 def test_positions_follow_each_other():

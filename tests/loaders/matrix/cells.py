@@ -3,6 +3,7 @@
 import base64
 import copy
 import json
+import re
 from pathlib import Path
 
 ABSENT = "(absent)"  # as a change: the file, or the key, is not there
@@ -47,3 +48,18 @@ def write_folder(folder: Path, files: dict) -> None:
             (folder / name).write_bytes(base64.b64decode(content["base64"]))
         else:
             (folder / name).write_text(json.dumps(content))
+
+
+def assert_named(message: str, change) -> None:
+    """The message is one line, and names something of the change, or the tensor that does not fit it."""
+    assert "\n" not in message
+    assert any(word in message for word in _words(change)) or re.search(r'"[\w.]+\.(weight|bias)"', message), message
+
+
+def _words(value) -> set[str]:
+    """The names and the texts of a change."""
+    if isinstance(value, dict):
+        return set().union(*(set(key.split(".")) | {key} | _words(inner) for key, inner in value.items()))
+    if isinstance(value, list | tuple):
+        return set().union(*map(_words, value))
+    return {value} if isinstance(value, str) and value not in ("", ABSENT) else set()

@@ -14,6 +14,7 @@ from plpython.embeddings import tokens_of
 from plpython.errors import ModelError
 from plpython.numpy_encoder import NumpyEncoder
 from plpython.tokenizer import Tokenizer
+from tests.loaders.matrix.cells import assert_named
 from tests.loaders.matrix.encoder_cells import ENCODER_CELLS, TEXTS, EncoderCell, write_encoder
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "huggingface_matrix"
@@ -67,8 +68,7 @@ def test_what_sentence_transformers_embeds_is_embedded(cell: EncoderCell, folder
 def test_what_it_refuses_or_nobody_here_computes_is_refused_in_one_line(cell: EncoderCell, folder):
     with pytest.raises((SourceError, ModelError)) as problem:
         read_folder(folder(cell))
-    assert (cell.refusal or "") in str(problem.value)
-    assert "\n" not in str(problem.value)
+    assert_named(str(problem.value), cell.refusal or cell.files)
 
 
 def test_a_cell_that_is_refused_here_alone_says_why():

@@ -20,6 +20,10 @@ DECLARE
     encoding text;
     code_of_atom integer;
 BEGIN
+    IF octet_length(content_hash) <> 32 THEN
+        RETURN;  -- no hash: nothing has it, and what may be large is not copied for each query below
+    END IF;
+
     SELECT a.* INTO atom FROM llm_store.atom AS a WHERE a.content_hash = compose.content_hash;
 
     IF atom.modality = 'discrete' THEN

@@ -19,6 +19,10 @@ DECLARE
     model integer;
     block llm_store.atom_layer;
 BEGIN
+    IF octet_length(content_hash) <> 32 THEN
+        RETURN;  -- no hash: nothing has it, and what may be large is not copied for each query below
+    END IF;
+
     -- a token: its bytes in order
     RETURN QUERY
     SELECT sha256(substring(a.content FROM i + 1 FOR 1)), 'byte', i::bigint, 1::bigint, NULL::text

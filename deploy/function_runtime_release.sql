@@ -7,7 +7,7 @@ SET LOCAL lock_timeout = '5s';
 
 -- A hash of hashes, as `sha256sum` prints them, of:
 --   2c0160a083db4d368aa7a20c33a54a89cf753617fe37b4b0865df3210ed17896  admission
---   7e311459aa089146e8436caedd41d2cbf44b5277951c0062a0466d1e7b3460e2  architecture
+--   aab42b943685cf7fdf436708d73fac0de9b3b06ce4fb10d6ab32827af849c3e8  architecture
 --   f54f84481c996019c0964e2530c9d0d1c590a551b35af0295220655df581dbb6  arguments
 --   f749c00edbbeefb73330720446dd5341c82b9cd9fb61e2afc412f206bfe2c367  atom_rows
 --   ea210a536bc212fe2cfe9d04836062618ef33c79a5d83cdfe0d4aaf1d6d4781b  atom_runs
@@ -19,7 +19,7 @@ SET LOCAL lock_timeout = '5s';
 --   7b6fdadc2cc744fcc21c7a8976be0366723aa2a7889a07e7e3ad50fd34f8d432  cache
 --   2750d552f1764decac52422f1460b08b120e89c5a7fa7da51ec2f693e08056a6  candidate_kernels
 --   c29f07214cf8569b97ef50fa52c45265275ae1b903de87331c9e10ef6b7ccdcf  candidates
---   b1f51cd99a5c4c283cc0ee0b4737867e7e07680a56f202c839995015d05168ea  ceilings
+--   b1503ec03cf8b41f9fa3f5b4d3be80b940f95e7e22628c351767bd1ade252ba5  ceilings
 --   f42d8d46f86cd58a0233cf4dd603280eec351236308a7b95acbe6cf09100b1e0  chunking
 --   f0b45d61467f00867bbae9ae95bbaf5a23040368d352ab3c9175c160dfb85763  comparison
 --   08533e124ba23c0fb7c2c4b47303d8562315f273d6453ade01a8a91fe0dd7300  compiled_engine
@@ -35,7 +35,7 @@ SET LOCAL lock_timeout = '5s';
 --   1a66ea21751f499ac5d575c89981cc0e4290c4758a556675931863bad8a967a8  encoder_forward
 --   53a7f18241c1bcc0b6befd2c1502626e504d29fe1f3d20a65e8c8b7460bc154e  engines
 --   0cc59cab800949a50913282a40625c13319d187b9b7ae197cd598ea5d36da2f2  errors
---   b6946d259e1f40e34c288dc46f96665e7bdef7253560ad7cec694be91a013006  finite
+--   8c54dc43e7e1dcae604d337c51cb63ee87f31b787017458c28c7ad1ffa556cb0  finite
 --   f06252211253cef45ef565fe19a6cb3f15246446dd5b57655ed72932be6a20b1  forward_steps
 --   5514ead76e100fff29410aedc703a117f82e1005b56a463fb9a457698ca2f7d2  generation
 --   138b6d2a1c034b08fa03c115adb83e8ba60577583beddf43e156e4d74bc5ecb4  geometry
@@ -47,7 +47,7 @@ SET LOCAL lock_timeout = '5s';
 --   d631edf2f3ea028f2841b4ad52c1ecf41b22601c07df9cb78a9aeb47cb57f682  kernels
 --   aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d  kv_cache
 --   6b1426c98cf59c2818d647eebd3865d4302b428fc461004cbc8da1518378965e  kv_pages
---   a3a84d3e5d0fea16b450ed95028fef86d385af41c33df4bb7ebc1e1749b884e7  loaded_model
+--   bb1c3b16be0b8f86ed82e47debf2c312005db832b61f10754ce9041f08b76f03  loaded_model
 --   a53fa0d6acde046f615d230487fc0819e6ef623b4aaa6849e49fcf7aecc23bbd  long_texts
 --   55c82b983fd0194715b51a0503cf09e433b9580e2ac769aadbbf192536c69beb  mapping
 --   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
@@ -96,7 +96,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'c1fcecdfa5330af4acf1d6426799fb3e94990d4c268ad23fc88eff2d05947e91'::text;
+RETURN '500f55c823afea586f2859df480d20ad2edb4585abe2f4df3a4afecfd0f1a44e'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -198,7 +198,7 @@ class Architecture:
 
 
 def first_ill_divisor(divisors):
-    """The place of the first number of rope_freqs.weight that is not finite and above 0; None if all are."""
+    """The place of the first number of rope_freqs.weight that rope cannot divide by; None without one."""
     flat = np.asarray(divisors, np.float32).reshape(-1)
     ill = ~(np.isfinite(flat) & (flat >= SMALLEST_DIVISOR))
     return int(ill.argmax()) if ill.any() else None

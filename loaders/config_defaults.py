@@ -9,7 +9,8 @@ from .known_keys import Keys
 def completed(config: Fields, family: str, keys: Keys) -> Fields:
     """The configuration with the defaults of a family's class.
 
-    Raises SourceError for a null where the class takes none; null in a key without a default is "not used" if neutral.
+    Raises SourceError for a null where the class takes none. For a neutral key without a class default, null
+    means that the feature is off.
     """
     rows = {key: (default, takes_null) for name, key, default, takes_null in ROWS if name == family}
     for name in (*keys.used, *(name for name in keys.neutral if name in rows)):

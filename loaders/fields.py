@@ -40,7 +40,7 @@ class Fields:
         return self._typed(name, default, expected, lambda value: type(value) is int and smallest <= value <= largest)
 
     def number(self, name: str, default=REQUIRED) -> float:
-        return self._typed(name, default, "a number", _is_number)
+        return self._typed(name, default, "a finite number", _is_number)
 
     def flag(self, name: str, default=REQUIRED) -> bool:
         return self._typed(name, default, "true or false", lambda value: type(value) is bool)
@@ -111,13 +111,14 @@ def read_json(path: Path, source: str | None = None) -> dict:
     return parse_json(read_text(path, source), source or path.name)
 
 
-def read_text(path: Path, source: str | None = None) -> str:
-    """A whole text file, of a size that a configuration or a vocabulary may have."""
+def read_text(path: Path, source: str | None = None, newline: str | None = None) -> str:
+    """A whole text file, of a size that a configuration or a vocabulary may have. newline: as open() takes it."""
     source = source or path.name
     if path.stat().st_size > LARGEST_JSON:
         raise SourceError(f"{source} has {path.stat().st_size} bytes, at most {LARGEST_JSON} are read")
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8", newline=newline) as file:
+            return file.read()
     except UnicodeDecodeError as problem:
         raise SourceError(f"{source} is not UTF-8, at byte {problem.start}") from None
 

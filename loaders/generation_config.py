@@ -1,4 +1,8 @@
-"""Which ids begin and end a text: generation_config.json's word before config.json's, as in transformers 5.24."""
+"""Which ids begin and end a text: generation_config.json's word before config.json's.
+
+Where generation_config.json is there and says nothing, config.json counts, as in vLLM. transformers 5.24 asks no second
+file: there such a model ends no text by itself.
+"""
 
 from .config_defaults import class_default
 from .config_keys import GENERATION_CONFIG

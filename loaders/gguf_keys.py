@@ -31,7 +31,7 @@ KEYS = {
 # What kind of file it is, and what is said about it. An adapter, a projector or an imatrix is no model.
 GENERAL = Keys(
     used=("architecture", "alignment"),
-    neutral={"type": (b"model",), "quantization_version": (2,)},  # of the layout of blocks: 2 since there is GGUF
+    neutral={"type": (b"model",), "quantization_version": (2,)},  # of the layout of blocks: always 2 in GGUF files
     harmless=(
         *("name", "author", "version", "organization", "finetune", "basename", "description", "summary"),
         *("quantized_by", "converted_by", "size_label", "parameter_count", "parameter_size", "file_type"),

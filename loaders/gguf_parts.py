@@ -93,7 +93,7 @@ def _check_part(part: Part, first: Part, number: int, count: int) -> None:
     for key, value in part.container.metadata.items():
         if key not in OF_ONE_PART and not _same(value, first.container.metadata.get(key)):
             raise SourceError(
-                f'{part.metadata.source} "{key}" is {shown(value)}, in {first.path.name} it is not',
+                f'{part.metadata.source} "{key}" is {shown(value)}, in {first.path.name} it is {_said(first, key)}',
                 "The parts are of different models.",
             )
 
@@ -118,3 +118,7 @@ def _check_tensors(parts: list[Part]) -> None:
     if expected != names.total():
         what = f'{parts[0].metadata.source} "{TENSORS}" is {expected}'
         raise SourceError(f"{what}, the parts have {names.total()} tensors", "A part is of another model.")
+
+
+def _said(part: Part, key: str) -> str:
+    return shown(part.container.metadata[key]) if key in part.container.metadata else "absent"

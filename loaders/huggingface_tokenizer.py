@@ -11,9 +11,10 @@ because its options are in tokenizer_config.json; a difference is refused.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from gguf import TokenType
 from tokenizers import Tokenizer as Library
@@ -86,6 +87,8 @@ CONFIG_KEYS = Keys(
     ),
 )
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class _Read:
@@ -129,7 +132,7 @@ def read_tokenizer(folder: Path, config: Fields, vocabulary_size: int, is_encode
 
 def _read(folder: Path, own: Fields, config: Fields, rows: int, is_encoder: bool) -> _Read:
     if (folder / "tokenizer.json").is_file():
-        return _tokenizer_json(folder, own, config, rows)
+        return _tokenizer_json(folder, own, config, rows, is_encoder)
     if (folder / "tokenizer.model").is_file():
         return _sentencepiece(folder, own, rows)
     if is_encoder and (folder / "vocab.txt").is_file():
@@ -145,8 +148,15 @@ def _check_config(own: Fields, is_encoder: bool) -> None:
     """Refuse keys that are not known. Names of tokens are free, as transformers has them."""
     tokens = tuple(name for name in own.values if name.endswith("_token"))
     check_keys(own, CONFIG_KEYS | Keys(used=tokens))
-    if is_encoder and own.text("truncation_side", "right") != "right":
-        raise SourceError(f'{CONFIG} "truncation_side" is {shown(own.values["truncation_side"])}, not supported')
+    if is_encoder:
+        _check_cut(own, "truncation_side")
+
+
+def _check_cut(fields: Fields, key: str) -> None:
+    """Refuse an encoder that keeps the end of a text that is too long: its beginning is kept here."""
+    side = fields.text(key, "right")
+    if side.lower() != "right":
+        raise SourceError(f'{fields.source} "{key}" is {shown(side)}, which is not supported', "Supported is right.")
 
 
 def _check_class(own: Fields, config: Fields) -> None:
@@ -163,9 +173,11 @@ def _class(own: Fields, config: Fields) -> str | None:
     return own.text("tokenizer_class", None) or config.text("tokenizer_class", None)
 
 
-def _tokenizer_json(folder: Path, own: Fields, config: Fields, rows: int) -> _Read:
+def _tokenizer_json(folder: Path, own: Fields, config: Fields, rows: int, is_encoder: bool) -> _Read:
     definition = read_text(folder / "tokenizer.json")
     document = parse_json(definition, "tokenizer.json")
+    if is_encoder and "truncation_side" not in own:
+        _check_cut(Fields("tokenizer.json", document).nested("truncation"), "direction")
     added = added_tokens(document)
     check_steps(document)
     library = _library(definition)
@@ -258,7 +270,8 @@ def _check_ids(library: Library, added: list[dict]) -> None:
 
 def _check_around(library: Library, before: list[int], after: list[int]) -> None:
     """The post-processor as it was read here must be what the library does."""
-    bare, dressed = library.encode("", add_special_tokens=False).ids, library.encode("").ids
+    bare = _guarded(lambda: library.encode("", add_special_tokens=False).ids)
+    dressed = _guarded(lambda: library.encode("").ids)
     if dressed != [*before, *bare, *after]:
         raise SourceError(
             f"tokenizer.json puts {dressed} around an empty text, its post_processor says {before + after}"
@@ -266,16 +279,21 @@ def _check_around(library: Library, before: list[int], after: list[int]) -> None
 
 
 def _library(definition: str) -> Library:
+    library = _guarded(lambda: Library.from_str(definition))
+    library.no_truncation()
+    library.no_padding()
+    return library
+
+
+def _guarded(call: Callable[[], Result]) -> Result:
+    """What a call of the library gives. All that it raises, its panics too, is a SourceError."""
     try:
-        library = Library.from_str(definition)
-    except BaseException as problem:  # the library raises nothing more precise than Exception, and panics
+        return call()
+    except BaseException as problem:  # nothing more precise than Exception, and panics
         if not isinstance(problem, Exception) and type(problem).__name__ != PANIC:
             raise
         reason = str(problem).partition("\n")[0]
         raise SourceError(f"tokenizer.json cannot be read: {reason}") from None
-    library.no_truncation()
-    library.no_padding()
-    return library
 
 
 def _marked_control(definition: str, document: dict) -> str:
@@ -295,7 +313,7 @@ def _looks_like_control(content: str) -> bool:
 
 
 def _sentencepiece(folder: Path, own: Fields, rows: int) -> _Read:
-    """A tokenizer.model. Llama's own begins a text with <s>, unless the configuration says otherwise."""
+    """A tokenizer.model. Without add_bos_token a text begins with <s>, as in Llama's own code and llama.cpp."""
     special = read_special_tokens(folder, own)
     _refuse_area_flags(special)
     numbered = special.numbered.items()
@@ -306,9 +324,22 @@ def _sentencepiece(folder: Path, own: Fields, rows: int) -> _Read:
     added = {content for content, _ in beside.values()}
     whole = [p for p in pieces if p.kind == TokenType.USER_DEFINED and p.text not in added]
     document = sentencepiece_document(pieces, scores, space_prefix, whole)
-    bos = _number(pieces, special.named.get("bos_token", "<s>")) if own.flag("add_bos_token", True) else []
-    eos = _number(pieces, special.named.get("eos_token", "</s>")) if own.flag("add_eos_token", False) else []
-    return _Read(definition_of(document), bos, eos, [])
+    before = _added(own, "add_bos_token", True, pieces, special.named.get("bos_token", "<s>"))
+    after = _added(own, "add_eos_token", False, pieces, special.named.get("eos_token", "</s>"))
+    return _Read(definition_of(document), before, after, [])
+
+
+def _added(own: Fields, flag: str, default: bool, pieces: list[Piece], text: str) -> list[int]:
+    """The id of a token that a flag puts around a text; none where it is off, or not said and there is no such piece.
+
+    Raises SourceError where the flag asks for a token that is no piece.
+    """
+    if not own.flag(flag, default):
+        return []
+    numbers = _number(pieces, text)
+    if flag in own and not numbers:
+        raise SourceError(f'{CONFIG} "{flag}" is true, but {text[:40]!r} is no piece of tokenizer.model')
+    return numbers
 
 
 def _refuse_area_flags(special: SpecialTokens) -> None:
@@ -349,7 +380,7 @@ def _number(pieces: list[Piece], text: str) -> list[int]:
 def _wordpiece(folder: Path, own: Fields, rows: int) -> _Read:
     """A vocab.txt, as transformers' BertTokenizer reads it."""
     special = read_special_tokens(folder, own).with_defaults(BERT_NAMES)
-    pieces = wordpiece_vocabulary(read_text(folder / "vocab.txt"), special.texts())
+    pieces = wordpiece_vocabulary(read_text(folder / "vocab.txt", newline=""), special.texts())
     document = wordpiece_document(
         pieces,
         own.flag("do_lower_case", True),
@@ -377,7 +408,8 @@ def _chat_template(folder: Path, own: Fields) -> str | None:
         return files.get("default")
     given = own.values.get("chat_template")
     if isinstance(given, list):
-        given = {t.get("name"): t.get("template") for t in given if isinstance(t, dict)}
+        templates = [Fields(f'{CONFIG} "chat_template"', t if isinstance(t, dict) else {}) for t in given]
+        given = {template.text("name"): template.text("template") for template in templates}
     if isinstance(given, dict):
         given = given.get("default")
     template = Fields(CONFIG, {"chat_template": given}).text("chat_template", None)

@@ -12,7 +12,7 @@ import numpy as np
 from .errors import SourceError
 from .fields import Fields, quoted, shown
 
-HINT = "If nothing depends on it, remove it from the file and load again."
+HINT = "If you know that the model does not depend on it, remove it from the file and load again."
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Keys:
     """The known keys of one file or object.
 
     used: read by the loader, each value checked where it is read.
-    neutral: {key: values}: not supported, but without effect at one of these values. null is one of them always.
+    neutral: {key: values}: not supported, but without effect at one of these values. A null is always accepted.
     harmless: no effect on results whatever the value is. "general.*" stands for all keys that begin with "general.".
     """
 
@@ -50,7 +50,8 @@ def check_keys(fields: Fields, keys: Keys) -> None:
         if not keys.knows(name):
             raise SourceError(f"{fields.source} {quoted(full_name)} is not known here and may change results", HINT)
         if name in keys.neutral and not _is_one_of(value, keys.neutral[name]):
-            raise SourceError(f'{fields.source} "{full_name}" is {shown(value)}, which is not supported')
+            hint = f"Supported is {' or '.join(map(shown, keys.neutral[name])) or 'null'}."
+            raise SourceError(f'{fields.source} "{full_name}" is {shown(value)}, which is not supported', hint)
 
 
 def _is_one_of(value, values: tuple) -> bool:

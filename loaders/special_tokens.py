@@ -6,6 +6,7 @@ a name (bos_token, …) and the extra ones that are not among them. The library 
 numbers them otherwise is refused.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from .known_keys import Keys, check_keys
 CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
 EXTRA = ("additional_special_tokens", "extra_special_tokens")
 AREA = ("single_word", "lstrip", "rstrip")  # flags that change where a token is found in a text, and how much of it
+ID = re.compile("[0-9]{1,9}")
 FLAGS = (*AREA, "normalized", "special")
 TOKEN = Keys(used=("content", *FLAGS), harmless=("__type", "id"))
 
@@ -64,13 +66,13 @@ def read_special_tokens(folder: Path, own: Fields, known: Collection[int] = ()) 
     flagged = tuple(_flagged(own))
     if "added_tokens_decoder" in own:
         return SpecialTokens(named, _numbered(own), extra, flagged)
-    beside = _optional(folder, MAP)
-    map_named, map_extra = _named_and_extra(beside)
-    _refuse_other_names(beside, map_named)
+    token_map = _optional(folder, MAP)
+    map_named, map_extra = _named_and_extra(token_map)
+    _check_map_keys(token_map, map_named)
     named, extra = named | map_named, tuple(dict.fromkeys((*extra, *map_extra)))
     older = _older(_optional(folder, ADDED), {*named.values(), *extra})
     numbered = {number: token for number, token in older.items() if number not in known}
-    return SpecialTokens(named, numbered, extra, (*flagged, *_flagged(beside)))
+    return SpecialTokens(named, numbered, extra, (*flagged, *_flagged(token_map)))
 
 
 def add_special_tokens(library: Library, special: SpecialTokens, rows: int) -> bool:
@@ -99,7 +101,9 @@ def _check_flags(library: Library, flagged: Collection[Flagged]) -> None:
     added = {token.content: token for token in library.get_added_tokens_decoder().values()}
     for said in flagged:
         if said.text in added and not getattr(added[said.text], said.flag):
-            raise SourceError(f'{said.where} has "{said.flag}", the added token {said.text[:40]!r} has not')
+            raise SourceError(
+                f'{said.where} says "{said.flag}" is true, for the added token {said.text[:40]!r} it is false'
+            )
 
 
 def _described(library: Library) -> dict[int, str]:
@@ -155,14 +159,14 @@ def _text(fields: Fields, name: str, value) -> str:
     return storable(text, f'{fields.source} "{name}"')
 
 
-def _refuse_other_names(fields: Fields, named: dict[str, str]) -> None:
+def _check_map_keys(fields: Fields, named: dict[str, str]) -> None:
     check_keys(fields, Keys(used=(*named, *EXTRA)))
 
 
 def _numbered(own: Fields) -> dict[int, AddedToken]:
     numbered = {}
     for number, token in own.nested("added_tokens_decoder").values.items():
-        if not number.isdecimal() or not isinstance(token, dict):
+        if not ID.fullmatch(number) or not isinstance(token, dict):
             raise SourceError(f'{CONFIG} "added_tokens_decoder" is not a table of tokens')
         described = Fields(f"{CONFIG} added_tokens_decoder {number}", token)
         check_keys(described, TOKEN)

@@ -16,8 +16,8 @@ from .errors import LoaderError
 
 KINDS = (
     (stat.S_ISLNK, "a link"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISBLK, "a block device"),
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),
 )
@@ -28,7 +28,7 @@ def check_file(path: Path, replace: bool) -> None:
     """Raise LoaderError unless a regular file may be written at `path`; over another one only with `replace`."""
     _check_place(path)
     if path.is_dir():
-        raise LoaderError(f"{path} is not a file, and the model becomes one", ANOTHER_PATH)
+        raise LoaderError(f"{path} is a folder, and the model is written to one file", ANOTHER_PATH)
     if path.exists() and not replace:
         raise _exists(path)
 
@@ -96,7 +96,9 @@ def _check_nothing_is_lost(folder: Path, names: Collection[str]) -> None:
     parents = {parent.as_posix() for name in names for parent in Path(name).parents}
     for path in sorted(folder.rglob("*")):
         name, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
-        if not (name in parents if stat.S_ISDIR(mode) else stat.S_ISREG(mode) and name in names):
+        if name in names and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise LoaderError(f"{path} is no regular file, and would be lost", "Move it away first.")
+        if not (name in parents if stat.S_ISDIR(mode) else name in names):
             raise LoaderError(f"{path} is none of the files that are written, and would be lost", "Move it away first.")
 
 

@@ -23,6 +23,8 @@ from .pre_tokenizers import PreTokenizer
 SPACE_MARK = "\u2581"
 BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
 WORD_GOES_ON = "##"
+# What Rust's str::trim_end takes away, with which transformers' tokenizer reads a vocab.txt.
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 AROUND = ("[CLS]", "[SEP]")  # what BERT has before and after a text
 BERT_CONTROL = (*AROUND, "[UNK]", "[PAD]", "[MASK]")
 NAMED = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.BYTE)  # kinds whose spelling is a name, not a text
@@ -136,8 +138,8 @@ def wordpiece_document(
 
 
 def wordpiece_vocabulary(text: str, control: Collection[str] = BERT_CONTROL) -> list[Piece]:
-    """The pieces of a vocab.txt, one a line. control: the texts of the control tokens."""
-    lines = text.removesuffix("\n").split("\n")
+    """The pieces of a vocab.txt, one a line, without white space behind it. control: texts of the control tokens."""
+    lines = [line.rstrip(WHITE_SPACE) for line in text.removesuffix("\n").split("\n")]
     return [Piece(line, TokenType.CONTROL if line in control else TokenType.NORMAL) for line in lines]
 
 

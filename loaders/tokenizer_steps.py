@@ -14,8 +14,8 @@ FILE = "tokenizer.json"
 SPACE_MARK = "\u2581"
 
 DOCUMENT = Keys(
-    used=("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"),
-    harmless=("version", "truncation", "padding"),  # a text is cut where it is used, and never padded
+    used=("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model", "truncation"),
+    harmless=("version", "padding"),
 )
 ADDED_TOKEN = Keys(used=("id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"))
 NOTHING = Keys()
@@ -167,6 +167,8 @@ def _of_pair(step: dict) -> tuple[list[int], list[int]]:
 def _of_template(step: dict) -> tuple[list[int], list[int]]:
     single = _list(step, "single", "post_processor")
     texts = [n for n, part in enumerate(single) if isinstance(part, dict) and "Sequence" in part]
+    if any(Fields(FILE, single[n]).nested("Sequence").values.get("id") != "A" for n in texts):
+        raise SourceError(f'{FILE} post_processor "single" has a text that is not "A"')
     if len(texts) != 1:
         raise SourceError(f'{FILE} post_processor "single" has the text {len(texts)} times, expected once')
     before, behind = single[: texts[0]], single[texts[0] + 1 :]

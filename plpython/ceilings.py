@@ -25,7 +25,7 @@ def require(limit, asked, what):
 
 
 def require_bytes(limit, size, what):
-    """The same for a number of bytes and a limit of megabytes."""
+    """ModelError 53400 when so many bytes are above a limit of megabytes. what: begins the message."""
     most = None if size <= ALWAYS_ALLOWED else allowed(limit)
     if most is not None and size > most * MEGABYTE:
         raise errors.limit_exceeded(
@@ -34,12 +34,12 @@ def require_bytes(limit, size, what):
 
 
 def require_elements(elements, what):
-    """The same for the elements of an array and the limit `elements`."""
+    """ModelError 53400 when an array has more elements than the limit `elements`. what: the argument's name."""
     require_count(len(elements), what)
 
 
 def require_count(count, what):
-    """The same for the number of elements of an array."""
+    """ModelError 53400 when so many elements are above the limit `elements`. what: the argument's name."""
     if count > ALWAYS_ALLOWED:
         require("elements", count, f"the number of elements of {what}")
 
@@ -55,7 +55,7 @@ def check_array(elements, size, what):
 
 
 def require_texts(texts, what):
-    """The same for an array of texts, NULL among them or not: how many, and how large all together."""
+    """ModelError 53400 for too many texts, or texts that are too large all together; NULL may be among them."""
     require_elements(texts, what)
     require_bytes("text_mb", sum(map(size, texts)), what)
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from . import errors, quant
-from .architecture import first_ill_divisor
+from .architecture import SMALLEST_DIVISOR, first_ill_divisor
 
 ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of quant.ENCODED can hold what is not larger
 SEE_VERIFY = "SELECT * FROM llm.verify(model) tells whether its weights are those that were loaded."
@@ -43,8 +43,9 @@ def check_divisors(name, type, pieces):
         place = first_ill_divisor(values)
         if place is not None:
             raise errors.invalid_parameter(
-                f'tensor "{name}" holds a number that is not finite and above 0',
-                f"number {before + place}, counted from 0, is {values.reshape(-1)[place]:g}; rope divides by it",
+                f'tensor "{name}" holds a number that rope cannot divide by',
+                f"number {before + place}, counted from 0, is {values.reshape(-1)[place]:g}; "
+                f"expected finite and at least {SMALLEST_DIVISOR:g}",
             )
         before += values.size
 

@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = 'c1fcecdfa5330af4acf1d6426799fb3e94990d4c268ad23fc88eff2d05947e91', 'another release is deployed';
+    ASSERT llm_runtime.release() = '500f55c823afea586f2859df480d20ad2edb4585abe2f4df3a4afecfd0f1a44e', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

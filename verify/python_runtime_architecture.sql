@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.architecture()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '7e311459aa089146e8436caedd41d2cbf44b5277951c0062a0466d1e7b3460e2', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'aab42b943685cf7fdf436708d73fac0de9b3b06ce4fb10d6ab32827af849c3e8', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

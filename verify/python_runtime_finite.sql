@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.finite()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'b6946d259e1f40e34c288dc46f96665e7bdef7253560ad7cec694be91a013006', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '8c54dc43e7e1dcae604d337c51cb63ee87f31b787017458c28c7ad1ffa556cb0', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

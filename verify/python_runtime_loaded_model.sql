@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.loaded_model()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'a3a84d3e5d0fea16b450ed95028fef86d385af41c33df4bb7ebc1e1749b884e7', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'bb1c3b16be0b8f86ed82e47debf2c312005db832b61f10754ce9041f08b76f03', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -100,7 +100,7 @@ REFUSED = {
     '"num_attention_heads" is 0, expected an integer from 1 to 4096': {"num_attention_heads": 0},
     '"num_hidden_layers" is True, expected an integer': {"num_hidden_layers": True},
     '"rope_theta" is 1000000000': {"rope_parameters": {"rope_theta": 10**400}},
-    '"rms_norm_eps" is inf, expected a number': {"rms_norm_eps": float("inf")},
+    '"rms_norm_eps" is inf, expected a finite number': {"rms_norm_eps": float("inf")},
     "\"hidden_act\" is 'gelu'": {"hidden_act": "gelu"},
     '"hidden_magic" is not known here': {"hidden_magic": 1},
     '"auto_map" is an object': {"auto_map": {"AutoModel": "modeling.Model"}},

@@ -56,7 +56,7 @@ def test_what_is_no_regular_file_is_refused_by_name_and_stays(tmp_path, make, mo
 
 
 def test_a_device_is_refused_by_name():
-    assert "/dev/null is a device" in refused(check_file, Path("/dev/null"), True)
+    assert "/dev/null is a character device" in refused(check_file, Path("/dev/null"), True)
 
 
 def test_a_link_that_appears_after_the_check_is_not_followed_and_not_replaced(tmp_path):
@@ -158,13 +158,21 @@ def link_of_the_same_name(folder: Path) -> Path:
     return folder / "config.json"
 
 
-@pytest.mark.parametrize("make", [thesis, shard, foreign_folder, link_of_the_same_name])
+def fifo_of_the_same_name(folder: Path) -> Path:
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+    return folder / "config.json"
+
+
+@pytest.mark.parametrize("make", [thesis, shard, foreign_folder, link_of_the_same_name, fifo_of_the_same_name])
 def test_a_folder_with_anything_else_in_it_is_refused_by_that_name(tmp_path, make):
     target = tmp_path / "model"
     target.mkdir()
     (target / "config.json").write_text("old")
     foreign = make(target)
-    with pytest.raises(LoaderError, match=rf"{re.escape(str(foreign))} is none of the files that are written"):
+    with pytest.raises(
+        LoaderError, match=rf"{re.escape(str(foreign))} is (none of the files that are written|no regular file)"
+    ):
         check_folder(target, True, NAMES)
     assert os.path.lexists(foreign)
 
@@ -195,7 +203,7 @@ def test_a_file_is_no_folder_and_a_folder_no_file(tmp_path):
     folder, file = tmp_path / "folder", tmp_path / "file"
     folder.mkdir()
     file.touch()
-    assert "is not a file" in refused(check_file, folder, True)
+    assert "is a folder, and the model is written to one file" in refused(check_file, folder, True)
     assert "is not a folder" in refused(check_folder, file, True, NAMES)
     with pytest.raises(LoaderError, match=f"{re.escape(str(file))} is not a folder"):
         check_file(file / "below", True)

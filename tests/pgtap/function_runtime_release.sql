@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), 'c1fcecdfa5330af4acf1d6426799fb3e94990d4c268ad23fc88eff2d05947e91',
+SELECT is(llm_runtime.release(), '500f55c823afea586f2859df480d20ad2edb4585abe2f4df3a4afecfd0f1a44e',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.architecture()'::regprocedure
     ),
-    '7e311459aa089146e8436caedd41d2cbf44b5277951c0062a0466d1e7b3460e2',
+    'aab42b943685cf7fdf436708d73fac0de9b3b06ce4fb10d6ab32827af849c3e8',
     'its body is plpython/architecture.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.architecture()', 'EXECUTE'),

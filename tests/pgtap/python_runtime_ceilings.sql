@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.ceilings()'::regprocedure
     ),
-    'b1f51cd99a5c4c283cc0ee0b4737867e7e07680a56f202c839995015d05168ea',
+    'b1503ec03cf8b41f9fa3f5b4d3be80b940f95e7e22628c351767bd1ade252ba5',
     'its body is plpython/ceilings.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.ceilings()', 'EXECUTE'),

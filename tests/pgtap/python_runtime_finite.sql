@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.finite()'::regprocedure
     ),
-    'b6946d259e1f40e34c288dc46f96665e7bdef7253560ad7cec694be91a013006',
+    '8c54dc43e7e1dcae604d337c51cb63ee87f31b787017458c28c7ad1ffa556cb0',
     'its body is plpython/finite.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.finite()', 'EXECUTE'),

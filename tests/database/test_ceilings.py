@@ -339,6 +339,15 @@ def test_an_array_that_is_too_large_is_refused_before_python_makes_a_list_of_it(
     assert peak(greedy) - before < 100 * MEGABYTE
 
 
+@pytest.mark.parametrize("function", ["compose", "decompose"])
+def test_what_is_no_hash_is_not_looked_for(greedy, function):
+    query = "SELECT {} FROM (SELECT convert_to(repeat('a', 100000000), 'UTF8') AS x OFFSET 0) AS large"
+    greedy.execute(query.format("octet_length(x)"))
+    before = peak(greedy)
+    assert greedy.execute(query.format(f"(SELECT count(*) FROM llm.{function}(x))")).fetchone()[0] == 0
+    assert peak(greedy) - before < 250 * MEGABYTE  # the argument itself, as it is handed over
+
+
 def test_many_bytes_are_not_made_numbers(greedy):
     query = "SELECT {} FROM (SELECT convert_to(repeat('a', 40000000), 'UTF8') AS x OFFSET 0) AS large"
     greedy.execute("SELECT llm.floats('\\x00000000')")

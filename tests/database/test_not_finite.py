@@ -297,6 +297,22 @@ def test_the_other_rows_of_a_batch_go_on(superuser, user, fork, engine, kv_type)
     assert second is None and "the logits are not finite" in two
 
 
+@pytest.mark.parametrize("tensors", ["name <> ''", "name = 'token_embd.weight'", "name LIKE 'blk.1.%%'"])
+@pytest.mark.parametrize(("engine", "kv_type"), WAYS)
+def test_a_model_of_which_a_part_was_restored_answers_nothing(superuser, fork, engine, kv_type, tensors):
+    chosen(superuser, engine, kv_type)
+    with superuser.transaction(force_rollback=True):
+        superuser.execute("SET LOCAL session_replication_role = replica")
+        superuser.execute(
+            f"DELETE FROM llm_store.model_tensor AS t USING llm_store.model AS m "
+            f"WHERE m.id = t.model_id AND m.name = %s AND t.{tensors}",
+            [fork],
+        )
+        with pytest.raises(errors.DataCorrupted, match="is not complete") as refusal:
+            superuser.execute("SELECT llm.generate('a', %s, 1)", [fork])
+        assert "is missing" in refusal.value.diag.message_detail
+
+
 def test_a_search_is_not_made_with_an_embedding_that_is_no_vector(superuser, user):
     superuser.execute("SELECT llm.fork('finite-encoder', 'finite-fork')")
     plant(superuser, "finite-fork", "blk.0.attn_output_norm.weight", NAN)

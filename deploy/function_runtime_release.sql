@@ -47,7 +47,7 @@ SET LOCAL lock_timeout = '5s';
 --   d631edf2f3ea028f2841b4ad52c1ecf41b22601c07df9cb78a9aeb47cb57f682  kernels
 --   aee041e1122cfd1766e39d3291f2ba656b5c9fd2157aa99f807851338cfa057d  kv_cache
 --   6b1426c98cf59c2818d647eebd3865d4302b428fc461004cbc8da1518378965e  kv_pages
---   bb1c3b16be0b8f86ed82e47debf2c312005db832b61f10754ce9041f08b76f03  loaded_model
+--   061bd078adcd005badcc647d6e419d36bd5b6ced346f2b93a0b64b34bff28020  loaded_model
 --   a53fa0d6acde046f615d230487fc0819e6ef623b4aaa6849e49fcf7aecc23bbd  long_texts
 --   55c82b983fd0194715b51a0503cf09e433b9580e2ac769aadbbf192536c69beb  mapping
 --   cfe7b90c4a6e14e9863c7b04365ea3756115aae378c88a72d2c4a6c48e3d0e3a  matrices
@@ -96,7 +96,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '500f55c823afea586f2859df480d20ad2edb4585abe2f4df3a4afecfd0f1a44e'::text;
+RETURN 'a5129523f91ac582afb4d89280cfb239fc994691f1c5a3ffa7d5eae45d77f5a4'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

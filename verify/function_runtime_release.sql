@@ -14,7 +14,7 @@ BEGIN
     INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
     WHERE p.pronamespace = 'llm_runtime'::regnamespace
         AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = '500f55c823afea586f2859df480d20ad2edb4585abe2f4df3a4afecfd0f1a44e', 'another release is deployed';
+    ASSERT llm_runtime.release() = 'a5129523f91ac582afb4d89280cfb239fc994691f1c5a3ffa7d5eae45d77f5a4', 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
     ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END

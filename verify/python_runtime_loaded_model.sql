@@ -13,7 +13,7 @@ BEGIN
     WHERE p.oid = 'llm_runtime.loaded_model()'::regprocedure;
     ASSERT f.lanname = 'plpython3u', f.lanname;
     ASSERT f.rolsuper, 'only a superuser may own what the interpreter runs';
-    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = 'bb1c3b16be0b8f86ed82e47debf2c312005db832b61f10754ce9041f08b76f03', 'the source differs';
+    ASSERT encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex') = '061bd078adcd005badcc647d6e419d36bd5b6ced346f2b93a0b64b34bff28020', 'the source differs';
     ASSERT NOT EXISTS (SELECT FROM aclexplode(f.proacl) WHERE grantee = 0), 'PUBLIC may execute it';
     ASSERT f.proacl IS NOT NULL, 'PUBLIC may execute it by default';
 END

@@ -126,8 +126,7 @@ MIXED = {
     'has no "split.no"': {"split.count": ("UINT16", 3)},
     'has no "split.count"': {"split.no": ("UINT16", 1)},
     "\"split.no\" is '1', expected an integer": marks(1) | {"split.no": ("STRING", "1")},
-    "\"general.architecture\" is 'qwen2', in .* 'llama'": marks(1)
-    | {"general.architecture": ("STRING", "qwen2")},
+    "\"general.architecture\" is 'qwen2', in .* 'llama'": marks(1) | {"general.architecture": ("STRING", "qwen2")},
     '"llama.block_count" is 7, in .* it is ': marks(1) | {"llama.block_count": ("UINT32", 7)},
     '"llama.logit_scale" is 2.0, in .* it is ': marks(1) | {"llama.logit_scale": ("FLOAT32", 2.0)},
 }

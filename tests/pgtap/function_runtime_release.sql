@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(4);
 
-SELECT is(llm_runtime.release(), '500f55c823afea586f2859df480d20ad2edb4585abe2f4df3a4afecfd0f1a44e',
+SELECT is(llm_runtime.release(), 'a5129523f91ac582afb4d89280cfb239fc994691f1c5a3ffa7d5eae45d77f5a4',
     'it is the release of this checkout');
 SELECT ok(has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may ask for it');
 SELECT set_eq(

@@ -11,7 +11,7 @@ SELECT is(
         SELECT encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') FROM pg_catalog.pg_proc AS p
         WHERE p.oid = 'llm_runtime.loaded_model()'::regprocedure
     ),
-    'bb1c3b16be0b8f86ed82e47debf2c312005db832b61f10754ce9041f08b76f03',
+    '061bd078adcd005badcc647d6e419d36bd5b6ced346f2b93a0b64b34bff28020',
     'its body is plpython/loaded_model.py, byte for byte');
 SELECT ok(
     NOT has_function_privilege('llm_loader', 'llm_runtime.loaded_model()', 'EXECUTE'),

@@ -6,9 +6,9 @@ import time
 import numpy as np
 from numba import njit
 
-from plpython.simd import OPTIONS, fill, i32
-from plpython.simd_memory import array_at, load_bytes, store
-from plpython.threads import new_state, team
+from plpython.simd.memory import array_at, load_bytes, store
+from plpython.simd.registers import OPTIONS, fill, i32
+from plpython.simd.threads import new_state, team
 
 SIZE = 1 << 29  # bytes, far more than any cache
 LONG_ENOUGH = 0.2  # seconds

@@ -27,7 +27,7 @@ from record import Figure, interleaved, record, seconds
 from rich.console import Console
 
 from loaders.reader import read_model
-from loaders.upload import upload
+from loaders.upload.upload import upload
 from tools import demo_search
 from tools.cluster import Cluster
 

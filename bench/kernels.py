@@ -16,13 +16,14 @@ from numba import njit
 from record import Figure, interleaved, record
 from synthetic_model import FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LAYERS, VOCABULARY, tensor_shapes
 
-from plpython import packing, quant
-from plpython.architecture import Architecture
-from plpython.compiled_engine import CompiledEngine
-from plpython.matrix_kernels import Codes, Rows, linear
-from plpython.packed_model import PackedModel, pack_model
-from plpython.simd import OPTIONS, dot4, f32, fill, fma, i32, to_f32
-from plpython.simd_memory import load, load_bytes, spread, spread_bytes, store
+from plpython.engine.decoder import CompiledEngine
+from plpython.kernels import packing
+from plpython.kernels.matrix import Codes, Rows, linear
+from plpython.model import encodings
+from plpython.model.decoder import Architecture
+from plpython.simd.memory import load, load_bytes, spread, spread_bytes, store
+from plpython.simd.registers import OPTIONS, dot4, f32, fill, fma, i32, to_f32
+from plpython.weights.packed_model import PackedModel, pack_model
 
 EIGHT, EIGHT_I32 = f32[8], i32[8]
 CONTEXT = 8192
@@ -97,9 +98,9 @@ def random_model(type: str) -> PackedModel:
             deviation = 0.1 if len(shape) == 1 else shape[1] ** -0.5
             values = random.standard_normal(shape, np.float32) * np.float32(deviation) + name.endswith("norm.weight")
             kept = "F32" if len(shape) == 1 else type
-            tensors[name] = kept, shape, quant.encode(kept, values)
+            tensors[name] = kept, shape, encodings.encode(kept, values)
         else:
-            blocks = random.integers(0, 256, (shape[0] * shape[1] // 32, quant.BLOCKS[type][1]), dtype=np.uint8)
+            blocks = random.integers(0, 256, (shape[0] * shape[1] // 32, encodings.BLOCKS[type][1]), dtype=np.uint8)
             scale = shape[1] ** -0.5 / (74 if type == "Q8_0" else 4.6)
             blocks[:, :2] = np.frombuffer(np.float16(scale).tobytes(), np.uint8)
             tensors[name] = type, shape, blocks.reshape(-1)

@@ -13,8 +13,9 @@ import numpy as np
 from places import CHECKOUT  # noqa: F401 - makes plpython importable
 from record import Figure, record, seconds
 
-from plpython import candidate_kernels, candidates
-from plpython.sampling import Settings, next_token
+from plpython.generate import candidates
+from plpython.generate.sampling import Settings, next_token
+from plpython.kernels import candidates as candidate_kernels
 
 VOCABULARY = 151_936
 LIMIT = 0.6  # milliseconds

@@ -16,7 +16,8 @@ import numpy as np
 import psycopg
 from record import Figure, record
 
-from plpython import projection, quant
+from plpython.atoms import projection
+from plpython.model import encodings
 
 ROUNDS = 60
 SAMPLE = 500  # tokens of a map whose neighbours are counted
@@ -124,7 +125,7 @@ def embedding(path: Path) -> np.ndarray:
 
         tensor = next(tensor for tensor in GGUFReader(path).tensors if tensor.name in EMBEDDINGS)
         shape = tuple(map(int, tensor.shape[::-1]))
-        return quant.decode(tensor.tensor_type.name, tensor.data.reshape(-1).view(np.uint8), shape)
+        return encodings.decode(tensor.tensor_type.name, tensor.data.reshape(-1).view(np.uint8), shape)
     from safetensors.numpy import load_file
 
     tensors = load_file(path)

@@ -16,17 +16,17 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from plpython.encoder_architecture import EncoderArchitecture
-from plpython.errors import ModelError
+from plpython.model.encoder import EncoderArchitecture
+from plpython.server.errors import ModelError
 
-from .ahead import Ahead
 from .errors import LoaderError, ServerError
-from .export import export, plan_export
-from .fields import storable
-from .progress import progress_bar, readable_bytes
+from .export.export import export, plan_export
 from .quantized import quantized, summary
 from .reader import read_model
-from .upload import upload
+from .source.fields import storable
+from .upload.background_uploads import Ahead
+from .upload.progress import progress_bar, readable_bytes
+from .upload.upload import upload
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 EXAMPLES = {"tidy": "date: 3 March 2024"}  # prompts of models that go on with nothing else, by the file's name
@@ -170,7 +170,7 @@ def plot_model(
     dsn: Dsn = "",
 ) -> None:
     """Draw a model: the map of its tokens, the Hilbert curve through it, a tensor, or its atoms."""
-    from .plots import plot  # matplotlib is not needed for anything else
+    from .draw.plots import plot  # matplotlib is not needed for anything else
 
     with _connected(dsn) as connection:
         plot(connection, kind, name, output, tensor)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from plpython import finite, quant
+from plpython.model import encodings, finite
 
 from .errors import SourceError
-from .model import SourceModel, SourceTensor, cut
+from .source.model import SourceModel, SourceTensor, cut
 
 TYPES = ("Q8_0", "Q4_0")
 
@@ -47,15 +47,15 @@ class QuantizedTensor(SourceTensor):
     error: RoundingError = field(default_factory=RoundingError)
 
     def size(self) -> int:
-        return math.prod(self.shape[:-1]) * quant.row_bytes(self.type, self.shape[-1])
+        return math.prod(self.shape[:-1]) * encodings.row_bytes(self.type, self.shape[-1])
 
     def check(self) -> None:
         """Raises ModelError too where the type cannot hold a row. Only rows with large numbers are decoded for that."""
         first = 0
         for raw in self._pieces():
-            blocks = np.frombuffer(raw, np.uint8).reshape(-1, quant.BLOCKS[self.source.type][1])
-            rows = range(first, first + len(raw) // quant.row_bytes(self.source.type, self.shape[-1]))
-            if not quant.largest_bound(self.source.type, blocks) <= finite.ALWAYS_HELD:
+            blocks = np.frombuffer(raw, np.uint8).reshape(-1, encodings.BLOCKS[self.source.type][1])
+            rows = range(first, first + len(raw) // encodings.row_bytes(self.source.type, self.shape[-1]))
+            if not encodings.largest_bound(self.source.type, blocks) <= finite.ALWAYS_HELD:
                 finite.encoded(self.name, self.type, self._decoded(raw), rows)
             first = rows.stop
 
@@ -66,16 +66,16 @@ class QuantizedTensor(SourceTensor):
     def _pieces(self) -> Iterator[memoryview]:
         """The source's bytes, those of a tile at a time."""
         columns = self.shape[-1]
-        rows = max(1, self.tile_bytes() // quant.row_bytes(self.type, columns))
-        return cut(self.source.data, rows * quant.row_bytes(self.source.type, columns))
+        rows = max(1, self.tile_bytes() // encodings.row_bytes(self.type, columns))
+        return cut(self.source.data, rows * encodings.row_bytes(self.source.type, columns))
 
     def _decoded(self, raw: memoryview) -> np.ndarray:
-        rows = len(raw) // quant.row_bytes(self.source.type, self.shape[-1])
-        return quant.decode(self.source.type, raw, (rows, self.shape[-1]))
+        rows = len(raw) // encodings.row_bytes(self.source.type, self.shape[-1])
+        return encodings.decode(self.source.type, raw, (rows, self.shape[-1]))
 
     def _encoded(self, values: np.ndarray) -> memoryview:
-        encoded = quant.encode(self.type, values)
-        self.error.add(values, quant.decode(self.type, encoded, values.shape))
+        encoded = encodings.encode(self.type, values)
+        self.error.add(values, encodings.decode(self.type, encoded, values.shape))
         return memoryview(encoded)
 
 
@@ -87,7 +87,7 @@ def quantized(model: SourceModel, type: str) -> SourceModel:
 
 
 def _quantized(tensor: SourceTensor, type: str) -> SourceTensor:
-    wanted = type if tensor.shape[-1] % quant.BLOCKS[type][0] == 0 else "F16"
+    wanted = type if tensor.shape[-1] % encodings.BLOCKS[type][0] == 0 else "F16"
     if len(tensor.shape) == 1 or tensor.type == wanted:
         return tensor
     return QuantizedTensor(tensor.name, wanted, tensor.shape, memoryview(b""), tensor)

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from .errors import SourceError
-from .gguf_file import read_gguf
-from .huggingface import read_folder
-from .model import SourceModel
-from .safetensors_file import read_safetensors
+from .gguf.file import read_gguf
+from .huggingface.folder import read_folder
+from .huggingface.safetensors_file import read_safetensors
+from .source.model import SourceModel
 
 
 def read_model(path: Path) -> SourceModel:

@@ -25,9 +25,9 @@ sys.path.insert(0, str(HERE.parent))
 import data  # noqa: E402
 
 from loaders.reader import read_model  # noqa: E402
-from plpython import quant  # noqa: E402
-from plpython.numpy_engine import NumpyEngine  # noqa: E402
-from plpython.tokenizer import Tokenizer  # noqa: E402
+from plpython.model import encodings  # noqa: E402
+from plpython.model.tokenizer import Tokenizer  # noqa: E402
+from plpython.reference.decoder import NumpyEngine  # noqa: E402
 
 HANDWRITTEN = HERE / "handwritten.tsv"
 LIMIT = 32  # tokens of an answer
@@ -50,7 +50,7 @@ class Cleaner:
 
     def __init__(self, path: Path):
         source = read_model(path)
-        weights = {t.name: quant.decode(t.type, np.frombuffer(t.data, np.uint8), t.shape) for t in source.tensors}
+        weights = {t.name: encodings.decode(t.type, np.frombuffer(t.data, np.uint8), t.shape) for t in source.tensors}
         self.engine = NumpyEngine(source.architecture, weights)
         self.tokenizer = Tokenizer(source.tokenizer_definition, source.tokenizer_settings)
 

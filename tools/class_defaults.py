@@ -20,8 +20,8 @@ sys.path.insert(0, str(CHECKOUT))
 from transformers import AutoConfig  # noqa: E402 (a script's own folder comes first)
 
 from loaders import families  # noqa: E402
-from loaders.config_architecture import DECODER  # noqa: E402
-from loaders.encoder_folder import ENCODER  # noqa: E402
+from loaders.huggingface.architecture import DECODER  # noqa: E402
+from loaders.huggingface.encoder import ENCODER  # noqa: E402
 
 TABLE = CHECKOUT / "loaders" / "families" / "class_defaults.py"
 HEADER = '''"""What the configuration classes of transformers 5.24 have for an absent key.

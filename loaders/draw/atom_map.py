@@ -6,8 +6,8 @@ Places are those of llm.atoms; docs/atoms.md says what the axes mean.
 import numpy as np
 import psycopg
 
+from ..export.stored_model import read_stored
 from .drawing import ACCENT, INK, count_by_tens, frame, outline, pyplot, title
-from .stored_model import read_stored
 
 TOKENS = """
     SELECT public.st_x(a.geom), public.st_y(a.geom), octet_length(t.bytes), t.bytes

@@ -1,6 +1,6 @@
 """How all pictures look, and where matplotlib comes from: it is not among what the loader needs."""
 
-from .errors import LoaderError
+from ..errors import LoaderError
 
 INK, PAPER, FAINT, ACCENT = "#1b1f2a", "#fbfaf7", "#d9d6cd", "#2b6cb0"
 

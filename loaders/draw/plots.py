@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import psycopg
 
-from plpython import quant
+from plpython.model import encodings
 
+from ..errors import LoaderError, ServerError
+from ..export.stored_model import read_stored, tensor_rows
+from ..export.targets import check_file, written_beside
 from .atom_map import draw_atoms
 from .drawing import ACCENT, FAINT, INK, PAPER, STYLE, count_by_tens, frame, outline, pyplot, title
-from .errors import LoaderError, ServerError
-from .stored_model import read_stored, tensor_rows
-from .targets import check_file, written_beside
 from .token_map import TokenMap, cells, chosen_labels, read_token_map
 
 CURVE_BITS = 31  # as llm.hilbert_encode_2d has them
@@ -118,7 +118,7 @@ def draw_tensor(connection: psycopg.Connection, name: str, tensor_name: str | No
     value_step = max(1, rows * columns // HISTOGRAM_VALUES)
     shown, values, first, squares, zeros = [], [], 0, 0.0, 0
     for raw in tensor_rows(connection, tensor):
-        piece = quant.decode(tensor.type, raw, (len(raw) // tensor.row_bytes, columns))
+        piece = encodings.decode(tensor.type, raw, (len(raw) // tensor.row_bytes, columns))
         shown.append(piece[-first % row_step :: row_step, ::column_step])
         values.append(piece.reshape(-1)[::value_step])
         squares += float(np.square(piece, dtype=np.float64).sum())

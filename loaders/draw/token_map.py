@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import psycopg
 
-from .errors import ServerError
-from .stored_model import read_stored
+from ..errors import ServerError
+from ..export.stored_model import read_stored
 
 MAP = "SELECT explained FROM llm.projections WHERE model = %s"
 MAKE = "SELECT llm.project(%s)"

@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 
 import psycopg
 
-from plpython.encoder_architecture import EncoderArchitecture
+from plpython.model.encoder import EncoderArchitecture
 
-from .errors import LoaderError, ServerError
-from .export_gguf import gguf_bytes, write_gguf
-from .export_huggingface import FILES, huggingface_bytes, write_folder
+from ..errors import LoaderError, ServerError
+from .gguf import gguf_bytes, write_gguf
+from .huggingface import FILES, huggingface_bytes, write_folder
 from .stored_model import StoredModel, file_pieces, read_stored
 from .targets import check_file, check_folder, written_beside
 

@@ -15,15 +15,15 @@ import gguf
 import numpy as np
 import psycopg
 
-from plpython import quant
-from plpython.architecture import ROPE_DIVISORS, Architecture
-from plpython.rope_rows import rearranged, rotated_heads
+from plpython.model import encodings
+from plpython.model.decoder import ROPE_DIVISORS, Architecture
+from plpython.model.rope_rows import rearranged, rotated_heads
 
-from . import families
-from .errors import LoaderError, SourceError
-from .export_tokenizer import add_tokenizer, check_same_tokens
-from .gguf_file import read_gguf
+from .. import families
+from ..errors import LoaderError, SourceError
+from ..gguf.file import read_gguf
 from .stored_model import StoredModel, StoredTensor, tensor_tiles
+from .tokenizer import add_tokenizer, check_same_tokens
 
 OTHER_WAY = "Export it with --format huggingface."
 
@@ -126,7 +126,7 @@ def _divisors(architecture: Architecture) -> np.ndarray | None:
 
 def _add_tensor_info(writer: gguf.GGUFWriter, tensor: StoredTensor) -> None:
     kind = _type(tensor)
-    shape = (*tensor.shape[:-1], quant.row_bytes(kind, tensor.shape[-1]))  # the writer wants bytes for the last one
+    shape = (*tensor.shape[:-1], encodings.row_bytes(kind, tensor.shape[-1]))  # the writer wants bytes for the last one
     writer.add_tensor_info(
         tensor.name, shape, np.dtype(np.uint8), _size(tensor), raw_dtype=gguf.GGMLQuantizationType[kind]
     )
@@ -151,7 +151,7 @@ def _content(
         return
     raw = b"".join(tensor_tiles(connection, tensor))
     if len(tensor.shape) == 1:
-        raw = quant.decode(tensor.type, raw, tensor.shape).tobytes()
+        raw = encodings.decode(tensor.type, raw, tensor.shape).tobytes()
     if moves:
         raw = rearranged(np.frombuffer(raw, np.uint8), heads, stored.head_dim, wanted.rope_interleaved).tobytes()
     yield raw

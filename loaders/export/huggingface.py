@@ -15,18 +15,18 @@ from pathlib import Path
 import numpy as np
 import psycopg
 
-from plpython import quant
-from plpython.architecture import ROPE_DIVISORS, Architecture
-from plpython.rope_rows import rearranged, rotated_heads
-from plpython.tokenizer import Tokenizer
+from plpython.model import encodings
+from plpython.model.decoder import ROPE_DIVISORS, Architecture
+from plpython.model.rope_rows import rearranged, rotated_heads
+from plpython.model.tokenizer import Tokenizer
 
-from .config_architecture import read_architecture
-from .errors import LoaderError
-from .export_tokenizer import tokenizer_json
-from .fields import Fields, read_json
-from .huggingface_tokenizer import read_tokenizer
-from .safetensors_file import TYPES
+from ..errors import LoaderError
+from ..huggingface.architecture import read_architecture
+from ..huggingface.safetensors_file import TYPES
+from ..huggingface.tokenizer import read_tokenizer
+from ..source.fields import Fields, read_json
 from .stored_model import StoredModel, StoredTensor, tensor_rows, tensor_tiles
+from .tokenizer import tokenizer_json
 
 FILES = ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors")
 TORCH_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -107,7 +107,7 @@ def _huggingface_architecture(connection: psycopg.Connection, model: StoredModel
     if frequencies is None:
         return architecture
     raw = b"".join(tensor_tiles(connection, frequencies))
-    divisors = quant.decode(frequencies.type, raw, frequencies.shape)
+    divisors = encodings.decode(frequencies.type, raw, frequencies.shape)
     wanted = architecture.rope_frequencies(divisors)
     for scaling in (None, *LLAMA3):
         tried = dataclasses.replace(architecture, rope_scaling=scaling)
@@ -205,7 +205,7 @@ def _content(connection: psycopg.Connection, stored: Architecture, tensor: Store
             yield piece
         else:
             rows = len(piece) // tensor.row_bytes
-            yield quant.decode(tensor.type, piece, (rows, tensor.shape[-1])).tobytes()
+            yield encodings.decode(tensor.type, piece, (rows, tensor.shape[-1])).tobytes()
 
 
 def _size(tensor: StoredTensor) -> int:

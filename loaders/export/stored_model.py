@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import psycopg
 
-from plpython.architecture import Architecture
-from plpython.encoder_architecture import EncoderArchitecture, of_config
-from plpython.quant import row_bytes
+from plpython.model.decoder import Architecture
+from plpython.model.encoder import EncoderArchitecture, of_config
+from plpython.model.encodings import row_bytes
 
-from .errors import ServerError
+from ..errors import ServerError
 
 MODEL = """
     SELECT m.container, m.architecture, k.definition, k.settings

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import LoaderError
+from ..errors import LoaderError
 
 KINDS = (
     (stat.S_ISLNK, "a link"),

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 import gguf
 from gguf import TokenType
 
-from plpython.tokenizer import Tokenizer
+from plpython.model.tokenizer import Tokenizer
 
-from .errors import LoaderError
-from .gguf_tokenizer import ENDS
-from .model import SourceModel
-from .pre_tokenizers import GPT2, PRE_TOKENIZERS
+from ..errors import LoaderError
+from ..gguf.tokenizer import ENDS
+from ..source.model import SourceModel
+from ..tokenizers.definition import BYTE_PIECE
+from ..tokenizers.pre_tokenizers import GPT2, PRE_TOKENIZERS
+from ..tokenizers.steps import around
 from .stored_model import StoredModel
-from .tokenizer_json import BYTE_PIECE
-from .tokenizer_steps import around
 
 OTHER_WAY = "Export it with --format huggingface."
 PREFERRED = ("gpt-2", "llama-bpe", "qwen2")  # of several names for the same patterns

@@ -1,7 +1,7 @@
 """The model families that can be loaded, each one small file that states how it differs from Llama."""
 
 from ..errors import SourceError
-from ..fields import quoted
+from ..source.fields import quoted
 from . import bert, llama, mistral, qwen2, qwen3
 from .base import EncoderFamily, Family
 

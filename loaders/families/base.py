@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from gguf.constants import MODEL_ARCH
 
 from ..errors import SourceError
-from ..fields import Fields, quoted
-from ..known_keys import Keys
+from ..source.fields import Fields, quoted
+from ..source.known_keys import Keys
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ Llama 3's rope scaling is the tensor rope_freqs.weight in GGUF and "llama3" in c
 
 from gguf.constants import MODEL_ARCH
 
-from ..fields import Fields
-from ..known_keys import Keys
+from ..source.fields import Fields
+from ..source.known_keys import Keys
 from .base import Family, stated_windows
 
 KEYS = Keys(

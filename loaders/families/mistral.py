@@ -5,8 +5,8 @@ In GGUF it has no name of its own: it is "llama". What other families make of wi
 
 from gguf.constants import MODEL_ARCH
 
-from ..fields import Fields
-from ..known_keys import Keys
+from ..source.fields import Fields
+from ..source.known_keys import Keys
 from .base import Family, stated_windows
 
 KEYS = Keys(

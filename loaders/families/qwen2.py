@@ -2,8 +2,8 @@
 
 from gguf.constants import MODEL_ARCH
 
-from ..fields import Fields
-from ..known_keys import Keys
+from ..source.fields import Fields
+from ..source.known_keys import Keys
 from .base import QWEN_KEYS, Family, qwen_windows
 
 KEYS = QWEN_KEYS | Keys(harmless=("attention_bias",))

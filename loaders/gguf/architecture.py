@@ -2,23 +2,15 @@
 
 from gguf import PoolingType
 
-from plpython.architecture import LARGEST, Architecture
-from plpython.encoder_architecture import EncoderArchitecture
+from plpython.model.decoder import LARGEST, Architecture
+from plpython.model.encoder import EncoderArchitecture
 
-from . import families
-from .errors import SourceError
-from .fields import Fields
-from .gguf_encoder import read_encoder
-from .gguf_keys import (
-    DECODER,
-    architecture_of,
-    check_equal,
-    check_general,
-    check_outside,
-    of_all_layers,
-    vocabulary_size,
-)
-from .known_keys import check_keys
+from .. import families
+from ..errors import SourceError
+from ..source.fields import Fields
+from ..source.known_keys import check_keys
+from .encoder import read_encoder
+from .keys import DECODER, architecture_of, check_equal, check_general, check_outside, of_all_layers, vocabulary_size
 
 NO_SCALING, LINEAR = "none", "linear"
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from gguf.constants import GGML_QUANT_SIZES, GGUF_DEFAULT_ALIGNMENT, GGMLQuantizationType, GGUFValueType
 
-from .errors import SourceError
+from ..errors import SourceError
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)

@@ -6,12 +6,12 @@ and read as many tokens as there are positions.
 
 from gguf import PoolingType
 
-from plpython.encoder_architecture import EncoderArchitecture
+from plpython.model.encoder import EncoderArchitecture
 
-from .errors import SourceError
-from .fields import Fields
-from .gguf_keys import ENCODER, architecture_of, check_equal, vocabulary_size
-from .known_keys import check_keys
+from ..errors import SourceError
+from ..source.fields import Fields
+from ..source.known_keys import check_keys
+from .keys import ENCODER, architecture_of, check_equal, vocabulary_size
 
 POOLINGS = {PoolingType.MEAN: "mean", PoolingType.CLS: "cls"}
 

@@ -6,15 +6,15 @@ and the rows stay as they are.
 
 from pathlib import Path
 
-from plpython.quant import BLOCKS
+from plpython.model.encodings import BLOCKS
 
-from .errors import SourceError
-from .fields import Fields
-from .gguf_architecture import read_architecture
-from .gguf_container import Container
-from .gguf_parts import Part, read_parts
-from .gguf_tokenizer import read_tokenizer
-from .model import SourceFile, SourceModel, SourceTensor, segments_of
+from ..errors import SourceError
+from ..source.fields import Fields
+from ..source.model import SourceFile, SourceModel, SourceTensor, segments_of
+from .architecture import read_architecture
+from .container import Container
+from .parts import Part, read_parts
+from .tokenizer import read_tokenizer
 
 
 def read_gguf(path: Path) -> SourceModel:

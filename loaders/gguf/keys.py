@@ -7,13 +7,13 @@ architectures alone is refused too: a file that brings one was made for somethin
 
 import numpy as np
 
-from plpython.architecture import Architecture
-from plpython.encoder_architecture import EncoderArchitecture
-from plpython.errors import ModelError, invalid_parameter
+from plpython.model.decoder import Architecture
+from plpython.model.encoder import EncoderArchitecture
+from plpython.server.errors import ModelError, invalid_parameter
 
-from .errors import SourceError
-from .fields import Fields, in_its_words, shown
-from .known_keys import Keys, check_keys
+from ..errors import SourceError
+from ..source.fields import Fields, in_its_words, shown
+from ..source.known_keys import Keys, check_keys
 
 # Values of an architecture, by the keys that say them.
 KEYS = {

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import SourceError
-from .fields import Fields, shown
-from .files import mapped
-from .gguf_container import Container, read_container
+from ..errors import SourceError
+from ..source.fields import Fields, shown
+from ..source.files import mapped
+from .container import Container, read_container
 
 NUMBER, COUNT, TENSORS = "split.no", "split.count", "split.tensors.count"
 MOST_PARTS = (1 << 16) - 1  # split.count is a UINT16

@@ -8,11 +8,10 @@ has those of its kind.
 import numpy as np
 from gguf import TokenType
 
-from .errors import SourceError
-from .fields import Fields, storable
-from .known_keys import Keys, check_keys
-from .pre_tokenizers import named
-from .tokenizer_json import (
+from ..errors import SourceError
+from ..source.fields import Fields, storable
+from ..source.known_keys import Keys, check_keys
+from ..tokenizers.definition import (
     AROUND,
     SPACE_MARK,
     WORD_GOES_ON,
@@ -24,6 +23,7 @@ from .tokenizer_json import (
     sentencepiece_document,
     wordpiece_document,
 )
+from ..tokenizers.pre_tokenizers import named
 
 DEEPSEEKS_END = "<\uff5cend\u2581of\u2581sentence\uff5c>"
 # Control tokens that end a text whatever eos_token_id says: a GGUF has room for three ids, chat models have more.

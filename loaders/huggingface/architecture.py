@@ -4,15 +4,15 @@ import re
 
 import numpy as np
 
-from plpython.architecture import LARGEST, Architecture
-from plpython.errors import ModelError
+from plpython.model.decoder import LARGEST, Architecture
+from plpython.server.errors import ModelError
 
-from . import families
+from .. import families
+from ..errors import SourceError
+from ..source.fields import Fields, in_its_words, quoted
+from ..source.known_keys import Keys, check_keys
 from .config_defaults import completed
 from .config_keys import PRETRAINED, SIZES
-from .errors import SourceError
-from .fields import Fields, in_its_words, quoted
-from .known_keys import Keys, check_keys
 
 # An architecture's sizes, and what config.json calls them.
 # Values of an architecture, by the keys that say them.

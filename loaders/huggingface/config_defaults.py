@@ -1,9 +1,9 @@
 """config.json as the model's class in transformers reads it: an absent key has the class's default, a null is null."""
 
-from .errors import SourceError
-from .families.class_defaults import ROWS
-from .fields import Fields
-from .known_keys import Keys
+from ..errors import SourceError
+from ..families.class_defaults import ROWS
+from ..source.fields import Fields
+from ..source.known_keys import Keys
 
 
 def completed(config: Fields, family: str, keys: Keys) -> Fields:

@@ -1,6 +1,6 @@
 """The keys of config.json and generation_config.json that are no family's own: those of transformers' base classes."""
 
-from .known_keys import Keys
+from ..source.known_keys import Keys
 
 # Sizes of an architecture, and the keys that say them for decoders and encoders alike.
 SIZES = {

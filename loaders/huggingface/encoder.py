@@ -7,16 +7,16 @@ sentence-transformers for a plain encoder: the mean of the tokens, not normalise
 
 from pathlib import Path, PurePosixPath
 
-from plpython.architecture import LARGEST
-from plpython.encoder_architecture import CONTROL_TOKENS, POOLINGS, EncoderArchitecture
-from plpython.errors import ModelError
+from plpython.model.decoder import LARGEST
+from plpython.model.encoder import CONTROL_TOKENS, POOLINGS, EncoderArchitecture
+from plpython.server.errors import ModelError
 
+from ..errors import SourceError
+from ..source.fields import Fields, in_its_words, parse_json, quoted, read_json, read_text
+from ..source.files import can_be_a_file
+from ..source.known_keys import Keys, check_keys
 from .config_defaults import completed
 from .config_keys import PRETRAINED, SIZES
-from .errors import SourceError
-from .fields import Fields, in_its_words, parse_json, quoted, read_json, read_text
-from .files import can_be_a_file
-from .known_keys import Keys, check_keys
 
 # An architecture's sizes, and what config.json calls them.
 ENCODER = PRETRAINED | Keys(

@@ -10,20 +10,20 @@ from pathlib import Path
 
 from gguf import get_tensor_name_map
 
-from plpython.architecture import Architecture
-from plpython.encoder_architecture import EncoderArchitecture
+from plpython.model.decoder import Architecture
+from plpython.model.encoder import EncoderArchitecture
 
-from .config_architecture import family_of, read_architecture
-from .encoder_folder import MODULES, check_lower_case, read_encoder
-from .encoder_folder import companions as encoder_companions
-from .errors import SourceError
-from .families import EncoderFamily, Family
-from .fields import Fields, quoted, read_json, shown
-from .files import can_be_a_file, mapped
-from .huggingface_tokenizer import read_tokenizer
-from .known_keys import Keys, check_keys
-from .model import Segment, SourceFile, SourceModel, SourceTensor, cut, segments_of
+from ..errors import SourceError
+from ..families import EncoderFamily, Family
+from ..source.fields import Fields, quoted, read_json, shown
+from ..source.files import can_be_a_file, mapped
+from ..source.known_keys import Keys, check_keys
+from ..source.model import Segment, SourceFile, SourceModel, SourceTensor, cut, segments_of
+from .architecture import family_of, read_architecture
+from .encoder import MODULES, check_lower_case, read_encoder
+from .encoder import companions as encoder_companions
 from .safetensors_file import TYPES, StoredTensor, read_safetensors
+from .tokenizer import read_tokenizer
 
 INDEX = "model.safetensors.index.json"
 INDEX_KEYS = Keys(used=("weight_map",), harmless=("metadata",))

@@ -4,11 +4,11 @@ Where generation_config.json is there and says nothing, config.json counts, as i
 file: there such a model ends no text by itself.
 """
 
+from ..errors import SourceError
+from ..source.fields import Fields, shown
+from ..source.known_keys import check_keys
 from .config_defaults import class_default
 from .config_keys import GENERATION_CONFIG
-from .errors import SourceError
-from .fields import Fields, shown
-from .known_keys import check_keys
 
 
 def token_ids(generation: Fields, config: Fields, name: str, rows: int) -> list[int]:

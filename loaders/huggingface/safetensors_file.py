@@ -6,9 +6,9 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from .errors import SourceError
-from .fields import parse_json
-from .files import mapped
+from ..errors import SourceError
+from ..source.fields import parse_json
+from ..source.files import mapped
 
 TYPES = {"F32": "F32", "F16": "F16", "BF16": "BF16"}
 

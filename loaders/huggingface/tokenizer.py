@@ -19,15 +19,12 @@ from typing import TypeVar
 from gguf import TokenType
 from tokenizers import Tokenizer as Library
 
-from plpython.tokenizer import PANIC
+from plpython.model.tokenizer import PANIC
 
-from .errors import SourceError
-from .fields import Fields, parse_json, read_json, read_text, shown, storable
-from .generation_config import check_generation, token_ids
-from .known_keys import Keys, check_keys
-from .sentencepiece_model import read_sentencepiece
-from .special_tokens import AREA, EXTRA, SpecialTokens, add_special_tokens, read_special_tokens
-from .tokenizer_json import (
+from ..errors import SourceError
+from ..source.fields import Fields, parse_json, read_json, read_text, shown, storable
+from ..source.known_keys import Keys, check_keys
+from ..tokenizers.definition import (
     BERT_CONTROL,
     Piece,
     check_tokenizer,
@@ -37,7 +34,10 @@ from .tokenizer_json import (
     wordpiece_document,
     wordpiece_vocabulary,
 )
-from .tokenizer_steps import added_tokens, around, check_steps, model_type, steps
+from ..tokenizers.sentencepiece_model import read_sentencepiece
+from ..tokenizers.special_tokens import AREA, EXTRA, SpecialTokens, add_special_tokens, read_special_tokens
+from ..tokenizers.steps import added_tokens, around, check_steps, model_type, steps
+from .generation_config import check_generation, token_ids
 
 CONFIG = "tokenizer_config.json"
 NAMED = f"{CONFIG} or special_tokens_map.json"

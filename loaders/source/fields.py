@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from plpython.errors import ModelError
+from plpython.server.errors import ModelError
 
-from .errors import SourceError
+from ..errors import SourceError
 
 ARCHITECTURE_VALUE = re.compile(r'architecture value "(\w+)"')
 LONGEST_NUMBER = 4000  # digits, fewer than Python's own limit

@@ -3,7 +3,7 @@
 import mmap
 from pathlib import Path
 
-from .errors import SourceError
+from ..errors import SourceError
 
 LONGEST_NAME = 255  # bytes, as Linux has it
 

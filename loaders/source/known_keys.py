@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from .errors import SourceError
+from ..errors import SourceError
 from .fields import Fields, quoted, shown
 
 HINT = "If you know that the model does not depend on it, remove it from the file and load again."

@@ -6,13 +6,13 @@ Nothing here copies weights: a tensor's data is a view of the mapped file.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from plpython import finite
-from plpython.architecture import ROPE_DIVISORS, Architecture
-from plpython.encoder_architecture import EncoderArchitecture
-from plpython.errors import ModelError
-from plpython.quant import row_bytes
+from plpython.model import finite
+from plpython.model.decoder import ROPE_DIVISORS, Architecture
+from plpython.model.encoder import EncoderArchitecture
+from plpython.model.encodings import row_bytes
+from plpython.server.errors import ModelError
 
-from .errors import SourceError
+from ..errors import SourceError
 
 TILE_BYTES = 1 << 20
 

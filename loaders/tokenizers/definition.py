@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from gguf import TokenType
 
-from plpython.errors import ModelError
-from plpython.ingestion import check_vocabulary
-from plpython.tokenizer import Tokenizer
+from plpython.model.tokenizer import Tokenizer
+from plpython.server.errors import ModelError
+from plpython.store.manifest import check_vocabulary
 
-from .errors import SourceError
+from ..errors import SourceError
 from .pre_tokenizers import PreTokenizer
 
 SPACE_MARK = "\u2581"

@@ -6,7 +6,7 @@ llama.cpp's were derived, in the regular expressions of `tokenizers`. Several pa
 
 from dataclasses import dataclass
 
-from .errors import SourceError
+from ..errors import SourceError
 
 CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 WORD = r"[^\r\n\p{L}\p{N}]?\p{L}+"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from gguf import TokenType
 
-from .errors import SourceError
-from .files import mapped
-from .tokenizer_json import Piece
+from ..errors import SourceError
+from ..source.files import mapped
+from .definition import Piece
 
 
 def read_sentencepiece(path: Path, added: dict[int, tuple[str, bool]]) -> tuple[list[Piece], list[float], bool]:

@@ -14,9 +14,9 @@ from pathlib import Path
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as Library
 
-from .errors import SourceError
-from .fields import Fields, read_json, shown, storable
-from .known_keys import Keys, check_keys
+from ..errors import SourceError
+from ..source.fields import Fields, read_json, shown, storable
+from ..source.known_keys import Keys, check_keys
 
 CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
 EXTRA = ("additional_special_tokens", "extra_special_tokens")

@@ -6,9 +6,9 @@ read here as far as plpython/tokenizer.py decodes: byte-level, SentencePiece's o
 
 from collections.abc import Iterator
 
-from .errors import SourceError
-from .fields import Fields, shown
-from .known_keys import Keys, check_keys
+from ..errors import SourceError
+from ..source.fields import Fields, shown
+from ..source.known_keys import Keys, check_keys
 
 FILE = "tokenizer.json"
 SPACE_MARK = "\u2581"

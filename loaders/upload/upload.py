@@ -19,11 +19,11 @@ from itertools import groupby
 
 import psycopg
 
-from plpython.ingestion import check_manifest
+from plpython.store.manifest import check_manifest
 
-from .ahead import Ahead
-from .files import let_go
-from .model import TILE_BYTES, Segment, SourceModel, SourceTensor, cut
+from ..source.files import let_go
+from ..source.model import TILE_BYTES, Segment, SourceModel, SourceTensor, cut
+from .background_uploads import Ahead
 
 BATCH_BYTES = 64 << 20
 COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)  # signature, flags, no extension

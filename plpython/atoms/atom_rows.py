@@ -10,7 +10,8 @@ import os
 
 import numpy as np
 
-from . import database, geometry, wire
+from ..server import database
+from . import geometry, sql_literals
 
 COPY = database.Query("SELECT llm_store.copy_atoms($1) AS stored", "integer")
 # OFFSET 0: the planner must not put the arrays' texts, to be read for each row, in the place of the arrays.
@@ -46,14 +47,14 @@ def store(points, content, lengths, modality, expected_new=False):
         return
     keys = geometry.keys(points)
     order = np.argsort(keys[0], kind="stable")
-    keys, points = keys[:, order], wire.points(points[order])
-    content, lengths = wire.taken(content, lengths, order)
+    keys, points = keys[:, order], sql_literals.points(points[order])
+    content, lengths = sql_literals.taken(content, lengths, order)
     ends = np.cumsum(lengths).tolist()
     contents = [content[start:end] for start, end in itertools.pairwise([0, *ends])]
     hashes = b"".join([hashlib.sha256(content).digest() for content in contents])
     if not (expected_new and _copied(keys, points, hashes, contents, modality)):
-        starts = wire.array([1, *(end + 1 for end in ends)])
-        INSERT_MISSING.all(*map(wire.array, keys), points, hashes, content, starts, modality)
+        starts = sql_literals.array([1, *(end + 1 for end in ends)])
+        INSERT_MISSING.all(*map(sql_literals.array, keys), points, hashes, content, starts, modality)
 
 
 def _copied(keys, points, hashes, contents, modality):
@@ -66,6 +67,6 @@ def _copied(keys, points, hashes, contents, modality):
     ]
     descriptor = os.memfd_create("atoms")
     with os.fdopen(descriptor, "wb") as file:
-        file.write(wire.copied(columns, contents))
+        file.write(sql_literals.copied(columns, contents))
         file.flush()
         return COPY.one(descriptor)["stored"]

@@ -6,7 +6,8 @@ each other and one entry of the index, and no nearer to a place than its nearest
 
 import numpy as np
 
-from . import database, geometry, hilbert, wire
+from ..server import database
+from . import geometry, hilbert, sql_literals
 
 POINTS = 32  # a row of so many stays below the 2 kB from which PostgreSQL would compress it
 AXIS_BITS = 8  # finer curves give the same runs
@@ -28,11 +29,17 @@ def store(tokenizer_id, part, points, content, lengths):
     if not len(points):
         return
     order = np.argsort(hilbert.encode(points >> geometry.AXIS_BITS - AXIS_BITS, AXIS_BITS), kind="stable")
-    content, lengths = wire.taken(content, lengths, order)
+    content, lengths = sql_literals.taken(content, lengths, order)
     starts = np.cumsum(lengths) - lengths
     first = starts[::POINTS]
     starts = starts - np.repeat(first, POINTS)[: starts.size] + 1
     STORE.all(
-        *(tokenizer_id, part, content, wire.array(np.append(first, len(content)) + 1), wire.array(starts)),
-        *(wire.multipoints(points[order], POINTS), POINTS),
+        *(
+            tokenizer_id,
+            part,
+            content,
+            sql_literals.array(np.append(first, len(content)) + 1),
+            sql_literals.array(starts),
+        ),
+        *(sql_literals.multipoints(points[order], POINTS), POINTS),
     )

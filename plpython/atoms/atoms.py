@@ -7,8 +7,10 @@ loads that bring the same ones wait for each other but never in a circle.
 
 import numpy as np
 
-from . import atom_rows, atom_runs, database, errors, finite, geometry, quant, wire
-from .architecture import ROPE_DIVISORS
+from ..model import encodings, finite
+from ..model.decoder import ROPE_DIVISORS
+from ..server import database, errors
+from . import atom_rows, atom_runs, geometry, sql_literals
 
 # Tokens of two bytes or more are stored in parts, by their first byte, so that two sessions can store a vocabulary
 # between them: spaces, digits and punctuation, then letters. What is in which part must not depend on the vocabulary,
@@ -102,9 +104,9 @@ def store_tokenizer(tokenizer_id):
             store_part(tokenizer_id, part)
     totals = PART_TOTALS.all(tokenizer_id)
     tokens = sum(total["tokens"] for total in totals)
-    counts = sum(wire.integers(total["counts"]) for total in totals)
-    mean = sum(wire.integers(total["steps"]) for total in totals) // max(1, tokens)
-    if STORE_BYTE_COUNTS.one(tokenizer_id, wire.array(counts), wire.points(mean[None])) is None:
+    counts = sum(sql_literals.integers(total["counts"]) for total in totals)
+    mean = sum(sql_literals.integers(total["steps"]) for total in totals) // max(1, tokens)
+    if STORE_BYTE_COUNTS.one(tokenizer_id, sql_literals.array(counts), sql_literals.points(mean[None])) is None:
         return 0  # another load was faster, and has stored all of it
     letters = np.flatnonzero(counts)
     content, lengths = bytes(letters.tolist()), np.ones(letters.size, np.int64)
@@ -123,10 +125,10 @@ def store_part(tokenizer_id, part):
     tokens = int(times.sum())
     counts = np.bincount(np.frombuffer(content, np.uint8), np.repeat(times, lengths), 256).astype(np.int64)
     steps = (points * times[:, None]).sum(axis=0)
-    if CLAIM_PART.one(tokenizer_id, part, tokens, wire.array(counts), wire.array(steps)) is None:
+    if CLAIM_PART.one(tokenizer_id, part, tokens, sql_literals.array(counts), sql_literals.array(steps)) is None:
         return 0  # another load was faster, and has stored all of it
     longer = np.flatnonzero(lengths > 1)  # one byte is the byte, and that is stored with the bytes
-    content, _ = wire.taken(content, lengths, longer)
+    content, _ = sql_literals.taken(content, lengths, longer)
     points, lengths = points[longer], lengths[longer]
     atom_rows.store(points, content, lengths, "compositional", expected_new=not HAS_OTHERS.one(tokenizer_id)["has"])
     atom_runs.store(tokenizer_id, part, points, content, lengths)
@@ -163,11 +165,11 @@ def store_edited_codes(tensor_hash, base_hash):
     encoding = TENSOR.one(tensor_hash)["type"]
     before = COUNTS.one(base_hash)
     counts = np.zeros(1 << geometry.CODES[encoding][1], np.int64)
-    counts[wire.integers(before["codes"])] = wire.integers(before["counts"])
+    counts[sql_literals.integers(before["codes"])] = sql_literals.integers(before["counts"])
     fresh = np.zeros_like(counts)
     for tile in DIFFERENT_TILES.stream(tensor_hash, base_hash):
         database.checkpoint()
-        found = geometry.count_codes(encoding, quant.whole_blocks(encoding, [tile["content"]]))
+        found = geometry.count_codes(encoding, encodings.whole_blocks(encoding, [tile["content"]]))
         counts += tile["sign"] * found
         if tile["sign"] > 0:
             fresh += found
@@ -196,7 +198,9 @@ def store_codes(tensor_hashes, names):
 
 def _store_counts(tensor_hash, counts):
     codes = np.flatnonzero(counts)
-    STORE_CODE_COUNTS.all(tensor_hash, wire.array(codes), wire.array(counts[codes]), wire.bits(counts > 0))
+    STORE_CODE_COUNTS.all(
+        tensor_hash, sql_literals.array(codes), sql_literals.array(counts[codes]), sql_literals.bits(counts > 0)
+    )
 
 
 def _store_code_atoms(encoding, counts):
@@ -221,7 +225,7 @@ def _counted(tensor_hash):
 def code_counts(tensor_hash):
     """Rows (code, count) of a stored tensor, counted from its tiles."""
     encoding, _ = _counted(tensor_hash)
-    counts = geometry.count_codes(encoding, quant.whole_blocks(encoding, tiles(tensor_hash)))
+    counts = geometry.count_codes(encoding, encodings.whole_blocks(encoding, tiles(tensor_hash)))
     return [(int(code), int(counts[code])) for code in np.flatnonzero(counts)]
 
 

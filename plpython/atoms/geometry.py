@@ -6,7 +6,8 @@ x, y, z and m mean for each modality. Near means spelt alike or weighing alike: 
 
 import numpy as np
 
-from . import errors, hilbert_plane
+from ..server import errors
+from . import hilbert_plane
 
 AXIS_BITS = 31
 STEP = 1 / 256  # of an axis, in the units of the map

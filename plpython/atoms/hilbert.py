@@ -7,7 +7,7 @@ John Skilling, "Programming the Hilbert curve", AIP Conference Proceedings 707 (
 
 import numpy as np
 
-from . import errors
+from ..server import errors
 
 MINIMUM_DIMENSIONS, MAXIMUM_DIMENSIONS = 2, 8
 MAXIMUM_BITS = 63  # a coordinate is an SQL bigint: 63 bits and a sign

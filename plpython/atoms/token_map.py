@@ -6,7 +6,9 @@ embedding has none until it is made.
 
 import numpy as np
 
-from . import database, errors, geometry, projection, weights, wire
+from ..server import database, errors
+from ..weights import tensors
+from . import geometry, projection, sql_literals
 
 TENSOR = database.Query(
     """SELECT t.hash, t.type, t.shape, t.rows_per_tile, t.bytes FROM llm_store.tensor AS t WHERE t.hash = $1""", "bytea"
@@ -33,12 +35,12 @@ def store(tensor_hash):
     row = TENSOR.one(tensor_hash)
     if row is None:
         raise errors.undefined_object("there is no such tensor")
-    tensor = weights.Tensor(
+    tensor = tensors.Tensor(
         "token_embd.weight", row["hash"], row["type"], tuple(row["shape"]), row["rows_per_tile"], row["bytes"]
     )
     if len(tensor.shape) != 2:
         raise errors.invalid_parameter("only a matrix has a map", f"the shape is {list(tensor.shape)}")
-    values = weights.decoded(tensor)
+    values = tensors.decoded(tensor)
     if not np.isfinite(values).all():
         raise errors.invalid_parameter("the embedding holds numbers that are not finite", None, "It has no map.")
     found = projection.principal(values, database.checkpoint)
@@ -47,4 +49,4 @@ def store(tensor_hash):
     if STORE.one(tensor_hash, explained, units) is None:
         return  # another session was faster, and has stored all of it
     keys = geometry.keys(steps)
-    STORE_POSITIONS.all(tensor_hash, *(wire.array(key) for key in keys), wire.points(steps))
+    STORE_POSITIONS.all(tensor_hash, *(sql_literals.array(key) for key in keys), sql_literals.points(steps))

@@ -6,12 +6,12 @@ Activations are flat float32 arrays, a row a token, as numpy_operators has them;
 
 import numpy as np
 
-from . import operator_kernels
-from .compiled_engine import NO_WINDOW, codes_of
-from .forward_steps import ONE_SET, TWO_SETS
-from .matrix_kernels import COLUMNS
-from .packing import ABSENT, GROUP, VECTOR
-from .threads import new_state, team
+from ..kernels.matrix import COLUMNS
+from ..kernels.packing import ABSENT, GROUP, VECTOR
+from ..simd.threads import new_state, team
+from . import operator_entries
+from .decoder import NO_WINDOW, codes_of
+from .steps import ONE_SET, TWO_SETS
 
 SLICE = 64  # tokens between checkpoints: tens of milliseconds in the largest matrix of a large model
 SEEN_TWICE = "attn_v.weight", "attn_output.weight"  # as compiled_forward does
@@ -28,7 +28,7 @@ class CompiledOperators:
         self.shapes = {}  # what `operators` has found out of tensors
         self._entries, self._products, self._norms = {}, {}, {}
         self._absent = np.array([ABSENT, 0, 0, 0], np.int64)
-        self._state = new_state(operator_kernels.CLAIMS)
+        self._state = new_state(operator_entries.CLAIMS)
         self._codes, self._spare = codes_of(0), np.zeros(0, np.float32)
         self._nothing = np.zeros(0, np.float32)
         self._nothing.flags.writeable = False  # as activations are: kernels are compiled for either kind
@@ -48,7 +48,7 @@ class CompiledOperators:
         """int[n] -> [n * hidden]."""
         matrix = self._entry("token_embd.weight")
         out = np.empty(len(tokens) * matrix[COLUMNS], np.float32)
-        operator_kernels.embed(*self._weights, matrix, np.asarray(tokens, np.int64), out)
+        operator_entries.embed(*self._weights, matrix, np.asarray(tokens, np.int64), out)
         return out
 
     def linear(self, x, weight, bias=None, residual=None):
@@ -62,7 +62,7 @@ class CompiledOperators:
         for begin, n, few, to in _slices(tokens, x, columns, out, stride):
             add = given[begin * rows : (begin + n) * rows]
             arguments = (*self._weights, matrix, vector, few, n, sets, *self._codes, add, to, self._spare, stride)
-            self._run(operator_kernels.project, n, n * rows * columns, arguments)
+            self._run(operator_entries.project, n, n * rows * columns, arguments)
         return out if stride == rows else out.reshape(tokens, stride)[:, :rows]
 
     def queries_keys_values(self, x, layer, positions):
@@ -76,7 +76,7 @@ class CompiledOperators:
         for begin, n, few, to in _slices(tokens, x, sizes.hidden, out, stride):
             turns = positions[begin : begin + n], cosines, sines
             arguments = (*self._weights, *fixed, few, *turns, *self._codes, to, self._spare)
-            self._run(operator_kernels.project_heads, n, n * stride * sizes.hidden, arguments)
+            self._run(operator_entries.project_heads, n, n * stride * sizes.hidden, arguments)
         rows, width = out.reshape(tokens, stride), sizes.kv_heads * sizes.head_dim
         q, k = rows[:, : sizes.heads * sizes.head_dim], rows[:, sizes.k_column : sizes.k_column + width]
         return q, k, rows[:, sizes.v_column : sizes.v_column + width]
@@ -90,14 +90,14 @@ class CompiledOperators:
         out = np.empty(tokens * stride, np.float32)
         for _, n, few, to in _slices(tokens, x, columns, out, stride):
             arguments = (*self._weights, matrix, other, few, n, *self._codes, self._spare, to, stride)
-            self._run(operator_kernels.project_gated, n, 2 * n * rows * columns, arguments)
+            self._run(operator_entries.project_gated, n, 2 * n * rows * columns, arguments)
         return out if stride == rows else out.reshape(tokens, stride)[:, :rows]
 
     def rms_norm(self, x, weight, epsilon):
         """Rows as wide as the weight, each normalised."""
         at, width = self._norms.get(weight) or self._norm(weight)
         out = np.empty(len(x), np.float32)
-        operator_kernels.normalise(self._weights.f32, at, width, epsilon, x, out)
+        operator_entries.normalise(self._weights.f32, at, width, epsilon, x, out)
         return out
 
     def rope(self, x, positions):
@@ -105,7 +105,7 @@ class CompiledOperators:
         a = self.engine.architecture
         cosines, sines, _ = self.engine.room_for(int(positions[-1]) + 1)
         out = x.copy()
-        operator_kernels.rotate(out, len(positions), a.head_dim, positions, cosines, sines, a.rope_interleaved)
+        operator_entries.rotate(out, len(positions), a.head_dim, positions, cosines, sines, a.rope_interleaved)
         return out
 
     def attention(self, q, k, v, cache, layer, positions):
@@ -123,7 +123,7 @@ class CompiledOperators:
             few, now = qkv[begin : begin + SLICE].reshape(-1), positions[begin : begin + SLICE]
             products = len(now) * int(now[-1] + 1) * sizes.heads * sizes.head_dim
             arguments = (few, self._heads, layer, window, now, cache.pages, *works)
-            self._run(operator_kernels.attend, len(now), products, arguments)
+            self._run(operator_entries.attend, len(now), products, arguments)
         return qkv[:, : sizes.heads * sizes.head_dim]
 
     def _product(self, weight, bias):
@@ -178,7 +178,7 @@ def _slices(tokens, x, columns, out, stride):
 def swiglu(gate, up):
     """silu(gate) * up, number by number: f32[n], f32[n] -> f32[n]."""
     out = np.empty(len(gate), np.float32)
-    operator_kernels.gated(gate, up, out)
+    operator_entries.gated(gate, up, out)
     return out
 
 

@@ -15,17 +15,17 @@ from itertools import accumulate
 
 import numpy as np
 
-from . import errors
-from .architecture import ROPE_DIVISORS
-from .attention_kernels import ROWS
-from .compiled_forward import counters, forward
-from .forward_steps import HEAD, PER_LAYER, Batch, Model, Scratch, Sizes, Work
-from .kernels import NO_TOKEN
+from ..kernels.attention import ROWS
+from ..kernels.elementwise import NO_TOKEN
+from ..kernels.kv_pages import PAGE
+from ..kernels.matrix import Codes
+from ..kernels.packing import ABSENT, BLOCK, F32, GROUP, VECTOR
+from ..model.decoder import ROPE_DIVISORS
+from ..server import errors
+from ..simd.threads import STOP, new_state, team
+from .decoder_pass import counters, forward
 from .kv_cache import KVCache
-from .kv_pages import PAGE
-from .matrix_kernels import Codes
-from .packing import ABSENT, BLOCK, F32, GROUP, VECTOR
-from .threads import STOP, new_state, team
+from .steps import HEAD, PER_LAYER, Batch, Model, Scratch, Sizes, Work
 
 CHUNK = 256  # tokens in one pass: beyond it nothing is gained, and their activations are some tens of MB
 LONGEST_RUN = 16  # passes of one token that follow each other in one call

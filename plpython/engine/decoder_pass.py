@@ -8,7 +8,10 @@ A single token may be followed by the likeliest next ones in the same call, a pa
 woken.
 """
 
-from .forward_steps import (
+from ..kernels.matrix import ROWS, Rows
+from ..simd.registers import compiled, entry, inlined
+from ..simd.threads import Crew, meet
+from .steps import (
     ATTN_NORM,
     CLAIM_ATTENTION,
     CLAIM_CHOICE,
@@ -50,9 +53,6 @@ from .forward_steps import (
     queries_keys_values,
     work_of,
 )
-from .matrix_kernels import ROWS, Rows
-from .simd import compiled, entry, inlined
-from .threads import Crew, meet
 
 
 @inlined

@@ -8,13 +8,13 @@ from itertools import accumulate
 
 import numpy as np
 
-from . import errors
-from .compiled_engine import NO_INTERRUPTS, NO_WINDOW, TILE, doubled, registers, run_pass, scratch_of, works_of
-from .encoder_forward import encode
-from .forward_steps import LAYER_COUNTERS, Batch, Model, Sizes
-from .kv_pages import PAGE
-from .packing import ABSENT, GROUP
-from .threads import new_state, team
+from ..kernels.kv_pages import PAGE
+from ..kernels.packing import ABSENT, GROUP
+from ..server import errors
+from ..simd.threads import new_state, team
+from .decoder import NO_INTERRUPTS, NO_WINDOW, TILE, doubled, registers, run_pass, scratch_of, works_of
+from .encoder_pass import encode
+from .steps import LAYER_COUNTERS, Batch, Model, Sizes
 
 PASS = 512  # tokens in one pass, at least one text
 

@@ -8,8 +8,14 @@ An encoder's embedding is asked to be right to three digits, and int8 activation
 quantised matrices see them twice, as codes and as the codes of what those leave, which together hold 15 bits.
 """
 
-from .attention_kernels import attention_over_floats
-from .forward_steps import (
+from ..kernels.attention import attention_over_floats
+from ..kernels.elementwise import add, gelu, layer_norm
+from ..kernels.kv_pages import PAGE, store_floats
+from ..kernels.matrix import OFFSET, Rows, embedding
+from ..kernels.packing import BLOCK, GROUP
+from ..simd.registers import compiled, entry, inlined
+from ..simd.threads import Crew, claim, finish, meet, stopped, wait
+from .steps import (
     ATTN_NORM,
     CLAIM_ATTENTION,
     CLAIM_DOWN,
@@ -37,12 +43,6 @@ from .forward_steps import (
     quantize_token,
     work_of,
 )
-from .kernels import add, gelu, layer_norm
-from .kv_pages import PAGE, store_floats
-from .matrix_kernels import OFFSET, Rows, embedding
-from .packing import BLOCK, GROUP
-from .simd import compiled, entry, inlined
-from .threads import Crew, claim, finish, meet, stopped, wait
 
 # The rows of a layer begin with forward_steps', so that its steps can be shared; these follow. Then the model's own.
 ATTN_NORM_BIAS, FFN_NORM_BIAS, UP_BIAS, DOWN_BIAS = range(15, 19)

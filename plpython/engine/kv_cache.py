@@ -9,8 +9,8 @@ all of them: attention over a long context reads runs several times as fast as s
 
 import numpy as np
 
-from . import errors
-from .kv_pages import PAGE, PAGE_FIELDS, head_bytes
+from ..kernels.kv_pages import PAGE, PAGE_FIELDS, head_bytes
+from ..server import errors
 
 ALIGNMENT = 64  # bytes
 MOST_AHEAD = 32  # pages: a cache grows by as much as it has, up to this; memory that is not touched is not taken

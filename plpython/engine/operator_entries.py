@@ -8,8 +8,15 @@ Arguments are arrays and numbers: numba takes 10 microseconds to recognise the t
 made inside.
 """
 
-from .attention_kernels import attention_over_codes, attention_over_floats
-from .forward_steps import (
+from ..kernels.attention import attention_over_codes, attention_over_floats
+from ..kernels.elementwise import exp, rms_norm, rope, swiglu
+from ..kernels.kv_pages import PAGE, store_codes, store_floats
+from ..kernels.matrix import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, Rows, Weights, embedding
+from ..kernels.packing import ABSENT, BLOCK, GROUP
+from ..simd.memory import as_writable, load, load_first, store, store_first
+from ..simd.registers import compiled, entry, f32, fill, inlined
+from ..simd.threads import Crew, claim, meet
+from .steps import (
     K_NORM,
     ONE_SET,
     Q_BIAS,
@@ -28,13 +35,6 @@ from .forward_steps import (
     quantize_token,
     work_of,
 )
-from .kernels import exp, rms_norm, rope, swiglu
-from .kv_pages import PAGE, store_codes, store_floats
-from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, Rows, Weights, embedding
-from .packing import ABSENT, BLOCK, GROUP
-from .simd import compiled, entry, f32, fill, inlined
-from .simd_memory import as_writable, load, load_first, store, store_first
-from .threads import Crew, claim, meet
 
 STORED, ATTENDED = range(2)  # counters of claimed work
 CLAIMS = 3  # as many as there are of queries, keys and values

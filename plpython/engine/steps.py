@@ -11,13 +11,13 @@ of work, and leave if there is one.
 
 from collections import namedtuple
 
-from .attention_kernels import attention_over_codes, attention_over_floats
-from .kernels import NO_TOKEN, add, likeliest, quantize, quantize_twice, rms_norm, rope, swiglu
-from .kv_pages import PAGE, store_codes, store_floats
-from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, Rows, embedding, linear
-from .packing import ABSENT, BLOCK, GROUP, Q4, Q8, group_bytes
-from .simd import compiled, inlined
-from .threads import claim, finish, stopped, wait
+from ..kernels.attention import attention_over_codes, attention_over_floats
+from ..kernels.elementwise import NO_TOKEN, add, likeliest, quantize, quantize_twice, rms_norm, rope, swiglu
+from ..kernels.kv_pages import PAGE, store_codes, store_floats
+from ..kernels.matrix import COLUMNS, LAYOUT, OFFSET, ROWS, Rows, embedding, linear
+from ..kernels.packing import ABSENT, BLOCK, GROUP, Q4, Q8, group_bytes
+from ..simd.registers import compiled, inlined
+from ..simd.threads import claim, finish, stopped, wait
 
 # The rows of the table of weights: these for each layer, then those of the model.
 (ATTN_NORM, Q, K, V, Q_BIAS, K_BIAS, V_BIAS, Q_NORM, K_NORM, OUTPUT, OUTPUT_BIAS, FFN_NORM, GATE, UP, DOWN) = range(15)

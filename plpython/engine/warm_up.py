@@ -9,22 +9,23 @@ import math
 
 import numpy as np
 
-from . import candidate_kernels, packing, quant
-from .architecture import Architecture
-from .compiled_engine import CompiledEngine
-from .compiled_operators import CompiledOperators, swiglu
-from .encoder_architecture import EncoderArchitecture
-from .encoder_engine import CompiledEncoder
-from .packed_model import pack_model
-from .similarity_kernels import PackedTable
+from ..kernels import candidates, packing
+from ..kernels.similarity import PackedTable
+from ..model import encodings
+from ..model.decoder import Architecture
+from ..model.encoder import EncoderArchitecture
+from ..weights.packed_model import pack_model
+from .composed import CompiledOperators, swiglu
+from .decoder import CompiledEngine
+from .encoder import CompiledEncoder
 
 COLUMNS = 256  # a multiple of every type's block
 
 
 def run():
     """Compile all of it, or load it where it is compiled."""
-    for type in quant.BLOCKS:
-        packing.pack_tensor(bytes(quant.row_bytes(type, COLUMNS)), type, (1, COLUMNS))
+    for type in encodings.BLOCKS:
+        packing.pack_tensor(bytes(encodings.row_bytes(type, COLUMNS)), type, (1, COLUMNS))
     engine = CompiledEngine(*tiny_model())
     engine.forward(np.array([0]), engine.new_cache())
     architecture, packed = tiny_encoder()
@@ -32,7 +33,7 @@ def run():
     table = PackedTable(pack_model({"table": ("Q8_0", (1, 32), bytes(34))}), "table")
     table.products(table.rows([0])[0])
     compile_operators(CompiledOperators(engine, lambda: None))
-    candidate_kernels.Candidates(np.zeros(16, np.float32), 0.0, 1.0).compile()
+    candidates.Candidates(np.zeros(16, np.float32), 0.0, 1.0).compile()
 
 
 def compile_operators(operators):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import errors
+from ..server import errors
 from .candidates import Candidates
 
 # The range of each setting, both ends included; a temperature of 0 is greedy.

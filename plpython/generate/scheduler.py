@@ -10,7 +10,7 @@ An engine without `forward_batch` (numpy's bits depend on what is computed toget
 
 from collections import deque
 
-from . import errors
+from ..server import errors
 from .prefix_cache import SHORTEST, common_prefix, unique_bytes
 
 ROWS = 32  # texts at once: beyond it a pass over block-quantised weights gains little

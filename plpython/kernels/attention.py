@@ -17,19 +17,8 @@ import math
 
 import numpy as np
 
-from .kernels import ROUNDER, exp2
-from .kv_pages import (
-    PAGE,
-    SEEN_LARGEST,
-    key_numbers,
-    padded,
-    page_keys,
-    page_scales,
-    page_values,
-    quantize_vector,
-    value_numbers,
-)
-from .simd import (
+from ..simd.memory import load, load_pairs, prefetch, spread, spread_pairs, store
+from ..simd.registers import (
     bits,
     compiled,
     dot2,
@@ -48,7 +37,18 @@ from .simd import (
     where_before,
     where_less,
 )
-from .simd_memory import load, load_pairs, prefetch, spread, spread_pairs, store
+from .elementwise import ROUNDER, exp2
+from .kv_pages import (
+    PAGE,
+    SEEN_LARGEST,
+    key_numbers,
+    padded,
+    page_keys,
+    page_scales,
+    page_values,
+    quantize_vector,
+    value_numbers,
+)
 
 ROWS = 8  # queries in the largest block
 EXACT = 64  # products of codes whose sum fits into 32 bits

@@ -4,10 +4,10 @@ from functools import cached_property
 
 import numpy as np
 
-from . import candidates
-from .candidates import BUCKETS, BUCKETS_A_UNIT, LN2_HIGH, LN2_LOW, LOG2_E, LOWEST, POLYNOMIAL, WEIGHT_BITS
-from .simd import compiled, entry, f32, fill, ldexp, maximum, minimum, rint, to_i32, where_less
-from .simd_memory import load_first, store
+from ..generate import candidates
+from ..generate.candidates import BUCKETS, BUCKETS_A_UNIT, LN2_HIGH, LN2_LOW, LOG2_E, LOWEST, POLYNOMIAL, WEIGHT_BITS
+from ..simd.memory import load_first, store
+from ..simd.registers import compiled, entry, f32, fill, ldexp, maximum, minimum, rint, to_i32, where_less
 
 C0, C1, C2, C3, C4, C5 = POLYNOMIAL
 # Tokens that weigh nothing have buckets of their own, by their scores too, so that they do not all wait for one.

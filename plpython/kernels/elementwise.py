@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from .packing import BLOCK
-from .simd import (
+from ..simd.memory import load, load_first, store, store_first
+from ..simd.registers import (
     bits,
     compiled,
     f32,
@@ -33,7 +33,7 @@ from .simd import (
     where_before,
     where_less,
 )
-from .simd_memory import load, load_first, store, store_first
+from .packing import BLOCK
 
 # Added to a small number it leaves the nearest whole number, ties to even, in the low bits: one addition for two steps.
 ROUNDER = np.float32(1.5 * 2**23)

@@ -19,9 +19,9 @@ further those of the next head are.
 
 import numpy as np
 
-from .kernels import largest_magnitude
-from .simd import compiled, f32, fill, inlined, lane, maximum, rint, to_i32
-from .simd_memory import array_at, load_first, store
+from ..simd.memory import array_at, load_first, store
+from ..simd.registers import compiled, f32, fill, inlined, lane, maximum, rint, to_i32
+from .elementwise import largest_magnitude
 
 PAGE = 64  # positions
 PAGE_FIELDS = 3

@@ -15,22 +15,9 @@ from functools import partial
 
 import numpy as np
 
-from .packing import (
-    BF16,
-    BLOCK,
-    F16,
-    F32,
-    GROUP,
-    Q4,
-    Q4_BYTES,
-    Q8,
-    Q8_BYTES,
-    group_bytes,
-    scales_at,
-    weights_at,
-)
-from .simd import compiled, dot4, f32, fill, fma, i32, inlined, lane, to_f32
-from .simd_memory import in_order, load, load_bf16, load_bytes, prefetch, spread, spread_bytes, store
+from ..simd.memory import in_order, load, load_bf16, load_bytes, prefetch, spread, spread_bytes, store
+from ..simd.registers import compiled, dot4, f32, fill, fma, i32, inlined, lane, to_f32
+from .packing import BF16, BLOCK, F16, F32, GROUP, Q4, Q4_BYTES, Q8, Q8_BYTES, group_bytes, scales_at, weights_at
 
 # The packed buffer as arrays of each of its element types, all read-only.
 Weights = namedtuple("Weights", "u8 u16 f32")

@@ -29,8 +29,9 @@ Packing is a pure function of type, shape and bytes: equal tensors pack to equal
 
 import numpy as np
 
-from . import errors, quant
-from .simd import compiled, entry
+from ..model import encodings
+from ..server import errors
+from ..simd.registers import compiled, entry
 
 GROUP = 16  # rows that lie together, one to a lane
 BLOCK = 32  # columns with one scale
@@ -84,7 +85,7 @@ def group_count(rows):
 
 def layout_of(type, shape):
     """The layout of a tensor. ModelError 0A000 for a type that is not known or a shape that is no vector or matrix."""
-    quant.row_bytes(type, shape[-1] if shape else 1)
+    encodings.row_bytes(type, shape[-1] if shape else 1)
     if len(shape) not in (1, 2):
         raise errors.not_supported(f"a tensor of {len(shape)} dimensions cannot be packed", f"its shape is {shape}")
     return VECTOR if len(shape) == 1 else LAYOUT_OF.get(type, F16)
@@ -116,7 +117,7 @@ def pack_rows(raw, type, shape, first_row, out):
     """
     raw = np.frombuffer(raw, np.uint8)
     layout, columns = layout_of(type, shape), shape[-1]
-    row_bytes = quant.row_bytes(type, columns)
+    row_bytes = encodings.row_bytes(type, columns)
     rows = raw.size // row_bytes
     if raw.size != rows * row_bytes or first_row + rows > (1 if layout == VECTOR else shape[0]):
         raise errors.corrupt_data(
@@ -126,14 +127,14 @@ def pack_rows(raw, type, shape, first_row, out):
     if rows == 0:
         return
     if layout == VECTOR:
-        out.view(np.float32)[:columns] = quant.decode(type, raw, (columns,))
+        out.view(np.float32)[:columns] = encodings.decode(type, raw, (columns,))
     elif layout in (Q8, Q4):
         raw = {"Q5_0": _q5_0_as_q8_0, "IQ4_NL": _iq4_nl_as_q8_0}.get(type, lambda blocks: blocks)(raw)
         _pack_blocks(raw, columns, first_row, layout, np.uint8(128 if layout == Q8 else 0), out)
     else:
         element = np.uint32 if layout == F32 else np.uint16
         if type not in LAYOUT_OF:
-            values = quant.decode(type, raw, (rows, columns))
+            values = encodings.decode(type, raw, (rows, columns))
             near = np.clip(values, -LARGEST_HALF, LARGEST_HALF)
             halves = np.where(np.isinf(values), values, near).astype(np.float16)  # infinity must not pass for a number
             raw = halves.reshape(-1).view(np.uint8)

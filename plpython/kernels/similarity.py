@@ -8,9 +8,11 @@ Block-quantised matrices meet x as int8 codes, whose difference from x is the ca
 
 import numpy as np
 
-from .cosine_search import Lengths
-from .kernels import quantize
-from .matrix_kernels import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, _bf16, _float, _q4, _q8, embedding
+from ..simd.memory import load, load_bf16, load_bytes, store
+from ..simd.registers import compiled, entry, f32, fill, fma, i32, to_f32
+from .cosine import Lengths
+from .elementwise import quantize
+from .matrix import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, _bf16, _float, _q4, _q8, embedding
 from .packing import (
     BF16,
     BLOCK,
@@ -26,8 +28,6 @@ from .packing import (
     scales_at,
     weights_at,
 )
-from .simd import compiled, entry, f32, fill, fma, i32, to_f32
-from .simd_memory import load, load_bf16, load_bytes, store
 
 STEP = 1 << 26  # weights between looks for an interrupt: some milliseconds
 

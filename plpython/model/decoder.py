@@ -10,7 +10,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 
 import numpy as np
 
-from . import errors
+from ..server import errors
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 

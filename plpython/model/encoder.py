@@ -9,8 +9,8 @@ from dataclasses import MISSING, asdict, dataclass, fields
 
 import numpy as np
 
-from . import errors
-from .architecture import LARGEST, Architecture, check_shapes, integer_in_range, one_of, positive_number
+from ..server import errors
+from .decoder import LARGEST, Architecture, check_shapes, integer_in_range, one_of, positive_number
 
 FAMILIES = ("bert",)
 POOLINGS = ("mean", "cls")  # the mean of all tokens' vectors, or the first token's

@@ -7,7 +7,7 @@ format's own Python implementation, imported only when one is met. Everything is
 
 import numpy as np
 
-from . import errors
+from ..server import errors
 
 # type: (elements in a block, bytes of a block); a row is a whole number of blocks
 BLOCKS = {

@@ -9,8 +9,9 @@ import math
 
 import numpy as np
 
-from . import errors, quant
-from .architecture import SMALLEST_DIVISOR, first_ill_divisor
+from ..server import errors
+from . import encodings
+from .decoder import SMALLEST_DIVISOR, first_ill_divisor
 
 ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of quant.ENCODED can hold what is not larger
 SEE_VERIFY = "SELECT * FROM llm.verify(model) tells whether its weights are those that were loaded."
@@ -21,10 +22,10 @@ def checked_blocks(name, type, columns, pieces, first_row=0):
 
     Raises ModelError 22023 that names the tensor and the first row with infinity or NaN.
     """
-    blocks_of_row, before = columns // quant.BLOCKS[type][0], 0
-    for blocks in quant.whole_blocks(type, pieces):
-        if not math.isfinite(quant.largest_bound(type, blocks)):
-            raise not_finite(name, first_row + (before + quant.first_not_finite(type, blocks)) // blocks_of_row)
+    blocks_of_row, before = columns // encodings.BLOCKS[type][0], 0
+    for blocks in encodings.whole_blocks(type, pieces):
+        if not math.isfinite(encodings.largest_bound(type, blocks)):
+            raise not_finite(name, first_row + (before + encodings.first_not_finite(type, blocks)) // blocks_of_row)
         before += len(blocks)
         yield blocks
 
@@ -38,8 +39,8 @@ def check_rows(name, type, columns, pieces, first_row=0):
 def check_divisors(name, type, pieces):
     """Raise ModelError 22023 unless the numbers of a tensor by which rope divides are finite and above 0."""
     before = 0
-    for blocks in quant.whole_blocks(type, pieces):
-        values = quant.decode(type, blocks, (len(blocks), quant.BLOCKS[type][0]))
+    for blocks in encodings.whole_blocks(type, pieces):
+        values = encodings.decode(type, blocks, (len(blocks), encodings.BLOCKS[type][0]))
         place = first_ill_divisor(values)
         if place is not None:
             raise errors.invalid_parameter(
@@ -60,8 +61,8 @@ def encoded(name, type, values, rows):
     if ill is not None:
         raise not_finite(name, rows[ill])
     with np.errstate(over="ignore", invalid="ignore"):  # what the type cannot hold is named below
-        raw = quant.encode(type, values)
-        stored = quant.decode(type, raw, values.shape)
+        raw = encodings.encode(type, values)
+        stored = encodings.decode(type, raw, values.shape)
     ill = _first_ill(stored)
     if ill is not None:
         raise errors.invalid_parameter(

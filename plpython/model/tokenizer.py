@@ -26,7 +26,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import tokenizers
 
-from . import errors
+from ..server import errors
 from .long_texts import LongTexts
 
 SPACE_MARK = "\u2581"

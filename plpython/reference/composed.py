@@ -4,7 +4,7 @@ Activations are flat float32 arrays, a row a token, as compiled_operators has th
 `operators`.
 """
 
-from . import ops
+from . import operators
 
 
 class NumpyOperators:
@@ -26,12 +26,12 @@ class NumpyOperators:
 
     def embedding(self, tokens):
         """int[n] -> [n, hidden]."""
-        return ops.embedding(tokens, self._weights["token_embd.weight"])
+        return operators.embedding(tokens, self._weights["token_embd.weight"])
 
     def linear(self, x, weight, bias=None, residual=None):
         """x @ weight.T + bias + residual: [n * columns] (and [n * rows]) -> [n, rows]."""
         matrix, vector = self._weights[weight], None if bias is None else self._weights[bias]
-        y = ops.linear(x.reshape(-1, matrix.shape[1]), matrix, vector, checkpoint=self._checkpoint)
+        y = operators.linear(x.reshape(-1, matrix.shape[1]), matrix, vector, checkpoint=self._checkpoint)
         return y if residual is None else y + residual.reshape(y.shape)
 
     def queries_keys_values(self, x, layer, positions):
@@ -44,18 +44,18 @@ class NumpyOperators:
 
     def swiglu(self, x, gate, up):
         """silu(x @ gate.T) * (x @ up.T): [n * columns] -> [n, rows]."""
-        return ops.swiglu(self.linear(x, gate), self.linear(x, up))
+        return operators.swiglu(self.linear(x, gate), self.linear(x, up))
 
     def rms_norm(self, x, weight, epsilon):
         """Rows as wide as the weight, each normalised."""
         scale = self._weights[weight]
-        return ops.rms_norm(x.reshape(-1, len(scale)), scale, epsilon)
+        return operators.rms_norm(x.reshape(-1, len(scale)), scale, epsilon)
 
     def rope(self, x, positions):
         """Every head turned by its token's position: [n * heads * head_dim], int[n]."""
         a = self.engine.architecture
         per_token = x.reshape(len(positions), -1, a.head_dim)
-        return ops.rope(per_token, positions, self.engine.frequencies, a.rope_interleaved)
+        return operators.rope(per_token, positions, self.engine.frequencies, a.rope_interleaved)
 
     def attention(self, q, k, v, cache, layer, positions):
         """Store keys and values in a KVCache that has room for them, then let every query see all up to its own."""
@@ -63,4 +63,4 @@ class NumpyOperators:
         k, v = (part.reshape(n, a.kv_heads, a.head_dim) for part in (k, v))
         keys, values = cache.store(layer, positions, k, v)
         queries = q.reshape(n, a.heads, a.head_dim)
-        return ops.attention(queries, keys, values, positions, a.window(layer), checkpoint=self._checkpoint)
+        return operators.attention(queries, keys, values, positions, a.window(layer), checkpoint=self._checkpoint)

@@ -6,8 +6,9 @@ one SQL query, in the same chunks, and gets the same bits. Faster engines are ju
 
 import numpy as np
 
-from . import errors, ops
-from .architecture import ROPE_DIVISORS
+from ..model.decoder import ROPE_DIVISORS
+from ..server import errors
+from . import operators
 
 PREFILL_CHUNK = 64  # tokens computed together, as deploy/function_forward.sql has it; a decode step is a chunk of one
 LOGITS_CHUNK = 16  # rows that go through the output head together, when all positions are asked for
@@ -100,12 +101,14 @@ class NumpyEngine:
             self.hidden(tokens[start : start + PREFILL_CHUNK], start, cache, checkpoint)
             for start in range(0, len(tokens), PREFILL_CHUNK)
         ]
-        return ops.rms_norm(np.concatenate(chunks), self.weights["output_norm.weight"], self.architecture.norm_epsilon)
+        return operators.rms_norm(
+            np.concatenate(chunks), self.weights["output_norm.weight"], self.architecture.norm_epsilon
+        )
 
     def hidden(self, tokens, first, cache, checkpoint=None):
         """One chunk, at positions first, first + 1, ..., through all layers: int[n] -> [n, hidden_size]."""
         positions = np.arange(first, first + len(tokens))
-        x = ops.embedding(tokens, self.weights["token_embd.weight"])
+        x = operators.embedding(tokens, self.weights["token_embd.weight"])
         for layer in range(self.architecture.layers):
             x = self.block(layer, x, positions, cache, checkpoint)
         return x
@@ -120,27 +123,27 @@ class NumpyEngine:
 
         def linear(x, name, has_bias=False):
             bias = self.weights[f"blk.{layer}.{name}.bias"] if has_bias else None
-            return ops.linear(x, weight(name), bias, checkpoint=checkpoint)
+            return operators.linear(x, weight(name), bias, checkpoint=checkpoint)
 
-        h = ops.rms_norm(x, weight("attn_norm"), a.norm_epsilon)
+        h = operators.rms_norm(x, weight("attn_norm"), a.norm_epsilon)
         q = linear(h, "attn_q", a.attention_bias).reshape(n, a.heads, a.head_dim)
         k = linear(h, "attn_k", a.attention_bias).reshape(n, a.kv_heads, a.head_dim)
         v = linear(h, "attn_v", a.attention_bias).reshape(n, a.kv_heads, a.head_dim)
         if a.qk_norm:
-            q = ops.rms_norm(q, weight("attn_q_norm"), a.norm_epsilon)
-            k = ops.rms_norm(k, weight("attn_k_norm"), a.norm_epsilon)
-        q = ops.rope(q, positions, self.frequencies, a.rope_interleaved)
-        k = ops.rope(k, positions, self.frequencies, a.rope_interleaved)
+            q = operators.rms_norm(q, weight("attn_q_norm"), a.norm_epsilon)
+            k = operators.rms_norm(k, weight("attn_k_norm"), a.norm_epsilon)
+        q = operators.rope(q, positions, self.frequencies, a.rope_interleaved)
+        k = operators.rope(k, positions, self.frequencies, a.rope_interleaved)
         keys, values = cache.store(layer, positions, k, v)
-        y = ops.attention(q, keys, values, positions, a.window(layer), checkpoint=checkpoint)
+        y = operators.attention(q, keys, values, positions, a.window(layer), checkpoint=checkpoint)
         x = x + linear(y.reshape(n, a.heads * a.head_dim), "attn_output", a.attention_output_bias)
 
-        h = ops.rms_norm(x, weight("ffn_norm"), a.norm_epsilon)
-        gated = ops.swiglu(linear(h, "ffn_gate"), linear(h, "ffn_up"))
+        h = operators.rms_norm(x, weight("ffn_norm"), a.norm_epsilon)
+        gated = operators.swiglu(linear(h, "ffn_gate"), linear(h, "ffn_up"))
         return x + linear(gated, "ffn_down")
 
     def logits(self, x, checkpoint=None):
         """The output head: [n, hidden_size] -> [n, vocabulary_size]."""
-        h = ops.rms_norm(x, self.weights["output_norm.weight"], self.architecture.norm_epsilon)
+        h = operators.rms_norm(x, self.weights["output_norm.weight"], self.architecture.norm_epsilon)
         head = "token_embd.weight" if self.architecture.tied_embeddings else "output.weight"
-        return ops.linear(h, self.weights[head], checkpoint=checkpoint)
+        return operators.linear(h, self.weights[head], checkpoint=checkpoint)

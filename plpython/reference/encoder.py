@@ -4,7 +4,7 @@
 after each residual connection, as in the first transformer (1706.03762).
 """
 
-from . import ops
+from . import operators
 
 
 class NumpyEncoder:
@@ -22,7 +22,7 @@ class NumpyEncoder:
         return [self._text(tokens, checkpoint) for tokens in texts]
 
     def _text(self, tokens, checkpoint):
-        x = ops.embedding(tokens, self.weights["token_embd.weight"])
+        x = operators.embedding(tokens, self.weights["token_embd.weight"])
         x = x + self.weights["token_types.weight"][0] + self.weights["position_embd.weight"][: len(tokens)]
         x = self._norm(x, "token_embd_norm")
         for layer in range(self.architecture.layers):
@@ -33,9 +33,9 @@ class NumpyEncoder:
         """One layer: [n, hidden_size] -> [n, hidden_size]."""
         blk = f"blk.{layer}."
         q, k, v = (self._heads(self._linear(x, blk + name, checkpoint)) for name in ("attn_q", "attn_k", "attn_v"))
-        seen = ops.full_attention(q, k, v, checkpoint=checkpoint).reshape(x.shape)
+        seen = operators.full_attention(q, k, v, checkpoint=checkpoint).reshape(x.shape)
         x = self._norm(x + self._linear(seen, blk + "attn_output", checkpoint), blk + "attn_output_norm")
-        hidden = ops.gelu(self._linear(x, blk + "ffn_up", checkpoint))
+        hidden = operators.gelu(self._linear(x, blk + "ffn_up", checkpoint))
         return self._norm(x + self._linear(hidden, blk + "ffn_down", checkpoint), blk + "layer_output_norm")
 
     def _heads(self, x):
@@ -43,8 +43,8 @@ class NumpyEncoder:
 
     def _linear(self, x, name, checkpoint):
         weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
-        return ops.linear(x, weight, bias, checkpoint=checkpoint)
+        return operators.linear(x, weight, bias, checkpoint=checkpoint)
 
     def _norm(self, x, name):
         weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
-        return ops.layer_norm(x, weight, bias, self.architecture.norm_epsilon)
+        return operators.layer_norm(x, weight, bias, self.architecture.norm_epsilon)

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from . import errors
+from ..server import errors
 
 LINEAR_STEP = 1 << 25  # multiply-adds between checkpoints: 128 MB of weights for one token, under 10 ms
 SCORES_STEP = 1 << 21  # attention scores between checkpoints

@@ -8,7 +8,8 @@ import secrets
 
 import numpy as np
 
-from . import ceilings, errors, sampling
+from ..generate import sampling
+from . import ceilings, errors
 
 MOST_SHOWN = 200  # characters of a value in an error
 MOST_OF_A_NAME = 1000  # characters of the name of a model, tensor or token

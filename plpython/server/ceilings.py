@@ -4,7 +4,8 @@ Each limit is a number of that function's row; NULL is no limit. What is above o
 was asked and what is allowed.
 """
 
-from . import database, errors, long_texts
+from ..model import long_texts
+from . import database, errors
 
 LIMITS = database.Query("SELECT l.* FROM llm_runtime.call_limits() AS l")
 MEGABYTE = 1 << 20

@@ -12,7 +12,8 @@ import random
 import time
 from contextlib import contextmanager
 
-from . import ceilings, database, errors, packed_files, settings
+from ..server import ceilings, database, errors, settings
+from ..weights import packed_files
 
 WAIT = 0.002  # seconds between looks for a free slot, at first
 LONGEST_WAIT = 0.05

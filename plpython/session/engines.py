@@ -13,8 +13,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from . import background, database, errors, ops, settings
-from .candidates import Candidates
+from ..generate.candidates import Candidates
+from ..reference import operators
+from ..server import background, database, errors, settings
 
 ENGINES = ("auto", "compiled", "numpy")
 COMPILED = (
@@ -66,7 +67,7 @@ def candidates():
 
 def swiglu():
     """The operator of the engine that computes."""
-    return modules().compiled_operators.swiglu if chosen()[0] else ops.swiglu
+    return modules().compiled_operators.swiglu if chosen()[0] else operators.swiglu
 
 
 def description():
@@ -113,7 +114,7 @@ def compile_all():
     if not is_ready():
         _require_fresh_session()
         modules()
-        from . import warm_up
+        from ..engine import warm_up
 
         background.Background(warm_up.run).result()
         beside = _folder() / f"{READY}.{time.monotonic_ns()}"
@@ -177,7 +178,7 @@ def _ready_file():
 
 
 def _variant():
-    from .simd_forms import VARIANT
+    from ..simd.processors import VARIANT
 
     return VARIANT
 

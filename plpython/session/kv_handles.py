@@ -2,7 +2,8 @@
 
 import itertools
 
-from . import ceilings, database, errors, session_models
+from ..server import ceilings, database, errors
+from . import models
 
 KV_CACHES = 256  # a session's handles at a time
 PAGE = 64  # positions for which memory is asked for at once
@@ -10,19 +11,19 @@ PAGE = 64  # positions for which memory is asked for at once
 
 def current(handle, name=None):
     """(Model, its operators, SessionCache) of a handle at this moment; None is the session's scratch cache."""
-    model, role, operators = session_models.at_this_moment(name)
+    model, role, operators = models.at_this_moment(name)
     return model, operators, _caches.find(handle, model, role, operators)
 
 
 def new(name=None):
     """The handle of an empty KV cache for a model. It lives until it is freed or the session ends."""
     database.mark_session()
-    return _caches.new(*session_models.at_this_moment(name))
+    return _caches.new(*models.at_this_moment(name))
 
 
 def free(handle):
     """Free a KV cache of the caller's; whether there was one."""
-    return _caches.free(handle, session_models.role())
+    return _caches.free(handle, models.role())
 
 
 def reset():

@@ -5,12 +5,15 @@ import json
 import time
 from array import array
 
-from . import admission, ceilings, database, engines, errors, long_texts, settings, weights
-from .background import Background
-from .encoder_architecture import EncoderArchitecture, of_config
-from .numpy_encoder import NumpyEncoder
-from .numpy_engine import NumpyEngine
-from .numpy_operators import NumpyOperators
+from ..model import long_texts
+from ..model.encoder import EncoderArchitecture, of_config
+from ..reference.composed import NumpyOperators
+from ..reference.decoder import NumpyEngine
+from ..reference.encoder import NumpyEncoder
+from ..server import ceilings, database, errors, settings
+from ..server.background import Background
+from ..weights import tensors
+from . import admission, engines
 
 KV_TYPES = ("auto", "f32", "i16")  # of compiled engines; auto: f32 where all weights are, else i16
 LONG_TEXT = 20_000  # characters; shorter texts are encoded within a few milliseconds
@@ -28,7 +31,7 @@ class Model:
         self.name = row["name"]
         self.hash = row["hash"]
         self.architecture = of_config(json.loads(row["architecture"]))
-        self.weights = weights.Weights(row["id"])
+        self.weights = tensors.Weights(row["id"])
         self._require_whole()
         self.tokenizer_id = row["tokenizer_id"]
         self._used = 0
@@ -99,7 +102,7 @@ class Model:
     def tokenizer(self):
         row = TOKENIZER.one(self.tokenizer_id)
         with database.signals_blocked():
-            from .tokenizer import Tokenizer
+            from ..model.tokenizer import Tokenizer
 
         database.checkpoint()
         return Background(Tokenizer, row["definition"], json.loads(row["settings"])).result()

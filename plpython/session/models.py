@@ -6,8 +6,10 @@ So an edit inside a transaction is another model, ROLLBACK brings the old one ba
 
 from collections import OrderedDict
 
-from . import arguments, database, engines, errors, moment, weights
-from .loaded_model import Model
+from ..server import arguments, database, errors, statement_clock
+from ..weights import tensors
+from . import engines
+from .model import Model
 
 DECODER, ENCODER = "decoder", "encoder"  # llm_store.model.kind
 SEE_MODELS = "The models of this database are listed in llm.models."
@@ -57,7 +59,7 @@ def current(name=None):
 def at_this_moment(name=None):
     """(Model, role, operators): what `current` gives, who calls, and the model's operators, of which a query calls
     hundreds."""
-    known = _current[1] if _current[0] == moment.now() else _known_now()
+    known = _current[1] if _current[0] == statement_clock.now() else _known_now()
     found = known.get(name)
     if found is None:
         row = _row_now(name)
@@ -103,13 +105,13 @@ def weights_of(hash):
     row = BY_HASH.one(hash)
     if row is None:
         raise errors.undefined_object("no model has this content", hash.hex())
-    return weights.Weights(row["id"])
+    return tensors.Weights(row["id"])
 
 
 def _known_now():
     """What was found out at this moment, by name."""
     global _current  # noqa: PLW0603 - one interpreter serves one session
-    now = moment.now()
+    now = statement_clock.now()
     if _current[0] != now:
         _current = (now, {})
     return _current[1]

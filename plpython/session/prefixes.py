@@ -2,8 +2,10 @@
 
 from dataclasses import astuple, dataclass
 
-from . import database, matrices, scheduling, session_caches, session_models, settings
-from .prefix_cache import PrefixCache
+from ..generate import scheduler
+from ..generate.prefix_cache import PrefixCache
+from ..server import database, settings
+from . import kv_handles, models, search_matrices
 
 DEFAULT_MEGABYTES = 256
 
@@ -29,8 +31,8 @@ class Prefixes:
 
     def __init__(self, model, engine):
         self.memory = settings.megabytes("kv_cache_mb", DEFAULT_MEGABYTES, 0)
-        self._usable = self.memory > 0 and scheduling.batches(engine)
-        self._key = (model.hash, session_models.role(), engine.kv_dtype) if self._usable else None
+        self._usable = self.memory > 0 and scheduler.batches(engine)
+        self._key = (model.hash, models.role(), engine.kv_dtype) if self._usable else None
 
     def fork(self, tokens):
         """A cache with a beginning of the tokens, or None."""
@@ -47,13 +49,13 @@ class Prefixes:
 def begin():
     """The Stats of a call of the current role's that begins now."""
     database.mark_session()
-    stats = _last[session_models.role()] = Stats()
+    stats = _last[models.role()] = Stats()
     return stats
 
 
 def stats():
     """The figures of the current role's last call in the session, as a row; None before the first."""
-    last = _last.get(session_models.role())
+    last = _last.get(models.role())
     return None if last is None else astuple(last)
 
 
@@ -61,11 +63,11 @@ def forget():
     """Forget what the session keeps for its client: figures, KV caches. Loaded models stay: they say nothing of it."""
     _last.clear()
     _prefixes.clear()
-    session_caches.reset()
+    kv_handles.reset()
 
 
 def reset():
     """Free all that the session holds: models, KV caches, matrices, figures. What comes next loads anew."""
     forget()
-    session_models.reset()
-    matrices.reset()
+    models.reset()
+    search_matrices.reset()

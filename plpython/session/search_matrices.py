@@ -5,8 +5,8 @@ from collections import OrderedDict
 
 import numpy as np
 
-from . import database
-from .cosine_search import ArrayTable
+from ..kernels.cosine import ArrayTable
+from ..server import database
 
 _matrices = OrderedDict()  # by embedding_columns.Column.key, the most recently used last
 

@@ -12,9 +12,9 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from . import simd_forms as forms
-from .simd import I64, Registers, _block, _in_all_lanes, _registers, _typed, f32
-from .simd_forms import FLOAT, I8, I16, I32, LANES, call, constant, vector
+from . import processors as forms
+from .processors import FLOAT, I8, I16, I32, LANES, call, constant, vector
+from .registers import I64, Registers, _block, _in_all_lanes, _registers, _typed, f32
 
 
 def _check(name, array, dtypes, writes=False):

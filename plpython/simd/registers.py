@@ -30,8 +30,8 @@ from numba.core.caching import FunctionCache
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, lower_builtin, models, register_jitable, register_model, type_callable
 
-from . import simd_forms as forms
-from .simd_forms import FLOAT, I32, LANES, call, constant, pick, vector
+from . import processors as forms
+from .processors import FLOAT, I32, LANES, call, constant, pick, vector
 
 # Without numba's reference counts, which are atomic and took a tenth of a decode step: arrays come from outside.
 OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}

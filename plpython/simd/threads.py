@@ -16,9 +16,9 @@ from collections import namedtuple
 
 import numpy as np
 
-from . import errors
-from .simd import compiled
-from .simd_memory import atomic_add, atomic_load, pause, peek_i32, yield_processor
+from ..server import errors
+from .memory import atomic_add, atomic_load, pause, peek_i32, yield_processor
+from .registers import compiled
 
 ARRIVED, STOP, COUNTERS = 0, 8, 16  # places in the state, on cache lines of their own
 CLAIMED, DONE = range(2)  # the two numbers of a counter

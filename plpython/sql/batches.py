@@ -8,9 +8,11 @@ call.
 
 import time
 
-from . import admission, arguments, ceilings, database, errors, kept, settings
+from ..generate.scheduler import Scheduler
+from ..server import arguments, ceilings, database, errors, settings
+from ..session import admission
+from ..session import prefixes as kept
 from .generation import Request
-from .scheduling import Scheduler
 
 MEGABYTES = 512  # of KV caches of the rows at once, unless llm.batch_mb says otherwise
 COLUMNS_GIVEN = 5  # key, response, finish_reason, tokens, error

@@ -3,7 +3,9 @@
 import re
 from bisect import bisect_left
 
-from . import arguments, ceilings, database, embeddings, session_models
+from ..server import arguments, ceilings, database
+from ..session import models
+from . import embeddings
 
 COLUMNS = 4  # ordinal, chunk, first character, tokens
 DEFAULT_TOKENS = 128
@@ -23,7 +25,7 @@ def chunk(text, model=None, tokens=None, overlap=None):
     if text is None:
         return []
     ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
-    model = session_models.embedder(model)
+    model = models.embedder(model)
     room = min(LARGEST, embeddings.room(model))
     tokens = arguments.integer("tokens", tokens, min(DEFAULT_TOKENS, room), 1, room)
     overlap = arguments.integer("overlap", overlap, min(DEFAULT_OVERLAP, tokens // 2), 0, tokens - 1)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import encoder_architecture, ingestion, quant, rewriting, rope_rows, stored_models, weights
-from .architecture import ROPE_DIVISORS
+from ..model import encoder, encodings, rope_rows
+from ..model.decoder import ROPE_DIVISORS
+from ..store import manifest, models, tensor_writer
+from ..weights import tensors as weights
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Described:
 
 def described(model):
     """What a row of `stored_models.found` stands for."""
-    architecture = encoder_architecture.of_config(json.loads(model["architecture"]))
-    return Described(architecture, stored_models.tensors(model))
+    architecture = encoder.of_config(json.loads(model["architecture"]))
+    return Described(architecture, models.tensors(model))
 
 
 def same_rotation(one, other):
@@ -46,7 +48,7 @@ def diff(a, b):
     change: none, values, type, shape, added or removed. tiles: those of b's tensor, of a's when it was removed.
     norm: the square root of the sum of squared differences of the values; None where there is nothing to subtract.
     """
-    return list(_differences(*(described(stored_models.found(model)) for model in (a, b))))
+    return list(_differences(*(described(models.found(model)) for model in (a, b))))
 
 
 def _differences(before, after):
@@ -62,7 +64,7 @@ def _differences(before, after):
 
 def _of_one(before, after, tensor, change):
     """The row of a tensor that one of the models does not have."""
-    tiles = len(rewriting.tile_hashes(tensor))
+    tiles = len(tensor_writer.tile_hashes(tensor))
     if tensor.name == ROPE_DIVISORS and same_rotation(before, after):
         return tensor.name, "none", tiles, 0, 0.0
     return tensor.name, change, tiles, None, None
@@ -72,14 +74,16 @@ def _compared(before, after, old, new):
     heads = rope_rows.moved_heads(new.name, before.architecture, after.architecture)
     if old.shape == new.shape and heads is not None:
         return _compared_in_one_order(after.architecture, heads, old, new)
-    tiles = rewriting.tile_hashes(new)
+    tiles = tensor_writer.tile_hashes(new)
     if old.hash == new.hash:
         return new.name, "none", len(tiles), 0, 0.0
     if old.shape != new.shape:
         return new.name, "shape", len(tiles), None, None
     if old.type != new.type:
         return new.name, "type", len(tiles), len(tiles), _norm(weights.decoded(new) - weights.decoded(old))
-    changed = [n for n, pair in enumerate(zip(rewriting.tile_hashes(old), tiles, strict=True)) if pair[0] != pair[1]]
+    changed = [
+        n for n, pair in enumerate(zip(tensor_writer.tile_hashes(old), tiles, strict=True)) if pair[0] != pair[1]
+    ]
     return new.name, "values", len(tiles), len(changed), _norm_of_tiles(old, new, changed)
 
 
@@ -87,8 +91,8 @@ def _compared_in_one_order(architecture, heads, old, new):
     """The row of a tensor whose rows `old` has in another order: they are put in that of `architecture`, b's."""
     order = heads, architecture.head_dim, architecture.rope_interleaved
     raw_old, raw_new = rope_rows.rearranged(weights.raw(old), *order), weights.raw(new)
-    norm = _norm(quant.decode(new.type, raw_new, new.shape) - quant.decode(old.type, raw_old, old.shape))
-    sizes = ingestion.tile_sizes(int(np.prod(new.shape[:-1])), quant.row_bytes(new.type, new.shape[-1]))
+    norm = _norm(encodings.decode(new.type, raw_new, new.shape) - encodings.decode(old.type, raw_old, old.shape))
+    sizes = manifest.tile_sizes(int(np.prod(new.shape[:-1])), encodings.row_bytes(new.type, new.shape[-1]))
     if old.type != new.type:
         return new.name, "type", len(sizes), len(sizes), norm
     begins = np.cumsum((0, *sizes[:-1]))
@@ -100,7 +104,7 @@ def _norm_of_tiles(old, new, changed):
     """The norm of the difference, of which only tiles that differ are read."""
     if new.rows_per_tile == 0:
         return _norm(weights.decoded(new) - weights.decoded(old))
-    norms = [_norm(rewriting.tile_values(new, n) - rewriting.tile_values(old, n)) for n in changed]
+    norms = [_norm(tensor_writer.tile_values(new, n) - tensor_writer.tile_values(old, n)) for n in changed]
     return _norm(np.array(norms))
 
 

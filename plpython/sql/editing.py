@@ -14,7 +14,9 @@ import re
 
 import numpy as np
 
-from . import arguments, database, errors, quant, rewriting, stored_models
+from ..model import encodings
+from ..server import arguments, database, errors
+from ..store import models, tensor_writer
 
 LARGEST = 3.4028234e38  # float32
 
@@ -32,20 +34,20 @@ COPY_FILES = database.Query(
 
 def fork(model, new):
     """The id of a copy of a model that shares every tensor and file."""
-    source = stored_models.found(model)
-    copy = stored_models.new_model(source, new)
+    source = models.found(model)
+    copy = models.new_model(source, new)
     COPY_TENSORS.all(source["id"], copy)
     COPY_FILES.all(source["id"], copy)
-    stored_models.finish(copy, "fork", {}, [model], source["hash"])
+    models.finish(copy, "fork", {}, [model], source["hash"])
     return copy
 
 
 def set_tensor(model, tensor, numbers):
     """Give a tensor other values (little-endian f32 in its shape). Returns the largest rounding error."""
     target, stored = _editable(model, tensor)
-    values = stored_models.floats("numbers", numbers, math.prod(stored.shape)).reshape(-1, stored.shape[-1])
-    hash, error = rewriting.rewrite(stored, lambda old, first: values[first : first + len(old)])
-    stored_models.change_tensors(target, "set_tensor", {"tensor": tensor, "error": error}, {tensor: hash})
+    values = models.floats("numbers", numbers, math.prod(stored.shape)).reshape(-1, stored.shape[-1])
+    hash, error = tensor_writer.rewrite(stored, lambda old, first: values[first : first + len(old)])
+    models.change_tensors(target, "set_tensor", {"tensor": tensor, "error": error}, {tensor: hash})
     return error
 
 
@@ -53,38 +55,38 @@ def set_row(model, tensor, row_number, numbers):
     """Give one row of a tensor, from 0, other values (little-endian f32). Returns the largest rounding error."""
     target, stored = _editable(model, tensor)
     row_number = arguments.integer("row_number", row_number, None, 0, math.prod(stored.shape[:-1]) - 1)
-    values = stored_models.floats("numbers", numbers, stored.shape[-1])
-    hash, error = rewriting.replace_row(stored, row_number, values)
+    values = models.floats("numbers", numbers, stored.shape[-1])
+    hash, error = tensor_writer.replace_row(stored, row_number, values)
     details = {"tensor": tensor, "row_number": row_number, "error": error}
-    stored_models.change_tensors(target, "set_row", details, {tensor: hash})
+    models.change_tensors(target, "set_row", details, {tensor: hash})
     return error
 
 
 def scale_tensor(model, tensor, factor):
     """Multiply a tensor by a number. Returns the largest rounding error."""
     target, stored = _editable(model, tensor)
-    factor = stored_models.number("factor", factor, -LARGEST, LARGEST)
+    factor = models.number("factor", factor, -LARGEST, LARGEST)
     with np.errstate(over="ignore"):  # what overflows is refused when it is encoded
-        hash, error = rewriting.rewrite(stored, lambda old, _: old * np.float32(factor))
+        hash, error = tensor_writer.rewrite(stored, lambda old, _: old * np.float32(factor))
     details = {"tensor": tensor, "factor": factor, "error": error}
-    stored_models.change_tensors(target, "scale_tensor", details, {tensor: hash})
+    models.change_tensors(target, "scale_tensor", details, {tensor: hash})
     return error
 
 
 def prune(model, threshold, tensors):
     """Set weights below a magnitude to 0 in matrices whose names are LIKE `tensors`. Returns how many became 0."""
-    threshold = stored_models.number("threshold", threshold, 0.0, LARGEST)
+    threshold = models.number("threshold", threshold, 0.0, LARGEST)
     if tensors is None:
         raise arguments.ill("tensors", tensors, "a pattern as LIKE has it")
-    target = stored_models.owned(model)
+    target = models.owned(model)
     pattern = _like(tensors)
-    chosen = [t for t in stored_models.tensors(target).values() if len(t.shape) > 1 and pattern.fullmatch(t.name)]
+    chosen = [t for t in models.tensors(target).values() if len(t.shape) > 1 and pattern.fullmatch(t.name)]
     if not chosen:
         raise errors.undefined_object(
-            f'no matrix of model "{model}" has a name LIKE "{tensors}"', hint=stored_models.SEE_TENSORS
+            f'no matrix of model "{model}" has a name LIKE "{tensors}"', hint=models.SEE_TENSORS
         )
     for stored in chosen:
-        stored_models.check_encodable(target, stored)
+        models.check_encodable(target, stored)
     zeroed = 0
 
     def without_small(old, _):
@@ -93,9 +95,9 @@ def prune(model, threshold, tensors):
         zeroed += int(small.sum())
         return np.where(small, np.float32(0), old)
 
-    hashes = {stored.name: rewriting.rewrite(stored, without_small)[0] for stored in chosen}
+    hashes = {stored.name: tensor_writer.rewrite(stored, without_small)[0] for stored in chosen}
     details = {"threshold": threshold, "tensors": tensors, "zeroed": zeroed}
-    stored_models.change_tensors(target, "prune", details, hashes)
+    models.change_tensors(target, "prune", details, hashes)
     return zeroed
 
 
@@ -104,29 +106,29 @@ def quantize(model, new, type):
 
     As llama.cpp does it: vectors stay as they are, and matrices whose rows no blocks fill become F16.
     """
-    source = stored_models.found(model)
-    if type is None or type.upper() not in quant.ENCODED:
-        raise arguments.ill("type", type, f"one of {', '.join(quant.ENCODED)}")
+    source = models.found(model)
+    if type is None or type.upper() not in encodings.ENCODED:
+        raise arguments.ill("type", type, f"one of {', '.join(encodings.ENCODED)}")
     type = type.upper()
-    copy = stored_models.new_model(source, new)
+    copy = models.new_model(source, new)
     hashes, largest = {}, 0.0
-    for tensor in stored_models.tensors(source).values():
-        wanted = type if tensor.shape[-1] % quant.BLOCKS[type][0] == 0 else "F16"
+    for tensor in models.tensors(source).values():
+        wanted = type if tensor.shape[-1] % encodings.BLOCKS[type][0] == 0 else "F16"
         if len(tensor.shape) == 1 or tensor.type == wanted:
             hashes[tensor.name] = tensor.hash
             continue
-        hashes[tensor.name], error = rewriting.convert(tensor, wanted)
+        hashes[tensor.name], error = tensor_writer.convert(tensor, wanted)
         largest = max(largest, error)
-    stored_models.add_tensors(copy, hashes)
-    stored_models.finish(copy, "quantize", {"type": type, "error": largest}, [model], source["hash"])
+    models.add_tensors(copy, hashes)
+    models.finish(copy, "quantize", {"type": type, "error": largest}, [model], source["hash"])
     return largest
 
 
 def _editable(model, tensor):
     """(row of the model, Tensor) of a tensor that the caller may change and that can be written."""
-    target = stored_models.owned(model)
-    stored = stored_models.tensor_of(target, tensor)
-    stored_models.check_encodable(target, stored)
+    target = models.owned(model)
+    stored = models.tensor_of(target, tensor)
+    models.check_encodable(target, stored)
     return target, stored
 
 

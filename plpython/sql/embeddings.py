@@ -9,7 +9,11 @@ the compiled engine).
 
 import numpy as np
 
-from . import admission, arguments, ceilings, database, errors, finite, generation, ops, session_models
+from ..model import finite
+from ..reference import operators
+from ..server import arguments, ceilings, database, errors
+from ..session import admission, models
+from . import generation
 
 COLUMNS = 2  # ordinal, embedding
 POOLINGS = {True: ("mean", "cls"), False: ("mean", "last")}  # of encoders, of decoders; the first is the default
@@ -129,7 +133,7 @@ def _stand_in(model):
 
 def _chosen(name, pooling):
     """(Model, pooling) of what a call says."""
-    model = session_models.embedder(name)
+    model = models.embedder(name)
     allowed = POOLINGS[model.is_encoder]
     if pooling is not None and pooling not in allowed:
         raise arguments.ill("pooling", pooling, f"NULL or one of {', '.join(allowed)} for this model")
@@ -155,13 +159,13 @@ def _checked_tokens(model, text):
 
 def _vectors(tokens, model, pooling, call):
     """f32[width] of each text, given as its token ids, in their order. ModelError XX001 unless all are finite."""
-    engine, finish = model.engine, ops.normalized if model.normalizes else np.asarray
+    engine, finish = model.engine, operators.normalized if model.normalizes else np.asarray
     vectors = [None] * len(tokens)
     for numbers in _together([len(row) for row in tokens]):
         with call.running():
             states = engine.states([tokens[n] for n in numbers], call.checkpoint)
         for n, rows in zip(numbers, states, strict=True):
-            vectors[n] = finish(ops.pooled(rows, pooling))
+            vectors[n] = finish(operators.pooled(rows, pooling))
             finite.check_embedding(vectors[n], model.name)
     return vectors
 

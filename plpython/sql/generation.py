@@ -17,23 +17,16 @@ from array import array
 
 import numpy as np
 
-from . import (
-    admission,
-    arguments,
-    ceilings,
-    engines,
-    errors,
-    finite,
-    kept,
-    sampling,
-    scheduling,
-    session_models,
-)
-from .candidates import Candidates
-from .guessing import PromptLookup
-from .kept import Stats
-from .loaded_model import too_long
-from .tokenizer import StreamDecoder
+from ..generate import sampling, scheduler
+from ..generate.candidates import Candidates
+from ..generate.prompt_lookup import PromptLookup
+from ..model import finite
+from ..model.tokenizer import StreamDecoder
+from ..server import arguments, ceilings, errors
+from ..session import admission, engines, models
+from ..session import prefixes as kept
+from ..session.model import too_long
+from ..session.prefixes import Stats
 
 DEFAULT_MAX_TOKENS = 128
 MOST_GUESSED = 16
@@ -284,7 +277,7 @@ class Request:
         self._stop = arguments.strings("stop", stop)
         self._options = arguments.options(options, OPTIONS)
         self.guess = arguments.integer("options.guess", self._options.get("guess"), 0, 0, MOST_GUESSED)
-        self.model = session_models.decoder(model)
+        self.model = models.decoder(model)
         self._weigh = engines.candidates()
 
     def continuation(self, prompt, number=0):
@@ -333,7 +326,7 @@ def write(request, continuation, stats):
     call = admission.Call()
     with call.running():
         cache = prefixes.fork(continuation.history) or engine.new_cache()
-        guess = request.guess if scheduling.batches(engine) else 0
+        guess = request.guess if scheduler.batches(engine) else 0
         text = "".join(stream(engine, continuation, call.checkpoint, cache, guess, stats))
     prefixes.keep(continuation.history, cache)
     return text
@@ -344,14 +337,14 @@ def tokenize(text, model=None, add_special=None, parse_special=None):
     if text is None:
         return None
     ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
-    return session_models.resolve(model).encode(text, add_special is not False, parse_special is True)
+    return models.resolve(model).encode(text, add_special is not False, parse_special is True)
 
 
 def detokenize(tokens, model=None):
     """Token ids to text: control tokens are left out; half a character, and NUL, is U+FFFD."""
     if tokens is None:
         return None
-    tokenizer = session_models.resolve(model).tokenizer
+    tokenizer = models.resolve(model).tokenizer
     tokens = arguments.indices("tokens", tokens, tokenizer.vocabulary_size)
     ceilings.require_bytes("text_mb", sum(len(tokenizer.token_bytes(token)) for token in tokens), "the text")
     return tokenizer.decode(tokens).replace("\0", "\ufffd")
@@ -363,6 +356,6 @@ def check_prompt(size, model=None):
     What llm.generate asks of a large prompt before it hands it over: Python would make two copies of it first.
     """
     ceilings.require_bytes("text_mb", size, "the prompt")
-    model = session_models.decoder(model)
+    model = models.decoder(model)
     model.require_bytes(size, model.architecture.context_length, parse_special=True)
     return True

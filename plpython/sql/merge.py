@@ -8,8 +8,13 @@ import json
 
 import numpy as np
 
-from . import arguments, comparison, database, errors, merging, rewriting, rope_rows, stored_models, weights
-from .architecture import ROPE_DIVISORS
+from ..model import rope_rows
+from ..model.decoder import ROPE_DIVISORS
+from ..server import arguments, database, errors
+from ..store import merge_methods, tensor_writer
+from ..store import models as stored_models
+from ..weights import tensors
+from . import diff
 
 METHODS = ("linear", "slerp", "task_arithmetic", "ties")
 WITH_BASE = ("task_arithmetic", "ties")
@@ -39,7 +44,7 @@ def merge(models, new, factors, method, base, density, scale):
     parents = names if base is None else [*names, base]
     found = {name: stored_models.found(name) for name in dict.fromkeys(parents)}
     sources = [found[name] for name in parents]
-    kinds = [comparison.described(source) for source in sources]
+    kinds = [diff.described(source) for source in sources]
     _check_same_kind(sources, kinds)
     for tensor in kinds[0].tensors.values():
         stored_models.check_encodable(sources[0], tensor)
@@ -57,7 +62,7 @@ def merge(models, new, factors, method, base, density, scale):
             raise errors.invalid_parameter(
                 f'tensor "{name}" cannot be merged', "its weights or those of a sum grow beyond float32"
             ) from None
-        hashes[name], error = rewriting.write(name, first.type, first.shape, values)
+        hashes[name], error = tensor_writer.write(name, first.type, first.shape, values)
         largest = max(largest, error)
     stored_models.add_tensors(copy, hashes)
     details = {"method": method, "weights": factors, "error": largest}
@@ -74,13 +79,13 @@ def _merged(arrays, factors, method, density, scale):
     """
     match method:
         case "linear":
-            return merging.linear(arrays, factors)
+            return merge_methods.linear(arrays, factors)
         case "slerp":
-            return merging.slerp(*arrays, factors[1] / sum(factors))
+            return merge_methods.slerp(*arrays, factors[1] / sum(factors))
         case "task_arithmetic":
-            return merging.task_arithmetic(arrays[-1], arrays[:-1], factors, scale)
+            return merge_methods.task_arithmetic(arrays[-1], arrays[:-1], factors, scale)
         case "ties":
-            return merging.ties(arrays[-1], arrays[:-1], factors, density, scale)
+            return merge_methods.ties(arrays[-1], arrays[:-1], factors, density, scale)
 
 
 def _names(models):
@@ -117,7 +122,7 @@ def _is_shared(name, kinds):
 
 def _values(name, kind, first):
     """A tensor's values -> f32 of its shape, the rows of q and k in the first model's order."""
-    values = weights.decoded(kind.tensors[name])
+    values = tensors.decoded(kind.tensors[name])
     heads = rope_rows.moved_heads(name, kind.architecture, first.architecture)
     if heads is None:
         return values
@@ -157,7 +162,7 @@ def _other_tensor(here, there):
 
 def _other_rotation(here, there):
     """What makes rope turn by other angles in one of the models; None if it does not."""
-    if comparison.same_rotation(here, there):
+    if diff.same_rotation(here, there):
         return None
     if ROPE_DIVISORS in here.tensors or ROPE_DIVISORS in there.tensors:
         return f'tensor "{ROPE_DIVISORS}" makes one turn q and k by other angles than the other'

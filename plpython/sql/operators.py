@@ -11,7 +11,11 @@ from array import array
 
 import numpy as np
 
-from . import arguments, ceilings, engines, errors, finite, ops, sampling, session_caches, session_models
+from ..generate import sampling
+from ..model import finite
+from ..reference import operators as ops
+from ..server import arguments, ceilings, errors
+from ..session import engines, kv_handles, models
 
 # What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This lets one
 # query serve every family. Any other tensor that is missing is an error.
@@ -38,7 +42,7 @@ def forward_tokens(tokens, cache, start, model=None):
             "without a handle nothing is known of the tokens before it",
             "Make a KV cache with llm.new_kv_cache, and give its handle to each call.",
         )
-    model = session_models.current(model)
+    model = models.current(model)
     model.require_decoder()
     architecture = model.architecture
     tokens = arguments.indices("tokens", tokens, architecture.vocabulary_size)
@@ -50,7 +54,7 @@ def embedding(tokens, model=None):
     """The row of each token of the embedding: int[n] -> [n, hidden]."""
     if tokens is None:
         return None
-    model, _, operators = session_models.at_this_moment(model)
+    model, _, operators = models.at_this_moment(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     require_size(len(tokens) * model.architecture.hidden_size)
     return operators.embedding(tokens).tobytes()
@@ -63,7 +67,7 @@ def linear(x, weight, model=None, bias=None, residual=None):
     """
     if x is None:
         return None
-    model, _, operators = session_models.at_this_moment(model)
+    model, _, operators = models.at_this_moment(model)
     count, columns = shape(model, operators, weight, 2)
     length = None if bias is None else shape(model, operators, bias, 1)
     if length is not None and length != (count,):
@@ -84,7 +88,7 @@ def queries_keys_values(x, layer, positions, model=None):
     """
     if x is None or layer is None or positions is None:
         return None
-    model, _, operators = session_models.at_this_moment(model)
+    model, _, operators = models.at_this_moment(model)
     model.require_decoder()
     a = model.architecture
     layer = arguments.integer("layer", layer, None, 0, a.layers - 1)
@@ -98,7 +102,7 @@ def rms_norm(x, weight, model=None, epsilon=None):
     """Root-mean-square norm of rows as wide as the weight: one as wide as a head norms every head by itself."""
     if x is None:
         return None
-    model, _, operators = session_models.at_this_moment(model)
+    model, _, operators = models.at_this_moment(model)
     width = shape(model, operators, weight, 1)
     if width is None:
         return x
@@ -110,7 +114,7 @@ def rope(x, positions, model=None):
     """Rotate the pairs of every head by its token's position: queries or keys of n tokens, int[n] -> the same shape."""
     if x is None or positions is None:
         return None
-    model, _, operators = session_models.at_this_moment(model)
+    model, _, operators = models.at_this_moment(model)
     model.require_decoder()
     x = rows("x", x, model.architecture.head_dim)
     positions = arguments.positions("positions", positions, model.architecture.context_length)
@@ -128,7 +132,7 @@ def attention(q, k, v, cache, layer, positions, model=None):
     """
     if q is None or k is None or v is None or positions is None:
         return None
-    model, operators, kv_cache = session_caches.current(cache, model)
+    model, operators, kv_cache = kv_handles.current(cache, model)
     a = model.architecture
     layer = arguments.integer("layer", layer, None, 0, a.layers - 1)
     positions = arguments.positions("positions", positions, a.context_length)
@@ -142,14 +146,14 @@ def swiglu(gate, up):
     """silu(gate) * up, number by number."""
     if gate is None or up is None:
         return None
-    return session_models.swiglu()(*pair("gate", gate, "up", up)).tobytes()
+    return models.swiglu()(*pair("gate", gate, "up", up)).tobytes()
 
 
 def swiglu_of_weights(x, gate, up, model=None):
     """silu(x @ gate.T) * (x @ up.T), the gated half of a feed-forward network: [n, columns] -> [n, rows]."""
     if x is None:
         return None
-    model, _, operators = session_models.at_this_moment(model)
+    model, _, operators = models.at_this_moment(model)
     size = shape(model, operators, gate, 2)
     if shape(model, operators, up, 2) != size:
         raise arguments.ill("up", up, f"a matrix of {size[0]} rows and {size[1]} columns, as {gate} is")

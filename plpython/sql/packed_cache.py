@@ -3,12 +3,13 @@
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from . import engines, errors, session_models
+from ..server import errors
+from ..session import engines, models
 
 
 def pack(name=None):
     """Pack what is not packed of a model that the caller sees, so that no later call has to. -> bytes when packed."""
-    return engines.modules().shared_weights.pack_model(*session_models.identity(name))
+    return engines.modules().shared_weights.pack_model(*models.identity(name))
 
 
 def pack_model(hash, name):
@@ -16,7 +17,7 @@ def pack_model(hash, name):
 
     llm_store.pack_model runs with its owner's rights, whoever calls it: it reads weights and gives none away.
     """
-    return engines.modules().shared_weights.pack(session_models.weights_of(hash).tensors(), name)
+    return engines.modules().shared_weights.pack(models.weights_of(hash).tensors(), name)
 
 
 def evict(name=None):
@@ -24,7 +25,7 @@ def evict(name=None):
     shared = engines.modules().shared_weights
     if name is None:
         return shared.files().remove()
-    tensors = session_models.weights_of(session_models.identity(name)[0]).tensors()
+    tensors = models.weights_of(models.identity(name)[0]).tensors()
     return shared.files().remove({part.file.name for part in shared.parts(tensors)})
 
 

@@ -2,8 +2,11 @@
 
 import numpy as np
 
-from . import admission, arguments, database, finite, generation, session_models
-from .numpy_engine import PREFILL_CHUNK
+from ..model import finite
+from ..reference.decoder import PREFILL_CHUNK
+from ..server import arguments, database
+from ..session import admission, models
+from . import generation
 
 
 def next_tokens(prompt, k=None, model=None):
@@ -14,7 +17,7 @@ def next_tokens(prompt, k=None, model=None):
     """
     if prompt is None:
         return []
-    model = session_models.decoder(model)
+    model = models.decoder(model)
     k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
     tokens = generation.prompt_tokens(model, prompt)
     generation.room(model.architecture, tokens, 0)
@@ -37,7 +40,7 @@ def logits(tokens, model=None):
     """
     if tokens is None:
         return []
-    model = session_models.decoder(model)
+    model = models.decoder(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     generation.room(model.architecture, tokens, 0)
     generation.memory_for(model, tokens)

@@ -15,11 +15,14 @@ All statements of a call share its snapshot, because the SQL function is STABLE.
 
 import numpy as np
 
-from . import arguments, cosine_search, database, embeddings, matrices, settings
-from .cosine_search import ArrayTable
-from .database import Query
-from .embedding_columns import find_column
-from .matrices import Matrix
+from ..kernels import cosine
+from ..kernels.cosine import ArrayTable
+from ..server import arguments, database, settings
+from ..server.database import Query
+from ..session import search_matrices
+from ..session.search_matrices import Matrix
+from ..store.embedding_columns import find_column
+from . import embeddings
 
 DEFAULT_MEGABYTES = 1024
 LARGEST_K = 10_000
@@ -55,7 +58,7 @@ def nearest(vector, source, k, column):
     """The k rows closest to a vector by cosine, the closest first: (content without the column, cosine, ctid)."""
     k = arguments.integer("k", k, 10, 1, LARGEST_K)
     column = find_column(source, "embedding" if column is None else column)
-    direction = cosine_search.unit(vector)
+    direction = cosine.unit(vector)
     if np.isnan(direction).any():
         raise arguments.described("query", "a vector without direction", "finite numbers, one of them not 0")
     places, scores = _best(column, direction, k)
@@ -68,17 +71,17 @@ def _best(column, vector, k):
     memory = settings.megabytes("search_mb", DEFAULT_MEGABYTES, 0)
     moment = MOMENT.one()
     snapshot = None if column.hides_rows or moment["writing"] else moment["snapshot"]
-    known = matrices.find(column.key)
+    known = search_matrices.find(column.key)
     if not _is_right(known, column, snapshot, moment["snapshot"]):
         places, writers = column.versions()
         if len(places) * 4 * len(vector) > memory:
-            matrices.drop(column.key)
+            search_matrices.drop(column.key)
             return _streamed(column, places, vector, k)
         known = _current(column, known, places, _ended(writers, moment["writing"]), len(vector))
         known.snapshot = snapshot
     elif snapshot:
         known.snapshot = snapshot
-    matrices.keep(column.key, known, memory)
+    search_matrices.keep(column.key, known, memory)
     return _nearest(column, known.places, known.table, vector, k)
 
 
@@ -161,7 +164,7 @@ def _nearest(column, places, table, vector, k):
         return places, np.zeros(0)
     if table.shape[1] != len(vector):
         raise column.wrong_width(table.shape[1], len(vector))
-    found, cosines = cosine_search.nearest(table, vector, k, (), database.checkpoint)
+    found, cosines = cosine.nearest(table, vector, k, (), database.checkpoint)
     return places[found], cosines
 
 

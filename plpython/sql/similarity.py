@@ -8,8 +8,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from . import arguments, cosine_search, database, engines, errors, session_models, stored_tokens
-from .stored_rows import EMBEDDING, stored_tensor
+from ..kernels import cosine as cosine_search
+from ..server import arguments, database, errors
+from ..session import engines, models
+from ..store import tokens as stored_tokens
+from .weight_rows import EMBEDDING, stored_tensor
 
 _tables = (
     WeakKeyDictionary()
@@ -20,7 +23,7 @@ def similar_tokens(token, k=None, model=None):
     """Rows (rank from 1, token_id, token, similarity) of the k tokens nearest to one, which is not among them."""
     if token is None:
         return []
-    model = session_models.resolve(model)
+    model = models.resolve(model)
     k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
     token = stored_tokens.token_id(model, token)
     table = _table(model)
@@ -34,7 +37,7 @@ def analogy(a, b, c, k=None, model=None):
     """
     if a is None or b is None or c is None:
         return []
-    model = session_models.resolve(model)
+    model = models.resolve(model)
     k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
     tokens = [stored_tokens.token_id(model, token) for token in (a, b, c)]
     table = _table(model)

@@ -8,7 +8,12 @@ import functools
 
 import numpy as np
 
-from . import arguments, database, errors, geometry, quant, session_models, stored_tokens, weights, wire
+from ..atoms import geometry, sql_literals
+from ..model import encodings
+from ..server import arguments, database, errors
+from ..session import models
+from ..store import tokens
+from ..weights import tensors
 
 EMBEDDING = "token_embd.weight"
 MOST_BYTES = (1 << 30) - 1024  # of a value in PostgreSQL, with some room for what stands around it
@@ -24,12 +29,12 @@ ROW = database.Query(
 
 def decoded(type, content):
     """The numbers of a stored row: its bytes in a type's encoding -> little-endian float32 as bytes."""
-    return quant.decode(type, content, (_columns(type, content),)).tobytes()
+    return encodings.decode(type, content, (_columns(type, content),)).tobytes()
 
 
 def decoded_array(type, content):
     """The numbers of a stored row as the text of a real[], exactly."""
-    return wire.reals(quant.decode(type, content, (_columns(type, content),)))
+    return sql_literals.reals(encodings.decode(type, content, (_columns(type, content),)))
 
 
 def atom_keys(type, content, plane):
@@ -46,7 +51,7 @@ def weight(matrix, row, column, model=None):
     """One number of a tensor; None for NULL. A vector is one row. Raises ModelError 42704 and 22023."""
     if matrix is None or row is None or column is None:
         return None
-    model = session_models.current(model)
+    model = models.current(model)
     tensor = stored_tensor(model, matrix)
     rows = 1 if len(tensor.shape) == 1 else tensor.shape[0]
     row = arguments.integer("row_idx", row, None, 0, rows - 1)
@@ -62,7 +67,7 @@ def matrix(name, model=None):
     """
     if name is None:
         return None
-    model = session_models.current(model)
+    model = models.current(model)
     shape = stored_tensor(model, name).shape
     size = 4 * int(np.prod(shape))
     if size > MOST_BYTES:
@@ -78,8 +83,8 @@ def embedding(token, model=None):
     """The row of one token of the token embedding, as bytes of little-endian float32. token: an id, or a text."""
     if token is None:
         return None
-    model = session_models.current(model)
-    return row_numbers(stored_tensor(model, EMBEDDING), stored_tokens.token_id(model, token)).tobytes()
+    model = models.current(model)
+    return row_numbers(stored_tensor(model, EMBEDDING), tokens.token_id(model, token)).tobytes()
 
 
 def row_numbers(tensor, row):
@@ -89,8 +94,8 @@ def row_numbers(tensor, row):
     if found is None:
         raise errors.undefined_object(f'tensor "{tensor.name}" changed meanwhile', hint="Ask again.")
     if found["content"] is None:
-        raise weights.corrupt(tensor, f"the tile of row {row} is missing")
-    return quant.decode(found["type"], found["content"], (_columns(found["type"], found["content"]),))
+        raise tensors.corrupt(tensor, f"the tile of row {row} is missing")
+    return encodings.decode(found["type"], found["content"], (_columns(found["type"], found["content"]),))
 
 
 def stored_tensor(model, name):
@@ -106,8 +111,8 @@ def _array(texts):
 
 
 def _columns(type, content):
-    quant.row_bytes(type, 0)  # raises for a type that is not known
-    elements, size = quant.BLOCKS[type]
+    encodings.row_bytes(type, 0)  # raises for a type that is not known
+    elements, size = encodings.BLOCKS[type]
     return len(content) // size * elements
 
 

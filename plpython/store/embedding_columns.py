@@ -7,8 +7,8 @@ long. The caller's own rights and policies decide what is read.
 
 import numpy as np
 
-from . import errors
-from .database import Query
+from ..server import errors
+from ..server.database import Query
 
 COLUMN = Query(
     """

@@ -14,9 +14,10 @@ import json
 import re
 from dataclasses import dataclass
 
-from . import errors, quant
-from .encoder_architecture import of_config
-from .tokenizer import Tokenizer
+from ..model import encodings
+from ..model.encoder import of_config
+from ..model.tokenizer import Tokenizer
+from ..server import errors
 
 TILE_BYTES = 1 << 20
 CONTAINERS = ("gguf", "huggingface")
@@ -152,7 +153,7 @@ def _rows(name, type, shape):
     for size in sizes[:-1]:
         rows *= size
     try:
-        row_bytes = quant.row_bytes(type, sizes[-1])
+        row_bytes = encodings.row_bytes(type, sizes[-1])
     except errors.ModelError as problem:
         raise errors.ModelError(problem.sqlstate, f'tensor "{name}": {problem.message}', problem.detail) from None
     if rows * row_bytes > LARGEST_TENSOR:

@@ -7,8 +7,9 @@ import json
 
 import numpy as np
 
-from . import arguments, database, errors, quant
-from .weights import Weights
+from ..model import encodings
+from ..server import arguments, database, errors
+from ..weights.tensors import Weights
 
 NOT_THE_OWNER = "42501"
 SEE_TENSORS = "The tensors of a model are listed in llm.tensors."
@@ -95,11 +96,11 @@ def tensor_of(model, name):
 
 def check_encodable(model, tensor):
     """Raise ModelError 0A000 for a tensor of a type that can only be read."""
-    if tensor.type not in quant.ENCODED:
+    if tensor.type not in encodings.ENCODED:
         name = model["name"]
         raise errors.not_supported(
             f'tensor "{tensor.name}" is {tensor.type}, which can be read but not written',
-            f"Written can be {', '.join(quant.ENCODED)}.",
+            f"Written can be {', '.join(encodings.ENCODED)}.",
             f"Quantize a copy first: SELECT llm.quantize('{name}', '{name}-q8', 'Q8_0').",
         )
 

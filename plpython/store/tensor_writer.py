@@ -9,7 +9,10 @@ import json
 
 import numpy as np
 
-from . import database, errors, finite, ingestion, quant, weights
+from ..model import encodings, finite
+from ..server import database, errors
+from ..weights import tensors
+from . import manifest
 
 STORE_TILE = database.Query("SELECT llm_store.store_tile($1) AS hash", "bytea")
 ATOMISE_EDITED = database.Query("SELECT llm_store.atomise_edited($1, $2)", "bytea", "bytea")
@@ -33,8 +36,8 @@ class TileWriter:
 
     def __init__(self, name, type, shape, known=()):
         self._name, self._type, self._shape = name, type, shape
-        row_bytes = quant.row_bytes(type, shape[-1])
-        self._sizes = iter(ingestion.tile_sizes(int(np.prod(shape[:-1], dtype=np.int64)), row_bytes))
+        row_bytes = encodings.row_bytes(type, shape[-1])
+        self._sizes = iter(manifest.tile_sizes(int(np.prod(shape[:-1], dtype=np.int64)), row_bytes))
         self._size = next(self._sizes)
         self._known = set(known)
         self._rest = b""
@@ -82,7 +85,7 @@ def write(name, type, shape, values):
     """Store f32 values as a tensor of a type. Returns (hash, largest difference to the values)."""
     writer = TileWriter(name, type, shape)
     rows = values.reshape(-1, shape[-1])
-    step = max(1, ingestion.TILE_BYTES // quant.row_bytes(type, shape[-1]))
+    step = max(1, manifest.TILE_BYTES // encodings.row_bytes(type, shape[-1]))
     largest = 0.0
     for first in range(0, len(rows), step):
         raw, error = encoded(name, type, rows[first : first + step], first)
@@ -104,15 +107,15 @@ def convert(tensor, type):
 
 def replace_row(tensor, number, values):
     """Store the tensor with another row, reading only the tiles it is in. Returns (hash, largest difference)."""
-    row_bytes = quant.row_bytes(tensor.type, tensor.shape[-1])
+    row_bytes = encodings.row_bytes(tensor.type, tensor.shape[-1])
     first, count, offset = row_place(tensor, number)
     hashes = tile_hashes(tensor)
     content = b"".join(_tiles_between(tensor, first, count))
     raw = content[offset : offset + row_bytes]
-    old = quant.decode(tensor.type, raw, (1, tensor.shape[-1]))
+    old = encodings.decode(tensor.type, raw, (1, tensor.shape[-1]))
     fresh, error = reencoded(tensor, raw, old, values.reshape(1, -1), number)
     content = content[:offset] + fresh + content[offset + row_bytes :]
-    size = ingestion.TILE_BYTES if tensor.rows_per_tile == 0 else len(content)
+    size = manifest.TILE_BYTES if tensor.rows_per_tile == 0 else len(content)
     hashes[first : first + count] = [
         STORE_TILE.one(content[i : i + size])["hash"] for i in range(0, len(content), size)
     ]
@@ -123,9 +126,9 @@ def replace_row(tensor, number, values):
 
 def row_place(tensor, number):
     """(first tile, how many tiles, offset of the row in them) of a row."""
-    row_bytes = quant.row_bytes(tensor.type, tensor.shape[-1])
+    row_bytes = encodings.row_bytes(tensor.type, tensor.shape[-1])
     if tensor.rows_per_tile == 0:
-        pieces = -(-row_bytes // ingestion.TILE_BYTES)
+        pieces = -(-row_bytes // manifest.TILE_BYTES)
         return number * pieces, pieces, 0
     return number // tensor.rows_per_tile, 1, number % tensor.rows_per_tile * row_bytes
 
@@ -136,13 +139,13 @@ def row_pieces(tensor):
     Raises ModelError 42704 where it ends early.
     """
     columns = tensor.shape[-1]
-    row_bytes = quant.row_bytes(tensor.type, columns)
+    row_bytes = encodings.row_bytes(tensor.type, columns)
     rest, read = b"", 0
-    for tile in weights.tiles(tensor):
+    for tile in tensors.tiles(tensor):
         read += len(tile)
         rest = rest + tile if rest else tile
         if len(rest) % row_bytes == 0:
-            yield rest, quant.decode(tensor.type, rest, (len(rest) // row_bytes, columns))
+            yield rest, encodings.decode(tensor.type, rest, (len(rest) // row_bytes, columns))
             rest = b""
         database.checkpoint()
     if read < tensor.bytes:
@@ -151,7 +154,7 @@ def row_pieces(tensor):
 
 def reencoded(tensor, raw, old, new, first):
     """The bytes of rows `new`, from number `first` on, where `raw` are those of `old`: (bytes, largest difference)."""
-    elements, size = quant.BLOCKS[tensor.type]
+    elements, size = encodings.BLOCKS[tensor.type]
     changed = (old != new).reshape(-1, elements).any(axis=1)
     if not changed.any():
         return raw, 0.0
@@ -178,8 +181,8 @@ def tile_values(tensor, number):
     if not content:
         raise _removed(tensor)
     columns = tensor.shape[-1]
-    rows = len(content) // quant.row_bytes(tensor.type, columns)
-    return quant.decode(tensor.type, content, (rows, columns))
+    rows = len(content) // encodings.row_bytes(tensor.type, columns)
+    return encodings.decode(tensor.type, content, (rows, columns))
 
 
 def tile_hashes(tensor):

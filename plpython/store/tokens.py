@@ -1,6 +1,6 @@
 """Tokens of a model's vocabulary by id or by what they say, with the caller's rights."""
 
-from . import arguments, database, errors
+from ..server import arguments, database, errors
 
 BY_BYTES = database.Query(
     """SELECT t.id FROM llm_store.token AS t

@@ -14,7 +14,7 @@ import mmap
 import os
 from contextlib import suppress
 
-from . import errors
+from ..server import errors
 
 PAGE = mmap.PAGESIZE
 HUGE_PAGE = 1 << 21

@@ -21,8 +21,8 @@ from collections import namedtuple
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from . import errors
-from .mapping import in_huge_pages, in_whole_pages
+from ..server import errors
+from .address_space import in_huge_pages, in_whole_pages
 
 MAGIC = b"HARTPACK"
 TRAILER = struct.Struct("<8sQ32s16x")

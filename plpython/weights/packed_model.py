@@ -15,9 +15,9 @@ from collections import namedtuple
 
 import numpy as np
 
-from . import errors
-from .matrix_kernels import Weights
-from .packing import ALIGNMENT, Q4, VECTOR, layout_of, pack_rows, packed_bytes
+from ..kernels.matrix import Weights
+from ..kernels.packing import ALIGNMENT, Q4, VECTOR, layout_of, pack_rows, packed_bytes
+from ..server import errors
 
 MAGIC, VERSION = b"HARTPACK", 2
 PREFIX = struct.Struct("<8sII")

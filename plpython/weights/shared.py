@@ -13,8 +13,11 @@ from collections import namedtuple
 
 import numpy as np
 
-from . import database, errors, packed_files, packing, tensor_groups, weights
-from .mapping import Mapping, side_by_side
+from ..kernels import packing
+from ..server import database, errors
+from . import packed_files, tensor_groups
+from . import tensors as weights
+from .address_space import Mapping, side_by_side
 from .packed_model import PackedModel
 
 TRIES = 5  # how often files may be evicted between packing and opening

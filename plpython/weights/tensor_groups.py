@@ -16,9 +16,9 @@ import struct
 
 import numpy as np
 
-from .mapping import HUGE_PAGE
+from ..kernels.packing import ALIGNMENT, layout_of, packed_bytes
+from .address_space import HUGE_PAGE
 from .packed_files import PackedFile
-from .packing import ALIGNMENT, layout_of, packed_bytes
 
 LAYOUTS = ("absent", "vector", "f32", "f16", "bf16", "q8", "q4")  # by packing's numbers: the ends of files' names
 GROUP = "layer"  # the end of a group's name

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import database, errors, quant
+from ..model import encodings
+from ..server import database, errors
 
 TENSORS = database.Query(
     """
@@ -158,7 +159,7 @@ def raw(tensor):
 def decoded(tensor):
     """The tensor's values -> f32 of its shape; tile by tile, so that its bytes are never all in memory beside them."""
     if tensor.rows_per_tile == 0 or len(tensor.shape) == 1:
-        return quant.decode(tensor.type, raw(tensor), tensor.shape, checkpoint=database.checkpoint)
+        return encodings.decode(tensor.type, raw(tensor), tensor.shape, checkpoint=database.checkpoint)
     columns = tensor.shape[-1]
     values = np.empty(tensor.shape, np.float32)
     rows = values.reshape(-1, columns)
@@ -167,7 +168,7 @@ def decoded(tensor):
         count = min(tensor.rows_per_tile, len(rows) - filled)
         if count == 0:
             raise corrupt(tensor, f"its tiles hold more than {len(rows)} rows")
-        rows[filled : filled + count] = quant.decode(tensor.type, tile, (count, columns))
+        rows[filled : filled + count] = encodings.decode(tensor.type, tile, (count, columns))
         filled += count
         database.checkpoint()
     if filled != len(rows):

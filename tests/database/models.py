@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 
 from loaders.reader import read_model
-from loaders.upload import upload
+from loaders.upload.upload import upload
 
 FAMILIES = Path(__file__).parent.parent / "fixtures" / "families"
 STORIES = {

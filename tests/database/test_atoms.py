@@ -11,7 +11,7 @@ import pytest
 from gguf import GGUFReader
 
 from loaders.reader import read_model
-from plpython import geometry, hilbert
+from plpython.atoms import geometry, hilbert
 
 from .models import loaded
 

@@ -7,7 +7,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from plpython import hilbert
+from plpython.atoms import hilbert
 
 CHECKOUT = Path(__file__).parent.parent.parent
 TABLE = CHECKOUT / "tests" / "fixtures" / "hilbert" / "known_answers.tsv"

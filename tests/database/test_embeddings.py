@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from loaders.reader import read_model
-from loaders.upload import upload
+from loaders.upload.upload import upload
 from tests.database.models import call, loaded
 
 ENCODERS = Path(__file__).parent.parent / "fixtures" / "encoders"
@@ -206,7 +206,7 @@ def test_an_encoder_in_eight_bits_is_close(loader, engine):
 
 
 def test_a_loaded_folder_comes_back_byte_for_byte(loader_dsn, tmp_path):
-    from loaders.export import export, plan_export
+    from loaders.export.export import export, plan_export
 
     with psycopg.connect(loader_dsn, autocommit=True) as connection:
         export(connection, plan_export(connection, "mean", tmp_path / "out", None, False))

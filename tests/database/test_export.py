@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from loaders.cli import app
 from loaders.errors import ServerError
-from loaders.export import export, plan_export
+from loaders.export.export import export, plan_export
 from loaders.reader import read_model
-from loaders.upload import upload
-from plpython import quant
-from plpython.numpy_engine import NumpyEngine
+from loaders.upload.upload import upload
+from plpython.model import encodings
+from plpython.reference.decoder import NumpyEngine
 from tests.loaders.matrix.tiny_gguf import write
 
 from .models import FAMILIES, STORIES, loaded
@@ -53,7 +53,7 @@ def sha256(path: Path) -> str:
 def logits(path: Path) -> np.ndarray:
     """f32[12, vocabulary]: what the numpy engine says of a file without any database."""
     model = read_model(path)
-    weights = {tensor.name: quant.decode(tensor.type, tensor.data, tensor.shape) for tensor in model.tensors}
+    weights = {tensor.name: encodings.decode(tensor.type, tensor.data, tensor.shape) for tensor in model.tensors}
     engine = NumpyEngine(model.architecture, weights)
     tokens = [token % model.architecture.vocabulary_size for token in (1, 40, 7, 33, 12, 5, 60, 21, 9, 2, 66, 30)]
     return engine.forward(tokens, engine.new_cache(), last_only=False)

@@ -13,13 +13,13 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from loaders import upload as upload_module
-from loaders.ahead import Ahead
 from loaders.cli import app
-from loaders.gguf_container import read_container
+from loaders.gguf.container import read_container
 from loaders.reader import read_model
-from loaders.upload import upload
-from plpython.architecture import Architecture
+from loaders.upload import upload as upload_module
+from loaders.upload.background_uploads import Ahead
+from loaders.upload.upload import upload
+from plpython.model.decoder import Architecture
 
 VIEWS = ("models", "tensors", "tokens", "atoms", "files")
 TABLES = ("tile", "tensor", "tensor_tile", "tokenizer", "token", "model", "model_tensor", "file_segment")

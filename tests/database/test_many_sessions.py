@@ -13,7 +13,7 @@ import pytest
 from psycopg import errors
 
 from loaders.reader import read_model
-from loaders.upload import upload
+from loaders.upload.upload import upload
 
 from .models import FAMILIES
 

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from loaders.reader import read_model
-from plpython import geometry, quant
+from plpython.atoms import geometry
+from plpython.model import encodings
 
 from .models import STORIES, call, loaded
 
@@ -29,7 +30,7 @@ def tensors(data):
     for name in MODELS:
         for tensor in read_model(data / STORIES[name]).tensors:
             raw = np.frombuffer(tensor.data, np.uint8)
-            found[name, tensor.name] = tensor.type, raw, quant.decode(tensor.type, raw, tensor.shape)
+            found[name, tensor.name] = tensor.type, raw, encodings.decode(tensor.type, raw, tensor.shape)
     return found
 
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from loaders.cli import app
 from loaders.reader import read_model
-from loaders.upload import upload
-from plpython import quant
+from loaders.upload.upload import upload
+from plpython.model import encodings
 from tests.database.models import FAMILIES, STORIES, call, loaded
 
 NAN, INFINITY = np.float32(np.nan), np.float32(np.inf)
@@ -101,9 +101,9 @@ def manifest(connection: psycopg.Connection, path: Path, type: str, ill: str, at
     """A manifest and tokenizer of stories260K with matrices in a type, a tensor of them ill; all tiles are uploaded."""
     source, tensors = read_model(path / STORIES["stories"]), []
     for tensor in source.tensors:
-        values = quant.decode(tensor.type, tensor.data, tensor.shape)
+        values = encodings.decode(tensor.type, tensor.data, tensor.shape)
         kind = type if len(tensor.shape) > 1 and tensor.shape[-1] % 32 == 0 else tensor.type
-        raw = bytearray(quant.encode(kind, values).tobytes())
+        raw = bytearray(encodings.encode(kind, values).tobytes())
         if tensor.name == ill:
             word = np.uint32(0x7FC00000) if kind == "F32" else np.uint16(0x7FC0 if kind == "BF16" else 0x7C00)
             raw[at : at + word.nbytes] = word.tobytes()
@@ -120,10 +120,10 @@ def manifest(connection: psycopg.Connection, path: Path, type: str, ill: str, at
     return json.dumps(document), source.tokenizer_definition
 
 
-@pytest.mark.parametrize("type", quant.ENCODED)
+@pytest.mark.parametrize("type", encodings.ENCODED)
 def test_the_server_refuses_a_manifest_with_an_ill_weight_by_tensor_and_row(loader, data, type):
     with loader.transaction(force_rollback=True):
-        document, tokenizer = manifest(loader, data, type, GATE, 3 * quant.row_bytes(type, 64))
+        document, tokenizer = manifest(loader, data, type, GATE, 3 * encodings.row_bytes(type, 64))
         with pytest.raises(errors.InvalidParameterValue, match=f'tensor "{GATE}" holds NaN or infinity in row 3'):
             loader.execute("SELECT llm.publish('finite-new', %s, %s)", (document, tokenizer))
 

@@ -11,7 +11,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from plpython.architecture import Architecture
+from plpython.model.decoder import Architecture
 
 ARCHITECTURE = Architecture(
     family="llama",

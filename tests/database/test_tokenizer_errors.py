@@ -10,8 +10,8 @@ import pytest
 
 from loaders.errors import SourceError
 from loaders.reader import read_model
-from loaders.upload import upload
-from plpython.errors import ModelError
+from loaders.upload.upload import upload
+from plpython.server.errors import ModelError
 from tests.database.models import FAMILIES, call, loaded
 
 ENCODERS = FAMILIES.parent / "encoders"

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from loaders.config_architecture import DECODER, ROPE, SCALINGS
-from loaders.config_keys import GENERATION_CONFIG
-from loaders.encoder_folder import ENCODER, MODULE, NORMALIZE, POOLING, SENTENCE_TRANSFORMERS, TRANSFORMER
 from loaders.errors import SourceError
 from loaders.families import FAMILIES
-from loaders.huggingface import read_folder
-from plpython.errors import ModelError
+from loaders.huggingface.architecture import DECODER, ROPE, SCALINGS
+from loaders.huggingface.config_keys import GENERATION_CONFIG
+from loaders.huggingface.encoder import ENCODER, MODULE, NORMALIZE, POOLING, SENTENCE_TRANSFORMERS, TRANSFORMER
+from loaders.huggingface.folder import read_folder
+from plpython.server.errors import ModelError
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 TOKENIZERS_OWN = {"bos_token_id", "eos_token_id"}  # their values are the tokenizer reader's to check

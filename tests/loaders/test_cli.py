@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from loaders import cli
 from loaders.errors import LoaderError
-from loaders.progress import PlainLines, readable_bytes
+from loaders.upload.progress import PlainLines, readable_bytes
 
 run = CliRunner().invoke
 NOWHERE = "host=/nonexistent port=1"

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from loaders import families
-from loaders.config_architecture import DECODER, SIZES, read_architecture
-from loaders.config_defaults import completed
-from loaders.encoder_folder import ENCODER
 from loaders.errors import SourceError
 from loaders.families.class_defaults import ROWS
-from loaders.fields import Fields
+from loaders.huggingface.architecture import DECODER, SIZES, read_architecture
+from loaders.huggingface.config_defaults import completed
+from loaders.huggingface.encoder import ENCODER
+from loaders.source.fields import Fields
 
 ALL = [*families.FAMILIES, *families.ENCODERS]
 

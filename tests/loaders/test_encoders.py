@@ -13,9 +13,9 @@ from tokenizers.trainers import WordPieceTrainer
 
 from loaders.errors import SourceError
 from loaders.reader import read_model
-from plpython import quant
-from plpython.errors import ModelError
-from plpython.tokenizer import Tokenizer
+from plpython.model import encodings
+from plpython.model.tokenizer import Tokenizer
+from plpython.server.errors import ModelError
 
 ENCODERS = Path(__file__).parent.parent / "fixtures" / "encoders"
 
@@ -33,7 +33,7 @@ def change(path, **values):
 
 
 def arrays(model):
-    return {t.name: quant.decode(t.type, np.frombuffer(t.data, np.uint8), t.shape) for t in model.tensors}
+    return {t.name: encodings.decode(t.type, np.frombuffer(t.data, np.uint8), t.shape) for t in model.tensors}
 
 
 def as_gguf(folder, write_gguf, **metadata):

@@ -10,13 +10,13 @@ import pytest
 from tokenizers import Tokenizer as Library
 
 from loaders.errors import LoaderError
-from loaders.export_tokenizer import add_tokenizer, check_same_tokens, tokenizer_json
-from loaders.fields import Fields
-from loaders.gguf_container import read_container
-from loaders.gguf_tokenizer import read_tokenizer
-from loaders.huggingface import read_folder
-from loaders.stored_model import StoredModel
-from plpython.tokenizer import Tokenizer
+from loaders.export.stored_model import StoredModel
+from loaders.export.tokenizer import add_tokenizer, check_same_tokens, tokenizer_json
+from loaders.gguf.container import read_container
+from loaders.gguf.tokenizer import read_tokenizer
+from loaders.huggingface.folder import read_folder
+from loaders.source.fields import Fields
+from plpython.model.tokenizer import Tokenizer
 
 UNK, BOS, EOS, END = range(4)  # of the fixture's vocabulary
 WORDS = ("<|im_end|>", "</a>", "</b>")

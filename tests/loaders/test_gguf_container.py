@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loaders.errors import SourceError
-from loaders.gguf_container import read_container
+from loaders.gguf.container import read_container
 
 STRING, ARRAY, UINT8, UINT32, UINT64 = 8, 9, 0, 4, 10
 HUGE = (1 << 64) - 1

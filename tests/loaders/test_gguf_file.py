@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loaders.errors import SourceError
-from loaders.fields import Fields
-from loaders.gguf_file import read_gguf
-from loaders.gguf_tokenizer import read_tokenizer
-from loaders.huggingface import read_folder
-from plpython import quant
-from plpython.errors import ModelError
-from plpython.numpy_engine import NumpyEngine
-from plpython.tokenizer import Tokenizer
+from loaders.gguf.file import read_gguf
+from loaders.gguf.tokenizer import read_tokenizer
+from loaders.huggingface.folder import read_folder
+from loaders.source.fields import Fields
+from plpython.model import encodings
+from plpython.model.tokenizer import Tokenizer
+from plpython.reference.decoder import NumpyEngine
+from plpython.server.errors import ModelError
 
 
 class Weights:
@@ -29,7 +29,7 @@ class Weights:
 
     def __getitem__(self, name):
         tensor = self._tensors[name]
-        return quant.decode(tensor.type, tensor.data, tensor.shape)
+        return encodings.decode(tensor.type, tensor.data, tensor.shape)
 
     def get(self, name, default=None):
         return self[name] if name in self._tensors else default
@@ -88,7 +88,7 @@ def test_both_containers_of_stories260k_hold_the_same_weights(data):
     theirs = Weights(read_folder(data / "stories260K-hf-derived"))
     heads = {"attn_q": 8, "attn_k": 4}
     for tensor in ours.tensors:
-        values = quant.decode(tensor.type, tensor.data, tensor.shape)
+        values = encodings.decode(tensor.type, tensor.data, tensor.shape)
         tied = tensor.name == "output.weight"  # is the embedding there
         expected = theirs["token_embd.weight" if tied else tensor.name]
         kind = tensor.name.split(".")[-2]
@@ -161,7 +161,7 @@ def as_gguf(model, tiny_metadata):
         metadata[f"{name}.attention.sliding_window"] = a.windows[0]
     tensors = {}
     for tensor in model.tensors:
-        values = quant.decode(tensor.type, tensor.data, tensor.shape)
+        values = encodings.decode(tensor.type, tensor.data, tensor.shape)
         kind = tensor.name.split(".")[-2]
         if name == "llama" and kind in ("attn_q", "attn_k"):
             values = interleaved(values, a.heads if kind == "attn_q" else a.kv_heads)
@@ -382,7 +382,7 @@ def test_a_damaged_model_never_does_worse_than_a_one_line_error(tiny, write_gguf
 
 
 def test_tiles_are_whole_rows_of_about_a_mebibyte(tmp_path):
-    from loaders.model import SourceTensor
+    from loaders.source.model import SourceTensor
 
     wide = SourceTensor("t", "F32", (3, 300_000), memoryview(bytes(3_600_000)))
     assert [len(tile) for tile in wide.tiles()] == [1 << 20, 1_200_000 - (1 << 20)] * 3

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from loaders.errors import SourceError
-from loaders.gguf_file import read_gguf
+from loaders.gguf.file import read_gguf
 from loaders.reader import read_model
-from loaders.upload import _Hashes
+from loaders.upload.upload import _Hashes
 from tests.loaders.conftest import add
 
 NAMES = [f"model-{n:05}-of-00003.gguf" for n in (1, 2, 3)]

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loaders.errors import SourceError
-from loaders.gguf_file import read_gguf
-from loaders.gguf_keys import COMMON, DECODER, ENCODER, GENERAL, OUTSIDE
-from plpython.errors import ModelError
+from loaders.gguf.file import read_gguf
+from loaders.gguf.keys import COMMON, DECODER, ENCODER, GENERAL, OUTSIDE
+from plpython.server.errors import ModelError
 from tests.loaders.matrix.tiny_gguf import write
 
 INTEGERS = {f"{sign}INT{bits}": (sign, bits) for sign in ("", "U") for bits in (8, 16, 32, 64)}

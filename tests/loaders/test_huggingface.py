@@ -10,10 +10,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from loaders.errors import SourceError
-from loaders.huggingface import read_folder
+from loaders.huggingface.folder import read_folder
 from loaders.reader import read_model
-from plpython.errors import ModelError
-from plpython.tokenizer import Tokenizer
+from plpython.model.tokenizer import Tokenizer
+from plpython.server.errors import ModelError
 
 
 @pytest.fixture

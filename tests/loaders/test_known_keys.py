@@ -3,8 +3,8 @@
 import pytest
 
 from loaders.errors import SourceError
-from loaders.fields import Fields
-from loaders.known_keys import Keys, check_keys
+from loaders.source.fields import Fields
+from loaders.source.known_keys import Keys, check_keys
 
 KEYS = Keys(used=("hidden_size",), neutral={"scale": (1, 1.0), "bias": (False,)}, harmless=("name", "general.*"))
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from loaders.config_architecture import family_of, read_architecture
-from loaders.config_keys import GENERATION_CONFIG
-from loaders.encoder_folder import read_encoder
 from loaders.families import EncoderFamily
-from loaders.fields import Fields
-from loaders.known_keys import check_keys
+from loaders.huggingface.architecture import family_of, read_architecture
+from loaders.huggingface.config_keys import GENERATION_CONFIG
+from loaders.huggingface.encoder import read_encoder
+from loaders.source.fields import Fields
+from loaders.source.known_keys import check_keys
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "known_models"
 MODELS = json.loads((FIXTURE / "models.json").read_text())

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loaders import plots, token_map
+from loaders.draw import plots, token_map
 from loaders.errors import LoaderError
 
 

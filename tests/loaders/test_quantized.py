@@ -7,11 +7,11 @@ import pytest
 from gguf import GGMLQuantizationType, quants
 
 from loaders.errors import SourceError
-from loaders.model import SourceTensor
 from loaders.quantized import QuantizedTensor, RoundingError, quantized, summary
 from loaders.reader import read_model
-from plpython import quant
-from plpython.errors import ModelError
+from loaders.source.model import SourceTensor
+from plpython.model import encodings
+from plpython.server.errors import ModelError
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_tiles_are_cut_as_those_of_any_tensor_of_the_type(rows, columns):
     values = np.random.default_rng(1).standard_normal((rows, columns)).astype(np.float32)
     source = SourceTensor("w", "F32", (rows, columns), memoryview(values).cast("B"))
     made = QuantizedTensor("w", "Q8_0", source.shape, memoryview(b""), source)
-    encoded = SourceTensor("w", "Q8_0", source.shape, memoryview(quant.encode("Q8_0", values)))
+    encoded = SourceTensor("w", "Q8_0", source.shape, memoryview(encodings.encode("Q8_0", values)))
     assert [bytes(tile) for tile in made.tiles()] == [bytes(tile) for tile in encoded.tiles()]
     assert made.size() == encoded.size()
 
@@ -75,7 +75,7 @@ def test_a_number_that_the_type_cannot_hold_is_refused_by_tensor_and_row(type, s
     values = np.zeros((70, 32), np.float32)
     values[69, 3] = np.float32(-value)
     with np.errstate(over="ignore"):
-        raw = memoryview(quant.encode(source, values))
+        raw = memoryview(encodings.encode(source, values))
     made = QuantizedTensor("w", type, values.shape, memoryview(b""), SourceTensor("w", source, values.shape, raw))
     with pytest.raises(ModelError, match=r'tensor "w" .* row 69') as refused:
         made.check()

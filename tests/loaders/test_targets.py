@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import LoaderError
-from loaders.targets import check_file, check_folder, written_beside
+from loaders.export.targets import check_file, check_folder, written_beside
 
 NAMES = ("config.json", "1_Pooling/config.json")
 

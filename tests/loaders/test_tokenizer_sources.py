@@ -14,17 +14,17 @@ from safetensors.numpy import load_file, save_file
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from loaders.errors import SourceError
-from loaders.fields import Fields
-from loaders.gguf_container import read_container
-from loaders.gguf_file import read_gguf
-from loaders.gguf_tokenizer import KEYS
-from loaders.gguf_tokenizer import read_tokenizer as read_gguf_tokenizer
-from loaders.huggingface import read_folder
-from loaders.pre_tokenizers import PRE_TOKENIZERS
-from loaders.sentencepiece_model import read_sentencepiece
-from loaders.tokenizer_json import Piece, byte_level_document, definition_of, sentencepiece_document
-from plpython.errors import ModelError
-from plpython.tokenizer import Tokenizer
+from loaders.gguf.container import read_container
+from loaders.gguf.file import read_gguf
+from loaders.gguf.tokenizer import KEYS
+from loaders.gguf.tokenizer import read_tokenizer as read_gguf_tokenizer
+from loaders.huggingface.folder import read_folder
+from loaders.source.fields import Fields
+from loaders.tokenizers.definition import Piece, byte_level_document, definition_of, sentencepiece_document
+from loaders.tokenizers.pre_tokenizers import PRE_TOKENIZERS
+from loaders.tokenizers.sentencepiece_model import read_sentencepiece
+from plpython.model.tokenizer import Tokenizer
+from plpython.server.errors import ModelError
 
 SEPARATOR = "\n__ggml_vocab_test__\n"
 

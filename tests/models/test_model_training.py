@@ -88,7 +88,7 @@ def test_an_exported_file_gives_the_numpy_engine_the_logits_of_torch(tmp_path):
     import vocabulary
     from model import Qwen2, Shape
 
-    from plpython import quant
+    from plpython.model import encodings
 
     torch.manual_seed(2)
     model = Qwen2(Shape(layers=2)).eval()
@@ -105,8 +105,8 @@ def test_an_exported_file_gives_the_numpy_engine_the_logits_of_torch(tmp_path):
         before = model(torch.tensor([ids]))[0].numpy()
         for parameter in model.parameters():
             if parameter.dim() == 2:
-                blocks = quant.encode("Q8_0", numpy.ascontiguousarray(parameter.numpy()))
-                parameter.copy_(torch.from_numpy(quant.decode("Q8_0", blocks.reshape(-1), tuple(parameter.shape))))
+                blocks = encodings.encode("Q8_0", numpy.ascontiguousarray(parameter.numpy()))
+                parameter.copy_(torch.from_numpy(encodings.decode("Q8_0", blocks.reshape(-1), tuple(parameter.shape))))
         after = model(torch.tensor([ids]))[0].numpy()
     assert abs(said - after).max() < 1e-4 * after.std()
     assert 1e-3 * before.std() < abs(said - before).max() < 0.2 * before.std()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
-from plpython.simd import OPTIONS
+from plpython.simd.registers import OPTIONS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

@@ -4,8 +4,10 @@ import itertools
 
 import pytest
 
-from loaders.huggingface import read_folder
-from plpython import ceilings, database, loaded_model, quant, session_caches, session_models
+from loaders.huggingface.folder import read_folder
+from plpython.model import encodings
+from plpython.server import ceilings, database
+from plpython.session import kv_handles, model, models
 from tests.plpython.model_store import FAMILIES, Store
 
 
@@ -95,9 +97,9 @@ def plpy(monkeypatch):
 def store(plpy, monkeypatch):
     """An empty Store in a session that has nothing loaded."""
     source = read_folder(FAMILIES / "qwen2")
-    weights = {t.name: quant.decode(t.type, t.data, t.shape) for t in source.tensors}
-    monkeypatch.setattr(loaded_model.weights, "Weights", lambda model_id: weights)
-    monkeypatch.setattr(session_models, "_models", type(session_models._models)())
-    monkeypatch.setattr(session_models, "_current", (None, {}))
-    monkeypatch.setattr(session_caches, "_caches", session_caches.KVCaches())
+    weights = {t.name: encodings.decode(t.type, t.data, t.shape) for t in source.tensors}
+    monkeypatch.setattr(model.weights, "Weights", lambda model_id: weights)
+    monkeypatch.setattr(models, "_models", type(models._models)())
+    monkeypatch.setattr(models, "_current", (None, {}))
+    monkeypatch.setattr(kv_handles, "_caches", kv_handles.KVCaches())
     return Store(plpy)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from loaders.huggingface import read_folder
-from plpython import errors
+from loaders.huggingface.folder import read_folder
+from plpython.server import errors
 
 FAMILIES = Path(__file__).parent.parent / "fixtures" / "families"
 

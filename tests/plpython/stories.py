@@ -3,8 +3,8 @@
 import numpy as np
 from gguf import GGUFReader
 
-from plpython.architecture import Architecture
-from plpython.packed_model import pack_model
+from plpython.model.decoder import Architecture
+from plpython.weights.packed_model import pack_model
 
 STORIES = Architecture(
     family="llama",

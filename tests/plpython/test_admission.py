@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from plpython import admission, errors
+from plpython.server import errors
+from plpython.session import admission
 
 FORK = multiprocessing.get_context("fork")
 

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from plpython.architecture import Architecture
-from plpython.errors import ModelError
+from plpython.model.decoder import Architecture
+from plpython.server.errors import ModelError
 
 # stories260K, as its own description says
 STORIES = {

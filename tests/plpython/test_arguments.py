@@ -2,7 +2,7 @@
 
 import pytest
 
-from plpython import arguments, errors
+from plpython.server import arguments, errors
 
 
 def refusal(function, *given):

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from plpython import background
-from plpython.background import Background
+from plpython.server import background
+from plpython.server.background import Background
 
 
 def test_the_result_is_what_the_function_returned():

@@ -7,9 +7,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from plpython import candidate_kernels, candidates, sampling
-from plpython.candidates import BUCKETS, WEIGHT_BITS, Candidates
-from plpython.sampling import Settings, next_token
+from plpython.generate import candidates, sampling
+from plpython.generate.candidates import BUCKETS, WEIGHT_BITS, Candidates
+from plpython.generate.sampling import Settings, next_token
+from plpython.kernels import candidates as candidate_kernels
 
 LOGITS = st.floats(-60, 60, width=32)
 CHOICES = st.builds(

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.reader import read_model
-from plpython import chunking, session_models
-from plpython.errors import ModelError
-from plpython.tokenizer import Tokenizer
+from plpython.model.tokenizer import Tokenizer
+from plpython.server.errors import ModelError
+from plpython.session import models
+from plpython.sql import chunking
 
 ENCODER = Path(__file__).parent.parent / "fixtures" / "encoders" / "mean"
 TEXT = "The cat sat on the mat. Hello, world! A cat is under the mat? The cat sat.\n\nThe world is a mat for the cat"
@@ -30,7 +31,7 @@ class Model:
 
 @pytest.fixture(autouse=True)
 def model(monkeypatch):
-    monkeypatch.setattr(session_models, "embedder", lambda name: Model())
+    monkeypatch.setattr(models, "embedder", lambda name: Model())
 
 
 def chunks_of(*arguments):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from plpython.forward_steps import LEAST_BYTES, MOST_BYTES, claim_groups
-from plpython.packing import Q8, group_bytes
-from plpython.simd import compiled
-from plpython.threads import Crew, new_state
+from plpython.engine.steps import LEAST_BYTES, MOST_BYTES, claim_groups
+from plpython.kernels.packing import Q8, group_bytes
+from plpython.simd.registers import compiled
+from plpython.simd.threads import Crew, new_state
 from tests.plpython.compiled import callable_from_python
 
 COLUMNS = 896

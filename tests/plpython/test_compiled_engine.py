@@ -9,14 +9,14 @@ import time
 import numpy as np
 import pytest
 
-from loaders.huggingface import read_folder
-from plpython import quant
-from plpython.compiled_engine import CHUNK, CompiledEngine
-from plpython.errors import ModelError
-from plpython.kv_pages import PAGE
-from plpython.numpy_engine import NumpyEngine
-from plpython.packed_model import pack_model
-from plpython.simd_forms import VARIANT
+from loaders.huggingface.folder import read_folder
+from plpython.engine.decoder import CHUNK, CompiledEngine
+from plpython.kernels.kv_pages import PAGE
+from plpython.model import encodings
+from plpython.reference.decoder import NumpyEngine
+from plpython.server.errors import ModelError
+from plpython.simd.processors import VARIANT
+from plpython.weights.packed_model import pack_model
 from tests.plpython.compiled import run_for, same_bits
 from tests.plpython.interrupting import CancelledError, interrupting
 from tests.plpython.stories import STORIES, stories, tensors_of
@@ -93,10 +93,10 @@ def test_every_family_gives_the_logits_of_transformers(case):
 
 def test_a_family_with_half_precision_weights_is_the_numpy_engines():
     model, tokens, _ = family("qwen3")
-    halves = {t.name: quant.encode("BF16", quant.decode(t.type, t.data, t.shape)) for t in model.tensors}
+    halves = {t.name: encodings.encode("BF16", encodings.decode(t.type, t.data, t.shape)) for t in model.tensors}
     shapes = {t.name: t.shape for t in model.tensors}
     packed = pack_model({name: ("BF16", shapes[name], raw) for name, raw in halves.items()})
-    weights = {name: quant.decode("BF16", raw, shapes[name]) for name, raw in halves.items()}
+    weights = {name: encodings.decode("BF16", raw, shapes[name]) for name, raw in halves.items()}
     reference_engine = NumpyEngine(model.architecture, weights)
     expected = reference_engine.forward(tokens, reference_engine.new_cache(), last_only=False)
     engine = CompiledEngine(model.architecture, packed, kv_type="f32")
@@ -143,7 +143,7 @@ def test_prompts_longer_than_a_chunk_and_a_page_are_the_numpy_engines(data):
     packed = stories(data)
     tokens = np.random.default_rng(5).integers(3, 512, CHUNK + PAGE + 9)
     weights = {
-        name: quant.decode(type, np.frombuffer(raw, np.uint8), shape)
+        name: encodings.decode(type, np.frombuffer(raw, np.uint8), shape)
         for name, (type, shape, raw) in tensors_of(data / "stories260K/stories260K.gguf").items()
     }
     reference_engine = NumpyEngine(STORIES, weights)

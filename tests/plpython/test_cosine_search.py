@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from plpython import cosine_search, quant
-from plpython.packed_model import pack_model
-from plpython.similarity_kernels import PackedTable
+from plpython.kernels import cosine
+from plpython.kernels.similarity import PackedTable
+from plpython.model import encodings
+from plpython.weights.packed_model import pack_model
 
 EXACT = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0")
 ROWS, COLUMNS = 1003, 96  # no multiple of the 16 rows that lie together
@@ -13,10 +14,10 @@ ROWS, COLUMNS = 1003, 96  # no multiple of the 16 rows that lie together
 
 def matrix(type, values):
     """(the packed table, the table of the decoded array, what the encoding keeps of the values in float64)."""
-    raw = quant.encode(type, values)
-    decoded = quant.decode(type, raw, values.shape)
+    raw = encodings.encode(type, values)
+    decoded = encodings.decode(type, raw, values.shape)
     packed = PackedTable(pack_model({"table": (type, values.shape, raw.tobytes())}), "table")
-    return packed, cosine_search.ArrayTable(decoded), decoded.astype(np.float64)
+    return packed, cosine.ArrayTable(decoded), decoded.astype(np.float64)
 
 
 def in_float64(values, x, k, excluded=()):
@@ -33,7 +34,7 @@ def test_the_nearest_are_those_that_numpy_finds_on_the_decoded_table(type, kind)
     table = packed if kind == "packed" else array
     for token in range(0, ROWS, 97):
         expected, cosines = in_float64(values, values[token], 10, [token])
-        ids, found = cosine_search.nearest(table, values[token], 10, [token])
+        ids, found = cosine.nearest(table, values[token], 10, [token])
         assert ids.tolist() == expected.tolist()
         np.testing.assert_allclose(found, cosines, rtol=0, atol=1e-14)
 
@@ -45,25 +46,25 @@ def test_rows_that_differ_by_less_than_a_pass_in_int8_can_tell_are_told_apart():
     close = (centre + 1e-4 * random.standard_normal((ROWS, COLUMNS))).astype(np.float32)
     packed, _, values = matrix("F32", close)
     x = values[0] + 1e-4 * random.standard_normal(COLUMNS)
-    assert cosine_search.nearest(packed, x, 10)[0].tolist() == in_float64(values, x, 10)[0].tolist()
+    assert cosine.nearest(packed, x, 10)[0].tolist() == in_float64(values, x, 10)[0].tolist()
     packed, _, values = matrix("Q8_0", random.standard_normal((ROWS, COLUMNS)).astype(np.float32))
     wrong = 0
     for x in random.standard_normal((20, COLUMNS)):
         expected = in_float64(values, x, 10)[0].tolist()
-        products, _ = packed.products(cosine_search.unit(x).astype(np.float32))
+        products, _ = packed.products(cosine.unit(x).astype(np.float32))
         wrong += np.argsort(-products * packed.lengths.inverse)[:10].tolist() != expected
-        assert cosine_search.nearest(packed, x, 10)[0].tolist() == expected
+        assert cosine.nearest(packed, x, 10)[0].tolist() == expected
     assert wrong > 0
 
 
 @pytest.mark.parametrize("type", ["F32", "Q8_0", "Q4_0"])
 def test_what_a_pass_finds_is_as_near_as_the_bound_says(type):
     packed, _, values = matrix(type, np.random.default_rng(7).standard_normal((ROWS, COLUMNS), np.float32))
-    for x in map(cosine_search.unit, np.random.default_rng(8).standard_normal((20, COLUMNS))):
+    for x in map(cosine.unit, np.random.default_rng(8).standard_normal((20, COLUMNS))):
         products, error = packed.products(x.astype(np.float32))
         cosines = values @ x / np.linalg.norm(values, axis=1)
         off = np.abs(products * packed.lengths.inverse - cosines).max()
-        assert off <= error + 3 * cosine_search.rounding(COLUMNS) + 1e-7
+        assert off <= error + 3 * cosine.rounding(COLUMNS) + 1e-7
         assert error < 0.01
 
 
@@ -71,7 +72,7 @@ def test_what_a_pass_finds_is_as_near_as_the_bound_says(type):
 def test_equal_rows_rank_by_id(type):
     values = np.repeat(np.random.default_rng(9).standard_normal((10, 32), np.float32), 30, axis=0)
     for table in matrix(type, values)[:2]:
-        assert cosine_search.nearest(table, values[30], 12, [35])[0].tolist() == [*range(30, 35), *range(36, 43)]
+        assert cosine.nearest(table, values[30], 12, [35])[0].tolist() == [*range(30, 35), *range(36, 43)]
 
 
 def test_rows_without_a_direction_are_never_found():
@@ -79,7 +80,7 @@ def test_rows_without_a_direction_are_never_found():
     values[3] = 0
     values[4, 5], values[5, 5] = np.nan, np.inf
     for table in matrix("F32", values)[:2]:
-        ids, cosines = cosine_search.nearest(table, values[0], 40)
+        ids, cosines = cosine.nearest(table, values[0], 40)
         assert sorted(ids) == [n for n in range(40) if n not in (3, 4, 5)]
         assert ids[0] == 0
         assert np.isfinite(cosines).all()
@@ -91,18 +92,18 @@ def test_numbers_beyond_what_float32_can_square_are_found_too(scale):
     expected = in_float64(values.astype(np.float64), values[0].astype(np.float64), 10)[0]
     values[::2] *= np.float32(scale)
     for table in matrix("F32", values)[:2]:
-        assert cosine_search.nearest(table, values[0].astype(np.float64), 10)[0].tolist() == expected.tolist()
+        assert cosine.nearest(table, values[0].astype(np.float64), 10)[0].tolist() == expected.tolist()
 
 
 def test_there_are_no_more_than_there_are():
     table = matrix("F32", np.eye(4, dtype=np.float32))[0]
-    ids, cosines = cosine_search.nearest(table, np.array([1, 0.5, 0, 0]), 9, [0])
+    ids, cosines = cosine.nearest(table, np.array([1, 0.5, 0, 0]), 9, [0])
     assert ids.tolist() == [1, 2, 3]
     assert cosines[1:].tolist() == [0, 0]
 
 
 def test_the_work_looks_for_an_interrupt_between_steps():
     calls = []
-    table = cosine_search.ArrayTable(np.ones((9000, 4), np.float32), checkpoint=lambda: calls.append(1))
+    table = cosine.ArrayTable(np.ones((9000, 4), np.float32), checkpoint=lambda: calls.append(1))
     table.products(np.ones(4, np.float32))
     assert len(calls) == 2 * 3

@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from plpython import database, errors
+from plpython.server import database, errors
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import ctypes
 import numpy as np
 import pytest
 
-from plpython import compiled_engine
-from plpython.compiled_engine import LONGEST_RUN, CompiledEngine
-from plpython.errors import ModelError
-from plpython.packed_model import pack_model
+from plpython.engine import decoder
+from plpython.engine.decoder import LONGEST_RUN, CompiledEngine
+from plpython.server.errors import ModelError
+from plpython.weights.packed_model import pack_model
 from tests.plpython.compiled import same_bits
 from tests.plpython.interrupting import CancelledError, interrupting
 from tests.plpython.stories import STORIES, stories, tensors_of
@@ -86,7 +86,7 @@ def test_a_thread_that_comes_late_holds_up_nobody_and_changes_nothing(data, monk
         engine = CompiledEngine(STORIES, stories(data, type), threads=2)
         expected, logits_of = likeliest(engine, [1], 70)
         with monkeypatch.context() as patch:
-            patch.setattr(compiled_engine, "team", lambda size: Team())
+            patch.setattr(decoder, "team", lambda size: Team())
             text, seen, _ = decoded(engine, [1], 70)
             again, logits_again = likeliest(engine, [1], 70)
         assert text == again == expected

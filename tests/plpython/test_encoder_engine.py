@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from loaders.reader import read_model
-from plpython import ops, quant
-from plpython.encoder_engine import PASS, CompiledEncoder
-from plpython.errors import ModelError
-from plpython.numpy_encoder import NumpyEncoder
-from plpython.packed_model import pack_model
+from plpython.engine.encoder import PASS, CompiledEncoder
+from plpython.model import encodings
+from plpython.reference import operators
+from plpython.reference.encoder import NumpyEncoder
+from plpython.server.errors import ModelError
+from plpython.weights.packed_model import pack_model
 
 ENCODERS = Path(__file__).parent.parent / "fixtures" / "encoders"
 
@@ -22,12 +23,12 @@ class Case:
     def __init__(self, name, type=None):
         model = read_model(ENCODERS / name)
         tensors = {t.name: (t.type, t.shape, bytes(t.data)) for t in model.tensors}
-        arrays = {n: quant.decode(t, np.frombuffer(raw, np.uint8), shape) for n, (t, shape, raw) in tensors.items()}
+        arrays = {n: encodings.decode(t, np.frombuffer(raw, np.uint8), shape) for n, (t, shape, raw) in tensors.items()}
         if type is not None:
             for n, array in arrays.items():
                 if array.ndim == 2:
-                    tensors[n] = type, array.shape, bytes(quant.encode(type, array))
-                    arrays[n] = quant.decode(type, np.frombuffer(tensors[n][2], np.uint8), array.shape)
+                    tensors[n] = type, array.shape, bytes(encodings.encode(type, array))
+                    arrays[n] = encodings.decode(type, np.frombuffer(tensors[n][2], np.uint8), array.shape)
         self.architecture = model.architecture
         positions = arrays["position_embd.weight"] + arrays["token_types.weight"][0]
         self.reference = NumpyEncoder(model.architecture, arrays)
@@ -36,8 +37,8 @@ class Case:
         self.tokens, self.embeddings = expected["tokens"], np.array(expected["embeddings"], np.float32)
 
     def embed(self, states):
-        vector = ops.pooled(states, self.architecture.pooling)
-        return ops.normalized(vector) if self.architecture.normalize else vector
+        vector = operators.pooled(states, self.architecture.pooling)
+        return operators.normalized(vector) if self.architecture.normalize else vector
 
 
 @pytest.fixture(scope="module", params=["mean", "cls"])

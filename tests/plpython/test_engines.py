@@ -2,7 +2,8 @@
 
 import pytest
 
-from plpython import engines, errors
+from plpython.server import errors
+from plpython.session import engines
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_numpy_computes_until_the_code_is_compiled_and_the_client_is_told_once(s
 
 
 def test_the_compiled_engine_computes_once_its_code_is_there(setting, home, monkeypatch):
-    from plpython import warm_up
+    from plpython.engine import warm_up
 
     ran = []
     monkeypatch.setattr(warm_up, "run", lambda: ran.append(True))
@@ -78,7 +79,7 @@ def test_the_compiled_engine_computes_once_its_code_is_there(setting, home, monk
 
 
 def test_code_that_is_deleted_under_a_session_computes_no_more_and_is_compiled_in_another(setting, home, monkeypatch):
-    from plpython import warm_up
+    from plpython.engine import warm_up
 
     monkeypatch.setattr(warm_up, "run", lambda: None)
     engines.compile_all()
@@ -95,7 +96,7 @@ def test_code_that_is_deleted_under_a_session_computes_no_more_and_is_compiled_i
 
 
 def test_code_for_another_processor_or_numba_is_compiled_again(setting, home, monkeypatch):
-    from plpython import warm_up
+    from plpython.engine import warm_up
 
     monkeypatch.setattr(warm_up, "run", lambda: None)
     engines.compile_all()
@@ -106,7 +107,7 @@ def test_code_for_another_processor_or_numba_is_compiled_again(setting, home, mo
 
 
 def test_a_compilation_that_fails_is_not_taken_for_done(setting, home, monkeypatch):
-    from plpython import warm_up
+    from plpython.engine import warm_up
 
     def fail():
         raise MemoryError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from plpython import errors
+from plpython.server import errors
 
 
 @pytest.mark.parametrize(

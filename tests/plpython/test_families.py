@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loaders.huggingface import read_folder
-from plpython import quant
-from plpython.numpy_engine import PREFILL_CHUNK, NumpyEngine
+from loaders.huggingface.folder import read_folder
+from plpython.model import encodings
+from plpython.reference.decoder import PREFILL_CHUNK, NumpyEngine
 
 FAMILIES = Path(__file__).parent.parent / "fixtures" / "families"
 CASES = sorted(path.parent.name for path in FAMILIES.glob("*/expected.npz"))
@@ -19,7 +19,7 @@ VISIBLE = 1e-2  # what switching a feature off must move
 def read(case):
     """(architecture, weights, tokens, transformers' logits [n, vocabulary]) of a fixture."""
     model = read_folder(FAMILIES / case)
-    weights = {t.name: quant.decode(t.type, t.data, t.shape) for t in model.tensors}
+    weights = {t.name: encodings.decode(t.type, t.data, t.shape) for t in model.tensors}
     model.architecture.check_tensors({name: weight.shape for name, weight in weights.items()})
     expected = np.load(FAMILIES / case / "expected.npz")
     return model.architecture, weights, expected["tokens"], expected["logits"]

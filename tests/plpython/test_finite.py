@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from plpython import finite, quant
-from plpython.errors import ModelError
+from plpython.model import encodings, finite
+from plpython.server.errors import ModelError
 
 MOST = {"F16": 65520.0, "Q8_0": 65520.0 * 127, "Q4_0": 65520.0 * 8}  # from here on half precision rounds to infinity
 
 
 def test_the_row_of_a_block_is_named_from_the_first_row_on():
     rows = np.zeros((5, 64), np.float32)
-    raw = np.frombuffer(quant.encode("Q8_0", rows), np.uint8).reshape(10, 34).copy()
+    raw = np.frombuffer(encodings.encode("Q8_0", rows), np.uint8).reshape(10, 34).copy()
     raw[7, :2] = 0x00, 0x7C  # infinity is the scale of the second block of row 3
     finite.check_rows("w", "Q8_0", 64, [raw[:7].tobytes()])
     with pytest.raises(ModelError, match='tensor "w" holds NaN or infinity in row 3') as refused:
@@ -39,7 +39,7 @@ def test_bfloat16_rounds_the_largest_numbers_of_float32_to_infinity():
         finite.encoded("w", "BF16", values, range(1))
 
 
-@pytest.mark.parametrize("kind", quant.ENCODED)
+@pytest.mark.parametrize("kind", encodings.ENCODED)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_no_type_is_given_infinity_or_nan(kind, value):
     values = np.zeros((2, 32), np.float32)

@@ -8,8 +8,11 @@ import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plpython import errors, generation, loaded_model, sampling
-from plpython.tokenizer import BYTE_OF, Tokenizer
+from plpython.generate import sampling
+from plpython.model.tokenizer import BYTE_OF, Tokenizer
+from plpython.server import errors
+from plpython.session import model
+from plpython.sql import generation
 
 EOS, BOS = 256, 257
 VOCABULARY = 258
@@ -32,7 +35,7 @@ TOKENIZER = byte_tokenizer(add_bos=True)
 class Model:
     """The part of loaded_model.Model that reads prompts."""
 
-    encode_at_most = loaded_model.Model.encode_at_most
+    encode_at_most = model.Model.encode_at_most
 
     def __init__(self, tokenizer):
         self.tokenizer, self.architecture = tokenizer, Context

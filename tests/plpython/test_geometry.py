@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType
 
-from plpython import geometry, quant
-from plpython.errors import ModelError
+from plpython.atoms import geometry
+from plpython.model import encodings
+from plpython.server.errors import ModelError
 
 
 def byte_points(*contents):
@@ -60,13 +61,13 @@ def test_lengths_that_do_not_fit_the_content_are_refused():
 @pytest.mark.parametrize("encoding", geometry.CODES)
 def test_the_number_of_an_encoding_is_ggufs(encoding):
     assert geometry.CODES[encoding][0] == GGMLQuantizationType[encoding].value
-    assert geometry.CODE_BLOCKS[encoding][0] == quant.BLOCKS[encoding][1]
+    assert geometry.CODE_BLOCKS[encoding][0] == encodings.BLOCKS[encoding][1]
 
 
 @pytest.mark.parametrize("encoding", ["F16", "BF16"])
 def test_x_orders_half_precision_codes_by_value(encoding):
     codes = np.arange(1 << 16)
-    values = quant.decode(encoding, codes.astype("<u2").view(np.uint8), (1 << 16,))
+    values = encodings.decode(encoding, codes.astype("<u2").view(np.uint8), (1 << 16,))
     x = geometry.code_points(encoding, codes)[:, 0]
     finite = np.isfinite(values)
     order = np.argsort(x[finite])
@@ -82,7 +83,7 @@ def test_x_orders_block_codes_by_value(encoding, levels):
     codes = [code if levels == 256 else code * 17 for code in range(levels)]
     size = geometry.CODE_BLOCKS[encoding][0] - len(header)
     raw = np.frombuffer(b"".join(header + bytes([code] * size) for code in codes), np.uint8)
-    values = quant.decode(encoding, raw, (levels, 32))[:, 0]
+    values = encodings.decode(encoding, raw, (levels, 32))[:, 0]
     x = geometry.code_points(encoding, np.arange(levels))[:, 0]
     assert (np.diff(values[np.argsort(x)]) > 0).all()
 
@@ -97,9 +98,9 @@ def test_every_weight_is_counted_once_wherever_a_piece_ends(encoding):
         for code in codes_of_block(encoding, raw[start + before : start + size]):
             expected[code] = expected.get(code, 0) + 1
     pieces = [raw[:7], raw[7:7], raw[7:1000], raw[1000:]]
-    counts = geometry.count_codes(encoding, quant.whole_blocks(encoding, pieces))
+    counts = geometry.count_codes(encoding, encodings.whole_blocks(encoding, pieces))
     assert {int(code): int(counts[code]) for code in np.flatnonzero(counts)} == expected
-    assert counts.sum() == 96 * quant.BLOCKS[encoding][0]
+    assert counts.sum() == 96 * encodings.BLOCKS[encoding][0]
 
 
 def codes_of_block(encoding, content):

@@ -1,6 +1,6 @@
 """Prompt lookup."""
 
-from plpython.guessing import PromptLookup
+from plpython.generate.prompt_lookup import PromptLookup
 
 
 def test_what_followed_the_last_tokens_before_is_guessed():

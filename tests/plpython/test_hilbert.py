@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plpython import hilbert, hilbert_plane
-from plpython.errors import ModelError
+from plpython.atoms import hilbert, hilbert_plane
+from plpython.server.errors import ModelError
 
 TABLE = Path(__file__).parent.parent / "fixtures" / "hilbert" / "known_answers.tsv"
 # The finest grid a dimension can be walked through whole in a test.

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loaders.model import SourceTensor
-from plpython import errors, ingestion
-from plpython.architecture import Architecture
-from plpython.quant import row_bytes
+from loaders.source.model import SourceTensor
+from plpython.model.decoder import Architecture
+from plpython.model.encodings import row_bytes
+from plpython.server import errors
+from plpython.store import manifest as ingestion
 
 MIB = 1 << 20
 ARCHITECTURE = Architecture(

@@ -5,13 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from plpython import attention_kernels, kernels, kv_pages, matrix_kernels, ops, packing, quant
-from plpython.forward_steps import Work
-from plpython.kv_pages import PAGE, head_bytes
-from plpython.matrix_kernels import Codes, Rows
-from plpython.packed_model import pack_model
-from plpython.simd import compiled, f32
-from plpython.simd_memory import load, store
+from plpython.engine.steps import Work
+from plpython.kernels import attention, elementwise, kv_pages, packing
+from plpython.kernels import matrix as matrix_kernels
+from plpython.kernels.kv_pages import PAGE, head_bytes
+from plpython.kernels.matrix import Codes, Rows
+from plpython.model import encodings
+from plpython.reference import operators
+from plpython.simd.memory import load, store
+from plpython.simd.registers import compiled, f32
+from plpython.weights.packed_model import pack_model
 from tests.plpython.compiled import callable_from_python
 
 RANDOM = np.random.default_rng(11)
@@ -29,7 +32,7 @@ def padded(x):
 def test_exp_is_within_two_units_in_the_last_place():
     def run(x, out):
         for i in range(0, x.size, 16):
-            store(out, i, kernels.exp(load(x, i, f32)))
+            store(out, i, elementwise.exp(load(x, i, f32)))
 
     x = np.linspace(-86.9, 87.9, 1 << 16, dtype=np.float32)
     out = np.zeros_like(x)
@@ -45,7 +48,7 @@ def test_exp_is_within_two_units_in_the_last_place():
 def test_exp2_is_within_two_units_in_the_last_place():
     def run(x, out):
         for i in range(0, x.size, 16):
-            store(out, i, kernels.exp2(load(x, i, f32)))
+            store(out, i, elementwise.exp2(load(x, i, f32)))
 
     x = np.linspace(-125.9, 126.9, 1 << 16, dtype=np.float32)
     out = np.zeros_like(x)
@@ -61,7 +64,7 @@ def test_exp2_is_within_two_units_in_the_last_place():
 @pytest.mark.parametrize("width", [1, 16, 1024, 5000])
 def test_the_likeliest_is_the_first_of_the_largest(width):
     def run(x, out):
-        out[0] = kernels.likeliest(x, x.size - 16)
+        out[0] = elementwise.likeliest(x, x.size - 16)
 
     likeliest, out = callable_from_python(run), np.zeros(1, np.int64)
     for _ in range(20):
@@ -74,22 +77,22 @@ def test_the_likeliest_is_the_first_of_the_largest(width):
             given = x.copy()
             given[RANDOM.integers(width)] = ill
             likeliest(given, out)
-            assert out[0] == kernels.NO_TOKEN
+            assert out[0] == elementwise.NO_TOKEN
 
 
 @pytest.mark.parametrize("width", [8, 43, 64, 896])
 def test_rms_norm_is_that_of_ops_for_any_width(width):
     x, weight, out = floats(width), floats(width), np.full(width + 16, 7, np.float32)
-    callable_from_python(kernels.rms_norm)(x, 0, width, weight, 0, 1e-5, out, 0)
-    np.testing.assert_allclose(out[:width], ops.rms_norm(x, weight, 1e-5), rtol=1e-6, atol=1e-7)
+    callable_from_python(elementwise.rms_norm)(x, 0, width, weight, 0, 1e-5, out, 0)
+    np.testing.assert_allclose(out[:width], operators.rms_norm(x, weight, 1e-5), rtol=1e-6, atol=1e-7)
     assert np.all(out[width:] == 7)
 
 
 def test_swiglu_is_that_of_ops_also_where_exp_would_overflow():
     gate = np.concatenate([floats(60) * 5, [-1000, -100, 100, 1000]]).astype(np.float32)
     up = floats(64)
-    expected = ops.swiglu(gate, up)
-    callable_from_python(kernels.swiglu)(gate, up, 0, 64)
+    expected = operators.swiglu(gate, up)
+    callable_from_python(elementwise.swiglu)(gate, up, 0, 64)
     np.testing.assert_allclose(up, expected, rtol=2e-6, atol=1e-30)
 
 
@@ -98,10 +101,10 @@ def test_swiglu_is_that_of_ops_also_where_exp_would_overflow():
 def test_rope_is_that_of_ops(interleaved, head_dim):
     x = floats(1, 1, head_dim)
     frequencies = (10000.0 ** (-np.arange(head_dim // 2) / head_dim)).astype(np.float32)
-    expected = ops.rope(x, [77], frequencies, interleaved)
+    expected = operators.rope(x, [77], frequencies, interleaved)
     angles = np.float32(77) * frequencies
     flat = x.reshape(-1)
-    callable_from_python(kernels.rope)(flat, 0, head_dim, np.cos(angles), np.sin(angles), 0, interleaved)
+    callable_from_python(elementwise.rope)(flat, 0, head_dim, np.cos(angles), np.sin(angles), 0, interleaved)
     np.testing.assert_array_equal(flat, expected.reshape(-1))
 
 
@@ -110,7 +113,7 @@ def quantized(x):
     tokens, width = x.shape
     blocks = tokens * width // 32
     codes = Codes(np.zeros(x.size, np.int8), *(np.zeros(blocks, dtype) for dtype in (np.float32, np.int32, np.int32)))
-    run = callable_from_python(kernels.quantize)
+    run = callable_from_python(elementwise.quantize)
     for t in range(tokens):
         run(x.reshape(-1), t * width, width, *codes, t * (width // 32))
     return codes
@@ -131,7 +134,7 @@ def test_activations_become_int8_within_half_a_step():
 def test_two_sets_of_codes_hold_activations_250_times_as_closely_as_one():
     x = floats(1, 96)
     codes = Codes(np.zeros(384, np.int8), *(np.zeros(12, dtype) for dtype in (np.float32, np.int32, np.int32)))
-    callable_from_python(kernels.quantize_twice)(x.reshape(-1), 0, 96, *codes, 3, 9)
+    callable_from_python(elementwise.quantize_twice)(x.reshape(-1), 0, 96, *codes, 3, 9)
     decoded = (codes.codes.reshape(12, 32) * codes.scales[:, None]).reshape(4, 96)
     np.testing.assert_array_equal(codes.codes[96:192], quantized(x).codes)
     steps = codes.scales[3:6].repeat(32)
@@ -172,8 +175,8 @@ def product(type, rows, columns, x, raw):
 @pytest.mark.parametrize("type", ["F32", "F16", "BF16", "Q8_0", "Q4_0"])
 @pytest.mark.parametrize(("rows", "columns"), [(16, 32), (172, 64), (37, 192)])
 def test_products_are_those_of_the_decoded_weights(type, rows, columns):
-    raw, x = quant.encode(type, floats(rows, columns)), floats(3, columns)
-    weight = quant.decode(type, raw, (rows, columns))
+    raw, x = encodings.encode(type, floats(rows, columns)), floats(3, columns)
+    weight = encodings.decode(type, raw, (rows, columns))
     if type in ("Q8_0", "Q4_0"):  # exactly what the codes say
         codes = quantized(x)
         x_seen = (codes.codes.reshape(-1, 32) * codes.scales[:, None]).reshape(x.shape)
@@ -184,14 +187,14 @@ def test_products_are_those_of_the_decoded_weights(type, rows, columns):
 
 
 def test_floats_take_any_number_of_columns():
-    raw, x = quant.encode("F16", floats(20, 43)), floats(2, 43)
-    exact = x @ quant.decode("F16", raw, (20, 43)).T
+    raw, x = encodings.encode("F16", floats(20, 43)), floats(2, 43)
+    exact = x @ encodings.decode("F16", raw, (20, 43)).T
     np.testing.assert_allclose(product("F16", 20, 43, x, raw), exact, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("type", ["F32", "F16", "BF16", "Q8_0", "Q4_0"])
 def test_a_tokens_product_has_the_same_bits_in_every_batch(type):
-    raw, x = quant.encode(type, floats(100, 96)), floats(33, 96)
+    raw, x = encodings.encode(type, floats(100, 96)), floats(33, 96)
     alone = np.concatenate([product(type, 100, 96, x[t : t + 1], raw) for t in range(33)])
     for tokens in (2, 3, 5, 8, 9, 17, 33):
         np.testing.assert_array_equal(
@@ -201,13 +204,13 @@ def test_a_tokens_product_has_the_same_bits_in_every_batch(type):
 
 @pytest.mark.parametrize("type", ["F32", "F16", "BF16", "Q8_0", "Q4_0"])
 def test_an_embedding_row_is_the_decoded_row(type):
-    raw = quant.encode(type, floats(40, 64))
+    raw = encodings.encode(type, floats(40, 64))
     model = pack_model({"w": (type, (40, 64), raw)})
     run = callable_from_python(matrix_kernels.embedding)
     for row in (0, 15, 16, 39):
         out = np.zeros(64, np.float32)
         run(model.weights, np.array(model.directory["w"]), row, out, 0)
-        np.testing.assert_array_equal(out, quant.decode(type, raw, (40, 64))[row])
+        np.testing.assert_array_equal(out, encodings.decode(type, raw, (40, 64))[row])
 
 
 STORE = {
@@ -215,8 +218,8 @@ STORE = {
     np.int16: callable_from_python(kv_pages.store_codes),
 }
 ATTENTION = {
-    np.float32: callable_from_python(attention_kernels.attention_over_floats),
-    np.int16: callable_from_python(attention_kernels.attention_over_codes),
+    np.float32: callable_from_python(attention.attention_over_floats),
+    np.int16: callable_from_python(attention.attention_over_codes),
 }
 
 
@@ -268,7 +271,7 @@ def attend(q, pages, positions, window):
 def test_attention_is_that_of_ops(dtype, largest, head_dim, group, window):
     positions, m = [0, 1, 16, 63, 64, 99, 149], 150
     q, k, v = floats(len(positions), group, head_dim), floats(m, head_dim), floats(m, head_dim)
-    expected = ops.attention(q, k[:, None], v[:, None], np.array(positions), window)
+    expected = operators.attention(q, k[:, None], v[:, None], np.array(positions), window)
     got = attend(q, Pages(k, v, dtype), positions, window or 1 << 40)
     np.testing.assert_allclose(got, expected, rtol=0, atol=largest)
 
@@ -276,9 +279,9 @@ def test_attention_is_that_of_ops(dtype, largest, head_dim, group, window):
 def test_attention_over_codes_is_about_as_close_as_over_half_precision():
     q, k, v = floats(64, 7, 64), floats(1000, 64), floats(1000, 64)
     positions = np.arange(936, 1000)
-    expected = ops.attention(q, k[:, None], v[:, None], positions)
+    expected = operators.attention(q, k[:, None], v[:, None], positions)
     k16, v16 = (x.astype(np.float16).astype(np.float32)[:, None] for x in (k, v))
-    of_halves = np.abs(ops.attention(q.astype(np.float16).astype(np.float32), k16, v16, positions) - expected)
+    of_halves = np.abs(operators.attention(q.astype(np.float16).astype(np.float32), k16, v16, positions) - expected)
     of_codes = np.abs(attend(q, Pages(k, v, np.int16), positions, 1 << 40) - expected)
     assert of_codes.mean() < 1.25 * of_halves.mean()
 
@@ -307,7 +310,7 @@ def test_a_query_has_the_same_bits_whatever_others_are_computed_with_it(group, d
 def test_gelu_is_the_exact_one():
     x = np.linspace(-6, 6, 4096, dtype=np.float32)
     y = x.copy()
-    callable_from_python(kernels.gelu)(y, 0, len(y))
+    callable_from_python(elementwise.gelu)(y, 0, len(y))
     expected = np.array([v * 0.5 * (1 + math.erf(v * math.sqrt(0.5))) for v in x.astype(np.float64)])
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-6)
 
@@ -318,7 +321,7 @@ def test_layer_norm_is_the_references_at_any_width(width):
     x, scale, bias = (random.standard_normal(width + 3).astype(np.float32) * 3 + 1 for _ in range(3))
     weights = np.concatenate([np.pad(scale[:width], (0, 400 - width)), bias[:width], np.zeros(16, np.float32)])
     out = np.full(width + 16, 7, np.float32)
-    callable_from_python(kernels.layer_norm)(x, 3, width, weights.astype(np.float32), 0, 400, 1e-5, out, 0)
-    expected = ops.layer_norm(x[3 : 3 + width], scale[:width], bias[:width], 1e-5)
+    callable_from_python(elementwise.layer_norm)(x, 3, width, weights.astype(np.float32), 0, 400, 1e-5, out, 0)
+    expected = operators.layer_norm(x[3 : 3 + width], scale[:width], bias[:width], 1e-5)
     np.testing.assert_allclose(out[:width], expected, rtol=0, atol=2e-5)
     assert (out[width:] == 7).all()

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from plpython import loaded_model, session_models
+from plpython.session import model as loaded_model
+from plpython.session import models
 
 
 class StuckTokenizer:
@@ -28,7 +29,7 @@ class StuckTokenizer:
 
 def test_a_short_text_is_encoded_at_once_and_a_long_one_in_a_thread(store):
     store.add("a")
-    model, tokenizer = session_models.resolve("a"), StuckTokenizer()
+    model, tokenizer = models.resolve("a"), StuckTokenizer()
     model.tokenizer = tokenizer
     assert model.encode("abc") == [3, True, False]
     assert tokenizer.thread is threading.current_thread()
@@ -41,7 +42,7 @@ def test_a_short_text_is_encoded_at_once_and_a_long_one_in_a_thread(store):
 
 def test_an_interrupt_need_not_wait_for_a_long_text_and_leaves_its_tokenizer_behind(store, monkeypatch):
     store.add("a")
-    model, tokenizer = session_models.resolve("a"), StuckTokenizer()
+    model, tokenizer = models.resolve("a"), StuckTokenizer()
     model.tokenizer = tokenizer
 
     def cancel():

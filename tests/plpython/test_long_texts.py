@@ -10,14 +10,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from loaders.fields import Fields
-from loaders.gguf_container import read_container
-from loaders.gguf_tokenizer import read_tokenizer
+from loaders.gguf.container import read_container
+from loaders.gguf.tokenizer import read_tokenizer
 from loaders.reader import read_model
-from plpython import loaded_model
-from plpython.errors import LIMIT_EXCEEDED, ModelError
-from plpython.long_texts import LongTexts, utf8_size
-from plpython.tokenizer import Tokenizer
+from loaders.source.fields import Fields
+from plpython.model.long_texts import LongTexts, utf8_size
+from plpython.model.tokenizer import Tokenizer
+from plpython.server.errors import LIMIT_EXCEEDED, ModelError
+from plpython.session import model as loaded_model
 
 CHECKOUT = Path(__file__).parent.parent.parent
 ENCODER = CHECKOUT / "tests/fixtures/encoders/mean"

@@ -7,8 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plpython import errors
-from plpython.mapping import HUGE_PAGE, MADV_POPULATE_READ, PAGE, Mapping, in_huge_pages, in_whole_pages, side_by_side
+from plpython.server import errors
+from plpython.weights.address_space import (
+    HUGE_PAGE,
+    MADV_POPULATE_READ,
+    PAGE,
+    Mapping,
+    in_huge_pages,
+    in_whole_pages,
+    side_by_side,
+)
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from loaders.reader import read_model
-from plpython import finite, quant
-from plpython.compiled_engine import CompiledEngine
-from plpython.encoder_engine import CompiledEncoder
-from plpython.errors import ModelError
-from plpython.numpy_encoder import NumpyEncoder
-from plpython.numpy_engine import NumpyEngine
-from plpython.packed_model import pack_model
+from plpython.engine.decoder import CompiledEngine
+from plpython.engine.encoder import CompiledEncoder
+from plpython.model import encodings, finite
+from plpython.reference.decoder import NumpyEngine
+from plpython.reference.encoder import NumpyEncoder
+from plpython.server.errors import ModelError
+from plpython.weights.packed_model import pack_model
 from tests.plpython.compiled import same_bits
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -42,14 +42,14 @@ class Source:
     def _tensor(tensor, kind):
         if len(tensor.shape) == 1 or tensor.shape[1] % 32:
             return tensor.type, tensor.shape, bytes(tensor.data)
-        values = quant.decode(tensor.type, tensor.data, tensor.shape)
-        return kind, tensor.shape, quant.encode(kind, values).tobytes()
+        values = encodings.decode(tensor.type, tensor.data, tensor.shape)
+        return kind, tensor.shape, encodings.encode(kind, values).tobytes()
 
     def with_planted(self, name, bits, row=0):
         """The tensors with a number or a scale of a row of one replaced."""
         kind, shape, content = self.tensors[name]
-        form, (offset, *_) = quant.FLOATS[kind]
-        size = quant.row_bytes(kind, shape[-1])
+        form, (offset, *_) = encodings.FLOATS[kind]
+        size = encodings.row_bytes(kind, shape[-1])
         blocks = np.frombuffer(content, np.uint8).copy()
         value = np.array([bits], np.uint32)
         if form == "F16":
@@ -62,7 +62,7 @@ class Source:
 
 
 def decoded(tensors):
-    return {name: quant.decode(kind, raw, shape) for name, (kind, shape, raw) in tensors.items()}
+    return {name: encodings.decode(kind, raw, shape) for name, (kind, shape, raw) in tensors.items()}
 
 
 def is_refused(logits):
@@ -135,11 +135,11 @@ def test_numbers_that_grow_beyond_float32_are_refused_by_both_engines_or_by_none
 
 
 def test_infinity_in_a_type_that_packing_rounds_stays_infinity():
-    raw = np.full(quant.BLOCKS["Q6_K"][1], 1, np.uint8)
+    raw = np.full(encodings.BLOCKS["Q6_K"][1], 1, np.uint8)
     raw[-2:] = np.array([np.inf], np.float16).view(np.uint8)
     packed = pack_model({"w": ("Q6_K", (1, 256), raw.tobytes())})
     halves = packed.weights.u16[packed.directory["w"][1] // 2 :][: 256 * 16 : 16].view(np.float16)
-    np.testing.assert_array_equal(halves, quant.decode("Q6_K", raw, (256,)))
+    np.testing.assert_array_equal(halves, encodings.decode("Q6_K", raw, (256,)))
 
 
 @pytest.mark.parametrize("planted", PLANTED)

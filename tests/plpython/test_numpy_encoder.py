@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from loaders.reader import read_model
-from plpython import ops, quant
-from plpython.embeddings import tokens_of
-from plpython.errors import ModelError
-from plpython.numpy_encoder import NumpyEncoder
-from plpython.tokenizer import Tokenizer
+from plpython.model import encodings
+from plpython.model.tokenizer import Tokenizer
+from plpython.reference import operators
+from plpython.reference.encoder import NumpyEncoder
+from plpython.server.errors import ModelError
+from plpython.sql.embeddings import tokens_of
 
 ENCODERS = Path(__file__).parent.parent / "fixtures" / "encoders"
 
@@ -25,15 +26,15 @@ class Loaded:
         self.longest_text = model.architecture.longest_text
         self.tokenizer = Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
         self.first_tokens = lambda text, count: self.tokenizer.encode(text, add_special=False)[:count]
-        weights = {t.name: quant.decode(t.type, np.frombuffer(t.data, np.uint8), t.shape) for t in model.tensors}
+        weights = {t.name: encodings.decode(t.type, np.frombuffer(t.data, np.uint8), t.shape) for t in model.tensors}
         self.engine = NumpyEncoder(model.architecture, weights)
         expected = json.loads((folder / "expected.json").read_text())
         self.texts, self.tokens = expected["texts"], expected["tokens"]
         self.embeddings = np.array(expected["embeddings"], np.float32)
 
     def embed(self, states):
-        vector = ops.pooled(states, self.architecture.pooling)
-        return ops.normalized(vector) if self.architecture.normalize else vector
+        vector = operators.pooled(states, self.architecture.pooling)
+        return operators.normalized(vector) if self.architecture.normalize else vector
 
 
 @pytest.fixture(scope="module", params=["mean", "cls"])
@@ -73,9 +74,9 @@ def test_a_decoded_text_has_a_space_between_words_and_none_within(model):
 
 @pytest.mark.parametrize(("x", "expected"), [(0.0, 0.0), (1.0, 0.8413447), (-1.0, -0.1586553), (3.0, 2.9959502)])
 def test_gelu_is_x_times_the_normal_distributions_share_below_it(x, expected):
-    assert ops.gelu(np.array([x], np.float32))[0] == pytest.approx(expected, abs=1e-6)
+    assert operators.gelu(np.array([x], np.float32))[0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_layer_norm_gives_mean_0_and_variance_1_before_weight_and_bias():
-    y = ops.layer_norm(np.array([[1.0, 2.0, 3.0, 6.0]], np.float32), np.float32(2.0), np.float32(5.0), 0.0)
+    y = operators.layer_norm(np.array([[1.0, 2.0, 3.0, 6.0]], np.float32), np.float32(2.0), np.float32(5.0), 0.0)
     assert y.mean() == pytest.approx(5.0) and y.std() == pytest.approx(2.0)

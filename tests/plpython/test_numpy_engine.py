@@ -7,9 +7,9 @@ import gguf
 import numpy as np
 import pytest
 
-from plpython import ops
-from plpython.errors import ModelError
-from plpython.numpy_engine import LOGITS_CHUNK, PREFILL_CHUNK, NumpyEngine
+from plpython.reference import operators
+from plpython.reference.decoder import LOGITS_CHUNK, PREFILL_CHUNK, NumpyEngine
+from plpython.server.errors import ModelError
 from tests.plpython.stories import STORIES as WHOLE_STORIES
 
 STORIES = replace(WHOLE_STORIES, context_length=300)
@@ -61,12 +61,12 @@ def test_quantised_copies_give_the_logits_of_their_dequantised_weights(data, kin
 
 
 def test_the_hugging_face_copy_with_halved_rope_gives_the_same_logits(data, case):
-    from loaders.huggingface import read_folder
-    from plpython import quant
+    from loaders.huggingface.folder import read_folder
+    from plpython.model import encodings
 
     model = read_folder(data / "stories260K-hf-derived")
     assert not model.architecture.rope_interleaved
-    halved = NumpyEngine(model.architecture, {t.name: quant.decode(t.type, t.data, t.shape) for t in model.tensors})
+    halved = NumpyEngine(model.architecture, {t.name: encodings.decode(t.type, t.data, t.shape) for t in model.tensors})
     tokens, expected = case
     logits = halved.forward(tokens, halved.new_cache(), last_only=False)
     np.testing.assert_allclose(logits, expected, rtol=0, atol=TOLERANCE)
@@ -172,8 +172,8 @@ def test_an_interrupted_forward_leaves_the_cache_as_it_was(engine):
 
 def test_every_matrix_is_followed_by_a_checkpoint(engine, monkeypatch):
     log = []
-    linear = ops.linear
-    monkeypatch.setattr(ops, "linear", lambda *args, **rest: [linear(*args, **rest), log.append("matrix")][0])
+    linear = operators.linear
+    monkeypatch.setattr(operators, "linear", lambda *args, **rest: [linear(*args, **rest), log.append("matrix")][0])
     engine.forward([1, 2, 3], engine.new_cache(), checkpoint=lambda: log.append("checkpoint"))
     matrices = STORIES.layers * 7 + 1
     assert log.count("matrix") == matrices

@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 from loaders.reader import read_model
-from plpython import compiled_operators, errors, operators, ops, quant, session_caches, session_models
-from plpython.compiled_engine import CompiledEngine
-from plpython.compiled_operators import CompiledOperators
-from plpython.numpy_engine import PREFILL_CHUNK, NumpyEngine
-from plpython.numpy_operators import NumpyOperators
-from plpython.packed_model import pack_model
+from plpython.engine import composed as compiled_operators
+from plpython.engine.composed import CompiledOperators
+from plpython.engine.decoder import CompiledEngine
+from plpython.model import encodings
+from plpython.reference import operators as ops
+from plpython.reference.composed import NumpyOperators
+from plpython.reference.decoder import PREFILL_CHUNK, NumpyEngine
+from plpython.server import errors
+from plpython.session import kv_handles, models
+from plpython.sql import operators
+from plpython.weights.packed_model import pack_model
 
 FAMILIES = Path(__file__).parent.parent / "fixtures" / "families"
 CASES = sorted(path.parent.name for path in FAMILIES.glob("*/expected.npz"))
@@ -24,7 +29,7 @@ class Model:
         source = read_model(path)
         self.name, self.hash = path.name, path.name.encode()
         self.architecture = source.architecture
-        self.weights = {t.name: quant.decode(t.type, t.data, t.shape) for t in source.tensors}
+        self.weights = {t.name: encodings.decode(t.type, t.data, t.shape) for t in source.tensors}
         if kind == "numpy":
             self.engine = NumpyEngine(self.architecture, self.weights)
             self.operators = NumpyOperators(self.engine, lambda: None)
@@ -38,12 +43,12 @@ class Model:
 
 
 def use(monkeypatch, path, kind="numpy"):
-    model, caches = Model(path, kind), session_caches.KVCaches()
-    monkeypatch.setattr(session_models, "current", lambda name: model)
-    monkeypatch.setattr(session_models, "at_this_moment", lambda name: (model, "alice", model.operators))
-    monkeypatch.setattr(session_models, "swiglu", lambda: ops.swiglu if kind == "numpy" else compiled_operators.swiglu)
+    model, caches = Model(path, kind), kv_handles.KVCaches()
+    monkeypatch.setattr(models, "current", lambda name: model)
+    monkeypatch.setattr(models, "at_this_moment", lambda name: (model, "alice", model.operators))
+    monkeypatch.setattr(models, "swiglu", lambda: ops.swiglu if kind == "numpy" else compiled_operators.swiglu)
     found = lambda handle, name: (model, model.operators, caches.find(handle, model, "alice", model.operators))  # noqa: E731
-    monkeypatch.setattr(session_caches, "current", found)
+    monkeypatch.setattr(kv_handles, "current", found)
     return model
 
 
@@ -184,7 +189,7 @@ def test_null_gives_null():
 
 def test_a_bias_or_norm_that_the_family_lacks_changes_nothing(monkeypatch):
     use(monkeypatch, FAMILIES / "llama2")
-    x = f32(*range(64))[: 4 * session_models.current(None).architecture.hidden_size]
+    x = f32(*range(64))[: 4 * models.current(None).architecture.hidden_size]
     plain = operators.linear(x, "blk.0.attn_q.weight")
     assert operators.linear(x, "blk.0.attn_q.weight", None, "blk.0.attn_q.bias") == plain
     assert operators.rms_norm(x, "blk.0.attn_q_norm.weight") == x

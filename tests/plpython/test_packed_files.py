@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from plpython import errors, packed_files
-from plpython.mapping import HUGE_PAGE
-from plpython.packed_files import DamagedError, Limits, PackedFile, PackedFiles, file_size
+from plpython.server import errors
+from plpython.weights import packed_files
+from plpython.weights.address_space import HUGE_PAGE
+from plpython.weights.packed_files import DamagedError, Limits, PackedFile, PackedFiles, file_size
 
 AMPLE = Limits(size=1 << 40, free=0)
 CHECKOUT = Path(__file__).parents[2]

@@ -10,20 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plpython import packing, quant
-from plpython.errors import ModelError
-from plpython.packed_model import PackedModel, pack_model, plan
-from plpython.packing import F16, F32, LAYOUT_OF, Q4, Q8
+from plpython.kernels import packing
+from plpython.kernels.packing import F16, F32, LAYOUT_OF, Q4, Q8
+from plpython.model import encodings
+from plpython.server.errors import ModelError
+from plpython.weights.packed_model import PackedModel, pack_model, plan
 
 RANDOM = np.random.default_rng(3)
 
 
 def encoded(type, rows, columns):
     values = RANDOM.standard_normal((rows, columns)).astype(np.float32)
-    if type in quant.ENCODED:
-        return quant.encode(type, values)
-    raw = RANDOM.integers(0, 256, rows * quant.row_bytes(type, columns), dtype=np.uint8)
-    blocks = raw.reshape(-1, quant.BLOCKS[type][1])
+    if type in encodings.ENCODED:
+        return encodings.encode(type, values)
+    raw = RANDOM.integers(0, 256, rows * encodings.row_bytes(type, columns), dtype=np.uint8)
+    blocks = raw.reshape(-1, encodings.BLOCKS[type][1])
     for at in {"IQ4_NL": (0,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,), "IQ4_XS": (0,)}[type]:
         blocks[:, at : at + 2] = np.frombuffer(np.float16(0.01).tobytes(), np.uint8)  # a scale that is a number
     return raw
@@ -65,7 +66,7 @@ def test_exact_types_keep_every_weight(type, rows, columns):
     packed = packing.pack_tensor(raw, type, (rows, columns))
     assert packed.size == packing.packed_bytes(type, (rows, columns))
     values = unpacked(packed, type, rows, columns)
-    np.testing.assert_array_equal(values[:rows], quant.decode(type, raw, (rows, columns)))
+    np.testing.assert_array_equal(values[:rows], encodings.decode(type, raw, (rows, columns)))
     assert not values[rows:].any()
 
 
@@ -73,19 +74,19 @@ def test_exact_types_keep_every_weight(type, rows, columns):
 def test_plain_types_take_any_number_of_columns(type):
     raw = encoded(type, 7, 43)
     values = unpacked(packing.pack_tensor(raw, type, (7, 43)), type, 7, 43)
-    np.testing.assert_array_equal(values[:7], quant.decode(type, raw, (7, 43)))
+    np.testing.assert_array_equal(values[:7], encodings.decode(type, raw, (7, 43)))
 
 
 @pytest.mark.parametrize("type", ["Q4_1", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"])
 def test_other_types_are_rounded_to_half_precision(type):
     raw = encoded(type, 16, 256)
     values = unpacked(packing.pack_tensor(raw, type, (16, 256)), type, 16, 256).astype(np.float32)
-    exact = quant.decode(type, raw, (16, 256))
+    exact = encodings.decode(type, raw, (16, 256))
     assert np.all(np.abs(values - exact) <= np.maximum(np.abs(exact) * 2.0**-11, 2.0**-25))
 
 
 def test_weights_beyond_half_precision_are_clipped():
-    raw = quant.encode("Q4_1", np.linspace(0, 90000, 32, dtype=np.float32)[None] / 2)
+    raw = encodings.encode("Q4_1", np.linspace(0, 90000, 32, dtype=np.float32)[None] / 2)
     blocks = raw.reshape(-1, 20)
     blocks[:, :2] = np.frombuffer(np.float16(60000).tobytes(), np.uint8)
     values = unpacked(packing.pack_tensor(raw, "Q4_1", (1, 32)), "Q4_1", 1, 32)
@@ -96,14 +97,14 @@ def test_weights_beyond_half_precision_are_clipped():
 def test_vectors_become_padded_f32(type):
     raw = encoded(type, 1, 43)
     packed = packing.pack_tensor(raw, type, (43,)).view(np.float32)
-    np.testing.assert_array_equal(packed[:43], quant.decode(type, raw, (43,)))
+    np.testing.assert_array_equal(packed[:43], encodings.decode(type, raw, (43,)))
     assert packed.size == 48 and not packed[43:].any()
 
 
 @pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0", "Q6_K"])
 def test_packing_by_tiles_of_any_rows_gives_the_same_bytes(type):
     raw = encoded(type, 50, 256)
-    whole, row = packing.pack_tensor(raw, type, (50, 256)), quant.row_bytes(type, 256)
+    whole, row = packing.pack_tensor(raw, type, (50, 256)), encodings.row_bytes(type, 256)
     tiled, start = np.zeros_like(whole), 0
     for rows in (1, 16, 20, 13):
         tile = bytes(raw[start * row : (start + rows) * row])  # unaligned memory, as it may come

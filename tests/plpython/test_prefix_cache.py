@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plpython.prefix_cache import SHORTEST, PrefixCache, common_prefix, unique_bytes
+from plpython.generate.prefix_cache import SHORTEST, PrefixCache, common_prefix, unique_bytes
 from tests.plpython.toy_engine import PAGE_BYTES, ToyCache
 
 PLENTY = 1 << 40

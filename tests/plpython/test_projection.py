@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from plpython import geometry, projection
+from plpython.atoms import geometry, projection
 
 
 def test_principal_directions_of_points_on_a_plane_are_the_planes():

@@ -7,8 +7,8 @@ import gguf
 import numpy as np
 import pytest
 
-from plpython import quant
-from plpython.errors import ModelError
+from plpython.model import encodings
+from plpython.server.errors import ModelError
 
 GOLDEN = ("Q8_0", "Q4_0", "Q4_K", "Q6_K", "F16", "BF16")
 IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
@@ -18,8 +18,8 @@ IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 8
 def test_golden_blocks_decode_to_the_same_bits(data, kind):
     raw = np.fromfile(data / "quant-golden" / f"{kind}.raw", np.uint8)
     expected = np.fromfile(data / "quant-golden" / f"{kind}.f32", np.uint32)
-    elements, size = quant.BLOCKS[kind]
-    decoded = quant.decode(kind, raw, (len(raw) // size, elements))
+    elements, size = encodings.BLOCKS[kind]
+    decoded = encodings.decode(kind, raw, (len(raw) // size, elements))
     np.testing.assert_array_equal(decoded.reshape(-1).view(np.uint32), expected)
 
 
@@ -118,22 +118,22 @@ DESCRIBED = {
 @pytest.mark.parametrize("kind", DESCRIBED)
 def test_random_blocks_decode_as_the_formats_description_says(kind):
     decoder, halves = DESCRIBED[kind]
-    elements, size = quant.BLOCKS[kind]
+    elements, size = encodings.BLOCKS[kind]
     rng = np.random.default_rng(size)
     blocks = rng.integers(0, 256, (24, size), dtype=np.uint8)
     for offset in halves:
         blocks[:, offset : offset + 2] = rng.standard_normal(24).astype(np.float16)[:, None].view(np.uint8)
     expected = np.array([decoder([int(byte) for byte in block]) for block in blocks])
-    decoded = quant.decode(kind, blocks.reshape(-1), (6, 4 * elements)).reshape(24, elements)
+    decoded = encodings.decode(kind, blocks.reshape(-1), (6, 4 * elements)).reshape(24, elements)
     np.testing.assert_allclose(decoded, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
 
 
 def test_golden_and_described_types_are_all_types_with_blocks():
-    assert {*GOLDEN, *DESCRIBED, "F32"} == set(quant.BLOCKS)
+    assert {*GOLDEN, *DESCRIBED, "F32"} == set(encodings.BLOCKS)
 
 
 def test_block_sizes_are_ggufs():
-    for kind, sizes in quant.BLOCKS.items():
+    for kind, sizes in encodings.BLOCKS.items():
         assert sizes == gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]], kind
 
 
@@ -155,9 +155,9 @@ STEPS = {
 @pytest.mark.parametrize(("kind", "error"), STEPS.items())
 def test_what_was_encoded_decodes_to_within_the_types_step(kind, error):
     values = np.random.default_rng(3).uniform(-1, 1, (5, 96)).astype(np.float32)
-    raw = quant.encode(kind, values)
-    assert raw.dtype == np.uint8 and len(raw) == 5 * quant.row_bytes(kind, 96)
-    worst = np.abs(quant.decode(kind, raw, values.shape) - values).max()
+    raw = encodings.encode(kind, values)
+    assert raw.dtype == np.uint8 and len(raw) == 5 * encodings.row_bytes(kind, 96)
+    worst = np.abs(encodings.decode(kind, raw, values.shape) - values).max()
     assert worst <= error
     assert worst > 0 or kind == "F32"
 
@@ -165,7 +165,7 @@ def test_what_was_encoded_decodes_to_within_the_types_step(kind, error):
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_0"])
 def test_blocks_encoded_many_at_a_time_are_the_references_bits(kind):
     random = np.random.default_rng(7)
-    size = 32 * (quant.BLOCKS_AT_ONCE + 5)
+    size = 32 * (encodings.BLOCKS_AT_ONCE + 5)
     noise = random.standard_normal(size).astype(np.float32)
     cases = (
         noise * 0.02,
@@ -176,9 +176,9 @@ def test_blocks_encoded_many_at_a_time_are_the_references_bits(kind):
     )
     for values in cases:
         reference = gguf.quants.quantize(values.reshape(-1, 32), gguf.GGMLQuantizationType[kind])
-        encoded = quant.encode(kind, values.reshape(-1, 32))
+        encoded = encodings.encode(kind, values.reshape(-1, 32))
         np.testing.assert_array_equal(encoded, reference.reshape(-1))
-        decoded = quant.decode(kind, encoded, (size // 32, 32))
+        decoded = encodings.decode(kind, encoded, (size // 32, 32))
         expected = gguf.quants.dequantize(reference, gguf.GGMLQuantizationType[kind])
         np.testing.assert_array_equal(decoded.view(np.uint32), expected.view(np.uint32))
 
@@ -186,7 +186,7 @@ def test_blocks_encoded_many_at_a_time_are_the_references_bits(kind):
 def test_a_q8_0_block_is_the_hand_computed_one():
     values = np.zeros(32, np.float32)
     values[:4] = (127, -63.4, 0.5, -0.5)  # the scale is 1; halves round away from zero
-    raw = quant.encode("Q8_0", values)
+    raw = encodings.encode("Q8_0", values)
     assert raw[:2].tobytes() == struct.pack("<e", 1.0)
     assert raw[2:6].view(np.int8).tolist() == [127, -63, 1, -1]
 
@@ -194,37 +194,39 @@ def test_a_q8_0_block_is_the_hand_computed_one():
 @pytest.mark.parametrize("kind", ["F16", "BF16"])
 def test_every_16_bit_pattern_that_is_a_number_survives_decoding_and_encoding(kind):
     patterns = np.arange(65536, dtype=np.uint16)
-    decoded = quant.decode(kind, patterns, (65536,))
+    decoded = encodings.decode(kind, patterns, (65536,))
     numbers = ~np.isnan(decoded)
-    again = quant.encode(kind, decoded).view(np.uint16)
+    again = encodings.encode(kind, decoded).view(np.uint16)
     np.testing.assert_array_equal(again[numbers], patterns[numbers])
-    assert np.isnan(quant.decode(kind, again, (65536,))[~numbers]).all()
+    assert np.isnan(encodings.decode(kind, again, (65536,))[~numbers]).all()
 
 
 def test_bf16_rounds_to_nearest_and_ties_to_even():
     bits_in = np.array([0x3F808000, 0x3F818000, 0x3F808001, 0x3F807FFF, 0x7F7FFFFF], np.uint32)
-    bits_out = quant.encode("BF16", bits_in.view(np.float32)).view(np.uint16)
+    bits_out = encodings.encode("BF16", bits_in.view(np.float32)).view(np.uint16)
     assert [hex(x) for x in bits_out] == ["0x3f80", "0x3f82", "0x3f81", "0x3f80", "0x7f80"]
 
 
 def test_a_nan_whose_payload_is_in_the_low_bits_stays_a_nan_in_bf16():
     nan = np.array([0x7F800001, 0xFFFFFFFF], np.uint32).view(np.float32)
-    assert np.isnan(quant.decode("BF16", quant.encode("BF16", nan), (2,))).all()
+    assert np.isnan(encodings.decode("BF16", encodings.encode("BF16", nan), (2,))).all()
 
 
 def test_decoding_in_steps_gives_the_same_and_calls_the_checkpoint(monkeypatch):
     values = np.random.default_rng(5).standard_normal((40, 64)).astype(np.float32)
-    raw = quant.encode("Q8_0", values)
-    whole = quant.decode("Q8_0", raw, values.shape)
-    monkeypatch.setattr(quant, "DECODE_STEP", 300)
+    raw = encodings.encode("Q8_0", values)
+    whole = encodings.decode("Q8_0", raw, values.shape)
+    monkeypatch.setattr(encodings, "DECODE_STEP", 300)
     calls = []
-    np.testing.assert_array_equal(quant.decode("Q8_0", raw, values.shape, checkpoint=lambda: calls.append(1)), whole)
+    np.testing.assert_array_equal(
+        encodings.decode("Q8_0", raw, values.shape, checkpoint=lambda: calls.append(1)), whole
+    )
     assert len(calls) == 10  # four rows at a time
 
 
 def test_bytes_may_start_anywhere():
     raw = b"x" + np.arange(6, dtype=np.float32).tobytes()
-    decoded = quant.decode("F32", memoryview(raw)[1:], (2, 3))
+    decoded = encodings.decode("F32", memoryview(raw)[1:], (2, 3))
     np.testing.assert_array_equal(decoded, [[0, 1, 2], [3, 4, 5]])
     assert decoded.flags.aligned  # BLAS results would differ
 
@@ -232,13 +234,13 @@ def test_bytes_may_start_anywhere():
 @pytest.mark.parametrize(
     ("call", "sqlstate", "words"),
     [
-        (lambda: quant.row_bytes("Q9_Z", 32), "0A000", '"Q9_Z"'),
-        (lambda: quant.row_bytes("Q4_K", 32), "22023", "multiples of 256"),
-        (lambda: quant.decode("Q8_0", bytes(33), (1, 32)), "XX001", "takes 34 bytes, there are 33"),
-        (lambda: quant.decode("F32", bytes(8), (1,)), "XX001", "takes 4 bytes, there are 8"),
-        (lambda: quant.encode("Q4_K", np.zeros(256)), "0A000", "Q4_K"),
-        (lambda: quant.encode("Q8_0", np.full(32, np.nan)), "22023", "NaN"),
-        (lambda: quant.encode("Q4_0", np.full(32, np.inf)), "22023", "infinity"),
+        (lambda: encodings.row_bytes("Q9_Z", 32), "0A000", '"Q9_Z"'),
+        (lambda: encodings.row_bytes("Q4_K", 32), "22023", "multiples of 256"),
+        (lambda: encodings.decode("Q8_0", bytes(33), (1, 32)), "XX001", "takes 34 bytes, there are 33"),
+        (lambda: encodings.decode("F32", bytes(8), (1,)), "XX001", "takes 4 bytes, there are 8"),
+        (lambda: encodings.encode("Q4_K", np.zeros(256)), "0A000", "Q4_K"),
+        (lambda: encodings.encode("Q8_0", np.full(32, np.nan)), "22023", "NaN"),
+        (lambda: encodings.encode("Q4_0", np.full(32, np.inf)), "22023", "infinity"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(call, sqlstate, words):
@@ -250,19 +252,19 @@ def test_what_cannot_be_is_refused_by_name(call, sqlstate, words):
 
 # What is infinite or NaN, by the values that the gguf package gives for the same blocks.
 
-FIELDS = [(kind, offset) for kind, (_, offsets) in quant.FLOATS.items() for offset in offsets]
+FIELDS = [(kind, offset) for kind, (_, offsets) in encodings.FLOATS.items() for offset in offsets]
 EDGES = (0, 1, 0x7FFFFF, 0x800000, 0x3F800000, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x7FC00000, 0x7FFFFFFF)
 
 
 def blocks_with_every_float(kind, offset):
     """Blocks of random codes and small floats, one with each float at an offset: each of 16 bits, some of 32."""
-    random, size = np.random.default_rng(3), quant.BLOCKS[kind][1]
-    word = quant.INFINITY[quant.FLOATS[kind][0]][0]
+    random, size = np.random.default_rng(3), encodings.BLOCKS[kind][1]
+    word = encodings.INFINITY[encodings.FLOATS[kind][0]][0]
     edges = np.array(EDGES, np.uint32)
-    every = np.arange(1 << 16, dtype=np.uint16)[:: 1 if quant.BLOCKS[kind][0] <= 32 else 7]
+    every = np.arange(1 << 16, dtype=np.uint16)[:: 1 if encodings.BLOCKS[kind][0] <= 32 else 7]
     patterns = every if word is np.uint16 else np.concatenate([edges, edges | np.uint32(1 << 31)])
     blocks = random.integers(0, 256, (len(patterns), size), dtype=np.uint8)
-    for other in quant.FLOATS[kind][1]:
+    for other in encodings.FLOATS[kind][1]:
         blocks.view(word)[:, other // word().itemsize] = 0x3C00
     blocks.view(word)[:, offset // word().itemsize] = patterns
     return blocks
@@ -276,26 +278,26 @@ def test_every_float_that_makes_a_value_infinite_or_nan_is_found_and_no_other(ki
     ill = ~np.isfinite(values).all(axis=1)
     assert np.isfinite(values[~ill]).all() and not np.isfinite(values[ill]).any() and ill.any()
     largest = np.abs(values[~ill]).max()
-    assert largest <= quant.largest_bound(kind, blocks[~ill]) < np.inf
+    assert largest <= encodings.largest_bound(kind, blocks[~ill]) < np.inf
     for block in np.flatnonzero(ill):
-        assert not np.isfinite(quant.largest_bound(kind, blocks[block : block + 1]))
-    assert quant.first_not_finite(kind, blocks) == ill.argmax()
+        assert not np.isfinite(encodings.largest_bound(kind, blocks[block : block + 1]))
+    assert encodings.first_not_finite(kind, blocks) == ill.argmax()
     turned = np.ascontiguousarray(blocks[::-1])
-    assert quant.first_not_finite(kind, turned) == ill[::-1].argmax()
+    assert encodings.first_not_finite(kind, turned) == ill[::-1].argmax()
 
 
 def test_of_every_encoding_it_is_known_where_its_floats_lie():
-    assert quant.FLOATS.keys() == quant.BLOCKS.keys()
+    assert encodings.FLOATS.keys() == encodings.BLOCKS.keys()
 
 
-@pytest.mark.parametrize("kind", quant.BLOCKS)
+@pytest.mark.parametrize("kind", encodings.BLOCKS)
 def test_whole_blocks_are_those_of_the_tensor_wherever_a_piece_ends(kind):
-    raw = np.random.default_rng(4).integers(0, 256, quant.BLOCKS[kind][1] * 9, dtype=np.uint8)
+    raw = np.random.default_rng(4).integers(0, 256, encodings.BLOCKS[kind][1] * 9, dtype=np.uint8)
     ends = [0, 1, 1, 7, len(raw) // 2, len(raw)]
     pieces = [raw[a:b].tobytes() for a, b in pairwise(ends)]
-    np.testing.assert_array_equal(np.concatenate(list(quant.whole_blocks(kind, pieces))).reshape(-1), raw)
+    np.testing.assert_array_equal(np.concatenate(list(encodings.whole_blocks(kind, pieces))).reshape(-1), raw)
 
 
 def test_a_tensor_that_ends_within_a_block_is_refused():
     with pytest.raises(ModelError, match="ends within a block"):
-        list(quant.whole_blocks("Q8_0", [b"\0" * 35]))
+        list(encodings.whole_blocks("Q8_0", [b"\0" * 35]))

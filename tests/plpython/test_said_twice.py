@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from plpython import errors, packed_files
-from plpython.numpy_engine import PREFILL_CHUNK
+from plpython.reference.decoder import PREFILL_CHUNK
+from plpython.server import errors
+from plpython.weights import packed_files
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plpython import sampling
-from plpython.candidates import Candidates
-from plpython.errors import ModelError
-from plpython.sampling import Settings, next_token
+from plpython.generate import sampling
+from plpython.generate.candidates import Candidates
+from plpython.generate.sampling import Settings, next_token
+from plpython.server.errors import ModelError
 
 PROCESSORS = json.loads((Path(__file__).parent.parent / "fixtures" / "sampling" / "expected.json").read_text())
 

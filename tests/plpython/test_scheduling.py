@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from plpython import errors, generation, sampling
-from plpython.kept import Stats
-from plpython.scheduling import PASS_TOKENS, ROWS, Scheduler
+from plpython.generate import sampling
+from plpython.generate.scheduler import PASS_TOKENS, ROWS, Scheduler
+from plpython.server import errors
+from plpython.session.prefixes import Stats
+from plpython.sql import generation
 from tests.plpython.test_generation import TOKENIZER
 from tests.plpython.toy_engine import PAGE_BYTES, ToyBatchEngine, ToyEngine
 

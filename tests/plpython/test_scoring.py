@@ -9,10 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from loaders.huggingface import read_folder
-from plpython import errors, loaded_model, quant, scoring, session_models
-from plpython.numpy_engine import NumpyEngine
-from plpython.tokenizer import Tokenizer
+from loaders.huggingface.folder import read_folder
+from plpython.model import encodings
+from plpython.model.tokenizer import Tokenizer
+from plpython.reference.decoder import NumpyEngine
+from plpython.server import errors
+from plpython.session import model as loaded_model
+from plpython.session import models
+from plpython.sql import scoring
 
 QWEN2 = Path(__file__).parent.parent / "fixtures" / "families" / "qwen2"
 
@@ -26,7 +30,7 @@ class Model:
     def __init__(self):
         source = read_folder(QWEN2)
         self.architecture = source.architecture
-        weights = {t.name: quant.decode(t.type, t.data, t.shape) for t in source.tensors}
+        weights = {t.name: encodings.decode(t.type, t.data, t.shape) for t in source.tensors}
         self.engine = NumpyEngine(self.architecture, weights)
         self.tokenizer = Tokenizer(source.tokenizer_definition, source.tokenizer_settings)
         expected = np.load(QWEN2 / "expected.npz")
@@ -45,7 +49,7 @@ class Alone:
 @pytest.fixture
 def model(monkeypatch):
     model = Model()
-    monkeypatch.setattr(session_models, "decoder", lambda name=None: model)
+    monkeypatch.setattr(models, "decoder", lambda name=None: model)
     monkeypatch.setattr(scoring.admission, "Call", Alone)
     return model
 

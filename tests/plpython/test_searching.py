@@ -5,9 +5,10 @@ import struct
 import numpy as np
 import pytest
 
-from plpython import matrices, searching
-from plpython.embedding_columns import DECODERS
-from plpython.errors import ModelError
+from plpython.server.errors import ModelError
+from plpython.session import search_matrices
+from plpython.sql import search
+from plpython.store.embedding_columns import DECODERS
 
 ROWS = np.array([[1.5, -2, 0.25], [3, 4, -5]], np.float32)
 # As the servers' send functions write them: PostgreSQL's array_send of real[], pgvector's vector_send.
@@ -43,20 +44,20 @@ def test_an_array_with_null_elements_is_no_vector_though_it_has_the_size_of_one(
 
 
 def test_the_longest_unused_matrix_leaves_first(monkeypatch):
-    monkeypatch.setattr(matrices, "_matrices", type(matrices._matrices)())
+    monkeypatch.setattr(search_matrices, "_matrices", type(search_matrices._matrices)())
 
     def matrix():
-        return matrices.Matrix(np.arange(10), np.zeros(10, np.uint32), np.ones((10, 4), np.float32))
+        return search_matrices.Matrix(np.arange(10), np.zeros(10, np.uint32), np.ones((10, 4), np.float32))
 
     for key in "abc":
-        matrices.keep(key, matrix(), 1 << 20)
-    assert matrices.find("a") is not None  # the most recently used now
-    matrices.keep("d", matrix(), 3 * 160)
-    assert [key for key in "abcd" if matrices.find(key) is not None] == ["a", "c", "d"]
+        search_matrices.keep(key, matrix(), 1 << 20)
+    assert search_matrices.find("a") is not None  # the most recently used now
+    search_matrices.keep("d", matrix(), 3 * 160)
+    assert [key for key in "abcd" if search_matrices.find(key) is not None] == ["a", "c", "d"]
 
 
 def test_a_place_is_written_as_a_tid():
-    assert searching.place_text(np.int64(70_000 << 16 | 12)) == "(70000,12)"
+    assert search.place_text(np.int64(70_000 << 16 | 12)) == "(70000,12)"
 
 
 @pytest.mark.parametrize(
@@ -80,4 +81,4 @@ def test_a_snapshot_is_later_if_all_that_had_ended_has_ended(snapshot, earlier, 
         return set(range(int(end))) - {int(number) for number in running.split(",") if number}
 
     assert (ended(earlier) <= ended(snapshot)) == expected
-    assert searching.is_later(snapshot, earlier) == expected
+    assert search.is_later(snapshot, earlier) == expected

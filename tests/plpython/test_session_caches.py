@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from plpython import session_caches
-from plpython.numpy_engine import NumpyEngine
-from plpython.numpy_operators import NumpyOperators
+from plpython.reference.composed import NumpyOperators
+from plpython.reference.decoder import NumpyEngine
+from plpython.session import kv_handles
 from tests.plpython.model_store import refusal
 
 
@@ -20,7 +20,7 @@ def stored(cache, layer, positions, k, v):
 
 def test_a_kv_cache_returns_everything_up_to_the_last_position(store):
     store.add("a")
-    model, _, cache = session_caches.current(session_caches.new("a"), "a")
+    model, _, cache = kv_handles.current(kv_handles.new("a"), "a")
     stored(cache, 0, [0, 1], rows(model, 2, 1), rows(model, 2, 2))
     keys, values = stored(cache, 0, [2], rows(model, 1, 3), rows(model, 1, 4))
     assert keys[:, 0, 0].tolist() == [1, 1, 3] and values[:, 0, 0].tolist() == [2, 2, 4]
@@ -28,7 +28,7 @@ def test_a_kv_cache_returns_everything_up_to_the_last_position(store):
 
 def test_storing_at_earlier_positions_forgets_what_followed(store):
     store.add("a")
-    model, _, cache = session_caches.current(session_caches.new("a"), "a")
+    model, _, cache = kv_handles.current(kv_handles.new("a"), "a")
     stored(cache, 0, range(5), rows(model, 5, 1), rows(model, 5))
     keys, _ = stored(cache, 0, [1, 2], rows(model, 2, 7), rows(model, 2))
     assert keys[:, 0, 0].tolist() == [1, 7, 7]
@@ -37,7 +37,7 @@ def test_storing_at_earlier_positions_forgets_what_followed(store):
 
 def test_a_layer_grows_without_losing_what_the_others_hold(store):
     store.add("a")
-    model, _, cache = session_caches.current(session_caches.new("a"), "a")
+    model, _, cache = kv_handles.current(kv_handles.new("a"), "a")
     for layer in range(2):
         stored(cache, layer, range(64), rows(model, 64, layer + 1), rows(model, 64))
     stored(cache, 0, [64], rows(model, 1), rows(model, 1))
@@ -47,13 +47,13 @@ def test_a_layer_grows_without_losing_what_the_others_hold(store):
 
 def test_a_gap_in_a_kv_cache_is_an_error_that_says_where(store):
     store.add("a")
-    cache = session_caches.current(session_caches.new("a"), "a")[2]
+    cache = kv_handles.current(kv_handles.new("a"), "a")[2]
     assert "no positions 0 to 2 of layer 1" in refusal("22023", cache.room, 1, [3]).message
 
 
 def test_a_kv_cache_is_no_longer_than_the_context(store):
     store.add("a")
-    model, _, cache = session_caches.current(None, "a")
+    model, _, cache = kv_handles.current(None, "a")
     n = model.architecture.context_length + 1
     refusal("53400", cache.room, 0, range(n))
 
@@ -61,14 +61,14 @@ def test_a_kv_cache_is_no_longer_than_the_context(store):
 def test_the_handle_of_another_model_or_another_role_is_refused(store):
     store.add("a")
     store.add("b")
-    handle = session_caches.new("a")
-    refusal("22023", session_caches.current, handle, "b")
+    handle = kv_handles.new("a")
+    refusal("22023", kv_handles.current, handle, "b")
     store.role = "mallory"
-    refusal("42704", session_caches.current, handle, "a")
-    assert not session_caches.free(handle)
+    refusal("42704", kv_handles.current, handle, "a")
+    assert not kv_handles.free(handle)
     store.role = "alice"
-    assert session_caches.free(handle)
-    refusal("42704", session_caches.current, handle, "a")
+    assert kv_handles.free(handle)
+    refusal("42704", kv_handles.current, handle, "a")
 
 
 class OtherOperators(NumpyOperators):
@@ -77,10 +77,10 @@ class OtherOperators(NumpyOperators):
 
 def test_the_handle_of_another_engine_is_refused_and_the_scratch_cache_made_anew(store):
     store.add("a")
-    handle = session_caches.new("a")
-    model, operators, cache = session_caches.current(handle, "a")
-    scratch = session_caches.current(None, "a")[2]
-    find, engine = session_caches._caches.find, NumpyEngine(model.architecture, {})
+    handle = kv_handles.new("a")
+    model, operators, cache = kv_handles.current(handle, "a")
+    scratch = kv_handles.current(None, "a")[2]
+    find, engine = kv_handles._caches.find, NumpyEngine(model.architecture, {})
     assert find(handle, model, "alice", NumpyOperators(engine, None)) is cache  # the same engine, made anew
     other = OtherOperators(engine, None)
     message = refusal("22023", find, handle, model, "alice", other).message
@@ -92,20 +92,20 @@ def test_the_handle_of_another_engine_is_refused_and_the_scratch_cache_made_anew
 def test_the_scratch_cache_is_not_shared_between_roles_or_models(store):
     store.add("a")
     store.add("b")
-    model, _, scratch = session_caches.current(None, "a")
+    model, _, scratch = kv_handles.current(None, "a")
     stored(scratch, 0, [0], rows(model, 1), rows(model, 1))
-    assert session_caches.current(None, "a")[2] is scratch
+    assert kv_handles.current(None, "a")[2] is scratch
     store.role = "mallory"
-    other = session_caches.current(None, "a")[2]
+    other = kv_handles.current(None, "a")[2]
     refusal("22023", other.room, 0, [1])
-    assert session_caches.current(None, "b")[2] is not other
+    assert kv_handles.current(None, "b")[2] is not other
 
 
 def test_a_session_holds_a_limited_number_of_kv_caches(store, monkeypatch):
     store.add("a")
-    monkeypatch.setattr(session_caches, "KV_CACHES", 2)
-    session_caches.current(None, "a")  # the scratch cache is not one of them
-    handles = [session_caches.new("a") for _ in range(2)]
-    refusal("53400", session_caches.new, "a")
-    session_caches.free(handles[0])
-    assert session_caches.new("a") not in handles
+    monkeypatch.setattr(kv_handles, "KV_CACHES", 2)
+    kv_handles.current(None, "a")  # the scratch cache is not one of them
+    handles = [kv_handles.new("a") for _ in range(2)]
+    refusal("53400", kv_handles.new, "a")
+    kv_handles.free(handles[0])
+    assert kv_handles.new("a") not in handles

@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loaders.huggingface import read_folder
-from plpython import errors, quant, shared_weights, tensor_groups, weights
-from plpython.packed_files import PackedFiles
-from plpython.packed_model import pack_model
-from plpython.packing import VECTOR, packed_bytes
+from loaders.huggingface.folder import read_folder
+from plpython.kernels.packing import VECTOR, packed_bytes
+from plpython.model import encodings
+from plpython.server import errors
+from plpython.weights import shared as shared_weights
+from plpython.weights import tensor_groups
+from plpython.weights import tensors as weights
+from plpython.weights.packed_files import PackedFiles
+from plpython.weights.packed_model import pack_model
 
 FAMILIES = Path(__file__).parent.parent / "fixtures" / "families"
 ROWS_PER_TILE = 7  # no multiple of the 16 rows that lie together
@@ -27,7 +31,7 @@ class Store:
     def add(self, name, type, shape, raw):
         columns = shape[-1]
         rows_per_tile = ROWS_PER_TILE if len(shape) == 2 else 1
-        step = rows_per_tile * quant.row_bytes(type, columns)
+        step = rows_per_tile * encodings.row_bytes(type, columns)
         content = [raw[start : start + step] for start in range(0, len(raw), step)]
         hash = hashlib.sha256(f"{type} {shape}".encode() + raw).digest()
         self.tiles[hash] = [{"tile_hash": hashlib.sha256(tile).digest(), "content": tile} for tile in content]
@@ -76,7 +80,7 @@ def random_tensors(store, *types):
     random = np.random.default_rng(1)
     made = []
     for number, type in enumerate(types):
-        raw = quant.encode(type, random.standard_normal((40, 64), np.float32)).tobytes()
+        raw = encodings.encode(type, random.standard_normal((40, 64), np.float32)).tobytes()
         made.append(store.add(f"matrix.{number}", type, (40, 64), raw))
     made.append(store.add("norm", "F32", (50,), random.standard_normal(50, np.float32).tobytes()))
     return made
@@ -91,14 +95,14 @@ def in_memory(store, tensors):
 def layer_of(store, layer):
     """The tensors of a layer, together more than a huge page, two of them equal."""
     random, size = np.random.default_rng(layer), (300, 1024)
-    half = quant.encode("F16", random.standard_normal(size, np.float32)).tobytes()
+    half = encodings.encode("F16", random.standard_normal(size, np.float32)).tobytes()
     return [
         store.add(f"blk.{layer}.norm", "F32", (1024,), random.standard_normal(1024, np.float32).tobytes()),
         store.add(f"blk.{layer}.a", "F32", size, random.standard_normal(size, np.float32).tobytes()),
         store.add(f"blk.{layer}.b", "F16", size, half),
         store.add(f"blk.{layer}.c", "F16", size, half),
         store.add(
-            f"blk.{layer}.d", "Q8_0", size, quant.encode("Q8_0", random.standard_normal(size, np.float32)).tobytes()
+            f"blk.{layer}.d", "Q8_0", size, encodings.encode("Q8_0", random.standard_normal(size, np.float32)).tobytes()
         ),
     ]
 
@@ -133,7 +137,7 @@ def test_all_tensors_of_a_family_are_mapped(store, packed):
     assert set(shared.directory) == {t.name for t in source.tensors}
     assert_same(shared, in_memory(store, packed.tensors), packed.tensors)
     vector = next(t for t in source.tensors if shared.directory[t.name][0] == VECTOR)
-    np.testing.assert_array_equal(shared.vector(vector.name), quant.decode(vector.type, vector.data, vector.shape))
+    np.testing.assert_array_equal(shared.vector(vector.name), encodings.decode(vector.type, vector.data, vector.shape))
 
 
 def test_what_is_packed_is_not_packed_again(store, packed):
@@ -157,7 +161,7 @@ def test_only_a_tensor_that_changed_is_packed(store, packed):
     packed.tensors = before
     old = packed.attach()
     names = packed.names()
-    edited = store.add("matrix.1", "F16", (40, 64), quant.encode("F16", np.ones((40, 64), np.float32)).tobytes())
+    edited = store.add("matrix.1", "F16", (40, 64), encodings.encode("F16", np.ones((40, 64), np.float32)).tobytes())
     packed.tensors = [before[0], edited, before[2]]
     del store.tiles[before[0].hash]
     new = packed.attach()

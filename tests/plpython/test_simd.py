@@ -4,8 +4,25 @@ import numpy as np
 import pytest
 from numba.core.errors import TypingError
 
-from plpython import simd, simd_forms
-from plpython.simd import (
+from plpython.simd import processors, registers
+from plpython.simd.memory import (
+    array_at,
+    atomic_add,
+    atomic_load,
+    load,
+    load_bf16,
+    load_bytes,
+    load_first,
+    load_pairs,
+    peek_i32,
+    prefetch,
+    spread,
+    spread_bytes,
+    spread_pairs,
+    store,
+    store_first,
+)
+from plpython.simd.registers import (
     bits,
     f32,
     fill,
@@ -25,23 +42,6 @@ from plpython.simd import (
     to_i32,
     where_before,
     where_less,
-)
-from plpython.simd_memory import (
-    array_at,
-    atomic_add,
-    atomic_load,
-    load,
-    load_bf16,
-    load_bytes,
-    load_first,
-    load_pairs,
-    peek_i32,
-    prefetch,
-    spread,
-    spread_bytes,
-    spread_pairs,
-    store,
-    store_first,
 )
 from tests.plpython.compiled import callable_from_python, run_for, targets_here
 
@@ -92,7 +92,7 @@ def test_operators_are_numpys_lane_by_lane():
         return x / y
 
     for function in (add, subtract, multiply, divide):
-        part = simd.compiled(function)
+        part = registers.compiled(function)
         np.testing.assert_array_equal(elementwise(part, a, b), function(a, b))
 
 
@@ -239,7 +239,7 @@ def test_an_array_of_another_dtype_is_a_typing_error(name, dtype):
     def run(a):
         calls[name](a)
 
-    part = simd.compiled(calls[name])
+    part = registers.compiled(calls[name])
 
     def read(a):
         part(a)
@@ -266,7 +266,7 @@ def test_strided_and_read_only_arrays_and_integers_in_float_instructions_are_typ
 
 
 def test_the_form_is_that_of_this_machines_features():
-    assert simd_forms.VARIANT in targets_here()
+    assert processors.VARIANT in targets_here()
 
 
 FORMS = """

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from plpython import errors, threads
+from plpython.server import errors
+from plpython.simd import threads
 from tests.plpython.interrupting import CancelledError
 
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loaders.reader import read_model
-from plpython import background
-from plpython.background import Background
-from plpython.errors import CORRUPT_DATA, INVALID_PARAMETER, NOT_SUPPORTED, ModelError
-from plpython.tokenizer import StreamDecoder, Tokenizer
+from plpython.model.tokenizer import StreamDecoder, Tokenizer
+from plpython.server import background
+from plpython.server.background import Background
+from plpython.server.errors import CORRUPT_DATA, INVALID_PARAMETER, NOT_SUPPORTED, ModelError
 
 QWEN_PADDED_SIZE = 151_936
 IM_START, IM_END, TOOL_CALL = 151_644, 151_645, 151_657

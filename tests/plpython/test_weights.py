@@ -5,8 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from plpython import errors, weights
-from plpython.quant import BLOCKS
+from plpython.model.encodings import BLOCKS
+from plpython.server import errors
+from plpython.weights import tensors
 
 
 class Store:
@@ -35,7 +36,7 @@ class Store:
 
 @pytest.fixture
 def store(plpy, monkeypatch):
-    monkeypatch.setattr(weights, "cache", weights.ArrayCache(1 << 20))
+    monkeypatch.setattr(tensors, "cache", tensors.ArrayCache(1 << 20))
     return Store(plpy)
 
 
@@ -46,7 +47,7 @@ def numbers(*shape, seed=0):
 def test_a_matrix_is_put_together_from_tiles_of_whole_rows(store):
     matrix = numbers(10, 6)
     store.add("m", "F32", (10, 6), matrix.tobytes(), 4 * 6 * 4, rows_per_tile=4)
-    loaded = weights.Weights(1)["m"]
+    loaded = tensors.Weights(1)["m"]
     assert loaded.dtype == np.float32
     np.testing.assert_array_equal(loaded, matrix)
 
@@ -54,13 +55,13 @@ def test_a_matrix_is_put_together_from_tiles_of_whole_rows(store):
 def test_a_row_may_span_tiles(store):
     matrix = numbers(2, 100)
     store.add("m", "F32", (2, 100), matrix.tobytes(), 128, rows_per_tile=0)
-    np.testing.assert_array_equal(weights.Weights(1)["m"], matrix)
+    np.testing.assert_array_equal(tensors.Weights(1)["m"], matrix)
 
 
 def test_a_vector_is_one_row(store):
     vector = numbers(7)
     store.add("v", "F32", (7,), vector.tobytes(), 1 << 20, rows_per_tile=1)
-    np.testing.assert_array_equal(weights.Weights(1)["v"], vector)
+    np.testing.assert_array_equal(tensors.Weights(1)["v"], vector)
 
 
 @pytest.mark.parametrize("type", ["Q8_0", "Q4_0", "Q6_K", "F16"])
@@ -72,13 +73,13 @@ def test_tiles_decode_as_the_golden_files_say(store, data, type):
     rows = len(content) // row_size
     assert rows * row_size == len(content) and rows * columns == values.size
     store.add("m", type, (rows, columns), content, 3 * row_size, rows_per_tile=3)
-    np.testing.assert_array_equal(weights.Weights(1)["m"], values.reshape(rows, columns))
+    np.testing.assert_array_equal(tensors.Weights(1)["m"], values.reshape(rows, columns))
 
 
 def test_raw_bytes_are_the_files_bytes(store):
     content = numbers(9, 5).tobytes()
     store.add("m", "F32", (9, 5), content, 2 * 5 * 4, rows_per_tile=2)
-    assert weights.raw(weights.Weights(1).tensor("m")).tobytes() == content
+    assert tensors.raw(tensors.Weights(1).tensor("m")).tobytes() == content
 
 
 def test_a_changed_byte_is_an_error_that_names_the_tensor_and_the_tile(store):
@@ -87,7 +88,7 @@ def test_a_changed_byte_is_an_error_that_names_the_tensor_and_the_tile(store):
     changed[5] ^= 1
     tiles[1]["content"] = bytes(changed)
     with pytest.raises(errors.ModelError) as raised:
-        weights.Weights(1)["blk.0.attn_q.weight"]
+        tensors.Weights(1)["blk.0.attn_q.weight"]
     assert raised.value.sqlstate == "XX001"
     assert raised.value.message == 'tensor "blk.0.attn_q.weight" is corrupt'
     assert "tile 1 hashes to" in raised.value.detail
@@ -98,7 +99,7 @@ def test_a_missing_tile_is_an_error(store, rows_per_tile):
     tiles = store.add("m", "F32", (4, 4), numbers(4, 4).tobytes(), 32, rows_per_tile)
     tiles[1]["content"] = None
     with pytest.raises(errors.ModelError, match="tile 1 is missing"):
-        weights.Weights(1)["m"]
+        tensors.Weights(1)["m"]
 
 
 @pytest.mark.parametrize("rows_per_tile", [0, 2])
@@ -106,7 +107,7 @@ def test_too_few_tiles_are_an_error(store, rows_per_tile):
     tiles = store.add("m", "F32", (4, 4), numbers(4, 4).tobytes(), 32, rows_per_tile)
     tiles.pop()
     with pytest.raises(errors.ModelError, match="its tiles hold"):
-        weights.Weights(1)["m"]
+        tensors.Weights(1)["m"]
 
 
 @pytest.mark.parametrize("rows_per_tile", [0, 2])
@@ -114,31 +115,31 @@ def test_too_many_tiles_are_an_error(store, rows_per_tile):
     tiles = store.add("m", "F32", (4, 4), numbers(4, 4).tobytes(), 32, rows_per_tile)
     tiles.append(tiles[0])
     with pytest.raises(errors.ModelError) as raised:
-        weights.Weights(1)["m"]
+        tensors.Weights(1)["m"]
     assert raised.value.sqlstate == "XX001"
 
 
 def test_an_array_cannot_be_written(store):
     store.add("v", "F32", (3,), numbers(3).tobytes(), 1 << 20, rows_per_tile=1)
     with pytest.raises(ValueError, match="read-only"):
-        weights.Weights(1)["v"][0] = 1
+        tensors.Weights(1)["v"][0] = 1
 
 
 def test_a_tensor_is_read_once_and_shared_between_models(store, plpy):
     store.add("v", "F32", (3,), numbers(3).tobytes(), 1 << 20, rows_per_tile=1)
-    first = weights.Weights(1)["v"]
+    first = tensors.Weights(1)["v"]
     plpy.answers["llm_store.tensor_tile"] = lambda tensor_hash: pytest.fail("read again")
-    assert weights.Weights(2)["v"] is first
+    assert tensors.Weights(2)["v"] is first
 
 
 def test_an_unknown_name_is_a_key_error_and_get_gives_none(store):
-    assert weights.Weights(1).get("rope_freqs.weight") is None
+    assert tensors.Weights(1).get("rope_freqs.weight") is None
     with pytest.raises(KeyError):
-        weights.Weights(1)["rope_freqs.weight"]
+        tensors.Weights(1)["rope_freqs.weight"]
 
 
 def test_the_cache_drops_the_longest_unused_and_never_exceeds_its_limit():
-    cache = weights.ArrayCache(2000)
+    cache = tensors.ArrayCache(2000)
     a, b, c = (np.zeros(200, np.float32) for _ in range(3))
     cache.put("a", a)
     cache.put("b", b)
@@ -150,7 +151,7 @@ def test_the_cache_drops_the_longest_unused_and_never_exceeds_its_limit():
 
 
 def test_the_cache_keeps_part_of_a_model_that_is_larger_than_it():
-    cache = weights.ArrayCache(2000)
+    cache = tensors.ArrayCache(2000)
     names = ["a", "b", "c"]
     for _ in range(3):
         found = [name for name in names if cache.get(name) is not None]

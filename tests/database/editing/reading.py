@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from plpython import quant
+from plpython.model import encodings
 from tests.database.models import call
 
 PROMPT = "Once upon a time"
@@ -20,7 +20,7 @@ def tensor(connection, model: str, name: str) -> np.ndarray:
         """,
         (model, name),
     ).fetchone()
-    return quant.decode(kind, content, tuple(shape)).copy()
+    return encodings.decode(kind, content, tuple(shape)).copy()
 
 
 def model_hash(connection, model: str) -> bytes:

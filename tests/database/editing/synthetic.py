@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from loaders.model import SourceModel, SourceTensor
 from loaders.reader import read_model
-from plpython import quant
-from plpython.architecture import Architecture
+from loaders.source.model import SourceModel, SourceTensor
+from plpython.model import encodings
+from plpython.model.decoder import Architecture
 from tests.database.models import FAMILIES
 
 
@@ -21,7 +21,7 @@ def synthetic(type: str, hidden_size: int, ffn_size: int) -> SourceModel:
     tensors = []
     for name, shape in architecture.tensors().items():
         kind = type if len(shape) > 1 else "F32"
-        size = quant.row_bytes(kind, shape[-1]) * int(np.prod(shape[:-1]))
+        size = encodings.row_bytes(kind, shape[-1]) * int(np.prod(shape[:-1]))
         if kind == "F32":
             content = memoryview(random.standard_normal(shape, np.float32)).cast("B")
         else:

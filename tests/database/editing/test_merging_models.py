@@ -5,8 +5,8 @@ import pytest
 from psycopg import errors
 
 from loaders.reader import read_model
-from loaders.upload import upload
-from plpython import merging
+from loaders.upload.upload import upload
+from plpython.store import merge_methods
 from tests.database.editing.reading import PROMPT, hashes, stored, tensor
 from tests.database.models import FAMILIES, call
 
@@ -34,14 +34,14 @@ def children(loader, new):
     [
         ("", lambda base, a, b: 0.5 * a + 0.5 * b),
         (", weights => ARRAY[0.2, 0.8]", lambda base, a, b: 0.2 * a + 0.8 * b),
-        (", method => 'slerp', weights => ARRAY[3, 1]", lambda base, a, b: merging.slerp(a, b, 0.25)),
+        (", method => 'slerp', weights => ARRAY[3, 1]", lambda base, a, b: merge_methods.slerp(a, b, 0.25)),
         (
             ", method => 'task_arithmetic', base => 'stories', scale => 0.25",
             lambda base, a, b: base + 0.25 * ((a - base) + (b - base)),
         ),
         (
             ", method => 'ties', base => 'stories', density => 0.3",
-            lambda base, a, b: merging.ties(base, [a, b], [1, 1], 0.3, 1),
+            lambda base, a, b: merge_methods.ties(base, [a, b], [1, 1], 0.3, 1),
         ),
     ],
 )

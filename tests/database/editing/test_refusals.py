@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from psycopg import errors
 
-from loaders.upload import upload
+from loaders.upload.upload import upload
 from tests.database.editing.reading import hashes, model_hash
 from tests.database.editing.synthetic import synthetic
 

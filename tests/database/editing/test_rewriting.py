@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from loaders.upload import upload
-from plpython import quant
+from loaders.upload.upload import upload
+from plpython.model import encodings
 from tests.database.editing.reading import changed, hashes, model_hash, stored, tensor
 from tests.database.editing.synthetic import synthetic
 from tests.database.models import call
@@ -23,7 +23,7 @@ def test_what_an_encoding_cannot_hold_is_rounded_and_the_error_is_told(loader, n
     values = np.random.default_rng(2).standard_normal(64).astype(np.float32)
     error = call(loader, "SELECT llm.set_row(%s, 'output.weight', 9, %s)", name, values.tobytes())
     after = tensor(loader, name, "output.weight")
-    rounded = quant.decode("Q8_0", quant.encode("Q8_0", values[None]), (1, 64))[0]
+    rounded = encodings.decode("Q8_0", encodings.encode("Q8_0", values[None]), (1, 64))[0]
     assert np.array_equal(after[9], rounded)
     assert error == pytest.approx(float(np.abs(rounded - values).max()), rel=1e-6)
     assert error > 0
@@ -124,5 +124,5 @@ def test_whole_tensors_of_many_tiles_are_rewritten(superuser, wide, new):
         kind = call(superuser, "SELECT type FROM llm.tensors WHERE model = %s AND name = %s", quantised, name)
         assert kind == ("Q8_0" if name == "blk.0.ffn_down.weight" else "F16")
         values = tensor(superuser, wide, name)
-        expected = quant.decode(kind, quant.encode(kind, values), values.shape)
+        expected = encodings.decode(kind, encodings.encode(kind, values), values.shape)
         assert np.array_equal(tensor(superuser, quantised, name), expected)

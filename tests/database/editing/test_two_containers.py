@@ -9,9 +9,9 @@ from psycopg import errors
 from typer.testing import CliRunner
 
 from loaders.cli import app
-from loaders.model import SourceTensor
 from loaders.reader import read_model
-from loaders.upload import upload
+from loaders.source.model import SourceTensor
+from loaders.upload.upload import upload
 from tests.database.editing.reading import changed, tensor
 from tests.database.models import FAMILIES, STORIES, call
 

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from loaders.reader import read_model
-from loaders.upload import upload
-from plpython import quant
+from loaders.upload.upload import upload
+from plpython.model import encodings
 from tests.database.editing.reading import PROMPT, hashes, next_token, tensor
 from tests.database.models import call
 
@@ -76,14 +76,16 @@ def test_two_edits_of_one_model_wait_for_each_other_and_both_stay(loader, connec
 
 
 def test_an_edited_model_exports_as_a_file_with_the_edit_in_it(loader, forked, tmp_path: Path):
-    from loaders.export import export, plan_export
+    from loaders.export.export import export, plan_export
 
     loader.execute("SELECT llm.scale_tensor(%s, 'output.weight', 2)", (forked,))
     for format, name in ((None, "same.gguf"), ("gguf", "new.gguf")):
         export(loader, plan_export(loader, forked, tmp_path / name, format, replace=False))
         again = read_model(tmp_path / name)
         head = next(t for t in again.tensors if t.name == "output.weight")
-        assert np.array_equal(quant.decode(head.type, head.data, head.shape), tensor(loader, forked, "output.weight"))
+        assert np.array_equal(
+            encodings.decode(head.type, head.data, head.shape), tensor(loader, forked, "output.weight")
+        )
         upload(loader, again, f"{forked}-back", replace=True)
         assert hashes(loader, f"{forked}-back") == hashes(loader, forked)
         loader.execute("SELECT llm.drop_model(%s)", (f"{forked}-back",))

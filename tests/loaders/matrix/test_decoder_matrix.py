@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from loaders.errors import SourceError
-from loaders.huggingface import read_folder
-from plpython import quant
-from plpython.errors import ModelError
-from plpython.numpy_engine import NumpyEngine
+from loaders.huggingface.folder import read_folder
+from plpython.model import encodings
+from plpython.reference.decoder import NumpyEngine
+from plpython.server.errors import ModelError
 from tests.loaders.matrix.cells import assert_named
 from tests.loaders.matrix.decoder_cells import CELLS, Cell, write_folder
 
@@ -48,7 +48,7 @@ def test_every_cell_has_an_answer_and_no_answer_is_left_over():
 @pytest.mark.parametrize("cell", [c for c in CELLS if not c.refusal and "logits" in ANSWERS[c.id]], ids=lambda c: c.id)
 def test_what_transformers_computes_is_computed(cell: Cell, folder, fixture):
     model, answer = read_folder(folder(cell)), dict(ANSWERS[cell.id])
-    weights = {t.name: quant.decode(t.type, t.data, t.shape) for t in model.tensors}
+    weights = {t.name: encodings.decode(t.type, t.data, t.shape) for t in model.tensors}
     engine = NumpyEngine(model.architecture, weights)
     logits = engine.forward(fixture["tokens"], engine.new_cache(), last_only=False)
     expected = fixture["logits"][answer.pop("logits")]

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from loaders.errors import SourceError
-from loaders.huggingface import read_folder
-from plpython import ops, quant
-from plpython.embeddings import tokens_of
-from plpython.errors import ModelError
-from plpython.numpy_encoder import NumpyEncoder
-from plpython.tokenizer import Tokenizer
+from loaders.huggingface.folder import read_folder
+from plpython.model import encodings
+from plpython.model.tokenizer import Tokenizer
+from plpython.reference import operators
+from plpython.reference.encoder import NumpyEncoder
+from plpython.server.errors import ModelError
+from plpython.sql.embeddings import tokens_of
 from tests.loaders.matrix.cells import assert_named
 from tests.loaders.matrix.encoder_cells import ENCODER_CELLS, TEXTS, EncoderCell, write_encoder
 
@@ -36,7 +37,7 @@ def folder(tmp_path):
 
 def embeddings(folder: Path) -> np.ndarray:
     model = read_folder(folder)
-    weights = {t.name: quant.decode(t.type, np.frombuffer(t.data, np.uint8), t.shape) for t in model.tensors}
+    weights = {t.name: encodings.decode(t.type, np.frombuffer(t.data, np.uint8), t.shape) for t in model.tensors}
     tokenizer, architecture = Tokenizer(model.tokenizer_definition, model.tokenizer_settings), model.architecture
     loaded = SimpleNamespace(
         architecture=architecture,
@@ -45,8 +46,8 @@ def embeddings(folder: Path) -> np.ndarray:
     )
     loaded.longest_text = architecture.longest_text
     engine = NumpyEncoder(architecture, weights)
-    pooled = [ops.pooled(engine.states([tokens_of(loaded, text)])[0], architecture.pooling) for text in TEXTS]
-    return np.array([ops.normalized(vector) if architecture.normalize else vector for vector in pooled])
+    pooled = [operators.pooled(engine.states([tokens_of(loaded, text)])[0], architecture.pooling) for text in TEXTS]
+    return np.array([operators.normalized(vector) if architecture.normalize else vector for vector in pooled])
 
 
 def test_every_cell_has_an_answer_and_no_answer_is_left_over():

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from loaders.errors import SourceError
-from loaders.gguf_file import read_gguf
-from plpython import ops, quant
-from plpython.encoder_architecture import EncoderArchitecture
-from plpython.errors import ModelError
-from plpython.numpy_encoder import NumpyEncoder
-from plpython.numpy_engine import NumpyEngine
+from loaders.gguf.file import read_gguf
+from plpython.model import encodings
+from plpython.model.encoder import EncoderArchitecture
+from plpython.reference import operators
+from plpython.reference.decoder import NumpyEngine
+from plpython.reference.encoder import NumpyEncoder
+from plpython.server.errors import ModelError
 from tests.loaders.matrix.tiny_gguf import write
 
 MATRIX = json.loads(Path(__file__).with_name("gguf_metadata.json").read_text(encoding="utf-8"))
@@ -77,9 +78,9 @@ SYNONYMS = {
 
 def answer(model) -> np.ndarray:
     """The first logits after the last token; of an encoder its embedding of length 1."""
-    weights = {tensor.name: quant.decode(tensor.type, tensor.data, tensor.shape) for tensor in model.tensors}
+    weights = {tensor.name: encodings.decode(tensor.type, tensor.data, tensor.shape) for tensor in model.tensors}
     if isinstance(model.architecture, EncoderArchitecture):
         states = NumpyEncoder(model.architecture, weights).states([MATRIX["encoded"]])[0]
-        return ops.normalized(ops.pooled(states, model.architecture.pooling))
+        return operators.normalized(operators.pooled(states, model.architecture.pooling))
     engine = NumpyEngine(model.architecture, weights)
     return engine.forward(MATRIX["tokens"], engine.new_cache())[-1][:16]

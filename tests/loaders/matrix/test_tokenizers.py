@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from loaders.errors import SourceError
-from loaders.fields import Fields, read_json
-from loaders.huggingface_tokenizer import read_tokenizer
-from plpython.errors import ModelError
-from plpython.tokenizer import Tokenizer
+from loaders.huggingface.tokenizer import read_tokenizer
+from loaders.source.fields import Fields, read_json
+from plpython.model.tokenizer import Tokenizer
+from plpython.server.errors import ModelError
 from tests.loaders.matrix.cells import assert_named, read_matrix, write_folder
 
 CELLS = read_matrix(Path(__file__).parents[2] / "fixtures" / "tokenizers" / "cells.json")

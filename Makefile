@@ -1,6 +1,6 @@
 # `make demo` and `make test` need a Debian machine with git and make, and root or sudo. Nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down psql dsn lint format render reference bench clean
+.PHONY: help install demo test up down psql dsn lint format render reference new bench clean
 
 # Asked when a recipe runs: before `make install` neither may exist.
 VENV = $(shell tools/where venv)
@@ -43,6 +43,15 @@ render: install ## plpython/ into deploy scripts
 
 reference: up ## docs/sql-reference.md from the database's comments
 	@$(PYTHON) tools/sql_reference.py
+
+new: install ## the scripts of a SQL function: make new function NAME
+	@$(PYTHON) tools/new.py $(filter-out new,$(MAKECMDGOALS))
+
+# What stands behind `new` are words, not targets.
+ifeq (new,$(firstword $(MAKECMDGOALS)))
+$(filter-out new,$(MAKECMDGOALS)):
+	@:
+endif
 
 bench: up ## ours through SQL against llama.cpp, over an hour; PARTS="decode rows" for some of it
 	@$(PYTHON) bench/run.py $(PARTS)

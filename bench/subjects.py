@@ -49,7 +49,7 @@ def stories() -> Model:
 
 def tidy() -> Model:
     """The bundled model."""
-    return Model("bench-tidy", CHECKOUT / "models" / "tidy.gguf")
+    return Model("bench-tidy", CHECKOUT / "tidy" / "tidy.gguf")
 
 
 # The models of the benchmarks by name; a call makes the file where it is not there.

@@ -14,7 +14,7 @@ from record import Figure, record, seconds
 
 from tools.cluster import Cluster
 
-sys.path.insert(0, str(CHECKOUT / "models"))
+sys.path.insert(0, str(CHECKOUT / "tidy"))
 import data
 
 AIM = 20_000  # values a minute

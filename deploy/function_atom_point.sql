@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_atom_point to pg
 -- requires: schema_llm, extension_postgis
 
--- plpython/geometry.py is the same function in bulk. It looks at twelve bytes and the length, so that a tile of 1 MiB
+-- plpython/atoms/geometry.py is the same function in bulk. It looks at twelve bytes and the length, so that a tile of 1 MiB
 -- costs no more than a letter: substring() reads only the pieces of a stored value that it needs.
 BEGIN;
 SET LOCAL lock_timeout = '5s';

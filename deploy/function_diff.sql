@@ -13,7 +13,7 @@ SECURITY INVOKER
 COST 100000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.comparison.diff(a, b)
+return llm.diff.diff(a, b)
 $python$;
 
 REVOKE ALL ON FUNCTION llm.diff(text, text) FROM PUBLIC;

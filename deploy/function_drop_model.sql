@@ -15,7 +15,7 @@ AS $function$
 DECLARE
     model_id CONSTANT integer := llm_store.owned_model(name);
 BEGIN
-    -- The lock of plpython/stored_models.py: an edit that is going on has the model's tensors before the model.
+    -- The lock of plpython/store/models.py: an edit that is going on has the model's tensors before the model.
     PERFORM pg_advisory_xact_lock('llm_store.model'::regclass::oid::bigint << 32 | model_id);
     DELETE FROM llm_store.model AS m WHERE m.id = model_id;
 END

@@ -13,7 +13,7 @@ SECURITY INVOKER
 COST 1000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.stored_rows.embedding(token, model)
+return llm.weight_rows.embedding(token, model)
 $python$;
 
 REVOKE ALL ON FUNCTION llm.embedding(integer, text) FROM PUBLIC;

@@ -12,7 +12,7 @@ PARALLEL UNSAFE
 COST 1000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.cache.evict(model)
+return llm.packed_cache.evict(model)
 $python$;
 
 REVOKE ALL ON FUNCTION llm.evict(text) FROM PUBLIC;

@@ -35,7 +35,7 @@ architecture AS MATERIALIZED (
     FROM llm.architecture(model) AS a
 ),
 
--- The prompt, 64 tokens a row: PREFILL_CHUNK of plpython/numpy_engine.py, so that both give the same bits.
+-- The prompt, 64 tokens a row: PREFILL_CHUNK of plpython/reference/decoder.py, so that both give the same bits.
 chunk AS MATERIALIZED (
     SELECT
         array_agg(token ORDER BY n) AS tokens,

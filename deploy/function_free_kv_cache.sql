@@ -12,7 +12,7 @@ PARALLEL UNSAFE
 COST 1000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.session_caches.free(cache)
+return llm.session.free_kv_cache(cache)
 $python$;
 
 REVOKE ALL ON FUNCTION llm.free_kv_cache(bigint) FROM PUBLIC;

@@ -18,7 +18,7 @@ VOLATILE
 PARALLEL UNSAFE
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.kept.stats()
+return llm.session.stats()
 $python$;
 
 REVOKE ALL ON FUNCTION llm.generation_stats() FROM PUBLIC;

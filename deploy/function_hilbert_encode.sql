@@ -2,7 +2,7 @@
 -- requires: schema_llm, function_hilbert_encode_2d
 
 -- John Skilling, "Programming the Hilbert curve", AIP Conference Proceedings 707 (2004) 381-387: AxestoTranspose.
--- plpython/hilbert.py is the same curve in bulk.
+-- plpython/atoms/hilbert.py is the same curve in bulk.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 

@@ -13,7 +13,7 @@ SECURITY INVOKER
 COST 100000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.stored_rows.matrix(matrix, model)
+return llm.weight_rows.matrix(matrix, model)
 $python$;
 
 REVOKE ALL ON FUNCTION llm.matrix(text, text) FROM PUBLIC;

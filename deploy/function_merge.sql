@@ -21,7 +21,7 @@ SECURITY INVOKER
 COST 100000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.blending.merge(models, new, weights, method, base, density, scale)
+return llm.merge.merge(models, new, weights, method, base, density, scale)
 $python$;
 
 REVOKE ALL ON FUNCTION llm.merge(

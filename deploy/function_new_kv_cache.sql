@@ -12,7 +12,7 @@ PARALLEL UNSAFE
 COST 1000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.session_caches.new(model)
+return llm.session.new_kv_cache(model)
 $python$;
 
 REVOKE ALL ON FUNCTION llm.new_kv_cache(text) FROM PUBLIC;

@@ -14,7 +14,7 @@ SECURITY INVOKER
 COST 10000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.cache.pack(model)
+return llm.packed_cache.pack(model)
 $python$;
 
 REVOKE ALL ON FUNCTION llm.pack(text) FROM PUBLIC;

@@ -19,7 +19,7 @@ COST 1000
 ROWS 300
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.cache.packed_tensors()
+return llm.packed_cache.packed_tensors()
 $python$;
 
 REVOKE ALL ON FUNCTION llm.packed_tensors() FROM PUBLIC;

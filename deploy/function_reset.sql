@@ -11,7 +11,7 @@ VOLATILE
 PARALLEL UNSAFE
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.kept.reset()
+return llm.session.reset()
 $python$;
 
 REVOKE ALL ON FUNCTION llm.reset() FROM PUBLIC;

@@ -14,6 +14,7 @@ VOLATILE
 PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $python$
+import glob
 import hashlib
 import importlib.util
 import marshal
@@ -101,10 +102,10 @@ def place(path, source):
 def sweep(root, own):
     """Remove what killed writers left in our folder, and the folders that no session has opened for a long time."""
     now = time.time()
-    for name in os.listdir(own):
-        path = os.path.join(own, name)
-        if name.rpartition('.')[2].isdigit() and now - os.lstat(path).st_mtime > 3600:
-            os.unlink(path)
+    for folder, _, names in os.walk(own):
+        for path in (os.path.join(folder, name) for name in names if name.rpartition('.')[2].isdigit()):
+            if now - os.lstat(path).st_mtime > 3600:
+                os.unlink(path)
     for name in os.listdir(root):
         path = os.path.join(root, name)
         if name.startswith('llm_') and now - os.lstat(path).st_mtime > KEEP_DAYS * 86400:
@@ -116,10 +117,25 @@ def write(sources, package):
     root = private_folder(os.path.join(os.getcwd(), 'base', 'pgsql_tmp_llm'))
     folder = private_folder(os.path.join(root, package))
     os.utime(folder)
-    changed = [place(os.path.join(folder, f'{name}.py'), source) for name, source in sources.items()]
+    changed = [place(made(folder, path), source) for path, source in files_of(sources).items()]
     if any(changed):
         sweep(root, folder)
     return folder
+
+
+def files_of(sources):
+    """{path: source}: the function kernels__matrix is kernels/matrix.py, and each folder has an empty __init__.py."""
+    files = {f'{name.replace("__", "/")}.py': source for name, source in sources.items()}
+    folders = {os.path.dirname(path) for path in files} | {''}
+    folders |= {os.path.dirname(folder) for folder in folders}
+    return {os.path.join(folder, '__init__.py'): b'' for folder in folders} | files
+
+
+def made(folder, path):
+    """The whole path of a file, all of whose folders are there and private."""
+    for part in path.split('/')[:-1]:
+        folder = private_folder(os.path.join(folder, part))
+    return os.path.join(folder, os.path.basename(path))
 
 
 def open_package(package, folder):
@@ -129,10 +145,11 @@ def open_package(package, folder):
     if package not in sys.modules:
         sys.modules[package] = importlib.util.module_from_spec(spec)
     try:
-        return importlib.import_module(f'{package}.database')
+        return importlib.import_module(f'{package}.server.database')
     except (EOFError, ValueError, TypeError):  # a compiled file that a crash of the machine cut short
-        shutil.rmtree(os.path.join(folder, '__pycache__'))
-        return importlib.import_module(f'{package}.database')
+        for path in glob.glob(os.path.join(folder, '**', '__pycache__'), recursive=True):
+            shutil.rmtree(path)
+        return importlib.import_module(f'{package}.server.database')
 
 
 def import_numpy(site):
@@ -158,7 +175,6 @@ if digest(sources) != release:
     refuse('the modules of schema llm_runtime are not those of its release', 'An upgrade is under way, or a module '
            'was changed by hand.', 'Try again after the deployment; sqitch verify names the module that differs.')
 package = f'llm_{release[:16]}'
-sources['__init__'] = b''
 folder = write(sources, package)
 site = plpy.execute('SELECT llm_runtime.site_packages() AS site')[0]['site']
 # Threads that a library starts now inherit this mask: the handlers of PostgreSQL run on its own thread only.

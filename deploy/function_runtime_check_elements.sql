@@ -13,7 +13,7 @@ IMMUTABLE
 PARALLEL UNSAFE
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.ceilings.check_array(elements, bytes, what)
+return llm.boundary.check_array(elements, bytes, what)
 $python$;
 
 CREATE FUNCTION llm_runtime.check_elements(elements integer, what text)

@@ -19,7 +19,7 @@ COST 10000
 ROWS 10
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.searching.search_vector(query, source, k, embedding_column)
+return llm.search.search_vector(query, source, k, embedding_column)
 $python$;
 
 CREATE FUNCTION llm.search(

@@ -14,7 +14,7 @@ SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.atoms.code_counts(tensor_hash)
+return llm.ingestion.code_counts(tensor_hash)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_store.atom_code_counts(bytea) FROM PUBLIC;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_atom_code_point to pg
 -- requires: schema_llm_store, extension_postgis, function_store_code_lines
 
--- plpython/geometry.py is the same function in bulk (code_points, code_contents).
+-- plpython/atoms/geometry.py is the same function in bulk (code_points, code_contents).
 -- It compares bytes and decodes none: what is no code has no place, and is no error.
 -- OFFSET 0: no byte is asked for before the length is known to be right.
 BEGIN;

@@ -14,7 +14,7 @@ SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.atoms.store_codes(tensor_hashes, names)
+return llm.ingestion.store_codes(tensor_hashes, names)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_store.store_atom_codes(bytea[], text[]) FROM PUBLIC;

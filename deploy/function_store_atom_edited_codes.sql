@@ -14,7 +14,7 @@ SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-llm.atoms.store_edited_codes(tensor_hash, base_hash)
+llm.ingestion.store_edited_codes(tensor_hash, base_hash)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_store.store_atom_edited_codes(bytea, bytea) FROM PUBLIC;

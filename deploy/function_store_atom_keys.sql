@@ -14,7 +14,7 @@ SECURITY INVOKER
 COST 1000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.stored_rows.atom_keys(type, content, plane)
+return llm.weight_rows.atom_keys(type, content, plane)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_store.atom_keys(text, bytea, integer) FROM PUBLIC;

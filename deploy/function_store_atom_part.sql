@@ -14,7 +14,7 @@ SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.atoms.store_part(tokenizer_id, part)
+return llm.ingestion.store_part(tokenizer_id, part)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_store.store_atom_part(integer, integer) FROM PUBLIC;

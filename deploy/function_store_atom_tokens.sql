@@ -14,7 +14,7 @@ SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.atoms.store_tokenizer(tokenizer_id)
+return llm.ingestion.store_tokenizer(tokenizer_id)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_store.store_atom_tokens(integer) FROM PUBLIC;

@@ -14,7 +14,7 @@ SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-llm.atoms.check_weights(tensor_hash, name, is_new)
+llm.ingestion.check_weights(tensor_hash, name, is_new)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_store.check_weights(bytea, text, boolean) FROM PUBLIC;

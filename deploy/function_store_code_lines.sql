@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_code_lines to pg
 -- requires: schema_llm_store
 
--- plpython/geometry.py has the same encodings (CODES) and the same places (code_points), in bulk.
+-- plpython/atoms/geometry.py has the same encodings (CODES) and the same places (code_points), in bulk.
 -- By value, codes of four bits are in their own order; two's complement begins in the middle and goes on at the start;
 -- sign and magnitude begins in the middle, and what is negative goes back from the end.
 -- An axis begins at 2^23 and has 2^31 steps of 1/256; a place is in the middle of its step.

@@ -14,7 +14,7 @@ SECURITY INVOKER
 COST 1000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.stored_rows.decoded(type, content)
+return llm.weight_rows.decoded(type, content)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_store.decoded(text, bytea) FROM PUBLIC;

@@ -13,7 +13,7 @@ PARALLEL UNSAFE
 COST 1000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.cache.forget(tensors)
+return llm.packed_cache.forget(tensors)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_store.forget_packed(bytea[]) FROM PUBLIC;

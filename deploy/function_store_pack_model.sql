@@ -16,7 +16,7 @@ SET search_path = pg_catalog, pg_temp
 COST 10000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.cache.pack_model(hash, name)
+return llm.packed_cache.pack_model(hash, name)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_store.pack_model(bytea, text) FROM PUBLIC;

@@ -14,7 +14,7 @@ SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.positions.store(tensor_hash)
+return llm.token_map.store(tensor_hash)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_store.project(bytea) FROM PUBLIC;

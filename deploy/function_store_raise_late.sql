@@ -13,7 +13,7 @@ VOLATILE
 PARALLEL UNSAFE
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.database.raise_late(failure)
+return llm.boundary.raise_late(failure)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_store.raise_late(text) FROM PUBLIC;

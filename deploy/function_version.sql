@@ -11,7 +11,7 @@ STABLE
 PARALLEL UNSAFE
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.database.version()
+return llm.session.version()
 $python$;
 
 REVOKE ALL ON FUNCTION llm.version() FROM PUBLIC;

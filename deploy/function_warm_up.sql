@@ -12,7 +12,7 @@ PARALLEL UNSAFE
 COST 10000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.cache.warm_up()
+return llm.packed_cache.warm_up()
 $python$;
 
 REVOKE ALL ON FUNCTION llm.warm_up() FROM PUBLIC;

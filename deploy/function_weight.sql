@@ -13,7 +13,7 @@ SECURITY INVOKER
 COST 1000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
-return llm.stored_rows.weight(matrix, row_idx, col_idx, model)
+return llm.weight_rows.weight(matrix, row_idx, col_idx, model)
 $python$;
 
 REVOKE ALL ON FUNCTION llm.weight(text, integer, integer, text) FROM PUBLIC;

@@ -1,27 +1,604 @@
 -- Deploy hartonomous:python_runtime_kernels to pg
 -- requires: schema_llm_runtime
--- Rendered from plpython/kernels.py by tools/render.py.
+-- Rendered from plpython/kernels/ by tools/render.py.
 -- noqa: disable=LT05
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE OR REPLACE FUNCTION llm_runtime.kernels()
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__attention()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The transformer's operators as loops over register blocks, for activations and packed weights in flat arrays.
+AS $python$"""Attention over paged keys and values, for decoding and prefill alike (1706.03762, GQA 2305.13245).
 
-Everything is a flat array and an index into it; `stride` is the distance between tokens. Widths are padded to
-multiples of 16 with zeros, which every kernel keeps zero. The matrix products are in matrix_kernels, attention in
-attention_kernels.
+A kernel takes a block of up to 8 queries that share a kv head: the heads of its group, and for prefill the heads of
+several tokens. Each register of keys or values serves all of them. It reads each page once, its keys, then its values:
+a query's weights are relative to the largest score up to this page, and what the pages before gave is scaled down when
+a larger one comes (1805.02867). While it computes with a page it fetches the next one, which lies behind it where the
+two were made together; the processor by itself stops at the end of each 4 KB.
+
+Of float32 pages everything is float32. Of int16 pages (`kv_pages`) scores and weighted values are sums of 64 whole
+products, exact in 32 bits; a page's weights become codes relative to the largest of them.
+
+A query's result is one sum in the order of the positions. What it must not see weighs 0, and adding zero changes
+nothing, so the result does not depend on the queries that it is computed with.
 """
 
 import math
 
 import numpy as np
 
-from .packing import BLOCK
-from .simd import (
+from ..simd.memory import load, load_pairs, prefetch, spread, spread_pairs, store
+from ..simd.registers import (
+    bits,
+    compiled,
+    dot2,
+    f32,
+    fill,
+    fma,
+    i32,
+    inlined,
+    lanes,
+    larger_or_nan,
+    max_lanes,
+    max_lanes_or_nan,
+    maximum,
+    sum_lanes,
+    to_f32,
+    where_before,
+    where_less,
+)
+from .elementwise import ROUNDER, exp2
+from .kv_pages import (
+    PAGE,
+    SEEN_LARGEST,
+    key_numbers,
+    padded,
+    page_keys,
+    page_scales,
+    page_values,
+    quantize_vector,
+    value_numbers,
+)
+
+ROWS = 8  # queries in the largest block
+EXACT = 64  # products of codes whose sum fits into 32 bits
+LOG2_E = math.log2(math.e)
+# The score of what a query must not see, below any other. It is finite: before the first position that a query sees,
+# this is its largest score, and weights relative to it are 1; the first real score scales all that to exactly 0.
+NOTHING = np.finfo(np.float32).min
+NAN = np.float32(np.nan)
+
+
+@inlined
+def masked(score, first, firsts, limits, P):
+    """NOTHING in the lanes of the positions, from `first` on, that a query does not see."""
+    position = lanes() + np.int32(first)
+    score = where_before(position, spread(limits, 0, P, 1), score, NOTHING)
+    return where_before(position, spread(firsts, 0, P, 1), NOTHING, score)
+
+
+@inlined
+def sees_all(start, firsts, limits, rows):
+    """Whether each of the queries sees all of a page."""
+    clear = True
+    for r in range(rows):
+        clear = clear and firsts[r] <= start and start + PAGE <= limits[r]
+    return clear
+
+
+@inlined
+def span(firsts, limits, rows):
+    """(first position of the first page, end) of what any of the queries sees."""
+    begin, end = firsts[0] // PAGE * PAGE, limits[0]
+    for r in range(1, rows):
+        begin, end = min(begin, firsts[r] // PAGE * PAGE), max(end, limits[r])
+    return begin, end
+
+
+def _over_floats(rows):
+    """Attention of `rows` queries over float32 pages; query r sees the positions firsts[r] .. limits[r] - 1."""
+    Q, P = f32[rows], i32[rows]
+
+    @compiled
+    def attend(pages, pages_at, head, head_dim, work):
+        """work.q -> work.out, both [rows][head_dim padded]."""
+        q, scores, out, width = work.q, work.scores, work.out, padded(head_dim)
+        begin, end = span(work.firsts, work.limits, rows)
+        top, total = fill(NOTHING, Q), fill(0.0, Q)
+        for d in range(0, width, 16):
+            store(out, d, fill(0.0, Q), width)
+        for start in range(begin, end, PAGE):
+            keys = page_keys(pages, pages_at + start // PAGE, head, head_dim, q)
+            before, clear = top, sees_all(start, work.firsts, work.limits, rows)
+            for tile in range(0, PAGE, 16):
+                score = fill(0.0, Q)
+                for d in range(head_dim):
+                    at = tile * head_dim + d * 16
+                    prefetch(keys, at + PAGE * head_dim)
+                    score = fma(load(keys, at, f32), spread(q, d, Q, width), score)
+                if not clear:
+                    score = masked(score, start + tile, work.firsts, work.limits, P)
+                store(scores, tile, score, PAGE)
+                top = maximum(top, score)
+            top = max_lanes(top)
+            kept = exp2(before - top)
+            total = total * kept
+            for tile in range(0, PAGE, 16):
+                weight = exp2(load(scores, tile, Q, PAGE) - top)
+                store(scores, tile, weight, PAGE)
+                total = total + weight
+            values = page_values(pages, pages_at + start // PAGE, head, head_dim, q)
+            for d in range(0, width, 16):
+                mixed = load(out, d, Q, width) * kept
+                for p in range(min(PAGE, end - start)):
+                    at = d * PAGE + p * 16
+                    prefetch(values, at + PAGE * width)
+                    mixed = fma(load(values, at, f32), spread(scores, p, Q, PAGE), mixed)
+                store(out, d, mixed, width)
+        total = where_less(NOTHING, top, sum_lanes(total), NAN)  # NaN where no score was a number, all -infinity too
+        for d in range(0, width, 16):
+            store(out, d, load(out, d, Q, width) / total, width)
+
+    return attend
+
+
+def _over_codes(rows):
+    """The same over int16 pages, of queries that are codes."""
+    Q, P = f32[rows], i32[rows]
+
+    @compiled
+    def attend(pages, pages_at, head, head_dim, work):
+        """work.query_codes, work.query_scales -> work.out; work.q gives its type."""
+        q, scores, codes, out, width = work.query_codes, work.scores, work.weight_codes, work.out, padded(head_dim)
+        pairs = (head_dim + 1) // 2
+        next_keys, next_values = key_numbers(head_dim) + 2 * PAGE, value_numbers(head_dim) + 2 * PAGE  # scales between
+        begin, end = span(work.firsts, work.limits, rows)
+        top, total = fill(NOTHING, Q), fill(0.0, Q)
+        for d in range(0, width, 16):
+            store(out, d, fill(0.0, Q), width)
+        for start in range(begin, end, PAGE):
+            page = pages_at + start // PAGE
+            keys = page_keys(pages, page, head, head_dim, q)
+            key_scales = page_scales(key_numbers(head_dim), pages, page, 0, head, out)
+            before, clear = top, sees_all(start, work.firsts, work.limits, rows)
+            for tile in range(0, PAGE, 16):
+                score = fill(0.0, Q)
+                for first in range(0, pairs, EXACT // 2):
+                    dots = fill(0, P)
+                    for pair in range(first, min(pairs, first + EXACT // 2)):
+                        at = (tile * pairs + pair * 16) * 2
+                        prefetch(keys, at + next_keys)
+                        dots = dot2(dots, load_pairs(keys, at, i32), spread_pairs(q, pair * 2, P, width))
+                    score = score + to_f32(dots)
+                prefetch(key_scales, tile + next_keys // 2)
+                score = score * (load(key_scales, tile, f32) * spread(work.query_scales, 0, Q, 1))
+                if not clear:
+                    score = masked(score, start + tile, work.firsts, work.limits, P)
+                store(scores, tile, score, PAGE)
+                top = maximum(top, score)
+            top = max_lanes(top)
+            kept = exp2(before - top)
+            total = total * kept
+            values = page_values(pages, page, head, head_dim, q)
+            value_scales = page_scales(value_numbers(head_dim), pages, page, 1, head, out)
+            largest = fill(0.0, Q)
+            for tile in range(0, PAGE, 16):
+                prefetch(value_scales, tile + next_values // 2)
+                weight = exp2(load(scores, tile, Q, PAGE) - top)
+                total = total + weight
+                position, scale = lanes() + np.int32(start + tile), load(value_scales, tile, f32)
+                weight = weight * where_before(position, np.int32(end), scale, 0.0)  # behind the end lies anything
+                store(scores, tile, weight, PAGE)
+                largest = larger_or_nan(largest, weight)
+            largest = maximum(1e-30, max_lanes_or_nan(largest))  # NaN where a weight is: codes cannot be
+            inverse = fill(np.float32(SEEN_LARGEST), Q) / largest
+            for tile in range(0, PAGE, 16):
+                store(codes, tile, bits(load(scores, tile, Q, PAGE) * inverse + ROUNDER), PAGE)
+            step = largest * np.float32(1 / SEEN_LARGEST)
+            for d in range(0, width, 16):
+                dots = fill(0, P)
+                for p in range(0, PAGE, 2):
+                    at = d * PAGE + p * 16
+                    prefetch(values, at + next_values)
+                    dots = dot2(dots, load_pairs(values, at, i32), spread_pairs(codes, p, P, PAGE))
+                store(out, d, fma(to_f32(dots), step, load(out, d, Q, width) * kept), width)
+        total = where_less(NOTHING, top, sum_lanes(total), NAN)  # NaN where no score was a number, all -infinity too
+        for d in range(0, width, 16):
+            store(out, d, load(out, d, Q, width) / total, width)
+
+    return attend
+
+
+_floats_4, _floats_7, _floats_8 = _over_floats(4), _over_floats(7), _over_floats(8)
+_codes_4, _codes_7, _codes_8 = _over_codes(4), _over_codes(7), _over_codes(8)
+
+
+@compiled
+def kernel_of(block):
+    """Queries of the smallest kernel for a block of so many.
+
+    There are few, since each is compiled for both kinds of pages. Fewer than four queries would take as long as four:
+    a sum waits four cycles for its last addition. Seven is the group of heads of models with 14 or 28.
+    """
+    return 4 if block <= 4 else 7 if block <= 7 else 8
+
+
+@compiled
+def take_queries(x, x_at, stride, done, block, group, head_dim, positions, at, window, work):
+    """A block of queries, scaled, into work.q, with what each may see; then those that only fill the kernel.
+
+    Scores are to the base 2: the scale is log2(e) / sqrt(head_dim).
+    """
+    width = padded(head_dim)
+    scale = np.float32(LOG2_E / np.sqrt(np.float64(head_dim)))
+    for r in range(block):
+        t, h = divmod(done + r, group)
+        query = x_at + t * stride + h * head_dim
+        for d in range(head_dim):
+            work.q[r * width + d] = x[query + d] * scale
+        work.limits[r] = positions[at + t] + 1
+        work.firsts[r] = max(0, positions[at + t] + 1 - window)
+    for r in range(block, kernel_of(block)):  # whatever is there, at the first query's positions: nobody asks for it
+        work.limits[r], work.firsts[r] = work.limits[0], work.firsts[0]
+
+
+@compiled
+def give_results(x, x_at, stride, done, block, group, head_dim, work):
+    """The results of a block in the place of its queries."""
+    width = padded(head_dim)
+    for r in range(block):
+        t, h = divmod(done + r, group)
+        result = x_at + t * stride + h * head_dim
+        for d in range(head_dim):
+            x[result + d] = work.out[r * width + d]
+
+
+@inlined
+def attention_over_floats(x, x_at, stride, tokens, group, head_dim, positions, at, window, pages, pages_at, head, work):
+    """Attention of all the query heads of one kv head for some consecutive tokens of one sequence.
+
+    Token t's queries are x[x_at + t * stride ...], group * head_dim of them; its result replaces them. It sees the
+    positions up to positions[at + t], the latest `window` of them. `head` is the kv head's place in a page, its layer
+    included; `work` this thread's scratch.
+    """
+    for done in range(0, tokens * group, ROWS):
+        block = min(tokens * group - done, ROWS)
+        take_queries(x, x_at, stride, done, block, group, head_dim, positions, at, window, work)
+        kernel = kernel_of(block)
+        if kernel == 8:
+            _floats_8(pages, pages_at, head, head_dim, work)
+        elif kernel == 7:
+            _floats_7(pages, pages_at, head, head_dim, work)
+        else:
+            _floats_4(pages, pages_at, head, head_dim, work)
+        give_results(x, x_at, stride, done, block, group, head_dim, work)
+
+
+@inlined
+def attention_over_codes(x, x_at, stride, tokens, group, head_dim, positions, at, window, pages, pages_at, head, work):
+    """The same over int16 pages."""
+    width = padded(head_dim)
+    for done in range(0, tokens * group, ROWS):
+        block = min(tokens * group - done, ROWS)
+        take_queries(x, x_at, stride, done, block, group, head_dim, positions, at, window, work)
+        kernel = kernel_of(block)
+        for r in range(kernel):
+            at_row, codes = r * width, work.query_codes
+            work.query_scales[r] = quantize_vector(work.q, at_row, head_dim, SEEN_LARGEST, codes, at_row)
+        if kernel == 8:
+            _codes_8(pages, pages_at, head, head_dim, work)
+        elif kernel == 7:
+            _codes_7(pages, pages_at, head, head_dim, work)
+        else:
+            _codes_4(pages, pages_at, head, head_dim, work)
+        give_results(x, x_at, stride, done, block, group, head_dim, work)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__attention() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__attention() IS
+'Attention over paged keys and values, for decoding and prefill alike (1706.03762, GQA 2305.13245).';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__candidates()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""`generate/candidates` in compiled code: the same numbers, a tenth of the time."""
+
+from functools import cached_property
+
+import numpy as np
+
+from ..generate import candidates
+from ..generate.candidates import BUCKETS, BUCKETS_A_UNIT, LN2_HIGH, LN2_LOW, LOG2_E, LOWEST, POLYNOMIAL, WEIGHT_BITS
+from ..simd.memory import load_first, store
+from ..simd.registers import compiled, entry, f32, fill, ldexp, maximum, minimum, rint, to_i32, where_less
+
+C0, C1, C2, C3, C4, C5 = POLYNOMIAL
+# Tokens that weigh nothing have buckets of their own, by their scores too, so that they do not all wait for one.
+WEIGHTLESS = 4096
+ALL_BUCKETS = 2 * WEIGHTLESS
+BLOCK = 1024  # tokens whose weights are summed before their sum is looked at
+
+
+@compiled
+def weight(score):
+    """candidates.weights, in every lane: each multiplication and addition rounded by itself."""
+    y = maximum(score, LOWEST)
+    n = rint(y * LOG2_E)
+    r = (y - n * LN2_HIGH) - n * LN2_LOW
+    p = fill(C0, f32)
+    p = p * r + C1
+    p = p * r + C2
+    p = p * r + C3
+    p = p * r + C4
+    p = p * r + C5
+    return rint(ldexp(((p * (r * r)) + r) + np.float32(1), to_i32(n + np.float32(WEIGHT_BITS))))
+
+
+@entry
+def weigh(logits, largest, temperature, scores, weights, buckets):
+    """Fill scores, weights and the numbers of their buckets, which have room for whole registers."""
+    size = len(logits)
+    for i in range(0, size, 16):
+        score = (load_first(size - i, logits, i) - largest) / temperature
+        heavy = weight(score)
+        bucket = minimum(score * np.float32(-BUCKETS_A_UNIT), np.float32(WEIGHTLESS - 1))
+        store(scores, i, score)
+        store(weights, i, heavy)
+        store(buckets, i, to_i32(where_less(0.0, heavy, bucket, bucket + np.float32(WEIGHTLESS))))
+
+
+@entry
+def tally(weights, buckets, size, tallies):
+    """For each bucket how many tokens it has, and how much they weigh: side by side, since both are wanted at once."""
+    tallies[:] = 0
+    for i in range(size):
+        place = 2 * np.int64(buckets[i])
+        tallies[place] += 1
+        tallies[place + 1] += weights[i]
+
+
+@entry
+def members(buckets, size, bucket, ids):
+    """The ids of a bucket, ascending, into `ids`."""
+    count = 0
+    for i in range(size):
+        if buckets[i] == bucket:
+            ids[count] = i
+            count += 1
+
+
+@entry
+def mass(scores, weights, size, score):
+    """The sum of the weights of all tokens with at least this score."""
+    total = 0
+    for i in range(size):
+        total += np.int64(weights[i]) * np.int64(scores[i] >= score)
+    return total
+
+
+@compiled
+def kept_weight(score, weight, i, cut, last):
+    """The weight of token i, 0 if it is cut off; without a branch, that nobody could foretell."""
+    return np.int64(weight) * np.int64((score > cut) | ((score == cut) & (i <= last)))
+
+
+@compiled
+def first_beyond(scores, weights, cut, last, number):
+    """The first place at which the kept weights, summed, are more than `number`; the size if none is."""
+    for i in range(len(scores)):
+        number -= kept_weight(scores[i], weights[i], i, cut, last)
+        if number < 0:
+            return i
+    return len(scores)
+
+
+@compiled
+def kept_mass(scores, weights, cut, last):
+    """The sum of the kept weights."""
+    total = 0
+    for i in range(len(scores)):  # from 0, so that the compiler knows that no index is negative, and takes many at once
+        total += kept_weight(scores[i], weights[i], i, cut, last)
+    return total
+
+
+@entry
+def draw(scores, weights, size, cut, last, number):
+    """The first id at which the kept weights, summed, are more than `number`."""
+    for begin in range(0, size, BLOCK):
+        block = slice(begin, min(size, begin + BLOCK))
+        mass = kept_mass(scores[block], weights[block], cut, last - begin)
+        if mass > number:
+            return begin + first_beyond(scores[block], weights[block], cut, last - begin, number)
+        number -= mass
+    return size
+
+
+class Candidates(candidates.Candidates):
+    """candidates.Candidates, for one draw: the next one takes its memory."""
+
+    _room = None  # scores, weights, buckets, tallies: the session's
+
+    def __init__(self, logits, largest, temperature):
+        size = self._size = len(logits)
+        self._scores, self._weights, self._buckets, self._tallies = self._memory()
+        self.scores, self.weights = self._scores[:size], self._weights[:size]
+        logits = logits.view()
+        logits.flags.writeable = False  # compiled code is made for each kind of array
+        arguments = np.float32(largest), np.float32(temperature), self._scores, self._weights, self._buckets
+        weigh(logits, *arguments)
+
+    @property
+    def counts(self):
+        """How many tokens that weigh anything each bucket has."""
+        return self._tallied[: 2 * BUCKETS : 2]
+
+    @property
+    def masses(self):
+        """How much the tokens of each bucket weigh together."""
+        return self._tallied[1 : 2 * BUCKETS : 2]
+
+    @cached_property
+    def _tallied(self):
+        tally(self._weights, self._buckets, self._size, self._tallies)
+        return self._tallies
+
+    def members(self, bucket):
+        """Ids of a bucket, ascending."""
+        ids = np.empty(int(self.counts[bucket]), np.int64)
+        members(self._buckets, self._size, bucket, ids)
+        return ids
+
+    def mass(self, score):
+        """The sum of the weights of all tokens with at least this score."""
+        return float(mass(self._scores, self._weights, self._size, np.float32(score)))
+
+    def draw(self, cut, number):
+        """The first id at which the weights of what is kept, summed by ascending id, are more than `number`."""
+        return draw(self._scores, self._weights, self._size, np.float32(cut.score), cut.last, number)
+
+    def compile(self):
+        """Call everything once."""
+        self.members(0)
+        self.draw(self.all(), 0)
+
+    def _memory(self):
+        room, wanted = Candidates._room, self._size + 16
+        if room is None or len(room[0]) < wanted:
+            each = np.empty(wanted, np.float32), np.empty(wanted, np.float32), np.empty(wanted, np.int32)
+            room = Candidates._room = (*each, np.empty(2 * ALL_BUCKETS))
+        return room
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__candidates() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__candidates() IS
+'`generate/candidates` in compiled code: the same numbers, a tenth of the time.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__cosine()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The rows of a matrix that are nearest to a vector by cosine, exactly.
+
+A pass over the matrix in float32, or with the vector in int8, is fast and nearly right. How far it can be off is known:
+with x the vector of length 1, x' what the pass took for it, and r the rounding of float32 sums,
+
+    |cosine - found| <= |x - x'| + 3 r
+
+by Cauchy and Schwarz for the first term; the second is for the product, the row's length and their quotient. So every
+row that may be among the k nearest lies within twice that of the k-th found. Those rows, a few more than k, are
+computed again in float64, which decides. Equal cosines rank by id: equal rows give equal bits, as each is summed alike.
+"""
+
+import numpy as np
+
+SMALLEST, LARGEST = 1e-30, 1e30  # of a sum of squares: beyond them float32 fails, and the row is left to float64
+STEP = 4096  # rows computed again at a time
+
+
+def rounding(columns):
+    """How far a float32 sum of `columns` products can be off, relative to the lengths of the vectors, in any order."""
+    return (columns + 16) * 2.0**-24
+
+
+class Lengths:
+    """What a search needs of the lengths of rows: 1 / length, and the ids of those that float32 cannot tell."""
+
+    def __init__(self, squares):
+        ordinary = (squares > SMALLEST) & (squares < LARGEST)
+        self.inverse = np.where(ordinary, 1 / np.sqrt(np.where(ordinary, squares, 1)), 0).astype(np.float32)
+        self.untold = np.flatnonzero(~ordinary)
+
+
+class ArrayTable:
+    """A matrix f32[rows, columns] in memory, for the search below."""
+
+    def __init__(self, values, checkpoint=lambda: None):
+        self.shape = values.shape
+        self._values, self._checkpoint = values, checkpoint
+        self.lengths = Lengths(self._by_steps(lambda part: np.einsum("ij,ij->i", part, part)))
+
+    def products(self, x):
+        """(f32[rows], error): each row times x, f32[columns]; off by at most error * |row| and float32's rounding."""
+        return self._by_steps(lambda part: part @ x), 0.0
+
+    def rows(self, ids):
+        """The rows of some ids: int[n] -> f32[n, columns], as they are stored."""
+        return self._values[ids]
+
+    def _by_steps(self, function):
+        out = np.empty(self.shape[0], np.float32)
+        for start in range(0, self.shape[0], STEP):
+            with np.errstate(all="ignore"):  # rows that are not finite, or too long for float32
+                out[start : start + STEP] = function(self._values[start : start + STEP])
+            self._checkpoint()
+        return out
+
+
+def nearest(table, x, k, excluded=(), checkpoint=lambda: None):
+    """(ids, cosines) of the k rows nearest to x, f64[columns] of any length but 0, nearest first.
+
+    Rows without a direction, all zero or not finite, are never among them; nor are `excluded` ids.
+    """
+    x = unit(x)
+    narrow = x.astype(np.float32)
+    found, error = table.products(narrow)
+    with np.errstate(invalid="ignore"):
+        found = found * table.lengths.inverse
+    found[table.lengths.untold] = np.inf
+    found[list(excluded)] = -np.inf
+    bound = error + float(np.linalg.norm(x - narrow)) + 3 * rounding(table.shape[1])
+    ids = np.flatnonzero(found >= _largest(found, k + len(table.lengths.untold)) - 2 * bound)
+    ids = ids[found[ids] > -np.inf]
+    cosines = np.concatenate([_cosines(table, ids[i : i + STEP], x, checkpoint) for i in range(0, len(ids), STEP)])
+    directed = ~np.isnan(cosines)
+    ids, cosines = ids[directed], cosines[directed]
+    order = np.lexsort((ids, -cosines))[:k]
+    return ids[order], cosines[order]
+
+
+def unit(x):
+    """The vector of length 1 in the direction of x, in float64; NaN without a direction."""
+    x = np.asarray(x, np.float64)
+    with np.errstate(all="ignore"):
+        scaled = x / np.abs(x).max()  # so that no square is too small or too large
+        return scaled / np.sqrt((scaled * scaled).sum())
+
+
+def _largest(values, k):
+    """The k-th largest of f32[n]; the smallest where there are fewer."""
+    k = min(k, len(values))
+    return np.partition(values, len(values) - k)[len(values) - k]
+
+
+def _cosines(table, ids, x, checkpoint):
+    """In float64; NaN for rows without a direction."""
+    rows = table.rows(ids).astype(np.float64)
+    checkpoint()
+    with np.errstate(all="ignore"):
+        rows /= np.abs(rows).max(axis=1, keepdims=True)
+        return np.minimum((rows * x).sum(axis=1) / np.sqrt((rows * rows).sum(axis=1)), 1.0)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__cosine() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__cosine() IS
+'The rows of a matrix that are nearest to a vector by cosine, exactly.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__elementwise()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The transformer's operators as loops over register blocks, for activations and packed weights in flat arrays.
+
+Everything is a flat array and an index into it; `stride` is the distance between tokens. Widths are padded to
+multiples of 16 with zeros, which every kernel keeps zero. The matrix products are in `matrix`, attention in
+`attention`.
+"""
+
+import math
+
+import numpy as np
+
+from ..simd.memory import load, load_first, store, store_first
+from ..simd.registers import (
     bits,
     compiled,
     f32,
@@ -44,7 +621,7 @@ from .simd import (
     where_before,
     where_less,
 )
-from .simd_memory import load, load_first, store, store_first
+from .packing import BLOCK
 
 # Added to a small number it leaves the nearest whole number, ties to even, in the low bits: one addition for two steps.
 ROUNDER = np.float32(1.5 * 2**23)
@@ -249,8 +826,814 @@ def rope(x, at, head_dim, cosines, sines, angles_at, interleaved):
         x[first], x[second] = a * c - b * s, b * c + a * s
 $python$;
 
-REVOKE ALL ON FUNCTION llm_runtime.kernels() FROM PUBLIC;
-COMMENT ON FUNCTION llm_runtime.kernels() IS
+REVOKE ALL ON FUNCTION llm_runtime.kernels__elementwise() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__elementwise() IS
 'The transformer''s operators as loops over register blocks, for activations and packed weights in flat arrays.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__kv_pages()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Pages of keys and values, 64 positions each, as attention reads them and as a token's are stored.
+
+A page holds, for every layer and kv head (a "head" here), with head_dim padded to whole registers of 16 for values,
+
+    float32    keys    [64 / 16][head_dim][16]             one register is one dimension of 16 positions
+               values  [head_dim / 16][64][16]             one register is 16 dimensions of one position
+    int16      keys    [64 / 16][head_dim / 2][16][2]      one register is two dimensions of 16 positions
+               values  [head_dim / 16][64 / 2][16][2]      one register is 16 dimensions of two positions
+               and after each the scales of the positions, float32 [64]
+
+so that no sum runs across lanes, and a register serves all the queries of its head. An int16 page holds 14 bits a
+number, in steps of a 8,191th of the largest of its vector: as much as half precision gives the largest of them. With
+queries and weights of 13 bits a sum of 64 products just fits into 32 bits, so int16 attention is exact but for these
+roundings, and takes half the multiplications of float32.
+
+A table, int64 [pages][3], says where: the address of head 0's keys, the address of its values, and how many bytes
+further those of the next head are.
+"""
+
+import numpy as np
+
+from ..simd.memory import array_at, load_first, store
+from ..simd.registers import compiled, f32, fill, inlined, lane, maximum, rint, to_i32
+from .elementwise import largest_magnitude
+
+PAGE = 64  # positions
+PAGE_FIELDS = 3
+KEPT_LARGEST = 8191  # the largest code of a key or a value
+SEEN_LARGEST = 4095  # the largest code of a query or a weight: 64 products with the above stay below 2^31
+
+
+@compiled
+def padded(width):
+    """The width rounded up to whole registers."""
+    return (width + 15) // 16 * 16
+
+
+@compiled
+def key_numbers(head_dim):
+    """Numbers of one head's keys in a page, without the scales."""
+    return PAGE * (head_dim + head_dim % 2)
+
+
+@compiled
+def value_numbers(head_dim):
+    """Numbers of one head's values in a page, without the scales."""
+    return PAGE * padded(head_dim)
+
+
+def head_bytes(head_dim, dtype):
+    """Bytes of the keys, and of the values, of one head in a page of float32 or int16."""
+    itemsize, scales = np.dtype(dtype).itemsize, 0 if dtype == np.float32 else PAGE * 4
+    return key_numbers(head_dim) * itemsize + scales, value_numbers(head_dim) * itemsize + scales
+
+
+@inlined
+def page_keys(pages, page, head, head_dim, like):
+    """One head's keys in a page, as an array of the dtype of `like`."""
+    return array_at(pages[page, 0] + head * pages[page, 2], key_numbers(head_dim), like)
+
+
+@inlined
+def page_values(pages, page, head, head_dim, like):
+    """One head's values in a page, as an array of the dtype of `like`."""
+    return array_at(pages[page, 1] + head * pages[page, 2], value_numbers(head_dim), like)
+
+
+@inlined
+def page_scales(codes, pages, page, field, head, like):
+    """The scales behind the int16 keys (field 0) or values (1) of a head, float32 as `like`."""
+    return array_at(pages[page, field] + head * pages[page, 2] + 2 * codes, PAGE, like)
+
+
+@compiled
+def store_floats(pages, page, head, head_dim, position, x, k_at, v_at, like):
+    """Put one position's key and value, x[k_at ...] and x[v_at ...], into its page of float32."""
+    keys, values = page_keys(pages, page, head, head_dim, like), page_values(pages, page, head, head_dim, like)
+    place = position % PAGE
+    tile = place // 16 * head_dim * 16 + place % 16
+    for d in range(head_dim):
+        keys[tile + d * 16] = x[k_at + d]
+    for d in range(0, head_dim, 16):
+        store(values, (d * PAGE) + place * 16, load_first(head_dim - d, x, v_at + d))
+
+
+@compiled
+def quantize_vector(x, at, width, largest_code, codes, codes_at):
+    """One vector as int16: codes of at most `largest_code`, then zeros up to whole registers. -> the scale.
+
+    Codes cannot be infinite or NaN: the scale is, where a number of the vector is.
+    """
+    largest = largest_magnitude(x, at, width)
+    inverse = fill(np.float32(largest_code), f32) / maximum(1e-30, largest)
+    for d in range(0, width, 16):
+        store(codes, codes_at + d, to_i32(rint(load_first(width - d, x, at + d) * inverse)))
+    return lane(largest, 0) / np.float32(largest_code)
+
+
+@compiled
+def store_codes(pages, page, head, head_dim, position, x, k_at, v_at, row, like):
+    """The same into a page of int16. `row` is int16 scratch for a head, `like` float32."""
+    keys, values = page_keys(pages, page, head, head_dim, row), page_values(pages, page, head, head_dim, row)
+    key_scales = page_scales(key_numbers(head_dim), pages, page, 0, head, like)
+    value_scales = page_scales(value_numbers(head_dim), pages, page, 1, head, like)
+    place = position % PAGE
+    key_scales[place] = quantize_vector(x, k_at, head_dim, KEPT_LARGEST, row, 0)
+    pairs = (head_dim + 1) // 2
+    tile = (place // 16 * pairs * 16 + place % 16) * 2
+    for d in range(2 * pairs):
+        keys[tile + d // 2 * 32 + d % 2] = row[d]
+    value_scales[place] = quantize_vector(x, v_at, head_dim, KEPT_LARGEST, row, 0)
+    pair = place // 2 * 32 + place % 2
+    for d in range(padded(head_dim)):
+        values[d // 16 * 16 * PAGE + pair + d % 16 * 2] = row[d]
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__kv_pages() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__kv_pages() IS
+'Pages of keys and values, 64 positions each, as attention reads them and as a token''s are stored.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__matrix()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Matrix products of packed weights with activations, at the speed of memory for one token and of arithmetic for many.
+
+A product computes groups, 16 rows of the matrix each, for a block of tokens: the sums stay in registers, one row to a
+lane, one token to a register, and each register of weights is used for all tokens. The factories make the same product
+for blocks of 1, 2 and 4 tokens, and block-quantised ones a tile of two groups and four tokens, in which each register
+of activations is used twice: with one group the processor would load more than it multiplies. Every output is the same
+additions in the same order whatever the block, so its bits do not depend on it.
+
+The weights of a matrix are read from its beginning to its end, and asked of memory before they are needed: the
+processor by itself stops at the end of each 4 KB, and with arithmetic to do it sees only a little way ahead.
+"""
+
+from collections import namedtuple
+from functools import partial
+
+import numpy as np
+
+from ..simd.memory import in_order, load, load_bf16, load_bytes, prefetch, spread, spread_bytes, store
+from ..simd.registers import compiled, dot4, f32, fill, fma, i32, inlined, lane, to_f32
+from .packing import BF16, BLOCK, F16, F32, GROUP, Q4, Q4_BYTES, Q8, Q8_BYTES, group_bytes, scales_at, weights_at
+
+# The packed buffer as arrays of each of its element types, all read-only.
+Weights = namedtuple("Weights", "u8 u16 f32")
+# Activations as int8 (see kernels.quantize), in blocks: those of several tokens follow each other.
+Codes = namedtuple("Codes", "codes scales q8_starts q4_starts")
+# Float32 rows, one a token: the first begins at x[at], each other `stride` numbers after the one before.
+Rows = namedtuple("Rows", "x at stride")
+# A row of the engine's table of weights: how and where a tensor is packed.
+LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
+AHEAD = 1 << 13  # bytes (of float32 twice as many) behind the weights that are used: memory is asked for those there
+WORTH_TILES = 8  # tokens
+NEAR = 1 << 15  # weights of floats that stay in a near cache
+LOW = 0x0F0F0F0F  # the lower four bits of each byte
+TILE, TILE_I32 = f32[4], i32[4]  # the tokens of a tile
+RUN = 4  # columns of floats that one chain of additions takes before the other has its turn; 8 read memory slower
+
+
+def _q8_dots(X):
+    """Eight lines of four columns: the products of a block are exact in int32, on top of `sums`."""
+
+    @inlined
+    def dots(u8, weights, sums, codes, column, columns):
+        for k in range(8):
+            prefetch(u8, weights + k * 64 + AHEAD)
+            w = load_bytes(u8, weights + k * 64, i32)
+            sums = dot4(sums, w, spread_bytes(codes, column + 4 * k, X, columns))
+        return sums
+
+    return dots
+
+
+def _q4_dots(X):
+    """Four lines: the low four bits are the columns 0 .. 15 of a block, the high ones 16 .. 31."""
+
+    @inlined
+    def dots(u8, weights, sums, codes, column, columns):
+        for k in range(4):
+            prefetch(u8, weights + k * 64 + AHEAD)
+            pair = load_bytes(u8, weights + k * 64, i32)
+            sums = dot4(sums, pair & LOW, spread_bytes(codes, column + 4 * k, X, columns))
+            sums = dot4(sums, (pair >> 4) & LOW, spread_bytes(codes, column + 16 + 4 * k, X, columns))
+        return sums
+
+    return dots
+
+
+@inlined
+def _q8_dots_of_two(u8, weights, more, sums, codes, column, columns):
+    """The same of two groups; each register of activations meets both."""
+    more_sums = sums
+    for k in range(8):
+        if k == 4:
+            in_order()  # without, sixteen loads would come first
+        x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
+        sums = dot4(sums, load_bytes(u8, weights + k * 64, i32), x)
+        more_sums = dot4(more_sums, load_bytes(u8, more + k * 64, i32), x)
+    return sums, more_sums
+
+
+@inlined
+def _q4_dots_of_two(u8, weights, more, sums, codes, column, columns):
+    more_sums = sums
+    for k in range(4):
+        pair, more_pair = load_bytes(u8, weights + k * 64, i32), load_bytes(u8, more + k * 64, i32)
+        x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
+        sums, more_sums = dot4(sums, pair & LOW, x), dot4(more_sums, more_pair & LOW, x)
+        x = spread_bytes(codes, column + 16 + 4 * k, TILE_I32, columns)
+        sums, more_sums = dot4(sums, (pair >> 4) & LOW, x), dot4(more_sums, (more_pair >> 4) & LOW, x)
+    return sums, more_sums
+
+
+def _int8_group(size, dots_of, tokens):
+    """A group of a matrix with `size` bytes of weights a block: scales of the weights times the tokens' weigh sums."""
+    X, SCALE = i32[tokens], f32[tokens]
+    dots = dots_of(X)
+
+    @inlined
+    def product(u8, u16, at, columns, codes, scales, starts, first, out, out_at, stride):
+        blocks = columns // BLOCK
+        total = fill(0.0, SCALE)
+        for b in range(blocks):
+            block, scales_from = first + b, scales_at(at, b, size)
+            prefetch(u8, scales_from + AHEAD)
+            start = spread(starts, block, X, blocks)
+            sums = dots(u8, weights_at(at, b, size), start, codes, block * BLOCK, columns)
+            scale = load(u16, scales_from >> 1, f32) * spread(scales, block, SCALE, blocks)
+            total = fma(to_f32(sums), scale, total)
+        store(out, out_at, total, stride)
+
+    return product
+
+
+def _int8_tile(size, dots_of_two):
+    """Two groups of such a matrix, for four tokens.
+
+    Memory is asked for what lies `ahead` bytes behind them: by each of `turns` tiles, of which this is number `turn`,
+    for its share of the blocks.
+    """
+
+    @inlined
+    def product(
+        u8, u16, at, more, ahead, turn, turns, columns, codes, scales, starts, first, out, out_at, out_more, stride
+    ):
+        blocks = columns // BLOCK
+        total, more_total = fill(0.0, TILE), fill(0.0, TILE)
+        for b in range(blocks):
+            block, scales_from, weights_from = first + b, scales_at(0, b, size), weights_at(0, b, size)
+            if b == turn:
+                ask(u8, at + ahead, scales_from, weights_from, size)
+                ask(u8, more + ahead, scales_from, weights_from, size)
+                turn += turns
+            start = spread(starts, block, TILE_I32, blocks)
+            weights, more_weights = at + weights_from, more + weights_from
+            sums, more_sums = dots_of_two(u8, weights, more_weights, start, codes, block * BLOCK, columns)
+            scale = spread(scales, block, TILE, blocks)
+            total = fma(to_f32(sums), load(u16, (at + scales_from) >> 1, f32) * scale, total)
+            more_total = fma(to_f32(more_sums), load(u16, (more + scales_from) >> 1, f32) * scale, more_total)
+        store(out, out_at, total, stride)
+        store(out, out_more, more_total, stride)
+
+    return product
+
+
+@inlined
+def ask(u8, group, scales_from, weights_from, size):
+    """Have memory bring a block of a group."""
+    prefetch(u8, group + scales_from)
+    for line in range(0, size, 64):
+        prefetch(u8, group + weights_from + line)
+
+
+_q8, _q4 = partial(_int8_group, Q8_BYTES, _q8_dots), partial(_int8_group, Q4_BYTES, _q4_dots)
+_q8_tile, _q4_tile = _int8_tile(Q8_BYTES, _q8_dots_of_two), _int8_tile(Q4_BYTES, _q4_dots_of_two)
+
+
+def _float(tokens):
+    """F32 weights (float32 array) and F16 (uint16 array, widened in the register)."""
+    return _of_two_chains(tokens, load)
+
+
+def _bf16(tokens):
+    """BF16 weights (uint16 array)."""
+    return _of_two_chains(tokens, load_bf16)
+
+
+def _of_two_chains(tokens, load_weights):
+    """One chain of dependent additions would run slower than memory delivers: runs of columns take turns."""
+    X = f32[tokens]
+
+    @inlined
+    def product(weights, at, columns, x, x_at, x_stride, out, out_at, stride):
+        one, other = fill(0.0, X), fill(0.0, X)
+        whole = columns // (2 * RUN) * (2 * RUN)
+        for begin in range(0, whole, 2 * RUN):
+            for k in range(begin, begin + RUN):
+                prefetch(weights, at + k * GROUP + AHEAD // 2)
+                one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
+            for k in range(begin + RUN, begin + 2 * RUN):
+                prefetch(weights, at + k * GROUP + AHEAD // 2)
+                other = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), other)
+        for k in range(whole, columns):
+            one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
+        store(out, out_at, one + other, stride)
+
+    return product
+
+
+@compiled
+def block_of(tokens):
+    """How many of the tokens left make the next block."""
+    return 4 if tokens >= 4 else 2 if tokens >= 2 else 1
+
+
+def _int8_matrix(layout, make, tile):
+    """Groups begin .. end of a block-quantised matrix, for any number of tokens.
+
+    Two groups at a time meet all the tokens: where there are enough, in tiles, while memory brings the next two groups;
+    what is left, one group after the other.
+    """
+    one, two, four = make(1), make(2), make(4)
+
+    @compiled
+    def product(weights, at, columns, begin, end, quantized, first, tokens, to):
+        u8, u16, codes, scales = weights.u8, weights.u16, quantized.codes, quantized.scales
+        starts = quantized.q8_starts if layout == Q8 else quantized.q4_starts
+        out, stride, blocks, width = to.x, to.stride, columns // BLOCK, group_bytes(layout, columns)
+        turns, ahead = tokens // 4 if tokens >= WORTH_TILES else 0, 2 * width
+        tiled = 4 * turns
+        for pair in range(begin, end, 2):
+            after = min(pair + 2, end)
+            w, more = at + pair * width, at + (after - 1) * width  # the same where a group is left: computed twice
+            for t in range(0, tiled, 4):
+                now, row, turn = first + t * blocks, to.at + pair * GROUP + t * stride, t // 4
+                other = row if more == w else row + GROUP
+                tile(u8, u16, w, more, ahead, turn, turns, columns, codes, scales, starts, now, out, row, other, stride)
+            for g in range(pair, after):
+                w, t = at + g * width, tiled
+                while t < tokens:
+                    block, now, row = block_of(tokens - t), first + t * blocks, to.at + g * GROUP + t * stride
+                    if block == 4:
+                        four(u8, u16, w, columns, codes, scales, starts, now, out, row, stride)
+                    elif block == 2:
+                        two(u8, u16, w, columns, codes, scales, starts, now, out, row, stride)
+                    else:
+                        one(u8, u16, w, columns, codes, scales, starts, now, out, row, stride)
+                    t += block
+
+    return product
+
+
+def _float_matrix(make):
+    """The same of floats: as many groups at a time as stay in a near cache while all the tokens meet them."""
+    one, two, four, eight = make(1), make(2), make(4), make(8)
+
+    @compiled
+    def product(weights, at, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride):
+        near = max(1, NEAR // (columns * GROUP))
+        for here in range(begin, end, near):
+            t, after = 0, min(here + near, end)
+            while t < tokens:
+                block = 8 if tokens - t >= 8 else block_of(tokens - t)
+                x_from = x_at + t * x_stride
+                for g in range(here, after):
+                    w, to = at + g * GROUP * columns, out_at + g * GROUP + t * stride
+                    if block == 8:
+                        eight(weights, w, columns, x, x_from, x_stride, out, to, stride)
+                    elif block == 4:
+                        four(weights, w, columns, x, x_from, x_stride, out, to, stride)
+                    elif block == 2:
+                        two(weights, w, columns, x, x_from, x_stride, out, to, stride)
+                    else:
+                        one(weights, w, columns, x, x_from, x_stride, out, to, stride)
+                t += block
+
+    return product
+
+
+_q8_matrix, _q4_matrix = _int8_matrix(Q8, _q8, _q8_tile), _int8_matrix(Q4, _q4, _q4_tile)
+_f_matrix, _bf16_matrix = _float_matrix(_float), _float_matrix(_bf16)
+
+
+@compiled
+def linear(weights, matrix, begin, end, given, quantized, first, tokens, to):
+    """to[t] = matrix @ given[t] for t < tokens, in the matrix's rows of the groups begin .. end.
+
+    given, to: Rows. Block-quantised matrices read the same as `given` in `quantized`, from the block `first` on.
+    """
+    layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
+    x, x_at, x_stride = given.x, given.at, given.stride
+    out, out_at, stride = to.x, to.at, to.stride
+    if layout == Q8:
+        _q8_matrix(weights, at, columns, begin, end, quantized, first, tokens, to)
+    elif layout == Q4:
+        _q4_matrix(weights, at, columns, begin, end, quantized, first, tokens, to)
+    elif layout == F32:
+        _f_matrix(weights.f32, at // 4, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride)
+    elif layout == F16:
+        _f_matrix(weights.u16, at // 2, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride)
+    elif layout == BF16:
+        _bf16_matrix(weights.u16, at // 2, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride)
+
+
+@compiled
+def embedding(weights, matrix, row, out, out_at):
+    """out = one row of the matrix, decoded."""
+    layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
+    group, r = row // GROUP, row % GROUP
+    start = at + group * group_bytes(layout, columns)
+    for column in range(columns):
+        block, k = column // BLOCK, column % BLOCK
+        if layout == Q8:
+            scale = lane(load(weights.u16, scales_at(start, block, Q8_BYTES) >> 1, f32), r)
+            byte = weights.u8[weights_at(start, block, Q8_BYTES) + k // 4 * 64 + r * 4 + k % 4]
+            out[out_at + column] = scale * np.float32(np.int32(byte) - 128)
+        elif layout == Q4:
+            scale = lane(load(weights.u16, scales_at(start, block, Q4_BYTES) >> 1, f32), r)
+            pair = weights.u8[weights_at(start, block, Q4_BYTES) + k % 16 // 4 * 64 + r * 4 + k % 4]
+            out[out_at + column] = scale * np.float32((np.int32(pair) >> (k // 16 * 4) & 15) - 8)
+        elif layout == F32:
+            out[out_at + column] = lane(load(weights.f32, start // 4 + column * GROUP, f32), r)
+        elif layout == F16:
+            out[out_at + column] = lane(load(weights.u16, start // 2 + column * GROUP, f32), r)
+        elif layout == BF16:
+            out[out_at + column] = lane(load_bf16(weights.u16, start // 2 + column * GROUP, f32), r)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__matrix() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__matrix() IS
+'Matrix products of packed weights with activations, at the speed of memory for one token and of arithmetic for'
+' many.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__packing()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Weights as the kernels read them: groups of 16 rows, in which one register holds a column, or four, of all 16.
+
+A file keeps a matrix row by row; a product then needs a sum across each register. Here lane r of every register
+belongs to row r of the group, nothing is summed across lanes, and a group is one contiguous run. Layouts, for
+R rows and C columns, in the order of memory; rows are padded to a multiple of 16 with zeros, columns are not:
+
+    VECTOR  f32[C padded to 16]                                  norms and biases, whatever their type
+    F32     [R / 16] { f32[C][16] }
+    F16     [R / 16] { f16[C][16] }
+    BF16    [R / 16] { bf16[C][16] }
+    Q8      [R / 16][C / 64] { f16[2][16], u8[2][8][16][4] }     scales and weights of two blocks of 32 columns;
+                                                                 a byte is the weight's int8 + 128
+    Q4      [R / 16][C / 64] { f16[2][16], u8[2][4][16][4] }     columns k (low bits) and k + 16 of a block in a byte
+
+Of an odd number of blocks the last lies alone behind its scales. Scales are one cache line before the weights that they
+scale, so that memory is read line by line in its order: behind the weights, or in a stream of their own, they cost up
+to a sixth of its speed.
+
+What each type of a file becomes, and the error of a weight against what the type's decoder gives:
+
+    F32, F16, BF16        itself   exact
+    Q8_0, Q5_0, IQ4_NL    Q8       exact: their values are integers of at most 8 bits times an f16 scale
+    Q4_0                  Q4       exact
+    Q4_1, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_XS
+                          F16      rounded to half precision: 2^-11 of its size, at least 2^-25; clipped at 65,504
+
+Packing is a pure function of type, shape and bytes: equal tensors pack to equal bytes.
+"""
+
+import numpy as np
+
+from ..model import encodings
+from ..server import errors
+from ..simd.registers import compiled, entry
+
+GROUP = 16  # rows that lie together, one to a lane
+BLOCK = 32  # columns with one scale
+Q8_BYTES, Q4_BYTES = 512, 256  # of the weights of a block
+SCALES_BYTES = 32  # of its scales
+ALIGNMENT = 64  # bytes: a cache line, a 512-bit register
+
+ABSENT, VECTOR, F32, F16, BF16, Q8, Q4 = range(7)
+LAYOUT_OF = {"F32": F32, "F16": F16, "BF16": BF16, "Q8_0": Q8, "Q5_0": Q8, "IQ4_NL": Q8, "Q4_0": Q4}
+
+# IQ4_NL: the sixteen values that its 4 bits stand for
+IQ4_NL_VALUES = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8)
+LARGEST_HALF = np.float32(65504)
+
+
+@compiled
+def group_bytes(layout, columns):
+    """Bytes of one group of 16 rows."""
+    if layout == F32:
+        return columns * GROUP * 4
+    if layout == Q8:
+        return _blocks_bytes(columns // BLOCK, Q8_BYTES)
+    if layout == Q4:
+        return _blocks_bytes(columns // BLOCK, Q4_BYTES)
+    return columns * GROUP * 2
+
+
+@compiled
+def _blocks_bytes(blocks, size):
+    """Bytes of some blocks of so many bytes of weights, with the scales of each two before them."""
+    return (blocks + 1) // 2 * 2 * SCALES_BYTES + blocks * size
+
+
+@compiled
+def scales_at(group, block, size):
+    """Where the scales of a block lie in the group that begins at the byte `group`."""
+    return group + (block >> 1) * 2 * (SCALES_BYTES + size) + (block & 1) * SCALES_BYTES
+
+
+@compiled
+def weights_at(group, block, size):
+    """Where the weights of a block lie."""
+    return group + (block >> 1) * 2 * (SCALES_BYTES + size) + 2 * SCALES_BYTES + (block & 1) * size
+
+
+@compiled
+def group_count(rows):
+    """How many groups the rows make."""
+    return (rows + GROUP - 1) // GROUP
+
+
+def layout_of(type, shape):
+    """The layout of a tensor. ModelError 0A000 for a type that is not known or a shape that is no vector or matrix."""
+    encodings.row_bytes(type, shape[-1] if shape else 1)
+    if len(shape) not in (1, 2):
+        raise errors.not_supported(f"a tensor of {len(shape)} dimensions cannot be packed", f"its shape is {shape}")
+    return VECTOR if len(shape) == 1 else LAYOUT_OF.get(type, F16)
+
+
+def packed_bytes(type, shape):
+    """How many bytes `pack_tensor` makes of a tensor."""
+    layout = layout_of(type, shape)
+    if layout == VECTOR:
+        return group_count(shape[0]) * GROUP * 4
+    return group_count(shape[0]) * group_bytes(layout, shape[1])
+
+
+def pack_tensor(raw, type, shape):
+    """The packed bytes of a tensor: its bytes in the file (uint8 array or buffer) -> uint8[packed_bytes].
+
+    Raises ModelError XX001 when the bytes are not as many as type and shape need.
+    """
+    out = np.zeros(packed_bytes(type, shape), np.uint8)
+    pack_rows(raw, type, shape, 0, out)
+    return out
+
+
+def pack_rows(raw, type, shape, first_row, out):
+    """Pack some rows of a tensor, from `first_row` on, into their places in `out`, the zeroed uint8[packed_bytes].
+
+    So a tensor can be packed tile by tile, and the caller can look for an interrupt between tiles. Multiples of 16
+    rows are fastest. A vector is one row.
+    """
+    raw = np.frombuffer(raw, np.uint8)
+    layout, columns = layout_of(type, shape), shape[-1]
+    row_bytes = encodings.row_bytes(type, columns)
+    rows = raw.size // row_bytes
+    if raw.size != rows * row_bytes or first_row + rows > (1 if layout == VECTOR else shape[0]):
+        raise errors.corrupt_data(
+            f"{raw.size} bytes are not rows of a {type} tensor",
+            f"a row takes {row_bytes} bytes, the shape is {list(shape)}, the first row {first_row}",
+        )
+    if rows == 0:
+        return
+    if layout == VECTOR:
+        out.view(np.float32)[:columns] = encodings.decode(type, raw, (columns,))
+    elif layout in (Q8, Q4):
+        raw = {"Q5_0": _q5_0_as_q8_0, "IQ4_NL": _iq4_nl_as_q8_0}.get(type, lambda blocks: blocks)(raw)
+        _pack_blocks(raw, columns, first_row, layout, np.uint8(128 if layout == Q8 else 0), out)
+    else:
+        element = np.uint32 if layout == F32 else np.uint16
+        if type not in LAYOUT_OF:
+            values = encodings.decode(type, raw, (rows, columns))
+            near = np.clip(values, -LARGEST_HALF, LARGEST_HALF)
+            halves = np.where(np.isinf(values), values, near).astype(np.float16)  # infinity must not pass for a number
+            raw = halves.reshape(-1).view(np.uint8)
+        _pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
+
+
+@entry
+def _pack_elements(raw, columns, first_row, out):
+    """Rows of plain elements; a group's columns in steps that keep what is written within the cache."""
+    rows = raw.size // columns
+    for begin in range(0, columns, 64):
+        end = min(begin + 64, columns)
+        for row in range(rows):
+            group, lane = divmod(first_row + row, GROUP)
+            for column in range(begin, end):
+                out[(group * columns + column) * GROUP + lane] = raw[row * columns + column]
+
+
+@entry
+def _pack_blocks(raw, columns, first_row, layout, flip, out):
+    """Rows of file blocks, each an f16 scale and then the weights' bytes, four of which go to a lane."""
+    size = Q8_BYTES if layout == Q8 else Q4_BYTES
+    blocks, row_bytes = columns // BLOCK, size // GROUP + 2  # of a block
+    rows = raw.size // (blocks * row_bytes)
+    for row in range(rows):
+        group, lane = divmod(first_row + row, GROUP)
+        start = group * group_bytes(layout, columns)
+        for block in range(blocks):
+            at = (row * blocks + block) * row_bytes
+            scale = scales_at(start, block, size) + 2 * lane
+            out[scale], out[scale + 1] = raw[at], raw[at + 1]
+            to = weights_at(start, block, size) + 4 * lane
+            for quad in range(size // 64):
+                for byte in range(4):
+                    out[to + quad * 64 + byte] = raw[at + 2 + quad * 4 + byte] ^ flip
+
+
+def _q5_0_as_q8_0(raw):
+    """f16 scale, 32 fifth bits, 32 x 4 bits -> f16 scale, int8: the values are -16 .. 15."""
+    blocks = raw.reshape(-1, 22)
+    fifth = np.unpackbits(blocks[:, 2:6], axis=1, bitorder="little") << 4
+    low = np.concatenate([blocks[:, 6:] & 15, blocks[:, 6:] >> 4], axis=1)
+    return _q8_0(blocks[:, :2], (low | fifth).astype(np.int8) - np.int8(16))
+
+
+def _iq4_nl_as_q8_0(raw):
+    blocks = raw.reshape(-1, 18)
+    return _q8_0(blocks[:, :2], IQ4_NL_VALUES[np.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1)])
+
+
+def _q8_0(scales, values):
+    return np.concatenate([scales, values.view(np.uint8)], axis=1).reshape(-1)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__packing() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__packing() IS
+'Weights as the kernels read them: groups of 16 rows, in which one register holds a column, or four, of all 16.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__similarity()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Products of a packed matrix with one vector, and the lengths of its rows: what a search by cosine reads.
+
+Both go through the groups of 16 rows in the order of memory, one row to a lane, as `kernels/matrix` does. Errors of a
+product against exact arithmetic, relative to |row| |x|, and of a sum of squares, relative to itself, are at most
+cosine's `rounding(columns)`.
+Block-quantised matrices meet x as int8 codes, whose difference from x is the caller's to know.
+"""
+
+import numpy as np
+
+from ..simd.memory import load, load_bf16, load_bytes, store
+from ..simd.registers import compiled, entry, f32, fill, fma, i32, to_f32
+from .cosine import Lengths
+from .elementwise import quantize
+from .matrix import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, _bf16, _float, _q4, _q8, embedding
+from .packing import (
+    BF16,
+    BLOCK,
+    F16,
+    F32,
+    GROUP,
+    Q4,
+    Q4_BYTES,
+    Q8,
+    Q8_BYTES,
+    group_bytes,
+    group_count,
+    scales_at,
+    weights_at,
+)
+
+STEP = 1 << 26  # weights between looks for an interrupt: some milliseconds
+
+# For one vector, a group at a time.
+_q8_group, _q4_group, _float_group, _bf16_group = _q8(1), _q4(1), _float(1), _bf16(1)
+
+
+@entry
+def encode(x, codes, scales, q8_starts, q4_starts):
+    """x in blocks of 32 as int8 codes with scales, and where dot products of blocks start (see kernels.quantize)."""
+    quantize(x, 0, x.size, codes, scales, q8_starts, q4_starts, 0)
+
+
+@entry
+def products(weights, matrix, begin, end, x, quantized, out):
+    """out[row] = matrix @ x in the rows of the groups begin .. end; blocks read `quantized`, floats x."""
+    layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
+    codes, scales, starts8, starts4 = quantized.codes, quantized.scales, quantized.q8_starts, quantized.q4_starts
+    for g in range(begin, end):
+        w, to = at + g * group_bytes(layout, columns), g * GROUP
+        if layout == Q8:
+            _q8_group(weights.u8, weights.u16, w, columns, codes, scales, starts8, 0, out, to, 0)
+        elif layout == Q4:
+            _q4_group(weights.u8, weights.u16, w, columns, codes, scales, starts4, 0, out, to, 0)
+        elif layout == F32:
+            _float_group(weights.f32, w // 4, columns, x, 0, 0, out, to, 0)
+        elif layout == F16:
+            _float_group(weights.u16, w // 2, columns, x, 0, 0, out, to, 0)
+        elif layout == BF16:
+            _bf16_group(weights.u16, w // 2, columns, x, 0, 0, out, to, 0)
+
+
+@entry
+def squared_lengths(weights, matrix, begin, end, out):
+    """out[row] = the sum of the squares of a row, in the rows of the groups begin .. end."""
+    layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
+    scaled = layout == Q8 or layout == Q4  # noqa: PLR1714 - numba makes a comparison of it, and a tuple of `in`
+    size = Q8_BYTES if layout == Q8 else Q4_BYTES
+    for g in range(begin, end):
+        w = at + g * group_bytes(layout, columns)
+        total = fill(0.0, f32)
+        if scaled:
+            for block in range(columns // BLOCK):
+                scale = load(weights.u16, scales_at(w, block, size) >> 1, f32)
+                squares = _block_squares(weights.u8, weights_at(w, block, size), layout)
+                total = fma(squares * scale, scale, total)
+        else:
+            for column in range(columns):
+                value = _column(weights, w, column, layout)
+                total = fma(value, value, total)
+        store(out, g * GROUP, total)
+
+
+@compiled
+def _block_squares(u8, at, layout):
+    """The sum of the squares of a block's integers, exact in float32."""
+    total = fill(0.0, f32)
+    if layout == Q8:
+        for k in range(8):
+            four = load_bytes(u8, at + k * 64, i32)
+            for byte in range(4):
+                value = to_f32((four >> np.int32(8 * byte)) & 255) - 128.0
+                total = fma(value, value, total)
+    else:
+        for k in range(4):
+            eight = load_bytes(u8, at + k * 64, i32)
+            for half in range(8):
+                value = to_f32((eight >> np.int32(4 * half)) & 15) - 8.0
+                total = fma(value, value, total)
+    return total
+
+
+@compiled
+def _column(weights, at, column, layout):
+    """One column of a group of floats."""
+    if layout == F32:
+        return load(weights.f32, at // 4 + column * GROUP, f32)
+    if layout == F16:
+        return load(weights.u16, at // 2 + column * GROUP, f32)
+    return load_bf16(weights.u16, at // 2 + column * GROUP, f32)
+
+
+@entry
+def rows(weights, matrix, ids, out):
+    """out = the rows of the matrix that `ids` names, one after the other, decoded."""
+    for i in range(ids.size):
+        embedding(weights, matrix, ids[i], out, i * matrix[COLUMNS])
+
+
+class PackedTable:
+    """A packed matrix as cosine reads it: `cosine.ArrayTable` says what that is.
+
+    packed: a PackedModel; name: one of its matrices, of a type that packing keeps exactly. The caller's checkpoint is
+    called every few milliseconds.
+    """
+
+    def __init__(self, packed, name, checkpoint=lambda: None):
+        self._weights = packed.weights
+        self._matrix = np.array(packed.directory[name], np.int64)
+        self._checkpoint = checkpoint
+        count, columns = int(self._matrix[ROWS]), int(self._matrix[COLUMNS])
+        self.shape = count, columns
+        self._sums = np.empty(group_count(count) * GROUP, np.float32)
+        blocks = columns // BLOCK
+        self._codes = Codes(np.empty(blocks * BLOCK, np.int8), *(np.empty(blocks, t) for t in "fii"))
+        self._in_steps(squared_lengths)
+        self.lengths = Lengths(self._sums[:count])
+
+    def products(self, x):
+        """(f32[rows], error): each row times x, f32[columns]; off by at most error * |row| and float32's rounding."""
+        x = np.ascontiguousarray(x, np.float32)
+        error = 0.0
+        if self._matrix[LAYOUT] in (Q8, Q4):
+            encode(x, *self._codes)
+            scales = self._codes.scales.astype(np.float64)
+            met = self._codes.codes.reshape(-1, BLOCK) * scales[:, None]
+            error = float(np.linalg.norm(x - met.reshape(-1)))
+        self._in_steps(products, x, self._codes)
+        return self._sums[: self.shape[0]], error
+
+    def rows(self, ids):
+        """The rows of some ids: int[n] -> f32[n, columns], as they are stored."""
+        out = np.empty(len(ids) * self.shape[1], np.float32)
+        rows(self._weights, self._matrix, np.asarray(ids, np.int64), out)
+        return out.reshape(len(ids), self.shape[1])
+
+    def _in_steps(self, kernel, *arguments):
+        groups = group_count(self.shape[0])
+        step = max(4, STEP // (self.shape[1] * GROUP) // 4 * 4)
+        for begin in range(0, groups, step):
+            kernel(self._weights, self._matrix, begin, min(groups, begin + step), *arguments, self._sums)
+            self._checkpoint()
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__similarity() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__similarity() IS
+'Products of a packed matrix with one vector, and the lengths of its rows: what a search by cosine reads.';
 
 COMMIT;

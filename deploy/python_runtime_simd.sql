@@ -1,12 +1,523 @@
 -- Deploy hartonomous:python_runtime_simd to pg
 -- requires: schema_llm_runtime
--- Rendered from plpython/simd.py by tools/render.py.
+-- Rendered from plpython/simd/ by tools/render.py.
 -- noqa: disable=LT05
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE OR REPLACE FUNCTION llm_runtime.simd()
+CREATE OR REPLACE FUNCTION llm_runtime.simd__memory()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Loads, stores and atomics for the register blocks of simd.
+
+`load(array, index, like, step)` fills row r of a block of the type `like` from array[index + r * step ...]; without a
+step all rows read the same place, which is meant for one row. Indices and steps count elements of the array. Nothing
+is checked when the code runs, everything is when it is compiled: an instruction that does not know the array's dtype
+is a typing error.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+from . import processors as forms
+from .processors import FLOAT, I8, I16, I32, LANES, call, constant, vector
+from .registers import I64, Registers, _block, _in_all_lanes, _registers, _typed, f32
+
+
+def _check(name, array, dtypes, writes=False):
+    """The array must be flat, contiguous, of one of the dtypes, and writable where it is written."""
+    names = " or ".join(str(dtype) for dtype in dtypes)
+    if not isinstance(array, types.Array) or array.ndim != 1 or array.layout != "C":
+        raise TypingError(f"{name}: wants a contiguous 1-d array of {names}, not {array}")
+    if array.dtype not in dtypes:
+        raise TypingError(f"{name}: wants an array of {names}, not of {array.dtype}")
+    if writes and not array.mutable:
+        raise TypingError(f"{name}: the array is read-only")
+
+
+def _block_type(name, like):
+    block = like.instance_type if isinstance(like, types.NumberClass | types.TypeRef) else None
+    if not isinstance(block, Registers):
+        raise TypingError(f"{name}: {like} is not a register block type")
+    return block
+
+
+def _place(context, builder, kind, array, index, step=None, row=0):
+    """A pointer to array[index + row * step]."""
+    data = context.make_array(kind)(context, builder, array).data
+    if row and step is not None:
+        index = builder.add(index, builder.mul(step, I64(row)))
+    return builder.gep(data, [index])
+
+
+def _at(builder, pointer, kind):
+    return builder.load(builder.bitcast(pointer, kind.as_pointer()), align=1)
+
+
+def _reading(forms_of):
+    """Make (array, index, like, step) from {(block element, array dtype): emitter (builder, pointer) of a register}."""
+
+    def decorate(described):
+        name = described.__name__
+
+        def typing(context, array, index, like, step=0):
+            block = _block_type(name, like)
+            _check(name, array, [dtype for element, dtype in forms_of if element == block.element])
+            emit = forms_of[block.element, array.dtype]
+
+            def lower(context, builder, signature, values):
+                return _block(
+                    builder,
+                    [
+                        emit(builder, _place(context, builder, array, *values[:2], values[3], row))
+                        for row in range(block.rows)
+                    ],
+                )
+
+            return block(array, types.int64, like, _step(step)), lower
+
+        return _typed(name, described, typing)
+
+    return decorate
+
+
+def _step(step):
+    return types.Omitted(0) if isinstance(step, int | types.Omitted) else types.int64
+
+
+@_reading(
+    {
+        ("f32", types.float32): lambda b, p: _at(b, p, vector(FLOAT)),
+        ("f32", types.uint16): lambda b, p: forms.widen_half(b, _at(b, p, vector(I16))),
+        ("i32", types.int32): lambda b, p: _at(b, p, vector(I32)),
+    }
+)
+def load(context, array, index, like, step=0):
+    """16 elements a row; an array of uint16 holds half precision, which widens to f32."""
+
+
+@_reading(
+    {
+        ("f32", types.uint16): lambda b, p: b.bitcast(
+            b.shl(b.zext(_at(b, p, vector(I16)), vector(I32)), constant(I32, 16)), vector(FLOAT)
+        ),
+    }
+)
+def load_bf16(context, array, index, like, step=0):
+    """16 bfloat16 values a row, as f32: they are the upper halves of floats."""
+
+
+@_reading({("i32", types.uint8): lambda b, p: _at(b, p, vector(I32))})
+def load_bytes(context, array, index, like, step=0):
+    """64 bytes a row, four to a lane, for dot4."""
+
+
+@_reading({("i32", types.int16): lambda b, p: _at(b, p, vector(I32))})
+def load_pairs(context, array, index, like, step=0):
+    """32 int16 a row, two to a lane, for dot2."""
+
+
+@_reading(
+    {
+        ("f32", types.float32): lambda b, p: _in_all_lanes(b, _at(b, p, FLOAT)),
+        ("i32", types.int32): lambda b, p: _in_all_lanes(b, _at(b, p, I32)),
+    }
+)
+def spread(context, array, index, like, step=0):
+    """One element a row, in all 16 lanes."""
+
+
+@_reading({("i32", types.int8): lambda b, p: _in_all_lanes(b, _at(b, p, I32))})
+def spread_bytes(context, array, index, like, step=0):
+    """Four int8 a row, the same four in every lane, for dot4."""
+
+
+@_reading({("i32", types.int16): lambda b, p: _in_all_lanes(b, _at(b, p, I32))})
+def spread_pairs(context, array, index, like, step=0):
+    """Two int16 a row, the same two in every lane, for dot2."""
+
+
+def _writing(forms_of):
+    """Make (array, index, block, step) from {(block element, array dtype): emitter (builder, register) of the bits}."""
+
+    def decorate(described):
+        name = described.__name__
+
+        def typing(context, array, index, block, step=0):
+            if not isinstance(block, Registers):
+                raise TypingError(f"{name}: {block} is not a register block")
+            _check(name, array, [dtype for element, dtype in forms_of if element == block.element], writes=True)
+            emit = forms_of[block.element, array.dtype]
+
+            def lower(context, builder, signature, values):
+                for row, register in enumerate(_registers(builder, block, values[2], block.rows)):
+                    place = _place(context, builder, array, *values[:2], values[3], row)
+                    bits = emit(builder, register)
+                    builder.store(bits, builder.bitcast(place, bits.type.as_pointer()), align=1)
+                return context.get_dummy_value()
+
+            return types.void(array, types.int64, block, _step(step)), lower
+
+        return _typed(name, described, typing)
+
+    return decorate
+
+
+@intrinsic
+def prefetch(context, array, index):
+    """Begin to bring the cache line of array[index] into the second cache. Any index will do: nothing is read."""
+
+    def lower(context, builder, signature, values):
+        place = builder.bitcast(_place(context, builder, array, *values), I8.as_pointer())
+        reading, second_cache, data = I32(0), I32(2), I32(1)
+        call(builder, "llvm.prefetch.p0", ir.VoidType(), place, reading, second_cache, data)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), lower
+
+
+@_writing(
+    {
+        ("f32", types.float32): lambda b, x: x,
+        ("i32", types.int32): lambda b, x: x,
+        ("i32", types.int8): lambda b, x: b.trunc(x, vector(I8)),
+        ("i32", types.int16): lambda b, x: b.trunc(x, vector(I16)),
+    }
+)
+def store(context, array, index, block, step=0):
+    """16 elements a row; i32 goes into int8 and int16 by its low bits."""
+
+
+def _first(builder, count):
+    """The mask of the lanes below `count`."""
+    return builder.icmp_signed("<", ir.Constant(vector(I64), list(range(LANES))), _in_all_lanes(builder, count))
+
+
+@intrinsic
+def load_first(context, count, array, index):
+    """One register of f32: lanes below `count` from the array, zero in the others, which are not read."""
+    _check("load_first", array, [types.float32])
+
+    def lower(context, builder, signature, values):
+        pointer = _place(context, builder, array, *values[1:])
+        pointer = builder.bitcast(pointer, vector(FLOAT).as_pointer())
+        return call(
+            builder,
+            "llvm.masked.load.v16f32.p0",
+            vector(FLOAT),
+            pointer,
+            I32(4),
+            _first(builder, values[0]),
+            constant(FLOAT, 0.0),
+        )
+
+    return f32(types.int64, array, types.int64), lower
+
+
+@intrinsic
+def store_first(context, count, array, index, register):
+    """Store the lanes below `count` of one f32 register; the array's other elements stay."""
+    _check("store_first", array, [types.float32], writes=True)
+
+    def lower(context, builder, signature, values):
+        pointer = _place(context, builder, array, *values[1:3])
+        pointer = builder.bitcast(pointer, vector(FLOAT).as_pointer())
+        mask = _first(builder, values[0])
+        call(builder, "llvm.masked.store.v16f32.p0", ir.VoidType(), values[3], pointer, I32(4), mask)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, array, types.int64, f32), lower
+
+
+# Between threads
+
+
+@intrinsic
+def atomic_add(context, array, index, number):
+    """Add to an int64, all or nothing, ordered with everything before and after; gives the value before."""
+    _check("atomic_add", array, [types.int64], writes=True)
+
+    def lower(context, builder, signature, values):
+        return builder.atomic_rmw("add", _place(context, builder, array, *values[:2]), values[2], "acq_rel")
+
+    return types.int64(array, types.int64, types.int64), lower
+
+
+@intrinsic
+def atomic_load(context, array, index):
+    """An int64 as another thread last wrote it; what that thread wrote before is visible too."""
+    _check("atomic_load", array, [types.int64])
+
+    def lower(context, builder, signature, values):
+        return builder.load_atomic(_place(context, builder, array, *values), "acquire", 8)
+
+    return types.int64(array, types.int64), lower
+
+
+@intrinsic
+def peek_i32(context, address):
+    """The int32 at a memory address, read anew each time: PostgreSQL's InterruptPending."""
+
+    def lower(context, builder, signature, values):
+        return builder.load_atomic(builder.inttoptr(values[0], I32.as_pointer()), "monotonic", 4)
+
+    return types.int32(types.int64), lower
+
+
+@intrinsic
+def array_at(context, address, length, like):
+    """The memory at an address as a flat array of `length` elements of the dtype of the array `like`."""
+    kind = types.Array(like.dtype, 1, "C")
+
+    def lower(context, builder, signature, values):
+        array = context.make_array(kind)(context, builder)
+        itemsize = context.get_constant(types.intp, like.dtype.bitwidth // 8)
+        pointer = builder.inttoptr(values[0], array.data.type)
+        populate_array(array, pointer, [values[1]], [itemsize], itemsize, meminfo=None)
+        return array._getvalue()
+
+    return kind(types.int64, types.int64, like), lower
+
+
+@intrinsic
+def as_writable(context, array):
+    """The array as one that may be written, which this code must not do: parts are compiled for each kind of array."""
+    kind = types.Array(array.dtype, array.ndim, array.layout)
+    return kind(array), lambda context, builder, signature, values: values[0]
+
+
+@intrinsic
+def in_order(context):
+    """What is loaded after this is not loaded before it; no instruction of the processor.
+
+    LLVM gathers the loads of an unrolled loop at its beginning, more than there are registers, and spills the sums.
+    """
+
+    def lower(context, builder, signature, values):
+        builder.fence("acquire", "singlethread")
+        return context.get_dummy_value()
+
+    return types.void(), lower
+
+
+@intrinsic
+def pause(context):
+    """Tell the processor that this loop only waits."""
+
+    def lower(context, builder, signature, values):
+        forms.pause(builder)
+        return context.get_dummy_value()
+
+    return types.void(), lower
+
+
+@intrinsic
+def yield_processor(context):
+    """Let another thread run: sched_yield."""
+
+    def lower(context, builder, signature, values):
+        call(builder, "sched_yield", I32)
+        return context.get_dummy_value()
+
+    return types.void(), lower
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.simd__memory() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.simd__memory() IS
+'Loads, stores and atomics for the register blocks of simd.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.simd__processors()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What differs between processors: the instructions of simd that LLVM has no portable word for.
+
+LLVM aborts the whole process (in PostgreSQL: the cluster) when it must emit an instruction that the target does not
+have, so the form is chosen here, from the features of the target, before anything is emitted. The target is the one
+numba compiles for: this machine, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say, which is how the tests run every
+form on one machine. Both are part of numba's cache key. All forms of an instruction give the same bits.
+
+Every function takes an llvmlite IRBuilder and registers of 16 lanes, and returns one.
+"""
+
+from llvmlite import ir
+from numba.core import config
+from numba.core.codegen import get_host_cpu_features
+
+LANES = 16
+I8, I16, I32, HALF, FLOAT = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.HalfType(), ir.FloatType()
+
+
+def vector(element, lanes=LANES):
+    """The LLVM type of a register of `lanes` elements."""
+    return ir.VectorType(element, lanes)
+
+
+def constant(element, value, lanes=LANES):
+    """A register with one value, or the listed values, in its lanes."""
+    return ir.Constant(vector(element, lanes), value if isinstance(value, list) else [value] * lanes)
+
+
+def call(builder, name, result, *operands):
+    """Call an LLVM intrinsic, declared on first use."""
+    declared = builder.module.globals.get(name)
+    declared = declared or ir.Function(builder.module, ir.FunctionType(result, [x.type for x in operands]), name)
+    return builder.call(declared, operands)
+
+
+def pick(builder, register, lanes):
+    """The lanes of a register that are listed, in that order."""
+    undefined = ir.Constant(register.type, ir.Undefined)
+    return builder.shuffle_vector(register, undefined, constant(I32, list(lanes), len(lanes)))
+
+
+def _features():
+    text = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    return frozenset(name[1:] for name in text.split(",") if name.startswith("+"))
+
+
+def _variant(features):
+    if {"avx512bw", "avx512vnni"} <= features and "prefer-256-bit" not in features:
+        return "avx512vnni"
+    if "avxvnni" in features or {"avx512vl", "avx512vnni"} <= features:
+        return "avxvnni"
+    if "avx512bw" in features:
+        return "avx512"
+    return "avx2" if "avx2" in features else "portable"
+
+
+FEATURES = _features()
+VARIANT = _variant(FEATURES)
+HAS_HALF = "f16c" in FEATURES or "avx512f" in FEATURES or "fullfp16" in FEATURES
+
+
+def dot4(builder, total, unsigned, signed):
+    """total + the sum of the four products u8 * s8 in each 32-bit lane, in 32 bits: nothing saturates."""
+    return _DOT4[VARIANT](builder, total, unsigned, signed)
+
+
+def _dot4_vnni_512(builder, *operands):
+    # Declared with 16 x i32, as LLVM had it first: newer LLVM upgrades the declaration, older LLVM knows no other.
+    return call(builder, "llvm.x86.avx512.vpdpbusd.512", vector(I32), *operands)
+
+
+def _dot4_vnni_256(builder, *operands):
+    halves = [[pick(builder, x, range(at, at + 8)) for x in operands] for at in (0, 8)]
+    return _join(builder, *(call(builder, "llvm.x86.avx512.vpdpbusd.256", vector(I32, 8), *x) for x in halves))
+
+
+def _dot4_words(multiply_add):
+    """The even bytes of all lanes as 16-bit words, then the odd: each product of pairs stays in its own lane."""
+
+    def emit(builder, total, unsigned, signed):
+        u, s = (builder.bitcast(x, vector(I16, 32)) for x in (unsigned, signed))
+        eight = constant(I16, 8, 32)
+        even = multiply_add(
+            builder, builder.and_(u, constant(I16, 255, 32)), builder.ashr(builder.shl(s, eight), eight)
+        )
+        odd = multiply_add(builder, builder.lshr(u, eight), builder.ashr(s, eight))
+        return builder.add(total, builder.add(even, odd))
+
+    return emit
+
+
+def _multiply_add_512(builder, x, y):
+    return call(builder, "llvm.x86.avx512.pmaddw.d.512", vector(I32), x, y)
+
+
+def _multiply_add_256(builder, *operands):
+    halves = [[pick(builder, x, range(at, at + 16)) for x in operands] for at in (0, 16)]
+    return _join(builder, *(call(builder, "llvm.x86.avx2.pmadd.wd", vector(I32, 8), *x) for x in halves))
+
+
+def _join(builder, low, high):
+    return builder.shuffle_vector(low, high, constant(I32, list(range(LANES))))
+
+
+def _dot4_portable(builder, total, unsigned, signed):
+    for byte in range(4):
+        u = builder.and_(builder.lshr(unsigned, constant(I32, 8 * byte)), constant(I32, 255))
+        s = builder.ashr(builder.shl(signed, constant(I32, 24 - 8 * byte)), constant(I32, 24))
+        total = builder.add(total, builder.mul(u, s))
+    return total
+
+
+_DOT4 = {
+    "avx512vnni": _dot4_vnni_512,
+    "avxvnni": _dot4_vnni_256,
+    "avx512": _dot4_words(_multiply_add_512),
+    "avx2": _dot4_words(_multiply_add_256),
+    "portable": _dot4_portable,
+}
+
+
+def dot2(builder, total, first, second):
+    """total + the sum of the two products i16 * i16 in each 32-bit lane, in 32 bits: nothing saturates."""
+    return _DOT2[VARIANT](builder, total, first, second)
+
+
+def _dot2_vnni_512(builder, *operands):
+    return call(builder, "llvm.x86.avx512.vpdpwssd.512", vector(I32), *operands)
+
+
+def _dot2_vnni_256(builder, *operands):
+    halves = [[pick(builder, x, range(at, at + 8)) for x in operands] for at in (0, 8)]
+    return _join(builder, *(call(builder, "llvm.x86.avx512.vpdpwssd.256", vector(I32, 8), *x) for x in halves))
+
+
+def _dot2_words(multiply_add):
+    def emit(builder, total, first, second):
+        words = (builder.bitcast(x, vector(I16, 32)) for x in (first, second))
+        return builder.add(total, multiply_add(builder, *words))
+
+    return emit
+
+
+def _dot2_portable(builder, total, first, second):
+    sixteen = constant(I32, 16)
+    low = [builder.ashr(builder.shl(x, sixteen), sixteen) for x in (first, second)]
+    high = [builder.ashr(x, sixteen) for x in (first, second)]
+    return builder.add(total, builder.add(builder.mul(*low), builder.mul(*high)))
+
+
+_DOT2 = {
+    "avx512vnni": _dot2_vnni_512,
+    "avxvnni": _dot2_vnni_256,
+    "avx512": _dot2_words(_multiply_add_512),
+    "avx2": _dot2_words(_multiply_add_256),
+    "portable": _dot2_portable,
+}
+
+
+def widen_half(builder, bits):
+    """16 x i16 holding IEEE half precision -> 16 x float, exactly."""
+    if HAS_HALF:
+        return builder.fpext(builder.bitcast(bits, vector(HALF)), vector(FLOAT))
+    wide = builder.zext(bits, vector(I32))
+    magnitude = builder.and_(wide, constant(I32, 0x7FFF))
+    sign = builder.shl(builder.and_(wide, constant(I32, 0x8000)), constant(I32, 16))
+    # The fields moved into a float's places read as the value times 2^-112, subnormal halves included.
+    moved = builder.bitcast(builder.shl(magnitude, constant(I32, 13)), vector(FLOAT))
+    scaled = builder.bitcast(builder.fmul(moved, constant(FLOAT, 2.0**112)), vector(I32))
+    special = builder.icmp_unsigned(">=", magnitude, constant(I32, 0x7C00))  # infinity, NaN: the largest exponent
+    scaled = builder.select(special, builder.or_(scaled, constant(I32, 0x7F800000)), scaled)
+    return builder.bitcast(builder.or_(scaled, sign), vector(FLOAT))
+
+
+def pause(builder):
+    """Tell the processor that this is a spin loop; nothing where it has no word for it."""
+    if "sse2" in FEATURES:
+        call(builder, "llvm.x86.sse2.pause", ir.VoidType())
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.simd__processors() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.simd__processors() IS
+'What differs between processors: the instructions of simd that LLVM has no portable word for.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.simd__registers()
 RETURNS void
 LANGUAGE plpython3u
 AS $python$"""A small SIMD vocabulary for numba: blocks of registers, and instructions on them.
@@ -41,8 +552,8 @@ from numba.core.caching import FunctionCache
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, lower_builtin, models, register_jitable, register_model, type_callable
 
-from . import simd_forms as forms
-from .simd_forms import FLOAT, I32, LANES, call, constant, pick, vector
+from . import processors as forms
+from .processors import FLOAT, I32, LANES, call, constant, pick, vector
 
 # Without numba's reference counts, which are atomic and took a tenth of a decode step: arrays come from outside.
 OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}
@@ -381,8 +892,172 @@ def lane(context, register, index):
     return register.scalar(register, types.int64), lower
 $python$;
 
-REVOKE ALL ON FUNCTION llm_runtime.simd() FROM PUBLIC;
-COMMENT ON FUNCTION llm_runtime.simd() IS
+REVOKE ALL ON FUNCTION llm_runtime.simd__registers() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.simd__registers() IS
 'A small SIMD vocabulary for numba: blocks of registers, and instructions on them.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.simd__threads()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Several threads inside one compiled call: workers that wait in the operating system, and what they then share.
+
+Handing work to a thread costs some 50 microseconds, a whole forward is handed over once. Inside, the threads `claim`
+pieces of work from counters and `finish` them, and `wait` until all pieces of a step are done: whoever did them, so a
+thread that begins late or loses its processor holds up the others by the piece that it has in hand, or by nothing.
+Where each must have done a share of its own they `meet`, in a few hundred nanoseconds. A thread that is kept waiting
+yields its processor. The shared state is a flat int64 array: arrivals, the stop flag, and the counters.
+
+PostgreSQL's signal handlers must only ever run on its own thread, so workers are born with every signal blocked.
+"""
+
+import queue
+import signal
+import threading
+from collections import namedtuple
+
+import numpy as np
+
+from ..server import errors
+from .memory import atomic_add, atomic_load, pause, peek_i32, yield_processor
+from .registers import compiled
+
+ARRIVED, STOP, COUNTERS = 0, 8, 16  # places in the state, on cache lines of their own
+CLAIMED, DONE = range(2)  # the two numbers of a counter
+SPINS_BEFORE_YIELD = 2048
+
+
+# What every thread of a compiled call is given. interrupts: the addresses of two int32, 0 for none.
+Crew = namedtuple("Crew", "thread threads state interrupts")
+
+
+def new_state(counters):
+    """The shared state of a call, zeroed, with so many counters."""
+    return np.zeros(COUNTERS + 2 * counters, np.int64)
+
+
+@compiled
+def is_set(address):
+    """Whether there is an address, and the int32 there is not zero."""
+    return address != 0 and peek_i32(address) != 0
+
+
+@compiled
+def stopped(crew):
+    """Whether to give up: another thread said so, or what is at one of the addresses `interrupts` is not zero."""
+    if atomic_load(crew.state, STOP) != 0:
+        return True
+    if is_set(crew.interrupts[0]) or is_set(crew.interrupts[1]):
+        atomic_add(crew.state, STOP, 1)
+        return True
+    return False
+
+
+@compiled
+def _wait_until(crew, place, number):
+    """Wait until a number of the state has grown to `number`. True when the work is to stop instead."""
+    spins = 0
+    while atomic_load(crew.state, place) < number:
+        if stopped(crew):
+            return True
+        spins += 1
+        if spins % SPINS_BEFORE_YIELD == 0:
+            yield_processor()
+        pause()
+    return stopped(crew)
+
+
+@compiled
+def meet(crew):
+    """Wait until all threads have come to this meeting. True when the work is to stop instead."""
+    round_of_arrival = atomic_add(crew.state, ARRIVED, 1) // crew.threads
+    return _wait_until(crew, ARRIVED, (round_of_arrival + 1) * crew.threads)
+
+
+@compiled
+def claim(crew, counter, pieces):
+    """The first of the next `pieces` pieces of work of a counter; each is given out once."""
+    return atomic_add(crew.state, COUNTERS + 2 * counter + CLAIMED, pieces)
+
+
+@compiled
+def finish(crew, counter, pieces):
+    """Tell that so many claimed pieces of a counter are done."""
+    atomic_add(crew.state, COUNTERS + 2 * counter + DONE, pieces)
+
+
+@compiled
+def wait(crew, counter, pieces):
+    """Wait until so many pieces of a counter are done, by whichever threads. True when the work is to stop instead."""
+    return _wait_until(crew, COUNTERS + 2 * counter + DONE, pieces)
+
+
+class Team:
+    """The calling thread and `size` - 1 workers. One call at a time; close() when no longer needed."""
+
+    def __init__(self, size):
+        self.size = size
+        self._tasks = [queue.SimpleQueue() for _ in range(size - 1)]
+        self._done = queue.SimpleQueue()
+        if size > 1:
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            try:
+                for tasks in self._tasks:
+                    threading.Thread(target=self._work, args=(tasks,), daemon=True, name="llm worker").start()
+            except RuntimeError as error:
+                self.close()
+                raise errors.out_of_memory("the operating system starts no more threads", str(error)) from None
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def run(self, function, state, *arguments):
+        """Call function(thread, threads, state, *arguments) in every thread of the team at once, and wait for all.
+
+        An exception in one of them tells the others, through the state, to stop; it is raised when they have ended.
+        """
+        if self.size == 1:
+            function(0, 1, state, *arguments)
+            return
+        for thread, tasks in enumerate(self._tasks, 1):
+            tasks.put((function, thread, state, arguments))
+        own = self._call(function, 0, state, arguments)
+        ended = [own, *(self._done.get() for _ in self._tasks)]
+        for error in ended:
+            if error is not None:
+                raise error
+
+    def close(self):
+        """End the workers."""
+        for tasks in self._tasks:
+            tasks.put(None)
+        self._tasks, self.size = [], 1
+
+    def _work(self, tasks):
+        while (task := tasks.get()) is not None:
+            self._done.put(self._call(*task))
+            del task  # a waiting worker keeps no model alive
+
+    def _call(self, function, thread, state, arguments):
+        """One thread's call: what it raised, whereupon the others stop, or None."""
+        try:
+            function(thread, self.size, state, *arguments)
+        except BaseException as error:
+            state[STOP] = 1
+            return error
+        return None
+
+
+_teams = {}
+
+
+def team(size):
+    """This process's team of a size, made on first use: its workers live as long as the process."""
+    if size not in _teams:
+        _teams[size] = Team(size)
+    return _teams[size]
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.simd__threads() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.simd__threads() IS
+'Several threads inside one compiled call: workers that wait in the operating system, and what they then share.';
 
 COMMIT;

@@ -1,12 +1,946 @@
 -- Deploy hartonomous:python_runtime_weights to pg
 -- requires: schema_llm_runtime
--- Rendered from plpython/weights.py by tools/render.py.
+-- Rendered from plpython/weights/ by tools/render.py.
 -- noqa: disable=LT05
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE OR REPLACE FUNCTION llm_runtime.weights()
+CREATE OR REPLACE FUNCTION llm_runtime.weights__address_space()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""One range of addresses into which files are mapped: many files, one flat read-only array.
+
+The kernels see a model as one buffer with offsets; its tensors are files of their own that other models share. So a
+range of addresses is reserved first, which costs no memory, and each file is mapped into its place in it. All sessions
+of the server share the pages of a file. What of the range no file fills must not be touched.
+
+Memory is read a third faster in pages of 2 MiB than in those of 4 KiB. Linux gives a file such pages where it fills
+them, was brought into memory in them, and lies at an address that is a multiple of 2 MiB: so all three are seen to.
+"""
+
+import ctypes
+import errno
+import mmap
+import os
+from contextlib import suppress
+
+from ..server import errors
+
+PAGE = mmap.PAGESIZE
+HUGE_PAGE = 1 << 21
+ALIGNMENT = 64  # of files smaller than a huge page
+PROT_NONE = 0
+MAP_FIXED, MAP_NORESERVE, MADV_POPULATE_READ = 0x10, 0x4000, 22  # Linux; the mmap module has no names for them
+FAILED = ctypes.c_void_p(-1).value
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+
+def side_by_side(sizes):
+    """(offsets at which files of such sizes lie in a range, the size of the range)."""
+    offsets, end = [], 0
+    for size in sizes:
+        start = rounded_up(end, HUGE_PAGE if size >= HUGE_PAGE else PAGE)
+        offsets.append(start)
+        end = start + size
+    return offsets, rounded_up(max(end, 1), PAGE)
+
+
+def rounded_up(size, unit):
+    """The next multiple of `unit`."""
+    return -(-size // unit) * unit
+
+
+def in_whole_pages(size):
+    """What a file of so many bytes is padded to: the end of its last huge page, if it fills one."""
+    return rounded_up(size, HUGE_PAGE if size >= HUGE_PAGE else ALIGNMENT)
+
+
+def in_huge_pages(memory, checkpoint):
+    """Bring an mmap.mmap of a file into memory in huge pages; where the system has none, it stays as it is.
+
+    A huge page is made by the first touch of it, unless reading ahead has put small ones there. So that is turned off,
+    and each is touched by a call, which a failing disk makes an error and not a signal. checkpoint() may end it.
+    """
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+            memory.madvise(mmap.MADV_RANDOM)
+            for start in range(0, len(memory), HUGE_PAGE):
+                memory.madvise(MADV_POPULATE_READ, start, PAGE)
+                checkpoint()
+
+
+class Mapping:
+    """`size` bytes of addresses. numpy.asarray(mapping) is a read-only uint8[size] that keeps it alive."""
+
+    def __init__(self, size):
+        self.size = rounded_up(size, PAGE)
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
+        self._reserved = _map(None, self.size + HUGE_PAGE, PROT_NONE, flags, -1)
+        self.address = rounded_up(self._reserved, HUGE_PAGE)
+        self.__array_interface__ = {"version": 3, "shape": (self.size,), "typestr": "|u1", "data": (self.address, True)}
+
+    def place(self, offset, file, size):
+        """Map the first `size` bytes of a file descriptor at `offset`, a multiple of the page.
+
+        The file must be that long, and stay so: touching what a file has lost is a signal that ends the server.
+        """
+        if offset % PAGE or offset < 0 or offset + size > self.size:
+            raise ValueError(f"{size} bytes at {offset} are no place in a range of {self.size}")
+        address = _map(self.address + offset, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, file)
+        _libc.madvise(address, size, getattr(mmap, "MADV_HUGEPAGE", 0))  # 0: nothing special; refusal does no harm
+
+    def __del__(self):
+        if getattr(self, "_reserved", None) is not None:
+            _libc.munmap(self._reserved, self.size + HUGE_PAGE)
+
+
+def _map(address, size, protection, flags, file):
+    mapped = _libc.mmap(address, size, protection, flags, file, 0)
+    if mapped == FAILED:
+        number = ctypes.get_errno()
+        if number == errno.ENOMEM:
+            raise errors.out_of_memory(f"{size} bytes of addresses cannot be mapped", os.strerror(number))
+        raise OSError(number, os.strerror(number))
+    return mapped
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.weights__address_space() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.weights__address_space() IS
+'One range of addresses into which files are mapped: many files, one flat read-only array.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.weights__packed_files()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Packed tensors as files that all sessions of a server share: built once, checked, evicted.
+
+    <root>/<edition>/<SHA-256 of the tensor>.<layout>    content, zeros up to whole pages, trailer; mode 0400
+    trailer    "HARTPACK", u64 bytes of the content, SHA-256 of the content, zeros to 64 bytes
+
+The edition names the code that packs, so code that packs otherwise never reads another's files. A file appears whole
+or not at all: its builder holds the lock of a .partial file beside it, which dies with the builder, and renames it.
+Nothing is fsynced: a content's hash is checked at its first use after each start of the server, and what a crash or the
+disk has spoilt is built again. Times are the file system's: modified when it was built, accessed when last used.
+"""
+
+import errno
+import fcntl
+import hashlib
+import mmap
+import os
+import stat
+import struct
+import time
+from collections import namedtuple
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ..server import errors
+from .address_space import in_huge_pages, in_whole_pages
+
+MAGIC = b"HARTPACK"
+TRAILER = struct.Struct("<8sQ32s16x")
+PARTIAL = ".partial"
+MARKS = "verified."
+STEP = 1 << 22  # bytes hashed between looks for an interrupt: some milliseconds
+WAIT = 0.005  # seconds between tries for a lock
+RECOUNT = 1  # seconds until the bytes of all files are counted anew; what others build meanwhile is missed
+
+PackedFile = namedtuple("PackedFile", "name size")  # "<hash>.<layout>", bytes of the content
+Limits = namedtuple("Limits", "size free")  # bytes that all files may take, bytes of the disk that stay free
+Entry = namedtuple("Entry", "path name size built last_used")  # a complete file: bytes, seconds of the epoch
+
+
+class DamagedError(Exception):
+    """A file that is not what was built; the message says how."""
+
+
+class PackedFiles:
+    """The files below `root`. server_start: a text that differs for each start. checkpoint() may end any long work."""
+
+    def __init__(self, root, edition, server_start, checkpoint):
+        self._root = private_folder(root)
+        self._folder = private_folder(self._root / edition)
+        self._marks = self._folder / f"{MARKS}{server_start}"
+        self._marks_size, self._verified = -1, frozenset()
+        self._checkpoint = checkpoint
+        self._used, self._counted = 0, -RECOUNT  # bytes of all files, when they were counted
+
+    def open(self, file):
+        """A descriptor of a complete and right file, which begins with its content; None without one. DamagedError."""
+        try:
+            descriptor = os.open(self._folder / file.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as problem:
+            raise DamagedError(problem.strerror) from None
+        try:
+            self._check(descriptor, file)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def build(self, file, fill, limits, keep=()):
+        """Build a file by fill(memory), which writes the content into zeros, a uint8 buffer; True when it is there.
+
+        False: another session builds it now. Makes room by evicting the files unused longest, but none named in `keep`.
+        Raises ModelError 53100 for a full disk and 53400 at the size limit, and what `fill` raises; nothing is left.
+        """
+        private_folder(self._folder)
+        path = self._folder / file.name
+        partial = self._folder / (file.name + PARTIAL)
+        descriptor = self._locked_partial(partial)
+        if descriptor is None:
+            return False
+        try:
+            if not path.exists():
+                self._write(descriptor, file, fill, limits, keep)
+                partial.rename(path)
+                self._mark(os.fstat(descriptor), file)
+        finally:
+            if is_at(descriptor, partial):
+                partial.unlink()
+            os.close(descriptor)
+        return True
+
+    def check_room(self, size, limits, keep=()):
+        """Raise what `build` would raise for files of so many bytes together, before anything is evicted for them."""
+        entries = self.entries()
+        kept = sum(entry.size for entry in entries if entry.name in keep)
+        evictable = sum(entry.size for entry in entries) - kept
+        self._refuse(size, kept, self._free() + evictable, limits)
+
+    def touch(self, names):
+        """Remember that files were used now."""
+        now = time.time_ns()
+        for name in names:
+            path = self._folder / name
+            with suppress(FileNotFoundError):  # evicted since
+                os.utime(path, ns=(now, path.stat().st_mtime_ns))
+
+    def entries(self):
+        """An Entry of each complete file, of every edition."""
+        private_folder(self._folder)
+        return [
+            Entry(path, path.name, state.st_size, state.st_mtime, state.st_atime)
+            for path, state in self._files()
+            if path.suffix != PARTIAL
+        ]
+
+    def remove(self, names=None):
+        """Unlink files, by default all, and what killed builders left; sessions that use them go on. -> bytes."""
+        freed = 0
+        for entry in self.entries():
+            if names is None or entry.name in names:
+                freed += entry.size if _unlink(entry.path) else 0
+        self._remove_abandoned()
+        self._count()
+        return freed
+
+    def discard(self, file):
+        """Unlink a file that is damaged."""
+        _unlink(self._folder / file.name)
+
+    # Checking
+
+    def _check(self, descriptor, file):
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode) or state.st_uid != os.geteuid() or stat.S_IMODE(state.st_mode) != 0o400:
+            raise DamagedError("it is not a file that the server alone can read and nobody can write")
+        if state.st_size != file_size(file):
+            raise DamagedError(f"it has {state.st_size} bytes, expected {file_size(file)}")
+        if self._is_verified(state, file):
+            return
+        self._bring_in(descriptor)
+        magic, size, expected = TRAILER.unpack(os.pread(descriptor, TRAILER.size, state.st_size - TRAILER.size))
+        if magic != MAGIC or size != file.size:
+            raise DamagedError("its trailer is not that of a packed tensor")
+        if self._hash_file(descriptor, size) != expected:
+            raise DamagedError("its content has changed since it was built")
+        self._mark(state, file)
+
+    def _bring_in(self, descriptor):
+        """Before any reading: what is read first decides the size of the pages."""
+        with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as memory:
+            in_huge_pages(memory, self._checkpoint)
+
+    def _hash_file(self, descriptor, size):
+        digest, buffer = hashlib.sha256(), memoryview(bytearray(min(STEP, size)))
+        for offset in range(0, size, STEP):
+            count = os.preadv(descriptor, [buffer[: min(STEP, size - offset)]], offset)
+            digest.update(buffer[:count])
+            self._checkpoint()
+        return digest.digest()
+
+    def _is_verified(self, state, file):
+        mark = _mark(state, file)
+        return mark in self._verified or mark in self._read_marks()
+
+    def _read_marks(self):
+        """What any session has verified since the server started."""
+        try:
+            if self._marks.stat().st_size != self._marks_size:
+                text = self._marks.read_text("ascii")
+                self._marks_size, self._verified = len(text), frozenset(text.splitlines())
+        except FileNotFoundError:
+            self._remove_old_marks()
+        return self._verified
+
+    def _mark(self, state, file):
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self._marks, flags, 0o600)
+        try:
+            os.write(descriptor, f"{_mark(state, file)}\n".encode())
+        finally:
+            os.close(descriptor)
+
+    def _remove_old_marks(self):
+        for path in self._folder.glob(f"{MARKS}*"):
+            _unlink(path)
+
+    # Building
+
+    def _locked_partial(self, path):
+        """A new empty file that this process has locked; None when a living session has one."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        while True:
+            try:
+                descriptor = os.open(path, flags, 0o400)
+            except FileExistsError:
+                if not _remove_if_abandoned(path):
+                    return None
+                continue
+            if _lock(descriptor) and is_at(descriptor, path):
+                return descriptor
+            os.close(descriptor)  # somebody took it for an abandoned one before it was locked
+
+    def _write(self, descriptor, file, fill, limits, keep):
+        with self._admission():
+            self._make_room(file_size(file), limits, keep)
+            try:
+                os.posix_fallocate(descriptor, 0, file_size(file))
+            except OSError as problem:
+                if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise _full(file_size(file), self._free(), limits) from None
+        memory = mmap.mmap(descriptor, file_size(file))
+        in_huge_pages(memory, self._checkpoint)
+        fill(memoryview(memory)[: file.size])
+        digest = hashlib.sha256()
+        for offset in range(0, file.size, STEP):
+            digest.update(memoryview(memory)[offset : min(offset + STEP, file.size)])
+            self._checkpoint()
+        memory[-TRAILER.size :] = TRAILER.pack(MAGIC, file.size, digest.digest())
+        os.utime(descriptor)
+
+    # Room. Who makes room holds the lock of the root until the space is allocated: nobody else counts it as free.
+
+    @contextmanager
+    def _admission(self):
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            while not _lock(descriptor):
+                self._checkpoint()
+                time.sleep(WAIT)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _make_room(self, size, limits, keep):
+        if time.monotonic() - self._counted > RECOUNT:
+            self._remove_abandoned()
+            self._count()
+        if not self._fits(size, limits):
+            for entry in sorted(self.entries(), key=lambda entry: entry.last_used):
+                if entry.name not in keep and not self._fits(size, limits):
+                    _unlink(entry.path)
+                    self._used -= entry.size
+            self._refuse(size, self._used, self._free(), limits)
+        self._used += size
+
+    def _fits(self, size, limits):
+        return self._used + size <= limits.size and self._free() - size >= limits.free
+
+    def _count(self):
+        self._used = sum(state.st_size for _, state in self._files())
+        self._counted = time.monotonic()
+
+    def _refuse(self, size, used, free, limits):
+        if used + size > limits.size:
+            raise errors.limit_exceeded(
+                "the packed weights are larger than their limit",
+                f"{_megabytes(used + size)} are needed together, llm_runtime.pack_limits() allows "
+                f"{_megabytes(limits.size)}",
+                "A superuser can replace that function; SET llm.engine = 'numpy' computes without packed weights.",
+            )
+        if free - size < limits.free:
+            raise _full(size, free, limits)
+
+    def _free(self):
+        state = os.statvfs(self._root)
+        return state.f_bavail * state.f_frsize
+
+    def _files(self):
+        """(path, state) of every file of packed weights, partial ones too."""
+        for folder in os.scandir(self._root):
+            for file in os.scandir(folder):
+                if not file.name.startswith(MARKS):
+                    with suppress(FileNotFoundError):  # evicted since
+                        yield Path(file.path), file.stat(follow_symlinks=False)
+
+    def _remove_abandoned(self):
+        for path, _ in self._files():
+            if path.suffix == PARTIAL:
+                _remove_if_abandoned(path)
+
+
+def private_folder(path):
+    """Make the folder, and those that it is in, unless it is there. ModelError 55000 where others can enter it.
+
+    llm_runtime.boot() says the same in the same words: it makes the folder that modules are imported from.
+    """
+    path = Path(path)
+    if not path.parent.exists():
+        private_folder(path.parent)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    state = path.lstat()
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid() or stat.S_IMODE(state.st_mode) != 0o700:
+        raise errors.ModelError(
+            "55000",
+            f'"{path}" is not a folder that only the server can enter',
+            "Its owner must be the account of the server, its mode 0700.",
+            "Remove it; it is made again when it is needed.",
+        )
+    return path
+
+
+def file_size(file):
+    """Bytes of a PackedFile on the disk."""
+    return in_whole_pages(file.size + TRAILER.size)
+
+
+def _mark(state, file):
+    return f"{file.name} {state.st_ino} {state.st_mtime_ns}"
+
+
+def _lock(descriptor):
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_at(descriptor, path):
+    """Whether the path still leads to the open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove_if_abandoned(path):
+    """Unlink a partial file that nobody holds a lock of: its builder was killed. False when somebody does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        if not _lock(descriptor):
+            return False
+        if is_at(descriptor, path):
+            path.unlink()
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _unlink(path):
+    """Whether there was a file to unlink."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _full(size, free, limits):
+    return errors.disk_full(
+        "the disk is too full for packed weights",
+        f"{_megabytes(size)} are needed, {_megabytes(max(0, free))} are free and {_megabytes(limits.free)} stay free",
+        "Free space on the disk of the data directory; SET llm.engine = 'numpy' computes without packed weights.",
+    )
+
+
+def _megabytes(size):
+    return f"{size / 1e6:.0f} MB"
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.weights__packed_files() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.weights__packed_files() IS
+'Packed tensors as files that all sessions of a server share: built once, checked, evicted.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.weights__packed_model()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""A packed model in one flat buffer: in memory, or a file that every process maps read-only.
+
+    "HARTPACK", u32 version, u32 length of the directory, the directory, zeros to a multiple of 64, packed tensors
+
+The directory is JSON: {name: [layout, offset, rows, columns]}, offsets in bytes from the buffer's begin, multiples of
+64. Tensors with equal content share their bytes. To build a file: `plan` says its size, its first bytes and where each
+tensor goes; `packing.pack_tensor` or `pack_rows` fill the places, in any order.
+"""
+
+import hashlib
+import json
+import mmap
+import struct
+from collections import namedtuple
+
+import numpy as np
+
+from ..kernels.matrix import Weights
+from ..kernels.packing import ALIGNMENT, Q4, VECTOR, layout_of, pack_rows, packed_bytes
+from ..server import errors
+
+MAGIC, VERSION = b"HARTPACK", 2
+PREFIX = struct.Struct("<8sII")
+
+Plan = namedtuple("Plan", "header size places")  # bytes; bytes of the whole; {name: (offset, bytes)}, shared ones once
+
+
+def plan(tensors):
+    """Lay out {name: (type, shape, content)}: tensors with the same content (a hash, any key) lie in one place."""
+    places, offset, by_content = {}, 0, {}
+    for name, (type, shape, content) in tensors.items():
+        key = content, type, tuple(shape)
+        if key not in by_content:
+            by_content[key] = offset, name
+            offset += _aligned(packed_bytes(type, shape))
+        places[name] = by_content[key]
+
+    def header(start):
+        directory = {
+            name: [layout_of(type, shape), start + places[name][0], shape[0] if len(shape) > 1 else 1, shape[-1]]
+            for name, (type, shape, _) in tensors.items()
+        }
+        text = json.dumps(directory, separators=(",", ":")).encode()
+        return (PREFIX.pack(MAGIC, VERSION, len(text)) + text).ljust(start, b"\0")
+
+    start = _aligned(len(header(0)) + 16 * len(tensors))  # offsets grow by `start`: room for their digits
+    first = {name: (start + at, packed_bytes(*tensors[name][:2])) for at, name in by_content.values()}
+    return Plan(header(start), start + offset, first)
+
+
+def pack_model(tensors):
+    """Pack {name: (type, shape, raw bytes)} into a PackedModel in this process's memory."""
+    arrays = {name: np.frombuffer(raw, np.uint8) for name, (_, _, raw) in tensors.items()}
+    layout = plan({n: (type, shape, hashlib.sha256(arrays[n]).digest()) for n, (type, shape, _) in tensors.items()})
+    memory = mmap.mmap(-1, layout.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)  # with pages of 4 KB reading runs at two thirds of the memory's speed
+    buffer = np.frombuffer(memory, np.uint8)
+    buffer[: len(layout.header)] = np.frombuffer(layout.header, np.uint8)
+    for name, (offset, size) in layout.places.items():
+        type, shape, _ = tensors[name]
+        pack_rows(arrays[name], type, shape, 0, buffer[offset : offset + size])
+    return PackedModel(buffer)
+
+
+class PackedModel:
+    """The directory and the weights of a buffer, uint8, that begins at a multiple of 64 in memory.
+
+    Raises ModelError XX001 when the buffer is not a packed model of this version, or is cut short.
+    """
+
+    def __init__(self, buffer, directory=None):
+        """directory: what the buffer's own would say, for a buffer that has none in front."""
+        self.buffer = np.frombuffer(buffer, np.uint8)
+        if self.buffer.ctypes.data % ALIGNMENT:
+            raise errors.invalid_parameter("a packed model must be aligned to 64 bytes")
+        self.directory = self._read_directory() if directory is None else directory
+        whole = self.buffer[: self.buffer.size // 4 * 4]
+        self.weights = Weights(*(_read_only(whole.view(dtype)) for dtype in (np.uint8, np.uint16, np.float32)))
+
+    def vector(self, name):
+        """A norm, bias or other vector as f32[columns]; None when the model has none of the name."""
+        if name not in self.directory:
+            return None
+        _, offset, _, columns = self.directory[name]
+        return self.weights.f32[offset // 4 : offset // 4 + columns]
+
+    def _read_directory(self):
+        if self.buffer.size < PREFIX.size:
+            raise errors.corrupt_data("the packed model is cut short", f"it has {self.buffer.size} bytes")
+        magic, version, length = PREFIX.unpack(self.buffer[: PREFIX.size].tobytes())
+        if magic != MAGIC or version != VERSION:
+            raise errors.corrupt_data("this is not a packed model", f"it begins with {magic!r}, version {version}")
+        try:
+            directory = json.loads(self.buffer[PREFIX.size : PREFIX.size + length].tobytes())
+        except ValueError as error:
+            raise errors.corrupt_data("the packed model's directory is damaged", str(error)) from None
+        for name, (layout, offset, rows, columns) in directory.items():
+            end = offset + _bytes(layout, rows, columns)
+            if not (VECTOR <= layout <= Q4 and offset % ALIGNMENT == 0 and PREFIX.size + length <= offset <= end):
+                raise errors.corrupt_data(f'the packed model\'s entry for "{name}" is damaged')
+            if end > self.buffer.size:
+                raise errors.corrupt_data(
+                    "the packed model is cut short", f'"{name}" ends at byte {end}, there are {self.buffer.size}'
+                )
+        return directory
+
+
+def _bytes(layout, rows, columns):
+    types = {layout_of(type, (32, 32)): type for type in ("F32", "F16", "BF16", "Q8_0", "Q4_0")}
+    return packed_bytes("F32", (columns,)) if layout == VECTOR else packed_bytes(types[layout], (rows, columns))
+
+
+def _aligned(size):
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _read_only(array):
+    array.flags.writeable = False  # a read-only array has its own numba type, so all weights are read-only
+    return array
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.weights__packed_model() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.weights__packed_model() IS
+'A packed model in one flat buffer: in memory, or a file that every process maps read-only.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.weights__shared()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""A model's weights in memory that all sessions share: packed once a machine, mapped by each.
+
+A tensor is a file of its own, named by the hash of what is in it, so an edited tensor is packed alone, models share
+what they have in common, and ROLLBACK finds the old files again. The smaller tensors of a layer lie together in one
+(`weights/tensor_groups`). Files are built from tiles, whose hashes are checked.
+"""
+
+import functools
+import hashlib
+import os
+import time
+from collections import namedtuple
+
+import numpy as np
+
+from ..kernels import packing
+from ..server import database, errors
+from . import packed_files, tensor_groups
+from . import tensors as weights
+from .address_space import Mapping, side_by_side
+from .packed_model import PackedModel
+
+TRIES = 5  # how often files may be evicted between packing and opening
+SECONDS_BEFORE_NOTICE = 1
+WAIT = 0.01  # seconds between looks at what another session builds
+
+SERVER_START = database.Query(
+    "SELECT (1000000 * extract(epoch FROM pg_catalog.pg_postmaster_start_time()))::bigint::text AS start"
+)
+LIMITS = database.Query("SELECT l.bytes, l.free_bytes FROM llm_runtime.pack_limits() AS l")
+PACK = database.Query("SELECT llm_store.pack_model($1, $2) AS bytes", "bytea", "text")
+
+# A packed_files.PackedFile, the weights.Tensors in it and where each begins: at 0, or behind the table of a group.
+Part = namedtuple("Part", "file members")
+
+
+@functools.cache
+def files():
+    """The files of this server: beside the folder of the modules, below the data directory."""
+    root = database.home().parent / "packed"
+    sources = [database.file_of(module).read_bytes() for module in (packing, tensor_groups, packed_files)]
+    edition = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
+    return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], database.checkpoint)
+
+
+def parts(tensors):
+    """The Parts of some tensors of a model, each file once. Raises ModelError 0A000 for one that cannot be packed.
+
+    Of a layer all tensors must be given, or none: they may lie together.
+    """
+    return [Part(*part) for part in tensor_groups.files_of(tensors)]
+
+
+def attach(tensors, name, hash):
+    """The PackedModel of tensors of the model `name` of that hash: what is not packed yet llm_store.pack_model packs.
+
+    It runs with the caller's rights and needs none to the weights. What is mapped stays, whatever happens to the files.
+    """
+    missing = wanted = parts(tensors)
+    offsets, size = side_by_side(packed_files.file_size(part.file) for part in wanted)
+    offsets = dict(zip((part.file for part in wanted), offsets, strict=True))
+    mapping = Mapping(size)
+    for _ in range(TRIES):
+        missing = [part for part in missing if not _placed(mapping, part, offsets[part.file])]
+        if not missing:
+            directory = {
+                tensor.name: _entry(tensor, offsets[part.file] + at) for part in wanted for tensor, at in part.members
+            }
+            return PackedModel(np.asarray(mapping), directory)
+        pack_model(hash, name)
+    raise errors.limit_exceeded(
+        f'the packed weights of model "{name}" are evicted as fast as they are packed',
+        f"{len(missing)} of {len(wanted)} files are missing",
+        "llm_runtime.pack_limits() must leave room for all models that are used at once.",
+    )
+
+
+def pack_model(hash, name):
+    """Pack what is missing of the model of that hash with the owner's rights. -> bytes of its packed weights."""
+    return PACK.one(hash, name)["bytes"]
+
+
+def touch(tensors):
+    """Remember that a model's files are in use, so that others are evicted first."""
+    files().touch(part.file.name for part in parts(tensors))
+
+
+def pack(tensors, name):
+    """Build what is missing of the model `name`, with whoever else is building it. -> bytes of all that is in them."""
+    wanted = parts(tensors)
+    keep = {part.file.name for part in wanted}
+    limits = LIMITS.one()
+    limits = packed_files.Limits(limits["bytes"], limits["free_bytes"])
+    missing = [part for part in wanted if not _is_there(part)]
+    files().check_room(sum(packed_files.file_size(part.file) for part in missing), limits, keep)
+    progress, built = Progress(name, missing), []
+    try:
+        while missing:
+            busy = []
+            for part in missing:
+                fill = functools.partial(_fill, part, progress)
+                (built if files().build(part.file, fill, limits, keep) else busy).append(part)
+            if len(busy) == len(missing):
+                database.checkpoint()
+                time.sleep(WAIT)
+            missing = busy
+    except errors.ModelError as error:
+        if error.sqlstate == errors.DISK_FULL:
+            files().remove({part.file.name for part in built})
+        raise
+    return sum(part.file.size for part in wanted)
+
+
+class Progress:
+    """Tells the client, once, that packing takes a while."""
+
+    def __init__(self, name, missing):
+        self._name = name
+        self._bytes = sum(part.file.size for part in missing)
+        self._begin = time.monotonic()
+        self._told = False
+
+    def tick(self):
+        """Called after each tile."""
+        database.checkpoint()
+        if not self._told and time.monotonic() - self._begin > SECONDS_BEFORE_NOTICE:
+            self._told = True
+            database.notice(
+                f'packing model "{self._name}", {self._bytes / 1e6:.0f} MB',
+                hint="This happens once; all sessions share what is packed. SELECT llm.pack(model) does it ahead.",
+            )
+
+
+def _fill(part, progress, memory):
+    """Pack the tensors of a file into zeroed memory."""
+    out = np.frombuffer(memory, np.uint8)
+    tensor_groups.write_table(part.members, out)
+    places = {at: tensor for tensor, at in part.members}  # tensors with equal content have one place
+    for at, tensor in places.items():
+        _fill_tensor(tensor, progress, out[at : at + packing.packed_bytes(tensor.type, tensor.shape)])
+
+
+def _fill_tensor(tensor, progress, out):
+    """Pack a tensor into its zeroed place, tile by tile."""
+    if tensor.rows_per_tile == 0 or len(tensor.shape) == 1:
+        raw = weights.raw(tensor)
+        raw.flags.writeable = False  # as tiles are: compiled code is made for each kind
+        packing.pack_rows(raw, tensor.type, tensor.shape, 0, out)
+        progress.tick()
+        return
+    row = 0
+    for tile in weights.tiles(tensor):
+        packing.pack_rows(tile, tensor.type, tensor.shape, row, out)
+        row += min(tensor.rows_per_tile, tensor.shape[0] - row)
+        progress.tick()
+    if row != tensor.shape[0]:
+        raise errors.corrupt_data(
+            f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {tensor.shape[0]}"
+        )
+
+
+def _entry(tensor, offset):
+    """packed_model's directory entry of a tensor."""
+    shape = tensor.shape
+    layout = packing.layout_of(tensor.type, shape)
+    return [layout, offset, shape[0] if len(shape) > 1 else 1, shape[-1]]
+
+
+def _placed(mapping, part, offset):
+    """Map a file into its place; False when there is none that is right."""
+    descriptor = _opened(part)
+    if descriptor is None:
+        return False
+    try:
+        mapping.place(offset, descriptor, packed_files.file_size(part.file))
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _is_there(part):
+    descriptor = _opened(part)
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is not None
+
+
+def _opened(part):
+    """A descriptor of the file, or None; a damaged one is removed, so that it is built again."""
+    try:
+        return files().open(part.file)
+    except packed_files.DamagedError as damage:
+        database.warning(
+            f"the packed file of {_what_is_in(part)} is damaged and is built again",
+            str(damage),
+            "If this comes again, the disk of the data directory may be failing.",
+        )
+        files().discard(part.file)
+        return None
+
+
+def _what_is_in(part):
+    (first, _), *others = part.members
+    more = f" and {len(others)} more of its layer" if others else ""
+    return f'tensor "{first.name}"{more}'
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.weights__shared() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.weights__shared() IS
+'A model''s weights in memory that all sessions share: packed once a machine, mapped by each.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.weights__tensor_groups()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Which tensors of a model lie together in one packed file, and the table in front of them that says so.
+
+Memory is read a third faster in huge pages, of which a file has as many as fit into it. What is left over at the end of
+each file, and files smaller than a huge page, cost a model of small tensors a sixth of its speed. So the tensors of a
+layer that are smaller than LARGE share a file, one after the other, if together they fill a huge page. A group is as
+small as that allows, since an edit of any of its tensors packs all of them anew.
+
+    <SHA-256 of the tensor>.<layout>     the packed tensor
+    <SHA-256 of the table>.layer         a table: u64 count, zeros to 64 bytes; for each tensor its SHA-256, u64 layout,
+                                         u64 bytes, zeros to 64 bytes; then the packed tensors at multiples of 64
+"""
+
+import hashlib
+import re
+import struct
+
+import numpy as np
+
+from ..kernels.packing import ALIGNMENT, layout_of, packed_bytes
+from .address_space import HUGE_PAGE
+from .packed_files import PackedFile
+
+LAYOUTS = ("absent", "vector", "f32", "f16", "bf16", "q8", "q4")  # by packing's numbers: the ends of files' names
+GROUP = "layer"  # the end of a group's name
+LARGE = 8 * HUGE_PAGE  # what fills up its last huge page is then an eighth at most
+LAYER = re.compile(r"blk\.\d+\.")
+HEAD, ROW = struct.Struct("<Q56x"), struct.Struct("<32sQQ16x")
+
+
+def files_of(tensors):
+    """(PackedFile, [(tensor, offset), ...]) of each file that the tensors make, in the order of their first tensors.
+
+    Tensors with equal content have one place. ModelError 0A000 for a tensor that cannot be packed.
+    """
+    groups = {}
+    for tensor in tensors:
+        layer = _layer_of_small(tensor)
+        groups.setdefault((layer, None if layer else tensor.name), []).append(tensor)
+    files = {}
+    for (layer, _), members in groups.items():
+        different = {tensor.hash: tensor for tensor in members}.values()
+        together = layer is not None and sum(map(_size, different)) >= HUGE_PAGE
+        for some in [members] if together else [[tensor] for tensor in members]:
+            file, places = _side_by_side(some) if together else (_file_of(some[0]), [(some[0], 0)])
+            files.setdefault(file, []).extend(places)
+    return list(files.items())
+
+
+def write_table(members, out):
+    """The table of a group in front of its zeroed memory; nothing for a file of one tensor."""
+    if members[0][1] > 0:
+        table = _table(members)
+        out[: len(table)] = np.frombuffer(table, np.uint8)
+
+
+def tensors_in(path):
+    """[(SHA-256, layout, bytes), ...] of what is in a packed file, by its name, and of a group by its table.
+
+    None of a group whose table is damaged, which is found out when it is opened. Raises FileNotFoundError.
+    """
+    hash, _, kind = path.name.partition(".")
+    if kind != GROUP:
+        return [(bytes.fromhex(hash), kind, path.stat().st_size)]
+    try:
+        with path.open("rb") as file:
+            (count,) = HEAD.unpack(file.read(HEAD.size))
+            table = file.read(min(count, path.stat().st_size // ROW.size) * ROW.size)
+        return [(hash, LAYOUTS[layout], size) for hash, layout, size in ROW.iter_unpack(table)]
+    except (struct.error, IndexError):
+        return []
+
+
+def _layer_of_small(tensor):
+    """The layer of a tensor that may lie with others; None for one that is large or in no layer."""
+    layer = LAYER.match(tensor.name)
+    return layer.group() if layer and _size(tensor) < LARGE else None
+
+
+def _file_of(tensor):
+    return PackedFile(f"{tensor.hash.hex()}.{LAYOUTS[layout_of(tensor.type, tensor.shape)]}", _size(tensor))
+
+
+def _side_by_side(tensors):
+    """(PackedFile, [(tensor, offset), ...]) of a group: equal tensors once, in the order of their hashes."""
+    first = {tensor.hash: tensor for tensor in tensors}
+    offset, offsets = HEAD.size + len(first) * ROW.size, {}
+    for hash in sorted(first):
+        offsets[hash] = offset
+        offset += -(-_size(first[hash]) // ALIGNMENT) * ALIGNMENT
+    places = sorted(((tensor, offsets[tensor.hash]) for tensor in tensors), key=lambda place: place[1])
+    return PackedFile(f"{hashlib.sha256(_table(places)).hexdigest()}.{GROUP}", offset), places
+
+
+def _table(places):
+    rows = {at: ROW.pack(t.hash, layout_of(t.type, t.shape), _size(t)) for t, at in places}
+    return HEAD.pack(len(rows)) + b"".join(rows[at] for at in sorted(rows))
+
+
+def _size(tensor):
+    return packed_bytes(tensor.type, tensor.shape)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.weights__tensor_groups() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.weights__tensor_groups() IS
+'Which tensors of a model lie together in one packed file, and the table in front of them that says so.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.weights__tensors()
 RETURNS void
 LANGUAGE plpython3u
 AS $python$"""A model's tensors as arrays, read from their tiles on demand and kept for the session.
@@ -24,7 +958,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import database, errors, quant
+from ..model import encodings
+from ..server import database, errors
 
 TENSORS = database.Query(
     """
@@ -169,7 +1104,7 @@ def raw(tensor):
 def decoded(tensor):
     """The tensor's values -> f32 of its shape; tile by tile, so that its bytes are never all in memory beside them."""
     if tensor.rows_per_tile == 0 or len(tensor.shape) == 1:
-        return quant.decode(tensor.type, raw(tensor), tensor.shape, checkpoint=database.checkpoint)
+        return encodings.decode(tensor.type, raw(tensor), tensor.shape, checkpoint=database.checkpoint)
     columns = tensor.shape[-1]
     values = np.empty(tensor.shape, np.float32)
     rows = values.reshape(-1, columns)
@@ -178,7 +1113,7 @@ def decoded(tensor):
         count = min(tensor.rows_per_tile, len(rows) - filled)
         if count == 0:
             raise corrupt(tensor, f"its tiles hold more than {len(rows)} rows")
-        rows[filled : filled + count] = quant.decode(tensor.type, tile, (count, columns))
+        rows[filled : filled + count] = encodings.decode(tensor.type, tile, (count, columns))
         filled += count
         database.checkpoint()
     if filled != len(rows):
@@ -195,8 +1130,8 @@ def corrupt(tensor, detail):
     )
 $python$;
 
-REVOKE ALL ON FUNCTION llm_runtime.weights() FROM PUBLIC;
-COMMENT ON FUNCTION llm_runtime.weights() IS
+REVOKE ALL ON FUNCTION llm_runtime.weights__tensors() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.weights__tensors() IS
 'A model''s tensors as arrays, read from their tiles on demand and kept for the session.';
 
 COMMIT;

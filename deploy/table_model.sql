@@ -45,7 +45,7 @@ COMMENT ON COLUMN llm_store.model.name IS
 'Unique; its form is that of llm_store.is_model_name.';
 COMMENT ON COLUMN llm_store.model.hash IS 'The root of the Merkle tree: llm_store.model_hash(id).';
 COMMENT ON COLUMN llm_store.model.architecture IS
-'The numbers that fix the transformer, as plpython/architecture.py has them.';
+'The numbers that fix the transformer, as plpython/model/decoder.py has them.';
 COMMENT ON COLUMN llm_store.model.tokenizer_id IS 'The tokenizer.';
 COMMENT ON COLUMN llm_store.model.container IS 'The format of the loaded files: gguf or huggingface.';
 COMMENT ON COLUMN llm_store.model.kind IS

@@ -3,6 +3,13 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm_runtime.kernels();
+DROP FUNCTION llm_runtime.kernels__similarity();
+DROP FUNCTION llm_runtime.kernels__packing();
+DROP FUNCTION llm_runtime.kernels__matrix();
+DROP FUNCTION llm_runtime.kernels__kv_pages();
+DROP FUNCTION llm_runtime.kernels__elementwise();
+DROP FUNCTION llm_runtime.kernels__cosine();
+DROP FUNCTION llm_runtime.kernels__candidates();
+DROP FUNCTION llm_runtime.kernels__attention();
 
 COMMIT;

@@ -3,6 +3,9 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm_runtime.simd();
+DROP FUNCTION llm_runtime.simd__threads();
+DROP FUNCTION llm_runtime.simd__registers();
+DROP FUNCTION llm_runtime.simd__processors();
+DROP FUNCTION llm_runtime.simd__memory();
 
 COMMIT;

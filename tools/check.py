@@ -25,7 +25,7 @@ sys.path.insert(0, str(CHECKOUT))
 
 from tools.cluster import DATABASE, Cluster, ClusterError, where  # noqa: E402 (a script's own folder comes first)
 
-PURE_TESTS = ["tests/plpython", "tests/loaders", "tests/models", "tests/tools"]
+PURE_TESTS = ["tests/plpython", "tests/loaders", "tests/tidy", "tests/tools"]
 DEPLOYMENT_TESTS = ["tests/deployment"]  # each has a server of its own
 SERVER_TESTS = ["tests/database"]
 SQL_FOLDERS = ["deploy", "revert", "verify", "tests/pgtap"]

@@ -21,7 +21,7 @@ sys.path.insert(0, str(CHECKOUT))
 from tools import demo_search  # noqa: E402 (a script's own folder comes first)
 from tools.cluster import Cluster, ClusterError, where  # noqa: E402
 
-MODEL = CHECKOUT / "models" / "tidy.gguf"
+MODEL = CHECKOUT / "tidy" / "tidy.gguf"
 BOOKING = CHECKOUT / "tools" / "booking.sql"
 PROMPTS = [
     "date: 3rd of March '24",
@@ -53,7 +53,7 @@ def prepare(dsn: str, console: Console) -> None:
         connection.execute(BOOKING.read_text(encoding="utf-8"))
         if connection.execute("SELECT FROM llm.models WHERE name = %s", [MODEL.stem]).rowcount:
             return
-    console.print(f"[dim]$ hartonomous load models/{MODEL.name} --name {MODEL.stem}[/dim]")
+    console.print(f"[dim]$ hartonomous load tidy/{MODEL.name} --name {MODEL.stem}[/dim]")
     program = CHECKOUT / command_line_program()
     if subprocess.run([program, "load", MODEL, "--name", MODEL.stem, "--dsn", dsn], check=False).returncode:
         raise ClusterError("the model did not load")

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Renders plpython/<module>.py into the scripts and the pgTAP test of the change python_runtime_<module>.
+"""Renders plpython/ into the scripts of its changes: python_runtime_<wing> for each folder, and the release.
 
-    tools/render.py           write what differs, and plan lines for new modules
-    tools/render.py --check   write nothing; fail when a script or a plan line is not what a rendering would give
+    tools/render.py           write what differs: scripts, plan lines and their notes, the map of docs/architecture.md
+    tools/render.py --check   write nothing; fail when something is not what a rendering would give
 
-A server needs Python packages and never our files, so each module is the body of a function that nobody calls. The
-body is the source alone, from its first byte to its last: a traceback's line numbers are those of the file here.
-The header and the comment come from the module's first docstring line, the requirements from sqitch.plan.
+A server needs Python packages and never our files, so each module is the body of a function that nobody calls:
+plpython/kernels/matrix.py is llm_runtime.kernels__matrix(). The body is the source alone, from its first byte to its
+last: a traceback's line numbers are those of the file here. Comments come from the modules' first docstring lines,
+notes of the plan from those of the wings, requirements from sqitch.plan.
 """
 
 import argparse
@@ -26,7 +27,24 @@ PLANNER = "Hartonomous <hartonomous@example.org>"
 DOLLAR_TAG = "$python$"
 RELEASE = "function_runtime_release"
 RELEASE_NOTE = "Tells which release of the Python modules is deployed."
-TEMPLATES = {"deploy": "", "revert": "_revert", "verify": "_verify", "tests/pgtap": "_pgtap"}
+MAP = "docs/architecture.md"
+MAP_BEGIN, MAP_END = "<!-- the map, written by make render -->", "<!-- end of the map -->"
+TEMPLATES = {"deploy": "", "revert": "_revert", "verify": "_verify"}
+# The wings of plpython/, lowest first: a module imports from its own wing and from those before it.
+WINGS = (
+    "server",
+    "model",
+    "reference",
+    "generate",
+    "simd",
+    "kernels",
+    "weights",
+    "atoms",
+    "store",
+    "engine",
+    "session",
+    "sql",
+)
 
 
 class RenderError(Exception):
@@ -35,23 +53,41 @@ class RenderError(Exception):
 
 @dataclass(frozen=True)
 class Module:
-    """One file of plpython/: its name, its source and what its docstring says in one line."""
+    """One file of plpython/: its path there without the ending, its source, what its docstring says in one line."""
 
-    name: str
+    path: str
     source: str
     comment: str
 
     @property
-    def change(self) -> str:
-        return f"python_runtime_{self.name}"
+    def wing(self) -> str:
+        return self.path.partition("/")[0]
+
+    @property
+    def function(self) -> str:
+        """Its function of schema llm_runtime."""
+        return self.path.replace("/", "__")
 
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.source.encode()).hexdigest()
 
 
-def read_module(path: Path) -> Module:
-    """Reads a module and refuses what would not survive as a function body."""
+@dataclass(frozen=True)
+class Wing:
+    """One folder of plpython/: its name, what its docstring says in one line, its modules."""
+
+    name: str
+    note: str
+    modules: tuple[Module, ...]
+
+    @property
+    def change(self) -> str:
+        return f"python_runtime_{self.name}"
+
+
+def read_docstring(path: Path) -> tuple[str, str]:
+    """(source, the first line of the docstring). Refuses what would not survive as a function body."""
     source = path.read_text(encoding="utf-8")
     tree = ast.parse(source, str(path))
     docstring = ast.get_docstring(tree)
@@ -66,17 +102,37 @@ def read_module(path: Path) -> Module:
             raise RenderError(f"{path}:{node.lineno}: a function body cannot import from __future__")
         if isinstance(node, ast.ImportFrom) and any(name.name == "*" for name in node.names):
             raise RenderError(f"{path}:{node.lineno}: a function body cannot import *: name what it needs")
-    return Module(path.stem, source, docstring.splitlines()[0])
+    return source, docstring.splitlines()[0]
 
 
-def read_modules(folder: Path) -> list[Module]:
-    """All modules in the order of their names, which is the order that the release's hash takes them in."""
-    return [read_module(path) for path in sorted(folder.glob("*.py")) if path.stem != "__init__"]
+def read_module(path: Path, folder: Path) -> Module:
+    """Reads a module of plpython/, which is `folder`."""
+    return Module(path.relative_to(folder).with_suffix("").as_posix(), *read_docstring(path))
+
+
+def read_wings(folder: Path) -> list[Wing]:
+    """All wings, lowest first, each with its modules in the order of their names."""
+    strangers = {path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"} - set(WINGS)
+    if strangers:
+        raise RenderError(f"{folder}: {', '.join(sorted(strangers))} is no wing; WINGS of tools/render.py names them")
+    return [
+        Wing(
+            wing,
+            read_docstring(folder / wing / "__init__.py")[1],
+            tuple(read_module(p, folder) for p in sorted((folder / wing).rglob("*.py")) if p.stem != "__init__"),
+        )
+        for wing in WINGS
+    ]
+
+
+def modules_of(wings: list[Wing]) -> list[Module]:
+    """All modules in the order of their functions' names, which is the order that the release's hash takes them in."""
+    return sorted((module for wing in wings for module in wing.modules), key=lambda module: module.function)
 
 
 def release(modules: list[Module]) -> str:
     """The hash over all modules: SHA-256 of the text that `sha256sum` would print for them."""
-    return hashlib.sha256("".join(f"{m.sha256}  {m.name}\n" for m in modules).encode()).hexdigest()
+    return hashlib.sha256("".join(f"{m.sha256}  {m.function}\n" for m in modules).encode()).hexdigest()
 
 
 def plan_requires(plan: list[str]) -> dict[str, list[str]]:
@@ -90,38 +146,39 @@ def plan_line(change: str, requires: list[str], note: str) -> str:
     return f"{change} [{' '.join(requires)}] {now} {PLANNER} # {note}"
 
 
-def complete_plan(plan: list[str], modules: list[Module]) -> list[str]:
-    """The plan with a line for each module, the new ones behind the last module, and the release behind them all."""
-    plan = list(plan)
-    for module in modules:
-        if module.change not in plan_requires(plan):
-            line = plan_line(module.change, ["schema_llm_runtime"], module.comment)
-            plan.insert(last_line(plan, r"python_runtime_|schema_llm_runtime\b") + 1, line)
+def complete_plan(plan: list[str], wings: list[Wing]) -> list[str]:
+    """The plan with a line for each wing, in their order and with their notes, and the release behind them all."""
+    notes = {wing.change: wing.note for wing in wings}
+    plan = [re.sub(r" # .*", f" # {notes[c]}", line) if (c := line.split(" ")[0]) in notes else line for line in plan]
+    for wing in wings:
+        if wing.change not in plan_requires(plan):
+            line = plan_line(wing.change, ["schema_llm_runtime"], wing.note)
+            plan.insert(last_line(plan, r"python_runtime_|function_runtime_site_packages\b") + 1, line)
     if RELEASE not in plan_requires(plan):
         line = plan_line(RELEASE, ["schema_llm_runtime"], RELEASE_NOTE)
         plan.insert(last_line(plan, "python_runtime_") + 1, line)
     if last_line(plan, "python_runtime_") > last_line(plan, RELEASE):
-        raise RenderError(f"sqitch.plan: {RELEASE} must come behind all modules")
+        raise RenderError(f"sqitch.plan: {RELEASE} must come behind all wings")
     return plan
 
 
-def check_planned(plan: list[str], modules: list[Module]) -> None:
-    """Refuses a plan with a change of a module that is not there: it would deploy what nobody maintains."""
-    rendered = {module.change for module in modules}
+def check_planned(plan: list[str], wings: list[Wing]) -> None:
+    """Refuses a plan with a change of a wing that is not there: it would deploy what nobody maintains."""
+    rendered = {wing.change for wing in wings}
     for change in plan_requires(plan):
         if change.startswith("python_runtime_") and change not in rendered:
-            raise RenderError(f"sqitch.plan: {change} has no module of plpython/; take its line and its scripts away")
+            raise RenderError(f"sqitch.plan: {change} has no wing of plpython/; take its line and its scripts away")
 
 
 def last_line(plan: list[str], pattern: str) -> int:
     """The index of the last line that begins with the pattern."""
     found = [i for i, line in enumerate(plan) if re.match(pattern, line)]
     if not found:
-        raise RenderError(f"sqitch.plan: no line begins with {pattern}; the modules go behind the schema llm_runtime")
+        raise RenderError(f"sqitch.plan: no line begins with {pattern}; the wings go behind the schema llm_runtime")
     return found[-1]
 
 
-def render(modules: list[Module], plan: list[str]) -> dict[str, str]:
+def render(wings: list[Wing], plan: list[str]) -> dict[str, str]:
     """All scripts, by their path in the checkout."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(CHECKOUT / "tools" / "templates"),
@@ -129,26 +186,49 @@ def render(modules: list[Module], plan: list[str]) -> dict[str, str]:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    requires = plan_requires(plan)
+    environment.filters["sql_literal"] = sql_literal
+    requires, modules = plan_requires(plan), modules_of(wings)
     scripts = {}
     for folder, suffix in TEMPLATES.items():
         template = environment.get_template(f"python_runtime{suffix}.sql.j2")
-        for module in modules:
-            scripts[f"{folder}/{module.change}.sql"] = template.render(
-                change=module.change,
-                module=module.name,
-                source=module.source,
-                sha256=module.sha256,
-                comment=sql_literal(module.comment),
-                requires=requires[module.change],
-            )
+        for wing in wings:
+            path = f"{folder}/{wing.change}.sql"
+            scripts[path] = template.render(wing=wing, requires=requires[wing.change])
         scripts[f"{folder}/{RELEASE}.sql"] = environment.get_template(f"runtime_release{suffix}.sql.j2").render(
-            change=RELEASE,
-            digests=[(module.name, module.sha256) for module in modules],
-            release=release(modules),
-            requires=requires[RELEASE],
+            change=RELEASE, modules=modules, release=release(modules), requires=requires[RELEASE]
         )
     return scripts
+
+
+def imported_wings(wing: Wing) -> list[str]:
+    """The other wings that a wing's modules import, in the order of WINGS."""
+    names = {
+        (node.module or name.name).partition(".")[0]
+        for module in wing.modules
+        for node in ast.walk(ast.parse(module.source))
+        if isinstance(node, ast.ImportFrom) and node.level == module.path.count("/") + 1
+        for name in node.names
+    }
+    return [name for name in WINGS if name in names]
+
+
+def architecture_map(wings: list[Wing]) -> str:
+    """The map of docs/architecture.md: the wings, highest first, what each imports, and a line for each module."""
+    lines = []
+    for wing in reversed(wings):
+        below = ", ".join(imported_wings(wing))
+        lines += ["", f"**`{wing.name}/`** {wing.note}" + (f" Imports from {below}." if below else ""), ""]
+        lines += [f"- `{module.path.partition('/')[2]}`: {module.comment}" for module in wing.modules]
+    return "\n".join(lines[1:])
+
+
+def with_map(page: str, wings: list[Wing]) -> str:
+    """The page with its map written anew between the two markers."""
+    before, begin, rest = page.partition(MAP_BEGIN)
+    _, end, after = rest.partition(MAP_END)
+    if not (begin and end):
+        raise RenderError(f"{MAP}: there is no {MAP_BEGIN} with a {MAP_END} behind it")
+    return f"{before}{begin}\n{architecture_map(wings)}\n{end}{after}"
 
 
 def sql_literal(text: str) -> str:
@@ -158,7 +238,7 @@ def sql_literal(text: str) -> str:
 
 
 def strangers(scripts: dict[str, str]) -> list[str]:
-    """Scripts of modules that are no longer in plpython/."""
+    """Scripts of wings that are no longer in plpython/."""
     found = (path for folder in TEMPLATES for path in (CHECKOUT / folder).glob("python_runtime_*.sql"))
     return sorted(set(map(str, (path.relative_to(CHECKOUT) for path in found))) - set(scripts))
 
@@ -174,13 +254,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
     check = parser.parse_args().check
-    modules = read_modules(CHECKOUT / "plpython")
+    wings = read_wings(CHECKOUT / "plpython")
     plan = (CHECKOUT / "sqitch.plan").read_text(encoding="utf-8").splitlines()
-    check_planned(plan, modules)
-    completed = complete_plan(plan, modules)
-    scripts = render(modules, completed)
-    files = scripts if completed == plan else {"sqitch.plan": "\n".join(completed) + "\n", **scripts}
-    problems = [f"{path}: no module of plpython/ renders to it" for path in strangers(scripts)]
+    check_planned(plan, wings)
+    completed = complete_plan(plan, wings)
+    scripts = render(wings, completed)
+    page = (CHECKOUT / MAP).read_text(encoding="utf-8")
+    files = {"sqitch.plan": "\n".join(completed) + "\n", MAP: with_map(page, wings), **scripts}
+    problems = [f"{path}: no wing of plpython/ renders to it" for path in strangers(scripts)]
     for path in differing(files):
         if check:
             problems.append(f"{path}: not what plpython/ renders to; run make render")

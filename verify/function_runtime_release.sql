@@ -2,21 +2,122 @@
 
 BEGIN;
 
--- The constant must be the hash of the modules that are really there.
+-- The one place that has the digest of each module: a module that differs is named.
 DO $verify$
 DECLARE
-    deployed text;
+    digests text;
+    wrong text;
 BEGIN
-    SELECT encode(sha256(convert_to(string_agg(
-        encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') || '  ' || p.proname || E'\n',
-        '' ORDER BY p.proname COLLATE "C"), 'UTF8')), 'hex') INTO deployed
-    FROM pg_catalog.pg_proc AS p
-    INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
-    WHERE p.pronamespace = 'llm_runtime'::regnamespace
-        AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0;
-    ASSERT llm_runtime.release() = 'a5129523f91ac582afb4d89280cfb239fc994691f1c5a3ffa7d5eae45d77f5a4', 'another release is deployed';
+    WITH
+    expected (module, digest) AS (
+        VALUES
+        ('atoms__atom_rows', '56fda290b585dcd21a4dda3bbb6c00146c5ee74e7e41fc2febae7b36aba3f80f'),
+        ('atoms__atom_runs', '47e59b0ddfbe9153c9208db276277b738fdc09e686b52381372ef67e6e4635bf'),
+        ('atoms__atoms', '4011d0dc79a4792f7706ce2bbd19e64e189a5d818fd38ae345bffa60dad0b369'),
+        ('atoms__geometry', 'a2cff812c5ca57ef8486fac5ea3330dc943f804703bfaf4a2b01d0edb27ff106'),
+        ('atoms__hilbert', '91b695116e5ba2bf3179b1a6f9c12d1538406d42917afd21f9efc86c4f97c230'),
+        ('atoms__hilbert_plane', 'd092e0489da9ef53b5fb23937a06b75e8b2e5c283790cfdad6d9476016521626'),
+        ('atoms__projection', '7f314f629c024053477db2b75dde7f26e344c0a0de0658c7d37805de2049889a'),
+        ('atoms__sql_literals', '56e81753792a8621db85a8d71292822a6939cb7f76e9c90e099d948fb8f6e97a'),
+        ('atoms__token_map', '81a3e00dfe4a024f49bcec0d07117d0457e7f0f84fe83033ae61f10ec5cf583e'),
+        ('engine__composed', 'f9ffe5760bff7b9f8ca6c222998d0c128a7d761a41fbf976426464360ea3d562'),
+        ('engine__decoder', '2ed7b1fa78949c34f40ba24e4c11b7ff17fd2f561b88a2f020d554a49a820b4b'),
+        ('engine__decoder_pass', 'fe4c9cf7b1f2557a42d425d01f3a0e64f74fc7ead6c712d9abd54e0d254ee78f'),
+        ('engine__encoder', 'de987c483aa4b1c1e2d273c7dfc1c43036fdc37fa1417529b43ad4742650bafb'),
+        ('engine__encoder_pass', 'b541885617a6ee6417a858ce04c1879dbfbb2302a4220517a6d21a77ea72334d'),
+        ('engine__kv_cache', 'eb0174d3f56638a19c1682c2dd3eedffaf81f98ce787ccc0ee5b172147c9179c'),
+        ('engine__operator_entries', '36ca041dee3c43854c7aa451ea27182c045e596e80c63c24d81bff15f2ea0613'),
+        ('engine__steps', 'a8a06d05c1a55ae6a69c47f9a1ceec119b6c9396b9aa7c7b2af1b7312681c11a'),
+        ('engine__warm_up', 'da3c7d2bab2b6d846b7e654c77cfa933912427f389df001bb31e79787cbbfa43'),
+        ('generate__candidates', '9e13763f64b18c36451591831a3c2fc13e717e66ebaba8768cde4c12d75ab2c5'),
+        ('generate__prefix_cache', '08692f6356ae79be4d0253e55471ebe864894b27a55c77aa354d352093bb3fbe'),
+        ('generate__prompt_lookup', 'd3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa'),
+        ('generate__sampling', 'b1c3cf7ffe00df137587939c94592af60d9773193537e4cd8ed50798f3ffb99d'),
+        ('generate__scheduler', '4aa5c2c1978c19fc56ae1ba5bf0fda83ab02beda2f84e28a76da3d1e27396cd6'),
+        ('kernels__attention', '7c74ac91da4afa473e4dfc05301c870dcbff11e2bcc46cf000b6c750616d1b60'),
+        ('kernels__candidates', '1ec67d1cd64f1b4db7c68034af7c0a38506cab974ffb03c1a18d7708dadb931d'),
+        ('kernels__cosine', 'a1235860524c262d30db3beb5f2e5c5c698a55731fc386a3c5b585006dc59377'),
+        ('kernels__elementwise', '0d7b5045a3b6052fb9a978697f94782e256b4f53741685478d408133667b19da'),
+        ('kernels__kv_pages', '7032172b2254b21d0f08c025602a4b8ed846ae7b3608b44130b2a308da3a580b'),
+        ('kernels__matrix', 'cf78051f8ae19ef282ca13f55ffc6926ae0cf9cffd0fdb1728e7f3a02cf64cc1'),
+        ('kernels__packing', 'ffedf0fb2c8270f51a1867260d722d3ded35121a87632e3c53f23261d89eed7c'),
+        ('kernels__similarity', '78308476956a961b65e15b9bf2821c8f72bb91371e6685bd6b3fbfced68517df'),
+        ('model__decoder', 'c5698b811555562cd1abb7717fe7a101831a25b43d85db6c93b0baeba78f52b2'),
+        ('model__encoder', 'f8ab5a57984a51202de23b3ff45564696c31320e00da16521091cfe0e5d6a739'),
+        ('model__encodings', '65a605b0e4a506daccf88fdc6f874ac2a47f09a5d072e5e8d255fcc3386d6936'),
+        ('model__finite', 'ef19a02ccfe96210313b80e8e1694bac8d030e4b7f760a8b42a47f4519b7d275'),
+        ('model__long_texts', 'cc301a58be527b51a3971ff764e0eeac42d6e269790f3ec8bcc385ed67e01125'),
+        ('model__rope_rows', '2edc4e305a5df64df63433899266b7a22a3aac8506de8128367d0c868c293348'),
+        ('model__tokenizer', 'b500eb75731bfc9e06130021034b374184c8af9a535036eb8dfa650ec8598787'),
+        ('reference__composed', '49eb3e42e0da8b7517596cf2019af16868d165601f3f1ecede2dbde6b656c016'),
+        ('reference__decoder', '1e1767fa66c6eb3fa27f651588bce3786fa14b1713844d5864ddbb45e921789d'),
+        ('reference__encoder', '6d8bdc1392ce36005abb17345368f72f56c58bd8fe543637c65eb7236032295b'),
+        ('reference__operators', '13552bc8053a7c7e8cd614be1f2c298dadc2e725bcafa74cd43399d377eaab22'),
+        ('server__arguments', 'a573dae767adfab52458034ea472363e84b38dad8fdefc1560abec707910610b'),
+        ('server__background', '45a0fd460292e50ed0d477a598dd2ea7118c912a5bbfd76b202a2d5f382c3a45'),
+        ('server__ceilings', 'ca25e61cf2ab81a307685a98ec66d3cd8c9e2196c1e3420913004e51c15ac9c7'),
+        ('server__database', 'f5b8bf2c1fae712e318a2d84cb567f19399533da54dfeea49abb11cecf049534'),
+        ('server__errors', '0cc59cab800949a50913282a40625c13319d187b9b7ae197cd598ea5d36da2f2'),
+        ('server__settings', 'b5f1499462a857e8e3cebda4b245e3ef5ea29c10d39750c1825031e47e1d572c'),
+        ('server__statement_clock', 'd8a6a78fbdeaacf562d5eb3619cbd1a286eeb188f0c58230a3d94d1e405a2ecf'),
+        ('session__admission', '9ab4e0cb212739e39b451fdf78a748f5846ab5c47fe9590847d42d7f6f761657'),
+        ('session__engines', '1a1ae258df30e178c3f89bb09ce291a8e3f4db4720d81678f0438864c1a49365'),
+        ('session__kv_handles', '8a7c9bee8c013a08f30324a2e1b4683196ea677f712ec1ac492a89831808a295'),
+        ('session__model', '6ff2575b25a079e683ef850d53eb32303ba4193b65dd70591559a56c9541c081'),
+        ('session__models', '13d53c0a476366b5729012b353532062759e85123a9c34baf37bf140e641a8b3'),
+        ('session__prefixes', '8e35069086b88839019d22babe34efadd0b73e994080b6bc8e5293b5f10d2ff1'),
+        ('session__search_matrices', '3de3bf2de52a1c469a32914a45719ffe9d47c96bded783eb378795074d299812'),
+        ('simd__memory', '809b329aaf7df80144c10774532ebbefa43df0bd2aa5893fee26d2a75a0cfea9'),
+        ('simd__processors', 'b54940471201626320ea4271805c2e81d0d6972d98f0a04393d6d3d2c175d73b'),
+        ('simd__registers', 'a1fe37e17443172e13dc21b93e0a740ad74fc9e05051fdb8825a7a9eca6fa796'),
+        ('simd__threads', '325afe60c462a5a0c0e779d94516a5726e9ee6584bcea18d67d16072f612f828'),
+        ('sql__batches', '59992b7e0400a97d353b6add125fa298df387d09a950764050c53d3824e13510'),
+        ('sql__boundary', '1c910224aff3e513a762552b409b161f4a0e7ea97c61bf83326aeb0c87628ceb'),
+        ('sql__chunking', '63d9fc199b876cf84603700a5fd5f0d10b184e5a98b09d26f46e6dfb944e21e6'),
+        ('sql__diff', 'af7b0b1a58643d80ec28dc5a718ed4d55f94c151d4b07069a2a7ad582dba352a'),
+        ('sql__editing', '8f9a2724e27d88786cb8afcc83c2da7cf57e6335e172b9d916142019487b2d76'),
+        ('sql__embeddings', 'aa45654a4c930fb88ed79583d31f3dafc36fb338c56544676838997b8038c92e'),
+        ('sql__generation', '7c5385d6d62013bcd359784dcbeab529bed8637d9b908e520d50891992b78477'),
+        ('sql__ingestion', 'c4cf39c08e8631fe4a165b2d48dbddec7af654540c148479d114db3aa661dfce'),
+        ('sql__merge', '033e86a26654d7f9e9cf360c97df1132578909391344d14b641148949f271c57'),
+        ('sql__operators', '5f767cb8d9e6baebff3bfaa979f3418752b058040aeb27b96573a12ecadcf6ca'),
+        ('sql__packed_cache', '28cb4ad0c38c1abf74a6a5873804c6121cdb72688499573b4585fd943486b674'),
+        ('sql__scoring', '6d47fa16da94dab2d9e9de3c7bc2e3abb9e791697cdcda308a6efdb3e49f260e'),
+        ('sql__search', 'afbab2dfaf357f03783bdaf36e4126c41ae03a05141f2be4cc3aeb11af39a0e4'),
+        ('sql__session', 'ff2fcabace7f68005d5ee2b1de3c6d755ec3785c8886cb58539e7dd9c3915b9b'),
+        ('sql__similarity', 'f622ae0eaa6a641e68ce20781b4ce0bcefb3f3fd9a34cf0da58ef8b7097e1904'),
+        ('sql__token_map', '92ddaf8b2fb475de9616c48308c0362084b9f9d4a6768dde34771639a939f8d0'),
+        ('sql__weight_rows', '6b22940c6dcdae947ac1eff026ddad53d348074a28af2c5ef1533c4bb6eff0bf'),
+        ('store__embedding_columns', 'bc3d548bd2f5d58d0dc8a01fa5e92ae4184aed18c27c890cbfd620bbeb8b1f10'),
+        ('store__manifest', '487b4e1f01e2a06b08947a01e1f834c7ac058f36e6474da1123270be691dd78d'),
+        ('store__merge_methods', '0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370'),
+        ('store__models', 'd7d5a6dd5b9a1aeb28a332beecc4ff5652569d5e5717c7e6d08dbc2bbd46e74b'),
+        ('store__tensor_writer', '34137fe432d03aa01582eb5df1a706cfd4b030cebd1b027b7e9ef9714fa2194f'),
+        ('store__tokens', '010c24cb2ff7583c4703df3b0883fc79bbd15700da5424399a0108911c1e2087'),
+        ('weights__address_space', '677f91a942e644353e5258b88d08c6d4d89223fa36d67826528240d3eaa5a656'),
+        ('weights__packed_files', '01ee662f62ad66c94072675a6665acd3fcb837ee8d4bbab7525bafe17a423707'),
+        ('weights__packed_model', 'b5f5f85bf84989697b6e703b461f0b2881d63fdb2ac5a018a36dda9c8134fa01'),
+        ('weights__shared', '3f92d4b533a9ddafba9617607df6b673b8ee7436bef317b635f3ffe0831492f3'),
+        ('weights__tensor_groups', '9da94334ada55a02f4624179c5f7b4dabce28a44df14c67efd063be9ba84d896'),
+        ('weights__tensors', '27cccb7243639f02e52aef7d0da7e911b2c206530249da4272271548b328283c')
+    ),
+
+    deployed AS (
+        SELECT p.proname::text AS module, encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') AS digest
+        FROM pg_catalog.pg_proc AS p
+        INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+        WHERE p.pronamespace = 'llm_runtime'::regnamespace
+            AND l.lanname = 'plpython3u' AND p.prorettype = 'void'::regtype AND p.pronargs = 0
+    )
+
+    SELECT
+        string_agg(deployed.digest || '  ' || module || E'\n', '' ORDER BY module COLLATE "C"),
+        string_agg(module, ', ' ORDER BY module) FILTER (WHERE deployed.digest IS DISTINCT FROM expected.digest)
+    INTO digests, wrong
+    FROM expected FULL JOIN deployed USING (module);
+    ASSERT wrong IS NULL, 'modules differ from this release: ' || wrong;
+    ASSERT llm_runtime.release() = encode(sha256(convert_to(digests, 'UTF8')), 'hex'), 'another release is deployed';
     ASSERT has_function_privilege('llm_user', 'llm_runtime.release()', 'EXECUTE'), 'llm_user may not call it';
-    ASSERT deployed = llm_runtime.release(), 'the modules differ from this release';
 END
 $verify$;
 

@@ -1,4 +1,4 @@
-"""A stored tokenizer, which is a tokenizer.json document, as GGUF's `tokenizer.ggml.*`; the inverse of gguf_tokenizer.
+"""A stored tokenizer, which is a tokenizer.json document, as GGUF's `tokenizer.ggml.*`; the inverse of gguf/tokenizer.
 
 A byte-level vocabulary needs the name of its `pre`: the one in pre_tokenizers whose patterns are the document's. A
 SentencePiece vocabulary needs scores, of which the document kept the order: a piece's score is minus the rank of its

@@ -1,0 +1,1 @@
+"""The compiled transformer: passes of a decoder and an encoder over packed weights."""

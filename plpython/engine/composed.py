@@ -1,6 +1,6 @@
 """The transformer's operators over packed weights: what queries compose where the compiled engine computes.
 
-Activations are flat float32 arrays, a row a token, as numpy_operators has them; that sizes fit is checked in
+Activations are flat float32 arrays, a row a token, as reference/composed has them; that sizes fit is checked in
 `operators`.
 """
 
@@ -14,7 +14,7 @@ from .decoder import NO_WINDOW, codes_of
 from .steps import ONE_SET, TWO_SETS
 
 SLICE = 64  # tokens between checkpoints: tens of milliseconds in the largest matrix of a large model
-SEEN_TWICE = "attn_v.weight", "attn_output.weight"  # as compiled_forward does
+SEEN_TWICE = "attn_v.weight", "attn_output.weight"  # as decoder_pass does
 WORTH_SHARING = 1 << 24  # multiplications: about as long as it takes to hand work to a thread
 
 
@@ -183,7 +183,7 @@ def swiglu(gate, up):
 
 
 def _heads(sizes):
-    """What operator_kernels.attend knows of heads."""
+    """What operator_entries.attend knows of heads."""
     group = sizes.heads // sizes.kv_heads
     fields = sizes.qkv_stride, sizes.k_column, sizes.v_column, sizes.head_dim, group, sizes.kv_heads, sizes.codes_kv
     return np.array(fields, np.int64)

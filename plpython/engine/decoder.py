@@ -1,4 +1,4 @@
-"""The engine at memory speed: numpy_engine's interface over packed weights and one compiled forward.
+"""The engine at memory speed: the interface of reference/decoder over packed weights and one compiled forward.
 
 The logits of a token depend on the tokens before it and on nothing else: not on how many are computed together, in
 what chunks, with which other sequences, by how many threads, or on a prefix that was already there; bit for bit, on
@@ -6,7 +6,7 @@ one machine. So a guess can be verified in a batch, and a batch gives what its r
 
 F32 weights are computed in float32 with a float32 cache; F16 and BF16 weights are widened as they are used; the
 block-quantised ones take activations in blocks of int8, as llama.cpp does, and two of a layer's as two sets of them
-(forward_steps.TWO_SETS). Caches of other than F32 models hold 16 bits a number unless kv_type says otherwise.
+(steps.TWO_SETS). Caches of other than F32 models hold 16 bits a number unless kv_type says otherwise.
 """
 
 import sys
@@ -35,7 +35,7 @@ NO_INTERRUPTS = 0, 0
 NO_TOKENS = np.zeros(0, np.int64)
 NOT_SHARED = 2  # references to an array that only an attribute, and sys.getrefcount, hold
 
-LAYER_TENSORS = (  # in the order of the rows of forward_steps
+LAYER_TENSORS = (  # in the order of the rows of steps
     *("attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight"),
     *("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_q_norm.weight", "attn_k_norm.weight"),
     *("attn_output.weight", "attn_output.bias"),

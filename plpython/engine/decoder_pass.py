@@ -1,6 +1,6 @@
 """One compiled pass over the weights for any tokens: a decode step, a chunk of a prompt, many sequences at once.
 
-The operators and their order are those of numpy_engine.block; between them the threads wait where one needs all of
+The operators and their order are those of reference/decoder.block; between them the threads wait where one needs all of
 another's result, five times a layer for a single token, at most ten times for several.
 
 A single token may be followed by the likeliest next ones in the same call, a pass each: between two calls Python takes

@@ -1,4 +1,4 @@
-"""The encoder at the machine's speed: numpy_encoder's interface over packed weights and one compiled pass.
+"""The encoder at the machine's speed: the interface of reference/encoder over packed weights and one compiled pass.
 
 A text's vectors depend on its tokens and on nothing else: not on the texts beside it, nor on the threads; bit for bit,
 on one machine. F32 weights are computed in float32; block-quantised ones take activations in blocks of int8, twice.
@@ -18,7 +18,7 @@ from .steps import LAYER_COUNTERS, Batch, Model, Sizes
 
 PASS = 512  # tokens in one pass, at least one text
 
-LAYER_TENSORS = (  # in the order of the rows of encoder_forward; None: what only decoders have
+LAYER_TENSORS = (  # in the order of the rows of encoder_pass; None: what only decoders have
     *("attn_output_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight"),
     *("attn_q.bias", "attn_k.bias", "attn_v.bias", None, None),
     *("attn_output.weight", "attn_output.bias"),

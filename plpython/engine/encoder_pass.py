@@ -1,8 +1,8 @@
 """One compiled pass of an encoder for the tokens of any number of texts, one after the other without padding.
 
-The operators and their order are those of numpy_encoder.block. Projections and attention are the steps of the decoder
-(`forward_steps`), over pages of keys and values that last for one layer: a token's "position" in the batch is the last
-of its text, so it sees the whole of it. `places` are the tokens' own positions.
+The operators and their order are those of reference/encoder.block. Projections and attention are the steps of
+the decoder (`steps`), over pages of keys and values that last for one layer: a token's "position" in the batch is the
+last of its text, so it sees the whole of it. `places` are the tokens' own positions.
 
 An encoder's embedding is asked to be right to three digits, and int8 activations alone cost a short text as much: so
 quantised matrices see them twice, as codes and as the codes of what those leave, which together hold 15 bits.
@@ -44,7 +44,7 @@ from .steps import (
     work_of,
 )
 
-# The rows of a layer begin with forward_steps', so that its steps can be shared; these follow. Then the model's own.
+# The rows of a layer begin with those of steps, so that its steps can be shared; these follow. Then the model's own.
 ATTN_NORM_BIAS, FFN_NORM_BIAS, UP_BIAS, DOWN_BIAS = range(15, 19)
 PER_LAYER = 19
 EMBEDDING, NORM, NORM_BIAS = range(3)

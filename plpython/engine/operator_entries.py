@@ -1,6 +1,6 @@
 """Each operator of the transformer as a compiled call of its own, from the parts of the compiled forward.
 
-`compiled_forward` runs them all in one pass; a query that composes operators makes a call for each. The parts and their
+`decoder_pass` runs them all in one pass; a query that composes operators makes a call for each. The parts and their
 order are the same, and no part's result depends on what it is computed with, so both give the same bits.
 
 Activations are flat and tight, row after row, as SQL passes them; a product's rows are padded to whole registers.
@@ -250,7 +250,7 @@ def attend(
     """Store the keys and values of consecutive tokens of one sequence, then let every query see what it may.
 
     x: rows of queries, keys and values; the results replace the queries. heads: int64, the fields below. From q on:
-    each thread's own scratch, as forward_steps.Work has it.
+    each thread's own scratch, as steps.Work has it.
     """
     stride, k_column, v_column = heads[STRIDE], heads[K_COLUMN], heads[V_COLUMN]
     dim, group, kv_heads, codes_kv = heads[HEAD_DIM], heads[GROUP_SIZE], heads[KV_HEADS], heads[CODES_KV] != 0

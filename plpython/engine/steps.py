@@ -44,7 +44,7 @@ Sizes = namedtuple(
     "layers hidden heads kv_heads head_dim ffn epsilon interleaved codes_kv "
     "hidden_stride k_column v_column qkv_stride ffn_stride logits_stride",
 )
-# weights: matrix_kernels.Weights. table: int64[layers * PER_LAYER + PER_MODEL][4]. windows: int64[layers].
+# weights: kernels/matrix.Weights. table: int64[layers * PER_LAYER + PER_MODEL][4]. windows: int64[layers].
 # cosines, sines: f32[positions * head_dim / 2].
 Model = namedtuple("Model", "sizes weights table windows cosines sines")
 # Each token's id, row (0, 1, ...), position, and where its sequence's KVCache.pages begin in `pages`. Tiles are runs of

@@ -1,0 +1,1 @@
+"""From logits to text: sampling, batches of sequences, reuse of prefixes, guesses."""

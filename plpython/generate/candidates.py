@@ -1,6 +1,6 @@
 """The tokens that a draw may choose from, by their logits: weights, and where top-k, top-p and min-p cut them off.
 
-Whatever computes it, numpy here or compiled code in candidate_kernels, gives the same token. Weights are whole numbers
+Whatever computes it, numpy here or compiled code in kernels/candidates, gives the same token. Weights are whole numbers
 whose sums are exact in float64, in any order; and a weight takes additions, multiplications and a division of float32
 alone, each rounded as IEEE 754 says. What is sorted is a bucket of about equal scores, not the vocabulary.
 

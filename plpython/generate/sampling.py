@@ -7,6 +7,7 @@ gives the same token whatever else was computed before, in whatever batch, by wh
 """
 
 import math
+import secrets
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,12 @@ class Settings:
             _check(name, getattr(self, name), smallest, largest)
         if 0 < self.temperature < SMALLEST_TEMPERATURE:
             raise _ill("temperature", self.temperature, f"0 or {SMALLEST_TEMPERATURE:.6f} to 100")
+
+
+def settings(**given):
+    """Settings of what is not None; without a seed one is drawn, so that every call differs."""
+    given = {name: value for name, value in given.items() if value is not None}
+    return Settings(**{"seed": secrets.randbits(63), **given})
 
 
 def next_token(logits, history, settings, position, weigh=Candidates):

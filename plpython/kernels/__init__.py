@@ -1,0 +1,1 @@
+"""The operators as compiled loops over packed weights, keys and values."""

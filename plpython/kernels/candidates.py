@@ -1,4 +1,4 @@
-"""`candidates` in compiled code: the same numbers, a tenth of the time."""
+"""`generate/candidates` in compiled code: the same numbers, a tenth of the time."""
 
 from functools import cached_property
 

@@ -1,8 +1,8 @@
 """The transformer's operators as loops over register blocks, for activations and packed weights in flat arrays.
 
 Everything is a flat array and an index into it; `stride` is the distance between tokens. Widths are padded to
-multiples of 16 with zeros, which every kernel keeps zero. The matrix products are in matrix_kernels, attention in
-attention_kernels.
+multiples of 16 with zeros, which every kernel keeps zero. The matrix products are in `matrix`, attention in
+`attention`.
 """
 
 import math

@@ -1,8 +1,8 @@
 """Products of a packed matrix with one vector, and the lengths of its rows: what a search by cosine reads.
 
-Both go through the groups of 16 rows in the order of memory, one row to a lane, as `matrix_kernels` does. Errors of a
+Both go through the groups of 16 rows in the order of memory, one row to a lane, as `kernels/matrix` does. Errors of a
 product against exact arithmetic, relative to |row| |x|, and of a sum of squares, relative to itself, are at most
-cosine_search's `rounding(columns)`.
+cosine's `rounding(columns)`.
 Block-quantised matrices meet x as int8 codes, whose difference from x is the caller's to know.
 """
 
@@ -118,7 +118,7 @@ def rows(weights, matrix, ids, out):
 
 
 class PackedTable:
-    """A packed matrix as cosine_search reads it: `cosine_search.ArrayTable` says what that is.
+    """A packed matrix as cosine reads it: `cosine.ArrayTable` says what that is.
 
     packed: a PackedModel; name: one of its matrices, of a type that packing keeps exactly. The caller's checkpoint is
     called every few milliseconds.

@@ -1,0 +1,1 @@
+"""What a model is: its architecture, its encodings, its tokenizer."""

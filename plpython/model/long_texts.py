@@ -38,14 +38,6 @@ AFTER = (
 SHRINKS = {"NFC": 9, "Lowercase": 3, "Prepend": 1}
 LOSES_NOTHING = ("ByteLevel", "Split", "Digits", "Metaspace")  # pre-tokenizers, unless they are told to remove
 LOOKS_NO_FURTHER = ("NFC", "NFD", "NFKC", "NFKD", "Lowercase")  # normalizers: what stands beyond a space is the same
-SLICE = 1 << 16  # characters whose bytes are counted at a time
-
-
-def utf8_size(text):
-    """Bytes of a text in UTF-8, without a copy of all of it."""
-    if text.isascii():
-        return len(text)
-    return sum(len(text[at : at + SLICE].encode("utf-8", "surrogatepass")) for at in range(0, len(text), SLICE))
 
 
 class LongTexts:

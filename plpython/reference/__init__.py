@@ -1,0 +1,1 @@
+"""The transformer in numpy: the reference that every other engine is held against."""

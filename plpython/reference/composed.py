@@ -1,6 +1,6 @@
-"""The transformer's operators over decoded weights, by the arithmetic of `ops`: what queries compose without numba.
+"""The transformer's operators over decoded weights, by `operators`: what queries compose without numba.
 
-Activations are flat float32 arrays, a row a token, as compiled_operators has them; what fits what is checked by
+Activations are flat float32 arrays, a row a token, as engine/composed has them; what fits what is checked by
 `operators`.
 """
 

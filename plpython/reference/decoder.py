@@ -1,7 +1,7 @@
 """The reference engine: a Llama-line transformer in numpy, float32 throughout, KV cache included.
 
-`block` is the one definition of a layer's dataflow; llm.forward makes the same calls of the same functions of `ops` as
-one SQL query, in the same chunks, and gets the same bits. Faster engines are judged against this one.
+`block` is the one definition of a layer's dataflow. llm.forward makes the same calls of the same functions of
+`operators` as one SQL query, in the same chunks, and gets the same bits. Faster engines are judged against this one.
 """
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 n is the number of tokens computed now, m the number of positions they may look at (m >= n: the KV cache and
 themselves). A vector per token is a row: every array is [n, width], C-contiguous and aligned, heads a reshape of it.
-The same functions run behind the SQL operators and in numpy_engine, and a result depends on nothing but the arguments'
+The same functions run behind the SQL operators and in `decoder`, and a result depends on nothing but the arguments'
 values and shapes: two programs that make the same calls get the same bits. A `checkpoint`, where there is one, is
 called every few milliseconds of work; what it raises ends the computation.
 """

@@ -1,0 +1,1 @@
+"""What everything in the server needs: plpy, errors, settings, arguments, background threads."""

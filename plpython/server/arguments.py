@@ -4,11 +4,9 @@ All raise ModelError 22023 (invalid parameter value).
 """
 
 import json
-import secrets
 
 import numpy as np
 
-from ..generate import sampling
 from . import ceilings, errors
 
 MOST_SHOWN = 200  # characters of a value in an error
@@ -84,12 +82,6 @@ def positions(name, value, context):
     if not positions or positions != list(range(positions[0], positions[0] + len(positions))):
         raise ill(name, positions, "positions that follow each other, at least one")
     return np.asarray(positions)
-
-
-def sampling_settings(**given):
-    """sampling.Settings with what is not None; without a seed one is drawn, so that every call differs."""
-    given = {name: value for name, value in given.items() if value is not None}
-    return sampling.Settings(**{"seed": secrets.randbits(63), **given})
 
 
 def _whole(digits):

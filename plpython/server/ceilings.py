@@ -4,12 +4,12 @@ Each limit is a number of that function's row; NULL is no limit. What is above o
 was asked and what is allowed.
 """
 
-from ..model import long_texts
 from . import database, errors
 
 LIMITS = database.Query("SELECT l.* FROM llm_runtime.call_limits() AS l")
 MEGABYTE = 1 << 20
 HINT = "The limits are those of llm_runtime.call_limits(), which a superuser may replace."
+SLICE = 1 << 16  # characters whose bytes are counted at a time
 ALWAYS_ALLOWED = 1 << 16  # bytes and elements; for less the limits are not looked up: operators are called very often
 
 
@@ -63,4 +63,11 @@ def require_texts(texts, what):
 
 def size(text):
     """Bytes of a text, None for NULL; of another array what is never too much."""
-    return long_texts.utf8_size(text) if isinstance(text, str) else 0
+    return utf8_size(text) if isinstance(text, str) else 0
+
+
+def utf8_size(text):
+    """Bytes of a text in UTF-8, without a copy of all of it."""
+    if text.isascii():
+        return len(text)
+    return sum(len(text[at : at + SLICE].encode("utf-8", "surrogatepass")) for at in range(0, len(text), SLICE))

@@ -1,11 +1,11 @@
-"""The room that touches plpy: sessions, errors, prepared statements and interrupts.
+"""The only module that touches plpy: sessions, errors, prepared statements and interrupts.
 
 `llm_runtime.boot()` calls `connect` once a session and keeps what it returns as GD['llm']. A SQL function is then
 
     llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
     return llm.generation.tokenize(text, model)
 
-`llm.generation` is the module plpython/generation.py, and each call through it notices an upgrade and a DISCARD ALL,
+`llm.generation` is the module plpython/sql/generation.py. Each call through it notices an upgrade and a DISCARD ALL,
 turns a ModelError into a PostgreSQL error with its SQLSTATE, DETAIL and HINT, and lets cancellation pass. Tests connect
 a fake plpy.
 """
@@ -82,7 +82,7 @@ def connect(plpy, gd, package, release):
 
 
 class Session:
-    """What GD['llm'] holds: `session.room.function(...)` calls plpython/<room>.py's function behind the boundary."""
+    """What GD['llm'] holds: `session.module.function(...)` calls plpython/sql/<module>.py's function."""
 
     def __init__(self, plpy, gd, package, release):
         self._plpy, self._gd, self._package = plpy, gd, package
@@ -90,15 +90,15 @@ class Session:
         self._deployed = plpy.prepare("SELECT llm_runtime.release() AS release")
         self.changes_seen = None
 
-    def __getattr__(self, room):
-        """Import the room at its first use."""
+    def __getattr__(self, name):
+        """Import the module at its first use."""
         try:
             with signals_blocked():
-                module = importlib.import_module(f"{self._package}.{room}")
+                module = importlib.import_module(f"{self._package}.sql.{name}")
         except ImportError as error:
             raise _sql_error(error) from None
-        opened = Room(self, room, module)
-        setattr(self, room, opened)
+        opened = Boundary(self, name, module)
+        setattr(self, name, opened)
         return opened
 
     def outdated(self):
@@ -122,7 +122,7 @@ class Session:
         """Let go of what was kept for the client before a DISCARD ALL."""
         global _marked  # noqa: PLW0603 - one interpreter serves one session
         _marked = False
-        importlib.import_module(f"{self._package}.kept").forget()
+        importlib.import_module(f"{self._package}.session.prefixes").forget()
 
 
 class DeletedModules:
@@ -136,7 +136,7 @@ class DeletedModules:
 
     def find_spec(self, name, path=None, target=None):
         """What the import machinery asks: the module's spec, or None."""
-        if name.rpartition(".")[0] != self._package or threading.current_thread() is not threading.main_thread():
+        if not name.startswith(f"{self._package}.") or threading.current_thread() is not threading.main_thread():
             return None
         _write_modules()
         return PathFinder.find_spec(name, path, target)
@@ -152,7 +152,7 @@ def file_of(module):
 
 def home():
     """The folder of our modules, below which and beside which the session keeps files. Only the server can enter it."""
-    return file_of(sys.modules[__name__]).parent
+    return file_of(sys.modules[__name__]).parents[1]
 
 
 def _write_modules():
@@ -160,7 +160,7 @@ def _write_modules():
     importlib.invalidate_caches()
 
 
-class Room:
+class Boundary:
     """One module whose public functions are called behind the boundary."""
 
     def __init__(self, session, name, module):
@@ -172,10 +172,10 @@ class Room:
         return call
 
 
-def _behind_boundary(session, room, name, function):
+def _behind_boundary(session, module, name, function):
     def call(*arguments):
         if _catalog_changes.value != session.changes_seen and session.outdated():
-            return getattr(getattr(session.reopened(), room), name)(*arguments)
+            return getattr(getattr(session.reopened(), module), name)(*arguments)
         if _marked and not _find_statement(SESSION_MARK.encode(), False):
             session.forget()
         try:

@@ -1,0 +1,1 @@
+"""What a session knows: its models, engines, KV caches, prefixes, matrices."""

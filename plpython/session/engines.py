@@ -18,17 +18,18 @@ from ..reference import operators
 from ..server import background, database, errors, settings
 
 ENGINES = ("auto", "compiled", "numpy")
-COMPILED = (
-    "candidate_kernels",
-    "compiled_engine",
-    "compiled_forward",
-    "compiled_operators",
-    "encoder_engine",
-    "packing",
-    "shared_weights",
-    "similarity_kernels",
-    "tensor_groups",
-)
+COMPILED = {  # the modules that need numba, by what `modules` calls them
+    "candidates": "kernels.candidates",
+    "decoder": "engine.decoder",
+    "decoder_pass": "engine.decoder_pass",
+    "encoder": "engine.encoder",
+    "operators": "engine.composed",
+    "packing": "kernels.packing",
+    "shared_weights": "weights.shared",
+    "similarity": "kernels.similarity",
+    "tensor_groups": "weights.tensor_groups",
+}
+PACKAGE = __package__.rpartition(".")[0]
 READY = "ready"  # the file that says for what the code beside it was compiled
 NOT_READY = "llm.warm_up() has not compiled it"
 WARM_UP = "A loader runs SELECT llm.warm_up() once, on each server and after each release."
@@ -62,12 +63,12 @@ def chosen():
 
 def candidates():
     """What makes the candidates of a draw: compiled where that is there, and wanted. All give the same tokens."""
-    return modules().candidate_kernels.Candidates if chosen()[0] else Candidates
+    return modules().candidates.Candidates if chosen()[0] else Candidates
 
 
 def swiglu():
     """The operator of the engine that computes."""
-    return modules().compiled_operators.swiglu if chosen()[0] else operators.swiglu
+    return modules().operators.swiglu if chosen()[0] else operators.swiglu
 
 
 def description():
@@ -142,7 +143,7 @@ def _imported():
         background.skip_destructors_at_exit()
         config.CACHE_DIR = str(_folder())
     try:
-        return SimpleNamespace(**{name: _loaded(f"{__package__}.{name}") for name in COMPILED})
+        return SimpleNamespace(**{name: _loaded(f"{PACKAGE}.{module}") for name, module in COMPILED.items()})
     finally:
         config.CACHE_DIR = before
 
@@ -195,6 +196,6 @@ def _compiled_for():
     from numba.core.codegen import get_host_cpu_features
 
     processor = f"{llvmlite.binding.get_host_cpu_name()} {get_host_cpu_features()}"
-    sources = (modules().packing, modules().compiled_forward)
+    sources = (modules().packing, modules().decoder_pass)
     sources = [database.file_of(module).stat().st_mtime_ns for module in sources]
     return f"numba {_numba_version()}, llvmlite {llvmlite.__version__}, {processor}, {sources}"

@@ -5,7 +5,6 @@ import json
 import time
 from array import array
 
-from ..model import long_texts
 from ..model.encoder import EncoderArchitecture, of_config
 from ..reference.composed import NumpyOperators
 from ..reference.decoder import NumpyEngine
@@ -84,7 +83,7 @@ class Model:
         engine = self.reference if self.is_encoder else self.engine
         if self._operators is None or self._operators.engine is not engine:
             is_numpy = engine is self.reference
-            kind = NumpyOperators if is_numpy else engines.modules().compiled_operators.CompiledOperators
+            kind = NumpyOperators if is_numpy else engines.modules().operators.CompiledOperators
             self._operators = kind(engine, database.checkpoint)
         return self._operators
 
@@ -123,12 +122,12 @@ class Model:
         """
         if len(text) < LONG_TEXT:
             return self.tokenizer.encode(text, False, parse_special)
-        self.require_bytes(long_texts.utf8_size(text), most, parse_special)
+        self.require_bytes(ceilings.utf8_size(text), most, parse_special)
         ids = []
         for end, piece in self._encoded(text, PIECE, parse_special):
             ids += piece
             if len(ids) > most and end < len(text):
-                read, size = long_texts.utf8_size(text[:end]), long_texts.utf8_size(text)
+                read, size = ceilings.utf8_size(text[:end]), ceilings.utf8_size(text)
                 raise too_long(
                     f"the prompt has {size} bytes, the first {read} are {len(ids)} tokens, allowed {most} tokens"
                 )
@@ -183,7 +182,7 @@ class Model:
         for begin, end in self.tokenizer.pieces(text, size, longest, parse_special):
             if end - begin > LONG_TEXT:
                 piece = f"the text from character {begin + 1} on, which has no place to cut,"
-                ceilings.require_bytes("piece_mb", long_texts.utf8_size(text[begin:end]), piece)
+                ceilings.require_bytes("piece_mb", ceilings.utf8_size(text[begin:end]), piece)
             yield begin, end
             database.checkpoint()
 
@@ -217,10 +216,10 @@ class Model:
         modules, interrupts = engines.modules(), database.cancel_addresses()
         if not self.is_encoder:
             kept_as = None if kv_type == "auto" else kv_type
-            kind = modules.compiled_engine.CompiledEngine
+            kind = modules.decoder.CompiledEngine
             return kind(self.architecture, self._packed, kv_type=kept_as, interrupts=interrupts)
         positions = self.weights["position_embd.weight"] + self.weights["token_types.weight"][0]
-        return modules.encoder_engine.CompiledEncoder(self.architecture, self._packed, positions, interrupts=interrupts)
+        return modules.encoder.CompiledEncoder(self.architecture, self._packed, positions, interrupts=interrupts)
 
 
 def _with_its_space(token, following=(None, None)):

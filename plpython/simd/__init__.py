@@ -1,0 +1,1 @@
+"""A small SIMD vocabulary for numba, and threads inside one compiled call."""

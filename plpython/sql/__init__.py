@@ -1,0 +1,1 @@
+"""What SQL functions call, and nothing else is called by SQL."""

@@ -1,9 +1,9 @@
 """Generation for many rows at once: from an array of prompts, from a query, into a table.
 
-Rows share the passes over the weights (`scheduling`) and come back as they finish. Row n, counted from 0, is what
-llm.generate gives for its prompt with the seed `seed` + n, so that equal prompts differ when tokens are drawn. What is
-wrong with one row, a prompt that is NULL or too long, is that row's error; what is wrong with the arguments ends the
-call.
+Rows share the passes over the weights (`generate/scheduler`) and come back as they finish. Row n, counted from 0, is
+what llm.generate gives for its prompt with the seed `seed` + n, so that equal prompts differ when tokens are drawn.
+What is wrong with one row, a prompt that is NULL or too long, is that row's error; what is wrong with the arguments
+ends the call.
 """
 
 import time

@@ -268,7 +268,7 @@ class Request:
     """
 
     def __init__(self, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options):
-        self._settings = arguments.sampling_settings(
+        self._settings = sampling.settings(
             temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
         )
         self._max_tokens = arguments.integer("max_tokens", max_tokens, default_max_tokens(), 0, 2**31 - 1)

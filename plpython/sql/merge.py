@@ -1,7 +1,7 @@
-"""Several stored models to one new: llm.merge. The arithmetic is in `merging`, the models must be of one kind.
+"""Several stored models to one new: llm.merge. `store/merge_methods` has the arithmetic.
 
-Which file a model came from does not matter: a folder and a GGUF have the rows of q and k in different orders, and
-rope's frequencies as numbers or as a tensor.
+The models must be of one kind. Which file a model came from does not matter: a folder and a GGUF have the rows of q and
+k in different orders, and rope's frequencies as numbers or as a tensor.
 """
 
 import json

@@ -3,7 +3,7 @@
 An activation is bytea: little-endian float32, one row a token, rows one after the other. The width of a row follows
 from the weight or the model it meets, so n is never passed. Sizes that do not fit are errors (22023) that name the
 argument. Tokens or activations that are NULL give NULL. What computes is the operators of the engine that llm.engine
-says: compiled_operators over the packed weights, whose bits are llm.generate's, or numpy_operators.
+says: engine/composed over the packed weights, whose bits are llm.generate's, or reference/composed.
 """
 
 import functools
@@ -192,7 +192,7 @@ def sample(logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, histo
         return None
     history = [] if history is None else history
     position = arguments.integer("position", position, len(history), 0, 1 << 31)
-    settings = arguments.sampling_settings(
+    settings = sampling.settings(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
     )
     logits = float32("logits", logits)

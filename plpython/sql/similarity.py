@@ -83,7 +83,7 @@ def _packed_table(tensor, model):
     modules = engines.modules()
     packed = modules.shared_weights.attach([tensor], model.name, model.hash)
     modules.shared_weights.touch([tensor])
-    return modules.similarity_kernels.PackedTable(packed, tensor.name, database.checkpoint)
+    return modules.similarity.PackedTable(packed, tensor.name, database.checkpoint)
 
 
 def _decoded_table(model):

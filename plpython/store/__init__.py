@@ -1,0 +1,1 @@
+"""Models as rows: manifests, tensors that are written, tokens, embedding columns."""

@@ -2,7 +2,7 @@
 
 A tensor is a file of its own, named by the hash of what is in it, so an edited tensor is packed alone, models share
 what they have in common, and ROLLBACK finds the old files again. The smaller tensors of a layer lie together in one
-(`tensor_groups`). Files are built from tiles, whose hashes are checked.
+(`weights/tensor_groups`). Files are built from tiles, whose hashes are checked.
 """
 
 import functools

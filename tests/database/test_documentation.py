@@ -1,4 +1,4 @@
-"""The examples of README.md, docs/ and models/README.md: each SQL block runs in psql as a reader would run it.
+"""The examples of README.md, docs/ and tidy/README.md: each SQL block runs in psql as a reader would run it.
 
 A page is one session. What a page shows is what psql says: a plain block behind a SQL block is its output, in which …
 stands for anything; a comment behind SELECT generate(…) is its answer; a comment that begins with ERROR is the error.
@@ -24,7 +24,7 @@ from .models import loaded
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     str(path.relative_to(CHECKOUT))
-    for path in [CHECKOUT / "README.md", CHECKOUT / "models" / "README.md", *(CHECKOUT / "docs").glob("*.md")]
+    for path in [CHECKOUT / "README.md", CHECKOUT / "tidy" / "README.md", *(CHECKOUT / "docs").glob("*.md")]
     if path.name != "sql-reference.md"  # signatures, which tools/sql_reference.py --check compares
 )
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
@@ -85,7 +85,7 @@ def sql_blocks(page: str) -> list[Block]:
 def reader_dsn(superuser_dsn: str, data: Path):
     """A database as a reader has it: tidy is the default model, there are `stories`, an encoder and `booking`."""
     models = {
-        "tidy": CHECKOUT / "models" / "tidy.gguf",
+        "tidy": CHECKOUT / "tidy" / "tidy.gguf",
         "stories": data / "stories260K" / "stories260K.gguf",
         "minilm": ENCODER,
     }
@@ -184,6 +184,6 @@ def test_the_commands_of_a_page_run(page: str, reader_dsn: str, data: Path, tmp_
 
 
 def test_every_page_is_read():
-    assert {"README.md", "docs/operations.md", "docs/embeddings.md", "models/README.md"} <= set(PAGES)
+    assert {"README.md", "docs/operations.md", "docs/embeddings.md", "tidy/README.md"} <= set(PAGES)
     without_sql = {"docs/architecture.md", "docs/figures.md"}
     assert {page for page in PAGES if not sql_blocks(page)} == without_sql

@@ -187,7 +187,7 @@ def test_a_broken_export_leaves_what_was_there(hartonomous, superuser, tmp_path,
         yield b"some bytes"
         raise OSError(28, "No space left on device", "model.gguf")
 
-    monkeypatch.setattr("loaders.export.file_pieces", broken)
+    monkeypatch.setattr("loaders.export.export.file_pieces", broken)
     result = hartonomous("export", "export-stories", target, "--replace")
     assert result.exit_code == 1
     assert "No space left" in result.stderr

@@ -178,7 +178,7 @@ def test_a_name_that_is_taken_is_refused_and_can_be_replaced(data, hartonomous, 
 
 
 def test_a_load_ends_with_a_query_that_suits_the_model(data, hartonomous, connection):
-    tidy = Path(__file__).resolve().parents[2] / "models" / "tidy.gguf"
+    tidy = Path(__file__).resolve().parents[2] / "tidy" / "tidy.gguf"
     for file, answer in ((data / "stories260K/stories260K.gguf", ", there was"), (tidy, "2024-03-03")):
         told = hartonomous("load", file, "--name", "load-next").stdout.splitlines()[-1]
         query = told.removeprefix("next: ")

@@ -326,7 +326,7 @@ def test_a_loader_writes_by_the_doors_only(loader):
         "TRUNCATE llm_store.model CASCADE",
         "CREATE TABLE llm_store.mine ()",
         "CREATE FUNCTION llm.mine() RETURNS integer LANGUAGE sql RETURN 1",
-        "CREATE OR REPLACE FUNCTION llm_runtime.ops() RETURNS void LANGUAGE plpython3u AS 'pass'",
+        "CREATE OR REPLACE FUNCTION llm_runtime.reference__operators() RETURNS void LANGUAGE plpython3u AS 'pass'",
         "ALTER TABLE llm_store.model DISABLE ROW LEVEL SECURITY",
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

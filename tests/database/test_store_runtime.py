@@ -41,7 +41,7 @@ def file_on_server(superuser: psycopg.Connection, name: str) -> str:
 
 def body(superuser: psycopg.Connection, module: str) -> str:
     query = "SELECT prosrc FROM pg_proc WHERE oid = %s::regprocedure"
-    return superuser.execute(query, [f"llm_runtime.{module}()"]).fetchone()[0]
+    return superuser.execute(query, [f"llm_runtime.{module.replace('/', '__')}()"]).fetchone()[0]
 
 
 def test_sessions_that_boot_at_once_into_no_folder_all_get_the_whole(superuser_dsn, in_folder):
@@ -52,47 +52,51 @@ def test_sessions_that_boot_at_once_into_no_folder_all_get_the_whole(superuser_d
 
 
 def test_a_half_written_folder_is_completed(superuser_dsn, superuser, in_folder):
-    in_folder("for name in ('errors.py', '__init__.py', 'weights.py'): os.unlink(os.path.join(folder, name))")
-    in_folder("open(os.path.join(folder, 'quant.py'), 'r+').truncate(100)")
+    in_folder(
+        "for name in ('server/errors.py', '__init__.py', 'weights/tensors.py'): os.unlink(os.path.join(folder, name))"
+    )
+    in_folder("open(os.path.join(folder, 'model/encodings.py'), 'r+').truncate(100)")
     assert version_of_a_new_session(superuser_dsn)
-    for module in ("errors", "weights", "quant"):
+    for module in ("server/errors", "weights/tensors", "model/encodings"):
         assert file_on_server(superuser, f"{module}.py") == body(superuser, module)
 
 
 def test_a_changed_file_is_never_run(superuser_dsn, superuser, in_folder):
     in_folder(
-        "path = os.path.join(folder, 'database.py')\n"
+        "path = os.path.join(folder, 'server/database.py')\n"
         "text = open(path).read().replace('hartonomous release', 'somebody elses release')\n"
         "open(path, 'w').write(text)"
     )
     assert version_of_a_new_session(superuser_dsn).startswith("hartonomous release")
-    assert file_on_server(superuser, "database.py") == body(superuser, "database")
+    assert file_on_server(superuser, "server/database.py") == body(superuser, "server/database")
 
 
 def test_a_link_in_place_of_a_file_is_replaced_and_not_followed(superuser_dsn, superuser, in_folder):
     in_folder(
-        "path = os.path.join(folder, 'errors.py')\n"
+        "path = os.path.join(folder, 'server/errors.py')\n"
         "shutil.copy(path, path + '.copy'); os.unlink(path); os.symlink(path + '.copy', path)"
     )
     assert version_of_a_new_session(superuser_dsn)
-    in_folder("assert not os.path.islink(os.path.join(folder, 'errors.py')); os.unlink(folder + '/errors.py.copy')")
+    in_folder(
+        "path = os.path.join(folder, 'server/errors.py')\nassert not os.path.islink(path); os.unlink(path + '.copy')"
+    )
 
 
 def test_a_compiled_file_that_was_cut_short_is_made_again(superuser_dsn, in_folder):
     in_folder(
-        "for name in os.listdir(folder + '/__pycache__'):\n"
-        "    open(os.path.join(folder, '__pycache__', name), 'r+').truncate(20)"
+        "for name in os.listdir(folder + '/server/__pycache__'):\n"
+        "    open(os.path.join(folder, 'server', '__pycache__', name), 'r+').truncate(20)"
     )
     assert version_of_a_new_session(superuser_dsn)
 
 
 def test_what_a_killed_writer_left_is_removed_after_an_hour(superuser_dsn, in_folder):
     in_folder(
-        "path = os.path.join(folder, 'ops.py.4711'); open(path, 'w').write('half'); os.utime(path, (1, 1))\n"
-        "os.unlink(os.path.join(folder, 'ops.py'))"
+        "path = os.path.join(folder, 'reference/operators.py'); os.unlink(path)\n"
+        "half = path + '.4711'; open(half, 'w').write('half'); os.utime(half, (1, 1))"
     )
     assert version_of_a_new_session(superuser_dsn)
-    in_folder("assert not os.path.exists(os.path.join(folder, 'ops.py.4711'))")
+    in_folder("assert not os.path.exists(os.path.join(folder, 'reference/operators.py.4711'))")
 
 
 def test_the_folder_of_a_release_that_nobody_opened_for_a_month_is_removed(superuser_dsn, in_folder):
@@ -100,7 +104,7 @@ def test_the_folder_of_a_release_that_nobody_opened_for_a_month_is_removed(super
         "for name, age in (('llm_0000000000000000', 31), ('llm_1111111111111111', 29)):\n"
         "    path = os.path.join(folder, '..', name); os.makedirs(path, 0o700)\n"
         "    os.utime(path, (time.time() - age * 86400,) * 2)\n"
-        "os.unlink(os.path.join(folder, 'ops.py'))"
+        "os.unlink(os.path.join(folder, 'reference/operators.py'))"
     )
     assert version_of_a_new_session(superuser_dsn)
     in_folder(
@@ -120,7 +124,7 @@ def upgrade(superuser: psycopg.Connection) -> Iterator[Callable[..., None]]:
     """upgrade(old, new, release=True) replaces text in the module `database` and the release to match; undone after."""
     originals = [
         superuser.execute("SELECT pg_get_functiondef(%s::regprocedure)", [f"llm_runtime.{name}()"]).fetchone()[0]
-        for name in ("database", "release")
+        for name in ("server__database", "release")
     ]
 
     def replace(old: str, new: str, release: bool = True) -> None:
@@ -157,7 +161,9 @@ def test_an_open_session_runs_the_new_release_at_its_next_call(user, upgrade):
 def test_an_open_session_goes_back_with_the_release(user, upgrade, superuser):
     before = run_version(user)
     (release,) = superuser.execute("SELECT pg_get_functiondef('llm_runtime.release()'::regprocedure)").fetchone()
-    (database,) = superuser.execute("SELECT pg_get_functiondef('llm_runtime.database()'::regprocedure)").fetchone()
+    (database,) = superuser.execute(
+        "SELECT pg_get_functiondef('llm_runtime.server__database()'::regprocedure)"
+    ).fetchone()
     upgrade("hartonomous release", "hartonomous upgraded")
     assert run_version(user) != before
     with superuser.transaction():

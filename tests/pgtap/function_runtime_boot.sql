@@ -8,8 +8,8 @@ SELECT is(
     'the modules are in a folder that carries the release');
 SELECT is(
     convert_from(pg_read_binary_file(
-        'base/pgsql_tmp_llm/llm_' || left(llm_runtime.release(), 16) || '/errors.py'), 'UTF8'),
-    (SELECT prosrc FROM pg_catalog.pg_proc WHERE oid = 'llm_runtime.errors()'::regprocedure),
+        'base/pgsql_tmp_llm/llm_' || left(llm_runtime.release(), 16) || '/server/errors.py'), 'UTF8'),
+    (SELECT prosrc FROM pg_catalog.pg_proc WHERE oid = 'llm_runtime.server__errors()'::regprocedure),
     'a file there is the body of its function');
 SET LOCAL ROLE llm_user;
 SELECT is(llm_runtime.boot(), llm_runtime.release(), 'llm_user may boot');

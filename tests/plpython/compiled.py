@@ -13,7 +13,7 @@ from plpython.simd.registers import OPTIONS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-# What numba compiles for: processor and features. This machine must have them; each gives one form of simd_forms.
+# What numba compiles for: processor and features. This machine must have them; each gives one form of simd/processors.
 BASE = "+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt"
 AVX2 = BASE + ",+avx,+avx2,+fma,+f16c,+bmi,+bmi2"
 AVX512 = AVX2 + ",+avx512f,+avx512bw,+avx512dq,+avx512vl"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from plpython.generate import sampling
 from plpython.server import arguments, errors
 
 
@@ -65,7 +66,7 @@ def test_positions_follow_each_other():
 
 
 def test_sampling_without_a_seed_draws_another_one_each_time():
-    first, second = (arguments.sampling_settings(temperature=1.0, top_k=None, seed=None) for _ in range(2))
+    first, second = (sampling.settings(temperature=1.0, top_k=None, seed=None) for _ in range(2))
     assert first.seed != second.seed
     assert (first.temperature, first.top_k) == (1.0, 0)
-    assert arguments.sampling_settings(seed=7).seed == 7
+    assert sampling.settings(seed=7).seed == 7

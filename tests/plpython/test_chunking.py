@@ -18,7 +18,7 @@ TEXT = "The cat sat on the mat. Hello, world! A cat is under the mat? The cat sa
 
 
 class Model:
-    """What loaded_model.Model is to chunks, with room for long ones."""
+    """What session/model.Model is to chunks, with room for long ones."""
 
     source = read_model(ENCODER)
     tokenizer = Tokenizer(source.tokenizer_definition, source.tokenizer_settings)

@@ -10,7 +10,7 @@ import pytest
 from tests.plpython.compiled import CHECKOUT
 
 PARTS = """
-    from plpython.simd import compiled
+    from plpython.simd.registers import compiled
 
     def powers(factor):
         @compiled
@@ -27,7 +27,7 @@ PARTS = """
 """
 ENTRY = """
     from parts import powers
-    from plpython.simd import entry
+    from plpython.simd.registers import entry
 
     part = powers({factor})
 

@@ -297,7 +297,7 @@ def digest_of_logits(data):
 
 DIGEST = """
 from pathlib import Path
-from plpython.simd_forms import VARIANT
+from plpython.simd.processors import VARIANT
 from tests.plpython.test_compiled_engine import digest_of_logits
 print(VARIANT, digest_of_logits(Path({data!r})))
 """

@@ -1,4 +1,4 @@
-"""The room that touches plpy, with a fake one. tests/database/test_store_runtime.py has the real one."""
+"""The module that touches plpy, with a fake one. tests/database/test_store_runtime.py has the real one."""
 
 import sys
 import types
@@ -10,10 +10,11 @@ from plpython.server import database, errors
 
 @pytest.fixture
 def session(plpy, monkeypatch):
-    """A session whose package has one room, `kitchen`, which the test fills."""
-    kitchen = types.ModuleType("llm_test.kitchen")
-    monkeypatch.setitem(sys.modules, "llm_test", types.ModuleType("llm_test"))
-    monkeypatch.setitem(sys.modules, "llm_test.kitchen", kitchen)
+    """A session whose wing sql has one module, `kitchen`, which the test fills."""
+    kitchen = types.ModuleType("llm_test.sql.kitchen")
+    for name in ("llm_test", "llm_test.sql"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, "llm_test.sql.kitchen", kitchen)
     monkeypatch.setattr(database, "_catalog_changes", types.SimpleNamespace(value=1))
     plpy.answers["llm_runtime.release"] = [{"release": "one"}]
     session = database.connect(plpy, {}, "llm_test", "one")
@@ -21,7 +22,7 @@ def session(plpy, monkeypatch):
     return session
 
 
-def test_a_function_of_a_room_is_called_with_its_arguments(session):
+def test_a_function_of_a_module_is_called_with_its_arguments(session):
     session.test_kitchen.cook = lambda dish, minutes: f"{dish} in {minutes} minutes"
     assert session.kitchen.cook("rice", 12) == "rice in 12 minutes"
 

@@ -33,7 +33,7 @@ TOKENIZER = byte_tokenizer(add_bos=True)
 
 
 class Model:
-    """The part of loaded_model.Model that reads prompts."""
+    """The part of session/model.Model that reads prompts."""
 
     encode_at_most = model.Model.encode_at_most
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.render import WINGS, read_wings
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLAN_LINE = re.compile(r"(\w+)(?: \[([^\]]*)\])? (\d{4}-\S+) ([^#]*) # (.+)")
 PLAN = [
@@ -30,28 +32,37 @@ KINDS = [
     "trigger",
     "python_runtime",
 ]
-PROGRAMS = ("plpython", "loaders", "tools", "bench", "models")
-MODULES = sorted(path.stem for path in (CHECKOUT / "plpython").glob("*.py") if path.stem != "__init__")
+PROGRAMS = ("plpython", "loaders", "tools", "bench", "tidy")
+PLPYTHON = CHECKOUT / "plpython"
+MODULES = sorted(module.path for wing in read_wings(PLPYTHON) for module in wing.modules)
 
 
 def script(folder: str, change: str) -> str:
     return (CHECKOUT / folder / f"{change}.sql").read_text(encoding="utf-8")
 
 
+def tree(module: str) -> ast.Module:
+    return ast.parse((PLPYTHON / f"{module}.py").read_text(encoding="utf-8"))
+
+
 def imports(module: str) -> tuple[set[str], set[str]]:
-    """What a module of plpython/ imports: other modules of it, and packages."""
+    """What a module of plpython/ imports: other modules of it, by their paths, and packages."""
     inside, outside = set(), set()
-    for node in ast.walk(ast.parse((CHECKOUT / "plpython" / f"{module}.py").read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(module)):
         match node:
             case ast.Import(names=names):
                 outside |= {name.name.partition(".")[0] for name in names}
             case ast.ImportFrom(level=0, module=name):
                 outside.add(name.partition(".")[0])
-            case ast.ImportFrom(level=1, module=None, names=names):
-                inside |= {name.name for name in names}
-            case ast.ImportFrom(level=1, module=name):
-                inside.add(name)
+            case ast.ImportFrom(level=level, module=name, names=names):
+                target = Path(*module.split("/")[:-level], *(name.split(".") if name else ()))
+                is_module = (PLPYTHON / target).with_suffix(".py").is_file()
+                inside |= {target.as_posix()} if is_module else {(target / n.name).as_posix() for n in names}
     return inside, outside
+
+
+def wing(module: str) -> str:
+    return module.partition("/")[0]
 
 
 def test_every_line_of_the_plan_can_be_read_and_carries_a_sentence():
@@ -66,7 +77,8 @@ def test_a_change_has_its_scripts_and_its_test_under_one_name(change: str):
     missing = [
         folder
         for folder in ("deploy", "revert", "verify", "tests/pgtap")
-        if not (CHECKOUT / folder / f"{change}.sql").is_file()
+        if not (change.startswith("python_runtime_") and folder == "tests/pgtap")  # one test for all modules
+        and not (CHECKOUT / folder / f"{change}.sql").is_file()
     ]
     assert missing == []
 
@@ -108,12 +120,31 @@ def test_a_function_that_runs_with_its_owners_rights_says_why(change: str):
     )
 
 
-def test_only_the_database_room_touches_plpy():
+def test_only_one_module_touches_plpy():
     def names(module: str) -> set[str]:
-        tree = ast.parse((CHECKOUT / "plpython" / f"{module}.py").read_text(encoding="utf-8"))
-        return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        return {node.id for node in ast.walk(tree(module)) if isinstance(node, ast.Name)}
 
-    assert [module for module in MODULES if "plpy" in names(module)] in ([], ["database"])
+    assert [module for module in MODULES if "plpy" in names(module)] == ["server/database"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_wing_imports_only_from_itself_and_from_the_wings_below_it(module: str):
+    below = WINGS[: WINGS.index(wing(module)) + 1]
+    assert [name for name in imports(module)[0] if wing(name) not in below] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_simd_and_what_chooses_the_engine_import_numba(module: str):
+    assert wing(module) == "simd" or module == "session/engines" or not imports(module)[1] & {"numba", "llvmlite"}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_sql_calls_modules_of_the_wing_sql_alone(change: str):
+    modules = {path.stem for path in (PLPYTHON / "sql").glob("*.py")}
+    called = set(
+        re.findall(r"\bllm\.(\w+)\.\w+\(", "" if change.startswith("python_runtime_") else script("deploy", change))
+    )
+    assert called <= modules
 
 
 def test_modules_import_one_another_without_a_circle():
@@ -128,7 +159,7 @@ def test_modules_import_one_another_without_a_circle():
 
     for module in MODULES:
         floor(module, ())
-    assert floors["ops"] < floors["numpy_engine"]
+    assert floors["reference/operators"] < floors["reference/decoder"]
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -141,14 +172,15 @@ def test_a_module_imports_only_what_the_server_has(module: str):
     assert outside - packages - brought_along - sys.stdlib_module_names == set()
 
 
-def test_loaders_use_only_the_pure_rooms():
-    pure = {"errors", "quant", "finite", "architecture", "encoder_architecture", "ingestion", "rope_rows", "tokenizer"}
+def test_loaders_use_only_the_pure_modules():
+    pure = {"server.errors", "store.manifest"} | {
+        f"model.{name}" for name in ("decoder", "encoder", "encodings", "finite", "rope_rows", "tokenizer")
+    }
     for path in (CHECKOUT / "loaders").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module == "plpython":
-                assert {name.name for name in node.names} <= pure, path
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("plpython."):
-                assert node.module.removeprefix("plpython.") in pure, path
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("plpython"):
+                module = node.module.removeprefix("plpython.")
+                assert module in pure or {f"{module}.{name.name}" for name in node.names} <= pure, path
 
 
 def test_every_zip_that_may_end_early_says_why_beside_it():

@@ -14,8 +14,9 @@ from loaders.gguf.container import read_container
 from loaders.gguf.tokenizer import read_tokenizer
 from loaders.reader import read_model
 from loaders.source.fields import Fields
-from plpython.model.long_texts import LongTexts, utf8_size
+from plpython.model.long_texts import LongTexts
 from plpython.model.tokenizer import Tokenizer
+from plpython.server.ceilings import utf8_size
 from plpython.server.errors import LIMIT_EXCEEDED, ModelError
 from plpython.session import model as loaded_model
 

@@ -23,7 +23,7 @@ CASES = sorted(path.parent.name for path in FAMILIES.glob("*/expected.npz"))
 
 
 class Model:
-    """What loaded_model.Model is, with weights from a file, computed by one of the engines."""
+    """What session/model.Model is, with weights from a file, computed by one of the engines."""
 
     def __init__(self, path, kind):
         source = read_model(path)

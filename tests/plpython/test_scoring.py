@@ -22,7 +22,7 @@ QWEN2 = Path(__file__).parent.parent / "fixtures" / "families" / "qwen2"
 
 
 class Model:
-    """What loaded_model.Model is, with weights from a file."""
+    """What session/model.Model is, with weights from a file."""
 
     name = "m"
     encode_at_most = loaded_model.Model.encode_at_most

@@ -273,9 +273,9 @@ FORMS = """
 import numpy as np, hashlib, sys
 
 from tests.plpython.compiled import callable_from_python
-from plpython import simd_forms
-from plpython.simd import dot2, dot4, f32, i32
-from plpython.simd_memory import load, load_bf16, load_bytes, load_pairs, spread_bytes, spread_pairs, store
+from plpython.simd import processors
+from plpython.simd.registers import dot2, dot4, f32, i32
+from plpython.simd.memory import load, load_bf16, load_bytes, load_pairs, spread_bytes, spread_pairs, store
 
 def dots(u, s, start, out):
     for i in range(0, 4096, 64):
@@ -319,7 +319,7 @@ np.testing.assert_array_equal(widened[real].view(np.uint32), exact.view(np.uint3
 there = ~np.isnan(bf16)
 np.testing.assert_array_equal(bf16.view(np.uint32)[there], (patterns.astype(np.uint32) << 16)[there])
 
-print(simd_forms.VARIANT)
+print(processors.VARIANT)
 """
 
 

@@ -1,0 +1,604 @@
+-- Deploy hartonomous:python_runtime_generate to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/generate/ by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.generate__candidates()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The tokens that a draw may choose from, by their logits: weights, and where top-k, top-p and min-p cut them off.
+
+Whatever computes it, numpy here or compiled code in kernels/candidates, gives the same token. Weights are whole numbers
+whose sums are exact in float64, in any order; and a weight takes additions, multiplications and a division of float32
+alone, each rounded as IEEE 754 says. What is sorted is a bucket of about equal scores, not the vocabulary.
+
+In order of their scores, of equal ones the lowest id first, what a setting keeps is a beginning: so is what all keep.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+WEIGHT_BITS = 32  # the likeliest token weighs 2^32, one less likely by more than that nothing; sums stay below 2^53
+BUCKETS_A_UNIT = 64  # of scores; a power of two, so that a bucket's number is exact
+BUCKETS = 1536  # down to a score of -24, where all weights are 0
+
+# e^x = 2^n e^r, x = n ln 2 + r, with the polynomial of Cephes' expf for e^r
+LOWEST = np.float32(-87.0)
+LOG2_E = np.float32(1.4426950408889634)
+LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+POLYNOMIAL = tuple(
+    np.float32(c) for c in (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 0.16666665459, 0.5)
+)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A beginning of the order: larger scores than `score`, and equal ones up to the id `last`; the sum of weights."""
+
+    score: float
+    last: int
+    mass: float
+
+    def shorter(self, other):
+        """The one of two that keeps less."""
+        return min(self, other, key=lambda cut: (-cut.score, cut.last))
+
+
+class Candidates:
+    """All tokens: scores f32 (logits less the largest, by temperature), weights f32 (whole numbers), and by bucket of
+    scores how many weigh anything (counts) and how much together (masses)."""
+
+    def __init__(self, logits, largest, temperature):
+        self.scores = (logits - np.float32(largest)) / np.float32(temperature)
+        self.weights = weights(self.scores)
+        self._heavy = np.flatnonzero(self.weights)
+        self._buckets = bucket_of(self.scores[self._heavy])
+        self.counts = np.bincount(self._buckets, minlength=BUCKETS)
+        self.masses = np.bincount(self._buckets, self.weights[self._heavy], minlength=BUCKETS)
+
+    def members(self, bucket):
+        """Ids of a bucket, ascending."""
+        return self._heavy[self._buckets == bucket]
+
+    def draw(self, cut, number):
+        """The first id at which the weights of what is kept, summed by ascending id, are more than `number`."""
+        kept = (self.scores > cut.score) | ((self.scores == cut.score) & (np.arange(len(self.scores)) <= cut.last))
+        sums = np.cumsum(np.where(kept, self.weights, 0), dtype=np.float64)
+        return int(np.searchsorted(sums, number, side="right"))
+
+    def mass(self, score):
+        """The sum of the weights of all tokens with at least this score."""
+        return float(self.weights[self.scores >= score].sum(dtype=np.float64))
+
+    def all(self):
+        """The Cut that keeps everything."""
+        return Cut(-math.inf, len(self.scores), self.mass(-math.inf))
+
+    def top_k(self, k):
+        """Keep the k first of the order."""
+        return self._reaching(self.counts, np.ones_like, k)
+
+    def top_p(self, p, mass):
+        """Keep the fewest whose weights reach p of `mass`; at least one."""
+        return self._reaching(self.masses, lambda weights: weights, p * mass)
+
+    def min_p(self, p):
+        """Keep those that weigh at least p of the first: p is above 0."""
+        limit = np.float32(math.log(p))
+        return Cut(float(limit), len(self.scores), self.mass(limit))
+
+    def _reaching(self, per_bucket, each, wanted):
+        """Keep the fewest first of which a sum reaches what is wanted; all, if none does."""
+        sums = np.cumsum(per_bucket, dtype=np.float64)
+        if sums[-1] < wanted:
+            return self.all()
+        bucket = int(np.searchsorted(sums, wanted))
+        ids = self.members(bucket)
+        ids = ids[np.argsort(-self.scores[ids], kind="stable")]
+        before = sums[bucket - 1] if bucket else 0.0
+        place = int(np.searchsorted(before + np.cumsum(each(self.weights[ids]), dtype=np.float64), wanted))
+        mass = self.masses[:bucket].sum() + self.weights[ids[: place + 1]].sum(dtype=np.float64)
+        return Cut(float(self.scores[ids[place]]), int(ids[place]), float(mass))
+
+
+def weights(scores):
+    """The nearest whole numbers to 2^WEIGHT_BITS * e^score: f32, none above 0 -> f32."""
+    y = np.maximum(scores, LOWEST)
+    n = np.rint(y * LOG2_E)
+    r = (y - n * LN2_HIGH) - n * LN2_LOW
+    p = np.float32(0)
+    for coefficient in POLYNOMIAL:
+        p = p * r + coefficient
+    power = ((p * (r * r)) + r) + np.float32(1)
+    return np.rint(np.ldexp(power, n.astype(np.int32) + WEIGHT_BITS))
+
+
+def bucket_of(scores):
+    """The numbers of the buckets of scores: 0 for the largest."""
+    return (np.asarray(scores) * np.float32(-BUCKETS_A_UNIT)).astype(np.int64)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__candidates() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__candidates() IS
+'The tokens that a draw may choose from, by their logits: weights, and where top-k, top-p and min-p cut them '
+'off.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.generate__prefix_cache()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""KV caches that a session keeps after a text is finished, for the next prompt that begins the same way.
+
+Kept by what the text was computed with (a model's hash) and for whom (a role): nobody's prompt is ever answered from
+what another role computed. Least recently used ones go when all together outgrow their memory; pages that several
+share count once. Only for engines whose bits do not depend on what was computed together: a reused prefix changes no
+answer.
+"""
+
+from collections import namedtuple
+
+SHORTEST = 8  # tokens; a shorter common beginning is not worth the copy of a page
+
+Entry = namedtuple("Entry", "key tokens cache")
+
+
+class PrefixCache:
+    """The kept caches, the most recently used last."""
+
+    def __init__(self):
+        self._entries = []
+
+    @property
+    def bytes(self):
+        """Memory of all that is kept."""
+        return unique_bytes([entry.cache for entry in self._entries])
+
+    def fork(self, key, tokens):
+        """A cache with as much of the tokens as any that is kept for the key begins with; None when that is too little.
+
+        At least the last token is left to compute: its logits are not kept.
+        """
+        shares = [
+            (min(common_prefix(entry.tokens, tokens), entry.cache.length, len(tokens) - 1), place)
+            for place, entry in enumerate(self._entries)
+            if entry.key == key
+        ]
+        shared, place = max(shares, default=(0, None))
+        if shared < SHORTEST:
+            return None
+        entry = self._entries.pop(place)
+        self._entries.append(entry)
+        return entry.cache.fork(shared)
+
+    def keep(self, key, tokens, cache, memory):
+        """Keep a cache that holds a beginning of the tokens, and what else fits into `memory` bytes with it.
+
+        What the new one begins with, or is the beginning of, is kept once.
+        """
+        tokens = list(tokens[: cache.length])
+        if len(tokens) < SHORTEST:
+            return
+        shares = [(entry, common_prefix(entry.tokens, tokens)) for entry in self._entries if entry.key == key]
+        if any(shared == len(tokens) for _, shared in shares):
+            return
+        covered = {id(entry) for entry, shared in shares if shared == len(entry.tokens)}
+        self._entries = [entry for entry in self._entries if id(entry) not in covered]
+        self._entries.append(Entry(key, tokens, cache))
+        self.shrink(memory)
+
+    def shrink(self, memory):
+        """Free those used least recently until all together take no more than `memory` bytes."""
+        while self._entries and self.bytes > memory:
+            self._entries.pop(0)
+
+    def clear(self):
+        """Free them all."""
+        self._entries.clear()
+
+
+def common_prefix(one, other):
+    """How many tokens two lists have in common from their beginning on: by halves, since comparing lists is fast."""
+    same, different = 0, min(len(one), len(other))
+    if one[:different] == other[:different]:
+        return different
+    while different - same > 1:
+        middle = (same + different) // 2
+        if one[same:middle] == other[same:middle]:
+            same = middle
+        else:
+            different = middle
+    return same
+
+
+def unique_bytes(caches):
+    """Bytes of the pages of caches, of which several may share some."""
+    sizes = {}
+    for cache in caches:
+        held = cache.addresses[: cache.bytes // cache.page_bytes]
+        sizes.update(dict.fromkeys(held.tolist(), cache.page_bytes))
+    return sum(sizes.values())
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__prefix_cache() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__prefix_cache() IS
+'KV caches that a session keeps after a text is finished, for the next prompt that begins the same way.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.generate__prompt_lookup()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Guesses at the next tokens, by looking up what followed the last few where they stood before in the text.
+
+Texts that repeat themselves or their prompt (code, tables, quotations) are guessed well, others hardly. The model then
+verifies several tokens in one pass over its weights, which costs little more than one.
+Prompt lookup decoding (Saxena 2023); verified exactly, so the text does not change.
+"""
+
+SIZES = (3, 2)  # of the runs of tokens that are looked up, the longest first
+
+
+class PromptLookup:
+    """Guesses at most `most` tokens. Remembers where each run of tokens stood last, so a guess takes no search."""
+
+    def __init__(self, most):
+        self._most = most
+        self._after = {}  # run -> the place of the token that followed it last
+        self._seen = 0  # how many tokens of the history are in there
+
+    def guess(self, history, most):
+        """The tokens that followed the last run of the history; `most` limits them too. A history only ever grows."""
+        for end in range(max(self._seen, 1), len(history)):
+            for size in SIZES:
+                if end >= size:
+                    self._after[tuple(history[end - size : end])] = end
+        self._seen = len(history)
+        for size in SIZES:
+            place = self._after.get(tuple(history[-size:])) if len(history) >= size else None
+            if place is not None:
+                return history[place : place + max(0, min(self._most, most))]
+        return []
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__prompt_lookup() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__prompt_lookup() IS
+'Guesses at the next tokens, by looking up what followed the last few where they stood before in the text.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.generate__sampling()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""From logits to the next token.
+
+The steps and their order are those of Hugging Face transformers' logits processors: repetition penalty, temperature,
+top-k, top-p, min-p, and a draw from what is left (llama.cpp has the same steps and puts temperature last). Where they
+leave ties open, the lowest token id wins. The random number is a function of (seed, position) alone, so the same seed
+gives the same token whatever else was computed before, in whatever batch, by whatever engine (`candidates` says how).
+"""
+
+import math
+import secrets
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..server import errors
+from .candidates import Candidates
+
+# The range of each setting, both ends included; a temperature of 0 is greedy.
+RANGES = {
+    "temperature": (0.0, 100.0),
+    "top_k": (0, 2**31 - 1),
+    "top_p": (0.0, 1.0),
+    "min_p": (0.0, 1.0),
+    "repeat_penalty": (0.01, 100.0),
+    "seed": (-(2**63), 2**63 - 1),
+}
+INTEGERS = ("top_k", "seed")
+RANDOM_BITS = 53
+SMALLEST_TEMPERATURE = 1e-6  # above 0; below it float32 logits would overflow
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to choose; the defaults are greedy. Raises ModelError 22023 that names the value out of its range.
+
+    temperature divides the logits; 0 takes the largest. top_k keeps the k largest, 0 all. top_p keeps the fewest tokens
+    whose probabilities reach top_p (1904.09751), always one. min_p keeps tokens with at least min_p times the largest
+    probability (2407.01082). repeat_penalty divides positive and multiplies negative logits of tokens in the history
+    (1909.05858), 1 does nothing.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repeat_penalty: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, (smallest, largest) in RANGES.items():
+            _check(name, getattr(self, name), smallest, largest)
+        if 0 < self.temperature < SMALLEST_TEMPERATURE:
+            raise _ill("temperature", self.temperature, f"0 or {SMALLEST_TEMPERATURE:.6f} to 100")
+
+
+def settings(**given):
+    """Settings of what is not None; without a seed one is drawn, so that every call differs."""
+    given = {name: value for name, value in given.items() if value is not None}
+    return Settings(**{"seed": secrets.randbits(63), **given})
+
+
+def next_token(logits, history, settings, position, weigh=Candidates):
+    """The token after `history`: f32[vocabulary], int[...], Settings, the position to fill -> int.
+
+    history is what repeat_penalty looks at, normally the prompt and what was generated; a token counts once. weigh
+    makes the candidates; all that can give the same token. Raises ModelError XX001 when the logits hold NaN or
+    +infinity; -infinity excludes a token.
+    """
+    logits = penalised(logits, history, settings.repeat_penalty)
+    largest = logits.max()
+    if not math.isfinite(largest):
+        raise errors.corrupt_data(
+            "the logits are not finite",
+            f"the largest is {largest}",
+            "When a model computed them, llm.verify tells whether its weights are those that were loaded.",
+        )
+    if settings.temperature == 0:
+        return int(logits.argmax())
+    candidates = weigh(logits, largest, settings.temperature)
+    cut = kept(candidates, settings)
+    return candidates.draw(cut, random_bits(settings.seed, position) * int(cut.mass) >> RANDOM_BITS)
+
+
+def kept(candidates, settings):
+    """The Cut of what top-k leaves, of that what top-p, and of that what min-p."""
+    cut = candidates.all()
+    if settings.top_k > 0:
+        cut = candidates.top_k(settings.top_k)
+    if settings.top_p < 1:
+        cut = cut.shorter(candidates.top_p(settings.top_p, cut.mass))
+    if settings.min_p > 0:
+        cut = cut.shorter(candidates.min_p(settings.min_p))
+    return cut
+
+
+def penalised(logits, history, penalty):
+    """The logits with those of the tokens in history moved towards less likely; the same array when penalty is 1."""
+    if penalty == 1 or len(history) == 0:
+        return logits
+    seen = np.asarray(history, np.int64)
+    smallest, largest = seen.min(), seen.max()
+    if smallest < 0 or largest >= len(logits):
+        outside = smallest if smallest < 0 else largest
+        raise errors.invalid_parameter(
+            f"token {outside} is outside the vocabulary", f"token ids are 0 to {len(logits) - 1}"
+        )
+    scores = logits[seen]
+    logits = logits.copy()
+    logits[seen] = np.where(scores > 0, scores / np.float32(penalty), scores * np.float32(penalty))  # of twins the same
+    return logits
+
+
+def random_bits(seed, position):
+    """A whole number below 2^53: Philox4x64-10 (Salmon et al. 2011), key = seed, counter = position + 1."""
+    bits = np.random.Philox(key=seed % 2**64, counter=position).random_raw()  # numpy steps the counter first
+    return int(bits) >> 11
+
+
+def _check(name, value, smallest, largest):
+    kinds = int if name in INTEGERS else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not smallest <= value <= largest:  # NaN is neither
+        raise _ill(name, value, f"{smallest} to {largest}")
+
+
+def _ill(name, value, allowed):
+    shown = "null" if value is None else repr(value)
+    return errors.invalid_parameter(f"{name} is out of range", f"{name} is {shown}, allowed is {allowed}")
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__sampling() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__sampling() IS
+'From logits to the next token.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.generate__scheduler()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Continuous batching: texts that share each pass over the weights, and join and leave it as they begin and finish.
+
+A pass takes one token of every text that is being written and fills up with the prompts of those that just joined. A
+text whose prompt begins as another's does waits until that one has computed the common part, and forks its KV cache.
+When the caches outgrow their memory the text that joined last gives its own back, and computes it again later: the same
+bits, so every text is what it would be alone. Knows engines by their interface, and no server.
+
+An engine without `forward_batch` (numpy's bits depend on what is computed together) writes the texts one by one.
+"""
+
+from collections import deque
+
+from ..server import errors
+from .prefix_cache import SHORTEST, common_prefix, unique_bytes
+
+ROWS = 32  # texts at once: beyond it a pass over block-quantised weights gains little
+PAGE = 64  # positions of a page of a KV cache
+PASS_TOKENS = 256  # tokens of a pass, the compiled engine's largest
+
+
+def batches(engine):
+    """Whether an engine gives the same bits in whatever batch, so that texts may share passes, prefixes and guesses."""
+    return hasattr(engine, "forward_batch")
+
+
+class Row:
+    """A text in the making: its key, its Continuation, the pieces of its text, and its KV cache while it takes part.
+
+    leader: the row whose cache this one forks at `shared` positions, once they are there.
+    """
+
+    def __init__(self, key, continuation):
+        self.key, self.continuation = key, continuation
+        self.pieces = []
+        self.cache = self.leader = None
+        self.shared = 0
+
+    @property
+    def fresh(self):
+        """The tokens that are not in the cache yet."""
+        return self.continuation.history[self.cache.length :]
+
+
+class Scheduler:
+    """Writes the texts of `rows`, an iterator of (key, Continuation, or a ModelError), read as there is room.
+
+    memory: bytes that the KV caches of the texts being written may take; one text is always written. known(tokens)
+    gives a cache that holds a beginning of the tokens, or None. stats: counts prefilled, reused and generated tokens.
+    """
+
+    def __init__(self, engine, rows, checkpoint, memory, stats, known=lambda tokens: None):
+        self._engine, self._rows, self._checkpoint = engine, iter(rows), checkpoint
+        self._memory, self._stats, self._known = memory, stats, known
+        self._together = batches(engine)
+        self._width = ROWS if self._together else 1
+        self._active = []  # leaders before those that follow them
+        self._returned = deque()  # rows that gave back their memory, or found none
+        self.last = None  # the row that finished last: its cache holds what the next prompts may begin with
+
+    def run(self):
+        """Yields (key, Continuation or None, text, ModelError or None) of each row as it finishes."""
+        while True:
+            yield from self._join()
+            if not self._active:
+                return
+            self._give_back()
+            yield from self._step()
+
+    def _join(self):
+        """Let rows in while there is room. Yields those that are finished before they begin."""
+        while len(self._active) < self._width:
+            row = self._returned.popleft() if self._returned else None
+            if row is None:
+                following = next(self._rows, None)
+                if following is None:
+                    return
+                key, continuation = following
+                if isinstance(continuation, errors.ModelError):
+                    yield key, None, None, continuation
+                    continue
+                row = Row(key, continuation)
+                if continuation.finish_reason is not None:
+                    yield key, continuation, "", None
+                    continue
+            if self._active and self._together and not self._fits(row):
+                self._returned.appendleft(row)
+                return
+            self._begin(row)
+            self._active.append(row)
+
+    def _fits(self, row):
+        """Whether there is memory for a row's tokens, and a page for each row to grow."""
+        pages = len(row.continuation.history) // PAGE + 1 + len(self._active)
+        return self._used() + pages * self._active[0].cache.page_bytes <= self._memory
+
+    def _begin(self, row):
+        """Give a row its cache: a fork of what is there of its prompt, or an empty one."""
+        tokens = row.continuation.history
+        row.leader, row.shared = None, 0
+        if self._together:
+            leaders = [*self._active, *([self.last] if self.last else [])]
+            shares = [(common_prefix(leader.continuation.history, tokens), leader) for leader in leaders]
+            shared, leader = max(shares, key=lambda share: share[0], default=(0, None))
+            shared = min(shared, len(tokens) - 1)
+            known = self._known(tokens)
+            if known is not None and known.length >= shared:
+                row.cache = known
+                self._stats.reused += known.length
+                return
+            if shared >= SHORTEST:
+                row.leader, row.shared = leader, shared
+        row.cache = self._engine.new_cache()
+        self._follow(row)
+
+    def _follow(self, row):
+        """Fork the leader's cache when it is far enough; until then the row waits."""
+        if row.leader is not None and row.leader.cache.length >= row.shared:
+            row.cache = row.leader.cache.fork(row.shared)
+            self._stats.reused += row.shared
+            row.leader = None
+
+    def _give_back(self):
+        """Take the caches of rows that joined last while all together are too large."""
+        while self._together and len(self._active) > 1 and self._used() > self._memory:
+            row = self._active.pop()
+            row.cache = row.leader = None
+            self._returned.appendleft(row)
+
+    def _used(self):
+        """Bytes of the caches; pages that several share count once, which is only looked at when it matters."""
+        caches = [row.cache for row in self._active]
+        most = sum(cache.bytes for cache in caches)
+        return most if most <= self._memory // 2 else unique_bytes(caches)
+
+    def _step(self):
+        """One pass. Yields the rows that it finishes."""
+        shares = self._shares()
+        logits = self._forward(shares)
+        for (row, tokens), scores in zip(shares, logits, strict=True):
+            if len(row.continuation.history) == row.continuation.prompt_tokens or len(tokens) > 1:
+                self._stats.prefilled += len(tokens)
+            if row.cache.length < len(row.continuation.history):
+                continue  # its prompt goes on in the next pass
+            error = self._accept(row, scores)
+            if error is not None or row.continuation.finish_reason is not None:
+                yield self._finished(row, error)
+        for row in self._active:
+            self._follow(row)
+
+    def _shares(self):
+        """The (row, tokens) of the next pass: one token of each text being written, then prompts as far as they fit."""
+        ready = [(row, row.fresh) for row in self._active if row.leader is None]
+        if not self._together:
+            return ready
+        writing = [share for share in ready if len(share[1]) == 1]
+        room = PASS_TOKENS - len(writing)
+        shares = []
+        for row, fresh in ready:
+            if len(fresh) == 1:
+                shares.append((row, fresh))
+            elif room > 0:
+                shares.append((row, fresh[:room]))
+                room -= min(room, len(fresh))
+        return shares
+
+    def _forward(self, shares):
+        pairs = [(tokens, row.cache) for row, tokens in shares]
+        if self._together:
+            return self._engine.forward_batch(pairs, checkpoint=self._checkpoint)
+        return [self._engine.forward(tokens, cache, checkpoint=self._checkpoint)[-1] for tokens, cache in pairs]
+
+    def _accept(self, row, logits):
+        """Choose the row's next token; what is wrong with its logits is the row's error and nobody else's."""
+        before = len(row.continuation.history)
+        try:
+            row.pieces.append(row.continuation.accept(logits))
+        except errors.ModelError as error:
+            return error
+        self._stats.generated += len(row.continuation.history) - before
+        return None
+
+    def _finished(self, row, error):
+        for other in self._active:
+            self._follow(other)
+        self._active.remove(row)
+        if error is not None:
+            return row.key, None, None, error
+        self.last = row
+        return row.key, row.continuation, "".join(row.pieces), None
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__scheduler() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__scheduler() IS
+'Continuous batching: texts that share each pass over the weights, and join and leave it as they begin and '
+'finish.';
+
+COMMIT;

@@ -1,0 +1,1444 @@
+-- Deploy hartonomous:python_runtime_model to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/model/ by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.model__decoder()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What a model is: the numbers that fix a decoder-only transformer of the Llama line.
+
+One frozen dataclass covers Llama 2 and 3, Mistral, Qwen2/2.5 and Qwen3; the families differ in switches only. It is
+stored as jsonb with the model, read back strictly, and says which tensors the model must have, under GGUF's names.
+"""
+
+import math
+import reprlib
+from dataclasses import MISSING, asdict, dataclass, fields
+
+import numpy as np
+
+from ..server import errors
+
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+
+# The largest value believed for each size. Real models are far below; a hostile file is refused at once.
+LARGEST = {
+    "vocabulary_size": 1 << 24,
+    "hidden_size": 1 << 20,
+    "layers": 1 << 10,
+    "heads": 1 << 12,
+    "kv_heads": 1 << 12,
+    "head_dim": 1 << 13,
+    "ffn_size": 1 << 22,
+    "context_length": 1 << 24,
+}
+LARGEST_NUMBER = 1e30
+ROPE_DIVISORS = "rope_freqs.weight"  # by which GGUF's files divide the frequencies of rope
+SMALLEST_DIVISOR = float(np.finfo(np.float32).tiny)  # what is below has no reciprocal in float32
+# Below, rope would turn by so many radians a position that the float32 of its angles has no digits left.
+SMALLEST_THETA = 0.1
+SMALLEST_FACTOR = 1e-3
+SWITCHES = ("rope_interleaved", "attention_bias", "attention_output_bias", "qk_norm", "tied_embeddings")
+
+SAME_ARITHMETIC = {"mistral": "llama"}  # a GGUF has no word of its own for the first, it says the second
+
+# The parameters of each rope scaling, beside its "type". GGUF's rope_freqs.weight holds what "llama3" computes.
+ROPE_SCALINGS = {
+    "linear": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_context_length"),
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes and switches of a model; `from_config` checks them, `Architecture(...)` alone does not.
+
+    rope_interleaved: rotate pairs (2i, 2i+1) as GGUF's llama files do, else halves (i, i + head_dim/2) as Hugging Face.
+    rope_scaling: None, {"type": "linear", "factor"} or {"type": "llama3", "factor", "low_freq_factor",
+    "high_freq_factor", "original_context_length"}.
+    windows: None, or for each layer None or the number of latest positions (its own included) a token attends to.
+    attention_bias: q, k and v have biases (Qwen2). qk_norm: q and k are RMS-normalised per head before rope (Qwen3).
+    tied_embeddings: the output head is token_embd.weight, and there is no output.weight.
+    """
+
+    family: str
+    vocabulary_size: int
+    hidden_size: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn_size: int
+    context_length: int
+    norm_epsilon: float
+    rope_theta: float
+    rope_interleaved: bool
+    rope_scaling: dict | None = None
+    windows: tuple | None = None
+    attention_bias: bool = False
+    attention_output_bias: bool = False
+    qk_norm: bool = False
+    tied_embeddings: bool = False
+
+    @classmethod
+    def from_config(cls, config):
+        """The architecture that `to_config` wrote. Raises ModelError that names an unknown, missing or ill value."""
+        return cls(**_checked(config))
+
+    def to_config(self):
+        """A dict of JSON values with every field, the inverse of `from_config`."""
+        config = asdict(self)
+        if self.windows is not None:
+            config["windows"] = list(self.windows)
+        return config
+
+    def comparable(self):
+        """The values that two models must share for their weights to be added, in one form whichever file they are of.
+
+        Numbers are float32 as in a GGUF, a window as long as the context is none. Rope is not among them: the order of
+        the rows can be changed, and its angles are compared as `rope_frequencies`.
+        """
+        config = self.to_config()
+        for name in ("rope_interleaved", "rope_theta", "rope_scaling"):
+            del config[name]
+        windows = [w if w is not None and w < self.context_length else None for w in self.windows or ()]
+        return config | {
+            "family": SAME_ARITHMETIC.get(self.family, self.family),
+            "norm_epsilon": float(np.float32(self.norm_epsilon)),
+            "windows": windows if any(windows) else None,
+        }
+
+    def window(self, layer):
+        """The sliding window of `layer`, None where attention is full."""
+        return None if self.windows is None else self.windows[layer]
+
+    def tensors(self):
+        """{name: shape} of the tensors the model must have, shapes as numpy has them ([rows, columns])."""
+        shapes = {"token_embd.weight": (self.vocabulary_size, self.hidden_size)}
+        for layer in range(self.layers):
+            shapes.update({f"blk.{layer}.{name}": shape for name, shape in self._layer_tensors().items()})
+        shapes["output_norm.weight"] = (self.hidden_size,)
+        if not self.tied_embeddings:
+            shapes["output.weight"] = (self.vocabulary_size, self.hidden_size)
+        return shapes
+
+    def optional_tensors(self):
+        """{name: shape} of what a model may bring: GGUF's rope_freqs.weight, unless the configuration scales itself."""
+        if self.rope_scaling is not None and self.rope_scaling["type"] == "llama3":
+            return {}
+        return {ROPE_DIVISORS: (self.head_dim // 2,)}
+
+    def check_tensors(self, shapes):
+        """Raise ModelError 22023 naming the first of `shapes` ({name: shape}) that is missing, not known or ill."""
+        description = f"{self.family}, {self.layers} layers"
+        check_shapes(shapes, self.tensors(), self.optional_tensors(), description, self._switches())
+
+    def kv_bytes(self, dtype):
+        """Memory of one token's keys and values, kept as numbers of `dtype`."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * np.dtype(dtype).itemsize
+
+    def require_room(self, held, more):
+        """ModelError 53400 unless `more` tokens fit in the context after the `held` that are there."""
+        excess = held + more - self.context_length
+        if excess > 0:
+            raise errors.limit_exceeded(
+                f"{held + more} tokens do not fit in the context of {self.context_length}",
+                f"{held} are there and {more} more were given, {excess} too many",
+                "Shorten the prompt or generate fewer tokens.",
+            )
+
+    def rope_frequencies(self, rope_freqs_tensor=None):
+        """Radians per position of each rotated pair -> f32[head_dim / 2]; theta^(-2i/head_dim) (RoFormer, 2104.09864).
+
+        Linear scaling divides all by the factor (2306.15595). Llama 3 divides the long wavelengths by the factor, keeps
+        the short ones and blends between (Llama 3.1's reference code). `rope_freqs_tensor`, GGUF's rope_freqs.weight,
+        holds the divisors that do the same. Raises ModelError XX001 unless they are finite and above 0.
+        """
+        pairs = np.arange(self.head_dim // 2, dtype=np.float64)
+        frequencies = self.rope_theta ** (-2.0 * pairs / self.head_dim)
+        if self.rope_scaling is not None:
+            scale = {"linear": _linear_scaling, "llama3": _llama3_scaling}[self.rope_scaling["type"]]
+            frequencies = scale(frequencies, self.rope_scaling)
+        if rope_freqs_tensor is not None:
+            if (place := first_ill_divisor(rope_freqs_tensor)) is not None:
+                raise errors.corrupt_data(
+                    f'tensor "{ROPE_DIVISORS}" cannot be divided by', f"number {place} is {rope_freqs_tensor[place]:g}"
+                )
+            frequencies = frequencies / np.asarray(rope_freqs_tensor, np.float64)
+        return frequencies.astype(np.float32)
+
+    def _layer_tensors(self):
+        q_size, kv_size = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        shapes = {
+            "attn_norm.weight": (self.hidden_size,),
+            "attn_q.weight": (q_size, self.hidden_size),
+            "attn_k.weight": (kv_size, self.hidden_size),
+            "attn_v.weight": (kv_size, self.hidden_size),
+            "attn_output.weight": (self.hidden_size, q_size),
+            "ffn_norm.weight": (self.hidden_size,),
+            "ffn_gate.weight": (self.ffn_size, self.hidden_size),
+            "ffn_up.weight": (self.ffn_size, self.hidden_size),
+            "ffn_down.weight": (self.hidden_size, self.ffn_size),
+        }
+        if self.attention_bias:
+            shapes.update({"attn_q.bias": (q_size,), "attn_k.bias": (kv_size,), "attn_v.bias": (kv_size,)})
+        if self.attention_output_bias:
+            shapes["attn_output.bias"] = (self.hidden_size,)
+        if self.qk_norm:
+            shapes.update({"attn_q_norm.weight": (self.head_dim,), "attn_k_norm.weight": (self.head_dim,)})
+        return shapes
+
+    def _switches(self):
+        on = [name for name in SWITCHES if getattr(self, name)]
+        return "with " + ", ".join(on) if on else "with no switch on"
+
+
+def first_ill_divisor(divisors):
+    """The place of the first number of rope_freqs.weight that is not finite and above 0; None if all are."""
+    flat = np.asarray(divisors, np.float32).reshape(-1)
+    ill = ~(np.isfinite(flat) & (flat >= SMALLEST_DIVISOR))
+    return int(ill.argmax()) if ill.any() else None
+
+
+def check_shapes(shapes, required, optional, description, switches="with no switch on"):
+    """Raise ModelError 22023 naming the first of `shapes` that is missing, neither required nor optional, or ill."""
+    for name, expected in required.items():
+        if name not in shapes:
+            raise errors.invalid_parameter(
+                f'tensor "{name}" is missing',
+                f"the architecture ({description}) needs it with shape {list(expected)}",
+            )
+    for name, shape in shapes.items():
+        expected = required.get(name, optional.get(name))
+        if expected is None:
+            raise errors.invalid_parameter(
+                f'tensor "{name}" is not part of the architecture', f"{description}, {switches}"
+            )
+        if tuple(shape) != expected:
+            raise errors.invalid_parameter(
+                f'tensor "{name}" has the wrong shape', f"it is {list(shape)}, expected {list(expected)}"
+            )
+
+
+def _linear_scaling(frequencies, scaling):
+    return frequencies / scaling["factor"]
+
+
+def _llama3_scaling(frequencies, scaling):
+    factor, low, high = scaling["factor"], scaling["low_freq_factor"], scaling["high_freq_factor"]
+    turns = scaling["original_context_length"] * frequencies / (2 * math.pi)  # in the context trained at first
+    kept = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    return kept * frequencies + (1.0 - kept) * frequencies / factor
+
+
+def _checked(config):
+    if not isinstance(config, dict):
+        raise errors.invalid_parameter("architecture must be an object", f"it is {type(config).__name__}")
+    known = {field.name: field for field in fields(Architecture)}
+    for name in config:
+        if name not in known:
+            raise errors.invalid_parameter(f'unknown architecture value "{name}"', f"known are {', '.join(known)}")
+    given = {name: field.default for name, field in known.items()} | config
+    missing = [name for name in known if given[name] is MISSING]
+    if missing:
+        raise errors.invalid_parameter(f'architecture value "{missing[0]}" is missing')
+    one_of("family", given["family"], FAMILIES)
+    for name, largest in LARGEST.items():
+        integer_in_range(name, given[name], 1, largest)
+    for name in SWITCHES:
+        if not isinstance(given[name], bool):
+            raise _ill(name, given[name], "true or false")
+    given["norm_epsilon"] = positive_number("norm_epsilon", given["norm_epsilon"])
+    given["rope_theta"] = positive_number("rope_theta", given["rope_theta"], SMALLEST_THETA)
+    if given["head_dim"] % 2:
+        raise _ill("head_dim", given["head_dim"], "even, because rope rotates pairs")
+    if given["heads"] % given["kv_heads"]:
+        raise _ill("kv_heads", given["kv_heads"], f"a divisor of heads, {given['heads']}")
+    given["rope_scaling"] = _rope_scaling(given["rope_scaling"])
+    given["windows"] = _windows(given["windows"], given["layers"])
+    return given
+
+
+def _rope_scaling(scaling):
+    if scaling is None:
+        return None
+    if not isinstance(scaling, dict):
+        raise _ill("rope_scaling", scaling, "null or an object")
+    kind = scaling.get("type")
+    if not isinstance(kind, str) or kind not in ROPE_SCALINGS:
+        raise errors.not_supported(f'rope scaling "{kind}" is not supported', f"known are {', '.join(ROPE_SCALINGS)}")
+    for name in scaling:
+        if name != "type" and name not in ROPE_SCALINGS[kind]:
+            raise errors.invalid_parameter(f'unknown value "{name}" in {kind} rope scaling')
+    checked = {"type": kind}
+    for name in ROPE_SCALINGS[kind]:
+        smallest = SMALLEST_FACTOR if name == "factor" else 0
+        checked[name] = positive_number(f"rope_scaling.{name}", scaling.get(name), smallest)
+    if kind == "llama3" and not checked["low_freq_factor"] < checked["high_freq_factor"]:
+        raise _ill("rope_scaling.high_freq_factor", checked["high_freq_factor"], "larger than low_freq_factor")
+    return checked
+
+
+def _windows(windows, layers):
+    if windows is None:
+        return None
+    if not isinstance(windows, (list, tuple)) or len(windows) != layers:
+        raise _ill("windows", windows, f"null or a list of {layers} windows, one for each layer")
+    for window in windows:
+        if window is not None:
+            integer_in_range("windows", window, 1, LARGEST["context_length"])
+    return tuple(windows) if any(window is not None for window in windows) else None
+
+
+def one_of(name, value, allowed):
+    """ModelError 0A000 unless the value is one of the allowed names."""
+    if value not in allowed:
+        raise errors.not_supported(f'{name} "{value}" is not supported', f"known are {', '.join(allowed)}")
+
+
+def integer_in_range(name, value, smallest, largest):
+    """ModelError 22023 unless the value is an integer from smallest to largest."""
+    if isinstance(value, bool) or not isinstance(value, int) or not smallest <= value <= largest:
+        raise _ill(name, value, f"an integer from {smallest} to {largest}")
+
+
+def positive_number(name, value, smallest=0):
+    """The value as a float. ModelError 22023 unless it is a finite number above 0, and not below `smallest`."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (number and 0 < value < LARGEST_NUMBER and value >= smallest):  # false for NaN too
+        raise _ill(name, value, f"a finite number from {smallest:g} on" if smallest else "a finite number above 0")
+    return float(value)
+
+
+def _ill(name, value, expected):
+    detail = f"it is {reprlib.repr(value)}, expected {expected}"
+    return errors.invalid_parameter(f'architecture value "{name}" is out of range', detail)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.model__decoder() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.model__decoder() IS
+'What a model is: the numbers that fix a decoder-only transformer of the Llama line.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.model__encoder()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What an encoder is: the numbers that fix a transformer of the BERT line (1810.04805), which makes a text one vector.
+
+An encoder is no decoder: every token sees every other, nothing is cached, and there is no output head. So it is a
+class of its own beside `architecture.Architecture`, with the same doors: `from_config`, `to_config`, `tensors`,
+`check_tensors`. `of_config` reads either. Tensors have GGUF's names.
+"""
+
+from dataclasses import MISSING, asdict, dataclass, fields
+
+import numpy as np
+
+from ..server import errors
+from .decoder import LARGEST, Architecture, check_shapes, integer_in_range, one_of, positive_number
+
+FAMILIES = ("bert",)
+POOLINGS = ("mean", "cls")  # the mean of all tokens' vectors, or the first token's
+SIZES = ("vocabulary_size", "hidden_size", "layers", "heads", "ffn_size", "context_length")
+CONTROL_TOKENS = 2  # what stands around a text: [CLS] and [SEP]
+
+
+@dataclass(frozen=True)
+class EncoderArchitecture:
+    """Sizes of an encoder; `from_config` checks them, `EncoderArchitecture(...)` alone does not.
+
+    context_length: rows of the position embedding. longest_text: tokens that are read of a text, the two around it
+    included; the rest is cut off, as sentence-transformers does. token_types: rows of their embedding, the first of
+    which every token gets. pooling: one of POOLINGS. normalize: embeddings have length 1.
+    """
+
+    family: str
+    vocabulary_size: int
+    hidden_size: int
+    layers: int
+    heads: int
+    ffn_size: int
+    context_length: int
+    longest_text: int
+    token_types: int
+    norm_epsilon: float
+    pooling: str
+    normalize: bool
+
+    @classmethod
+    def from_config(cls, config):
+        """The architecture that `to_config` wrote. Raises ModelError that names an unknown, missing or ill value."""
+        return cls(**_checked(config))
+
+    def to_config(self):
+        """A dict of JSON values with every field, the inverse of `from_config`."""
+        return asdict(self)
+
+    def comparable(self):
+        """As of an Architecture: numbers are float32 as in a GGUF."""
+        return self.to_config() | {"norm_epsilon": float(np.float32(self.norm_epsilon))}
+
+    @property
+    def rope_interleaved(self):
+        """Never: there is no rope, so no rows that it pairs."""
+        return False
+
+    def rope_frequencies(self, _=None):
+        """None: there is no rope."""
+        return None
+
+    @property
+    def head_dim(self):
+        """The width of a head."""
+        return self.hidden_size // self.heads
+
+    def tensors(self):
+        """{name: shape} of the tensors the model must have, shapes as numpy has them ([rows, columns])."""
+        shapes = {
+            "token_embd.weight": (self.vocabulary_size, self.hidden_size),
+            "position_embd.weight": (self.context_length, self.hidden_size),
+            "token_types.weight": (self.token_types, self.hidden_size),
+            "token_embd_norm.weight": (self.hidden_size,),
+            "token_embd_norm.bias": (self.hidden_size,),
+        }
+        for layer in range(self.layers):
+            shapes.update({f"blk.{layer}.{name}": shape for name, shape in self._layer_tensors().items()})
+        return shapes
+
+    def check_tensors(self, shapes):
+        """Raise ModelError 22023 naming the first of `shapes` ({name: shape}) that is missing, not known or ill."""
+        check_shapes(shapes, self.tensors(), {}, f"{self.family}, {self.layers} layers")
+
+    def _layer_tensors(self):
+        shapes = {}
+        for name, rows, columns in (
+            ("attn_q", self.hidden_size, self.hidden_size),
+            ("attn_k", self.hidden_size, self.hidden_size),
+            ("attn_v", self.hidden_size, self.hidden_size),
+            ("attn_output", self.hidden_size, self.hidden_size),
+            ("ffn_up", self.ffn_size, self.hidden_size),
+            ("ffn_down", self.hidden_size, self.ffn_size),
+        ):
+            shapes |= {f"{name}.weight": (rows, columns), f"{name}.bias": (rows,)}
+        for name in ("attn_output_norm", "layer_output_norm"):
+            shapes |= {f"{name}.weight": (self.hidden_size,), f"{name}.bias": (self.hidden_size,)}
+        return shapes
+
+
+def of_config(config):
+    """The Architecture or EncoderArchitecture that a stored configuration describes, by its family."""
+    if isinstance(config, dict) and config.get("family") in FAMILIES:
+        return EncoderArchitecture.from_config(config)
+    return Architecture.from_config(config)
+
+
+def _checked(config):
+    known = {field.name: field for field in fields(EncoderArchitecture)}
+    for name in config:
+        if name not in known:
+            raise errors.invalid_parameter(f'unknown architecture value "{name}"', f"known are {', '.join(known)}")
+    for name, field in known.items():
+        if name not in config and field.default is MISSING:
+            raise errors.invalid_parameter(f'architecture value "{name}" is missing')
+    given = dict(config)
+    one_of("family", given["family"], FAMILIES)
+    one_of("pooling", given["pooling"], POOLINGS)
+    for name in SIZES:
+        integer_in_range(name, given[name], 1, LARGEST[name])
+    integer_in_range("token_types", given["token_types"], 1, LARGEST["heads"])
+    integer_in_range("longest_text", given["longest_text"], CONTROL_TOKENS + 1, given["context_length"])
+    if given["hidden_size"] % given["heads"]:
+        raise errors.invalid_parameter(
+            'architecture value "heads" is out of range',
+            f"it is {given['heads']}, expected a divisor of hidden_size, {given['hidden_size']}",
+        )
+    if not isinstance(given["normalize"], bool):
+        raise errors.invalid_parameter('architecture value "normalize" is out of range', "expected true or false")
+    given["norm_epsilon"] = positive_number("norm_epsilon", given["norm_epsilon"])
+    return given
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.model__encoder() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.model__encoder() IS
+'What an encoder is: the numbers that fix a transformer of the BERT line (1810.04805), which makes a text one '
+'vector.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.model__encodings()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Codecs of GGUF's tensor types: bytes as they stand in the file <-> float32.
+
+F32, F16 and BF16 are numpy views and shifts. Q8_0 and Q4_0 are done here, many blocks at a time and bit for bit as the
+gguf package does them in 1.1 to 1.9 times the time. The other block types are decoded and encoded by that package, the
+format's own Python implementation, imported only when one is met. Everything is little-endian.
+"""
+
+import numpy as np
+
+from ..server import errors
+
+# type: (elements in a block, bytes of a block); a row is a whole number of blocks
+BLOCKS = {
+    "F32": (1, 4),
+    "F16": (1, 2),
+    "BF16": (1, 2),
+    "Q8_0": (32, 34),
+    "Q4_0": (32, 18),
+    "Q4_1": (32, 20),
+    "Q5_0": (32, 22),
+    "Q5_1": (32, 24),
+    "Q2_K": (256, 84),
+    "Q3_K": (256, 110),
+    "Q4_K": (256, 144),
+    "Q5_K": (256, 176),
+    "Q6_K": (256, 210),
+    "IQ4_NL": (32, 18),
+    "IQ4_XS": (256, 136),
+}
+# A float as a whole number: the bits of infinity, above which, but for the sign, only NaN is.
+INFINITY = {"F32": (np.uint32, 0x7F800000), "F16": (np.uint16, 0x7C00), "BF16": (np.uint16, 0x7F80)}
+# Where the floats of a block lie: (form, offsets in bytes) of its number, or of its scale and its minimum. Everything
+# else in a block is a small integer: a value is below 2^13 times the largest of them, and so it cannot overflow. It is
+# infinite or NaN exactly when one of these is, since infinity times 0 is NaN.
+FLOATS = {
+    "F32": ("F32", (0,)),
+    "F16": ("F16", (0,)),
+    "BF16": ("BF16", (0,)),
+    "Q8_0": ("F16", (0,)),
+    "Q4_0": ("F16", (0,)),
+    "Q4_1": ("F16", (0, 2)),
+    "Q5_0": ("F16", (0,)),
+    "Q5_1": ("F16", (0, 2)),
+    "Q2_K": ("F16", (80, 82)),
+    "Q3_K": ("F16", (108,)),
+    "Q4_K": ("F16", (0, 2)),
+    "Q5_K": ("F16", (0, 2)),
+    "Q6_K": ("F16", (208,)),
+    "IQ4_NL": ("F16", (0,)),
+    "IQ4_XS": ("F16", (0,)),
+}
+LARGEST_FACTOR = 1 << 13  # what multiplies a block's floats, at most: 128 * 32 in Q6_K
+ENCODED = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1")  # the others are decoded only
+
+BLOCK = 32  # elements of a block of Q8_0 and Q4_0
+BLOCKS_AT_ONCE = 512  # 64 KiB of numbers: what is made of them stays in the cache, and needs no new pages
+BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))  # added before truncation, it rounds halves away from zero
+DECODE_STEP = 1 << 15  # elements decoded between checkpoints, and few enough to stay in the cache
+
+
+def row_bytes(type, columns):
+    """Bytes of a row of `columns` elements. ModelError 0A000 for an unknown type, 22023 when no blocks fill the row."""
+    if type not in BLOCKS:
+        raise errors.not_supported(f'tensor type "{type}" is not supported', f"known are {', '.join(BLOCKS)}")
+    elements, size = BLOCKS[type]
+    if columns % elements:
+        raise errors.invalid_parameter(
+            f"a row of {columns} elements cannot be {type}", f"{type} rows are multiples of {elements}"
+        )
+    return columns // elements * size
+
+
+def decode(type, raw, shape, *, checkpoint=None):
+    """The values of a tensor: uint8[bytes] (or any buffer) -> f32 of `shape`, numpy order; exact for every type.
+
+    Raises ModelError XX001 when the bytes are not as many as type and shape need, and what row_bytes raises.
+    """
+    raw = np.frombuffer(raw, np.uint8)
+    columns = shape[-1] if shape else 1
+    rows = _rows(shape)
+    row_size = row_bytes(type, columns)
+    if raw.size != rows * row_size:
+        raise errors.corrupt_data(
+            f"a {type} tensor has the wrong number of bytes",
+            f"shape {list(shape)} takes {rows * row_size} bytes, there are {raw.size}",
+        )
+    if type == "F32":
+        return np.require(raw.view(np.float32).reshape(shape), requirements="A")
+    decode_rows = DECODERS.get(type) or _block_decoder(type)
+    raw = raw.reshape(rows, row_size)
+    values = np.empty((rows, columns), np.float32)
+    step = max(1, DECODE_STEP // max(1, columns))
+    for start in range(0, rows, step):
+        values[start : start + step] = decode_rows(raw[start : start + step])
+        if checkpoint is not None:
+            checkpoint()
+    return values.reshape(shape)
+
+
+def whole_blocks(type, pieces):
+    """The bytes of a tensor, which come in pieces of any length -> uint8[blocks, bytes of one], some blocks at a time.
+
+    Raises ModelError XX001 when they end within a block.
+    """
+    size, rest = BLOCKS[type][1], b""
+    for piece in pieces:
+        raw = np.frombuffer(rest + piece if rest else piece, np.uint8)
+        whole = raw.size - raw.size % size
+        yield raw[:whole].reshape(-1, size)
+        rest = raw[whole:].tobytes()
+    if rest:
+        raise errors.corrupt_data(f"a {type} tensor ends within a block", f"{len(rest)} of {size} bytes are there")
+
+
+def largest_bound(type, blocks):
+    """A number that no value of uint8[blocks, bytes of one] exceeds in magnitude; infinity or NaN where one is.
+
+    Found at the speed of memory: nothing is decoded.
+    """
+    form, _ = FLOATS[type]
+    largest = np.array([max(map(_largest_bits, _floats(type, blocks)))], INFINITY[form][0])
+    factor = 1 if BLOCKS[type][0] == 1 else LARGEST_FACTOR
+    return factor * float(decode(form, largest.view(np.uint8), (1,))[0])
+
+
+def first_not_finite(type, blocks):
+    """The first of uint8[blocks, bytes of one] with a value that is infinite or NaN; there must be one."""
+    word, infinity = INFINITY[FLOATS[type][0]]
+    ill = [(field & _magnitude(word)) >= infinity for field in _floats(type, blocks)]
+    return int(np.logical_or.reduce(ill).argmax())
+
+
+def encode(type, values):
+    """The bytes of f32[..., columns] in a type of ENCODED -> uint8[bytes], rounded as llama.cpp's reference code does.
+
+    Raises ModelError 0A000 for a type that is decoded only, 22023 for values that blocks cannot hold (NaN, infinity),
+    and what row_bytes raises.
+    """
+    values = np.ascontiguousarray(values, np.float32)
+    row_bytes(type, values.shape[-1])
+    if type not in ENCODED:
+        raise errors.not_supported(f"encoding to {type} is not supported", f"known are {', '.join(ENCODED)}")
+    if type == "F32":
+        return values.view(np.uint8).reshape(-1)
+    if type == "F16":
+        with np.errstate(over="ignore"):  # beyond 65504 becomes infinity, as IEEE 754 says
+            return values.astype(np.float16).view(np.uint8).reshape(-1)
+    if type == "BF16":
+        return _encode_bf16(values).view(np.uint8).reshape(-1)
+    if not np.isfinite(values).all():
+        raise errors.invalid_parameter(f"{type} cannot hold NaN or infinity")
+    if type in ENCODERS:
+        return _encode_blocks(values.reshape(-1, BLOCK), type)
+    quants, number = _gguf(type)
+    return quants.quantize(values, number).reshape(-1)
+
+
+def _floats(type, blocks):
+    """The floats of blocks as whole numbers, an array for each place in a block where one is: see FLOATS."""
+    form, offsets = FLOATS[type]
+    words = blocks.view(INFINITY[form][0])
+    return [np.ascontiguousarray(words[:, offset // words.itemsize]) for offset in offsets]
+
+
+def _largest_bits(words):
+    """The largest of some floats without their signs, all of them as whole numbers; 0 of none."""
+    magnitude = _magnitude(words.dtype)
+    positive = words.view(f"i{words.itemsize}").max(initial=0)
+    return max(int(positive), int(words.max(initial=0)) & magnitude)
+
+
+def _magnitude(word):
+    """All bits of a float but its sign."""
+    return (1 << 8 * np.dtype(word).itemsize - 1) - 1
+
+
+def _rows(shape):
+    rows = 1
+    for size in shape[:-1]:
+        rows *= size
+    return rows
+
+
+def _decode_f16(raw):
+    return raw.view(np.float16).astype(np.float32)
+
+
+def _decode_bf16(raw):
+    return (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+
+
+def _encode_bf16(values):
+    bits = values.view(np.uint32)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16  # to nearest, ties to even
+    quiet = (bits >> 16) | 0x40  # rounding could carry a NaN over into infinity
+    return np.where(np.isnan(values), quiet, rounded).astype(np.uint16)
+
+
+def _encode_blocks(blocks, type):
+    """f32[blocks, 32] -> uint8[bytes] of a type of ENCODERS."""
+    raw = np.empty((len(blocks), BLOCKS[type][1]), np.uint8)
+    with np.errstate(all="ignore"):  # a scale may leave the range of half precision, as in the reference
+        for start in range(0, len(blocks), BLOCKS_AT_ONCE):
+            ENCODERS[type](blocks[start : start + BLOCKS_AT_ONCE], raw[start : start + BLOCKS_AT_ONCE])
+    return raw.reshape(-1)
+
+
+def _encode_q8_0(blocks, raw):
+    """ggml-quants.c, quantize_row_q8_0_ref: the largest magnitude becomes 127, halves round away from zero."""
+    scaled = _scaled(blocks, np.abs(blocks).max(axis=1) / np.float32(127), raw)
+    scaled += np.copysign(BELOW_HALF, scaled)
+    raw[:, 2:] = scaled.astype(np.int8).view(np.uint8)
+
+
+def _encode_q4_0(blocks, raw):
+    """ggml-quants.c, quantize_row_q4_0_ref: the first value of the largest magnitude becomes -8."""
+    high, low = blocks.max(axis=1), blocks.min(axis=1)
+    peak = np.where(high > -low, high, low)
+    tied = np.flatnonzero(high == -low)
+    peak[tied] = blocks[tied, np.abs(blocks[tied]).argmax(axis=1)]
+    scaled = _scaled(blocks, peak / np.float32(-8), raw)
+    scaled += np.float32(8.5)
+    codes = np.minimum(scaled.astype(np.uint8), 15)
+    raw[:, 2:] = codes[:, :16] | codes[:, 16:] << 4
+
+
+def _scaled(blocks, scales, raw):
+    """Blocks over their scales, which go to the first two bytes of each; 0 where a scale is 0."""
+    raw[:, :2] = scales.astype(np.float16).view(np.uint8).reshape(-1, 2)
+    return blocks * np.where(scales == 0, np.float32(0), 1 / scales)[:, None]
+
+
+def _decode_q8_0(raw):
+    blocks = raw.reshape(-1, 34)
+    return (blocks[:, 2:].view(np.int8) * _scales(blocks)).reshape(len(raw), -1)
+
+
+def _decode_q4_0(raw):
+    blocks = raw.reshape(-1, 18)
+    codes = np.empty((len(blocks), BLOCK), np.int8)
+    np.bitwise_and(blocks[:, 2:], 15, out=codes[:, :16].view(np.uint8))
+    np.right_shift(blocks[:, 2:], 4, out=codes[:, 16:].view(np.uint8))
+    codes -= 8
+    return (codes * _scales(blocks)).reshape(len(raw), -1)
+
+
+def _scales(blocks):
+    """f32[blocks, 1]: the half precision number that each block begins with."""
+    return np.ascontiguousarray(blocks[:, :2]).view(np.float16).astype(np.float32)
+
+
+DECODERS = {"F16": _decode_f16, "BF16": _decode_bf16, "Q8_0": _decode_q8_0, "Q4_0": _decode_q4_0}
+ENCODERS = {"Q8_0": _encode_q8_0, "Q4_0": _encode_q4_0}
+
+
+def _block_decoder(type):
+    quants, number = _gguf(type)
+    return lambda raw: quants.dequantize(raw, number)
+
+
+def _gguf(type):
+    from gguf import GGMLQuantizationType, quants  # only now: it takes longer than small models do
+
+    return quants, GGMLQuantizationType[type]
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.model__encodings() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.model__encodings() IS
+'Codecs of GGUF''s tensor types: bytes as they stand in the file <-> float32.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.model__finite()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Numbers that are no numbers: weights, logits and embeddings that are infinite or NaN are refused, and named.
+
+Weights are looked at where they come in, from a file, from a client or by an edit, at the speed of memory: see
+quant.FLOATS. What a model computes is looked at before anything is chosen from it, for numbers can also grow beyond
+float32, and a table can be written by a superuser.
+"""
+
+import math
+
+import numpy as np
+
+from ..server import errors
+from . import encodings
+from .decoder import first_ill_divisor
+
+ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of quant.ENCODED can hold what is not larger
+SEE_VERIFY = "SELECT * FROM llm.verify(model) tells whether its weights are those that were loaded."
+
+
+def checked_blocks(name, type, columns, pieces, first_row=0):
+    """quant.whole_blocks of a tensor's rows, from number first_row on, each looked at before it is given.
+
+    Raises ModelError 22023 that names the tensor and the first row with infinity or NaN.
+    """
+    blocks_of_row, before = columns // encodings.BLOCKS[type][0], 0
+    for blocks in encodings.whole_blocks(type, pieces):
+        if not math.isfinite(encodings.largest_bound(type, blocks)):
+            raise not_finite(name, first_row + (before + encodings.first_not_finite(type, blocks)) // blocks_of_row)
+        before += len(blocks)
+        yield blocks
+
+
+def check_rows(name, type, columns, pieces, first_row=0):
+    """Look at all of them: raise what checked_blocks raises."""
+    for _ in checked_blocks(name, type, columns, pieces, first_row):
+        pass
+
+
+def check_divisors(name, type, pieces):
+    """Raise ModelError 22023 unless the numbers of a tensor by which rope divides are finite and above 0."""
+    before = 0
+    for blocks in encodings.whole_blocks(type, pieces):
+        values = encodings.decode(type, blocks, (len(blocks), encodings.BLOCKS[type][0]))
+        place = first_ill_divisor(values)
+        if place is not None:
+            raise errors.invalid_parameter(
+                f'tensor "{name}" holds a number that is not finite and above 0',
+                f"number {before + place}, counted from 0, is {values.reshape(-1)[place]:g}; rope divides by it",
+            )
+        before += values.size
+
+
+def encoded(name, type, values, rows):
+    """(uint8[bytes], what they decode to) of f32[n, columns] in a type; rows: the number of the row of each of the n.
+
+    Raises ModelError 22023 that names tensor and row where the type cannot hold a value: NaN, infinity, or what is too
+    large, such as a number beyond 65504 in F16.
+    """
+    ill = _first_ill(values)
+    if ill is not None:
+        raise not_finite(name, rows[ill])
+    with np.errstate(over="ignore", invalid="ignore"):  # what the type cannot hold is named below
+        raw = encodings.encode(type, values)
+        stored = encodings.decode(type, raw, values.shape)
+    ill = _first_ill(stored)
+    if ill is not None:
+        raise errors.invalid_parameter(
+            f'tensor "{name}" is {type}, which cannot hold the values of row {rows[ill]}',
+            f"the largest is {float(np.abs(values[ill]).max()):g}",
+            "Copy the model into a wider type first: SELECT llm.quantize(model, new, 'F32').",
+        )
+    return raw, stored
+
+
+def check_logits(logits, position, model=None):
+    """Raise ModelError XX001 unless f32[vocabulary] are all finite; position: of the token that they are for."""
+    _check_computed("the logits are not finite", logits, f"for position {position}", model)
+
+
+def check_embedding(vector, model=None):
+    """Raise ModelError XX001 unless all numbers of an embedding are finite."""
+    _check_computed("the embedding is not finite", vector, "for the text", model)
+
+
+def check_result(x, weight, model=None):
+    """Raise ModelError XX001 unless what an operator made of its input and a weight is all finite."""
+    _check_computed(f'the result of "{weight}" is not finite', x, "from what it was given", model)
+
+
+def not_finite(name, row):
+    """The ModelError of a tensor with infinity or NaN in a row, counted from 0."""
+    return errors.invalid_parameter(
+        f'tensor "{name}" holds NaN or infinity in row {row}',
+        "a weight must be a finite number; rows are counted from 0",
+    )
+
+
+def _check_computed(message, x, what, model):
+    low, high = float(x.min()), float(x.max())  # NaN where one number is
+    if not (math.isfinite(low) and math.isfinite(high)):
+        computes = "the model" if model is None else f'model "{model}"'
+        raise errors.corrupt_data(message, f"{computes} computes numbers from {low} to {high} {what}", SEE_VERIFY)
+
+
+def _first_ill(values):
+    """The first of f32[n, columns] with infinity or NaN; None without."""
+    ill = ~np.isfinite(values)
+    return int(ill.any(axis=1).argmax()) if ill.any() else None
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.model__finite() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.model__finite() IS
+'Numbers that are no numbers: weights, logits and embeddings that are infinite or NaN are refused, and named.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.model__long_texts()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Long texts: how many bytes a token can stand for, and where a text may be cut so that its token ids stay the same.
+
+Tokenizing takes about 170 bytes of memory for each byte of text. So a prompt that cannot fit is refused by its bytes
+alone, and other long texts are tokenized in pieces. Both depend on the tokenizer: where nothing is certain of one,
+`bytes_a_token` is None, or `cut` is.
+"""
+
+import json
+import re
+
+SPACE_MARK = "\u2581"
+# Letters of some scripts, without combining marks; every version of Unicode agrees on these.
+LETTER = "[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u0391-\u03a1\u03a3-\u03c9\u0410-\u044f\u05d0-\u05ea\u4e00-\u9fa5]"
+WIDE_STOP = "[\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]"  # Chinese and Japanese punctuation
+WHITE_SPACE = re.compile(r"[ \t\r\n]")
+VISIBLE = LETTER.replace("A-Za-z", "!-~")  # and the digits and signs of ASCII
+BETWEEN_LETTERS = re.compile(f" (?<={LETTER} )(?={LETTER})")
+BETWEEN_WORDS = re.compile(f" (?<={VISIBLE} )(?={VISIBLE})")
+BETWEEN_LINES_AND_CLAUSES_TOO = re.compile(
+    rf"{BETWEEN_WORDS.pattern}|\n(?<=[0-9A-Za-z]\n)(?={VISIBLE})"
+    rf"|{WIDE_STOP}(?<=[\u4e00-\u9fa5]{WIDE_STOP})(?=[\u4e00-\u9fa5])"
+)
+LARGEST_PIECE = 20_000  # characters
+ENDLESS_WORD = re.compile(f"[0-9A-Za-z]{{{LARGEST_PIECE},}}+(?![^ \\t\\r\\n])")  # with white space or the end behind it
+TWO_WORDS = re.compile(f"[^{SPACE_MARK}]{SPACE_MARK}")  # in one piece of a vocabulary
+# Words to put before and behind a cut, to see whether a pre-tokenizer takes them apart there.
+BEFORE = (
+    *("word", "a", "it's", "x1y", "(w", ".w", "A\u00c0", "\u65e5\u4e00", "\u0441\u043b", "\n\nw", "1 w", "  w", "'w"),
+    *("1", "1234", "1.5", "w.", "w'", "...", "w)", '"', "$", "# ", "a,1", "-", "w_"),
+)
+AFTER = (
+    *("word", "a", "It", "a.", "a's", "\u00c0b", "\u0441\u043b\u043e", "\u65e5\u4e00", "a1", "a  b", "a\n", "a\u3002"),
+    *("1", "1234", "12 a", ".", "...", "'s", "(w", '"a', "$1", "#", "- a", "_w", ".\n"),
+)
+
+# How many times smaller a text may get, in bytes. NFC: a Kelvin sign of 3 bytes is a K, and letters that compose take
+# up to three times what they are then. Lower case: a Kelvin sign is a k.
+SHRINKS = {"NFC": 9, "Lowercase": 3, "Prepend": 1}
+LOSES_NOTHING = ("ByteLevel", "Split", "Digits", "Metaspace")  # pre-tokenizers, unless they are told to remove
+LOOKS_NO_FURTHER = ("NFC", "NFD", "NFKC", "NFKD", "Lowercase")  # normalizers: what stands beyond a space is the same
+
+
+class LongTexts:
+    """What is certain of a tokenizer of the library `tokenizers`.
+
+    size: ids are below it. added: its added tokens that are looked for in a text.
+    bytes_a_token: the most bytes of a text, in UTF-8, that one token can stand for, or None.
+    cut: a pattern. Where it matches, the ids of a text are those of what stands before, then those of the rest. Or
+    None.
+    drops_space: the space at a cut belongs to neither side, the tokenizer puts it there.
+    """
+
+    def __init__(self, library, size, added):
+        self._library, self._added = library, added
+        self._normalizers = _steps(library.normalizer, "normalizers")
+        self._pre_tokenizers = _steps(library.pre_tokenizer, "pretokenizers")
+        vocabulary = set(filter(None, map(library.id_to_token, range(size))))  # a fifth of the time of get_vocab
+        self.bytes_a_token = self._bytes_a_token(vocabulary)
+        self.drops_space = "Prepend" in _types(self._normalizers)
+        self.cut = self._cut(vocabulary)
+        self._longest_word = library.model.max_input_chars_per_word if self.cut is WHITE_SPACE else None
+
+    def pieces(self, text, size, longest):
+        """(begin, end) of the pieces of a text: their ids, joined, are those of the text.
+
+        The first one has about `size` characters, each next one twice as many, up to LARGEST_PIECE.
+        The last one is what is left when there is no cut in the next `longest` characters, so it may be longer. Of a
+        word that WordPiece does not know because of its length, what is beyond that length is part of no piece.
+        """
+        begin = 0
+        while self.cut is not None and len(text) - begin > size:
+            word = self._endless_word(text, begin, begin + size)
+            found = word or self.cut.search(text, begin + size, begin + longest)
+            if found is None:
+                break
+            yield begin, word.start() + self._longest_word + 1 if word else found.start()
+            begin, size = word.end() if word else found.start() + self.drops_space, min(2 * size, LARGEST_PIECE)
+        yield begin, len(text)
+
+    def _endless_word(self, text, begin, place):
+        """The match of a word around a place that is unknown for its length, or None."""
+        if self._longest_word is None or self._longest_word >= LARGEST_PIECE:
+            return None
+        spaces = WHITE_SPACE.finditer(text, begin, place)
+        return ENDLESS_WORD.match(text, max((space.end() for space in spaces), default=begin))
+
+    def _bytes_a_token(self, vocabulary):
+        factor = 1
+        for step in self._normalizers:
+            factor *= 1 if _marks_spaces(step) else SHRINKS.get(step["type"], 0)
+        is_certain = factor and not self._strips() and self._keeps_all() and self._knows_all_bytes(vocabulary)
+        if not is_certain:
+            return None
+        size = len if "ByteLevel" in _types(self._pre_tokenizers) else _size  # a character of GPT-2's table is a byte
+        return factor * max([*map(size, vocabulary), *(_size(token.content) for token in self._added)])
+
+    def _strips(self):
+        """Whether an added token takes the white space around it, however much."""
+        return any(token.lstrip or token.rstrip for token in self._added)
+
+    def _keeps_all(self):
+        return all(step["type"] in LOSES_NOTHING and step.get("behavior") != "Removed" for step in self._pre_tokenizers)
+
+    def _knows_all_bytes(self, vocabulary):
+        """Whether nothing is unknown: of what is, any number is one token, or none."""
+        if "ByteLevel" in _types(self._pre_tokenizers):
+            return all(character in vocabulary for character in self._byte_alphabet())
+        return getattr(self._library.model, "byte_fallback", False) and all(
+            f"<0x{byte:02X}>" in vocabulary for byte in range(256)
+        )
+
+    def _byte_alphabet(self):
+        from tokenizers.pre_tokenizers import ByteLevel
+
+        return ByteLevel.alphabet()
+
+    def _cut(self, vocabulary):
+        for applies, pattern in (
+            (self._is_bert, WHITE_SPACE),
+            (self._is_byte_level, BETWEEN_LINES_AND_CLAUSES_TOO),
+            (self._is_byte_level, BETWEEN_WORDS),
+            (self._is_byte_level, BETWEEN_LETTERS),
+            (lambda pattern: self._is_sentencepiece(vocabulary), BETWEEN_WORDS),
+        ):
+            if applies(pattern) and not self._strips() and not self._added_meets(pattern):
+                return pattern
+        return None
+
+    def _added_meets(self, pattern):
+        """Whether a cut could go through an added token."""
+        return any(pattern.search(f"a{token.content}a") for token in self._added)
+
+    def _is_bert(self, pattern):
+        """Words are encoded one by one, and white space is nothing."""
+        return _types(self._pre_tokenizers) == ["BertPreTokenizer"] and _types(self._normalizers) in (
+            [],
+            ["BertNormalizer"],
+        )
+
+    def _is_byte_level(self, pattern):
+        """Its pre-tokenizer makes the same words of both sides of a cut as of the whole, for all that is tried."""
+        if "ByteLevel" not in _types(self._pre_tokenizers) or set(_types(self._normalizers)) - set(LOOKS_NO_FURTHER):
+            return False
+        trials = [(before, separator + after) for before in BEFORE for separator in " \n\u3002" for after in AFTER]
+        trials = [(before, after) for before, after in trials if pattern.match(before + after, len(before))]
+        return all(self._words(before + after) == self._words(before) + self._words(after) for before, after in trials)
+
+    def _words(self, text):
+        return [word for word, _ in self._library.pre_tokenizer.pre_tokenize_str(text)]
+
+    def _is_sentencepiece(self, vocabulary):
+        """The whole text is one word of BPE, and no piece goes on behind a word, so that no merge does."""
+        model = self._library.model
+        return (
+            type(model).__name__ == "BPE"
+            and not model.ignore_merges
+            and all(_marks_spaces(step) or step["type"] == "Prepend" for step in self._normalizers)
+            and all(_is_metaspace(step) for step in self._pre_tokenizers)
+            and len(self._normalizers) + len(self._pre_tokenizers) > 0
+            and not any(TWO_WORDS.search(piece) for piece in vocabulary)
+        )
+
+
+def _steps(component, parts):
+    """A normalizer or pre-tokenizer as a list of simple ones."""
+    if component is None:
+        return []
+    description = json.loads(component.__getstate__())
+    return description[parts] if description["type"] == "Sequence" else [description]
+
+
+def _types(steps):
+    return [step["type"] for step in steps]
+
+
+def _marks_spaces(step):
+    return step["type"] == "Replace" and step["pattern"] == {"String": " "} and step["content"] == SPACE_MARK
+
+
+def _is_metaspace(step):
+    """Splits at the mark of a space, or at spaces, of which the normalizer left none."""
+    return step["type"] == "Metaspace" or (step["type"] == "Split" and step["pattern"] == {"String": " "})
+
+
+def _size(piece):
+    return len(piece.encode())
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.model__long_texts() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.model__long_texts() IS
+'Long texts: how many bytes a token can stand for, and where a text may be cut so that its token ids stay the '
+'same.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.model__rope_rows()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The order of q's and k's rows, which GGUF and Hugging Face have differently in the Llama family.
+
+Rotary embedding rotates pairs of a head's rows: Hugging Face pairs row i with row i + head_dim/2 (halves), GGUF's
+converter permutes the rows so that pairs are neighbours (interleaved). Whole rows move, so no encoding is touched.
+"""
+
+import re
+
+ROTATED = re.compile(r"blk\.\d+\.attn_(q|k)\.(weight|bias)")
+
+
+def rotated_heads(name, architecture):
+    """How many heads the rows of a tensor belong to; None if they are not rotated."""
+    found = ROTATED.fullmatch(name)
+    if found is None:
+        return None
+    return architecture.heads if found[1] == "q" else architecture.kv_heads
+
+
+def moved_heads(name, here, there):
+    """How many heads the rows of a tensor belong to if two architectures have them in different orders, else None."""
+    if here.rope_interleaved == there.rope_interleaved or here.head_dim != there.head_dim:
+        return None
+    return rotated_heads(name, here)
+
+
+def rearranged(rows, heads, head_dim, interleave):
+    """An array of heads * head_dim rows, one after the other: from halves to neighbours if `interleave`, else back.
+
+    The rows are numbers or bytes, in any shape; the result has the same.
+    """
+    pairs = (2, head_dim // 2) if interleave else (head_dim // 2, 2)
+    return rows.reshape(heads, *pairs, -1).swapaxes(1, 2).reshape(rows.shape)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.model__rope_rows() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.model__rope_rows() IS
+'The order of q''s and k''s rows, which GGUF and Hugging Face have differently in the Llama family.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.model__tokenizer()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Text to token ids and back, over Hugging Face `tokenizers`.
+
+A tokenizer is a tokenizer.json document (the definition, which is stored) and a few settings of the model it serves:
+    bos_id, eos_ids       the beginning-of-sequence token and those that end a text; None and [] where there are none
+    before, after         ids that `encode` puts before and behind a text
+    same_as               [[id, other id], ...]: the first has the same text as the second, which is the one encoded
+    vocabulary_size       rows of the model's embedding, which may be padded beyond the tokenizer
+    chat_template         jinja source or None; not used here
+Models stored earlier have add_bos and add_eos instead of before and after: bos_id before, the first of eos_ids behind.
+The library encodes. Decoding is done here, because it has to be exact in bytes: a token is often half a character, and
+the library's decoders only return text. Three spellings of pieces are known, told apart by the definition's decoder:
+    byte level      every byte is one character of GPT-2's table (Radford et al. 2019, encoder.py)
+    SentencePiece   a space is U+2581, <0xAB> is the byte AB, and a text begins with one space that is not its own
+    WordPiece       ## begins a piece that goes on with a word, every other begins one; spaces, and often case and
+                    accents, are not kept, so a decoded text has one space between any two words
+"""
+
+import codecs
+import ctypes
+import json
+import os
+import re
+
+# The library's worker threads are for batches. In a server process they would inherit PostgreSQL's signals.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import tokenizers
+
+from ..server import errors
+from .long_texts import LongTexts
+
+SPACE_MARK = "\u2581"
+WORD_GOES_ON = "##"
+BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
+SETTINGS = ("bos_id", "eos_ids", "before", "after", "same_as", "vocabulary_size", "chat_template")
+OLDER_SETTINGS = ("add_bos", "add_eos")
+PANIC = "PanicException"  # what the library raises where its own code fails; derived from BaseException, not importable
+
+
+class Tokenizer:
+    """A model's tokenizer. Raises ModelError XX001 for a definition that cannot be read, 0A000 for an unknown kind."""
+
+    def __init__(self, definition, settings=None):
+        self._library = _read(definition)
+        self._added = self._library.get_added_tokens_decoder()
+        self._unknown = getattr(self._library.model, "unk_token", None)
+        self._piece_bytes, self._leading_space = _spelling(self._library)
+        self._long = {}  # LongTexts by whether control tokens are looked for
+        self._read_settings(settings or {})
+        self._cache = {}
+
+    def _read_settings(self, settings):
+        unknown = sorted(set(settings) - {*SETTINGS, *OLDER_SETTINGS})
+        if unknown:
+            raise errors.invalid_parameter(
+                f'unknown tokenizer setting "{unknown[0]}"', f"known are {', '.join(SETTINGS)}"
+            )
+        self.vocabulary_size = settings.get("vocabulary_size") or self._size()
+        if not _is_id(self.vocabulary_size) or self.vocabulary_size < self._library.get_vocab_size():
+            raise errors.invalid_parameter(
+                "the tokenizer does not fit the model's vocabulary",
+                f"the tokenizer has {self._library.get_vocab_size()} tokens, the model {self.vocabulary_size} rows",
+            )
+        self.bos_id = settings.get("bos_id")
+        self.eos_ids = _ids(settings, "eos_ids")
+        self.before, self.after = _around(settings)
+        self.chat_template = settings.get("chat_template")
+        self.same_as = _pairs(settings)
+        for token_id in (*self._named_ids(), *self.same_as, *self.same_as.values()):
+            self._check(token_id)
+
+    def _named_ids(self):
+        return (*(() if self.bos_id is None else (self.bos_id,)), *self.eos_ids, *self.before, *self.after)
+
+    def encode(self, text, add_special=True, parse_special=False):
+        """Token ids of `text`, within those that the model wants around it if `add_special`.
+
+        Control tokens written in the text are text unless `parse_special`: what a user types cannot end a turn.
+        Raises ModelError 22023 for a text that the tokenizer has no tokens for.
+        """
+        self._library.encode_special_tokens = not parse_special  # the library's name for "encode them as text"
+        ids = self._encodings(self._library.encode_batch_fast, text)[0].ids  # no offsets: much faster
+        if ids and max(ids) >= self.vocabulary_size:
+            raise errors.corrupt_data(
+                f"the tokenizer gives token {max(ids)}", f"the model's vocabulary has {self.vocabulary_size} rows"
+            )
+        return self.with_special(ids) if add_special else ids
+
+    def with_special(self, ids):
+        """The ids, a list or an array, within those that the model wants around a text."""
+        for place, token_id in enumerate(self.before):
+            ids.insert(place, token_id)
+        ids.extend(self.after)
+        return ids
+
+    @staticmethod
+    def _encodings(encode, text):
+        """What the library makes of a text. All that it raises for one, its panics too, is a ModelError."""
+        try:
+            return encode([text], add_special_tokens=False)  # lets go of Python's lock
+        except TypeError:  # the library takes what has a UTF-8 form
+            raise errors.invalid_parameter("the text is not valid Unicode") from None
+        except BaseException as problem:
+            if not _is_the_librarys(problem):
+                raise
+            raise errors.invalid_parameter("the tokenizer cannot encode the text", _reason(problem)) from None
+
+    def pieces(self, text, size, longest, parse_special=False):
+        """(begin, end) of pieces of a text whose ids, joined, are those of the text: see LongTexts.pieces."""
+        return self._long_texts(parse_special).pieces(text, size, longest)
+
+    def bytes_a_token(self, parse_special=False):
+        """The most bytes of a text that a token can stand for, None where that is not known."""
+        return self._long_texts(parse_special).bytes_a_token
+
+    def drops_space(self):
+        """Whether there is a space between two pieces of a text, part of the token that begins the second one."""
+        return self._long_texts(False).drops_space
+
+    def spans(self, text):
+        """The characters of each token of `text`, as (first, end); control tokens in it are text."""
+        self._library.encode_special_tokens = True
+        return self._encodings(self._library.encode_batch, text)[0].offsets
+
+    def decode(self, ids, keep_control=False):
+        """The text of `ids`, from its beginning; control tokens are left out unless `keep_control`.
+
+        Bytes that are not UTF-8 (half a character) become U+FFFD. Padded ids are nothing; an id outside of the
+        vocabulary raises ModelError 22023.
+        """
+        decoder = StreamDecoder(self, at_start=True, keep_control=keep_control)
+        return "".join([decoder.push(token_id) for token_id in ids]) + decoder.finish()
+
+    def token_bytes(self, token_id):
+        """The bytes that a token stands for; a control token's are its name, a padded row has none."""
+        content = self._cache.get(token_id)
+        if content is None:
+            self._check(token_id)
+            content = self._cache[token_id] = self._bytes_of(token_id)
+        return content
+
+    def kind(self, token_id):
+        """One of normal, control, byte, added, unused, unknown."""
+        self._check(token_id)
+        token_id = self.same_as.get(token_id, token_id)
+        piece = self._library.id_to_token(token_id)
+        if piece is None:
+            return "unused"
+        if piece == self._unknown:
+            return "unknown"
+        added = self._added.get(token_id)
+        if added is not None:
+            return "control" if added.special else "added"
+        is_byte = self._piece_bytes is _sentencepiece_bytes and BYTE_PIECE.fullmatch(piece)
+        return "byte" if is_byte else "normal"
+
+    def is_shown(self, token_id):
+        """Whether a token is part of the text, as opposed to a control token about it."""
+        return self.kind(token_id) not in ("control", "unknown")
+
+    def spellings(self):
+        """{spelling: id} of every token that the definition has."""
+        return self._library.get_vocab()
+
+    def vocabulary(self):
+        """Every row of the vocabulary in order: (id, bytes, text, kind).
+
+        `text` is for reading and fits PostgreSQL: what is not UTF-8, and NUL, is U+FFFD.
+        """
+        for token_id in range(self.vocabulary_size):
+            content = self.token_bytes(token_id)
+            text = content.decode("utf-8", "replace").replace("\0", "\ufffd")
+            yield token_id, content, text, self.kind(token_id)
+
+    def _bytes_of(self, token_id):
+        token_id = self.same_as.get(token_id, token_id)
+        piece = self._library.id_to_token(token_id)
+        if piece is None:
+            return b""
+        if token_id in self._added or piece == self._unknown:
+            return piece.encode()
+        return self._piece_bytes(piece)
+
+    def _check(self, token_id):
+        if not _is_id(token_id) or token_id >= self.vocabulary_size:
+            raise errors.invalid_parameter(
+                f"there is no token {token_id!r}", f"ids of this model are 0 to {self.vocabulary_size - 1}"
+            )
+
+    def _long_texts(self, parse_special):
+        """What is certain of long texts, found out once: it takes a tenth of a second for 150,000 tokens."""
+        if parse_special not in self._long:
+            added = [token for token in self._added.values() if parse_special or not token.special]
+            self._long[parse_special] = LongTexts(self._library, self.vocabulary_size, added)
+        return self._long[parse_special]
+
+    def _size(self):
+        return max(self.spellings().values(), default=-1) + 1
+
+
+class StreamDecoder:
+    """Text of tokens as they come, which never ends in half a character.
+
+    at_start: the tokens begin a text, so that SentencePiece's leading space is not part of it; a continuation keeps it.
+    The pieces of text, joined, are what all bytes at once decode to.
+    """
+
+    def __init__(self, tokenizer, at_start=False, keep_control=False):
+        self._tokenizer = tokenizer
+        self._strip = at_start and tokenizer._leading_space
+        self._keep_control = keep_control
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token_id):
+        """The text that became certain with this token, perhaps none."""
+        content = self._tokenizer.token_bytes(token_id)
+        if not self._keep_control and not self._tokenizer.is_shown(token_id):
+            return ""
+        if self._strip and content:
+            content = content.removeprefix(b" ")
+            self._strip = False
+        return self._utf8.decode(content)
+
+    def finish(self):
+        """What is left at the end: U+FFFD where the last character is incomplete."""
+        return self._utf8.decode(b"", final=True)
+
+
+def _read(definition):
+    try:
+        library = tokenizers.Tokenizer.from_str(definition)
+    except BaseException as problem:
+        if not _is_the_librarys(problem):
+            raise
+        raise errors.corrupt_data("the tokenizer's definition cannot be read", _reason(problem)) from None
+    library.no_truncation()
+    library.no_padding()
+    _give_back_memory()
+    return library
+
+
+def _is_the_librarys(problem):
+    """Whether the library raised it: nothing more precise than Exception, or its panic; no interrupt is either."""
+    return isinstance(problem, Exception) or type(problem).__name__ == PANIC
+
+
+def _reason(problem):
+    return str(problem).partition("\n")[0]
+
+
+def _around(settings):
+    """(ids before a text, ids behind it), of a model stored earlier too."""
+    before, after = _ids(settings, "before"), _ids(settings, "after")
+    if settings.get("add_bos") and settings.get("bos_id") is not None and "before" not in settings:
+        before = (settings["bos_id"],)
+    if settings.get("add_eos") and settings.get("eos_ids") and "after" not in settings:
+        after = (settings["eos_ids"][0],)
+    return before, after
+
+
+def _ids(settings, name):
+    ids = settings.get(name) or []
+    if not isinstance(ids, (list, tuple)):
+        raise errors.invalid_parameter(f'the tokenizer setting "{name}" is not a list of token ids')
+    return tuple(ids)
+
+
+def _pairs(settings):
+    """{id: the id whose text it has}."""
+    pairs = _ids(settings, "same_as")
+    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+        raise errors.invalid_parameter('the tokenizer setting "same_as" is not a list of pairs of token ids')
+    return dict(map(tuple, pairs))
+
+
+def _give_back_memory():
+    """Parsing takes as much again as the tokenizer keeps, 70 MB for Qwen's; the C library would hold it for later."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
+    if trim is not None:
+        trim(0)
+
+
+def _spelling(library):
+    """How pieces spell bytes, and whether a text begins with a space that is not its own."""
+    steps = _steps(json.loads(library.decoder.__getstate__())) if library.decoder else []
+    kinds = {step["type"] for step in steps}
+    if "ByteLevel" in kinds:
+        return _byte_level_bytes, False
+    marks_spaces = any(step["type"] == "Replace" and step["pattern"] == {"String": SPACE_MARK} for step in steps)
+    if "Metaspace" in kinds or marks_spaces:
+        return _sentencepiece_bytes, any(_strips_leading_space(step) for step in steps)
+    if kinds == {"WordPiece"}:
+        return _wordpiece_bytes, True
+    name = type(library.model).__name__
+    raise errors.not_supported(
+        f"tokenizer model {name} with decoder {'+'.join(sorted(kinds)) or 'none'} is not supported",
+        hint="Byte-level BPE, SentencePiece BPE and WordPiece are.",
+    )
+
+
+def _steps(decoder):
+    return decoder["decoders"] if decoder["type"] == "Sequence" else [decoder]
+
+
+def _strips_leading_space(step):
+    if step["type"] == "Metaspace":
+        return step.get("prepend_scheme", "always") != "never"
+    return step["type"] == "Strip" and step["content"] == " " and step["start"] > 0
+
+
+def _byte_table():
+    """GPT-2's table {character: byte}: printable Latin-1 stands for itself, the other bytes follow from U+0100."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+BYTE_OF = _byte_table()
+
+
+def _byte_level_bytes(piece):
+    try:
+        return bytes([BYTE_OF[character] for character in piece])
+    except KeyError:  # not in the alphabet, so it stands for itself
+        return piece.encode()
+
+
+def _sentencepiece_bytes(piece):
+    byte = BYTE_PIECE.fullmatch(piece)
+    return bytes([int(byte[1], 16)]) if byte else piece.replace(SPACE_MARK, " ").encode()
+
+
+def _wordpiece_bytes(piece):
+    return piece.removeprefix(WORD_GOES_ON).encode() if piece.startswith(WORD_GOES_ON) else b" " + piece.encode()
+
+
+def _is_id(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.model__tokenizer() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.model__tokenizer() IS
+'Text to token ids and back, over Hugging Face `tokenizers`.';
+
+COMMIT;

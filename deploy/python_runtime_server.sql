@@ -1,0 +1,951 @@
+-- Deploy hartonomous:python_runtime_server to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/server/ by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.server__arguments()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What SQL callers pass, checked: every value has a range, NULL is the default, and an error names the argument.
+
+All raise ModelError 22023 (invalid parameter value).
+"""
+
+import json
+
+import numpy as np
+
+from . import ceilings, errors
+
+MOST_SHOWN = 200  # characters of a value in an error
+MOST_OF_A_NAME = 1000  # characters of the name of a model, tensor or token
+MOST_OF_A_NAME_SHOWN = 100
+MOST_OPTIONS = 1 << 20  # characters of an object of options; nobody needs as many
+
+
+def integer(name, value, default, smallest, largest):
+    """`value`, or `default` for None; an integer from smallest to largest. Without a default None is an error."""
+    if value is None and default is not None:
+        return default
+    allowed = f"an integer from {smallest} to {largest}"
+    if not is_integer(value):
+        raise ill(name, value, allowed)
+    if not smallest <= value <= largest:
+        raise out_of_range(name, value, allowed)
+    return value
+
+
+def number(name, value, default, smallest, largest):
+    """`value` as a float, or `default` for None; smallest <= value <= largest, so never NaN."""
+    if value is None:
+        return default
+    if not smallest <= value <= largest:
+        raise out_of_range(name, value, f"a number from {smallest:g} to {largest:g}")
+    return float(value)
+
+
+def name(what, value, hint=None):
+    """The name of a model, tensor or token, or None. ModelError 42704 for one that is longer than a name can be."""
+    if value is not None and len(value) > MOST_OF_A_NAME:
+        raise errors.undefined_object(
+            f'{what} "{shown_name(value)}" does not exist',
+            f"its name goes on: it has {len(value)} characters, a name has at most {MOST_OF_A_NAME}",
+            hint,
+        )
+    return value
+
+
+def shown_name(name):
+    """As much of a name as an error shows."""
+    return name[:MOST_OF_A_NAME_SHOWN]
+
+
+def strings(name, value):
+    """A one-dimensional array of non-empty strings as a tuple; None is no strings."""
+    value = () if value is None else tuple(value)
+    for string in value:
+        if not isinstance(string, str) or not string:
+            raise ill(name, string, "an array of strings that are neither NULL nor empty")
+    return value
+
+
+def indices(name, value, size):
+    """An array of integers in 0 .. size - 1, in one dimension and without NULL, as a list."""
+    if value is None:
+        raise ill(name, value, "an array of integers")
+    ceilings.require_elements(value, name)
+    allowed = f"integers from 0 to {size - 1}, in one dimension"
+    for number in value:
+        if not is_integer(number):
+            raise ill(name, number, allowed)
+        if not 0 <= number < size:
+            raise out_of_range(name, number, allowed)
+    return list(value)
+
+
+def positions(name, value, context):
+    """Positions of consecutive tokens in a context of so many, as an array: int[n], n >= 1."""
+    positions = indices(name, value, context)
+    if not positions or positions != list(range(positions[0], positions[0] + len(positions))):
+        raise ill(name, positions, "positions that follow each other, at least one")
+    return np.asarray(positions)
+
+
+def options(value, known):
+    """A jsonb object (as text, None for NULL) as a dict; `known` is {key: (type, description)}, all that is allowed."""
+    if value is not None and len(value) > MOST_OPTIONS:
+        raise described("options", f"{len(value)} characters", f"an object of {MOST_OPTIONS} characters at most")
+    given = {} if value is None else json.loads(value)
+    if not isinstance(given, dict):
+        raise ill("options", given, "an object")
+    for key, content in given.items():
+        if key not in known:
+            raise errors.invalid_parameter(
+                f'unknown option "{key}"',
+                hint="Options are " + "; ".join(f"{name}: {text}" for name, (_, text) in known.items()) + ".",
+            )
+        expected = known[key][0]
+        if not (is_integer(content) if expected is int else isinstance(content, expected)):
+            names = {bool: "true or false", list: "an array", int: "an integer"}
+            raise ill(f"options.{key}", content, names[expected])
+    return given
+
+
+def is_integer(value):
+    """Whether `value` is an integer and not a boolean, which Python takes for one."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def ill(name, value, allowed):
+    """The error of an argument that is of another kind, shape or size than what is allowed."""
+    return described(name, "null" if value is None else shown(value), allowed)
+
+
+def described(name, description, allowed):
+    """The same error with words for the value, such as "12 numbers"."""
+    return errors.invalid_parameter(f"argument {name} does not fit", f"{name} is {description}, allowed is {allowed}")
+
+
+def out_of_range(name, value, allowed):
+    """The error of a number that is smaller or larger than what is allowed."""
+    return errors.invalid_parameter(f"{name} is out of range", f"{name} is {shown(value)}, allowed is {allowed}")
+
+
+def shown(value):
+    """A value as Python writes it, cut after 200 characters."""
+    text = repr(value if not isinstance(value, (str, bytes, list)) else value[: MOST_SHOWN + 1])
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\u2026"
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__arguments() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__arguments() IS
+'What SQL callers pass, checked: every value has a range, NULL is the default, and an error names the argument.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.server__background()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""A pure computation that runs beside the session's own work, in a thread.
+
+The thread may use nothing of the server: no plpy, no database. It gains where it lets go of Python's lock, as library
+calls that parse or hash do.
+"""
+
+import ctypes
+import threading
+
+from . import database
+
+POLL = 0.01  # seconds between looks for an interrupt while waiting
+
+
+def skip_destructors_at_exit():
+    """From now on exit() ends the process without the destructors of libraries loaded so far.
+
+    A session can end while its threads still compile or compute: llm.warm_up() was cancelled, or the session was
+    terminated. Destructors of LLVM would then free what those threads use, and a crash of one session restarts the
+    server. PostgreSQL has done all of its own cleaning before it calls exit().
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "on_exit"):  # glibc has it; functions given to it run before destructors registered earlier
+        libc.on_exit(libc._exit, None)
+
+
+class Background:
+    """function(*arguments), begun at once."""
+
+    def __init__(self, function, *arguments):
+        self._outcome = None
+        self._thread = threading.Thread(
+            target=self._run, args=(function, arguments), daemon=True, name="llm background"
+        )
+        with database.signals_blocked():
+            self._thread.start()
+
+    def result(self):
+        """What the function returned, when it has; what it raised is raised. Waits interruptibly."""
+        while self._thread.is_alive():
+            self._thread.join(POLL)
+            database.checkpoint()
+        value, error = self._outcome
+        if error is not None:
+            raise error
+        return value
+
+    def _run(self, function, arguments):
+        try:
+            self._outcome = function(*arguments), None
+        except BaseException as error:
+            self._outcome = None, error
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__background() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__background() IS
+'A pure computation that runs beside the session''s own work, in a thread.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.server__ceilings()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What a user's texts, arrays and settings may grow to. A superuser decides: llm_runtime.call_limits().
+
+Each limit is a number of that function's row; NULL is no limit. What is above one is an error (53400) that says what
+was asked and what is allowed.
+"""
+
+from . import database, errors
+
+LIMITS = database.Query("SELECT l.* FROM llm_runtime.call_limits() AS l")
+MEGABYTE = 1 << 20
+HINT = "The limits are those of llm_runtime.call_limits(), which a superuser may replace."
+SLICE = 1 << 16  # characters whose bytes are counted at a time
+ALWAYS_ALLOWED = 1 << 16  # bytes and elements; for less the limits are not looked up: operators are called very often
+
+
+def allowed(limit):
+    """The number of a limit, None where there is none."""
+    return LIMITS.one()[limit]
+
+
+def require(limit, asked, what):
+    """ModelError 53400 when `asked` is above the limit. what: begins the message, such as "llm.batch_mb"."""
+    most = allowed(limit)
+    if most is not None and asked > most:
+        raise errors.limit_exceeded(f"{what} is above the limit {limit}", f"asked {asked}, allowed {most}", HINT)
+
+
+def require_bytes(limit, size, what):
+    """The same for a number of bytes and a limit of megabytes."""
+    most = None if size <= ALWAYS_ALLOWED else allowed(limit)
+    if most is not None and size > most * MEGABYTE:
+        raise errors.limit_exceeded(
+            f"{what} is above the limit {limit}", f"asked {size} bytes, allowed {most * MEGABYTE}", HINT
+        )
+
+
+def require_elements(elements, what):
+    """The same for the elements of an array and the limit `elements`."""
+    require_count(len(elements), what)
+
+
+def require_count(count, what):
+    """The same for the number of elements of an array."""
+    if count > ALWAYS_ALLOWED:
+        require("elements", count, f"the number of elements of {what}")
+
+
+def check_array(elements, size, what):
+    """True; ModelError 53400 for an array of too many elements, or whose texts are too large together in bytes.
+
+    What SQL asks about a large array before it hands it over: Python would make a list of it first.
+    """
+    require_count(elements, what)
+    require_bytes("text_mb", size, what)
+    return True
+
+
+def require_texts(texts, what):
+    """The same for an array of texts, NULL among them or not: how many, and how large all together."""
+    require_elements(texts, what)
+    require_bytes("text_mb", sum(map(size, texts)), what)
+
+
+def size(text):
+    """Bytes of a text, None for NULL; of another array what is never too much."""
+    return utf8_size(text) if isinstance(text, str) else 0
+
+
+def utf8_size(text):
+    """Bytes of a text in UTF-8, without a copy of all of it."""
+    if text.isascii():
+        return len(text)
+    return sum(len(text[at : at + SLICE].encode("utf-8", "surrogatepass")) for at in range(0, len(text), SLICE))
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__ceilings() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__ceilings() IS
+'What a user''s texts, arrays and settings may grow to. A superuser decides: llm_runtime.call_limits().';
+
+CREATE OR REPLACE FUNCTION llm_runtime.server__database()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The only module that touches plpy: sessions, errors, prepared statements and interrupts.
+
+`llm_runtime.boot()` calls `connect` once a session and keeps what it returns as GD['llm']. A SQL function is then
+
+    llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
+    return llm.generation.tokenize(text, model)
+
+`llm.generation` is the module plpython/sql/generation.py. Each call through it notices an upgrade and a DISCARD ALL,
+turns a ModelError into a PostgreSQL error with its SQLSTATE, DETAIL and HINT, and lets cancellation pass. Tests connect
+a fake plpy.
+"""
+
+import ctypes
+import importlib
+import itertools
+import json
+import re
+import signal
+import sys
+import threading
+import traceback
+from contextlib import contextmanager
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import GeneratorType
+
+from . import errors
+
+INTERNAL_ERROR = "XX000"
+OUT_OF_MEMORY = "53200"
+INTERRUPTED = "57"  # the class: cancelled, shut down
+SESSION_MARK = "llm session"  # a prepared statement: DISCARD ALL takes it, ROLLBACK does not
+# llm_runtime.boot() says the same in the same words: numpy is missing before there are modules.
+PACKAGES_HINT = (
+    "Install the server's packages for this Python (docs/operations.md), or as a superuser name the folder that has "
+    "them: CREATE OR REPLACE FUNCTION llm_runtime.site_packages() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE "
+    "RETURN '/folder'::text. Then open a new connection."
+)
+PREFIXES = re.compile(r"^(?:(?:llm|plpy\.Error|spiexceptions\.\w+): )+")
+
+_plpy = None
+_cursors = itertools.count(1)  # numbers for their names
+_plans = {}  # what the session has prepared, by Query
+_marked = False  # whether SESSION_MARK was prepared
+
+
+def _server_variable(kind, name):
+    """A global variable of the server, read in place: asking through SPI costs fifty times as much.
+
+    Outside a server it is a number that a test may set.
+    """
+    try:
+        return kind.in_dll(ctypes.CDLL(None), name)
+    except ValueError:
+        return kind(0)
+
+
+def _statement_lookup():
+    """The server's look-up of a prepared statement: (name, whether to raise) -> its address, None without one."""
+    try:
+        find = ctypes.PyDLL(None).FetchPreparedStatement
+    except AttributeError:  # not inside a server
+        return lambda name, raises: 1
+    find.restype, find.argtypes = ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_bool)
+    return find
+
+
+_find_statement = _statement_lookup()
+_interrupt_pending = _server_variable(ctypes.c_int, "InterruptPending")
+_cancel_pending = _server_variable(ctypes.c_int, "QueryCancelPending")
+_die_pending = _server_variable(ctypes.c_int, "ProcDiePending")
+_catalog_changes = _server_variable(ctypes.c_uint64, "SharedInvalidMessageCounter")
+
+
+def connect(plpy, gd, package, release):
+    """The session's door to the modules of `package`. `gd` is PL/Python's dictionary that all functions share."""
+    global _plpy  # noqa: PLW0603 - one interpreter serves one session
+    _plpy = plpy
+    if not any(isinstance(finder, DeletedModules) for finder in sys.meta_path):
+        sys.meta_path.append(DeletedModules(package))
+    return Session(plpy, gd, package, release)
+
+
+class Session:
+    """What GD['llm'] holds: `session.module.function(...)` calls plpython/sql/<module>.py's function."""
+
+    def __init__(self, plpy, gd, package, release):
+        self._plpy, self._gd, self._package = plpy, gd, package
+        self._release = release
+        self._deployed = plpy.prepare("SELECT llm_runtime.release() AS release")
+        self.changes_seen = None
+
+    def __getattr__(self, name):
+        """Import the module at its first use."""
+        try:
+            with signals_blocked():
+                module = importlib.import_module(f"{self._package}.sql.{name}")
+        except ImportError as error:
+            raise _sql_error(error) from None
+        opened = Boundary(self, name, module)
+        setattr(self, name, opened)
+        return opened
+
+    def outdated(self):
+        """Whether an upgrade has changed the release since this session booted.
+
+        The SELECT (1.7 us) only runs when the server has told this session of any change of the catalogue, which is
+        how its own cached plans notice one.
+        """
+        changes = _catalog_changes.value
+        if changes == self.changes_seen:
+            return False
+        self.changes_seen = changes
+        return self._deployed.execute()[0]["release"] != self._release
+
+    def reopened(self):
+        """The session after an upgrade: booted anew."""
+        self._plpy.execute("SELECT llm_runtime.boot()")
+        return self._gd["llm"]
+
+    def forget(self):
+        """Let go of what was kept for the client before a DISCARD ALL."""
+        global _marked  # noqa: PLW0603 - one interpreter serves one session
+        _marked = False
+        importlib.import_module(f"{self._package}.session.prefixes").forget()
+
+
+class DeletedModules:
+    """The last finder of modules, for those whose files somebody deleted under the open session: they are written anew.
+
+    A thread beside the session's own may not use the server, and finds nothing.
+    """
+
+    def __init__(self, package):
+        self._package = package
+
+    def find_spec(self, name, path=None, target=None):
+        """What the import machinery asks: the module's spec, or None."""
+        if not name.startswith(f"{self._package}.") or threading.current_thread() is not threading.main_thread():
+            return None
+        _write_modules()
+        return PathFinder.find_spec(name, path, target)
+
+
+def file_of(module):
+    """The file of one of our modules, which is written anew when somebody deleted it."""
+    path = Path(module.__file__)
+    if not path.is_file():
+        _write_modules()
+    return path
+
+
+def home():
+    """The folder of our modules, below which and beside which the session keeps files. Only the server can enter it."""
+    return file_of(sys.modules[__name__]).parents[1]
+
+
+def _write_modules():
+    _plpy.execute("SELECT llm_runtime.boot()")
+    importlib.invalidate_caches()
+
+
+class Boundary:
+    """One module whose public functions are called behind the boundary."""
+
+    def __init__(self, session, name, module):
+        self._session, self._name, self._module = session, name, module
+
+    def __getattr__(self, name):
+        call = _behind_boundary(self._session, self._name, name, getattr(self._module, name))
+        setattr(self, name, call)
+        return call
+
+
+def _behind_boundary(session, module, name, function):
+    def call(*arguments):
+        if _catalog_changes.value != session.changes_seen and session.outdated():
+            return getattr(getattr(session.reopened(), module), name)(*arguments)
+        if _marked and not _find_statement(SESSION_MARK.encode(), False):
+            session.forget()
+        try:
+            if _interrupt_pending.value:  # a session's first call has just loaded what it needs
+                checkpoint()
+            result = function(*arguments)
+            # PL/Python hides the message of an error in a later row: all rows are computed here.
+            return list(result) if type(result) is GeneratorType else result
+        except Exception as error:
+            raise _sql_error(error) from None
+
+    return call
+
+
+class Stream:
+    """Rows that are computed as they are fetched, with one column more: NULL, or the error that ended them.
+
+    The first row is computed at once, where an error is one of the call. Of a later error PL/Python says "error
+    fetching next item from iterator": so it comes in a last row of its own, and the SQL function around raises it with
+    llm_store.raise_late, which calls `raise_late`.
+    """
+
+    def __init__(self, rows, columns):
+        self._rows, self._columns = _begun(rows), columns
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        try:
+            return *next(self._rows), None
+        except StopIteration:
+            raise
+        except Exception as error:
+            return *[None] * self._columns, _written(_sql_error(error))
+
+
+def _begun(rows):
+    """The rows, of which the first is there already."""
+    return itertools.chain(list(itertools.islice(rows, 1)), rows)
+
+
+def raise_late(failure):
+    """Raise the error that a Stream wrote."""
+    raise errors.ModelError(*json.loads(failure))
+
+
+def _written(error):
+    """An error of plpy as text, for `raise_late`."""
+    _, detail, hint, *_ = getattr(error, "spidata", None) or [None, error.detail, error.hint]
+    return json.dumps([_sqlstate(error) or INTERNAL_ERROR, PREFIXES.sub("", str(error)), detail, hint])
+
+
+def _sql_error(error):
+    """The exception that PL/Python turns into the right PostgreSQL error. Errors of plpy, cancellation too, pass."""
+    if isinstance(error, _plpy.SPIError):
+        return _as_ours(error)
+    if isinstance(error, (_plpy.Error, _plpy.Fatal)):
+        return error
+    if isinstance(error, errors.ModelError):
+        return _named_error(error.message, error.sqlstate, error.detail, error.hint)
+    if isinstance(error, ImportError):
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return _named_error(
+            f"the server's Python {python} cannot import {error.name}", errors.NOT_PREPARED, str(error), PACKAGES_HINT
+        )
+    state = OUT_OF_MEMORY if isinstance(error, MemoryError) else INTERNAL_ERROR
+    return _named_error(f"unexpected {type(error).__name__}: {error}", state, traceback.format_exc(), None)
+
+
+def _as_ours(error):
+    """An error that SQL raised within a call, named as ours are, without the names of the functions it came through.
+
+    It keeps its SQLSTATE, by which one that interrupts goes on interrupting, and its place in a query.
+    """
+    state = _sqlstate(error)
+    if state is None:
+        return error
+    _, detail, hint, query, *_ = getattr(error, "spidata", None) or [None] * 4
+    message = PREFIXES.sub("", str(error))
+    if query is None or state.startswith(INTERRUPTED):
+        return _named_error(message, state, detail, hint)
+    placed = _named(_plpy.SPIError)(message)
+    placed.sqlstate, placed.spidata = state, error.spidata
+    return placed
+
+
+def _sqlstate(error):
+    """The SQLSTATE of an error of plpy, None where it has none.
+
+    PL/Python has no class, and so no attribute, for one that PostgreSQL does not know; its number is in `spidata` then,
+    six bits a character.
+    """
+    state = getattr(error, "sqlstate", None)
+    number = (getattr(error, "spidata", None) or [0])[0]
+    return state or ("".join(chr(ord("0") + (number >> 6 * place & 63)) for place in range(5)) if number else None)
+
+
+def _named_error(message, sqlstate, detail, hint):
+    error = _named(_plpy.Error)(message)
+    error.sqlstate, error.detail, error.hint = sqlstate, detail, hint
+    return error
+
+
+def _named(kind):
+    """PL/Python prefixes the message with the name of the exception's class; "llm" reads better than plpy.Error."""
+    return type("llm", (kind,), {"__module__": "builtins"})
+
+
+class Query:
+    """A statement with parameter types that is prepared at its first use and kept for the session.
+
+    Everything in `sql` is schema-qualified: the caller's search_path is not ours.
+    """
+
+    def __init__(self, sql, *types):
+        self._sql, self._types = sql, list(types)
+
+    def all(self, *arguments):
+        """All rows, each a dict by column."""
+        return list(self._prepared().execute(list(arguments)))
+
+    def one(self, *arguments):
+        """The only row, or None where there is none."""
+        rows = self._prepared().execute(list(arguments), 2)
+        if len(rows) > 1:
+            raise errors.corrupt_data("more than one row where one was expected", self._sql)
+        return rows[0] if len(rows) else None
+
+    def stream(self, *arguments, batch=1):
+        """Rows as they come, `batch` at a time: a megabyte of weights a row is read fastest one by one."""
+        cursor = self._prepared().cursor(list(arguments))
+        try:
+            while rows := cursor.fetch(batch):
+                yield from rows
+        finally:
+            cursor.close()
+
+    def forget(self):
+        """Let go of a statement that was made for one call."""
+        _plans.pop(self, None)
+
+    def _prepared(self):
+        plan = _plans.get(self)
+        if plan is None:
+            plan = _plans[self] = _plpy.prepare(self._sql, self._types)
+        return plan
+
+
+def cursor(sql, batch):
+    """The rows of a caller's own query, `batch` at a time.
+
+    A cursor of SQL, which a COMMIT closes: plpy's would refuse a COMMIT as long as a client fetches rows of a function
+    that reads it. When the rows are not read to their end it stays until the end of the transaction: what closes a
+    generator may not be within a call, and then nothing of the server can be used.
+    """
+    name = f'"llm rows {next(_cursors)}"'
+    _plpy.execute(f"DECLARE {name} NO SCROLL CURSOR FOR {sql}")
+    while rows := _plpy.execute(f"FETCH {batch} FROM {name}"):
+        yield from rows
+    _plpy.execute(f"CLOSE {name}")
+
+
+def lasting_cursor(sql, batch):
+    """The same for a procedure that commits while it reads: the rest of the rows is kept aside by the server."""
+    rows = _plpy.cursor(sql)
+    try:
+        while fetched := rows.fetch(batch):
+            yield from fetched
+    finally:
+        rows.close()
+
+
+def columns_of(sql):
+    """The names of the columns of a caller's own query, of which nothing is run. An error points into `sql` alone.
+
+    A cursor is opened first, since that refuses several statements (42P11), which would all be run.
+    """
+    try:
+        plan = _plpy.prepare(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0")
+    except _plpy.SPIError as error:
+        raise _of_the_callers_text(error, sql) from None
+    plan.cursor().close()
+    _plpy.prepare(sql)  # parentheses that close ours are an error of the caller's text too
+    return plan.execute().colnames()
+
+
+def _of_the_callers_text(error, sql):
+    """The error of a query with `sql` in it as one of `sql` itself: what it says, what it quotes, where it points."""
+    if _sqlstate(error) == errors.SYNTAX_ERROR:
+        error = _syntax_error_of(sql) or error
+    code, detail, hint, query, position, *rest = error.spidata
+    if query is None or query == sql or sql not in query:
+        return error
+    place = position - query.index(sql)
+    if place > len(sql):  # at the parenthesis that closes ours
+        error, place = _like(error, "syntax error at end of input"), len(sql) + 1
+    error.spidata = code, detail, hint, sql, place, *rest
+    return error
+
+
+def _syntax_error_of(sql):
+    """The syntax error of a text as it stands; None where it has none."""
+    try:
+        _plpy.prepare(sql)
+    except _plpy.SPIError as error:
+        return error if _sqlstate(error) == errors.SYNTAX_ERROR else None
+
+
+def _like(error, message):
+    """The same error of SQL with another message."""
+    other = type(error)(message)
+    other.sqlstate, other.spidata = _sqlstate(error), error.spidata
+    return other
+
+
+@contextmanager
+def hint_for(sqlstates, hint):
+    """An error of one of the SQLSTATEs that SQL raises within has a HINT."""
+    try:
+        yield
+    except _plpy.SPIError as error:
+        if _sqlstate(error) in sqlstates:
+            code, detail, given, *rest = error.spidata
+            error.spidata = code, detail, given or hint, *rest
+        raise
+
+
+def commit():
+    """End the transaction and begin another: in a procedure that was called outside of any."""
+    _plpy.commit()
+
+
+def checkpoint():
+    """Let a cancellation, a timeout or a lost client stop the work here. Costs 0.1 us when nothing is pending."""
+    if _interrupt_pending.value:
+        _plpy.execute("SELECT 1")
+
+
+def mark_session():
+    """What is kept from now on is for this client: the call after a DISCARD ALL or DEALLOCATE ALL forgets it.
+
+    Pools of connections run DISCARD ALL between clients. Nothing tells an extension; but prepared statements go.
+    """
+    global _marked  # noqa: PLW0603 - one interpreter serves one session
+    if not _find_statement(SESSION_MARK.encode(), False):
+        _plpy.execute(f'PREPARE "{SESSION_MARK}" AS SELECT')
+    _marked = True
+
+
+def cancel_addresses():
+    """Where compiled code sees that the work is to stop: the addresses of int32 that are not zero then.
+
+    Not those of InterruptPending, which is also set for what stops nothing, such as the look for a lost client every
+    client_connection_check_interval: a pass that takes longer than that would begin anew for ever.
+    """
+    return ctypes.addressof(_cancel_pending), ctypes.addressof(_die_pending)
+
+
+@contextmanager
+def signals_blocked():
+    """For what may start threads: they inherit the mask, and the server's handlers must run on its own thread alone."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def notice(message, detail=None, hint=None):
+    """Tell the client something that it may want to know; it is sent at once."""
+    _plpy.notice(f"llm: {message}", **_given(detail=detail, hint=hint))
+
+
+def warning(message, detail=None, hint=None):
+    """Tell the client, and the server's log, about something that is wrong and was mended."""
+    _plpy.warning(f"llm: {message}", **_given(detail=detail, hint=hint))
+
+
+def _given(**fields):
+    """Without those that are None, which plpy would print."""
+    return {name: text for name, text in fields.items() if text is not None}
+
+
+def version():
+    """What runs: the release of the modules, Python and numpy, on one line."""
+    import numpy as np
+
+    release = __name__.partition(".")[0].removeprefix("llm_")
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"hartonomous release {release}, Python {python}, numpy {np.__version__}"
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__database() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__database() IS
+'The only module that touches plpy: sessions, errors, prepared statements and interrupts.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.server__errors()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The one exception that crosses the border to SQL.
+
+Every room raises ModelError; `database` turns it into a PostgreSQL error with the same SQLSTATE, DETAIL and HINT.
+Messages follow the PostgreSQL style: lower case, no full stop; DETAIL carries the numbers, HINT the next step.
+"""
+
+INVALID_PARAMETER = "22023"
+UNDEFINED_OBJECT = "42704"
+LIMIT_EXCEEDED = "53400"
+NOT_SUPPORTED = "0A000"
+CORRUPT_DATA = "XX001"
+OUT_OF_MEMORY = "53200"
+DISK_FULL = "53100"
+NOT_PREPARED = "55000"
+SYNTAX_ERROR = "42601"
+INVALID_TERMINATION = "2D000"
+SEVERAL_STATEMENTS = "42P11"  # where a cursor is to be opened
+
+
+class ModelError(Exception):
+    """An error with the SQLSTATE, DETAIL and HINT that the SQL user will see."""
+
+    def __init__(self, sqlstate, message, detail=None, hint=None):
+        super().__init__(sqlstate, message, detail, hint)
+        self.sqlstate = sqlstate
+        self.message = message
+        self.detail = detail
+        self.hint = hint
+
+    def __str__(self):
+        return self.message if self.detail is None else f"{self.message} ({self.detail})"
+
+
+def invalid_parameter(message, detail=None, hint=None):
+    """An argument or a configuration value is outside what is allowed (22023)."""
+    return ModelError(INVALID_PARAMETER, message, detail, hint)
+
+
+def undefined_object(message, detail=None, hint=None):
+    """A model, tensor or token is named that does not exist (42704)."""
+    return ModelError(UNDEFINED_OBJECT, message, detail, hint)
+
+
+def limit_exceeded(message, detail=None, hint=None):
+    """A request is larger than the model's context or a configured limit (53400)."""
+    return ModelError(LIMIT_EXCEEDED, message, detail, hint)
+
+
+def not_supported(message, detail=None, hint=None):
+    """A well-formed model asks for something this runtime does not have (0A000)."""
+    return ModelError(NOT_SUPPORTED, message, detail, hint)
+
+
+def corrupt_data(message, detail=None, hint=None):
+    """Bytes are not what their description says (XX001)."""
+    return ModelError(CORRUPT_DATA, message, detail, hint)
+
+
+def out_of_memory(message, detail=None, hint=None):
+    """The operating system gives no more memory or addresses (53200)."""
+    return ModelError(OUT_OF_MEMORY, message, detail, hint)
+
+
+def disk_full(message, detail=None, hint=None):
+    """Files would take more of the disk than there is, or than they may (53100)."""
+    return ModelError(DISK_FULL, message, detail, hint)
+
+
+def not_prepared(message, detail=None, hint=None):
+    """The server lacks what somebody has to make ready first: packages, compiled code (55000)."""
+    return ModelError(NOT_PREPARED, message, detail, hint)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__errors() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__errors() IS
+'The one exception that crosses the border to SQL.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.server__settings()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What a session, a role or a database may set with SET llm.<name>: read at each call, checked, with a default.
+
+Any user may set them, so none is a path, and none raises a limit that protects others: `ceilings` has those.
+"""
+
+import sys
+
+from . import arguments, ceilings, database, errors
+
+SETTING = database.Query("SELECT pg_catalog.current_setting($1, true) AS value", "text")
+
+
+def choice(name, choices):
+    """The setting `llm.<name>`, one of the choices, the first when it is not set. ModelError 22023 for another."""
+    value = SETTING.one(f"llm.{name}")["value"] or choices[0]
+    if value not in choices:
+        raise errors.invalid_parameter(f'llm.{name} is "{value}", allowed are {", ".join(choices)}')
+    return value
+
+
+def integer(name, default, smallest, largest):
+    """The setting `llm.<name>`; `default` when it is not set. ModelError 22023 when it is no such number."""
+    value = SETTING.one(f"llm.{name}")["value"]
+    if not value:
+        return default
+    try:
+        number = int(value)
+    except ValueError:
+        number = value
+    return arguments.integer(f"llm.{name}", number, None, smallest, largest)
+
+
+def megabytes(name, default, smallest):
+    """The setting `llm.<name>` of megabytes, as bytes, within the superuser's limit of that name.
+
+    Not set it is the default, or the limit where that is less. ModelError 22023 when it is no such number, 53400 when
+    it is above the limit.
+    """
+    wanted = integer(name, None, smallest, sys.maxsize)
+    if wanted is None:
+        most = ceilings.allowed(name)
+        wanted = default if most is None else min(default, most)
+    else:
+        ceilings.require(name, wanted, f"llm.{name}")
+    return wanted * ceilings.MEGABYTE
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__settings() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__settings() IS
+'What a session, a role or a database may set with SET llm.<name>: read at each call, checked, with a default.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.server__statement_clock()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The moment of a call: equal for two calls between which nothing that a query sees can have changed by the session.
+
+A generation in SQL makes hundreds of calls a statement, and each must mean the model of its name as it is now, with the
+rights of who calls. Asking the tables costs 10 us a call, this 2 us: the server's own counters, read in place. They are
+the start of the statement and of the transaction, the transaction and subtransaction, the command within it (each write
+of the session begins another) and the current user. What other sessions commit is seen by the next statement.
+"""
+
+import ctypes
+
+_server = ctypes.PyDLL(None)  # the process itself; its counters are read without letting go of the interpreter
+
+
+def _counter(name, result, *arguments):
+    function = getattr(_server, name)
+    function.restype, function.argtypes = result, arguments
+    return function
+
+
+def _counters():
+    return (
+        _counter("GetCurrentStatementStartTimestamp", ctypes.c_int64),
+        _counter("GetCurrentTransactionStartTimestamp", ctypes.c_int64),
+        _counter("GetTopTransactionIdIfAny", ctypes.c_uint32),
+        _counter("GetCurrentSubTransactionId", ctypes.c_uint32),
+        _counter("GetUserId", ctypes.c_uint32),
+        _counter("GetCurrentCommandId", ctypes.c_uint32, ctypes.c_bool),
+    )
+
+
+try:
+    _statement, _transaction, _xid, _subtransaction, _user, _command = _counters()
+except AttributeError:  # not inside a server: no two moments are known to be the same
+    now = object
+else:
+
+    def now():
+        """The moment, a value to compare."""
+        return _statement(), _transaction(), _xid(), _subtransaction(), _user(), _command(False)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__statement_clock() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__statement_clock() IS
+'The moment of a call: equal for two calls between which nothing that a query sees can have changed by the '
+'session.';
+
+COMMIT;

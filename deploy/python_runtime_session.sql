@@ -1,0 +1,1123 @@
+-- Deploy hartonomous:python_runtime_session to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/session/ by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.session__admission()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""How many sessions of the server compute at once: each holds a slot while it does, the others wait, interruptibly.
+
+A slot is the lock of a file below the data directory. It dies with its process, however that ends, holds across
+databases and works on a standby, where nothing can be written to a table. The number of slots is a superuser's
+decision: llm_runtime.run_limits(). Nothing that may wait for another session (a query, packing, a client that fetches
+rows) belongs inside: a slot that waits could wait for one that waits for it.
+"""
+
+import fcntl
+import os
+import random
+import time
+from contextlib import contextmanager
+
+from ..server import ceilings, database, errors, settings
+from ..weights import packed_files
+
+WAIT = 0.002  # seconds between looks for a free slot, at first
+LONGEST_WAIT = 0.05
+MOST_THREADS = 64
+
+LIMITS = database.Query("SELECT l.running, l.threads FROM llm_runtime.run_limits() AS l")
+
+
+class Slots:
+    """The files of `folder`, of which each locked one is a session that computes. checkpoint() may end the waiting."""
+
+    def __init__(self, folder, checkpoint):
+        self._folder, self._checkpoint = packed_files.private_folder(folder), checkpoint
+        self._files = {}
+        self._held = self._since = None
+        self._seconds = 0.0  # that slots were held before this one
+
+    @property
+    def is_held(self):
+        """Whether this session computes."""
+        return self._held is not None
+
+    @property
+    def seconds(self):
+        """How long this session has held slots, all together."""
+        return self._seconds + (time.monotonic() - self._since if self.is_held else 0.0)
+
+    def acquire(self, running):
+        """Wait for one of `running` slots, and hold it until `release`. Whether it was not held already."""
+        if self._held is not None:
+            return False
+        wait = WAIT
+        while not self._locked(running):
+            self._checkpoint()
+            time.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+        self._since = time.monotonic()
+        return True
+
+    def release(self):
+        """Let another session compute."""
+        if self._held is not None:
+            self._seconds = self.seconds
+            fcntl.flock(self._held, fcntl.LOCK_UN)
+            self._held = None
+
+    def _locked(self, running):
+        first = random.randrange(running)
+        for place in range(first, first + running):
+            file = self._file(place % running)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            self._held = file
+            return True
+        return False
+
+    def _file(self, place):
+        """The descriptor of a slot's file, made anew when somebody deleted it: other sessions lock what is there."""
+        path, file = self._folder / f"{place}.lock", self._files.pop(place, None)
+        if file is not None and not packed_files.is_at(file, path):
+            os.close(file)
+            file = None
+        if file is None:
+            packed_files.private_folder(self._folder)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._files[place] = file
+        return file
+
+
+_slots = None
+
+
+def slots():
+    """The slots of this server: beside the folder of the modules, below the data directory."""
+    global _slots  # noqa: PLW0603 - made once a session
+    if _slots is None:
+        _slots = Slots(database.home().parent / "slots", database.checkpoint)
+    return _slots
+
+
+@contextmanager
+def running(most=None):
+    """Compute inside, at most as many sessions at once as the limit says, or `most`.
+
+    A call that computes within another one's computing shares its slot.
+    """
+    acquired = slots().acquire(most or _running())
+    try:
+        yield
+    finally:
+        if acquired:
+            slots().release()
+
+
+class Call:
+    """A call that computes, and how long: no longer than the superuser's limit `seconds` of llm_runtime.call_limits().
+
+    What counts is the time in which it holds a slot. Waiting for one, reading the rows of a query and a client that
+    fetches rows do not count.
+    """
+
+    def __init__(self):
+        self._most, self._allowed = _running(), ceilings.allowed("seconds")
+        self._spent, self._began = 0.0, None
+
+    @property
+    def seconds(self):
+        """How long it has computed."""
+        return self._spent + (slots().seconds - self._began if self._began is not None else 0.0)
+
+    @contextmanager
+    def running(self):
+        """As `running`, and the time counts."""
+        with running(self._most):
+            self._began = slots().seconds
+            try:
+                yield
+            finally:
+                self._spent, self._began = self.seconds, None
+
+    def each(self, results):
+        """The results of an iterator, each computed in a slot that is given back while the caller has the result."""
+        while True:
+            with self.running():
+                result = next(results, None)
+            if result is None:
+                return
+            yield result
+
+    def checkpoint(self):
+        """As database.checkpoint, and ModelError 53400 when the call has computed longer than it may."""
+        database.checkpoint()
+        if self._allowed is not None and self.seconds > self._allowed:
+            raise errors.limit_exceeded(
+                "the call computes for longer than the limit seconds",
+                f"it has computed for {self.seconds:.0f} seconds, allowed {self._allowed}",
+                f"Ask for less in one call. {ceilings.HINT}",
+            )
+
+
+@contextmanager
+def paused():
+    """Do what may wait for others, inside of `running`, without holding a slot."""
+    held = slots().is_held
+    slots().release()
+    try:
+        yield
+    finally:
+        if held:
+            slots().acquire(_running())
+
+
+def threads():
+    """(threads for a single token, threads for several): llm.threads for both, else 1 and all of the machine's.
+
+    Neither is more than the superuser's limit. Results do not depend on them.
+    """
+    most = LIMITS.one()["threads"] or processors()
+    wanted = settings.integer("threads", None, 1, MOST_THREADS)
+    return (1, most) if wanted is None else (min(wanted, most), min(wanted, most))
+
+
+def processors():
+    """How many the server may use."""
+    return min(len(os.sched_getaffinity(0)), MOST_THREADS)
+
+
+def _running():
+    return LIMITS.one()["running"] or processors()
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.session__admission() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.session__admission() IS
+'How many sessions of the server compute at once: each holds a slot while it does, the others wait, '
+'interruptibly.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.session__engines()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Which engine computes: compiled code over shared packed weights where that is ready, numpy where it is not.
+
+The setting llm.engine, which anyone may make for a session, a role or a database, says
+    auto        compiled, if numba is installed and llm.warm_up() has compiled the code; otherwise numpy (the default)
+    compiled    compiled, or an error: never another engine, and nothing is compiled within a question
+    numpy       the reference: float32 throughout, no packed weights
+Compiled code lies beside the modules of its release, in a folder named by the processor's instructions that it uses.
+"""
+
+import importlib
+import time
+from types import SimpleNamespace
+
+import numpy as np
+
+from ..generate.candidates import Candidates
+from ..reference import operators
+from ..server import background, database, errors, settings
+
+ENGINES = ("auto", "compiled", "numpy")
+COMPILED = {  # the modules that need numba, by what `modules` calls them
+    "candidates": "kernels.candidates",
+    "decoder": "engine.decoder",
+    "decoder_pass": "engine.decoder_pass",
+    "encoder": "engine.encoder",
+    "operators": "engine.composed",
+    "packing": "kernels.packing",
+    "shared_weights": "weights.shared",
+    "similarity": "kernels.similarity",
+    "tensor_groups": "weights.tensor_groups",
+}
+PACKAGE = __package__.rpartition(".")[0]
+READY = "ready"  # the file that says for what the code beside it was compiled
+NOT_READY = "llm.warm_up() has not compiled it"
+WARM_UP = "A loader runs SELECT llm.warm_up() once, on each server and after each release."
+INSTALL = "Install numba for the server's Python."
+
+_modules = None  # what `modules` returns
+_missing = None  # why there is no numba
+_ready = None  # the file READY, once the code is known to be compiled
+_was_ready = False  # whether it was found in this session
+_told = False
+
+
+def chosen():
+    """(whether the compiled engine computes, why not).
+
+    Raises ModelError 22023 for an unknown llm.engine; where it asks for the compiled one, 0A000 when that cannot run
+    and 55000 when it is not compiled.
+    """
+    wanted = settings.choice("engine", ENGINES)
+    if wanted == "numpy":
+        return False, "llm.engine is numpy"
+    if is_ready():
+        return True, None
+    if wanted == "compiled":
+        modules()  # says what is missing
+        raise errors.not_prepared("the compiled engine is not compiled on this server", NOT_READY, WARM_UP)
+    reason = _missing or NOT_READY
+    _tell(reason)
+    return False, reason
+
+
+def candidates():
+    """What makes the candidates of a draw: compiled where that is there, and wanted. All give the same tokens."""
+    return modules().candidates.Candidates if chosen()[0] else Candidates
+
+
+def swiglu():
+    """The operator of the engine that computes."""
+    return modules().operators.swiglu if chosen()[0] else operators.swiglu
+
+
+def description():
+    """Which engine computes, and with what, in one line."""
+    compiled, reason = chosen()
+    if compiled:
+        return f"compiled by numba {_numba_version()} for {_variant()}: packed weights, shared by all sessions"
+    return f"numpy {np.__version__}, float32: the reference engine, because {reason}"
+
+
+def modules():
+    """The modules that need numba, as attributes of one object. Raises ModelError 0A000 where it is missing."""
+    global _modules, _missing  # noqa: PLW0603 - imported once a session
+    if _modules is None:
+        try:
+            _modules = _imported()
+        except ImportError as error:
+            _missing = f"numba cannot be imported: {error}"
+            raise errors.not_supported("the compiled engine cannot run", _missing, INSTALL) from None
+    return _modules
+
+
+def is_ready():
+    """Whether the code is compiled for this processor, and is still there: whoever deletes it makes it not ready.
+
+    Looks for a file before it imports numba, which takes longer.
+    """
+    global _ready, _was_ready  # noqa: PLW0603 - found once
+    if _ready is not None and not _ready.is_file():
+        _ready = None
+    if _ready is None and any(_home().glob(f"numba-*/{READY}")):
+        try:
+            modules()
+        except errors.ModelError:
+            return False
+        file = _ready_file()
+        _ready = file if file.is_file() and file.read_text() == _compiled_for() else None
+        _was_ready = _was_ready or _ready is not None
+    return _ready is not None
+
+
+def compile_all():
+    """Compile all that models of any kind need, unless that is done. Interruptible; what is begun is then finished."""
+    if not is_ready():
+        _require_fresh_session()
+        modules()
+        from ..engine import warm_up
+
+        background.Background(warm_up.run).result()
+        beside = _folder() / f"{READY}.{time.monotonic_ns()}"
+        beside.write_text(_compiled_for())
+        beside.replace(_ready_file())
+
+
+def _require_fresh_session():
+    """ModelError 55000 where the session had the compiled code before: numba keeps it in memory and writes none."""
+    if _was_ready:
+        raise errors.not_prepared(
+            "the compiled code was deleted while this session used it", hint="Run llm.warm_up() in a new session."
+        )
+
+
+def _imported():
+    """The modules, with a checkpoint after each import: never within one, for numpy and numba load only once.
+
+    numba takes the folder of its cache from its configuration when a function is declared; others keep theirs.
+    """
+    _loaded("llvmlite.binding")
+    config = _loaded("numba").core.config
+    before = config.CACHE_DIR
+    if __name__.startswith("llm_"):  # in a server
+        background.skip_destructors_at_exit()
+        config.CACHE_DIR = str(_folder())
+    try:
+        return SimpleNamespace(**{name: _loaded(f"{PACKAGE}.{module}") for name, module in COMPILED.items()})
+    finally:
+        config.CACHE_DIR = before
+
+
+def _loaded(name):
+    """The module, imported as a whole; then an interrupt may stop the call. Its threads leave signals alone."""
+    with database.signals_blocked():
+        module = importlib.import_module(name)
+    database.checkpoint()
+    return module
+
+
+def _tell(reason):
+    global _told  # noqa: PLW0603 - once a session
+    if not _told:
+        _told = True
+        database.notice("numpy computes, not the compiled engine", reason, WARM_UP)
+
+
+def _home():
+    """Where the modules are; only the server can write there."""
+    return database.home()
+
+
+def _folder():
+    folder = _home() / f"numba-{_variant()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _ready_file():
+    return _folder() / READY
+
+
+def _variant():
+    from ..simd.processors import VARIANT
+
+    return VARIANT
+
+
+def _numba_version():
+    import numba
+
+    return numba.__version__
+
+
+def _compiled_for():
+    """What compiled code depends on: versions, the processor, and when its sources were written."""
+    import llvmlite
+    from numba.core.codegen import get_host_cpu_features
+
+    processor = f"{llvmlite.binding.get_host_cpu_name()} {get_host_cpu_features()}"
+    sources = (modules().packing, modules().decoder_pass)
+    sources = [database.file_of(module).stat().st_mtime_ns for module in sources]
+    return f"numba {_numba_version()}, llvmlite {llvmlite.__version__}, {processor}, {sources}"
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.session__engines() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.session__engines() IS
+'Which engine computes: compiled code over shared packed weights where that is ready, numpy where it is not.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.session__kv_handles()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The KV caches that a query's operators fill, behind handles that a session gives out."""
+
+import itertools
+
+from ..server import ceilings, database, errors
+from . import models
+
+KV_CACHES = 256  # a session's handles at a time
+PAGE = 64  # positions for which memory is asked for at once
+
+
+def current(handle, name=None):
+    """(Model, its operators, SessionCache) of a handle at this moment; None is the session's scratch cache."""
+    model, role, operators = models.at_this_moment(name)
+    return model, operators, _caches.find(handle, model, role, operators)
+
+
+def new(name=None):
+    """The handle of an empty KV cache for a model. It lives until it is freed or the session ends."""
+    database.mark_session()
+    return _caches.new(*models.at_this_moment(name))
+
+
+def free(handle):
+    """Free a KV cache of the caller's; whether there was one."""
+    return _caches.free(handle, models.role())
+
+
+def reset():
+    """Free all KV caches; their handles are not given again."""
+    _caches.clear()
+
+
+class SessionCache:
+    """A KV cache that operators fill layer by layer: how far each layer is, and whose it is."""
+
+    def __init__(self, model, role, operators):
+        model.require_decoder()
+        self._kv = operators.new_cache()
+        self._lengths = [0] * model.architecture.layers
+        self._each = model.architecture.kv_bytes(getattr(operators.engine, "kv_dtype", "float32"))
+        self.bytes = 0
+        self.kind = _kind(operators)
+        self.model_hash = model.hash
+        self.role = role
+
+    def room(self, layer, positions):
+        """The engine's cache with room for these positions of a layer; what it held of the layer after them is gone."""
+        first, end = int(positions[0]), int(positions[-1]) + 1
+        if first > self._lengths[layer]:
+            raise errors.invalid_parameter(
+                f"the KV cache has no positions {self._lengths[layer]} to {first - 1} of layer {layer}",
+                f"it holds {self._lengths[layer]} positions, the first of the call is {first}",
+                "Start at position 0, or continue with the handle of llm.new_kv_cache that earlier calls filled.",
+            )
+        self._ask_for(end)
+        self._kv.length = max(self._lengths)
+        self._kv.reserve(max(0, end - self._kv.length))
+        self._lengths[layer] = end
+        return self._kv
+
+    def _ask_for(self, positions):
+        """Count the memory of so many positions. ModelError 53400 when the session's caches take more than they may."""
+        needed = -(-positions // PAGE) * PAGE * self._each
+        if needed > self.bytes:
+            ceilings.require_bytes(
+                "kv_cache_mb", _caches.bytes + needed - self.bytes, "the memory of the session's KV caches"
+            )
+            self.bytes = needed
+
+
+class KVCaches:
+    """The KV caches of the session by handle, and the scratch cache for callers without one."""
+
+    def __init__(self):
+        self._caches = {}
+        self._scratch = None
+        self._handles = itertools.count(1)
+
+    @property
+    def bytes(self):
+        """Memory of all of them."""
+        scratch = [] if self._scratch is None else [self._scratch]
+        return sum(cache.bytes for cache in [*self._caches.values(), *scratch])
+
+    def new(self, model, role, operators):
+        """The handle of a new cache. ModelError 53400 when the session holds as many as it may."""
+        if len(self._caches) >= KV_CACHES:
+            raise errors.limit_exceeded(
+                f"this session holds {len(self._caches)} KV caches", None, "Free some with llm.free_kv_cache."
+            )
+        handle = next(self._handles)
+        self._caches[handle] = SessionCache(model, role, operators)
+        return handle
+
+    def find(self, handle, model, role, operators):
+        """The cache of a handle. ModelError 42704 without it or when it is another role's, 22023 for another model, or
+        another engine."""
+        if handle is None:
+            return self._scratch_of(model, role, operators)
+        cache = self._caches.get(handle)
+        if cache is None or cache.role != role:
+            raise errors.undefined_object(
+                f"there is no KV cache {handle}", hint="llm.new_kv_cache makes one; it lives as long as the session."
+            )
+        if cache.model_hash != model.hash:
+            raise errors.invalid_parameter(
+                f'the KV cache {handle} belongs to another model, or to "{model.name}" before it changed',
+                hint="Make a new one with llm.new_kv_cache.",
+            )
+        if cache.kind != _kind(operators):
+            raise errors.invalid_parameter(
+                f"the KV cache {handle} belongs to another engine",
+                "llm.engine or llm.kv_type was another one when it was made",
+                "Make a new one with llm.new_kv_cache.",
+            )
+        return cache
+
+    def free(self, handle, role):
+        """Forget a cache; whether there was one."""
+        found = handle in self._caches and self._caches[handle].role == role
+        if found:
+            del self._caches[handle]
+        return found
+
+    def clear(self):
+        """Forget them all."""
+        self._caches.clear()
+        self._scratch = None
+
+    def _scratch_of(self, model, role, operators):
+        cache = self._scratch
+        if cache is None or (cache.model_hash, cache.role, cache.kind) != (model.hash, role, _kind(operators)):
+            cache = self._scratch = SessionCache(model, role, operators)
+        return cache
+
+
+def _kind(operators):
+    """Caches of one engine and one type of numbers suit these whenever they are made anew, and no others."""
+    return type(operators), getattr(operators.engine, "kv_dtype", None)
+
+
+_caches = KVCaches()
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.session__kv_handles() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.session__kv_handles() IS
+'The KV caches that a query''s operators fill, behind handles that a session gives out.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.session__model()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""A loaded model: its architecture, its weights, and, once they are needed, its engines and its tokenizer."""
+
+import functools
+import json
+import time
+from array import array
+
+from ..model.encoder import EncoderArchitecture, of_config
+from ..reference.composed import NumpyOperators
+from ..reference.decoder import NumpyEngine
+from ..reference.encoder import NumpyEncoder
+from ..server import ceilings, database, errors, settings
+from ..server.background import Background
+from ..weights import tensors
+from . import admission, engines
+
+KV_TYPES = ("auto", "f32", "i16")  # of compiled engines; auto: f32 where all weights are, else i16
+LONG_TEXT = 20_000  # characters; shorter texts are encoded within a few milliseconds
+PIECE = 10_000  # characters of a long text that are encoded together
+CHARACTERS_A_TOKEN = 8  # of the first piece of a text of which only some tokens are wanted
+SECONDS_BETWEEN_TOUCHES = 60  # of packed files, whose times tell which were used last
+
+TOKENIZER = database.Query("SELECT t.definition, t.settings FROM llm_store.tokenizer AS t WHERE t.id = $1", "integer")
+
+
+class Model:
+    """A model as the row of llm_store.model says that it is now; what is changed later is another one."""
+
+    def __init__(self, row):
+        self.name = row["name"]
+        self.hash = row["hash"]
+        self.architecture = of_config(json.loads(row["architecture"]))
+        self.weights = tensors.Weights(row["id"])
+        self.tokenizer_id = row["tokenizer_id"]
+        self._used = 0
+        self._operators = None
+        self._engines = {}  # compiled ones, by llm.kv_type
+
+    @property
+    def is_encoder(self):
+        """Whether it makes embeddings and no text."""
+        return isinstance(self.architecture, EncoderArchitecture)
+
+    @property
+    def normalizes(self):
+        """Whether embeddings have length 1: a decoder's have, an encoder's if its configuration says so."""
+        return self.architecture.normalize if self.is_encoder else True
+
+    @property
+    def longest_text(self):
+        """Tokens that are read of a text to embed."""
+        return self.architecture.longest_text if self.is_encoder else self.architecture.context_length
+
+    def require_decoder(self):
+        """ModelError 0A000 for an encoder."""
+        if self.is_encoder:
+            raise errors.not_supported(
+                f'model "{self.name}" is an encoder, which makes embeddings and no text',
+                f"it is of the family {self.architecture.family}",
+                "llm.embed(text, model) uses it; to generate, name a decoder of llm.models.",
+            )
+
+    @property
+    def engine(self):
+        """The engine that computes whole forwards, by the setting llm.engine at this moment."""
+        compiled, _ = engines.chosen()
+        return self._compiled if compiled else self.reference
+
+    @property
+    def operators(self):
+        """The operators that queries compose, of the engine that computes at this moment; numpy's of an encoder."""
+        engine = self.reference if self.is_encoder else self.engine
+        if self._operators is None or self._operators.engine is not engine:
+            is_numpy = engine is self.reference
+            kind = NumpyOperators if is_numpy else engines.modules().operators.CompiledOperators
+            self._operators = kind(engine, database.checkpoint)
+        return self._operators
+
+    @functools.cached_property
+    def description(self):
+        """The architecture as a JSON object."""
+        return json.dumps(self.architecture.to_config())
+
+    @functools.cached_property
+    def reference(self):
+        """The numpy engine."""
+        return (NumpyEncoder if self.is_encoder else NumpyEngine)(self.architecture, self.weights)
+
+    @functools.cached_property
+    def tokenizer(self):
+        row = TOKENIZER.one(self.tokenizer_id)
+        with database.signals_blocked():
+            from ..model.tokenizer import Tokenizer
+
+        database.checkpoint()
+        return Background(Tokenizer, row["definition"], json.loads(row["settings"])).result()
+
+    def encode(self, text, add_special=True, parse_special=False):
+        """Token ids of a text, as Tokenizer.encode gives them, an array of int32 if it is long; interruptible."""
+        if len(text) < LONG_TEXT:
+            return self.tokenizer.encode(text, add_special, parse_special)
+        ids = array("i")
+        for _, piece in self._encoded(text, PIECE, parse_special):
+            ids.extend(piece)
+        return self.tokenizer.with_special(ids) if add_special else ids
+
+    def encode_at_most(self, text, most, parse_special=False):
+        """Token ids of a text, without BOS and EOS; of a long one no more is read than shows that they are too many.
+
+        ModelError 53400 when they are more than `most`. That of a short text is left to the caller, who gets its ids.
+        """
+        if len(text) < LONG_TEXT:
+            return self.tokenizer.encode(text, False, parse_special)
+        self.require_bytes(ceilings.utf8_size(text), most, parse_special)
+        ids = []
+        for end, piece in self._encoded(text, PIECE, parse_special):
+            ids += piece
+            if len(ids) > most and end < len(text):
+                read, size = ceilings.utf8_size(text[:end]), ceilings.utf8_size(text)
+                raise too_long(
+                    f"the prompt has {size} bytes, the first {read} are {len(ids)} tokens, allowed {most} tokens"
+                )
+        return ids
+
+    def most_bytes(self, most, parse_special=False):
+        """The bytes that `most` tokens can have: a larger text certainly has more. None where that is unknown."""
+        each = self.tokenizer.bytes_a_token(parse_special)
+        return None if each is None else each * most
+
+    def require_bytes(self, size, most, parse_special=False):
+        """ModelError 53400 when a text of so many bytes is certainly more than `most` tokens."""
+        allowed = self.most_bytes(most, parse_special)
+        if allowed is not None and size > allowed:
+            raise too_long(f"the prompt has {size} bytes, allowed {allowed}, the most that {most} tokens can have")
+
+    def first_tokens(self, text, count):
+        """The first `count` ids of a text, control tokens in it as text; of a long one no more is read than they take.
+
+        Interruptible too.
+        """
+        ids = []
+        for _, piece in self._encoded(text, count * CHARACTERS_A_TOKEN, False):
+            ids += piece
+            if len(ids) >= count:
+                break
+        return ids[:count]
+
+    def spans(self, text):
+        """The first characters of the tokens, and the ends, int32 each, as Tokenizer.spans has them; interruptible."""
+        starts, ends = array("i"), array("i")
+        for begin, end in self._pieces(text, PIECE, False):
+            pairs = self._tokenized("spans", text[begin:end])
+            if begin and self.tokenizer.drops_space():
+                pairs[0] = _with_its_space(*pairs[:2])
+            starts.extend(begin + first for first, _ in pairs)
+            ends.extend(begin + last for _, last in pairs)
+        return starts, ends
+
+    def _encoded(self, text, size, parse_special):
+        """(end, ids) of each piece of a text."""
+        for begin, end in self._pieces(text, size, parse_special):
+            yield end, self._tokenized("encode", text[begin:end], False, parse_special)
+
+    def _pieces(self, text, size, parse_special):
+        """(begin, end) of pieces of about `size` characters, none larger than the superuser's limit piece_mb."""
+        if len(text) <= size:
+            yield 0, len(text)
+            return
+        most = ceilings.allowed("piece_mb")
+        longest = len(text) if most is None else most * ceilings.MEGABYTE
+        for begin, end in self.tokenizer.pieces(text, size, longest, parse_special):
+            if end - begin > LONG_TEXT:
+                piece = f"the text from character {begin + 1} on, which has no place to cut,"
+                ceilings.require_bytes("piece_mb", ceilings.utf8_size(text[begin:end]), piece)
+            yield begin, end
+            database.checkpoint()
+
+    def _tokenized(self, method, text, *options):
+        tokenizer = self.tokenizer
+        if len(text) < LONG_TEXT:
+            return getattr(tokenizer, method)(text, *options)
+        del self.tokenizer  # an interrupted thread goes on using it; the next call makes another one
+        result = Background(getattr(tokenizer, method), text, *options).result()
+        self.tokenizer = tokenizer
+        return result
+
+    @property
+    def _compiled(self):
+        now = time.monotonic()
+        if now - self._used > SECONDS_BETWEEN_TOUCHES:
+            self._used = now
+            engines.modules().shared_weights.touch(self.weights.tensors())
+        kv_type = settings.choice("kv_type", KV_TYPES)
+        engine = self._engines.get(kv_type)
+        if engine is None:
+            engine = self._engines[kv_type] = self._compiled_engine(kv_type)
+        engine.threads, engine.batch_threads = admission.threads()
+        return engine
+
+    @functools.cached_property
+    def _packed(self):
+        return engines.modules().shared_weights.attach(self.weights.tensors(), self.name, self.hash)
+
+    def _compiled_engine(self, kv_type):
+        modules, interrupts = engines.modules(), database.cancel_addresses()
+        if not self.is_encoder:
+            kept_as = None if kv_type == "auto" else kv_type
+            kind = modules.decoder.CompiledEngine
+            return kind(self.architecture, self._packed, kv_type=kept_as, interrupts=interrupts)
+        positions = self.weights["position_embd.weight"] + self.weights["token_types.weight"][0]
+        return modules.encoder.CompiledEncoder(self.architecture, self._packed, positions, interrupts=interrupts)
+
+
+def _with_its_space(token, following=(None, None)):
+    """The characters of a piece's first token, with the space in front of the piece that is part of it.
+
+    It is nothing but the space where the next token begins with the piece.
+    """
+    return -1, 0 if following[0] == 0 else token[1]
+
+
+def too_long(detail):
+    """The error of a prompt that was not read to its end."""
+    return errors.limit_exceeded("the prompt is longer than the model's context", detail, "Shorten the prompt.")
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.session__model() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.session__model() IS
+'A loaded model: its architecture, its weights, and, once they are needed, its engines and its tokenizer.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.session__models()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Which model a call means, and what a session keeps of the models that it used.
+
+A model is found by its name with the caller's rights at every call; what is kept is keyed by the hash of its content.
+So an edit inside a transaction is another model, ROLLBACK brings the old one back, and no role reaches what it may not.
+"""
+
+from collections import OrderedDict
+
+from ..server import arguments, database, errors, statement_clock
+from ..weights import tensors
+from . import engines
+from .model import Model
+
+DECODER, ENCODER = "decoder", "encoder"  # llm_store.model.kind
+SEE_MODELS = "The models of this database are listed in llm.models."
+MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
+
+COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
+BY_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")
+DEFAULT = database.Query(
+    f"""SELECT d.kind, {COLUMNS}
+    FROM llm_store.default_model AS d LEFT JOIN llm_store.model AS m ON m.id = d.model_id
+    WHERE d.kind = ANY ($1) ORDER BY pg_catalog.array_position($1, d.kind) LIMIT 1""",
+    "text[]",
+)
+BY_HASH = database.Query("SELECT m.id FROM llm_store.model AS m WHERE m.hash = $1 LIMIT 1", "bytea")
+ROLE = database.Query("SELECT pg_catalog.quote_ident(current_user) AS role")
+
+_models = OrderedDict()  # by hash, the most recently used last
+_current = (None, {})  # a moment, and what names meant then
+
+
+def resolve(name=None):
+    """The Model that `name` means to the caller now; None is the default decoder, or where there never was one the
+    default encoder.
+
+    Raises ModelError 42704 when there is none.
+    """
+    return _kept(_find(name))
+
+
+def decoder(name=None):
+    """As `resolve`, for what only a decoder can do; None is the default decoder. ModelError 0A000 for an encoder."""
+    model = _kept(_find(name, DECODER))
+    model.require_decoder()
+    return model
+
+
+def embedder(name=None):
+    """As `resolve`, for embeddings; None is the default encoder, or where there never was one the default decoder."""
+    return _kept(_find(name, ENCODER, DECODER))
+
+
+def current(name=None):
+    """As `resolve`, and asks the tables only once a moment. No engine is made, so nothing is packed."""
+    return _kept(_row_now(name))
+
+
+def at_this_moment(name=None):
+    """(Model, role, operators): what `current` gives, who calls, and the model's operators, of which a query calls
+    hundreds."""
+    known = _current[1] if _current[0] == statement_clock.now() else _known_now()
+    found = known.get(name)
+    if found is None:
+        row = _row_now(name)
+        model = _kept(row)
+        found = known[name] = (model, row["role"], model.operators)
+    return found
+
+
+def swiglu():
+    """The one operator that needs no model, of the engine that computes at this moment."""
+    known = _known_now()
+    found = known.get(swiglu)
+    if found is None:
+        found = known[swiglu] = engines.swiglu()
+    return found
+
+
+def role():
+    """Who calls: the current role."""
+    return ROLE.one()["role"]
+
+
+def reset():
+    """Forget every model of the session."""
+    global _current  # noqa: PLW0603 - one interpreter serves one session
+    _current = (None, {})
+    _models.clear()
+
+
+def architecture(name=None):
+    """The architecture of a model as a JSON object."""
+    return _kept(_row_now(name)).description
+
+
+def identity(name=None):
+    """(hash, name) of the model that `name` means to the caller, which is not loaded for it."""
+    row = _find(name)
+    return row["hash"], row["name"]
+
+
+def weights_of(hash):
+    """The Weights of a model by the hash of its content. Raises ModelError 42704 where there is none."""
+    row = BY_HASH.one(hash)
+    if row is None:
+        raise errors.undefined_object("no model has this content", hash.hex())
+    return tensors.Weights(row["id"])
+
+
+def _known_now():
+    """What was found out at this moment, by name."""
+    global _current  # noqa: PLW0603 - one interpreter serves one session
+    now = statement_clock.now()
+    if _current[0] != now:
+        _current = (now, {})
+    return _current[1]
+
+
+def _row_now(name):
+    """The row of a model, asked for once a moment."""
+    known = _known_now()
+    row = known.get((_find, name))
+    if row is None:
+        row = known[_find, name] = _find(name)
+    return row
+
+
+def _find(name, *kinds):
+    """The row of a model by its name; for None of the default model of the first of the kinds that has had one."""
+    if name is None:
+        return _default(kinds or (DECODER, ENCODER))
+    row = BY_NAME.one(arguments.name("model", name, SEE_MODELS))
+    if row is None:
+        raise errors.undefined_object(
+            f'model "{arguments.shown_name(name)}" does not exist',
+            hint=SEE_MODELS,
+        )
+    return row
+
+
+def _default(kinds):
+    """The row of a default model. Where it was dropped no other model takes its place."""
+    row = DEFAULT.one(list(kinds))
+    if row is None:
+        kind = "model" if len(kinds) > 1 else kinds[0]
+        raise errors.undefined_object(f"there is no {kind}", hint="Load one: hartonomous load PATH --name NAME.")
+    if row["id"] is None:
+        raise errors.undefined_object(
+            f"no model is named, and there is no default {row['kind']}",
+            "The default was dropped, or this role may not see it.",
+            "Name one of llm.models, or choose one with llm.set_default_model.",
+        )
+    return row
+
+
+def _kept(row):
+    """The loaded model of a row, from the session where its content is the same."""
+    model = _models.pop(row["hash"], None) or Model(row)
+    _models[row["hash"]] = model
+    while len(_models) > MODELS_KEPT:
+        _models.popitem(last=False)
+    return model
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.session__models() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.session__models() IS
+'Which model a call means, and what a session keeps of the models that it used.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.session__prefixes()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What a session keeps between its calls beside models: KV caches of finished texts, and figures of the last call."""
+
+from dataclasses import astuple, dataclass
+
+from ..generate import scheduler
+from ..generate.prefix_cache import PrefixCache
+from ..server import database, settings
+from . import kv_handles, models, search_matrices
+
+DEFAULT_MEGABYTES = 256
+
+_prefixes = PrefixCache()
+_last = {}  # Stats of the last call, by role
+
+
+@dataclass
+class Stats:
+    """Figures of a call that generates. Tokens: of prompts computed, of prompts that were there already, written;
+    guessed, and guessed rightly. Then milliseconds from the call to its last row, without the client's time."""
+
+    prefilled: int = 0
+    reused: int = 0
+    generated: int = 0
+    guessed: int = 0
+    accepted: int = 0
+    milliseconds: float = 0.0
+
+
+class Prefixes:
+    """The session's kept caches, as one call sees them: its model and engine, its role, its setting."""
+
+    def __init__(self, model, engine):
+        self.memory = settings.megabytes("kv_cache_mb", DEFAULT_MEGABYTES, 0)
+        self._usable = self.memory > 0 and scheduler.batches(engine)
+        self._key = (model.hash, models.role(), engine.kv_dtype) if self._usable else None
+
+    def fork(self, tokens):
+        """A cache with a beginning of the tokens, or None."""
+        return _prefixes.fork(self._key, tokens) if self._usable else None
+
+    def keep(self, tokens, cache):
+        """Keep what a finished text computed."""
+        if self._usable:
+            _prefixes.keep(self._key, tokens, cache, self.memory)
+        else:
+            _prefixes.shrink(self.memory)
+
+
+def begin():
+    """The Stats of a call of the current role's that begins now."""
+    database.mark_session()
+    stats = _last[models.role()] = Stats()
+    return stats
+
+
+def stats():
+    """The figures of the current role's last call in the session, as a row; None before the first."""
+    last = _last.get(models.role())
+    return None if last is None else astuple(last)
+
+
+def forget():
+    """Forget what the session keeps for its client: figures, KV caches. Loaded models stay: they say nothing of it."""
+    _last.clear()
+    _prefixes.clear()
+    kv_handles.reset()
+
+
+def reset():
+    """Free all that the session holds: models, KV caches, matrices, figures. What comes next loads anew."""
+    forget()
+    models.reset()
+    search_matrices.reset()
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.session__prefixes() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.session__prefixes() IS
+'What a session keeps between its calls beside models: KV caches of finished texts, and figures of the last '
+'call.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.session__search_matrices()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What a session keeps of the columns that it searched: their vectors as matrices, the longest unused leaving first."""
+
+import functools
+from collections import OrderedDict
+
+import numpy as np
+
+from ..kernels.cosine import ArrayTable
+from ..server import database
+
+_matrices = OrderedDict()  # by embedding_columns.Column.key, the most recently used last
+
+
+class Matrix:
+    """The vectors of the row versions of a table that a snapshot shows.
+
+    places: int64[n], block << 16 | line, ascending. writers: uint32[n], the versions' xmin, 0 of what a transaction
+    wrote that is still going on. rows: f32[n, width].
+    table: the rows as they are searched. snapshot: the one it was last found right in, or None.
+    """
+
+    def __init__(self, places, writers, rows):
+        self.places, self.writers, self.rows = places, writers, rows
+        self.table = ArrayTable(rows, database.checkpoint)
+        self.snapshot = None
+
+    @functools.cached_property
+    def counts(self):
+        """(writers, how many versions each wrote), ascending."""
+        return np.unique(self.writers, return_counts=True)
+
+
+def find(key):
+    """The Matrix of a column, or None."""
+    matrix = _matrices.get(key)
+    if matrix is not None:
+        _matrices.move_to_end(key)
+    return matrix
+
+
+def keep(key, matrix, memory):
+    """Keep a column's matrix, and of the others what fits in so many bytes beside it."""
+    _matrices[key] = matrix
+    _matrices.move_to_end(key)
+    held = sum(kept.rows.nbytes for kept in _matrices.values())
+    while held > memory and len(_matrices) > 1:
+        held -= _matrices.popitem(last=False)[1].rows.nbytes
+
+
+def drop(key):
+    """Forget a column's matrix."""
+    _matrices.pop(key, None)
+
+
+def reset():
+    """Forget them all."""
+    _matrices.clear()
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.session__search_matrices() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.session__search_matrices() IS
+'What a session keeps of the columns that it searched: their vectors as matrices, the longest unused leaving '
+'first.';
+
+COMMIT;

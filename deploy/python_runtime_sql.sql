@@ -1,0 +1,2266 @@
+-- Deploy hartonomous:python_runtime_sql to pg
+-- requires: schema_llm_runtime
+-- Rendered from plpython/sql/ by tools/render.py.
+-- noqa: disable=LT05
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__batches()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Generation for many rows at once: from an array of prompts, from a query, into a table.
+
+Rows share the passes over the weights (`generate/scheduler`) and come back as they finish. Row n, counted from 0, is
+what llm.generate gives for its prompt with the seed `seed` + n, so that equal prompts differ when tokens are drawn.
+What is wrong with one row, a prompt that is NULL or too long, is that row's error; what is wrong with the arguments
+ends the call.
+"""
+
+import time
+
+from ..generate.scheduler import Scheduler
+from ..server import arguments, ceilings, database, errors, settings
+from ..session import admission
+from ..session import prefixes as kept
+from .generation import Request
+
+MEGABYTES = 512  # of KV caches of the rows at once, unless llm.batch_mb says otherwise
+COLUMNS_GIVEN = 5  # key, response, finish_reason, tokens, error
+FETCH = 32  # rows of a query at a time
+SECONDS_BETWEEN_COMMITS = 1
+SHAPE = "It is a SELECT, or VALUES, of two columns: SELECT id, body FROM post."
+
+LIMITED = """SELECT id::text,
+    CASE WHEN pg_catalog.octet_length(prompt::text) <= {most} THEN prompt::text END AS prompt,
+    CASE WHEN pg_catalog.octet_length(prompt::text) > {most} THEN pg_catalog.octet_length(prompt::text) END AS too_many
+FROM (
+{query}
+) AS given (id, prompt)"""
+COLUMNS = database.Query(
+    "SELECT a.attname AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type "
+    "FROM pg_catalog.pg_attribute AS a "
+    "WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped "
+    "AND a.attname IN ('id', 'response', 'finish_reason', 'tokens', 'error')",
+    "text",
+)
+TYPES = {"response": "text", "finish_reason": "text", "tokens": "integer", "error": "text"}
+
+
+def generate_many(prompts, *given):
+    """Rows (ordinal from 1, response, finish_reason, tokens, error) for an array of prompts, as they finish."""
+    if prompts is None:
+        return []
+    for prompt in prompts:
+        if prompt is not None and not isinstance(prompt, str):
+            raise arguments.ill("prompts", prompts, "an array of one dimension")
+    ceilings.require_texts(prompts, "prompts")
+    return database.Stream(written(Request(*given), enumerate(prompts, 1)), COLUMNS_GIVEN)
+
+
+def generate_query(query, *given):
+    """Rows (id, response, finish_reason, tokens, error) for the rows (id, prompt) of a query, as they finish."""
+    if query is None:
+        return []
+    request = Request(*given)
+    return database.Stream(written(request, rows_of(query, request)), COLUMNS_GIVEN)
+
+
+def generate_into(query, target, *given):
+    """Insert what generate_query gives into a table, and commit about once a second, so that nothing done is lost."""
+    if query is None or target is None:
+        raise arguments.ill("query" if query is None else "target", None, "not null")
+    insert = database.Query(*_insertion(target))
+    with database.hint_for([errors.INVALID_TERMINATION], "It commits as it goes: call it outside of a transaction."):
+        database.commit()  # nothing yet: where none is possible, that is said before anything is computed
+    request = Request(*given)
+    try:
+        _insert(insert, written(request, rows_of(query, request, database.lasting_cursor)))
+    finally:
+        insert.forget()
+
+
+def _insert(insert, rows):
+    committed = time.monotonic()
+    for row in rows:
+        insert.one(*row)
+        if time.monotonic() - committed > SECONDS_BETWEEN_COMMITS:
+            database.commit()
+            committed = time.monotonic()
+    database.commit()
+
+
+def written(request, prompts):
+    """Rows (key, response, finish_reason, tokens, error) of (key, prompt) pairs; reads them as there is room.
+
+    What can be wrong with the arguments is found here, before the first row.
+    """
+    stats, engine = kept.begin(), request.model.engine
+    _ = request.model.tokenizer  # read now: later there may be a slot, within which nothing waits for the tables
+    prefixes = kept.Prefixes(request.model, engine)
+    memory = settings.megabytes("batch_mb", MEGABYTES, 1)
+    rows = _continuations(request, prompts)
+    call = admission.Call()
+    scheduler = Scheduler(engine, rows, call.checkpoint, memory, stats, prefixes.fork)
+    return _written(request, call.each(scheduler.run()), scheduler, stats, prefixes)
+
+
+def _written(request, results, scheduler, stats, prefixes):
+    for (key, prompt), continuation, text, error in _timed(results, stats):
+        if error is not None:
+            yield key, None, None, None, _told(error)
+        else:
+            tokens = len(continuation.tokens)
+            yield key, request.text(prompt, text), continuation.finish_reason, tokens, None
+    if scheduler.last is not None:
+        prefixes.keep(scheduler.last.continuation.history, scheduler.last.cache)
+
+
+def rows_of(query, request, cursor=database.cursor):
+    """The (id, prompt) of a query's rows, both as text; nobody waits for this session's slot meanwhile.
+
+    A prompt that cannot fit is a ModelError in its place: it never leaves the server.
+    """
+    ceilings.require_bytes("text_mb", ceilings.size(query), "the query")
+    text = query.rstrip().rstrip(";")
+    _check_columns(text)
+    rows = cursor(LIMITED.format(query=text, most=request.most_bytes), FETCH)
+    while True:
+        with admission.paused():
+            row = next(rows, None)
+        if row is None:
+            return
+        yield row["id"], row["prompt"] if row["too_many"] is None else request.refusal(row["too_many"])
+
+
+def _check_columns(query):
+    with database.hint_for((errors.SYNTAX_ERROR, errors.SEVERAL_STATEMENTS), f"The query stands in FROM. {SHAPE}"):
+        columns = database.columns_of(query)
+    if len(columns) != 2:
+        raise errors.invalid_parameter(
+            f"the query gives {len(columns)} column{'s' * (len(columns) != 1)}, not an id and a prompt",
+            ", ".join(columns) or None,
+            SHAPE,
+        )
+
+
+def _continuations(request, prompts):
+    """((key, prompt), Continuation or ModelError) of each."""
+    for number, (key, prompt) in enumerate(prompts):
+        try:
+            if prompt is None:
+                raise errors.invalid_parameter("the prompt is null")
+            if isinstance(prompt, errors.ModelError):
+                raise prompt
+            yield (key, prompt), request.continuation(prompt, number)
+        except errors.ModelError as error:
+            yield (key, prompt), error
+
+
+def _timed(results, stats):
+    """The results; the stats grow by the time that each took."""
+    while True:
+        began = time.perf_counter()
+        result = next(results, None)
+        stats.milliseconds += (time.perf_counter() - began) * 1000
+        if result is None:
+            return
+        yield result
+
+
+def _told(error):
+    return error.message if error.detail is None else f"{error.message}: {error.detail}"
+
+
+def _insertion(target):
+    """The INSERT into a table and its parameters' types; ids have the type of the table's own."""
+    types = {row["name"]: row["type"] for row in COLUMNS.all(target)}
+    missing = [name for name in ("id", *TYPES) if name not in types]
+    if missing:
+        raise errors.invalid_parameter(
+            f"table {target} has no column {missing[0]}",
+            hint="It needs id, of any type, and response text, finish_reason text, tokens integer, error text.",
+        )
+    columns = ", ".join(("id", *TYPES))
+    sql = f"INSERT INTO {target} ({columns}) VALUES ($1, $2, $3, $4, $5)"
+    return sql, types["id"], *TYPES.values()
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__batches() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__batches() IS
+'Generation for many rows at once: from an array of prompts, from a query, into a table.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__boundary()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What SQL asks before it calls Python, and after: is an array too large to hand over, and the error of a later row."""
+
+from ..server.ceilings import check_array
+from ..server.database import raise_late
+
+__all__ = ["check_array", "raise_late"]
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__boundary() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__boundary() IS
+'What SQL asks before it calls Python, and after: is an array too large to hand over, and the error of a later '
+'row.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__chunking()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Long texts in chunks of some tokens that overlap and end, where they can, with a sentence or at least with a word."""
+
+import re
+from bisect import bisect_left
+
+from ..server import arguments, ceilings, database
+from ..session import models
+from . import embeddings
+
+COLUMNS = 4  # ordinal, chunk, first character, tokens
+DEFAULT_TOKENS = 128
+DEFAULT_OVERLAP = 16
+LARGEST = 1 << 20
+# A full stop and what closes after it, before white space; the full stops of Chinese and Japanese; an empty line.
+CLOSING = "\"'\u201d\u2019\u00bb)\\]"
+WIDE_STOPS, WIDE_CLOSING = "\u3002\uff01\uff1f", "\u300d\u300f\uff09"
+# Possessive, and from the first stop on: a text of nothing but full stops is read once.
+SENTENCE_END = re.compile(
+    rf"(?<![.!?\u2026])[.!?\u2026]++[{CLOSING}]*+(?=\s)|[{WIDE_STOPS}]++[{WIDE_CLOSING}]*+|\n[ \t]*+\n"
+)
+
+
+def chunk(text, model=None, tokens=None, overlap=None):
+    """Rows (ordinal from 1, chunk, first character from 1, tokens) of a text; none of one that is blank or None."""
+    if text is None:
+        return []
+    ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
+    model = models.embedder(model)
+    room = min(LARGEST, embeddings.room(model))
+    tokens = arguments.integer("tokens", tokens, min(DEFAULT_TOKENS, room), 1, room)
+    overlap = arguments.integer("overlap", overlap, min(DEFAULT_OVERLAP, tokens // 2), 0, tokens - 1)
+    return database.Stream(_rows(text, model.spans(text), tokens, overlap), COLUMNS)
+
+
+def _rows(text, spans, tokens, overlap):
+    """The rows, one by one: chunks that overlap much are together many times as large as the text."""
+    pieces = ((_between(text, spans, begin, end), end - begin) for begin, end in _cuts(text, spans, tokens, overlap))
+    pieces = ((first, content, count) for (first, content), count in pieces if content)
+    for n, (first, content, count) in enumerate(pieces, 1):
+        yield n, content, first + 1, count
+
+
+def _cuts(text, spans, size, overlap):
+    """(first token, end) of each chunk. A cut is looked for in the second half of a chunk, so that none is small."""
+    starts, _ = spans
+    sentences = {bisect_left(starts, match.end()) for match in SENTENCE_END.finditer(text)}
+    begin, total = 0, len(starts)
+    while begin < total:
+        database.checkpoint()
+        end = begin + size
+        if end >= total:
+            yield begin, total
+            return
+        places = range(end, begin + (size + 1) // 2, -1)
+        end = _first(places, sentences.__contains__) or _first(places, lambda at: _begins_word(text, spans, at)) or end
+        yield begin, end
+        places = range(max(end - overlap, begin + 1), end)
+        again = _first(places, sentences.__contains__) or _first(places, lambda at: _begins_word(text, spans, at))
+        begin = again or end
+
+
+def _first(places, fits):
+    return next((place for place in places if fits(place)), None)
+
+
+def _begins_word(text, spans, at):
+    starts, ends = spans
+    start = starts[at]
+    return start > ends[at - 1] or text[start : start + 1].isspace()
+
+
+def _between(text, spans, begin, end):
+    """(first character, content) of the tokens begin .. end, with what lies between them, without outer spaces."""
+    starts, _ = spans
+    first = starts[begin] if begin else 0
+    content = text[first : starts[end] if end < len(starts) else len(text)]
+    return first + len(content) - len(content.lstrip()), content.strip()
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__chunking() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__chunking() IS
+'Long texts in chunks of some tokens that overlap and end, where they can, with a sentence or at least with a '
+'word.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__diff()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""How two models differ, tensor by tensor: llm.diff. Equal tensors cost nothing, for their hashes are equal.
+
+A model is the same whichever file it came from: rows of q and k that the files have in different orders are compared
+in the order of `b`, and a rope_freqs.weight that only says what the other model's configuration says is no difference.
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..model import encoder, encodings, rope_rows
+from ..model.decoder import ROPE_DIVISORS
+from ..store import manifest, models, tensor_writer
+from ..weights import tensors as weights
+
+
+@dataclass(frozen=True)
+class Described:
+    """A stored model: its architecture and {name: Tensor}."""
+
+    architecture: object
+    tensors: dict
+
+    def frequencies(self):
+        """f32[head_dim / 2], what rope turns by; None for an encoder, which has none."""
+        divisors = self.tensors.get(ROPE_DIVISORS)
+        return self.architecture.rope_frequencies(None if divisors is None else weights.decoded(divisors))
+
+
+def described(model):
+    """What a row of `stored_models.found` stands for."""
+    architecture = encoder.of_config(json.loads(model["architecture"]))
+    return Described(architecture, models.tensors(model))
+
+
+def same_rotation(one, other):
+    """Whether two models turn q and k by the same angles. In a GGUF they are float32, or divisors that are."""
+    here, there = one.frequencies(), other.frequencies()
+    if here is None or there is None:
+        return here is there
+    return here.shape == there.shape and np.allclose(here, there, rtol=1e-6, atol=0)
+
+
+def diff(a, b):
+    """Rows (tensor, change, tiles, tiles_changed, norm) from model `a` to model `b`, in the order of b, then of a.
+
+    change: none, values, type, shape, added or removed. tiles: those of b's tensor, of a's when it was removed.
+    norm: the square root of the sum of squared differences of the values; None where there is nothing to subtract.
+    """
+    return list(_differences(*(described(models.found(model)) for model in (a, b))))
+
+
+def _differences(before, after):
+    for name, tensor in after.tensors.items():
+        if name in before.tensors:
+            yield _compared(before, after, before.tensors[name], tensor)
+        else:
+            yield _of_one(before, after, tensor, "added")
+    for name, tensor in before.tensors.items():
+        if name not in after.tensors:
+            yield _of_one(before, after, tensor, "removed")
+
+
+def _of_one(before, after, tensor, change):
+    """The row of a tensor that one of the models does not have."""
+    tiles = len(tensor_writer.tile_hashes(tensor))
+    if tensor.name == ROPE_DIVISORS and same_rotation(before, after):
+        return tensor.name, "none", tiles, 0, 0.0
+    return tensor.name, change, tiles, None, None
+
+
+def _compared(before, after, old, new):
+    heads = rope_rows.moved_heads(new.name, before.architecture, after.architecture)
+    if old.shape == new.shape and heads is not None:
+        return _compared_in_one_order(after.architecture, heads, old, new)
+    tiles = tensor_writer.tile_hashes(new)
+    if old.hash == new.hash:
+        return new.name, "none", len(tiles), 0, 0.0
+    if old.shape != new.shape:
+        return new.name, "shape", len(tiles), None, None
+    if old.type != new.type:
+        return new.name, "type", len(tiles), len(tiles), _norm(weights.decoded(new) - weights.decoded(old))
+    changed = [
+        n for n, pair in enumerate(zip(tensor_writer.tile_hashes(old), tiles, strict=True)) if pair[0] != pair[1]
+    ]
+    return new.name, "values", len(tiles), len(changed), _norm_of_tiles(old, new, changed)
+
+
+def _compared_in_one_order(architecture, heads, old, new):
+    """The row of a tensor whose rows `old` has in another order: they are put in that of `architecture`, b's."""
+    order = heads, architecture.head_dim, architecture.rope_interleaved
+    raw_old, raw_new = rope_rows.rearranged(weights.raw(old), *order), weights.raw(new)
+    norm = _norm(encodings.decode(new.type, raw_new, new.shape) - encodings.decode(old.type, raw_old, old.shape))
+    sizes = manifest.tile_sizes(int(np.prod(new.shape[:-1])), encodings.row_bytes(new.type, new.shape[-1]))
+    if old.type != new.type:
+        return new.name, "type", len(sizes), len(sizes), norm
+    begins = np.cumsum((0, *sizes[:-1]))
+    changed = int(np.count_nonzero(np.logical_or.reduceat(raw_old != raw_new, begins)))
+    return new.name, "values" if changed else "none", len(sizes), changed, norm
+
+
+def _norm_of_tiles(old, new, changed):
+    """The norm of the difference, of which only tiles that differ are read."""
+    if new.rows_per_tile == 0:
+        return _norm(weights.decoded(new) - weights.decoded(old))
+    norms = [_norm(tensor_writer.tile_values(new, n) - tensor_writer.tile_values(old, n)) for n in changed]
+    return _norm(np.array(norms))
+
+
+def _norm(difference):
+    return float(np.sqrt(np.sum(np.square(difference, dtype=np.float64))))
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__diff() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__diff() IS
+'How two models differ, tensor by tensor: llm.diff. Equal tensors cost nothing, for their hashes are equal.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__editing()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Models as data: copies that share what they do not change, edits of weights, other encodings.
+
+Everything is rows in the caller's transaction. Tensors are immutable and kept by content; an edit stores the tiles that
+differ and points the model's row at the new tensor. So a fork is a few hundred small rows, other sessions go on with
+the old weights until COMMIT, and after ROLLBACK nothing happened. Edits of one model wait for each other; nobody else
+waits.
+
+An edit keeps a tensor's type and shape, so the files that the model was loaded from stay files, with the edited tensors
+in their places. A merged or quantised model never was a file.
+"""
+
+import math
+import re
+
+import numpy as np
+
+from ..model import encodings
+from ..server import arguments, database, errors
+from ..store import models, tensor_writer
+
+LARGEST = 3.4028234e38  # float32
+
+COPY_TENSORS = database.Query(
+    """INSERT INTO llm_store.model_tensor (model_id, ordinal, name, tensor_hash)
+    SELECT $2, mt.ordinal, mt.name, mt.tensor_hash FROM llm_store.model_tensor AS mt WHERE mt.model_id = $1""",
+    *("integer", "integer"),
+)
+COPY_FILES = database.Query(
+    """INSERT INTO llm_store.file_segment (model_id, path, ordinal, tensor_name, tile_hash)
+    SELECT $2, f.path, f.ordinal, f.tensor_name, f.tile_hash FROM llm_store.file_segment AS f WHERE f.model_id = $1""",
+    *("integer", "integer"),
+)
+
+
+def fork(model, new):
+    """The id of a copy of a model that shares every tensor and file."""
+    source = models.found(model)
+    copy = models.new_model(source, new)
+    COPY_TENSORS.all(source["id"], copy)
+    COPY_FILES.all(source["id"], copy)
+    models.finish(copy, "fork", {}, [model], source["hash"])
+    return copy
+
+
+def set_tensor(model, tensor, numbers):
+    """Give a tensor other values (little-endian f32 in its shape). Returns the largest rounding error."""
+    target, stored = _editable(model, tensor)
+    values = models.floats("numbers", numbers, math.prod(stored.shape)).reshape(-1, stored.shape[-1])
+    hash, error = tensor_writer.rewrite(stored, lambda old, first: values[first : first + len(old)])
+    models.change_tensors(target, "set_tensor", {"tensor": tensor, "error": error}, {tensor: hash})
+    return error
+
+
+def set_row(model, tensor, row_number, numbers):
+    """Give one row of a tensor, from 0, other values (little-endian f32). Returns the largest rounding error."""
+    target, stored = _editable(model, tensor)
+    row_number = arguments.integer("row_number", row_number, None, 0, math.prod(stored.shape[:-1]) - 1)
+    values = models.floats("numbers", numbers, stored.shape[-1])
+    hash, error = tensor_writer.replace_row(stored, row_number, values)
+    details = {"tensor": tensor, "row_number": row_number, "error": error}
+    models.change_tensors(target, "set_row", details, {tensor: hash})
+    return error
+
+
+def scale_tensor(model, tensor, factor):
+    """Multiply a tensor by a number. Returns the largest rounding error."""
+    target, stored = _editable(model, tensor)
+    factor = models.number("factor", factor, -LARGEST, LARGEST)
+    with np.errstate(over="ignore"):  # what overflows is refused when it is encoded
+        hash, error = tensor_writer.rewrite(stored, lambda old, _: old * np.float32(factor))
+    details = {"tensor": tensor, "factor": factor, "error": error}
+    models.change_tensors(target, "scale_tensor", details, {tensor: hash})
+    return error
+
+
+def prune(model, threshold, tensors):
+    """Set weights below a magnitude to 0 in matrices whose names are LIKE `tensors`. Returns how many became 0."""
+    threshold = models.number("threshold", threshold, 0.0, LARGEST)
+    if tensors is None:
+        raise arguments.ill("tensors", tensors, "a pattern as LIKE has it")
+    target = models.owned(model)
+    pattern = _like(tensors)
+    chosen = [t for t in models.tensors(target).values() if len(t.shape) > 1 and pattern.fullmatch(t.name)]
+    if not chosen:
+        raise errors.undefined_object(
+            f'no matrix of model "{model}" has a name LIKE "{tensors}"', hint=models.SEE_TENSORS
+        )
+    for stored in chosen:
+        models.check_encodable(target, stored)
+    zeroed = 0
+
+    def without_small(old, _):
+        nonlocal zeroed
+        small = (np.abs(old) < threshold) & (old != 0)
+        zeroed += int(small.sum())
+        return np.where(small, np.float32(0), old)
+
+    hashes = {stored.name: tensor_writer.rewrite(stored, without_small)[0] for stored in chosen}
+    details = {"threshold": threshold, "tensors": tensors, "zeroed": zeroed}
+    models.change_tensors(target, "prune", details, hashes)
+    return zeroed
+
+
+def quantize(model, new, type):
+    """A copy of a model whose matrices have another type. Returns the largest rounding error.
+
+    As llama.cpp does it: vectors stay as they are, and matrices whose rows no blocks fill become F16.
+    """
+    source = models.found(model)
+    if type is None or type.upper() not in encodings.ENCODED:
+        raise arguments.ill("type", type, f"one of {', '.join(encodings.ENCODED)}")
+    type = type.upper()
+    copy = models.new_model(source, new)
+    hashes, largest = {}, 0.0
+    for tensor in models.tensors(source).values():
+        wanted = type if tensor.shape[-1] % encodings.BLOCKS[type][0] == 0 else "F16"
+        if len(tensor.shape) == 1 or tensor.type == wanted:
+            hashes[tensor.name] = tensor.hash
+            continue
+        hashes[tensor.name], error = tensor_writer.convert(tensor, wanted)
+        largest = max(largest, error)
+    models.add_tensors(copy, hashes)
+    models.finish(copy, "quantize", {"type": type, "error": largest}, [model], source["hash"])
+    return largest
+
+
+def _editable(model, tensor):
+    """(row of the model, Tensor) of a tensor that the caller may change and that can be written."""
+    target = models.owned(model)
+    stored = models.tensor_of(target, tensor)
+    models.check_encodable(target, stored)
+    return target, stored
+
+
+def _like(pattern):
+    """A LIKE pattern as a regular expression: % is any text, _ one character, a backslash takes the next literally."""
+    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
+    wild = {"%": ".*", "_": "."}
+    return re.compile("".join(wild.get(part) or re.escape(part[-1]) for part in parts), re.DOTALL)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__editing() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__editing() IS
+'Models as data: copies that share what they do not change, edits of weights, other encodings.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__embeddings()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Embeddings: a text as one vector, by an encoder or by a decoder's last layer.
+
+An encoder's own pooling is what its configuration says; a decoder has the mean of its tokens, or the last of them.
+A text longer than the model reads is cut off, as sentence-transformers does: an encoder keeps the first longest_text
+tokens, those around the text included, a decoder its context length. An empty text is what stands around it.
+Many texts share passes, those of like length together; each embedding is what its text gets alone (bit for bit with
+the compiled engine).
+"""
+
+import numpy as np
+
+from ..model import finite
+from ..reference import operators
+from ..server import arguments, ceilings, database, errors
+from ..session import admission, models
+from . import generation
+
+COLUMNS = 2  # ordinal, embedding
+POOLINGS = {True: ("mean", "cls"), False: ("mean", "last")}  # of encoders, of decoders; the first is the default
+TOKENS_TOGETHER = 2048  # in one call of an engine, at least one text
+TEXTS_TOGETHER = 1024  # of which those of like length are looked for; more would take memory for all their tokens
+
+
+def embed(text, model=None, pooling=None):
+    """The embedding of a text as a list of numbers; None for None."""
+    return None if text is None else _vector_of(text, model, pooling).tolist()
+
+
+def embed_bytes(text, model=None, pooling=None):
+    """The same as little-endian float32."""
+    return None if text is None else _vector_of(text, model, pooling).tobytes()
+
+
+def embed_many(texts, model=None, pooling=None):
+    """Rows (ordinal from 1, embedding as little-endian float32) of an array of texts, in its order.
+
+    The embedding is NULL for NULL, and for a text that has none; a warning tells how many and why the first.
+    """
+    if texts is None:
+        return []
+    for text in texts:
+        if text is not None and not isinstance(text, str):
+            raise arguments.ill("texts", texts, "an array of one dimension")
+    ceilings.require_texts(texts, "texts")
+    model, pooling = _chosen(model, pooling)
+    room(model)  # what is wrong with the model is no text's fault
+    return database.Stream(_numbered(texts, model, pooling), COLUMNS)
+
+
+def _numbered(texts, model, pooling):
+    """The rows of embed_many, as they are computed; texts that cannot be read have none, and a warning says so."""
+    call, problems = admission.Call(), {}
+    for start in range(0, len(texts), TEXTS_TOGETHER):
+        tokens = dict(_readable(texts[start : start + TEXTS_TOGETHER], start + 1, model, problems))
+        found = dict(zip(tokens, _vectors(list(tokens.values()), model, pooling, call), strict=True))
+        for n in range(start + 1, min(start + TEXTS_TOGETHER, len(texts)) + 1):
+            yield n, found[n].tobytes() if n in found else None
+    _warn(problems, len(texts))
+
+
+def _readable(texts, first, model, problems):
+    """(ordinal, token ids) of each text that is there and can be read; the others' ModelErrors go to `problems`."""
+    for number, text in enumerate(texts, first):
+        try:
+            if text is not None:
+                yield number, _checked_tokens(model, text)
+        except errors.ModelError as problem:
+            problems[number] = problem
+
+
+def _warn(problems, total):
+    """One warning for all texts without an embedding, {ordinal: problem}."""
+    if problems:
+        number, problem = next(iter(problems.items()))
+        database.warning(f"{len(problems)} of {total} texts have no embedding", f"text {number}: {problem}")
+
+
+def similarity(a, b):
+    """The cosine of the angle between two vectors, lists or bytes; None where one is None or of length 0."""
+    if a is None or b is None:
+        return None
+    a, b = vector("a", a), vector("b", b)
+    if len(a) != len(b):
+        raise arguments.described("b", f"a vector of {len(b)} numbers", f"as many as a has, {len(a)}")
+    for name, numbers in (("a", a), ("b", b)):
+        if not np.isfinite(numbers).all():
+            raise arguments.described(name, "a vector with a number that is not finite", "finite numbers")
+    lengths = np.sqrt(a @ a) * np.sqrt(b @ b)
+    return float(np.clip(a @ b / lengths, -1, 1)) if lengths > 0 else None
+
+
+def similarity_of_texts(a, b, model=None):
+    """The same of the embeddings of two texts; None where one is None."""
+    if a is None or b is None:
+        return None
+    one, other = (_vector_of(text, model, None) for text in (a, b))
+    return similarity(one.tobytes(), other.tobytes())
+
+
+def query_vector(text, model):
+    """f32[width] of a text that is searched for."""
+    return _vector_of(text, model, None)
+
+
+def tokens_of(model, text):
+    """Token ids of a text as they are embedded: cut to what the model reads, at least one."""
+    tokenizer = model.tokenizer
+    tokens = [*tokenizer.before, *model.first_tokens(text, room(model)), *tokenizer.after]
+    return tokens or [_stand_in(model)]
+
+
+def room(model):
+    """How many tokens of a text fit between those around it. ModelError 0A000 for none."""
+    around = len(model.tokenizer.before) + len(model.tokenizer.after)
+    if around >= model.longest_text:
+        raise errors.not_supported(
+            f'model "{model.name}" has no room for a text',
+            f"it reads {model.longest_text} tokens, and puts {around} around each text",
+        )
+    return model.longest_text - around
+
+
+def _stand_in(model):
+    """The token of an empty text, for a decoder that puts nothing around a text."""
+    tokenizer = model.tokenizer
+    for token in (tokenizer.bos_id, *tokenizer.eos_ids):
+        if token is not None:
+            return token
+    raise errors.invalid_parameter(
+        "the text is empty and the tokenizer has no token to begin or to end one", hint="Give it a character."
+    )
+
+
+def _chosen(name, pooling):
+    """(Model, pooling) of what a call says."""
+    model = models.embedder(name)
+    allowed = POOLINGS[model.is_encoder]
+    if pooling is not None and pooling not in allowed:
+        raise arguments.ill("pooling", pooling, f"NULL or one of {', '.join(allowed)} for this model")
+    own = model.architecture.pooling if model.is_encoder else allowed[0]
+    return model, pooling or own
+
+
+def _vector_of(text, model, pooling):
+    """f32[width] of one text."""
+    ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
+    model, pooling = _chosen(model, pooling)
+    return _vectors([_checked_tokens(model, text)], model, pooling, admission.Call())[0]
+
+
+def _checked_tokens(model, text):
+    """Token ids of a text. ModelError 53400 when its keys and values would need more memory than is allowed."""
+    database.checkpoint()
+    tokens = tokens_of(model, text)
+    if not model.is_encoder:
+        generation.memory_for(model, tokens)
+    return tokens
+
+
+def _vectors(tokens, model, pooling, call):
+    """f32[width] of each text, given as its token ids, in their order. ModelError XX001 unless all are finite."""
+    engine, finish = model.engine, operators.normalized if model.normalizes else np.asarray
+    vectors = [None] * len(tokens)
+    for numbers in _together([len(row) for row in tokens]):
+        with call.running():
+            states = engine.states([tokens[n] for n in numbers], call.checkpoint)
+        for n, rows in zip(numbers, states, strict=True):
+            vectors[n] = finish(operators.pooled(rows, pooling))
+            finite.check_embedding(vectors[n], model.name)
+    return vectors
+
+
+def _together(lengths):
+    """The numbers of the texts that are computed in one call, those of like length together."""
+    now, total = [], 0
+    for number in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if now and total + lengths[number] > TOKENS_TOGETHER:
+            yield now
+            now, total = [], 0
+        now.append(number)
+        total += lengths[number]
+    if now:
+        yield now
+
+
+def vector(name, given):
+    """An argument that is a list of numbers, or little-endian float32, as f64."""
+    ceilings.require_bytes("activation_mb", len(given) if isinstance(given, bytes) else 4 * len(given), name)
+    if isinstance(given, bytes):
+        if len(given) % 4:
+            raise arguments.described(name, f"{len(given)} bytes", "float32 numbers of 4 bytes each")
+        return np.frombuffer(given, "<f4").astype(np.float64)
+    ceilings.require_elements(given, name)
+    if any(not isinstance(number, (int, float)) for number in given):
+        raise arguments.ill(name, given, "numbers in one dimension, none of them NULL")
+    return np.asarray(given, np.float64)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__embeddings() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__embeddings() IS
+'Embeddings: a text as one vector, by an encoder or by a decoder''s last layer.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__generation()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Generation: a prompt and logits in, text out, one token at a time.
+
+`Continuation` is one text in the making: it chooses each token from logits and says which text became certain. It knows
+no engine, so one loop can drive one of them (`stream`) or a batch. Every prompt token goes through the model once.
+
+A text ends with one of
+    stop         the model chose an end-of-sequence token, which is not part of the tokens
+    stop_string  a stop string was completed; the text ends before it, the tokens include it
+    length       max_tokens, or the end of the model's context, was reached
+"""
+
+import dataclasses
+import functools
+import sys
+import time
+from array import array
+
+import numpy as np
+
+from ..generate import sampling, scheduler
+from ..generate.candidates import Candidates
+from ..generate.prompt_lookup import PromptLookup
+from ..model import finite
+from ..model.tokenizer import StreamDecoder
+from ..server import arguments, ceilings, errors
+from ..session import admission, engines, models
+from ..session import prefixes as kept
+from ..session.model import too_long
+from ..session.prefixes import Stats
+
+DEFAULT_MAX_TOKENS = 128
+MOST_GUESSED = 16
+OPTIONS = {
+    "add_special": (bool, "put the tokens before the prompt that the model wants before a text, default true"),
+    "parse_special": (bool, "read control tokens written in the prompt as such, default false"),
+    "echo": (bool, "begin the text with the prompt, default false"),
+    "ignore_eos": (bool, "go on after an end-of-sequence token, default false"),
+    "stop_tokens": (list, "ids of further tokens that end the text"),
+    "guess": (int, f"the most tokens to guess from what was written before, 0 to {MOST_GUESSED}, default 0"),
+}
+
+
+class Continuation:
+    """The continuation of one prompt: tokens, and text that never holds half a character.
+
+    prompt: token ids. limit: how many tokens may follow. settings: sampling.Settings. stop: strings that end the text.
+    stop_ids: tokens that end it. at_start: the continuation begins the text (nothing of the prompt is shown before it).
+    weigh: what makes the candidates of a draw. model: its name, for errors.
+
+    `greedy`: each token is the one with the largest logit, and only a token of `ends` or the limit ends the text.
+    """
+
+    def __init__(
+        self, tokenizer, prompt, limit, settings, stop=(), stop_ids=(), at_start=False, weigh=Candidates, model=None
+    ):
+        self.history = list(prompt)
+        self._seen = array("q", prompt)  # the same, as numpy reads it at once
+        self.prompt_tokens = len(prompt)
+        self.finish_reason = None if limit > 0 else "length"
+        self.ends = frozenset(stop_ids)
+        self.greedy = settings.temperature == 0 and settings.repeat_penalty == 1 and not stop
+        self._limit = limit
+        self._settings, self._weigh, self._model = settings, weigh, model
+        self._decoder = StreamDecoder(tokenizer, at_start)
+        self._stop_strings = StopStrings(stop)
+
+    @property
+    def remaining(self):
+        """How many tokens may still follow."""
+        return self.prompt_tokens + self._limit - len(self.history)
+
+    @property
+    def tokens(self):
+        """Ids of the continuation, without the end-of-sequence token."""
+        return self.history[self.prompt_tokens :]
+
+    def accept(self, logits):
+        """Choose the next token from `logits` (f32[vocabulary]); return the text that became certain, perhaps none.
+
+        Raises ModelError XX001 unless they are all finite.
+        """
+        finite.check_logits(logits, len(self._seen), self._model)
+        return self.take(sampling.next_token(logits, self._seen, self._settings, len(self._seen), self._weigh))
+
+    def take(self, token):
+        """Go on with this token; return the text that became certain, perhaps none."""
+        if token in self.ends:
+            return self._finish("stop")
+        self.history.append(token)
+        self._seen.append(token)
+        text = self._decoder.push(token).replace("\0", "\ufffd")  # PostgreSQL's text has no NUL
+        text = self._stop_strings.push(text)
+        if self._stop_strings.completed:
+            self.finish_reason = "stop_string"
+        elif len(self.history) == self.prompt_tokens + self._limit:
+            text += self._finish("length")
+        return text
+
+    def _finish(self, reason):
+        """End here: what was held back is text after all; bytes of an incomplete character stay out of it."""
+        self.finish_reason = reason
+        return self._stop_strings.held
+
+
+class StopStrings:
+    """Finds the stop string that is completed first, across pieces too, and holds back what may be the start of one."""
+
+    def __init__(self, stop):
+        self._stop = tuple(stop)
+        self.held = ""
+        self.completed = None
+
+    def push(self, text):
+        """The text that is now certain to come before any stop string, without what was returned earlier."""
+        text = self.held + text
+        found = [(text.index(stop) + len(stop), text.index(stop), stop) for stop in self._stop if stop in text]
+        if found:
+            _, start, self.completed = min(found)
+            self.held = ""
+            return text[:start]
+        certain = len(text) - max((_overlap(text, stop) for stop in self._stop), default=0)
+        self.held = text[certain:]
+        return text[:certain]
+
+
+def _overlap(text, stop):
+    """The length of the longest end of `text` that begins `stop`."""
+    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)
+
+
+def stream(engine, continuation, checkpoint, cache=None, guess=0, stats=None):
+    """Run `continuation` to its end on `engine`; yields the pieces of its text, which are never empty.
+
+    checkpoint() is called before each pass, or each few of one call, and when they are interrupted; what it raises ends
+    the generation. cache: holds a beginning of the prompt, at least a token less; in the end it holds all but the last
+    token. guess: the most tokens to guess in a pass; the model computes what follows each, and those that it would not
+    have chosen are forgotten: the text is what it is without guessing, on an engine whose bits do not depend on the
+    batch. stats: a Stats that counts.
+    """
+    if continuation.finish_reason is not None:
+        return
+    stats = Stats() if stats is None else stats
+    cache, begins = (engine.new_cache(), 0) if cache is None else (cache, cache.length)
+    fresh = continuation.history[begins:]
+    stats.reused, stats.prefilled = begins, len(fresh)
+    lookup = PromptLookup(guess)
+    runs = continuation.greedy and not guess and hasattr(engine, "decode")
+    guessed = []
+    while True:
+        if runs and len(fresh) == 1:
+            pieces = _run(engine, continuation, fresh[0], cache, checkpoint)
+        else:
+            pieces = _pass(engine, continuation, fresh, guessed, cache, checkpoint, stats)
+        yield from filter(None, pieces)
+        stats.generated = len(continuation.tokens)
+        if guessed or continuation.finish_reason is not None:
+            _forget(cache, continuation)
+        if continuation.finish_reason is not None:
+            return
+        fresh = continuation.history[-1:]
+        guessed = lookup.guess(continuation.history, continuation.remaining - 1) if guess else []
+
+
+def _pass(engine, continuation, fresh, guessed, cache, checkpoint, stats):
+    """One pass for fresh tokens and guesses; yields the text of each guess that is right, and of the token after."""
+    logits = engine.forward(fresh + guessed, cache, last_only=not guessed, checkpoint=checkpoint)
+    stats.guessed += len(guessed)
+    for scores, guessed_token in zip(logits, [*guessed, None], strict=True):
+        yield continuation.accept(scores)
+        if continuation.finish_reason is not None or continuation.history[-1] != guessed_token:
+            return
+        stats.accepted += 1
+
+
+def _run(engine, continuation, token, cache, checkpoint):
+    """Several passes in one call of the engine, each for the likeliest token of the one before; yields their texts."""
+    ends = np.fromiter(continuation.ends, np.int64)
+    chosen, logits = engine.decode(token, cache, continuation.remaining, ends, checkpoint)
+    for likeliest in chosen.tolist():
+        yield continuation.take(likeliest)
+    yield continuation.accept(logits)
+
+
+def _forget(cache, continuation):
+    """Leave in the cache what is surely of the text."""
+    if hasattr(cache, "truncate"):
+        cache.truncate(min(cache.length, len(continuation.history) - 1))
+
+
+def prompt_tokens(model, prompt, add_special=True, parse_special=False):
+    """Ids of a prompt: behind those that the model wants before a text, never with what ends one.
+
+    An empty prompt is what stands before a text, or the beginning-of-sequence token alone; where the tokenizer has
+    none it is an error (22023).
+    """
+    ceilings.require_bytes("text_mb", ceilings.size(prompt), "the prompt")
+    tokens = model.encode_at_most(prompt, model.architecture.context_length, parse_special)
+    tokenizer = model.tokenizer
+    if add_special:
+        tokens = [*tokenizer.before, *tokens]
+    if not tokens and tokenizer.bos_id is not None:
+        tokens = [tokenizer.bos_id]
+    if not tokens:
+        raise errors.invalid_parameter(
+            "the prompt is empty and the tokenizer has no beginning-of-sequence token",
+            hint="Give the prompt at least one character.",
+        )
+    return tokens
+
+
+def room(architecture, tokens, max_tokens):
+    """How many tokens may follow the prompt: at most max_tokens, and no more than the context holds beside it.
+
+    A prompt longer than the context is an error (53400) that says by how much; one that fills it leaves room for none.
+    """
+    excess = len(tokens) - architecture.context_length
+    if excess > 0:
+        raise errors.limit_exceeded(
+            f"the prompt is {excess} tokens longer than the model's context",
+            f"it has {len(tokens)} tokens, the context holds {architecture.context_length}",
+            "Shorten the prompt.",
+        )
+    return min(max_tokens, -excess)
+
+
+def memory_for(model, tokens):
+    """How many tokens may follow the prompt by the superuser's limit batch_mb: keys and values of a text fit in it.
+
+    A prompt whose own do not fit is an error (53400).
+    """
+    most = ceilings.allowed("batch_mb")
+    if most is None:
+        return model.architecture.context_length
+    each = model.architecture.kv_bytes(getattr(model.engine, "kv_dtype", "float32"))
+    ceilings.require_bytes("batch_mb", len(tokens) * each, "the memory of the prompt's keys and values")
+    return most * ceilings.MEGABYTE // each - len(tokens)
+
+
+def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
+    """A Continuation of a text on a loaded model. `chosen`: the checked options."""
+    tokenizer = model.tokenizer
+    tokens = prompt_tokens(model, prompt, chosen.get("add_special", True), chosen.get("parse_special", False))
+    eos_ids = () if chosen.get("ignore_eos") else tokenizer.eos_ids
+    stop_tokens = arguments.indices("options.stop_tokens", chosen.get("stop_tokens", []), tokenizer.vocabulary_size)
+    return Continuation(
+        tokenizer,
+        tokens,
+        min(room(model.architecture, tokens, max_tokens), memory_for(model, tokens)),
+        settings,
+        stop,
+        (*eos_ids, *stop_tokens),
+        at_start=not any(tokenizer.is_shown(token) for token in tokens),
+        weigh=weigh,
+        model=model.name,
+    )
+
+
+def default_max_tokens():
+    """max_tokens where a call does not say it: 128, or what a superuser allows where that is less."""
+    most = ceilings.allowed("max_tokens")
+    return DEFAULT_MAX_TOKENS if most is None else min(DEFAULT_MAX_TOKENS, most)
+
+
+class Request:
+    """The arguments that all texts of a call share, checked; what is None has its default. Then the model is looked up.
+
+    Raises ModelError 22023 that names the argument, 42704 for the model.
+    """
+
+    def __init__(self, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options):
+        self._settings = sampling.settings(
+            temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
+        )
+        self._max_tokens = arguments.integer("max_tokens", max_tokens, default_max_tokens(), 0, 2**31 - 1)
+        ceilings.require("max_tokens", self._max_tokens, "max_tokens")
+        ceilings.require_texts(stop or (), "stop")
+        self._stop = arguments.strings("stop", stop)
+        self._options = arguments.options(options, OPTIONS)
+        self.guess = arguments.integer("options.guess", self._options.get("guess"), 0, 0, MOST_GUESSED)
+        self.model = models.decoder(model)
+        self._weigh = engines.candidates()
+
+    def continuation(self, prompt, number=0):
+        """The Continuation of a prompt. number: of the text in its call, from 0; its seed is that much larger."""
+        seed = (self._settings.seed + number + 2**63) % 2**64 - 2**63
+        settings = dataclasses.replace(self._settings, seed=seed)
+        return start(self.model, prompt, self._max_tokens, settings, self._stop, self._options, self._weigh)
+
+    @functools.cached_property
+    def most_bytes(self):
+        """A prompt of more bytes is refused."""
+        model, most = self.model, ceilings.allowed("text_mb")
+        fit = model.most_bytes(model.architecture.context_length, self._options.get("parse_special", False))
+        return min(sys.maxsize if most is None else most * ceilings.MEGABYTE, sys.maxsize if fit is None else fit)
+
+    def refusal(self, size):
+        """The error of a prompt of so many bytes, more than `most_bytes`."""
+        return too_long(f"the prompt has {size} bytes, allowed {self.most_bytes}")
+
+    def text(self, prompt, continuation):
+        """What is returned of a continuation's text."""
+        return prompt + continuation if self._options.get("echo") else continuation
+
+
+def details(prompt, *given):
+    """Generate: (text, tokens, finish_reason, prompt_tokens, completion_tokens, milliseconds).
+
+    given: as Request has them. All are None for the prompt None.
+    """
+    if prompt is None:
+        return (None,) * 6
+    began = time.perf_counter()
+    request = Request(*given)
+    continuation = request.continuation(prompt)
+    stats = kept.begin()
+    text = request.text(prompt, write(request, continuation, stats))
+    stats.milliseconds = milliseconds = (time.perf_counter() - began) * 1000
+    tokens = continuation.tokens
+    return text, tokens, continuation.finish_reason, continuation.prompt_tokens, len(tokens), milliseconds
+
+
+def write(request, continuation, stats):
+    """The text of a continuation, with what the session keeps of earlier ones."""
+    engine = request.model.engine
+    prefixes = kept.Prefixes(request.model, engine)
+    call = admission.Call()
+    with call.running():
+        cache = prefixes.fork(continuation.history) or engine.new_cache()
+        guess = request.guess if scheduler.batches(engine) else 0
+        text = "".join(stream(engine, continuation, call.checkpoint, cache, guess, stats))
+    prefixes.keep(continuation.history, cache)
+    return text
+
+
+def tokenize(text, model=None, add_special=None, parse_special=None):
+    """Text to token ids."""
+    if text is None:
+        return None
+    ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
+    return models.resolve(model).encode(text, add_special is not False, parse_special is True)
+
+
+def detokenize(tokens, model=None):
+    """Token ids to text: control tokens are left out; half a character, and NUL, is U+FFFD."""
+    if tokens is None:
+        return None
+    tokenizer = models.resolve(model).tokenizer
+    tokens = arguments.indices("tokens", tokens, tokenizer.vocabulary_size)
+    ceilings.require_bytes("text_mb", sum(len(tokenizer.token_bytes(token)) for token in tokens), "the text")
+    return tokenizer.decode(tokens).replace("\0", "\ufffd")
+
+
+def check_prompt(size, model=None):
+    """True; ModelError 53400 when a prompt of so many bytes is certainly longer than a model's context.
+
+    What llm.generate asks of a large prompt before it hands it over: Python would make two copies of it first.
+    """
+    ceilings.require_bytes("text_mb", size, "the prompt")
+    model = models.decoder(model)
+    model.require_bytes(size, model.architecture.context_length, parse_special=True)
+    return True
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__generation() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__generation() IS
+'Generation: a prompt and logits in, text out, one token at a time.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__ingestion()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What publishing and uploading call: manifests, vocabularies, and the atoms of what is stored."""
+
+from ..atoms.atoms import check_weights, code_counts, store_codes, store_edited_codes, store_part, store_tokenizer
+from ..store.manifest import check_manifest, tensor_layout, vocabulary
+
+__all__ = [
+    "check_manifest",
+    "check_weights",
+    "code_counts",
+    "store_codes",
+    "store_edited_codes",
+    "store_part",
+    "store_tokenizer",
+    "tensor_layout",
+    "vocabulary",
+]
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__ingestion() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__ingestion() IS
+'What publishing and uploading call: manifests, vocabularies, and the atoms of what is stored.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__merge()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Several stored models to one new: llm.merge. `store/merge_methods` has the arithmetic.
+
+The models must be of one kind. Which file a model came from does not matter: a folder and a GGUF have the rows of q and
+k in different orders, and rope's frequencies as numbers or as a tensor.
+"""
+
+import json
+
+import numpy as np
+
+from ..model import rope_rows
+from ..model.decoder import ROPE_DIVISORS
+from ..server import arguments, database, errors
+from ..store import merge_methods, tensor_writer
+from ..store import models as stored_models
+from ..weights import tensors
+from . import diff
+
+METHODS = ("linear", "slerp", "task_arithmetic", "ties")
+WITH_BASE = ("task_arithmetic", "ties")
+LARGEST = 1e6  # a weight beyond is a mistake
+MOST_MODELS = 64
+
+FIRST_OTHER_TOKEN = database.Query(
+    """SELECT coalesce(a.id, b.id) AS id
+    FROM (SELECT t.id, t.bytes FROM llm_store.token AS t WHERE t.tokenizer_id = $1) AS a
+    FULL JOIN (SELECT t.id, t.bytes FROM llm_store.token AS t WHERE t.tokenizer_id = $2) AS b ON b.id = a.id
+    WHERE a.bytes IS DISTINCT FROM b.bytes
+    ORDER BY 1 LIMIT 1""",
+    *("integer", "integer"),
+)
+
+
+def merge(models, new, factors, method, base, density, scale):
+    """A new model of several, tensor by tensor. Returns the largest rounding error of encoding it.
+
+    One tensor of each model is in memory at a time, as f32. Tensors have the first model's types and its order of the
+    rows of q and k; those that are equal in all models are shared. Rope turns as in the first model, and in all others.
+    """
+    names = _names(models)
+    factors, method = _recipe(len(names), factors, method, base)
+    density = arguments.number("density", density, 0.2, 0.0, 1.0)
+    scale = arguments.number("scale", scale, 1.0, -LARGEST, LARGEST)
+    parents = names if base is None else [*names, base]
+    found = {name: stored_models.found(name) for name in dict.fromkeys(parents)}
+    sources = [found[name] for name in parents]
+    kinds = [diff.described(source) for source in sources]
+    _check_same_kind(sources, kinds)
+    for tensor in kinds[0].tensors.values():
+        stored_models.check_encodable(sources[0], tensor)
+    copy = stored_models.new_model(sources[0], new)
+    keeps_equal = method != "linear" or abs(sum(factors) - 1.0) < 1e-9
+    hashes, largest = {}, 0.0
+    for name, first in kinds[0].tensors.items():
+        if name == ROPE_DIVISORS or (keeps_equal and _is_shared(name, kinds)):
+            hashes[name] = first.hash
+            continue
+        try:
+            with np.errstate(over="raise", invalid="raise"):
+                values = _merged([_values(name, kind, kinds[0]) for kind in kinds], factors, method, density, scale)
+        except FloatingPointError:
+            raise errors.invalid_parameter(
+                f'tensor "{name}" cannot be merged', "its weights or those of a sum grow beyond float32"
+            ) from None
+        hashes[name], error = tensor_writer.write(name, first.type, first.shape, values)
+        largest = max(largest, error)
+    stored_models.add_tensors(copy, hashes)
+    details = {"method": method, "weights": factors, "error": largest}
+    if base is not None:
+        details |= {"base": base, "scale": scale} | ({"density": density} if method == "ties" else {})
+    stored_models.finish(copy, "merge", details, parents, sources[0]["hash"])
+    return largest
+
+
+def _merged(arrays, factors, method, density, scale):
+    """The merged values of one tensor; the base is the last of `arrays` where the method has one.
+
+    Raises FloatingPointError where a sum or a difference grows beyond float32: ties would take it for no change.
+    """
+    match method:
+        case "linear":
+            return merge_methods.linear(arrays, factors)
+        case "slerp":
+            return merge_methods.slerp(*arrays, factors[1] / sum(factors))
+        case "task_arithmetic":
+            return merge_methods.task_arithmetic(arrays[-1], arrays[:-1], factors, scale)
+        case "ties":
+            return merge_methods.ties(arrays[-1], arrays[:-1], factors, density, scale)
+
+
+def _names(models):
+    names = list(arguments.strings("models", models))
+    if not 1 <= len(names) <= MOST_MODELS:
+        raise arguments.ill("models", models, f"an array of 1 to {MOST_MODELS} names")
+    return names
+
+
+def _recipe(count, factors, method, base):
+    """(weights, method), checked against each other and the number of models."""
+    if method not in METHODS:
+        raise arguments.ill("method", method, f"one of {', '.join(METHODS)}")
+    if (base is not None) != (method in WITH_BASE):
+        expected = "the model that all of them were made from" if method in WITH_BASE else f"NULL for {method}"
+        raise arguments.ill("base", base, expected)
+    if method == "slerp" and count != 2:
+        raise errors.invalid_parameter("slerp merges two models", f"there are {count}")
+    if factors is None:
+        factors = [1.0 if method in WITH_BASE else 1.0 / count] * count
+    if len(factors) != count or None in factors:
+        raise arguments.ill("weights", factors, f"{count} numbers, one for each model")
+    factors = [arguments.number("weights", factor, None, -LARGEST, LARGEST) for factor in factors]
+    if method == "slerp" and not (min(factors) >= 0 and sum(factors) > 0):
+        raise arguments.ill("weights", factors, "two numbers from 0 on, one of them above 0, for slerp")
+    return factors, method
+
+
+def _is_shared(name, kinds):
+    """Whether a tensor is one and the same in all models: equal bytes, in one order."""
+    orders = {kind.architecture.rope_interleaved for kind in kinds if rope_rows.rotated_heads(name, kind.architecture)}
+    return len(orders) <= 1 and len({kind.tensors[name].hash for kind in kinds}) == 1
+
+
+def _values(name, kind, first):
+    """A tensor's values -> f32 of its shape, the rows of q and k in the first model's order."""
+    values = tensors.decoded(kind.tensors[name])
+    heads = rope_rows.moved_heads(name, kind.architecture, first.architecture)
+    if heads is None:
+        return values
+    return rope_rows.rearranged(values, heads, first.architecture.head_dim, first.architecture.rope_interleaved)
+
+
+def _check_same_kind(sources, kinds):
+    """Raise ModelError 22023 unless the models have one architecture, one set of tensors and one vocabulary."""
+    for source, kind in zip(sources[1:], kinds[1:], strict=True):
+        difference = (
+            _other_value(kinds[0].architecture.comparable(), kind.architecture.comparable())
+            or _other_tensor(kinds[0], kind)
+            or _other_rotation(kinds[0], kind)
+            or _other_token(sources[0]["tokenizer_id"], source["tokenizer_id"])
+        )
+        if difference:
+            raise errors.invalid_parameter(
+                f'models "{sources[0]["name"]}" and "{source["name"]}" cannot be merged',
+                difference,
+                "Merge models that were trained from one another.",
+            )
+
+
+def _other_value(here, there):
+    """Which value of the architecture differs; None if none does."""
+    for field in (*here, *(field for field in there if field not in here)):
+        if here.get(field) != there.get(field):
+            return f"{field} is {json.dumps(here.get(field))} in one, {json.dumps(there.get(field))} in the other"
+    return None
+
+
+def _other_tensor(here, there):
+    """Which tensor one of the models does not have; that of rope's frequencies is compared by what it does."""
+    names = (here.tensors.keys() ^ there.tensors.keys()) - {ROPE_DIVISORS}
+    return f'tensor "{min(names)}" is in one of them only' if names else None
+
+
+def _other_rotation(here, there):
+    """What makes rope turn by other angles in one of the models; None if it does not."""
+    if diff.same_rotation(here, there):
+        return None
+    if ROPE_DIVISORS in here.tensors or ROPE_DIVISORS in there.tensors:
+        return f'tensor "{ROPE_DIVISORS}" makes one turn q and k by other angles than the other'
+    config = here.architecture.to_config(), there.architecture.to_config()
+    return _other_value(*({name: values[name] for name in ("rope_theta", "rope_scaling")} for values in config))
+
+
+def _other_token(here, there):
+    """Which token id stands for other bytes in one of two tokenizers; None if none does."""
+    found = None if here == there else FIRST_OTHER_TOKEN.one(here, there)
+    return None if found is None else f"their tokenizers differ: token {found['id']} is not the same in both"
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__merge() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__merge() IS
+'Several stored models to one new: llm.merge. `store/merge_methods` has the arithmetic.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__operators()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The transformer's operators as SQL calls them: activations as bytes, weights by name.
+
+An activation is bytea: little-endian float32, one row a token, rows one after the other. The width of a row follows
+from the weight or the model it meets, so n is never passed. Sizes that do not fit are errors (22023) that name the
+argument. Tokens or activations that are NULL give NULL. What computes is the operators of the engine that llm.engine
+says: engine/composed over the packed weights, whose bits are llm.generate's, or reference/composed.
+"""
+
+import functools
+from array import array
+
+import numpy as np
+
+from ..generate import sampling
+from ..model import finite
+from ..reference import operators as ops
+from ..server import arguments, ceilings, errors
+from ..session import engines, kv_handles, models
+
+# What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This lets one
+# query serve every family. Any other tensor that is missing is an error.
+OPTIONAL = frozenset(
+    ("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "attn_q_norm.weight", "attn_k_norm.weight")
+)
+
+LARGEST = float(np.finfo(np.float32).max)
+FLOAT32 = np.dtype("<f4")
+UNKNOWN = object()
+
+
+def forward_tokens(tokens, cache, start, model=None):
+    """The tokens of a call of llm.forward, checked: of the vocabulary, from a start that a KV cache leads up to.
+
+    More than the context holds are an error (53400) before anything is computed.
+    """
+    if tokens is None:
+        return None
+    start = arguments.integer("start", start, 0, 0, 2**31 - 1)
+    if cache is None and start > 0:
+        raise errors.invalid_parameter(
+            f"start is {start} and there is no KV cache",
+            "without a handle nothing is known of the tokens before it",
+            "Make a KV cache with llm.new_kv_cache, and give its handle to each call.",
+        )
+    model = models.current(model)
+    model.require_decoder()
+    architecture = model.architecture
+    tokens = arguments.indices("tokens", tokens, architecture.vocabulary_size)
+    architecture.require_room(start, len(tokens))
+    return tokens
+
+
+def embedding(tokens, model=None):
+    """The row of each token of the embedding: int[n] -> [n, hidden]."""
+    if tokens is None:
+        return None
+    model, _, operators = models.at_this_moment(model)
+    tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
+    require_size(len(tokens) * model.architecture.hidden_size)
+    return operators.embedding(tokens).tobytes()
+
+
+def linear(x, weight, model=None, bias=None, residual=None):
+    """x @ weight.T + bias + residual: [n, columns] -> [n, rows]; the residual, [n, rows], is added last.
+
+    Every layer ends with it, and so do the logits: a result that is not finite is an error (XX001).
+    """
+    if x is None:
+        return None
+    model, _, operators = models.at_this_moment(model)
+    count, columns = shape(model, operators, weight, 2)
+    length = None if bias is None else shape(model, operators, bias, 1)
+    if length is not None and length != (count,):
+        raise arguments.ill("bias", bias, f"a vector of {count} numbers, one for each row of {weight}")
+    x = rows("x", x, columns)
+    require_size(x.size // columns * count)
+    if residual is not None:
+        residual = equal("residual", residual, x.size // columns * count)
+    result = operators.linear(x, weight, bias if length else None, residual)
+    finite.check_result(result, weight, model.name)
+    return result.tobytes()
+
+
+def queries_keys_values(x, layer, positions, model=None):
+    """What a layer's attention takes: x times its three matrices, [n, hidden] -> ([n, heads * head_dim], keys, values).
+
+    Biases and head norms where the family has them; queries and keys are rotated by their tokens' positions.
+    """
+    if x is None or layer is None or positions is None:
+        return None
+    model, _, operators = models.at_this_moment(model)
+    model.require_decoder()
+    a = model.architecture
+    layer = arguments.integer("layer", layer, None, 0, a.layers - 1)
+    positions = arguments.positions("positions", positions, a.context_length)
+    x = equal("x", x, len(positions) * a.hidden_size)
+    q, k, v = operators.queries_keys_values(x, layer, positions)
+    return q.tobytes(), k.tobytes(), v.tobytes()
+
+
+def rms_norm(x, weight, model=None, epsilon=None):
+    """Root-mean-square norm of rows as wide as the weight: one as wide as a head norms every head by itself."""
+    if x is None:
+        return None
+    model, _, operators = models.at_this_moment(model)
+    width = shape(model, operators, weight, 1)
+    if width is None:
+        return x
+    epsilon = arguments.number("epsilon", epsilon, model.architecture.norm_epsilon, 0, 1)
+    return operators.rms_norm(rows("x", x, *width), weight, epsilon).tobytes()
+
+
+def rope(x, positions, model=None):
+    """Rotate the pairs of every head by its token's position: queries or keys of n tokens, int[n] -> the same shape."""
+    if x is None or positions is None:
+        return None
+    model, _, operators = models.at_this_moment(model)
+    model.require_decoder()
+    x = rows("x", x, model.architecture.head_dim)
+    positions = arguments.positions("positions", positions, model.architecture.context_length)
+    heads = x.size // model.architecture.head_dim
+    if heads % len(positions):
+        raise arguments.described("x", f"{heads} heads", f"as many for each of the {len(positions)} positions")
+    return operators.rope(x, positions).tobytes()
+
+
+def attention(q, k, v, cache, layer, positions, model=None):
+    """Store k and v at their positions in the KV cache, then let q see all up to its own: [n, heads * head_dim].
+
+    cache: a handle of llm.new_kv_cache, or NULL for the session's scratch cache. The positions follow each other and
+    what the cache holds; from the first of them on it is overwritten, so the same call twice gives the same twice.
+    """
+    if q is None or k is None or v is None or positions is None:
+        return None
+    model, operators, kv_cache = kv_handles.current(cache, model)
+    a = model.architecture
+    layer = arguments.integer("layer", layer, None, 0, a.layers - 1)
+    positions = arguments.positions("positions", positions, a.context_length)
+    n = len(positions)
+    q = heads("q", q, n, a.heads, a.head_dim)
+    k, v = heads("k", k, n, a.kv_heads, a.head_dim), heads("v", v, n, a.kv_heads, a.head_dim)
+    return operators.attention(q, k, v, kv_cache.room(layer, positions), layer, positions).tobytes()
+
+
+def swiglu(gate, up):
+    """silu(gate) * up, number by number."""
+    if gate is None or up is None:
+        return None
+    return models.swiglu()(*pair("gate", gate, "up", up)).tobytes()
+
+
+def swiglu_of_weights(x, gate, up, model=None):
+    """silu(x @ gate.T) * (x @ up.T), the gated half of a feed-forward network: [n, columns] -> [n, rows]."""
+    if x is None:
+        return None
+    model, _, operators = models.at_this_moment(model)
+    size = shape(model, operators, gate, 2)
+    if shape(model, operators, up, 2) != size:
+        raise arguments.ill("up", up, f"a matrix of {size[0]} rows and {size[1]} columns, as {gate} is")
+    x = rows("x", x, size[1])
+    require_size(x.size // size[1] * size[0])
+    return operators.swiglu(x, gate, up).tobytes()
+
+
+def add(x, y):
+    """x + y, number by number: what a residual connection does."""
+    if x is None or y is None:
+        return None
+    x, y = pair("x", x, "y", y)
+    return (x + y).tobytes()
+
+
+def softmax(x, width=None):
+    """exp(x) / sum(exp(x)) of each row of `width` numbers; NULL: all of x is one row."""
+    if not x:
+        return x
+    width = arguments.integer("width", width, len(x) // 4, 1, len(x))
+    return ops.softmax(rows("x", x, width).reshape(-1, width)).tobytes()
+
+
+def last_row(x, width):
+    """The last `width` numbers."""
+    if x is None or width is None:
+        return None
+    width = arguments.integer("width", width, None, 1, 1 << 28)
+    return rows("x", x, width)[-width:].tobytes()
+
+
+def sample(logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, history, position):
+    """The id of the next token, chosen from logits [vocabulary]."""
+    if logits is None:
+        return None
+    history = [] if history is None else history
+    position = arguments.integer("position", position, len(history), 0, 1 << 31)
+    settings = sampling.settings(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
+    )
+    logits = float32("logits", logits)
+    history = arguments.indices("history", history, len(logits))
+    return sampling.next_token(logits, history, settings, position, engines.candidates())
+
+
+def floats(x):
+    """The numbers of an activation, to look at."""
+    if x is None:
+        return None
+    ceilings.require_count(len(x) // FLOAT32.itemsize, "the result")
+    return array("f", float32("x", x).tobytes())
+
+
+def bytes_of(numbers):
+    """An activation from numbers, the inverse of `floats`."""
+    if numbers is None:
+        return None
+    ceilings.require_elements(numbers, "numbers")
+    flat = np.asarray(numbers, object).ravel()
+    for number in flat:
+        if number is None or LARGEST < abs(number) < np.inf:
+            raise arguments.ill("numbers", number, "float32 numbers, none of them NULL")
+    return flat.astype("<f4").tobytes()
+
+
+def shape(model, operators, name, dimensions):
+    """The shape of the tensor `name` of `model`, or None where it is one that this family lacks; found out once."""
+    shape = operators.shapes.get((name, dimensions), UNKNOWN)
+    if shape is UNKNOWN:
+        shape = operators.shapes[name, dimensions] = found_shape(model, operators, name, dimensions)
+    return shape
+
+
+def found_shape(model, operators, name, dimensions):
+    """The same, from the tensors of the model."""
+    if name is None:
+        raise errors.invalid_parameter("no weight is named", hint="Weights are listed in llm.tensors.")
+    try:
+        shape = operators.shape(arguments.name("weight", name))
+    except KeyError:
+        if name in optional_tensors(model.architecture.layers):
+            return None
+        raise errors.undefined_object(
+            f'model "{model.name}" has no tensor "{arguments.shown_name(name)}"',
+            hint="Its tensors are listed in llm.tensors.",
+        ) from None
+    if len(shape) != dimensions:
+        expected = {1: "a vector", 2: "a matrix"}[dimensions]
+        raise arguments.described("weight", f"{name} of shape {list(shape)}", expected)
+    return shape
+
+
+@functools.cache
+def optional_tensors(layers):
+    """The names of what a family may lack, of all layers."""
+    return frozenset(f"blk.{layer}.{name}" for layer in range(layers) for name in OPTIONAL)
+
+
+def require_size(numbers):
+    """ModelError 53400 for a result of more float32 numbers than a superuser allows."""
+    ceilings.require_bytes("activation_mb", 4 * numbers, "the result")
+
+
+def float32(name, activation):
+    """bytea -> f32, at least one number."""
+    if not activation or len(activation) % 4:
+        raise arguments.described(name, f"{len(activation)} bytes", "float32 numbers of 4 bytes each, at least one")
+    ceilings.require_bytes("activation_mb", len(activation), name)
+    return np.frombuffer(activation, FLOAT32)
+
+
+def rows(name, activation, width):
+    """bytea -> f32[n * width]."""
+    flat = float32(name, activation)
+    if flat.size % width:
+        raise arguments.described(name, f"{flat.size} numbers", f"rows of {width} numbers")
+    return flat
+
+
+def heads(name, activation, n, count, head_dim):
+    """bytea -> f32[n * count * head_dim]."""
+    flat = float32(name, activation)
+    if flat.size != n * count * head_dim:
+        raise arguments.described(name, f"{flat.size} numbers", f"{n} tokens with {count} heads of {head_dim} numbers")
+    return flat
+
+
+def pair(first_name, first, second_name, second):
+    """Two activations of the same size -> f32, f32."""
+    first, second = float32(first_name, first), float32(second_name, second)
+    if first.size != second.size:
+        raise arguments.described(second_name, f"{second.size} numbers", f"as many as {first_name} has, {first.size}")
+    return first, second
+
+
+def equal(name, activation, size):
+    """bytea -> f32[size]."""
+    flat = float32(name, activation)
+    if flat.size != size:
+        raise arguments.described(name, f"{flat.size} numbers", f"{size} numbers")
+    return flat
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__operators() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__operators() IS
+'The transformer''s operators as SQL calls them: activations as bytes, weights by name.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__packed_cache()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What the SQL functions of the packed weights call: llm.pack, llm.evict, llm.collect and others."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from ..server import errors
+from ..session import engines, models
+
+
+def pack(name=None):
+    """Pack what is not packed of a model that the caller sees, so that no later call has to. -> bytes when packed."""
+    return engines.modules().shared_weights.pack_model(*models.identity(name))
+
+
+def pack_model(hash, name):
+    """The same of a model by the hash of its content, which only who sees the model knows; `name` is for messages.
+
+    llm_store.pack_model runs with its owner's rights, whoever calls it: it reads weights and gives none away.
+    """
+    return engines.modules().shared_weights.pack(models.weights_of(hash).tensors(), name)
+
+
+def evict(name=None):
+    """Unlink the files of a model, None: all files of all databases. Sessions that use them go on. -> bytes."""
+    shared = engines.modules().shared_weights
+    if name is None:
+        return shared.files().remove()
+    tensors = models.weights_of(models.identity(name)[0]).tensors()
+    return shared.files().remove({part.file.name for part in shared.parts(tensors)})
+
+
+def forget(tensors):
+    """Unlink the files with tensors, by their hashes, that the database has no more. -> bytes; 0 without numba."""
+    try:
+        files = engines.modules().shared_weights.files()
+    except errors.ModelError:
+        return 0
+    gone = set(tensors or ())
+    return files.remove({entry.name for entry, tensor, *_ in _packed(files) if tensor in gone})
+
+
+def packed_tensors():
+    """Rows (tensor hash, layout, bytes, built, last used) of the files of all databases; none without numba."""
+    try:
+        files = engines.modules().shared_weights.files()
+    except errors.ModelError:
+        return
+    for entry, *tensor in _packed(files):
+        yield *tensor, _time(entry.built), _time(entry.last_used)
+
+
+def warm_up():
+    """Compile all code of the compiled engine, unless that is done; which engine then computes."""
+    engines.compile_all()
+    return engines.description()
+
+
+def _packed(files):
+    """(Entry, SHA-256, layout, bytes) of each tensor in each file."""
+    for entry in files.entries():
+        with suppress(FileNotFoundError):  # evicted since
+            for tensor in engines.modules().tensor_groups.tensors_in(entry.path):
+                yield entry, *tensor
+
+
+def _time(seconds):
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__packed_cache() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__packed_cache() IS
+'What the SQL functions of the packed weights call: llm.pack, llm.evict, llm.collect and others.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__scoring()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Scores without generation: what the model expects next, and its logits at every position."""
+
+import numpy as np
+
+from ..model import finite
+from ..reference.decoder import PREFILL_CHUNK
+from ..server import arguments, database
+from ..session import admission, models
+from . import generation
+
+
+def next_tokens(prompt, k=None, model=None):
+    """The k most likely tokens after a prompt: rows (rank from 1, token_id, token, logit, logprob).
+
+    logprob is the natural logarithm of the probability at temperature 1. Equal logits rank by id. Raises ModelError
+    XX001 unless all logits are finite.
+    """
+    if prompt is None:
+        return []
+    model = models.decoder(model)
+    k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
+    tokens = generation.prompt_tokens(model, prompt)
+    generation.room(model.architecture, tokens, 0)
+    generation.memory_for(model, tokens)
+    engine, call = model.engine, admission.Call()
+    with call.running():
+        logits = engine.forward(tokens, engine.new_cache(), checkpoint=call.checkpoint)[-1]
+    finite.check_logits(logits, len(tokens), model.name)
+    logprobs = log_softmax(logits)
+    return [
+        (rank, token, token_text(model.tokenizer, token), float(logits[token]), float(logprobs[token]))
+        for rank, token in enumerate(largest(logits, k), start=1)
+    ]
+
+
+def logits(tokens, model=None):
+    """The logits after each of the tokens: rows (position from 0, f32[vocabulary] as bytes), as they are computed.
+
+    Raises ModelError XX001 unless they are all finite.
+    """
+    if tokens is None:
+        return []
+    model = models.decoder(model)
+    tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
+    generation.room(model.architecture, tokens, 0)
+    generation.memory_for(model, tokens)
+    return database.Stream(_logits(model, tokens), 2)
+
+
+def _logits(model, tokens):
+    engine, call = model.engine, admission.Call()
+    cache = engine.new_cache()
+    for start in range(0, len(tokens), PREFILL_CHUNK):
+        chunk = tokens[start : start + PREFILL_CHUNK]
+        with call.running():
+            scores = engine.forward(chunk, cache, last_only=False, checkpoint=call.checkpoint)
+        for position, row in enumerate(scores, start):
+            finite.check_logits(row, position + 1, model.name)
+            yield position, row.tobytes()
+
+
+def log_softmax(logits):
+    """log(softmax(x)) of one row, in float64: f32[vocabulary] -> f64[vocabulary]."""
+    x = logits.astype(np.float64)
+    x -= x.max()
+    return x - np.log(np.exp(x).sum())
+
+
+def largest(logits, k):
+    """Ids of the k largest logits, the largest first, the lower id first of equals; sorts no more than it returns."""
+    smallest = np.partition(logits, len(logits) - k)[len(logits) - k] if k < len(logits) else -np.inf
+    ids = np.flatnonzero(logits >= smallest)  # more than k, if several equal the smallest
+    return ids[np.argsort(-logits[ids], kind="stable")][:k].tolist()
+
+
+def token_text(tokenizer, token):
+    """A token's bytes as text: what is not UTF-8, and NUL, is U+FFFD."""
+    return tokenizer.token_bytes(token).decode("utf-8", "replace").replace("\0", "\ufffd")
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__scoring() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__scoring() IS
+'Scores without generation: what the model expects next, and its logits at every position.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__search()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Exact search: the rows of a table whose embeddings are closest to a query's, at the speed of memory.
+
+A session keeps a table's embeddings as one matrix beside the identity of each row version: where it lies (ctid) and
+which transaction wrote it (xmin). A search reads, in its own snapshot, which versions it sees; what the matrix lacks is
+fetched, what is gone is dropped, so it finds what a scan would find, in every transaction, after ROLLBACK too, without
+a trigger or an index. That reading is spared or cheaper where the matrix was right in an earlier snapshot:
+
+- When the snapshot is the same and the transaction has written nothing, the database looks the same by definition.
+- When all that the earlier one saw as ended is so in this one too, it is enough to count the versions that each
+  transaction wrote. One of which the matrix has rows had ended then; of its versions none can have come since, so as
+  many as there were are the same. Rows of any other transaction are seen in the counts.
+
+All statements of a call share its snapshot, because the SQL function is STABLE.
+"""
+
+import numpy as np
+
+from ..kernels import cosine
+from ..kernels.cosine import ArrayTable
+from ..server import arguments, database, settings
+from ..server.database import Query
+from ..session import search_matrices
+from ..session.search_matrices import Matrix
+from ..store.embedding_columns import find_column
+from . import embeddings
+
+DEFAULT_MEGABYTES = 1024
+LARGEST_K = 10_000
+BYTES_TOGETHER = 12 << 20  # in one piece of what is fetched: 8192 rows of 384 numbers
+FEW = 4  # a matrix that lacks less than a quarter is mended, any other read anew
+
+MANY_WRITERS = 8  # counting is no cheaper where a transaction wrote fewer rows each
+
+MOMENT = Query(
+    "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_snapshot()::text END AS snapshot, "
+    "pg_catalog.pg_current_xact_id_if_assigned()::text AS writing"
+)
+
+
+def search(query, source, k=None, model=None, column=None):
+    """Rows (content as JSON, similarity, place) of a table for a text: see `nearest`."""
+    if query is None or source is None:
+        return []
+    return nearest(embeddings.query_vector(query, model), source, k, column)
+
+
+def search_vector(query, source, k=None, column=None):
+    """The same for an embedding, a list of numbers or little-endian float32."""
+    if query is None or source is None:
+        return []
+    vector = embeddings.vector("query", query)
+    if not len(vector):
+        raise arguments.described("query", "an empty vector", "at least one number")
+    return nearest(vector, source, k, column)
+
+
+def nearest(vector, source, k, column):
+    """The k rows closest to a vector by cosine, the closest first: (content without the column, cosine, ctid)."""
+    k = arguments.integer("k", k, 10, 1, LARGEST_K)
+    column = find_column(source, "embedding" if column is None else column)
+    direction = cosine.unit(vector)
+    if np.isnan(direction).any():
+        raise arguments.described("query", "a vector without direction", "finite numbers, one of them not 0")
+    places, scores = _best(column, direction, k)
+    contents = column.contents(places)
+    rows = [(contents[place], float(score), place) for place, score in zip(places, scores, strict=True)]
+    return [(content, min(max(score, -1.0), 1.0), place_text(place)) for content, score, place in rows]
+
+
+def _best(column, vector, k):
+    memory = settings.megabytes("search_mb", DEFAULT_MEGABYTES, 0)
+    moment = MOMENT.one()
+    snapshot = None if column.hides_rows or moment["writing"] else moment["snapshot"]
+    known = search_matrices.find(column.key)
+    if not _is_right(known, column, snapshot, moment["snapshot"]):
+        places, writers = column.versions()
+        if len(places) * 4 * len(vector) > memory:
+            search_matrices.drop(column.key)
+            return _streamed(column, places, vector, k)
+        known = _current(column, known, places, _ended(writers, moment["writing"]), len(vector))
+        known.snapshot = snapshot
+    elif snapshot:
+        known.snapshot = snapshot
+    search_matrices.keep(column.key, known, memory)
+    return _nearest(column, known.places, known.table, vector, k)
+
+
+def _is_right(known, column, snapshot, moment):
+    """Whether a matrix that was right in an earlier snapshot is so at this moment; False where that is not known."""
+    if known is None or known.snapshot is None or moment is None or column.hides_rows:
+        return False
+    if known.snapshot == snapshot:
+        return True
+    if not is_later(moment, known.snapshot) or len(known.counts[0]) * MANY_WRITERS > len(known.places):
+        return False
+    return all(np.array_equal(*pair) for pair in zip(known.counts, column.writers(), strict=True))
+
+
+def is_later(snapshot, earlier):
+    """Whether a snapshot (the text of a pg_snapshot) sees all transactions as ended that an earlier one sees so."""
+    (_, end, running), (_, earlier_end, earlier_running) = (text.split(":") for text in (snapshot, earlier))
+    running = {number for number in running.split(",") if number and int(number) < int(earlier_end)}
+    return int(end) >= int(earlier_end) and running <= set(earlier_running.split(","))
+
+
+def _ended(writers, writing):
+    """The writers, 0 for the transaction that goes on (the text of its xid8) and its subtransactions, whose ids follow.
+
+    It can put other rows where its own ones were: TRUNCATE of a table that it made empties the same file.
+    """
+    if writing is None:
+        return writers
+    own = np.uint32(int(writing) & 0xFFFFFFFF)
+    return np.where((writers - own).view(np.int32) >= 0, np.uint32(0), writers)
+
+
+def _current(column, known, places, writers, width):
+    """The matrix of these row versions: the known one, that one mended, or a new one."""
+    if known is None or (len(known.rows) and known.rows.shape[1] != width):
+        return Matrix(places, writers, _fetched(column, places, width))
+    if np.array_equal(known.places, places) and np.array_equal(known.writers, writers) and np.all(writers):
+        return known
+    at = np.searchsorted(known.places, places)
+    at[at == len(known.places)] = 0
+    same = np.zeros(len(places), bool)
+    if len(known.places):
+        same = (known.places[at] == places) & (known.writers[at] == writers) & (writers != 0)
+    if np.count_nonzero(~same) * FEW > len(places):
+        return Matrix(places, writers, _fetched(column, places, width))
+    rows = np.empty((len(places), width), np.float32)
+    rows[same] = known.rows[at[same]]
+    rows[~same] = column.some(places[~same], width)
+    return Matrix(places, writers, rows)
+
+
+def _fetched(column, places, width):
+    rows = np.empty((len(places), width), np.float32)
+    done = 0
+    for _, piece in column.pieces(places, _rows_together(width), width):
+        rows[done : done + len(piece)] = piece
+        done += len(piece)
+    return rows
+
+
+def _rows_together(width):
+    """How many rows of so many numbers are fetched in one piece, whole blocks of the table."""
+    return max(1, BYTES_TOGETHER // (4 * width))
+
+
+def _streamed(column, places, vector, k):
+    """The best of a table that is too large to keep, piece by piece."""
+    best_places, best_scores = np.zeros(0, np.int64), np.zeros(0)
+    for piece_places, rows in column.pieces(places, _rows_together(len(vector)), len(vector)):
+        found, scores = _nearest(column, piece_places, ArrayTable(rows), vector, k)
+        best_places, best_scores = np.append(best_places, found), np.append(best_scores, scores)
+        order = np.lexsort((best_places, -best_scores))[:k]
+        best_places, best_scores = best_places[order], best_scores[order]
+    return best_places, best_scores
+
+
+def _nearest(column, places, table, vector, k):
+    """(places, cosines) of the k rows of a table that are nearest, the first place first of equals."""
+    if not len(places):
+        return places, np.zeros(0)
+    if table.shape[1] != len(vector):
+        raise column.wrong_width(table.shape[1], len(vector))
+    found, cosines = cosine.nearest(table, vector, k, (), database.checkpoint)
+    return places[found], cosines
+
+
+def place_text(place):
+    """A place as the text of a tid."""
+    return f"({int(place) >> 16},{int(place) & 0xFFFF})"
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__search() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__search() IS
+'Exact search: the rows of a table whose embeddings are closest to a query''s, at the speed of memory.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__session()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What a session tells about itself, and what it keeps for its queries: versions, engine, counters, KV caches."""
+
+from ..server.database import version
+from ..session.engines import description as engine
+from ..session.kv_handles import free as free_kv_cache
+from ..session.kv_handles import new as new_kv_cache
+from ..session.models import architecture
+from ..session.prefixes import reset, stats
+
+__all__ = ["architecture", "engine", "free_kv_cache", "new_kv_cache", "reset", "stats", "version"]
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__session() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__session() IS
+'What a session tells about itself, and what it keeps for its queries: versions, engine, counters, KV caches.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__similarity()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Tokens by meaning: llm.similar_tokens and llm.analogy, exact by cosine over a model's token embedding.
+
+The compiled engine reads the packed weights that all sessions share; numpy reads the decoded table, and does so too for
+types that packing rounds (Q4_1 and the K types), so that both give the same answer.
+"""
+
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ..kernels import cosine as cosine_search
+from ..server import arguments, database, errors
+from ..session import engines, models
+from ..store import tokens as stored_tokens
+from .weight_rows import EMBEDDING, stored_tensor
+
+_tables = (
+    WeakKeyDictionary()
+)  # {Model: {whether it is the packed one: table}}; goes when the session lets go of a model
+
+
+def similar_tokens(token, k=None, model=None):
+    """Rows (rank from 1, token_id, token, similarity) of the k tokens nearest to one, which is not among them."""
+    if token is None:
+        return []
+    model = models.resolve(model)
+    k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
+    token = stored_tokens.token_id(model, token)
+    table = _table(model)
+    return _search(model, table, _direction(model, table, token), k, [token])
+
+
+def analogy(a, b, c, k=None, model=None):
+    """Rows as above of the k tokens that are to c as b is to a: nearest to b - a + c, each of length 1 (1301.3781).
+
+    a, b and c are not among them: the nearest of all is nearly always c itself.
+    """
+    if a is None or b is None or c is None:
+        return []
+    model = models.resolve(model)
+    k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
+    tokens = [stored_tokens.token_id(model, token) for token in (a, b, c)]
+    table = _table(model)
+    directions = [_direction(model, table, token) for token in tokens]
+    wanted = directions[1] - directions[0] + directions[2]
+    if not np.abs(wanted).max() > 0:
+        raise errors.invalid_parameter("the three tokens have no direction together", "b - a + c is zero")
+    return _search(model, table, wanted, k, tokens)
+
+
+def _search(model, table, x, k, excluded):
+    ids, cosines = cosine_search.nearest(table, x, k, excluded, database.checkpoint)
+    texts = stored_tokens.texts(model, ids.tolist())
+    return [
+        (rank, token, texts.get(token), cosine)
+        for rank, (token, cosine) in enumerate(zip(ids.tolist(), cosines.tolist(), strict=True), start=1)
+    ]
+
+
+def _direction(model, table, token):
+    """A token's embedding with the length 1 -> f64[columns]."""
+    direction = cosine_search.unit(table.rows([token])[0])
+    if np.isnan(direction).any():
+        text = stored_tokens.texts(model, [token]).get(token)
+        raise errors.invalid_parameter(
+            f'token {token} of model "{model.name}" has no direction', f'The embedding of "{text}" is all zero or ill.'
+        )
+    return direction
+
+
+def _table(model):
+    """The model's embedding as cosine_search reads it, with the lengths of its rows: made once a session."""
+    tensor = stored_tensor(model, EMBEDDING)
+    compiled, _ = engines.chosen()
+    packed = compiled and tensor.type in engines.modules().packing.LAYOUT_OF
+    kept = _tables.setdefault(model, {})
+    if packed not in kept:
+        kept[packed] = _packed_table(tensor, model) if packed else _decoded_table(model)
+    return kept[packed]
+
+
+def _packed_table(tensor, model):
+    modules = engines.modules()
+    packed = modules.shared_weights.attach([tensor], model.name, model.hash)
+    modules.shared_weights.touch([tensor])
+    return modules.similarity.PackedTable(packed, tensor.name, database.checkpoint)
+
+
+def _decoded_table(model):
+    return cosine_search.ArrayTable(model.weights[EMBEDDING], database.checkpoint)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__similarity() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__similarity() IS
+'Tokens by meaning: llm.similar_tokens and llm.analogy, exact by cosine over a model''s token embedding.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__token_map()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What llm.project calls: the map of a model's tokens."""
+
+from ..atoms.token_map import store
+
+__all__ = ["store"]
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__token_map() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__token_map() IS
+'What llm.project calls: the map of a model''s tokens.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__weight_rows()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Rows of stored tensors as numbers: what llm.weight_matrices, llm.token_embeddings and their functions call.
+
+A row is read as a slice of its tile, by the view llm_store.tensor_row and with the caller's rights. The hash of a tile
+is over the whole of it, so a single row is not checked against it; llm.matrix, which reads all tiles, does check.
+"""
+
+import functools
+
+import numpy as np
+
+from ..atoms import geometry, sql_literals
+from ..model import encodings
+from ..server import arguments, database, errors
+from ..session import models
+from ..store import tokens
+from ..weights import tensors
+
+EMBEDDING = "token_embd.weight"
+MOST_BYTES = (1 << 30) - 1024  # of a value in PostgreSQL, with some room for what stands around it
+SEE_TENSORS = "The tensors of a model are listed in llm.tensors."
+
+# Models that share a tensor share its rows, and what is kept of a model may have been found under another name.
+ROW = database.Query(
+    """SELECT r.type, r.content FROM llm_store.tensor_row AS r
+    WHERE r.tensor_hash = $1 AND r.row_number = $2 LIMIT 1""",
+    *("bytea", "integer"),
+)
+
+
+def decoded(type, content):
+    """The numbers of a stored row: its bytes in a type's encoding -> little-endian float32 as bytes."""
+    return encodings.decode(type, content, (_columns(type, content),)).tobytes()
+
+
+def decoded_array(type, content):
+    """The numbers of a stored row as the text of a real[], exactly."""
+    return sql_literals.reals(encodings.decode(type, content, (_columns(type, content),)))
+
+
+def atom_keys(type, content, plane):
+    """The Hilbert key of each number's weight atom in one plane (0: xy, 1: yz, 2: zm), as the text of a bigint[].
+
+    None for a type whose codes are no atoms.
+    """
+    if type not in geometry.CODES:
+        return None
+    return _array(_keys_by_code(type)[plane][geometry.codes_in_order(type, content)])
+
+
+def weight(matrix, row, column, model=None):
+    """One number of a tensor; None for NULL. A vector is one row. Raises ModelError 42704 and 22023."""
+    if matrix is None or row is None or column is None:
+        return None
+    model = models.current(model)
+    tensor = stored_tensor(model, matrix)
+    rows = 1 if len(tensor.shape) == 1 else tensor.shape[0]
+    row = arguments.integer("row_idx", row, None, 0, rows - 1)
+    column = arguments.integer("col_idx", column, None, 0, tensor.shape[-1] - 1)
+    return float(row_numbers(tensor, row)[column])
+
+
+def matrix(name, model=None):
+    """All numbers of a tensor, row after row, as bytes of little-endian float32, from tiles whose hashes are checked.
+
+    Raises ModelError 42704 for an unknown tensor, 53400 for one that a value of PostgreSQL cannot hold, XX001 for wrong
+    bytes.
+    """
+    if name is None:
+        return None
+    model = models.current(model)
+    shape = stored_tensor(model, name).shape
+    size = 4 * int(np.prod(shape))
+    if size > MOST_BYTES:
+        raise errors.limit_exceeded(
+            f'tensor "{name}" does not fit in one value',
+            f"its {' x '.join(map(str, shape))} numbers take {size} bytes, a value holds {MOST_BYTES}",
+            "llm.weight_matrices has it by rows and columns.",
+        )
+    return model.weights[name].tobytes()
+
+
+def embedding(token, model=None):
+    """The row of one token of the token embedding, as bytes of little-endian float32. token: an id, or a text."""
+    if token is None:
+        return None
+    model = models.current(model)
+    return row_numbers(stored_tensor(model, EMBEDDING), tokens.token_id(model, token)).tobytes()
+
+
+def row_numbers(tensor, row):
+    """A row of a tensor -> f32[columns]. Raises ModelError 42704 when no model has the tensor any more, XX001 for a row
+    whose tile is missing."""
+    found = ROW.one(tensor.hash, row)
+    if found is None:
+        raise errors.undefined_object(f'tensor "{tensor.name}" changed meanwhile', hint="Ask again.")
+    if found["content"] is None:
+        raise tensors.corrupt(tensor, f"the tile of row {row} is missing")
+    return encodings.decode(found["type"], found["content"], (_columns(found["type"], found["content"]),))
+
+
+def stored_tensor(model, name):
+    """What is stored about a model's tensor. ModelError 42704 for a name that the model has not."""
+    if arguments.name("tensor", name) not in model.weights:
+        shown = arguments.shown_name(name)
+        raise errors.undefined_object(f'model "{model.name}" has no tensor "{shown}"', hint=SEE_TENSORS)
+    return model.weights.tensor(name)
+
+
+def _array(texts):
+    return f"{{{','.join(texts)}}}"
+
+
+def _columns(type, content):
+    encodings.row_bytes(type, 0)  # raises for a type that is not known
+    elements, size = encodings.BLOCKS[type]
+    return len(content) // size * elements
+
+
+@functools.cache
+def _keys_by_code(type):
+    """Keys of all codes of an encoding, written out: str[3, codes]."""
+    keys = geometry.keys(geometry.code_points(type, np.arange(1 << geometry.CODES[type][1])))
+    return [np.array([str(key) for key in plane], object) for plane in keys]
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__weight_rows() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__weight_rows() IS
+'Rows of stored tensors as numbers: what llm.weight_matrices, llm.token_embeddings and their functions call.';
+
+COMMIT;

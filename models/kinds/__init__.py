@@ -1,4 +1,0 @@
-"""One module a kind of value: each gives (text as someone might type it, the right answer by models/RULES.md).
-
-What they share is in forms (tables and their slots), numbers (how numbers are written and read) and noise (typing).
-"""

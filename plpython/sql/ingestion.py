@@ -1,0 +1,16 @@
+"""What publishing and uploading call: manifests, vocabularies, and the atoms of what is stored."""
+
+from ..atoms.atoms import check_weights, code_counts, store_codes, store_edited_codes, store_part, store_tokenizer
+from ..store.manifest import check_manifest, tensor_layout, vocabulary
+
+__all__ = [
+    "check_manifest",
+    "check_weights",
+    "code_counts",
+    "store_codes",
+    "store_edited_codes",
+    "store_part",
+    "store_tokenizer",
+    "tensor_layout",
+    "vocabulary",
+]

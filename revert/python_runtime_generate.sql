@@ -1,0 +1,12 @@
+-- Revert hartonomous:python_runtime_generate from pg
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DROP FUNCTION llm_runtime.generate__scheduler();
+DROP FUNCTION llm_runtime.generate__sampling();
+DROP FUNCTION llm_runtime.generate__prompt_lookup();
+DROP FUNCTION llm_runtime.generate__prefix_cache();
+DROP FUNCTION llm_runtime.generate__candidates();
+
+COMMIT;

@@ -1,0 +1,25 @@
+-- Verify hartonomous:python_runtime_reference on pg
+
+BEGIN;
+
+-- What the modules say is verified with the release, which has their digests.
+DO $verify$
+DECLARE
+    module text;
+BEGIN
+    FOREACH module IN ARRAY '{
+        reference__composed, reference__decoder, reference__encoder, reference__operators
+    }'::text[] LOOP
+        ASSERT EXISTS (
+            SELECT FROM pg_catalog.pg_proc AS p
+            INNER JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+            INNER JOIN pg_catalog.pg_roles AS r ON r.oid = p.proowner
+            WHERE p.oid = format('llm_runtime.%I()', module)::regprocedure AND l.lanname = 'plpython3u' AND r.rolsuper
+        ), module || ' is not Python that a superuser owns';
+        ASSERT NOT has_function_privilege('public', format('llm_runtime.%I()', module), 'EXECUTE'),
+            'PUBLIC may execute ' || module;
+    END LOOP;
+END
+$verify$;
+
+ROLLBACK;

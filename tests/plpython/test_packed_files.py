@@ -229,7 +229,7 @@ def test_two_sessions_do_not_build_the_same_file(root, files):
 def test_a_killed_builder_leaves_neither_a_lock_nor_a_file_in_the_way(root, files):
     program = (
         "import sys, time\nsys.path.insert(0, sys.argv[1])\n"
-        "from plpython.packed_files import *\n"
+        "from plpython.weights.packed_files import *\n"
         "def fill(memory):\n    memory[:10] = b'x' * 10\n    print('building', flush=True)\n    time.sleep(60)\n"
         "PackedFiles(sys.argv[2], 'edition', 'start', lambda: None).build("
         "PackedFile(sys.argv[3], 100_000), fill, Limits(1 << 40, 0))\n"

@@ -176,7 +176,7 @@ def test_a_cut_or_damaged_packed_model_is_refused():
 
 def test_a_process_loads_what_another_compiled_without_what_only_compiling_needs(tmp_path):
     program = (
-        "import sys, numpy as np; from plpython import packing; "
+        "import sys, numpy as np; from plpython.kernels import packing; "
         "packed = packing.pack_tensor(np.arange(32, dtype=np.float32).tobytes(), 'F32', (16, 2)); "
         "print(packed.view(np.float32).tolist(), 'numba.np.linalg' in sys.modules)"
     )

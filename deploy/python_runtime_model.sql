@@ -476,52 +476,75 @@ gguf package does them in 1.1 to 1.9 times the time. The other block types are d
 format's own Python implementation, imported only when one is met. Everything is little-endian.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..server import errors
 
-# type: (elements in a block, bytes of a block); a row is a whole number of blocks
-BLOCKS = {
-    "F32": (1, 4),
-    "F16": (1, 2),
-    "BF16": (1, 2),
-    "Q8_0": (32, 34),
-    "Q4_0": (32, 18),
-    "Q4_1": (32, 20),
-    "Q5_0": (32, 22),
-    "Q5_1": (32, 24),
-    "Q2_K": (256, 84),
-    "Q3_K": (256, 110),
-    "Q4_K": (256, 144),
-    "Q5_K": (256, 176),
-    "Q6_K": (256, 210),
-    "IQ4_NL": (32, 18),
-    "IQ4_XS": (256, 136),
-}
 # A float as a whole number: the bits of infinity, above which, but for the sign, only NaN is.
 INFINITY = {"F32": (np.uint32, 0x7F800000), "F16": (np.uint16, 0x7C00), "BF16": (np.uint16, 0x7F80)}
-# Where the floats of a block lie: (form, offsets in bytes) of its number, or of its scale and its minimum. Everything
-# else in a block is a small integer: a value is below 2^13 times the largest of them, and so it cannot overflow. It is
-# infinite or NaN exactly when one of these is, since infinity times 0 is NaN.
-FLOATS = {
-    "F32": ("F32", (0,)),
-    "F16": ("F16", (0,)),
-    "BF16": ("BF16", (0,)),
-    "Q8_0": ("F16", (0,)),
-    "Q4_0": ("F16", (0,)),
-    "Q4_1": ("F16", (0, 2)),
-    "Q5_0": ("F16", (0,)),
-    "Q5_1": ("F16", (0, 2)),
-    "Q2_K": ("F16", (80, 82)),
-    "Q3_K": ("F16", (108,)),
-    "Q4_K": ("F16", (0, 2)),
-    "Q5_K": ("F16", (0, 2)),
-    "Q6_K": ("F16", (208,)),
-    "IQ4_NL": ("F16", (0,)),
-    "IQ4_XS": ("F16", (0,)),
-}
 LARGEST_FACTOR = 1 << 13  # what multiplies a block's floats, at most: 128 * 32 in Q6_K
-ENCODED = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1")  # the others are decoded only
+
+
+@dataclass(frozen=True)
+class Codes:
+    """How the codes of an encoding whose codes are atoms lie in a block, and what their order by value is."""
+
+    bits: int
+    first: int  # bytes of the block before them
+    run: int = 16  # of four bits: the low halves of so many bytes come first, then the high ones
+    order: str = "unsigned"  # or "two's complement", or "sign and magnitude"
+
+
+@dataclass(frozen=True)
+class Floats:
+    """The floats of a block: its number, or its scale and its minimum.
+
+    Everything else in a block is a small integer: a value is below 2^13 times the largest of them, and so it cannot
+    overflow. It is infinite or NaN exactly when one of these is, since infinity times 0 is NaN.
+    """
+
+    form: str = "F16"
+    at: tuple = (0,)  # bytes of the block before each
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One tensor type of GGUF: all that is to be known of it, except its arithmetic."""
+
+    name: str
+    number: int  # GGUF's
+    block: int  # elements in a block; a row is a whole number of blocks
+    size: int  # bytes of a block
+    layout: str | None = None  # the packed layout that keeps its weights exactly; None: they are rounded to f16
+    encodable: bool = False  # `encode` makes it; the others are decoded only
+    codes: Codes | None = None  # None: its codes are no atoms
+    floats: Floats = Floats()
+
+
+SIGNED_FLOAT = Codes(16, 0, order="sign and magnitude")
+ENCODINGS = (
+    Encoding("F32", 0, 1, 4, "f32", encodable=True, floats=Floats("F32")),
+    Encoding("F16", 1, 1, 2, "f16", encodable=True, codes=SIGNED_FLOAT),
+    Encoding("BF16", 30, 1, 2, "bf16", encodable=True, codes=SIGNED_FLOAT, floats=Floats("BF16")),
+    Encoding("Q8_0", 8, 32, 34, "q8", encodable=True, codes=Codes(8, 2, order="two's complement")),
+    Encoding("Q4_0", 2, 32, 18, "q4", encodable=True, codes=Codes(4, 2)),
+    Encoding("Q4_1", 3, 32, 20, encodable=True, codes=Codes(4, 4), floats=Floats(at=(0, 2))),
+    Encoding("Q5_0", 6, 32, 22, "q8", encodable=True),
+    Encoding("Q5_1", 7, 32, 24, encodable=True, floats=Floats(at=(0, 2))),
+    Encoding("Q2_K", 10, 256, 84, floats=Floats(at=(80, 82))),
+    Encoding("Q3_K", 11, 256, 110, floats=Floats(at=(108,))),
+    Encoding("Q4_K", 12, 256, 144, codes=Codes(4, 16, run=32), floats=Floats(at=(0, 2))),
+    Encoding("Q5_K", 13, 256, 176, floats=Floats(at=(0, 2))),
+    Encoding("Q6_K", 14, 256, 210, floats=Floats(at=(208,))),
+    Encoding("IQ4_NL", 20, 32, 18, "q8", codes=Codes(4, 2)),
+    Encoding("IQ4_XS", 23, 256, 136, codes=Codes(4, 8)),
+)
+BY_NAME = {encoding.name: encoding for encoding in ENCODINGS}
+BLOCKS = {encoding.name: (encoding.block, encoding.size) for encoding in ENCODINGS}
+FLOATS = {encoding.name: (encoding.floats.form, encoding.floats.at) for encoding in ENCODINGS}
+ENCODED = tuple(encoding.name for encoding in ENCODINGS if encoding.encodable)
 
 BLOCK = 32  # elements of a block of Q8_0 and Q4_0
 BLOCKS_AT_ONCE = 512  # 64 KiB of numbers: what is made of them stays in the cache, and needs no new pages
@@ -627,7 +650,7 @@ def encode(type, values):
 
 
 def _floats(type, blocks):
-    """The floats of blocks as whole numbers, an array for each place in a block where one is: see FLOATS."""
+    """The floats of blocks as whole numbers, an array for each place in a block where one is: see Floats."""
     form, offsets = FLOATS[type]
     words = blocks.view(INFINITY[form][0])
     return [np.ascontiguousarray(words[:, offset // words.itemsize]) for offset in offsets]
@@ -745,7 +768,7 @@ LANGUAGE plpython3u
 AS $python$"""Numbers that are no numbers: weights, logits and embeddings that are infinite or NaN are refused, and named.
 
 Weights are looked at where they come in, from a file, from a client or by an edit, at the speed of memory: see
-quant.FLOATS. What a model computes is looked at before anything is chosen from it, for numbers can also grow beyond
+encodings.Floats. What a model computes is looked at before anything is chosen from it, for numbers can also grow beyond
 float32, and a table can be written by a superuser.
 """
 
@@ -757,12 +780,12 @@ from ..server import errors
 from . import encodings
 from .decoder import first_ill_divisor
 
-ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of quant.ENCODED can hold what is not larger
+ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of encodings.ENCODED can hold no less
 SEE_VERIFY = "SELECT * FROM llm.verify(model) tells whether its weights are those that were loaded."
 
 
 def checked_blocks(name, type, columns, pieces, first_row=0):
-    """quant.whole_blocks of a tensor's rows, from number first_row on, each looked at before it is given.
+    """encodings.whole_blocks of a tensor's rows, from number first_row on, each looked at before it is given.
 
     Raises ModelError 22023 that names the tensor and the first row with infinity or NaN.
     """

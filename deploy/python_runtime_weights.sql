@@ -509,7 +509,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..kernels.matrix import Weights
-from ..kernels.packing import ALIGNMENT, Q4, VECTOR, layout_of, pack_rows, packed_bytes
+from ..kernels.packing import ALIGNMENT, Q4, VECTOR, group_bytes, group_count, layout_of, pack_rows, packed_bytes
 from ..server import errors
 
 MAGIC, VERSION = b"HARTPACK", 2
@@ -600,8 +600,9 @@ class PackedModel:
 
 
 def _bytes(layout, rows, columns):
-    types = {layout_of(type, (32, 32)): type for type in ("F32", "F16", "BF16", "Q8_0", "Q4_0")}
-    return packed_bytes("F32", (columns,)) if layout == VECTOR else packed_bytes(types[layout], (rows, columns))
+    if layout == VECTOR:
+        return packed_bytes("F32", (columns,))
+    return group_count(rows) * group_bytes(layout, columns)
 
 
 def _aligned(size):
@@ -852,11 +853,10 @@ import struct
 
 import numpy as np
 
-from ..kernels.packing import ALIGNMENT, layout_of, packed_bytes
+from ..kernels.packing import ALIGNMENT, LAYOUTS, layout_of, packed_bytes
 from .address_space import HUGE_PAGE
 from .packed_files import PackedFile
 
-LAYOUTS = ("absent", "vector", "f32", "f16", "bf16", "q8", "q4")  # by packing's numbers: the ends of files' names
 GROUP = "layer"  # the end of a group's name
 LARGE = 8 * HUGE_PAGE  # what fills up its last huge page is then an eighth at most
 LAYER = re.compile(r"blk\.\d+\.")

@@ -21,7 +21,7 @@ from plpython.server.errors import ModelError
 
 from .errors import LoaderError, ServerError
 from .export.export import export, plan_export
-from .quantized import quantized, summary
+from .quantized import TYPES, quantized, summary
 from .reader import read_model
 from .source.fields import storable
 from .upload.background_uploads import Ahead
@@ -74,7 +74,10 @@ def load(
     dsn: Dsn = "",
     replace: Annotated[bool, typer.Option("--replace", help="Publish over a model of that name.")] = False,
     quantize: Annotated[
-        str | None, typer.Option(help="q8_0 or q4_0: store the matrices in this encoding, and tell what it changed.")
+        str | None,
+        typer.Option(
+            help=f"{', '.join(TYPES).lower()}: store the matrices in this encoding, and tell what it changed."
+        ),
     ] = None,
 ) -> None:
     """Load a model. It appears when it is complete; a broken load can simply be run again."""

@@ -16,7 +16,8 @@ from plpython.model import encodings, finite
 from .errors import SourceError
 from .source.model import SourceModel, SourceTensor, cut
 
-TYPES = ("Q8_0", "Q4_0")
+# Those of blocks that packing keeps in their own bits.
+TYPES = tuple(e.name for e in encodings.ENCODINGS if e.encodable and e.block > 1 and e.layout)
 
 
 @dataclass

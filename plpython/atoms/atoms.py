@@ -164,7 +164,7 @@ def store_edited_codes(tensor_hash, base_hash):
     """
     encoding = TENSOR.one(tensor_hash)["type"]
     before = COUNTS.one(base_hash)
-    counts = np.zeros(1 << geometry.CODES[encoding][1], np.int64)
+    counts = np.zeros(1 << geometry.CODES[encoding].codes.bits, np.int64)
     counts[sql_literals.integers(before["codes"])] = sql_literals.integers(before["counts"])
     fresh = np.zeros_like(counts)
     for tile in DIFFERENT_TILES.stream(tensor_hash, base_hash):

@@ -6,6 +6,7 @@ x, y, z and m mean for each modality. Near means spelt alike or weighing alike: 
 
 import numpy as np
 
+from ..model.encodings import ENCODINGS
 from ..server import errors
 from . import hilbert_plane
 
@@ -13,27 +14,14 @@ AXIS_BITS = 31
 STEP = 1 / 256  # of an axis, in the units of the map
 LOWEST = float(1 << 23)  # where step 0 begins
 
-# encoding: (GGUF's number of the type, bits of a weight's code); the codes that are atoms
-CODES = {
-    "F16": (1, 16),
-    "Q4_0": (2, 4),
-    "Q4_1": (3, 4),
-    "Q8_0": (8, 8),
-    "Q4_K": (12, 4),
-    "IQ4_NL": (20, 4),
-    "IQ4_XS": (23, 4),
-    "BF16": (30, 16),
-}
-# encoding: (bytes of a block, bytes before its codes); two codes of four bits share a byte
-CODE_BLOCKS = {
-    "F16": (2, 0),
-    "Q4_0": (18, 2),
-    "Q4_1": (20, 4),
-    "Q8_0": (34, 2),
-    "Q4_K": (144, 16),
-    "IQ4_NL": (18, 2),
-    "IQ4_XS": (136, 8),
-    "BF16": (2, 0),
+# The encodings whose codes are atoms.
+CODES = {encoding.name: encoding for encoding in ENCODINGS if encoding.codes}
+# What the order of codes by value is, in straight lines, where `half` is half the number of codes: from a first to a
+# last code, the place of a code among all is intercept + slope * code. [(first, last, intercept, slope), ...]
+LINES = {
+    "unsigned": lambda half: [(0, 2 * half - 1, 0, 1)],
+    "two's complement": lambda half: [(0, half - 1, half, 1), (half, 2 * half - 1, -half, 1)],
+    "sign and magnitude": lambda half: [(0, half - 1, half, 1), (half, 2 * half - 1, 2 * half - 1, -1)],
 }
 
 
@@ -82,62 +70,68 @@ def code_points(encoding, codes):
 
     x: the order of the values that the codes stand for; y: the code itself; z: its bits; m: the encoding's GGUF number.
     """
-    number, bits = CODES[encoding]
+    bits = CODES[encoding].codes.bits
     codes = np.asarray(codes, np.int64)
     points = np.empty((codes.size, 4), np.int64)
     points[:, 0] = _value_order(encoding, codes) << AXIS_BITS - bits
     points[:, 1] = codes << AXIS_BITS - bits
     points[:, 2] = log_steps(bits)
-    points[:, 3] = number << 24
+    points[:, 3] = CODES[encoding].number << 24
     return points
+
+
+def code_lines(encoding):
+    """The straight lines on which an encoding's codes lie: [(first code, last code, intercept, slope), ...]."""
+    codes = CODES[encoding].codes
+    return LINES[codes.order](1 << codes.bits - 1)
 
 
 def _value_order(encoding, codes):
     """The place of codes among all codes of the encoding, by value."""
-    if encoding == "Q8_0":  # two's complement
-        return codes ^ 0x80
-    if encoding in ("F16", "BF16"):  # sign and magnitude
-        return np.where(codes & 0x8000, 0xFFFF - codes, codes | 0x8000)
-    return codes
+    order = np.empty_like(codes)
+    for first, last, intercept, slope in code_lines(encoding):
+        here = (first <= codes) & (codes <= last)
+        order[here] = intercept + slope * codes[here]
+    return order
 
 
 def code_contents(encoding, codes):
     """What a weight code's identity is the hash of: the encoding's name, a zero byte, the code little-endian."""
-    size = CODES[encoding][1] // 8 or 1
+    size = CODES[encoding].codes.bits // 8 or 1
     return [encoding.encode() + b"\0" + int(code).to_bytes(size, "little") for code in codes]
 
 
 def codes_in_order(encoding, raw):
     """The code of each weight of whole blocks, in the order of the weights: bytes as stored -> unsigned integers.
 
-    Where two codes share a byte, the low four bits of a run of bytes come first and then the high ones: a run is all
-    of a block's, in Q4_K 32 bytes and in IQ4_XS 16.
+    Where two codes share a byte, the low four bits of a run of bytes come first and then the high ones.
     """
-    size, before = CODE_BLOCKS[encoding]
-    content = np.ascontiguousarray(np.frombuffer(raw, np.uint8).reshape(-1, size)[:, before:])
-    if CODES[encoding][1] != 4:
-        return content.view(np.uint16 if CODES[encoding][1] == 16 else np.uint8).ravel()
-    runs = content.reshape(-1, 32 if encoding == "Q4_K" else 16)
+    codes = CODES[encoding].codes
+    content = np.ascontiguousarray(np.frombuffer(raw, np.uint8).reshape(-1, CODES[encoding].size)[:, codes.first :])
+    if codes.bits != 4:
+        return content.view(np.uint16 if codes.bits == 16 else np.uint8).ravel()
+    runs = content.reshape(-1, codes.run)
     return np.concatenate([runs & 15, runs >> 4], axis=1).ravel()
 
 
 def count_codes(encoding, pieces):
-    """How often each code is in a tensor: int64 [2^bits]. pieces: uint8[blocks, bytes], as quant.whole_blocks."""
-    counts = np.zeros(1 << max(CODES[encoding][1], 8), np.int64)
+    """How often each code is in a tensor: int64 [2^bits]. pieces: uint8[blocks, bytes], as encodings.whole_blocks."""
+    bits = CODES[encoding].codes.bits
+    counts = np.zeros(1 << max(bits, 8), np.int64)
     for blocks in pieces:
         counts += _byte_or_word_counts(encoding, blocks)
-    if CODES[encoding][1] == 4:
+    if bits == 4:
         halves = counts.reshape(16, 16)
         return halves.sum(axis=0) + halves.sum(axis=1)
     return counts
 
 
 def _byte_or_word_counts(encoding, blocks):
-    _, before = CODE_BLOCKS[encoding]
+    codes = CODES[encoding].codes
     # Pairs of bytes: counting costs by the element, and one count of 65,536 folds into two of 256.
-    words = np.ascontiguousarray(blocks[:, before:]).view(np.uint16).ravel()
+    words = np.ascontiguousarray(blocks[:, codes.first :]).view(np.uint16).ravel()
     counts = np.bincount(words, minlength=1 << 16)
-    if CODES[encoding][1] == 16:
+    if codes.bits == 16:
         return counts
     pairs = counts.reshape(256, 256)
     return pairs.sum(axis=0) + pairs.sum(axis=1)

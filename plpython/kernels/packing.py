@@ -40,7 +40,8 @@ SCALES_BYTES = 32  # of its scales
 ALIGNMENT = 64  # bytes: a cache line, a 512-bit register
 
 ABSENT, VECTOR, F32, F16, BF16, Q8, Q4 = range(7)
-LAYOUT_OF = {"F32": F32, "F16": F16, "BF16": BF16, "Q8_0": Q8, "Q5_0": Q8, "IQ4_NL": Q8, "Q4_0": Q4}
+LAYOUTS = ("absent", "vector", "f32", "f16", "bf16", "q8", "q4")  # their names, in the order of their numbers
+LAYOUT_OF = {e.name: LAYOUTS.index(e.layout) for e in encodings.ENCODINGS if e.layout}
 
 # IQ4_NL: the sixteen values that its 4 bits stand for
 IQ4_NL_VALUES = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8)

@@ -1,7 +1,7 @@
 """Numbers that are no numbers: weights, logits and embeddings that are infinite or NaN are refused, and named.
 
 Weights are looked at where they come in, from a file, from a client or by an edit, at the speed of memory: see
-quant.FLOATS. What a model computes is looked at before anything is chosen from it, for numbers can also grow beyond
+encodings.Floats. What a model computes is looked at before anything is chosen from it, for numbers can also grow beyond
 float32, and a table can be written by a superuser.
 """
 
@@ -13,12 +13,12 @@ from ..server import errors
 from . import encodings
 from .decoder import SMALLEST_DIVISOR, first_ill_divisor
 
-ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of quant.ENCODED can hold what is not larger
+ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of encodings.ENCODED can hold no less
 SEE_VERIFY = "SELECT * FROM llm.verify(model) tells whether its weights are those that were loaded."
 
 
 def checked_blocks(name, type, columns, pieces, first_row=0):
-    """quant.whole_blocks of a tensor's rows, from number first_row on, each looked at before it is given.
+    """encodings.whole_blocks of a tensor's rows, from number first_row on, each looked at before it is given.
 
     Raises ModelError 22023 that names the tensor and the first row with infinity or NaN.
     """

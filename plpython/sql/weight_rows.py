@@ -119,5 +119,5 @@ def _columns(type, content):
 @functools.cache
 def _keys_by_code(type):
     """Keys of all codes of an encoding, written out: str[3, codes]."""
-    keys = geometry.keys(geometry.code_points(type, np.arange(1 << geometry.CODES[type][1])))
+    keys = geometry.keys(geometry.code_points(type, np.arange(1 << geometry.CODES[type].codes.bits)))
     return [np.array([str(key) for key in plane], object) for plane in keys]

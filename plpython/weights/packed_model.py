@@ -16,7 +16,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..kernels.matrix import Weights
-from ..kernels.packing import ALIGNMENT, Q4, VECTOR, layout_of, pack_rows, packed_bytes
+from ..kernels.packing import ALIGNMENT, Q4, VECTOR, group_bytes, group_count, layout_of, pack_rows, packed_bytes
 from ..server import errors
 
 MAGIC, VERSION = b"HARTPACK", 2
@@ -107,8 +107,9 @@ class PackedModel:
 
 
 def _bytes(layout, rows, columns):
-    types = {layout_of(type, (32, 32)): type for type in ("F32", "F16", "BF16", "Q8_0", "Q4_0")}
-    return packed_bytes("F32", (columns,)) if layout == VECTOR else packed_bytes(types[layout], (rows, columns))
+    if layout == VECTOR:
+        return packed_bytes("F32", (columns,))
+    return group_count(rows) * group_bytes(layout, columns)
 
 
 def _aligned(size):

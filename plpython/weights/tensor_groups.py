@@ -16,11 +16,10 @@ import struct
 
 import numpy as np
 
-from ..kernels.packing import ALIGNMENT, layout_of, packed_bytes
+from ..kernels.packing import ALIGNMENT, LAYOUTS, layout_of, packed_bytes
 from .address_space import HUGE_PAGE
 from .packed_files import PackedFile
 
-LAYOUTS = ("absent", "vector", "f32", "f16", "bf16", "q8", "q4")  # by packing's numbers: the ends of files' names
 GROUP = "layer"  # the end of a group's name
 LARGE = 8 * HUGE_PAGE  # what fills up its last huge page is then an eighth at most
 LAYER = re.compile(r"blk\.\d+\.")

@@ -17,6 +17,7 @@ from .models import loaded
 
 FILES = ("stories260K-F16.gguf", "stories260K-Q8_0.gguf", "stories260K-Q4_0.gguf")
 CODED = {"F16": 2, "Q8_0": 34, "Q4_0": 18}
+BITS = {name: encoding.codes.bits for name, encoding in geometry.CODES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_the_place_of_bytes_in_sql_is_that_of_the_bulk_form(user):
 
 def test_the_place_of_a_weight_code_in_sql_is_that_of_the_bulk_form(user):
     random = np.random.default_rng(12)
-    for encoding, (_, bits) in geometry.CODES.items():
+    for encoding, bits in BITS.items():
         codes = np.unique(np.concatenate([[0, 1 << bits - 1, (1 << bits) - 1], random.integers(0, 1 << bits, 50)]))
         rows = user.execute(
             """SELECT st_x(p), st_y(p), st_z(p), st_m(p) FROM unnest(%s::bytea[]) WITH ORDINALITY AS c (content, i)
@@ -117,7 +118,9 @@ def test_the_place_of_a_weight_code_in_sql_is_that_of_the_bulk_form(user):
 
 def test_the_lines_of_weight_codes_in_sql_are_the_encodings_and_places_of_the_bulk_form(user):
     encodings = user.execute("SELECT DISTINCT type, number, 1 << log_bits FROM llm_store.code_lines()").fetchall()
-    assert {name: (number, bits) for name, number, bits in encodings} == geometry.CODES
+    assert {name: (number, bits) for name, number, bits in encodings} == {
+        name: (encoding.number, encoding.codes.bits) for name, encoding in geometry.CODES.items()
+    }
     lines = "SELECT type, first_code, last_code, slope, step, x, y, z, m FROM llm_store.code_lines()"
     for encoding, first, last, slope, step, x, y, z, m in user.execute(lines):
         codes = np.arange(first, last + 1)
@@ -202,7 +205,7 @@ def some_places(seed):
     spelt = places_of([b" was", b"\xff", b"hello", b"zqzq", b" ", b"\x00\x01"])
     codes = [
         geometry.coordinates(geometry.code_points(name, random.integers(0, 1 << bits, 3)))
-        for name, (_, bits) in geometry.CODES.items()
+        for name, bits in BITS.items()
     ]
     anywhere = random.uniform(1 << 23, 1 << 24, (10, 4))
     return np.concatenate([spelt, *codes, anywhere, [[0, 0, 0, 0], [-1e9, 1e9, 5, 1e12], [1 << 24] * 4]])

@@ -80,9 +80,8 @@ def test_the_atoms_of_weights_are_atoms(user, tensors, model, encoding):
     """Their keys are those of the codes in the file, and atoms have them."""
     _, raw, values = tensors[model, EMBEDDING]
     size = len(raw) // len(values)
-    codes = raw[9 * size : 10 * size].reshape(-1, geometry.CODE_BLOCKS[encoding][0])[
-        :, geometry.CODE_BLOCKS[encoding][1] :
-    ]
+    blocks = raw[9 * size : 10 * size].reshape(-1, geometry.CODES[encoding].size)
+    codes = blocks[:, geometry.CODES[encoding].codes.first :]
     codes = np.ascontiguousarray(codes).view(np.uint16 if encoding == "F16" else np.uint8).ravel()
     expected = geometry.keys(geometry.code_points(encoding, codes)).T.tolist()
     rows = user.execute(

@@ -4,7 +4,6 @@ import struct
 
 import numpy as np
 import pytest
-from gguf import GGMLQuantizationType
 
 from plpython.atoms import geometry
 from plpython.model import encodings
@@ -58,12 +57,6 @@ def test_lengths_that_do_not_fit_the_content_are_refused():
         geometry.byte_points(b"abc", [0, 3])
 
 
-@pytest.mark.parametrize("encoding", geometry.CODES)
-def test_the_number_of_an_encoding_is_ggufs(encoding):
-    assert geometry.CODES[encoding][0] == GGMLQuantizationType[encoding].value
-    assert geometry.CODE_BLOCKS[encoding][0] == encodings.BLOCKS[encoding][1]
-
-
 @pytest.mark.parametrize("encoding", ["F16", "BF16"])
 def test_x_orders_half_precision_codes_by_value(encoding):
     codes = np.arange(1 << 16)
@@ -79,9 +72,9 @@ def test_x_orders_half_precision_codes_by_value(encoding):
 def test_x_orders_block_codes_by_value(encoding, levels):
     """A block for each code, all of them that code, with scale 1."""
     one = struct.pack("<e", 1)
-    header = one * (geometry.CODE_BLOCKS[encoding][1] // 2)
+    header = one * (geometry.CODES[encoding].codes.first // 2)
     codes = [code if levels == 256 else code * 17 for code in range(levels)]
-    size = geometry.CODE_BLOCKS[encoding][0] - len(header)
+    size = geometry.CODES[encoding].size - len(header)
     raw = np.frombuffer(b"".join(header + bytes([code] * size) for code in codes), np.uint8)
     values = encodings.decode(encoding, raw, (levels, 32))[:, 0]
     x = geometry.code_points(encoding, np.arange(levels))[:, 0]
@@ -91,7 +84,7 @@ def test_x_orders_block_codes_by_value(encoding, levels):
 @pytest.mark.parametrize("encoding", geometry.CODES)
 def test_every_weight_is_counted_once_wherever_a_piece_ends(encoding):
     random = np.random.default_rng(5)
-    size, before = geometry.CODE_BLOCKS[encoding]
+    size, before = geometry.CODES[encoding].size, geometry.CODES[encoding].codes.first
     raw = random.integers(0, 256, size * 96, dtype=np.uint8).tobytes()
     expected = {}
     for start in range(0, len(raw), size):
@@ -104,7 +97,7 @@ def test_every_weight_is_counted_once_wherever_a_piece_ends(encoding):
 
 
 def codes_of_block(encoding, content):
-    bits = geometry.CODES[encoding][1]
+    bits = geometry.CODES[encoding].codes.bits
     if bits == 16:
         return [low | high << 8 for low, high in zip(content[::2], content[1::2], strict=True)]
     return list(content) if bits == 8 else [half for byte in content for half in (byte & 15, byte >> 4)]

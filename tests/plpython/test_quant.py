@@ -23,6 +23,13 @@ def test_golden_blocks_decode_to_the_same_bits(data, kind):
     np.testing.assert_array_equal(decoded.reshape(-1).view(np.uint32), expected)
 
 
+@pytest.mark.parametrize("encoding", encodings.ENCODINGS, ids=lambda encoding: encoding.name)
+def test_numbers_and_blocks_of_encodings_are_ggufs(encoding):
+    number = gguf.GGMLQuantizationType[encoding.name]
+    assert encoding.number == number
+    assert (encoding.block, encoding.size) == gguf.GGML_QUANT_SIZES[number]
+
+
 # From the block structs of ggml-common.h as their comments describe them: one block of bytes -> Python floats.
 
 

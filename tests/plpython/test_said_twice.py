@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from plpython.atoms import geometry
+from plpython.model import encodings
 from plpython.reference.decoder import PREFILL_CHUNK
 from plpython.server import errors
 from plpython.weights import packed_files
@@ -15,9 +17,41 @@ from plpython.weights import packed_files
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
 
+def deployed(change):
+    """The deploy script of a change."""
+    return (DEPLOY / f"{change}.sql").read_text(encoding="utf-8")
+
+
 def test_the_forward_query_cuts_a_prompt_as_the_numpy_engine_does():
-    query = (DEPLOY / "function_forward.sql").read_text(encoding="utf-8")
+    query = deployed("function_forward")
     assert {int(size) for size in re.findall(r"\(n - 1\) / (\d+)", query)} == {PREFILL_CHUNK}
+
+
+def test_sql_has_the_lines_of_codes_that_geometry_has():
+    rows = re.findall(r"^ +\('(\w+)', ([-\d, ]+)\)", deployed("function_store_code_lines"), re.MULTILINE)
+    lines = [
+        (name, encoding.number, encoding.codes.bits.bit_length() - 1, *line)
+        for name, encoding in geometry.CODES.items()
+        for line in geometry.code_lines(name)
+    ]
+    assert sorted((name, *map(int, numbers.split(","))) for name, numbers in rows) == sorted(lines)
+
+
+def test_sql_writes_the_codes_of_the_same_encodings_in_two_bytes_as_geometry():
+    of_two_bytes = re.search(r"type IN \((.*?)\)", deployed("function_store_atom_code_content"))[1]
+    assert re.findall(r"'(\w+)'", of_two_bytes) == [n for n, e in geometry.CODES.items() if e.codes.bits == 16]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence", "names"),
+    [
+        ("function_quantize", "type: ", encodings.ENCODED),
+        ("view_deduplication", "has codes that are atoms: ", tuple(geometry.CODES)),
+    ],
+)
+def test_comments_name_the_encodings_that_there_are(change, sentence, names):
+    (named,) = re.findall(rf"{sentence}([^.']+)\.", deployed(change))
+    assert tuple(re.split(", | or ", named)) == names
 
 
 class Refused(Exception):  # noqa: N818 - a message, not an error
@@ -27,7 +61,7 @@ class Refused(Exception):  # noqa: N818 - a message, not an error
 @pytest.fixture(scope="module")
 def private_folder_of_the_boot():
     """The function of that name in the body of llm_runtime.boot(), which no module can be imported from."""
-    body = (DEPLOY / "function_runtime_boot.sql").read_text(encoding="utf-8").split("$python$")[1]
+    body = deployed("function_runtime_boot").split("$python$")[1]
     wanted = [
         node
         for node in ast.parse(body).body

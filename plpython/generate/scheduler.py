@@ -5,12 +5,13 @@ text whose prompt begins as another's does waits until that one has computed the
 When the caches outgrow their memory the text that joined last gives its own back, and computes it again later: the same
 bits, so every text is what it would be alone. Knows engines by their interface, and no server.
 
-An engine without `forward_batch` (numpy's bits depend on what is computed together) writes the texts one by one.
+An engine that is no BatchEngine (numpy's bits depend on what is computed together) writes the texts one by one.
 """
 
 from collections import deque
 
 from ..server import errors
+from .interfaces import BatchEngine
 from .prefix_cache import SHORTEST, common_prefix, unique_bytes
 
 ROWS = 32  # texts at once: beyond it a pass over block-quantised weights gains little
@@ -20,7 +21,7 @@ PASS_TOKENS = 256  # tokens of a pass, the compiled engine's largest
 
 def batches(engine):
     """Whether an engine gives the same bits in whatever batch, so that texts may share passes, prefixes and guesses."""
-    return hasattr(engine, "forward_batch")
+    return isinstance(engine, BatchEngine)
 
 
 class Row:

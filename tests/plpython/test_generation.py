@@ -41,6 +41,15 @@ class Model:
         self.tokenizer, self.architecture = tokenizer, Context
 
 
+class TokenCache(list):
+    """The tokens that are in the cache."""
+
+    length = property(len)
+
+    def truncate(self, length):
+        del self[length:]
+
+
 class ScriptedEngine:
     """Predicts the given tokens one after the other and remembers what it was asked to compute."""
 
@@ -49,7 +58,7 @@ class ScriptedEngine:
         self.forwards = []
 
     def new_cache(self):
-        return []
+        return TokenCache()
 
     def forward(self, tokens, cache, last_only=True, checkpoint=None):
         cache.extend(tokens)

@@ -38,7 +38,7 @@ TENSOR_TILES = """
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of a stored model: type as in plpython.quant, shape in numpy's order."""
+    """A tensor of a stored model: type as in plpython.model.encodings, shape in numpy's order."""
 
     name: str
     type: str

@@ -21,7 +21,7 @@ TILE_BYTES = 1 << 20
 class SourceTensor:
     """A tensor under its canonical GGUF name, its bytes exactly as in the file.
 
-    type: F32, Q8_0, … as in plpython.quant; shape: numpy order, [rows, columns].
+    type: F32, Q8_0, … as in plpython.model.encodings; shape: numpy order, [rows, columns].
     """
 
     name: str

@@ -49,7 +49,7 @@ FIXED = ("integer", "bigint", "double precision", "boolean", "regclass", "name")
 
 @pytest.fixture(scope="module", autouse=True)
 def models(loader_dsn: str, data: Path) -> Iterator[None]:
-    sources = {"limited": data / STORIES["stories"], "reader": ENCODER, "small": CHECKOUT / "models/tidy.gguf"}
+    sources = {"limited": data / STORIES["stories"], "reader": ENCODER, "small": CHECKOUT / "tidy/tidy.gguf"}
     with loaded(loader_dsn, sources):
         yield
 

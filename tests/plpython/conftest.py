@@ -86,7 +86,7 @@ def limits(monkeypatch):
 
 @pytest.fixture
 def plpy(monkeypatch):
-    """A fake plpy that plpython.database uses for the test's duration."""
+    """A fake plpy that plpython.server.database uses for the test's duration."""
     fake = FakePlpy()
     monkeypatch.setattr(database, "_plpy", fake)
     monkeypatch.setattr(database, "_plans", {})
@@ -98,7 +98,7 @@ def store(plpy, monkeypatch):
     """An empty Store in a session that has nothing loaded."""
     source = read_folder(FAMILIES / "qwen2")
     weights = {t.name: encodings.decode(t.type, t.data, t.shape) for t in source.tensors}
-    monkeypatch.setattr(model.weights, "Weights", lambda model_id: weights)
+    monkeypatch.setattr(model.tensors, "Weights", lambda model_id: weights)
     monkeypatch.setattr(models, "_models", type(models._models)())
     monkeypatch.setattr(models, "_current", (None, {}))
     monkeypatch.setattr(kv_handles, "_caches", kv_handles.KVCaches())

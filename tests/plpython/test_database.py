@@ -224,9 +224,9 @@ def test_what_is_kept_for_a_client_is_forgotten_after_discard_all(session, plpy,
     monkeypatch.setattr(database, "_find_statement", lambda name, raises: name in prepared)
     monkeypatch.setattr(database, "_marked", False)
     plpy.answers["PREPARE"] = lambda: prepared.add(database.SESSION_MARK.encode()) or []
-    kept = types.ModuleType("llm_test.kept")
-    kept.forget = lambda: forgotten.append(True)
-    monkeypatch.setitem(sys.modules, "llm_test.kept", kept)
+    prefixes = types.ModuleType("llm_test.session.prefixes")
+    prefixes.forget = lambda: forgotten.append(True)
+    monkeypatch.setitem(sys.modules, "llm_test.session.prefixes", prefixes)
     session.test_kitchen.cook = lambda: None
     session.kitchen.cook()
     database.mark_session()

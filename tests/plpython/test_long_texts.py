@@ -40,7 +40,7 @@ def tokenizers(data):
     qwen = (data / "tokenizers/qwen2.5/tokenizer.json").read_text()
     models = {
         "stories": data / "stories260K/stories260K.gguf",
-        "tidy": CHECKOUT / "models/tidy.gguf",
+        "tidy": CHECKOUT / "tidy/tidy.gguf",
         "encoder": ENCODER,
     }
     sources = {name: read_model(path) for name, path in models.items()}

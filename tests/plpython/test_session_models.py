@@ -87,13 +87,13 @@ def test_a_model_that_the_caller_no_longer_sees_is_gone_although_it_is_loaded(st
 
 def test_within_a_moment_the_tables_are_asked_once(store, monkeypatch):
     store.add("a")
-    monkeypatch.setattr(models.moment, "now", lambda: 1)
+    monkeypatch.setattr(models.statement_clock, "now", lambda: 1)
     model = models.current("a")
     store.rows.clear()
     assert models.current("a") is model
-    monkeypatch.setattr(models.moment, "now", lambda: 2)
+    monkeypatch.setattr(models.statement_clock, "now", lambda: 2)
     refusal("42704", models.current, "a")
 
 
 def test_outside_of_a_server_no_two_moments_are_the_same():
-    assert models.moment.now() != models.moment.now()
+    assert models.statement_clock.now() != models.statement_clock.now()

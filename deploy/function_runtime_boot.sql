@@ -3,7 +3,7 @@
 
 -- Every PL/Python function of schema llm is two lines: the first calls boot() once a session, the second calls a
 -- module. See docs/adr/0002-runtime-in-function-bodies.md.
--- A session that finds a module's file deleted calls it again, for the files alone: plpython/database.py.
+-- A session that finds a module's file deleted calls it again, for the files alone: plpython/server/database.py.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 

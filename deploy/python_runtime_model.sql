@@ -198,7 +198,7 @@ class Architecture:
 
 
 def first_ill_divisor(divisors):
-    """The place of the first number of rope_freqs.weight that is not finite and above 0; None if all are."""
+    """The place of the first number of rope_freqs.weight that rope cannot divide by; None without one."""
     flat = np.asarray(divisors, np.float32).reshape(-1)
     ill = ~(np.isfinite(flat) & (flat >= SMALLEST_DIVISOR))
     return int(ill.argmax()) if ill.any() else None
@@ -778,7 +778,7 @@ import numpy as np
 
 from ..server import errors
 from . import encodings
-from .decoder import first_ill_divisor
+from .decoder import SMALLEST_DIVISOR, first_ill_divisor
 
 ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of encodings.ENCODED can hold no less
 SEE_VERIFY = "SELECT * FROM llm.verify(model) tells whether its weights are those that were loaded."
@@ -811,8 +811,9 @@ def check_divisors(name, type, pieces):
         place = first_ill_divisor(values)
         if place is not None:
             raise errors.invalid_parameter(
-                f'tensor "{name}" holds a number that is not finite and above 0',
-                f"number {before + place}, counted from 0, is {values.reshape(-1)[place]:g}; rope divides by it",
+                f'tensor "{name}" holds a number that rope cannot divide by',
+                f"number {before + place}, counted from 0, is {values.reshape(-1)[place]:g}; "
+                f"expected finite and at least {SMALLEST_DIVISOR:g}",
             )
         before += values.size
 

@@ -23,6 +23,7 @@ from . import ceilings, errors
 MOST_SHOWN = 200  # characters of a value in an error
 MOST_OF_A_NAME = 1000  # characters of the name of a model, tensor or token
 MOST_OF_A_NAME_SHOWN = 100
+MOST_DIGITS = 4000  # of a whole number, fewer than Python's own limit
 MOST_OPTIONS = 1 << 20  # characters of an object of options; nobody needs as many
 
 
@@ -94,11 +95,16 @@ def positions(name, value, context):
     return np.asarray(positions)
 
 
+def _whole(digits):
+    """A whole number of JSON; infinity for one with so many digits that Python does not read them."""
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+
+
 def options(value, known):
     """A jsonb object (as text, None for NULL) as a dict; `known` is {key: (type, description)}, all that is allowed."""
     if value is not None and len(value) > MOST_OPTIONS:
         raise described("options", f"{len(value)} characters", f"an object of {MOST_OPTIONS} characters at most")
-    given = {} if value is None else json.loads(value)
+    given = {} if value is None else json.loads(value, parse_int=_whole)
     if not isinstance(given, dict):
         raise ill("options", given, "an object")
     for key, content in given.items():
@@ -236,7 +242,7 @@ def require(limit, asked, what):
 
 
 def require_bytes(limit, size, what):
-    """The same for a number of bytes and a limit of megabytes."""
+    """ModelError 53400 when so many bytes are above a limit of megabytes. what: begins the message."""
     most = None if size <= ALWAYS_ALLOWED else allowed(limit)
     if most is not None and size > most * MEGABYTE:
         raise errors.limit_exceeded(
@@ -245,12 +251,12 @@ def require_bytes(limit, size, what):
 
 
 def require_elements(elements, what):
-    """The same for the elements of an array and the limit `elements`."""
+    """ModelError 53400 when an array has more elements than the limit `elements`. what: the argument's name."""
     require_count(len(elements), what)
 
 
 def require_count(count, what):
-    """The same for the number of elements of an array."""
+    """ModelError 53400 when so many elements are above the limit `elements`. what: the argument's name."""
     if count > ALWAYS_ALLOWED:
         require("elements", count, f"the number of elements of {what}")
 
@@ -266,7 +272,7 @@ def check_array(elements, size, what):
 
 
 def require_texts(texts, what):
-    """The same for an array of texts, NULL among them or not: how many, and how large all together."""
+    """ModelError 53400 for too many texts, or texts that are too large all together; NULL may be among them."""
     require_elements(texts, what)
     require_bytes("text_mb", sum(map(size, texts)), what)
 
@@ -853,10 +859,12 @@ AS $python$"""What a session, a role or a database may set with SET llm.<name>: 
 Any user may set them, so none is a path, and none raises a limit that protects others: `ceilings` has those.
 """
 
+import re
 import sys
 
 from . import arguments, ceilings, database, errors
 
+INTEGER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*", re.ASCII)
 SETTING = database.Query("SELECT pg_catalog.current_setting($1, true) AS value", "text")
 
 
@@ -873,10 +881,7 @@ def integer(name, default, smallest, largest):
     value = SETTING.one(f"llm.{name}")["value"]
     if not value:
         return default
-    try:
-        number = int(value)
-    except ValueError:
-        number = value
+    number = int(value) if INTEGER.fullmatch(value) else value
     return arguments.integer(f"llm.{name}", number, None, smallest, largest)
 
 

@@ -601,10 +601,20 @@ class Model:
         self.hash = row["hash"]
         self.architecture = of_config(json.loads(row["architecture"]))
         self.weights = tensors.Weights(row["id"])
+        self._require_whole()
         self.tokenizer_id = row["tokenizer_id"]
         self._used = 0
         self._operators = None
         self._engines = {}  # compiled ones, by llm.kv_type
+
+    def _require_whole(self):
+        """ModelError XX001 unless all tensors of the architecture are there: half of a dump may have been restored."""
+        try:
+            self.architecture.check_tensors({tensor.name: tensor.shape for tensor in self.weights.tensors()})
+        except errors.ModelError as problem:
+            detail = problem.message if problem.detail is None else f"{problem.message}; {problem.detail}"
+            hint = "Drop it and load it again, or restore the rest of llm_store."
+            raise errors.corrupt_data(f'model "{self.name}" is not complete', detail, hint) from None
 
     @property
     def is_encoder(self):

@@ -9,7 +9,7 @@ from contest import Contest
 from places import CHECKOUT
 from record import Figure, record, seconds
 
-PROGRAM = "from plpython import warm_up; warm_up.run()"
+PROGRAM = "from plpython.engine import warm_up; warm_up.run()"
 
 
 def run(contest: Contest) -> None:

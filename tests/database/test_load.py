@@ -218,8 +218,8 @@ KILLED_LOAD = """
 import os, signal, sys
 import psycopg
 from pathlib import Path
-from loaders import upload
 from loaders.reader import read_model
+from loaders.upload import upload
 
 upload.BATCH_BYTES = 100_000
 path, dsn, limit = sys.argv[1:]
@@ -256,14 +256,15 @@ KILLED_AHEAD = """
 import os, signal, sys
 import psycopg
 from pathlib import Path
-from loaders import ahead, upload
 from loaders.reader import read_model
+from loaders.upload import upload
+from loaders.upload.background_uploads import Ahead
 
 upload.BATCH_BYTES = 200_000
 path, dsn = sys.argv[1:]
 connect = lambda: psycopg.connect(dsn, autocommit=True)
 
-class Killed(ahead.Ahead):
+class Killed(Ahead):
     def tensors(self, tensors):
         super().tensors(tensors)
         if tensors:

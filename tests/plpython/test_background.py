@@ -58,7 +58,7 @@ def test_waiting_can_be_interrupted_and_taken_up_again(monkeypatch):
 def test_a_process_ends_without_the_destructors_of_its_libraries_but_with_its_status():
     program = """
 import ctypes, os, sys
-from plpython import background
+from plpython.server import background
 destructor = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p)(lambda *_: os.write(1, b"ran"))
 ctypes.CDLL(None).on_exit(destructor, None)
 if sys.argv[1] == "skip":

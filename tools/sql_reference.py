@@ -21,17 +21,19 @@ from tools.cluster import Cluster, ClusterError  # noqa: E402 (a script's own fo
 LONGEST_LINE = 100
 ARGUMENT = re.compile(r"(\w+(?:(?:, | and )\w+)*): ")
 REFERENCE = CHECKOUT / "docs" / "sql-reference.md"
+PLAN = CHECKOUT / "sqitch.plan"
+SECTION = "# --- "  # begins a section of the plan, and with it a topic of the reference
+COMMENTED = re.compile(r"^COMMENT ON (FUNCTION|PROCEDURE|VIEW)\s+(?:llm\.)?(\w+) ?(\([^)]*\))?\s+IS\b", re.MULTILINE)
 INTRODUCTION = """\
 # SQL reference
 
-What the schema `llm` offers, from the comments in the database (`\\df+ llm.*` and `\\d+ llm.*` show the same).
-Written by `make reference`; `make test` compares.
+What the schema `llm` offers, from the comments in the database (`\\df+ llm.*` and `\\d+ llm.*` show the same), in the
+sections of `sqitch.plan`. Written by `make reference`; `make test` compares.
 """
 RELATIONS = """
 SELECT c.oid, c.relname, pg_catalog.obj_description(c.oid, 'pg_class')
 FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = 'llm'::regnamespace AND c.relkind IN ('v', 'r', 'p', 'm') AND NOT c.relispartition
-ORDER BY c.relname COLLATE "C"
 """
 COLUMNS = """
 SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.col_description(a.attrelid, a.attnum)
@@ -48,14 +50,13 @@ ORDER BY t.typname COLLATE "C"
 """
 # The wrapper generate(prompt) stands in a schema of the deployer's choice: sqitch.conf's default is public.
 FUNCTIONS = """
-SELECT n.nspname || '.' || p.proname, pg_catalog.pg_get_function_arguments(p.oid),
+SELECT p.oid, n.nspname || '.' || p.proname, pg_catalog.pg_get_function_arguments(p.oid),
     pg_catalog.pg_get_function_result(p.oid), pg_catalog.obj_description(p.oid, 'pg_proc'),
     pg_catalog.has_function_privilege('llm_user', p.oid, 'EXECUTE')
 FROM pg_catalog.pg_proc AS p
 INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE (n.nspname = 'llm' OR (n.nspname = 'public' AND p.proname = 'generate'))
     AND p.prorettype <> 'trigger'::regtype
-ORDER BY n.nspname = 'llm', p.proname COLLATE "C", pg_catalog.pg_get_function_identity_arguments(p.oid) COLLATE "C"
 """
 
 
@@ -113,19 +114,63 @@ def table(columns: list[tuple[str, str, str | None]]) -> str:
     return f"| column | type | meaning |\n|---|---|---|\n{rows}"
 
 
+def topics() -> Iterator[tuple[str, list[str]]]:
+    """(title, changes) of each section of the plan."""
+    title, changes = "", []
+    for line in PLAN.read_text(encoding="utf-8").splitlines():
+        if line.startswith(SECTION):
+            yield title, changes
+            title, changes = line.removeprefix(SECTION), []
+        elif line and line[0] not in "%#":
+            changes.append(line.split()[0])
+    yield title, changes
+
+
+def objects(connection: psycopg.Connection, change: str) -> Iterator[int]:
+    """The oids of what the deploy script of a change comments in schema llm, and of the wrapper public.generate."""
+    script = (CHECKOUT / "deploy" / f"{change}.sql").read_text(encoding="utf-8")
+    for kind, name, arguments in COMMENTED.findall(script):
+        schema = "public" if change == "function_generate_wrapper" else "llm"
+        look_up = "regclass" if kind == "VIEW" else "regprocedure" if arguments else "regproc"
+        yield connection.execute(f"SELECT '{schema}.{name}{arguments}'::{look_up}::oid").fetchone()[0]
+
+
 def sections(connection: psycopg.Connection) -> Iterator[str]:
+    """The page: its introduction, then a section for each topic that has anything, then types.
+
+    Raises LookupError for a function or view that no deploy script comments.
+    """
     yield INTRODUCTION
-    yield "## Functions\n"
-    for name, arguments, result, comment, is_for_users in connection.execute(FUNCTIONS).fetchall():
+    described = dict(functions(connection)) | dict(views(connection))
+    for title, changes in topics():
+        texts = [described.pop(oid) for change in changes for oid in objects(connection, change)]
+        if texts:
+            yield f"## {title}\n"
+            yield from texts
+    if described:
+        raise LookupError(f"no deploy script has a comment for {min(described.values()).splitlines()[0]}")
+    yield from types(connection)
+
+
+def functions(connection: psycopg.Connection) -> Iterator[tuple[int, str]]:
+    """(oid, section) of each function and procedure."""
+    for oid, name, arguments, result, comment, is_for_users in connection.execute(FUNCTIONS).fetchall():
         needs = "" if is_for_users else "\n\nNeeds the role `llm_loader`."
-        yield f"### {name}\n\n```sql\n{signature(name, arguments, result)}\n```\n\n{prose(comment)}{needs}\n"
-    yield "## Views\n"
+        yield oid, f"### {name}\n\n```sql\n{signature(name, arguments, result)}\n```\n\n{prose(comment)}{needs}\n"
+
+
+def views(connection: psycopg.Connection) -> Iterator[tuple[int, str]]:
+    """(oid, section) of each view."""
     for oid, name, comment in connection.execute(RELATIONS).fetchall():
-        yield f"### llm.{name}\n\n{comment or ''}\n\n{table(connection.execute(COLUMNS, [oid]).fetchall())}"
-    types = connection.execute(TYPES).fetchall()
-    if types:
+        yield oid, f"### llm.{name}\n\n{comment or ''}\n\n{table(connection.execute(COLUMNS, [oid]).fetchall())}"
+
+
+def types(connection: psycopg.Connection) -> Iterator[str]:
+    """The section of types, where there are any."""
+    found = connection.execute(TYPES).fetchall()
+    if found:
         yield "## Types\n"
-    for _, name, comment, relation in types:
+    for _, name, comment, relation in found:
         columns = connection.execute(COLUMNS, [relation]).fetchall()
         yield f"### llm.{name}\n\n{comment or ''}\n" + (f"\n{table(columns)}" if columns else "")
 

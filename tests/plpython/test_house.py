@@ -71,6 +71,13 @@ def test_every_line_of_the_plan_can_be_read_and_carries_a_sentence():
     assert [line[1] for line in PLAN if not line[5].endswith(".")] == []
 
 
+def test_every_change_of_the_plan_stands_in_a_section_with_a_title_of_its_own():
+    lines = (CHECKOUT / "sqitch.plan").read_text(encoding="utf-8").splitlines()
+    titles = [line for line in lines if line.startswith("#")]
+    assert all(line.startswith("# --- ") for line in titles) and len(set(titles)) == len(titles) > 5
+    assert lines.index(titles[0]) < min(n for n, line in enumerate(lines) if PLAN_LINE.fullmatch(line))
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_has_its_scripts_and_its_test_under_one_name(change: str):
     assert change.startswith(tuple(f"{kind}_" for kind in KINDS))

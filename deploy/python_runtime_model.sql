@@ -1150,9 +1150,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import tokenizers
 
 from ..server import errors
-from .long_texts import LongTexts
+from .long_texts import SPACE_MARK, LongTexts
 
-SPACE_MARK = "\u2581"
 WORD_GOES_ON = "##"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 SETTINGS = ("bos_id", "eos_ids", "before", "after", "same_as", "vocabulary_size", "chat_template")

@@ -67,9 +67,8 @@ def main() -> None:
     parser.add_argument("name")
     for path in write_function(parser.parse_args().name, CHECKOUT):
         print(f"wrote {path}")
-    print(
-        "next: move its line in sqitch.plan to the section of its topic, change the scripts, then make reference, make test"
-    )
+    print("next: move its line in sqitch.plan to the section of its topic, and change the scripts")
+    print("then: make reference, make test")
 
 
 if __name__ == "__main__":

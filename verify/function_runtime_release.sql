@@ -48,7 +48,7 @@ BEGIN
         ('model__finite', '0f17ddd251bb5016c2a842c9eec3df0899a2c985c50b5abe50be7465b72fe913'),
         ('model__long_texts', 'cc301a58be527b51a3971ff764e0eeac42d6e269790f3ec8bcc385ed67e01125'),
         ('model__rope_rows', '2edc4e305a5df64df63433899266b7a22a3aac8506de8128367d0c868c293348'),
-        ('model__tokenizer', 'b500eb75731bfc9e06130021034b374184c8af9a535036eb8dfa650ec8598787'),
+        ('model__tokenizer', 'e2364ef16c94c8ddad10e21bcc6c9ef147d182ea021a4ac017830650aa01abe4'),
         ('reference__composed', '49eb3e42e0da8b7517596cf2019af16868d165601f3f1ecede2dbde6b656c016'),
         ('reference__decoder', '1e1767fa66c6eb3fa27f651588bce3786fa14b1713844d5864ddbb45e921789d'),
         ('reference__encoder', '6d8bdc1392ce36005abb17345368f72f56c58bd8fe543637c65eb7236032295b'),

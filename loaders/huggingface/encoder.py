@@ -12,7 +12,7 @@ from plpython.model.encoder import CONTROL_TOKENS, POOLINGS, EncoderArchitecture
 from plpython.server.errors import ModelError
 
 from ..errors import SourceError
-from ..source.fields import Fields, in_its_words, parse_json, quoted, read_json, read_text
+from ..source.fields import Fields, in_its_words, parse_json, quoted, read_json, read_optional, read_text
 from ..source.files import can_be_a_file
 from ..source.known_keys import Keys, check_keys
 from .config_defaults import completed
@@ -103,7 +103,7 @@ def read_encoder(folder: Path, config: Fields, name: str) -> EncoderArchitecture
     """The encoder `name` in the folder. Raises SourceError that names what is unsupported or ill."""
     check_keys(config, ENCODER)
     config = completed(config, name, ENCODER)
-    check_keys(_optional(folder, SENTENCE_TRANSFORMERS_FILE), SENTENCE_TRANSFORMERS)
+    check_keys(read_optional(folder, SENTENCE_TRANSFORMERS_FILE), SENTENCE_TRANSFORMERS)
     values = {ours: config.count(theirs, LARGEST[ours]) for ours, theirs in SIZES.items()}
     context_length = values["context_length"]
     pooling, normalize = _after_the_encoder(folder, values["hidden_size"])
@@ -127,11 +127,6 @@ def companions(folder: Path) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def _optional(folder: Path, name: str) -> Fields:
-    """The object in a file of the folder, empty if there is none."""
-    return Fields(name, read_json(folder / name, name) if (folder / name).is_file() else {})
-
-
 def _after_the_encoder(folder: Path, width: int) -> tuple[str, bool]:
     """(pooling, normalize) of the modules."""
     if not (folder / MODULES).is_file():
@@ -145,7 +140,7 @@ def _after_the_encoder(folder: Path, width: int) -> tuple[str, bool]:
         raise SourceError(f"{MODULES} has its Transformer in {quoted(paths['Transformer'])}, not in the folder itself")
     normalize = "Normalize" in kinds
     if normalize:
-        check_keys(_optional(folder, f"{paths['Normalize']}/config.json".lstrip("/")), NORMALIZE)
+        check_keys(read_optional(folder, f"{paths['Normalize']}/config.json".lstrip("/")), NORMALIZE)
     return _pooling(folder, f"{paths['Pooling']}/config.json".lstrip("/"), width), normalize
 
 
@@ -203,7 +198,7 @@ def _pooling(folder: Path, file: str, width: int) -> str:
 
 def _transformer(folder: Path) -> Fields:
     """How sentence-transformers calls the encoder; without modules.json it does not look."""
-    listed = [_optional(folder, name) for name in TRANSFORMER_FILES] if (folder / MODULES).is_file() else []
+    listed = [read_optional(folder, name) for name in TRANSFORMER_FILES] if (folder / MODULES).is_file() else []
     own = next((fields for fields in listed if fields.values), Fields(TRANSFORMER_FILES[0], {}))
     check_keys(own, TRANSFORMER)
     return own
@@ -228,6 +223,6 @@ def _longest_text(folder: Path, context_length: int) -> int:
     own = _transformer(folder)
     if "max_seq_length" in own:
         return own.count("max_seq_length", LARGEST["context_length"], smallest=CONTROL_TOKENS + 1)
-    tokenizer = _optional(folder, "tokenizer_config.json")
+    tokenizer = read_optional(folder, "tokenizer_config.json")
     key = "model_max_length" if "model_max_length" in tokenizer.values else "max_len"  # the older name
     return int(min(tokenizer.number(key, context_length), context_length))

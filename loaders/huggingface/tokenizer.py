@@ -22,7 +22,7 @@ from tokenizers import Tokenizer as Library
 from plpython.model.tokenizer import PANIC
 
 from ..errors import SourceError
-from ..source.fields import Fields, parse_json, read_json, read_text, shown, storable
+from ..source.fields import Fields, parse_json, read_optional, read_text, shown, storable
 from ..source.known_keys import Keys, check_keys
 from ..tokenizers.definition import (
     BERT_CONTROL,
@@ -105,8 +105,8 @@ def read_tokenizer(folder: Path, config: Fields, vocabulary_size: int, is_encode
 
     An encoder's configuration names no ids: what stands around its texts is what its tokenizer puts there.
     """
-    own = _optional(folder, CONFIG)
-    generation = _optional(folder, "generation_config.json")
+    own = read_optional(folder, CONFIG)
+    generation = read_optional(folder, "generation_config.json")
     _check_config(own, is_encoder)
     check_generation(generation)
     if is_encoder:
@@ -138,10 +138,6 @@ def _read(folder: Path, own: Fields, config: Fields, rows: int, is_encoder: bool
     if is_encoder and (folder / "vocab.txt").is_file():
         return _wordpiece(folder, own, rows)
     raise SourceError(f"{folder} has neither tokenizer.json nor tokenizer.model")
-
-
-def _optional(folder: Path, name: str) -> Fields:
-    return Fields(name, read_json(folder / name) if (folder / name).is_file() else {})
 
 
 def _check_config(own: Fields, is_encoder: bool) -> None:

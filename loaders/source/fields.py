@@ -111,6 +111,11 @@ def read_json(path: Path, source: str | None = None) -> dict:
     return parse_json(read_text(path, source), source or path.name)
 
 
+def read_optional(folder: Path, name: str) -> Fields:
+    """The object in a JSON file of a folder, which the fields are named after; empty if there is no such file."""
+    return Fields(name, read_json(folder / name, name) if (folder / name).is_file() else {})
+
+
 def read_text(path: Path, source: str | None = None, newline: str | None = None) -> str:
     """A whole text file, of a size that a configuration or a vocabulary may have. newline: as open() takes it."""
     source = source or path.name

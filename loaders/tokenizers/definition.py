@@ -13,14 +13,13 @@ from dataclasses import dataclass
 
 from gguf import TokenType
 
-from plpython.model.tokenizer import Tokenizer
+from plpython.model.tokenizer import SPACE_MARK, Tokenizer
 from plpython.server.errors import ModelError
 from plpython.store.manifest import check_vocabulary
 
 from ..errors import SourceError
 from .pre_tokenizers import PreTokenizer
 
-SPACE_MARK = "\u2581"
 BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
 WORD_GOES_ON = "##"
 # What Rust's str::trim_end takes away, with which transformers' tokenizer reads a vocab.txt.

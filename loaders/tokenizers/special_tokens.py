@@ -15,7 +15,7 @@ from tokenizers import AddedToken
 from tokenizers import Tokenizer as Library
 
 from ..errors import SourceError
-from ..source.fields import Fields, read_json, shown, storable
+from ..source.fields import Fields, read_optional, shown, storable
 from ..source.known_keys import Keys, check_keys
 
 CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
@@ -66,11 +66,11 @@ def read_special_tokens(folder: Path, own: Fields, known: Collection[int] = ()) 
     flagged = tuple(_flagged(own))
     if "added_tokens_decoder" in own:
         return SpecialTokens(named, _numbered(own), extra, flagged)
-    token_map = _optional(folder, MAP)
+    token_map = read_optional(folder, MAP)
     map_named, map_extra = _named_and_extra(token_map)
     _check_map_keys(token_map, map_named)
     named, extra = named | map_named, tuple(dict.fromkeys((*extra, *map_extra)))
-    older = _older(_optional(folder, ADDED), {*named.values(), *extra})
+    older = _older(read_optional(folder, ADDED), {*named.values(), *extra})
     numbered = {number: token for number, token in older.items() if number not in known}
     return SpecialTokens(named, numbered, extra, (*flagged, *_flagged(token_map)))
 
@@ -108,10 +108,6 @@ def _check_flags(library: Library, flagged: Collection[Flagged]) -> None:
 
 def _described(library: Library) -> dict[int, str]:
     return {number: repr(token) for number, token in library.get_added_tokens_decoder().items()}
-
-
-def _optional(folder: Path, name: str) -> Fields:
-    return Fields(name, read_json(folder / name) if (folder / name).is_file() else {})
 
 
 def _named_and_extra(fields: Fields) -> tuple[dict[str, str], tuple[str, ...]]:

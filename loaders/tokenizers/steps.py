@@ -6,12 +6,13 @@ read here as far as plpython/tokenizer.py decodes: byte-level, SentencePiece's o
 
 from collections.abc import Iterator
 
+from plpython.model.tokenizer import SPACE_MARK
+
 from ..errors import SourceError
 from ..source.fields import Fields, shown
 from ..source.known_keys import Keys, check_keys
 
 FILE = "tokenizer.json"
-SPACE_MARK = "\u2581"
 
 DOCUMENT = Keys(
     used=("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model", "truncation"),

@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '8cbfe423afd35b967506c8e9648b932644aad78a89dd31de97bbfb93ddd7787b'::text;
+RETURN '84146e987e73ed6b751b242c9dbefd8b78af95110a64195cbd033a32fc4fdadd'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

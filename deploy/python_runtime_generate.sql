@@ -128,6 +128,70 @@ COMMENT ON FUNCTION llm_runtime.generate__candidates() IS
 'The tokens that a draw may choose from, by their logits: weights, and where top-k, top-p and min-p cut them '
 'off.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.generate__interfaces()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What texts are written with: the interfaces of engines and KV caches, which both engines' classes have."""
+
+from typing import Protocol, runtime_checkable
+
+
+class Cache(Protocol):
+    """Keys and values of the positions 0 .. length - 1 of one sequence."""
+
+    length: int
+
+    def truncate(self, length):
+        """Forget the positions from `length` on."""
+
+
+class SharedCache(Cache, Protocol):
+    """A cache of pages that caches with a common beginning share."""
+
+    page_bytes: int  # of one page
+    bytes: int  # of all its pages, shared ones included
+    addresses: object  # int64 [at least the number of pages]: where each begins, the same in caches that share it
+
+    def fork(self, length=None):
+        """A cache with the first `length` positions, which shares their pages."""
+
+
+class Engine(Protocol):
+    """Computes the logits of one sequence at a time."""
+
+    def new_cache(self) -> Cache:
+        """An empty one for its model."""
+
+    def forward(self, tokens, cache, last_only=True, checkpoint=None):
+        """Logits after `tokens`, which follow the cache's: int[n] -> f32 [1, vocabulary], or [n, ...] if not last_only.
+
+        The cache grows at the very end: after an exception, of `checkpoint` too, it holds what it held.
+        """
+
+
+@runtime_checkable
+class BatchEngine(Engine, Protocol):
+    """One that gives the same bits in whatever batch, so that texts may share passes, prefixes and guesses.
+
+    Its caches are SharedCaches.
+    """
+
+    def forward_batch(self, rows, last_only=True, checkpoint=None):
+        """`forward` of several sequences in shared passes: [(tokens, cache), ...], each with a cache of its own."""
+
+
+@runtime_checkable
+class DecodingEngine(Engine, Protocol):
+    """One that chooses the likeliest tokens itself, several passes in a call."""
+
+    def decode(self, token, cache, most, ends=(), checkpoint=None):
+        """(tokens chosen after `token`, fewer than `most` and none of `ends`; the logits after the last of them)."""
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__interfaces() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__interfaces() IS
+'What texts are written with: the interfaces of engines and KV caches, which both engines'' classes have.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.generate__prefix_cache()
 RETURNS void
 LANGUAGE plpython3u
@@ -412,12 +476,13 @@ text whose prompt begins as another's does waits until that one has computed the
 When the caches outgrow their memory the text that joined last gives its own back, and computes it again later: the same
 bits, so every text is what it would be alone. Knows engines by their interface, and no server.
 
-An engine without `forward_batch` (numpy's bits depend on what is computed together) writes the texts one by one.
+An engine that is no BatchEngine (numpy's bits depend on what is computed together) writes the texts one by one.
 """
 
 from collections import deque
 
 from ..server import errors
+from .interfaces import BatchEngine
 from .prefix_cache import SHORTEST, common_prefix, unique_bytes
 
 ROWS = 32  # texts at once: beyond it a pass over block-quantised weights gains little
@@ -427,7 +492,7 @@ PASS_TOKENS = 256  # tokens of a pass, the compiled engine's largest
 
 def batches(engine):
     """Whether an engine gives the same bits in whatever batch, so that texts may share passes, prefixes and guesses."""
-    return hasattr(engine, "forward_batch")
+    return isinstance(engine, BatchEngine)
 
 
 class Row:

@@ -791,6 +791,7 @@ import numpy as np
 
 from ..generate import sampling, scheduler
 from ..generate.candidates import Candidates
+from ..generate.interfaces import DecodingEngine
 from ..generate.prompt_lookup import PromptLookup
 from ..model import finite
 from ..model.tokenizer import StreamDecoder
@@ -916,7 +917,7 @@ def stream(engine, continuation, checkpoint, cache=None, guess=0, stats=None):
     fresh = continuation.history[begins:]
     stats.reused, stats.prefilled = begins, len(fresh)
     lookup = PromptLookup(guess)
-    runs = continuation.greedy and not guess and hasattr(engine, "decode")
+    runs = continuation.greedy and not guess and isinstance(engine, DecodingEngine)
     guessed = []
     while True:
         if runs and len(fresh) == 1:
@@ -955,8 +956,7 @@ def _run(engine, continuation, token, cache, checkpoint):
 
 def _forget(cache, continuation):
     """Leave in the cache what is surely of the text."""
-    if hasattr(cache, "truncate"):
-        cache.truncate(min(cache.length, len(continuation.history) - 1))
+    cache.truncate(min(cache.length, len(continuation.history) - 1))
 
 
 def prompt_tokens(model, prompt, add_special=True, parse_special=False):

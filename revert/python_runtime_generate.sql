@@ -7,6 +7,7 @@ DROP FUNCTION llm_runtime.generate__scheduler();
 DROP FUNCTION llm_runtime.generate__sampling();
 DROP FUNCTION llm_runtime.generate__prompt_lookup();
 DROP FUNCTION llm_runtime.generate__prefix_cache();
+DROP FUNCTION llm_runtime.generate__interfaces();
 DROP FUNCTION llm_runtime.generate__candidates();
 
 COMMIT;

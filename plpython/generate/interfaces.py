@@ -44,7 +44,7 @@ class BatchEngine(Engine, Protocol):
     """
 
     def forward_batch(self, rows, last_only=True, checkpoint=None):
-        """`forward` of several sequences in shared passes: [(tokens, cache), …], each with a cache of its own."""
+        """`forward` of several sequences in shared passes: [(tokens, cache), ...], each with a cache of its own."""
 
 
 @runtime_checkable

@@ -609,12 +609,13 @@ class Model:
 
     def _require_whole(self):
         """ModelError XX001 unless all tensors of the architecture are there: half of a dump may have been restored."""
-        try:
-            self.architecture.check_tensors({tensor.name: tensor.shape for tensor in self.weights.tensors()})
-        except errors.ModelError as problem:
-            detail = problem.message if problem.detail is None else f"{problem.message}; {problem.detail}"
-            hint = "Drop it and load it again, or restore the rest of llm_store."
-            raise errors.corrupt_data(f'model "{self.name}" is not complete', detail, hint) from None
+        missing = next((name for name in self.architecture.tensors() if name not in self.weights), None)
+        if missing is not None:
+            raise errors.corrupt_data(
+                f'model "{self.name}" is not complete',
+                f'tensor "{missing}" is missing',
+                "Drop it and load it again, or restore the rest of llm_store.",
+            )
 
     @property
     def is_encoder(self):

@@ -1,7 +1,7 @@
 """The steps of a tokenizer.json: their known types and keys, and the tokens that they put around a text.
 
 Types and keys are those of the `tokenizers` library 0.23, which passes over keys that it does not know. A decoder is
-read here as far as plpython/tokenizer.py decodes: byte-level, SentencePiece's or WordPiece's.
+read here as far as plpython/model/tokenizer.py decodes: byte-level, SentencePiece's or WordPiece's.
 """
 
 from collections.abc import Iterator

@@ -14,6 +14,7 @@ VOLATILE
 PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $python$
+import contextlib
 import glob
 import hashlib
 import importlib.util
@@ -99,16 +100,24 @@ def place(path, source):
     return changed
 
 
+def is_older(path, seconds):
+    """Whether a file was written so long ago; no for one that its writer has renamed meanwhile."""
+    try:
+        return time.time() - os.lstat(path).st_mtime > seconds
+    except FileNotFoundError:
+        return False
+
+
 def sweep(root, own):
     """Remove what killed writers left in our folder, and the folders that no session has opened for a long time."""
-    now = time.time()
     for folder, _, names in os.walk(own):
         for path in (os.path.join(folder, name) for name in names if name.rpartition('.')[2].isdigit()):
-            if now - os.lstat(path).st_mtime > 3600:
-                os.unlink(path)
+            if is_older(path, 3600):
+                with contextlib.suppress(FileNotFoundError):  # another session sweeps too
+                    os.unlink(path)
     for name in os.listdir(root):
         path = os.path.join(root, name)
-        if name.startswith('llm_') and now - os.lstat(path).st_mtime > KEEP_DAYS * 86400:
+        if name.startswith('llm_') and is_older(path, KEEP_DAYS * 86400):
             shutil.rmtree(path, ignore_errors=True)
 
 

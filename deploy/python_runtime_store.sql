@@ -593,7 +593,7 @@ COMMENT ON FUNCTION llm_runtime.store__merge_methods() IS
 CREATE OR REPLACE FUNCTION llm_runtime.store__models()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Models as rows: found with the caller's rights, made, changed and recorded, for the modules that make models of models.
+AS $python$"""Models as rows: found with the caller's rights, made, changed and recorded, for what makes models of models.
 
 Everything runs as the caller, so row-level security has the last word; what is checked here is checked for the message.
 """
@@ -747,8 +747,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.store__models() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.store__models() IS
-'Models as rows: found with the caller''s rights, made, changed and recorded, for the modules that make models '
-'of models.';
+'Models as rows: found with the caller''s rights, made, changed and recorded, for what makes models of models.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.store__tensor_writer()
 RETURNS void

@@ -92,7 +92,7 @@ BEGIN
         ('store__embedding_columns', 'bc3d548bd2f5d58d0dc8a01fa5e92ae4184aed18c27c890cbfd620bbeb8b1f10'),
         ('store__manifest', '487b4e1f01e2a06b08947a01e1f834c7ac058f36e6474da1123270be691dd78d'),
         ('store__merge_methods', '0c6770401531d1abac4ef6f4025f7f8d62f4b0832fdf397362f24e12b569b370'),
-        ('store__models', '1ad011fc76d770d39d491adcf0e464e3cad937b4f7400f848077ee4a96079ef4'),
+        ('store__models', 'a68eca9d7f8694684a79112abd62d93f956beeca0bce2cdb2089806e9e92362d'),
         ('store__tensor_writer', '34137fe432d03aa01582eb5df1a706cfd4b030cebd1b027b7e9ef9714fa2194f'),
         ('store__tokens', '010c24cb2ff7583c4703df3b0883fc79bbd15700da5424399a0108911c1e2087'),
         ('weights__address_space', '677f91a942e644353e5258b88d08c6d4d89223fa36d67826528240d3eaa5a656'),

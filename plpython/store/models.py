@@ -1,4 +1,4 @@
-"""Models as rows: found with the caller's rights, made, changed and recorded, for the modules that make models of models.
+"""Models as rows: found with the caller's rights, made, changed and recorded, for what makes models of models.
 
 Everything runs as the caller, so row-level security has the last word; what is checked here is checked for the message.
 """

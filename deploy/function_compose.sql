@@ -21,7 +21,7 @@ DECLARE
     code_of_atom integer;
 BEGIN
     IF octet_length(content_hash) <> 32 THEN
-        RETURN;  -- no hash: nothing has it, and what may be large is not copied for each query below
+        RETURN;  -- no hash has another length; each query below would copy a large argument
     END IF;
 
     SELECT a.* INTO atom FROM llm_store.atom AS a WHERE a.content_hash = compose.content_hash;

@@ -20,7 +20,7 @@ DECLARE
     block llm_store.atom_layer;
 BEGIN
     IF octet_length(content_hash) <> 32 THEN
-        RETURN;  -- no hash: nothing has it, and what may be large is not copied for each query below
+        RETURN;  -- no hash has another length; each query below would copy a large argument
     END IF;
 
     -- a token: its bytes in order

@@ -17,11 +17,11 @@ Activations are flat float32 arrays, a row a token, as reference/composed has th
 
 import numpy as np
 
-from ..kernels.matrix import COLUMNS
-from ..kernels.packing import ABSENT, GROUP, VECTOR
+from ..kernels.elementwise import new_codes
+from ..kernels.groups import ABSENT, COLUMNS, GROUP, VECTOR
 from ..simd.threads import new_state, team
 from . import operator_entries
-from .decoder import NO_WINDOW, codes_of
+from .decoder import NO_WINDOW
 from .steps import ONE_SET, TWO_SETS
 
 SLICE = 64  # tokens between checkpoints: tens of milliseconds in the largest matrix of a large model
@@ -40,7 +40,7 @@ class CompiledOperators:
         self._entries, self._products, self._norms = {}, {}, {}
         self._absent = np.array([ABSENT, 0, 0, 0], np.int64)
         self._state = new_state(operator_entries.CLAIMS)
-        self._codes, self._spare = codes_of(0), np.zeros(0, np.float32)
+        self._codes, self._spare = new_codes(0), np.zeros(0, np.float32)
         self._nothing = np.zeros(0, np.float32)
         self._nothing.flags.writeable = False  # as activations are: kernels are compiled for either kind
         self._heads = _heads(engine.sizes)
@@ -154,7 +154,7 @@ class CompiledOperators:
     def _make_room(self, tokens, columns, spare):
         """For two sets of codes of so many tokens, and for the products of one of them where `spare` is not 0."""
         if self._codes.codes.size < 2 * tokens * columns:
-            self._codes = codes_of(2 * tokens * columns)
+            self._codes = new_codes(2 * tokens * columns)
         if self._spare.size < tokens * spare:
             self._spare = np.zeros(tokens * spare, np.float32)
 
@@ -162,7 +162,7 @@ class CompiledOperators:
         """A tensor's row of the table of weights, int64[4]."""
         entry = self._entries.get(name)
         if entry is None:
-            entry = self._entries[name] = np.array(self.engine.packed.directory[name], np.int64)
+            entry = self._entries[name] = self.engine.packed.entry(name)
         return entry
 
     def _run(self, kernel, tokens, products, arguments):
@@ -225,10 +225,10 @@ from itertools import accumulate
 import numpy as np
 
 from ..kernels.attention import ROWS
-from ..kernels.elementwise import NO_TOKEN
+from ..kernels.dispatch import BY_NAME
+from ..kernels.elementwise import NO_TOKEN, new_codes
+from ..kernels.groups import ABSENT, BLOCK, GROUP, VECTOR
 from ..kernels.kv_pages import PAGE
-from ..kernels.matrix import Codes
-from ..kernels.packing import ABSENT, BLOCK, F32, GROUP, VECTOR
 from ..model.decoder import ROPE_DIVISORS
 from ..server import errors
 from ..simd.threads import STOP, new_state, team
@@ -265,8 +265,8 @@ class CompiledEngine:
         self.packed = packed
         self.threads, self.batch_threads = threads, batch_threads
         self.interrupts = interrupts
-        table = _table(architecture, packed.directory)
-        plain = all(layout == F32 for layout in table[:, 0] if layout > VECTOR)
+        table = _table(architecture, packed)
+        plain = all(layout == BY_NAME["f32"].number for layout in table[:, 0] if layout > VECTOR)
         self.kv_dtype = np.dtype({"f32": np.float32, "i16": np.int16}[kv_type or ("f32" if plain else "i16")])
         windows = [architecture.window(layer) or NO_WINDOW for layer in range(architecture.layers)]
         self._model = Model(
@@ -466,13 +466,12 @@ def _sizes(a, codes_kv):
     )
 
 
-def _table(a, directory):
+def _table(a, packed):
     """Where each tensor is: int64 [layers * PER_LAYER + PER_MODEL][layout, offset, rows, columns], zeros if absent."""
-    absent = [ABSENT, 0, 0, 0]
-    rows = [directory.get(f"blk.{layer}.{name}", absent) for layer in range(a.layers) for name in LAYER_TENSORS]
+    rows = [packed.entry_or_absent(f"blk.{layer}.{name}") for layer in range(a.layers) for name in LAYER_TENSORS]
     head = "token_embd.weight" if a.tied_embeddings else "output.weight"
-    rows += [directory[name] for name in ("token_embd.weight", "output_norm.weight", head)]
-    return np.array([*rows, absent], np.int64)
+    rows += [packed.entry(name) for name in ("token_embd.weight", "output_norm.weight", head)]
+    return np.array([*rows, [ABSENT, 0, 0, 0]], np.int64)
 
 
 def scratch_of(sizes, slots):
@@ -489,18 +488,11 @@ def scratch_of(sizes, slots):
         qkv=floats(sizes.qkv_stride),
         gate=floats(sizes.ffn_stride),
         up=floats(sizes.ffn_stride),
-        quantized=codes_of(2 * slots * room * BLOCK),
+        quantized=new_codes(2 * slots * room * BLOCK),
         room=room,
         low=slots * room,
         spare=floats(max(sizes.hidden_stride, sizes.qkv_stride, sizes.ffn_stride)),
     )
-
-
-def codes_of(size):
-    """Codes for so many numbers."""
-    blocks = -(-size // BLOCK)
-    starts = np.zeros(blocks, np.int32), np.zeros(blocks, np.int32)
-    return Codes(np.zeros(blocks * BLOCK, np.int8), np.zeros(blocks, np.float32), *starts)
 
 
 def works_of(sizes, threads):
@@ -606,7 +598,8 @@ A single token may be followed by the likeliest next ones in the same call, a pa
 woken.
 """
 
-from ..kernels.matrix import ROWS, Rows
+from ..kernels.groups import ROWS, Rows
+from ..kernels.matrix import is_quantized
 from ..simd.registers import compiled, entry, inlined
 from ..simd.threads import Crew, meet
 from .steps import (
@@ -642,7 +635,6 @@ from .steps import (
     choose,
     embed,
     gate_and_up,
-    is_quantized,
     norm,
     place_heads,
     project_back,
@@ -777,8 +769,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from ..kernels.groups import GROUP
 from ..kernels.kv_pages import PAGE
-from ..kernels.packing import ABSENT, GROUP
 from ..server import errors
 from ..simd.threads import new_state, team
 from .decoder import NO_INTERRUPTS, NO_WINDOW, TILE, doubled, registers, run_pass, scratch_of, works_of
@@ -810,7 +802,7 @@ class CompiledEncoder:
         self.threads, self.batch_threads = threads, batch_threads
         self.interrupts = interrupts
         nothing = np.zeros(0, np.float32)
-        sizes, table = _sizes(architecture), _table(architecture, packed.directory)
+        sizes, table = _sizes(architecture), _table(architecture, packed)
         self._model = Model(sizes, packed.weights, table, np.array([NO_WINDOW]), nothing, nothing)
         self._positions = np.zeros((architecture.context_length, sizes.hidden_stride), np.float32)
         self._positions[:, : sizes.hidden] = positions
@@ -917,11 +909,10 @@ def _sizes(a):
     )
 
 
-def _table(a, directory):
+def _table(a, packed):
     """Where each tensor is: int64 [layers * PER_LAYER + 3][layout, offset, rows, columns], zeros if absent."""
-    absent = [ABSENT, 0, 0, 0]
-    rows = [directory.get(f"blk.{layer}.{name}", absent) for layer in range(a.layers) for name in LAYER_TENSORS]
-    return np.array(rows + [directory[name] for name in MODEL_TENSORS], np.int64)
+    rows = [packed.entry_or_absent(f"blk.{layer}.{name}") for layer in range(a.layers) for name in LAYER_TENSORS]
+    return np.array(rows + [packed.entry(name) for name in MODEL_TENSORS], np.int64)
 
 
 def _passes(texts):
@@ -957,9 +948,9 @@ quantised matrices see them twice, as codes and as the codes of what those leave
 
 from ..kernels.attention import attention_over_floats
 from ..kernels.elementwise import add, gelu, layer_norm
+from ..kernels.groups import BLOCK, GROUP, OFFSET, Rows
 from ..kernels.kv_pages import PAGE, store_floats
-from ..kernels.matrix import OFFSET, Rows, embedding
-from ..kernels.packing import BLOCK, GROUP
+from ..kernels.matrix import embedding, is_quantized
 from ..simd.registers import compiled, entry, inlined
 from ..simd.threads import Crew, claim, finish, meet, stopped, wait
 from .steps import (
@@ -984,7 +975,6 @@ from .steps import (
     claim_groups,
     coded,
     groups_of,
-    is_quantized,
     product,
     quantize_rows,
     quantize_token,
@@ -1302,9 +1292,9 @@ made inside.
 
 from ..kernels.attention import attention_over_codes, attention_over_floats
 from ..kernels.elementwise import exp, rms_norm, rope, swiglu
+from ..kernels.groups import ABSENT, BLOCK, COLUMNS, GROUP, LAYOUT, OFFSET, ROWS, Codes, Rows, Weights
 from ..kernels.kv_pages import PAGE, store_codes, store_floats
-from ..kernels.matrix import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, Rows, Weights, embedding
-from ..kernels.packing import ABSENT, BLOCK, GROUP
+from ..kernels.matrix import embedding, is_quantized
 from ..simd.memory import as_writable, load, load_first, store, store_first
 from ..simd.registers import compiled, entry, f32, fill, inlined
 from ..simd.threads import Crew, claim, meet
@@ -1322,7 +1312,6 @@ from .steps import (
     add_bias,
     claim_groups,
     groups_of,
-    is_quantized,
     product,
     quantize_token,
     work_of,
@@ -1357,8 +1346,7 @@ def project(
     sets,
     codes,
     scales,
-    q8_starts,
-    q4_starts,
+    starts,
     residual,
     out,
     spare,
@@ -1368,7 +1356,7 @@ def project(
 
     A quantised matrix sees x as so many sets of codes.
     """
-    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
+    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, starts)
     crew, columns, given = Crew(thread, threads, state, (0, 0)), matrix[COLUMNS], as_writable(x)
     if is_quantized(matrix):
         quantize_each(crew, given, columns, quantized, sets, tokens)
@@ -1425,13 +1413,12 @@ def project_heads(
     sines,
     codes,
     scales,
-    q8_starts,
-    q4_starts,
+    starts,
     out,
     spare,
 ):
     """The rows of queries, keys and values that `attend` takes, from x; layer: its rows of the table of weights."""
-    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
+    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, starts)
     crew, tokens = Crew(thread, threads, state, (0, 0)), len(positions)
     columns, dim = layer[Q, COLUMNS], heads[HEAD_DIM]
     given, stride, k_column, v_column = as_writable(x), heads[STRIDE], heads[K_COLUMN], heads[V_COLUMN]
@@ -1478,14 +1465,13 @@ def project_gated(
     tokens,
     codes,
     scales,
-    q8_starts,
-    q4_starts,
+    starts,
     gates,
     out,
     stride,
 ):
     """out[t] = silu(gate @ x[t]) * (up @ x[t]), every `stride` numbers, the same rows of both at a time."""
-    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
+    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, starts)
     crew, columns, given = Crew(thread, threads, state, (0, 0)), gate[COLUMNS], as_writable(x)
     if is_quantized(gate) or is_quantized(up):
         quantize_each(crew, given, columns, quantized, ONE_SET, tokens)
@@ -1604,9 +1590,9 @@ from collections import namedtuple
 
 from ..kernels.attention import attention_over_codes, attention_over_floats
 from ..kernels.elementwise import NO_TOKEN, add, likeliest, quantize, quantize_twice, rms_norm, rope, swiglu
+from ..kernels.groups import ABSENT, BLOCK, COLUMNS, GROUP, LAYOUT, OFFSET, ROWS, Activations, Rows
 from ..kernels.kv_pages import PAGE, store_codes, store_floats
-from ..kernels.matrix import COLUMNS, LAYOUT, OFFSET, ROWS, Rows, embedding, linear
-from ..kernels.packing import ABSENT, BLOCK, GROUP, Q4, Q8, group_bytes
+from ..kernels.matrix import embedding, group_bytes, is_quantized, linear
 from ..simd.registers import compiled, inlined
 from ..simd.threads import claim, finish, stopped, wait
 
@@ -1698,11 +1684,6 @@ def groups_of(matrix):
     return (matrix[ROWS] + GROUP - 1) // GROUP
 
 
-@compiled
-def is_quantized(matrix):
-    return matrix[LAYOUT] == Q8 or matrix[LAYOUT] == Q4
-
-
 @inlined
 def coded(s, first, sets):
     """The sets of codes in a Scratch whose first block is `first`."""
@@ -1712,11 +1693,10 @@ def coded(s, first, sets):
 @compiled
 def quantize_token(x, at, width, to):
     """The codes of one vector; to: Coded."""
-    q = to.codes
     if to.sets == TWO_SETS:
-        quantize_twice(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, to.first, to.low)
+        quantize_twice(x, at, width, to.codes, to.first, to.low)
     else:
-        quantize(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, to.first)
+        quantize(x, at, width, to.codes, to.first)
 
 
 @compiled
@@ -1725,7 +1705,8 @@ def product(weights, matrix, begin, end, given, codes, tokens, to, spare):
     passes = codes.sets if is_quantized(matrix) else 1
     for number in range(passes):
         first, out = (codes.first, to.x) if number == 0 else (codes.low, spare)
-        linear(weights, matrix, begin, end, given, codes.codes, first, tokens, Rows(out, to.at, to.stride))
+        seen = Activations(given, codes.codes, first)
+        linear(weights, matrix, begin, end, seen, tokens, Rows(out, to.at, to.stride))
     if passes == TWO_SETS:
         for t in range(tokens):
             place = to.at + t * to.stride + begin * GROUP

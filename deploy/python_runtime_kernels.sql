@@ -299,6 +299,235 @@ REVOKE ALL ON FUNCTION llm_runtime.kernels__attention() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__attention() IS
 'Attention over paged keys and values, for decoding and prefill alike (1706.03762, GQA 2305.13245).';
 
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__blocks()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Layouts of blocks, 32 integers with a scale: all that they do but the arithmetic of a block's integers.
+
+    [R / 16][C / 64] { f16[2][16], { the integers of a block }[2] }      for R rows and C columns
+
+A product keeps its sums in registers, one row of the group to a lane and one token to a register, and uses each
+register of weights for all its tokens. There are loops for 1, 2 and 4 tokens, and where tokens are many a tile of two
+groups and four tokens, in which each register of activations is used twice: with one group the processor would load
+more than it multiplies.
+"""
+
+from collections import namedtuple
+
+from ..simd.memory import load, prefetch, spread, store
+from ..simd.registers import compiled, entry, f32, fill, fma, i32, inlined, lane, to_f32
+from .groups import (
+    AHEAD,
+    BLOCK,
+    COLUMNS,
+    FIRST_OF_BLOCKS,
+    GROUP,
+    OFFSET,
+    Activations,
+    Layout,
+    Rows,
+    block_of,
+    blocks_bytes,
+    scales_at,
+    weights_at,
+)
+
+WORTH_TILES = 8  # tokens
+TILE, TILE_I32 = f32[4], i32[4]  # the tokens of a tile
+
+# What is a layout's own: its name and number, the bytes of a block's integers, and what they are stored larger by. Of
+# the integers that begin at the byte `at` of the array `u8`:
+#   dots_of        (a register block type) -> (u8, at, sums, codes, column, columns) -> sums + a block's products with
+#                  the codes of the tokens from `column` on; it asks memory for what is AHEAD
+#   dots_of_two    (u8, at, more, sums, codes, column, columns) -> the same of the blocks of two groups, for TILE_I32
+#   integer        (u8, at, r, k) -> the integer of row r, column k
+#   squares        (u8, at) -> f32, the sums of the squares of the block's integers
+#   pack           as Layout has it
+Integers = namedtuple("Integers", "name number size offset dots_of dots_of_two integer squares pack")
+# Two groups, which begin at the bytes `at` and `more`.
+Pair = namedtuple("Pair", "at more")
+# What a tile asks memory for: blocks `ahead` bytes behind its own, the one with the number `turn` and each `turns`-th
+# after it.
+Turn = namedtuple("Turn", "ahead turn turns")
+
+
+def blocks(integers):
+    """The Layout of some Integers."""
+    size, multiply, one = integers.size, _matrix(integers), _group(integers, 1)
+    integer, squares_of = integers.integer, integers.squares
+
+    @compiled
+    def group_bytes(columns):
+        return blocks_bytes(columns // BLOCK, size)
+
+    @compiled
+    def product(args):
+        weights, matrix, begin, end, given, tokens, to = args
+        multiply(weights, matrix, (begin, end), given, tokens, to)
+
+    @compiled
+    def product_of_one(args):
+        weights, matrix, group, given, to = args
+        columns = matrix[COLUMNS]
+        one(weights, matrix[OFFSET] + group * group_bytes(columns), columns, given, to)
+
+    @compiled
+    def row(args):
+        weights, matrix, number, out, out_at = args
+        columns, r = matrix[COLUMNS], number % GROUP
+        start = matrix[OFFSET] + number // GROUP * group_bytes(columns)
+        for block in range(columns // BLOCK):
+            scale = lane(load(weights.u16, scales_at(start, block, size) >> 1, f32), r)
+            for k in range(BLOCK):
+                value = integer(weights.u8, weights_at(start, block, size), r, k)
+                out[out_at + block * BLOCK + k] = scale * value
+
+    @compiled
+    def squares(args):
+        weights, matrix, group = args
+        columns, total = matrix[COLUMNS], fill(0.0, f32)
+        start = matrix[OFFSET] + group * group_bytes(columns)
+        for block in range(columns // BLOCK):
+            scale = load(weights.u16, scales_at(start, block, size) >> 1, f32)
+            total = fma(squares_of(weights.u8, weights_at(start, block, size)) * scale, scale, total)
+        return total
+
+    parts = group_bytes, integers.pack, product, product_of_one, row, squares
+    return Layout(integers.name, integers.number, integers.offset, *parts)
+
+
+def _starts(integers):
+    """A function of Codes: where the starts of the layout begin among those of all."""
+    before = integers.number - FIRST_OF_BLOCKS
+
+    @inlined
+    def starts(codes):
+        return before * len(codes.scales)
+
+    return starts
+
+
+def _group(integers, tokens):
+    """A group times a block of tokens: scales of the weights times the tokens' weigh sums."""
+    X, SCALE = i32[tokens], f32[tokens]
+    size, dots, starts = integers.size, integers.dots_of(X), _starts(integers)
+
+    @inlined
+    def product(weights, at, columns, given, to):
+        blocks, codes, starts_at, total = columns // BLOCK, given.codes, starts(given.codes), fill(0.0, SCALE)
+        for b in range(blocks):
+            block, scales_from = given.first + b, scales_at(at, b, size)
+            prefetch(weights.u8, scales_from + AHEAD)
+            start = spread(codes.starts, starts_at + block, X, blocks)
+            sums = dots(weights.u8, weights_at(at, b, size), start, codes.codes, block * BLOCK, columns)
+            scale = load(weights.u16, scales_from >> 1, f32) * spread(codes.scales, block, SCALE, blocks)
+            total = fma(to_f32(sums), scale, total)
+        store(to.x, to.at, total, to.stride)
+
+    return product
+
+
+def _tile(integers):
+    """Two groups times four tokens; the results of the second group go to the place `more_at`."""
+    size, dots_of_two, starts = integers.size, integers.dots_of_two, _starts(integers)
+
+    @inlined
+    def product(weights, pair, columns, turn, given, to, more_at):
+        blocks, codes, starts_at, next_turn = columns // BLOCK, given.codes, starts(given.codes), turn.turn
+        total, more_total = fill(0.0, TILE), fill(0.0, TILE)
+        for b in range(blocks):
+            block, scales_from, weights_from = given.first + b, scales_at(0, b, size), weights_at(0, b, size)
+            if b == next_turn:
+                ask(weights.u8, pair.at + turn.ahead, scales_from, weights_from, size)
+                ask(weights.u8, pair.more + turn.ahead, scales_from, weights_from, size)
+                next_turn += turn.turns
+            start = spread(codes.starts, starts_at + block, TILE_I32, blocks)
+            at, more = pair.at + weights_from, pair.more + weights_from
+            sums, more_sums = dots_of_two(weights.u8, at, more, start, codes.codes, block * BLOCK, columns)
+            scale = spread(codes.scales, block, TILE, blocks)
+            total = fma(to_f32(sums), load(weights.u16, (pair.at + scales_from) >> 1, f32) * scale, total)
+            more_scale = load(weights.u16, (pair.more + scales_from) >> 1, f32) * scale
+            more_total = fma(to_f32(more_sums), more_scale, more_total)
+        store(to.x, to.at, total, to.stride)
+        store(to.x, more_at, more_total, to.stride)
+
+    return product
+
+
+@inlined
+def ask(u8, group, scales_from, weights_from, size):
+    """Have memory bring a block of a group."""
+    prefetch(u8, group + scales_from)
+    for line in range(0, size, 64):
+        prefetch(u8, group + weights_from + line)
+
+
+def _matrix(integers):
+    """Groups of a matrix times any number of tokens.
+
+    Two groups at a time meet all the tokens: where there are enough, in tiles, while memory brings the next two groups;
+    what is left, one group after the other.
+    """
+    size, tile = integers.size, _tile(integers)
+    one, two, four = (_group(integers, tokens) for tokens in (1, 2, 4))
+
+    @compiled
+    def product(weights, matrix, groups, given, tokens, to):
+        columns = matrix[COLUMNS]
+        blocks, width = columns // BLOCK, blocks_bytes(columns // BLOCK, size)
+        begin, end = groups
+        turns = tokens // 4 if tokens >= WORTH_TILES else 0
+        tiled = 4 * turns
+        for pair in range(begin, end, 2):
+            after = min(pair + 2, end)
+            w, more = matrix[OFFSET] + pair * width, matrix[OFFSET] + (after - 1) * width  # of one group, twice it
+            for t in range(0, tiled, 4):
+                now = Activations(given.rows, given.codes, given.first + t * blocks)
+                out = Rows(to.x, to.at + pair * GROUP + t * to.stride, to.stride)
+                other = out.at if more == w else out.at + GROUP
+                tile(weights, Pair(w, more), columns, Turn(2 * width, t // 4, turns), now, out, other)
+            for g in range(pair, after):
+                w, t = matrix[OFFSET] + g * width, tiled
+                while t < tokens:
+                    block = block_of(tokens - t)
+                    now = Activations(given.rows, given.codes, given.first + t * blocks)
+                    out = Rows(to.x, to.at + g * GROUP + t * to.stride, to.stride)
+                    if block == 4:
+                        four(weights, w, columns, now, out)
+                    elif block == 2:
+                        two(weights, w, columns, now, out)
+                    else:
+                        one(weights, w, columns, now, out)
+                    t += block
+
+    return product
+
+
+@entry
+def pack_bytes(raw, columns, first_row, size, flip, out):
+    """Rows of a file's blocks into their places: an f16 scale, then bytes of integers, four of which go to a lane."""
+    blocks, row_bytes = columns // BLOCK, size // GROUP + 2  # of a block
+    for row in range(raw.size // (blocks * row_bytes)):
+        group, r = divmod(first_row + row, GROUP)
+        start = group * blocks_bytes(blocks, size)
+        for block in range(blocks):
+            at = (row * blocks + block) * row_bytes
+            pack_scale(raw, at, out, scales_at(start, block, size) + 2 * r)
+            to = weights_at(start, block, size) + 4 * r
+            for quad in range(size // 64):
+                for byte in range(4):
+                    out[to + quad * 64 + byte] = raw[at + 2 + quad * 4 + byte] ^ flip
+
+
+@inlined
+def pack_scale(raw, at, out, to):
+    out[to], out[to + 1] = raw[at], raw[at + 1]
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__blocks() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__blocks() IS
+'Layouts of blocks, 32 integers with a scale: all that they do but the arithmetic of a block''s integers.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__candidates()
 RETURNS void
 LANGUAGE plpython3u
@@ -583,6 +812,51 @@ REVOKE ALL ON FUNCTION llm_runtime.kernels__cosine() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__cosine() IS
 'The rows of a matrix that are nearest to a vector by cosine, exactly.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__dispatch()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Which layouts there are, and the code of each part chosen by a matrix's layout.
+
+A new layout is a file of `layouts` and its word here and in model/encodings.py.
+"""
+
+from ..simd.registers import inlined
+from .groups import ABSENT, VECTOR
+from .layouts import bf16, f16, f32, q4, q8
+
+MODULES = (f32, f16, bf16, q8, q4)
+LAYOUTS = tuple(module.LAYOUT for module in MODULES)
+BY_NAME = {layout.name: layout for layout in LAYOUTS}
+BY_NUMBER = {layout.number: layout for layout in LAYOUTS}
+NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for layout in LAYOUTS}}
+# What the layouts of blocks are larger by, in the order of their numbers from FIRST_OF_BLOCKS on.
+OFFSETS = tuple(layout.offset for layout in sorted(LAYOUTS, key=lambda layout: layout.number) if layout.offset)
+
+
+def chosen(part, layouts=LAYOUTS):
+    """A part for compiled code to call with any layout: (the number of a layout, the part's argument).
+
+    It chooses among those of LAYOUTS alone; PackedModel.entry lets no other through.
+    """
+    first, *others = layouts
+    number, here = first.number, getattr(first, part)
+    if not others:
+        return inlined(lambda layout, argument: here(argument))
+    elsewhere = chosen(part, others)
+
+    @inlined
+    def choose(layout, argument):
+        if layout == number:
+            return here(argument)
+        return elsewhere(layout, argument)
+
+    return choose
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__dispatch() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__dispatch() IS
+'Which layouts there are, and the code of each part chosen by a matrix''s layout.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__elementwise()
 RETURNS void
 LANGUAGE plpython3u
@@ -621,7 +895,8 @@ from ..simd.registers import (
     where_before,
     where_less,
 )
-from .packing import BLOCK
+from .dispatch import OFFSETS
+from .groups import BLOCK, Codes
 
 # Added to a small number it leaves the nearest whole number, ties to even, in the low bits: one addition for two steps.
 ROUNDER = np.float32(1.5 * 2**23)
@@ -709,8 +984,15 @@ def largest_magnitude(x, at, width):
     return max_lanes_or_nan(largest)
 
 
+def new_codes(size):
+    """Codes for so many numbers."""
+    blocks = -(-size // BLOCK)
+    starts = np.zeros(len(OFFSETS) * blocks, np.int32)
+    return Codes(np.zeros(blocks * BLOCK, np.int8), np.zeros(blocks, np.float32), starts)
+
+
 @compiled
-def quantize_block(low, high, codes, codes_at, scales, q8_starts, q4_starts, block):
+def quantize_block(low, high, codes, block):
     """Quantise the two registers of a block as `quantize` says; what the codes leave of them.
 
     Codes cannot be infinite or NaN: the scale is, where a number of the block is.
@@ -718,36 +1000,35 @@ def quantize_block(low, high, codes, codes_at, scales, q8_starts, q4_starts, blo
     largest = max_lanes_or_nan(larger_or_nan(magnitude(low), magnitude(high)))
     inverse = fill(127.0, f32) / maximum(1e-30, largest)
     low_codes, high_codes = to_i32(rint(low * inverse)), to_i32(rint(high * inverse))
-    store(codes, codes_at, low_codes)
-    store(codes, codes_at + 16, high_codes)
+    store(codes.codes, block * BLOCK, low_codes)
+    store(codes.codes, block * BLOCK + 16, high_codes)
     total, scale = lane(sum_lanes_i32(low_codes + high_codes), 0), largest * np.float32(1 / 127)
-    scales[block] = lane(scale, 0)
-    q8_starts[block] = -128 * total
-    q4_starts[block] = -8 * total
+    codes.scales[block] = lane(scale, 0)
+    for number in range(len(OFFSETS)):
+        codes.starts[number * len(codes.scales) + block] = -OFFSETS[number] * total
     return low - to_f32(low_codes) * scale, high - to_f32(high_codes) * scale
 
 
 @compiled
-def quantize(x, at, width, codes, scales, q8_starts, q4_starts, first):
+def quantize(x, at, width, codes, first):
     """One vector in blocks of 32: int8 codes and a scale each, x = code * scale with an error below scale / 2.
 
-    Its blocks are those from `first` on. The packed weights are unsigned: 128 too large in Q8, 8 too large in Q4.
-    Where a block's dot product must start to make up for it, -128 or -8 times the sum of the codes, is the same for
-    every row of the matrix, so it is here.
+    Its blocks are those from `first` on. The packed weights are unsigned, larger by their layout's offset. Where a
+    block's dot product must start to make up for it, minus the offset times the sum of the codes, is the same for every
+    row of the matrix, so it is here.
     """
     for i in range(width // BLOCK):
-        low, high, block = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32), first + i
-        quantize_block(low, high, codes, block * BLOCK, scales, q8_starts, q4_starts, block)
+        low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
+        quantize_block(low, high, codes, first + i)
 
 
 @compiled
-def quantize_twice(x, at, width, codes, scales, q8_starts, q4_starts, first, low_first):
+def quantize_twice(x, at, width, codes, first, low_first):
     """The same, and from another block on the codes of what those leave: together they hold 15 bits."""
     for i in range(width // BLOCK):
         low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
-        block, again = first + i, low_first + i
-        low, high = quantize_block(low, high, codes, block * BLOCK, scales, q8_starts, q4_starts, block)
-        quantize_block(low, high, codes, again * BLOCK, scales, q8_starts, q4_starts, again)
+        low, high = quantize_block(low, high, codes, first + i)
+        quantize_block(low, high, codes, low_first + i)
 
 
 @compiled
@@ -829,6 +1110,235 @@ $python$;
 REVOKE ALL ON FUNCTION llm_runtime.kernels__elementwise() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__elementwise() IS
 'The transformer''s operators as loops over register blocks, for activations and packed weights in flat arrays.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__floats()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Layouts of floats, [R / 16] { element[C][16] } for R rows and C columns: all that they do but load a register."""
+
+import numpy as np
+
+from ..simd.memory import prefetch, spread, store
+from ..simd.registers import compiled, entry, f32, fill, fma, inlined, lane
+from .groups import AHEAD, COLUMNS, GROUP, OFFSET, Layout, Rows, block_of
+
+NEAR = 1 << 15  # weights that stay in a near cache
+RUN = 4  # columns that one chain of additions takes before the other has its turn; 8 read memory slower
+COLUMNS_AT_ONCE = 64  # packed at a time, so that what is written stays in the cache
+
+
+def floats(name, number, element, array_of, load_weights):
+    """The Layout of a kind of floats.
+
+    element: the dtype of the array that `array_of` gives of Weights; load_weights: (array, index, like) -> 16 weights
+    as f32.
+    """
+    size, multiply = np.dtype(element).itemsize, _matrix(load_weights)
+    one = _group(load_weights, 1)
+
+    @compiled
+    def group_bytes(columns):
+        return columns * GROUP * size
+
+    def pack(raw, columns, first_row, out):
+        pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
+
+    @compiled
+    def product(args):
+        weights, matrix, begin, end, given, tokens, to = args
+        multiply(array_of(weights), matrix[OFFSET] // size, matrix[COLUMNS], (begin, end), given.rows, tokens, to)
+
+    @compiled
+    def product_of_one(args):
+        weights, matrix, group, given, to = args
+        columns = matrix[COLUMNS]
+        one(array_of(weights), matrix[OFFSET] // size + group * columns * GROUP, columns, given.rows, to)
+
+    @compiled
+    def row(args):
+        weights, matrix, number, out, out_at = args
+        columns = matrix[COLUMNS]
+        start = matrix[OFFSET] // size + number // GROUP * columns * GROUP
+        for column in range(columns):
+            out[out_at + column] = lane(load_weights(array_of(weights), start + column * GROUP, f32), number % GROUP)
+
+    @compiled
+    def squares(args):
+        weights, matrix, group = args
+        columns, total = matrix[COLUMNS], fill(0.0, f32)
+        start = matrix[OFFSET] // size + group * columns * GROUP
+        for column in range(columns):
+            value = load_weights(array_of(weights), start + column * GROUP, f32)
+            total = fma(value, value, total)
+        return total
+
+    return Layout(name, number, None, group_bytes, pack, product, product_of_one, row, squares)
+
+
+def _group(load_weights, tokens):
+    """A group times a block of tokens.
+
+    One chain of dependent additions would run slower than memory delivers: runs of columns take turns.
+    """
+    X = f32[tokens]
+
+    @inlined
+    def product(weights, at, columns, given, to):
+        x, x_at, x_stride = given.x, given.at, given.stride
+        one, other = fill(0.0, X), fill(0.0, X)
+        whole = columns // (2 * RUN) * (2 * RUN)
+        for begin in range(0, whole, 2 * RUN):
+            for k in range(begin, begin + RUN):
+                prefetch(weights, at + k * GROUP + AHEAD // 2)
+                one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
+            for k in range(begin + RUN, begin + 2 * RUN):
+                prefetch(weights, at + k * GROUP + AHEAD // 2)
+                other = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), other)
+        for k in range(whole, columns):
+            one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
+        store(to.x, to.at, one + other, to.stride)
+
+    return product
+
+
+def _matrix(load_weights):
+    """Groups of a matrix times any number of tokens: as many groups at a time as stay in a near cache meanwhile."""
+    one, two, four, eight = (_group(load_weights, tokens) for tokens in (1, 2, 4, 8))
+
+    @compiled
+    def product(weights, at, columns, groups, given, tokens, to):
+        begin, end = groups
+        near = max(1, NEAR // (columns * GROUP))
+        for here in range(begin, end, near):
+            t, after = 0, min(here + near, end)
+            while t < tokens:
+                block = 8 if tokens - t >= 8 else block_of(tokens - t)
+                x = Rows(given.x, given.at + t * given.stride, given.stride)
+                for g in range(here, after):
+                    w, out = at + g * GROUP * columns, Rows(to.x, to.at + g * GROUP + t * to.stride, to.stride)
+                    if block == 8:
+                        eight(weights, w, columns, x, out)
+                    elif block == 4:
+                        four(weights, w, columns, x, out)
+                    elif block == 2:
+                        two(weights, w, columns, x, out)
+                    else:
+                        one(weights, w, columns, x, out)
+                t += block
+
+    return product
+
+
+@entry
+def pack_elements(raw, columns, first_row, out):
+    """Rows of plain elements into their places."""
+    rows = raw.size // columns
+    for begin in range(0, columns, COLUMNS_AT_ONCE):
+        end = min(begin + COLUMNS_AT_ONCE, columns)
+        for row in range(rows):
+            group, r = divmod(first_row + row, GROUP)
+            for column in range(begin, end):
+                out[(group * columns + column) * GROUP + r] = raw[row * columns + column]
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__floats() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__floats() IS
+'Layouts of floats, [R / 16] { element[C][16] } for R rows and C columns: all that they do but load a register.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__groups()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Packed matrices: groups of 16 rows, in which one register holds a column, or four, of all 16.
+
+A file keeps a matrix row by row; a product then needs a sum across each register. Here lane r of every register
+belongs to row r of the group, nothing is summed across lanes, and a group is one contiguous run. Rows are padded to a
+multiple of 16 with zeros, columns are not. What a group looks like is said in `layouts`, a file for each layout; what
+they have in common is here.
+
+In a group of blocks the scales of two blocks are one cache line, and lie before the weights that they scale, so that
+memory is read line by line in its order: behind the weights, or in a stream of their own, they cost up to a sixth of
+its speed. Of an odd number of blocks the last lies alone behind its line of scales.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..simd.registers import compiled
+
+GROUP = 16  # rows that lie together, one to a lane
+BLOCK = 32  # columns with one scale
+SCALES_BYTES = 32  # of the scales of a block
+ALIGNMENT = 64  # bytes: a cache line, a 512-bit register
+
+AHEAD = 1 << 13  # bytes (of float32 twice as many) behind the weights that are used: memory is asked for those there
+
+# A row of the engine's table of weights: how and where a tensor is packed.
+LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
+# Layouts that are no matrix's: of a tensor that the model lacks, and of norms and biases, which are f32 whatever their
+# type, padded with zeros to a multiple of 16.
+ABSENT, VECTOR = range(2)
+FIRST_OF_BLOCKS = 5  # the numbers of layouts of blocks are this and those that follow
+
+# The packed buffer as arrays of each of its element types, all read-only.
+Weights = namedtuple("Weights", "u8 u16 f32")
+# Activations as int8 (see elementwise.quantize), in blocks: those of several tokens follow each other. `starts` are the
+# starts of the first layout of blocks, then those of the next, each as many as there are scales.
+Codes = namedtuple("Codes", "codes scales starts")
+# Float32 rows, one a token: the first begins at x[at], each other `stride` numbers after the one before.
+Rows = namedtuple("Rows", "x at stride")
+# The same rows, and for matrices of blocks what they are as codes, from the block `first` on.
+Activations = namedtuple("Activations", "rows codes first")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is to be known of one layout. The parts that are compiled take one argument, a number or a tuple."""
+
+    name: str  # as encodings have it; the end of the names of packed files
+    number: int  # in the table of weights and in packed files
+    offset: int | None  # what the bytes of blocks are larger by than the integers; None: the weights are floats
+    group_bytes: Callable  # (columns) -> bytes of a group
+    pack: Callable  # (bytes of rows as a file has them, columns, the first of the rows, uint8 of the packed matrix)
+    product: Callable  # (weights, matrix, begin, end, given, tokens, to), as matrix.linear says; compiled
+    product_of_one: Callable  # (weights, matrix, group, given, to): of one group with one vector; compiled
+    row: Callable  # (weights, matrix, row, out, out_at), as matrix.embedding says; compiled
+    squares: Callable  # (weights, matrix, group) -> in each lane the sum of its row's squares; compiled
+
+
+@compiled
+def group_count(rows):
+    """How many groups the rows make."""
+    return (rows + GROUP - 1) // GROUP
+
+
+@compiled
+def block_of(tokens):
+    """How many of the tokens left make the next block."""
+    return 4 if tokens >= 4 else 2 if tokens >= 2 else 1
+
+
+@compiled
+def blocks_bytes(blocks, size):
+    """Bytes of a group of some blocks of so many bytes of weights, with the scales of each two before them."""
+    return (blocks + 1) // 2 * 2 * SCALES_BYTES + blocks * size
+
+
+@compiled
+def scales_at(group, block, size):
+    """Where the scales of a block lie in the group that begins at the byte `group`."""
+    return group + (block >> 1) * 2 * (SCALES_BYTES + size) + (block & 1) * SCALES_BYTES
+
+
+@compiled
+def weights_at(group, block, size):
+    """Where the weights of a block lie."""
+    return group + (block >> 1) * 2 * (SCALES_BYTES + size) + 2 * SCALES_BYTES + (block & 1) * size
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__groups() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__groups() IS
+'Packed matrices: groups of 16 rows, in which one register holds a column, or four, of all 16.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__kv_pages()
 RETURNS void
@@ -953,68 +1463,101 @@ REVOKE ALL ON FUNCTION llm_runtime.kernels__kv_pages() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__kv_pages() IS
 'Pages of keys and values, 64 positions each, as attention reads them and as a token''s are stored.';
 
-CREATE OR REPLACE FUNCTION llm_runtime.kernels__matrix()
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__bf16()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Matrix products of packed weights with activations, at the speed of memory for one token and of arithmetic for many.
-
-A product computes groups, 16 rows of the matrix each, for a block of tokens: the sums stay in registers, one row to a
-lane, one token to a register, and each register of weights is used for all tokens. The factories make the same product
-for blocks of 1, 2 and 4 tokens, and block-quantised ones a tile of two groups and four tokens, in which each register
-of activations is used twice: with one group the processor would load more than it multiplies. Every output is the same
-additions in the same order whatever the block, so its bits do not depend on it.
-
-The weights of a matrix are read from its beginning to its end, and asked of memory before they are needed: the
-processor by itself stops at the end of each 4 KB, and with arithmetic to do it sees only a little way ahead.
-"""
-
-from collections import namedtuple
-from functools import partial
+AS $python$"""BF16: the upper halves of float32, widened in the register."""
 
 import numpy as np
 
-from ..simd.memory import in_order, load, load_bf16, load_bytes, prefetch, spread, spread_bytes, store
-from ..simd.registers import compiled, dot4, f32, fill, fma, i32, inlined, lane, to_f32
-from .packing import BF16, BLOCK, F16, F32, GROUP, Q4, Q4_BYTES, Q8, Q8_BYTES, group_bytes, scales_at, weights_at
+from ...simd.memory import load_bf16
+from ...simd.registers import inlined
+from ..floats import floats
 
-# The packed buffer as arrays of each of its element types, all read-only.
-Weights = namedtuple("Weights", "u8 u16 f32")
-# Activations as int8 (see kernels.quantize), in blocks: those of several tokens follow each other.
-Codes = namedtuple("Codes", "codes scales q8_starts q4_starts")
-# Float32 rows, one a token: the first begins at x[at], each other `stride` numbers after the one before.
-Rows = namedtuple("Rows", "x at stride")
-# A row of the engine's table of weights: how and where a tensor is packed.
-LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
-AHEAD = 1 << 13  # bytes (of float32 twice as many) behind the weights that are used: memory is asked for those there
-WORTH_TILES = 8  # tokens
-NEAR = 1 << 15  # weights of floats that stay in a near cache
+
+@inlined
+def array_of(weights):
+    return weights.u16
+
+
+LAYOUT = floats("bf16", 4, np.uint16, array_of, load_bf16)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__bf16() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__bf16() IS
+'BF16: the upper halves of float32, widened in the register.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__f16()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""F16: half precision, widened in the register."""
+
+import numpy as np
+
+from ...simd.memory import load
+from ...simd.registers import inlined
+from ..floats import floats
+
+
+@inlined
+def array_of(weights):
+    return weights.u16
+
+
+LAYOUT = floats("f16", 3, np.uint16, array_of, load)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__f16() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__f16() IS
+'F16: half precision, widened in the register.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__f32()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""F32: float32 as they are."""
+
+import numpy as np
+
+from ...simd.memory import load
+from ...simd.registers import inlined
+from ..floats import floats
+
+
+@inlined
+def array_of(weights):
+    return weights.f32
+
+
+LAYOUT = floats("f32", 2, np.float32, array_of, load)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__f32() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__f32() IS
+'F32: float32 as they are.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q4()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Q4: integers of 4 bits, u8[4][16][4], + 8: a byte holds the columns k (low bits) and k + 16 of a block."""
+
+import numpy as np
+
+from ...simd.memory import load_bytes, prefetch, spread_bytes
+from ...simd.registers import compiled, dot4, f32, fill, fma, i32, inlined, to_f32
+from ..blocks import AHEAD, TILE_I32, Integers, blocks, pack_bytes
+
+BYTES, OFFSET = 256, 8
 LOW = 0x0F0F0F0F  # the lower four bits of each byte
-TILE, TILE_I32 = f32[4], i32[4]  # the tokens of a tile
-RUN = 4  # columns of floats that one chain of additions takes before the other has its turn; 8 read memory slower
 
 
-def _q8_dots(X):
-    """Eight lines of four columns: the products of a block are exact in int32, on top of `sums`."""
-
-    @inlined
-    def dots(u8, weights, sums, codes, column, columns):
-        for k in range(8):
-            prefetch(u8, weights + k * 64 + AHEAD)
-            w = load_bytes(u8, weights + k * 64, i32)
-            sums = dot4(sums, w, spread_bytes(codes, column + 4 * k, X, columns))
-        return sums
-
-    return dots
-
-
-def _q4_dots(X):
+def dots_of(X):
     """Four lines: the low four bits are the columns 0 .. 15 of a block, the high ones 16 .. 31."""
 
     @inlined
-    def dots(u8, weights, sums, codes, column, columns):
+    def dots(u8, at, sums, codes, column, columns):
         for k in range(4):
-            prefetch(u8, weights + k * 64 + AHEAD)
-            pair = load_bytes(u8, weights + k * 64, i32)
+            prefetch(u8, at + k * 64 + AHEAD)
+            pair = load_bytes(u8, at + k * 64, i32)
             sums = dot4(sums, pair & LOW, spread_bytes(codes, column + 4 * k, X, columns))
             sums = dot4(sums, (pair >> 4) & LOW, spread_bytes(codes, column + 16 + 4 * k, X, columns))
         return sums
@@ -1023,23 +1566,11 @@ def _q4_dots(X):
 
 
 @inlined
-def _q8_dots_of_two(u8, weights, more, sums, codes, column, columns):
+def dots_of_two(u8, at, more, sums, codes, column, columns):
     """The same of two groups; each register of activations meets both."""
     more_sums = sums
-    for k in range(8):
-        if k == 4:
-            in_order()  # without, sixteen loads would come first
-        x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
-        sums = dot4(sums, load_bytes(u8, weights + k * 64, i32), x)
-        more_sums = dot4(more_sums, load_bytes(u8, more + k * 64, i32), x)
-    return sums, more_sums
-
-
-@inlined
-def _q4_dots_of_two(u8, weights, more, sums, codes, column, columns):
-    more_sums = sums
     for k in range(4):
-        pair, more_pair = load_bytes(u8, weights + k * 64, i32), load_bytes(u8, more + k * 64, i32)
+        pair, more_pair = load_bytes(u8, at + k * 64, i32), load_bytes(u8, more + k * 64, i32)
         x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
         sums, more_sums = dot4(sums, pair & LOW, x), dot4(more_sums, more_pair & LOW, x)
         x = spread_bytes(codes, column + 16 + 4 * k, TILE_I32, columns)
@@ -1047,219 +1578,164 @@ def _q4_dots_of_two(u8, weights, more, sums, codes, column, columns):
     return sums, more_sums
 
 
-def _int8_group(size, dots_of, tokens):
-    """A group of a matrix with `size` bytes of weights a block: scales of the weights times the tokens' weigh sums."""
-    X, SCALE = i32[tokens], f32[tokens]
-    dots = dots_of(X)
+@compiled
+def integer(u8, at, r, k):
+    """Column k of row r."""
+    pair = np.int32(u8[at + k % 16 // 4 * 64 + r * 4 + k % 4])
+    return np.float32((pair >> (k // 16 * 4) & 15) - OFFSET)
+
+
+@compiled
+def squares(u8, at):
+    """The sums of the squares of a block, exact in float32."""
+    total = fill(0.0, f32)
+    for k in range(4):
+        eight = load_bytes(u8, at + k * 64, i32)
+        for half in range(8):
+            value = to_f32((eight >> np.int32(4 * half)) & 15) - 8.0
+            total = fma(value, value, total)
+    return total
+
+
+def pack(raw, columns, first_row, out):
+    """Q4_0: a scale, then 16 bytes."""
+    pack_bytes(raw, columns, first_row, BYTES, np.uint8(0), out)
+
+
+LAYOUT = blocks(Integers("q4", 6, BYTES, OFFSET, dots_of, dots_of_two, integer, squares, pack))
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q4() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__q4() IS
+'Q4: integers of 4 bits, u8[4][16][4], + 8: a byte holds the columns k (low bits) and k + 16 of a block.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q8()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Q8: integers of 8 bits, u8[8][16][4]: a line holds four columns of 16 rows, a byte is the integer + 128."""
+
+import numpy as np
+
+from ...simd.memory import in_order, load_bytes, prefetch, spread_bytes
+from ...simd.registers import compiled, dot4, f32, fill, fma, i32, inlined, to_f32
+from ..blocks import AHEAD, TILE_I32, Integers, blocks, pack_bytes
+
+BYTES, OFFSET = 512, 128
+
+
+def dots_of(X):
+    """Eight lines of four columns: the products of a block are exact in int32, on top of `sums`."""
 
     @inlined
-    def product(u8, u16, at, columns, codes, scales, starts, first, out, out_at, stride):
-        blocks = columns // BLOCK
-        total = fill(0.0, SCALE)
-        for b in range(blocks):
-            block, scales_from = first + b, scales_at(at, b, size)
-            prefetch(u8, scales_from + AHEAD)
-            start = spread(starts, block, X, blocks)
-            sums = dots(u8, weights_at(at, b, size), start, codes, block * BLOCK, columns)
-            scale = load(u16, scales_from >> 1, f32) * spread(scales, block, SCALE, blocks)
-            total = fma(to_f32(sums), scale, total)
-        store(out, out_at, total, stride)
+    def dots(u8, at, sums, codes, column, columns):
+        for k in range(8):
+            prefetch(u8, at + k * 64 + AHEAD)
+            w = load_bytes(u8, at + k * 64, i32)
+            sums = dot4(sums, w, spread_bytes(codes, column + 4 * k, X, columns))
+        return sums
 
-    return product
-
-
-def _int8_tile(size, dots_of_two):
-    """Two groups of such a matrix, for four tokens.
-
-    Memory is asked for what lies `ahead` bytes behind them: by each of `turns` tiles, of which this is number `turn`,
-    for its share of the blocks.
-    """
-
-    @inlined
-    def product(
-        u8, u16, at, more, ahead, turn, turns, columns, codes, scales, starts, first, out, out_at, out_more, stride
-    ):
-        blocks = columns // BLOCK
-        total, more_total = fill(0.0, TILE), fill(0.0, TILE)
-        for b in range(blocks):
-            block, scales_from, weights_from = first + b, scales_at(0, b, size), weights_at(0, b, size)
-            if b == turn:
-                ask(u8, at + ahead, scales_from, weights_from, size)
-                ask(u8, more + ahead, scales_from, weights_from, size)
-                turn += turns
-            start = spread(starts, block, TILE_I32, blocks)
-            weights, more_weights = at + weights_from, more + weights_from
-            sums, more_sums = dots_of_two(u8, weights, more_weights, start, codes, block * BLOCK, columns)
-            scale = spread(scales, block, TILE, blocks)
-            total = fma(to_f32(sums), load(u16, (at + scales_from) >> 1, f32) * scale, total)
-            more_total = fma(to_f32(more_sums), load(u16, (more + scales_from) >> 1, f32) * scale, more_total)
-        store(out, out_at, total, stride)
-        store(out, out_more, more_total, stride)
-
-    return product
+    return dots
 
 
 @inlined
-def ask(u8, group, scales_from, weights_from, size):
-    """Have memory bring a block of a group."""
-    prefetch(u8, group + scales_from)
-    for line in range(0, size, 64):
-        prefetch(u8, group + weights_from + line)
-
-
-_q8, _q4 = partial(_int8_group, Q8_BYTES, _q8_dots), partial(_int8_group, Q4_BYTES, _q4_dots)
-_q8_tile, _q4_tile = _int8_tile(Q8_BYTES, _q8_dots_of_two), _int8_tile(Q4_BYTES, _q4_dots_of_two)
-
-
-def _float(tokens):
-    """F32 weights (float32 array) and F16 (uint16 array, widened in the register)."""
-    return _of_two_chains(tokens, load)
-
-
-def _bf16(tokens):
-    """BF16 weights (uint16 array)."""
-    return _of_two_chains(tokens, load_bf16)
-
-
-def _of_two_chains(tokens, load_weights):
-    """One chain of dependent additions would run slower than memory delivers: runs of columns take turns."""
-    X = f32[tokens]
-
-    @inlined
-    def product(weights, at, columns, x, x_at, x_stride, out, out_at, stride):
-        one, other = fill(0.0, X), fill(0.0, X)
-        whole = columns // (2 * RUN) * (2 * RUN)
-        for begin in range(0, whole, 2 * RUN):
-            for k in range(begin, begin + RUN):
-                prefetch(weights, at + k * GROUP + AHEAD // 2)
-                one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
-            for k in range(begin + RUN, begin + 2 * RUN):
-                prefetch(weights, at + k * GROUP + AHEAD // 2)
-                other = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), other)
-        for k in range(whole, columns):
-            one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
-        store(out, out_at, one + other, stride)
-
-    return product
+def dots_of_two(u8, at, more, sums, codes, column, columns):
+    """The same of two groups; each register of activations meets both."""
+    more_sums = sums
+    for k in range(8):
+        if k == 4:
+            in_order()  # without, sixteen loads would come first
+        x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
+        sums = dot4(sums, load_bytes(u8, at + k * 64, i32), x)
+        more_sums = dot4(more_sums, load_bytes(u8, more + k * 64, i32), x)
+    return sums, more_sums
 
 
 @compiled
-def block_of(tokens):
-    """How many of the tokens left make the next block."""
-    return 4 if tokens >= 4 else 2 if tokens >= 2 else 1
-
-
-def _int8_matrix(layout, make, tile):
-    """Groups begin .. end of a block-quantised matrix, for any number of tokens.
-
-    Two groups at a time meet all the tokens: where there are enough, in tiles, while memory brings the next two groups;
-    what is left, one group after the other.
-    """
-    one, two, four = make(1), make(2), make(4)
-
-    @compiled
-    def product(weights, at, columns, begin, end, quantized, first, tokens, to):
-        u8, u16, codes, scales = weights.u8, weights.u16, quantized.codes, quantized.scales
-        starts = quantized.q8_starts if layout == Q8 else quantized.q4_starts
-        out, stride, blocks, width = to.x, to.stride, columns // BLOCK, group_bytes(layout, columns)
-        turns, ahead = tokens // 4 if tokens >= WORTH_TILES else 0, 2 * width
-        tiled = 4 * turns
-        for pair in range(begin, end, 2):
-            after = min(pair + 2, end)
-            w, more = at + pair * width, at + (after - 1) * width  # the same where a group is left: computed twice
-            for t in range(0, tiled, 4):
-                now, row, turn = first + t * blocks, to.at + pair * GROUP + t * stride, t // 4
-                other = row if more == w else row + GROUP
-                tile(u8, u16, w, more, ahead, turn, turns, columns, codes, scales, starts, now, out, row, other, stride)
-            for g in range(pair, after):
-                w, t = at + g * width, tiled
-                while t < tokens:
-                    block, now, row = block_of(tokens - t), first + t * blocks, to.at + g * GROUP + t * stride
-                    if block == 4:
-                        four(u8, u16, w, columns, codes, scales, starts, now, out, row, stride)
-                    elif block == 2:
-                        two(u8, u16, w, columns, codes, scales, starts, now, out, row, stride)
-                    else:
-                        one(u8, u16, w, columns, codes, scales, starts, now, out, row, stride)
-                    t += block
-
-    return product
-
-
-def _float_matrix(make):
-    """The same of floats: as many groups at a time as stay in a near cache while all the tokens meet them."""
-    one, two, four, eight = make(1), make(2), make(4), make(8)
-
-    @compiled
-    def product(weights, at, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride):
-        near = max(1, NEAR // (columns * GROUP))
-        for here in range(begin, end, near):
-            t, after = 0, min(here + near, end)
-            while t < tokens:
-                block = 8 if tokens - t >= 8 else block_of(tokens - t)
-                x_from = x_at + t * x_stride
-                for g in range(here, after):
-                    w, to = at + g * GROUP * columns, out_at + g * GROUP + t * stride
-                    if block == 8:
-                        eight(weights, w, columns, x, x_from, x_stride, out, to, stride)
-                    elif block == 4:
-                        four(weights, w, columns, x, x_from, x_stride, out, to, stride)
-                    elif block == 2:
-                        two(weights, w, columns, x, x_from, x_stride, out, to, stride)
-                    else:
-                        one(weights, w, columns, x, x_from, x_stride, out, to, stride)
-                t += block
-
-    return product
-
-
-_q8_matrix, _q4_matrix = _int8_matrix(Q8, _q8, _q8_tile), _int8_matrix(Q4, _q4, _q4_tile)
-_f_matrix, _bf16_matrix = _float_matrix(_float), _float_matrix(_bf16)
+def integer(u8, at, r, k):
+    """Column k of row r."""
+    return np.float32(np.int32(u8[at + k // 4 * 64 + r * 4 + k % 4]) - OFFSET)
 
 
 @compiled
-def linear(weights, matrix, begin, end, given, quantized, first, tokens, to):
+def squares(u8, at):
+    """The sums of the squares of a block, exact in float32."""
+    total = fill(0.0, f32)
+    for k in range(8):
+        four = load_bytes(u8, at + k * 64, i32)
+        for byte in range(4):
+            value = to_f32((four >> np.int32(8 * byte)) & 255) - 128.0
+            total = fma(value, value, total)
+    return total
+
+
+def pack(raw, columns, first_row, out):
+    """Q8_0: a scale, then int8."""
+    pack_bytes(raw, columns, first_row, BYTES, np.uint8(OFFSET), out)
+
+
+LAYOUT = blocks(Integers("q8", 5, BYTES, OFFSET, dots_of, dots_of_two, integer, squares, pack))
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q8() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__q8() IS
+'Q8: integers of 8 bits, u8[8][16][4]: a line holds four columns of 16 rows, a byte is the integer + 128.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__matrix()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Matrix products of packed weights with activations, at the speed of memory for one token and of arithmetic for many.
+
+Every output is the same additions in the same order whatever tokens and groups are computed together, so its bits do
+not depend on them. The weights of a matrix are read from its beginning to its end, and asked of memory before they are
+needed: the processor by itself stops at the end of each 4 KB, and with arithmetic to do it sees only a little way
+ahead.
+"""
+
+from ..simd.registers import compiled
+from .dispatch import chosen
+from .groups import FIRST_OF_BLOCKS, LAYOUT
+
+_group_bytes, _product, _product_of_one = chosen("group_bytes"), chosen("product"), chosen("product_of_one")
+_row, _squares = chosen("row"), chosen("squares")
+
+
+@compiled
+def is_quantized(matrix):
+    """Whether a matrix is of blocks: whether it sees activations as codes."""
+    return matrix[LAYOUT] >= FIRST_OF_BLOCKS
+
+
+@compiled
+def group_bytes(layout, columns):
+    """Bytes of one group of 16 rows."""
+    return _group_bytes(layout, columns)
+
+
+@compiled
+def linear(weights, matrix, begin, end, given, tokens, to):
     """to[t] = matrix @ given[t] for t < tokens, in the matrix's rows of the groups begin .. end.
 
-    given, to: Rows. Block-quantised matrices read the same as `given` in `quantized`, from the block `first` on.
+    matrix: a row of the table of weights. given: Activations. to: Rows.
     """
-    layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
-    x, x_at, x_stride = given.x, given.at, given.stride
-    out, out_at, stride = to.x, to.at, to.stride
-    if layout == Q8:
-        _q8_matrix(weights, at, columns, begin, end, quantized, first, tokens, to)
-    elif layout == Q4:
-        _q4_matrix(weights, at, columns, begin, end, quantized, first, tokens, to)
-    elif layout == F32:
-        _f_matrix(weights.f32, at // 4, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride)
-    elif layout == F16:
-        _f_matrix(weights.u16, at // 2, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride)
-    elif layout == BF16:
-        _bf16_matrix(weights.u16, at // 2, columns, begin, end, x, x_at, x_stride, tokens, out, out_at, stride)
+    _product(matrix[LAYOUT], (weights, matrix, begin, end, given, tokens, to))
+
+
+@compiled
+def linear_of_one(weights, matrix, group, given, to):
+    """The same for a single group and a single token."""
+    _product_of_one(matrix[LAYOUT], (weights, matrix, group, given, to))
 
 
 @compiled
 def embedding(weights, matrix, row, out, out_at):
-    """out = one row of the matrix, decoded."""
-    layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
-    group, r = row // GROUP, row % GROUP
-    start = at + group * group_bytes(layout, columns)
-    for column in range(columns):
-        block, k = column // BLOCK, column % BLOCK
-        if layout == Q8:
-            scale = lane(load(weights.u16, scales_at(start, block, Q8_BYTES) >> 1, f32), r)
-            byte = weights.u8[weights_at(start, block, Q8_BYTES) + k // 4 * 64 + r * 4 + k % 4]
-            out[out_at + column] = scale * np.float32(np.int32(byte) - 128)
-        elif layout == Q4:
-            scale = lane(load(weights.u16, scales_at(start, block, Q4_BYTES) >> 1, f32), r)
-            pair = weights.u8[weights_at(start, block, Q4_BYTES) + k % 16 // 4 * 64 + r * 4 + k % 4]
-            out[out_at + column] = scale * np.float32((np.int32(pair) >> (k // 16 * 4) & 15) - 8)
-        elif layout == F32:
-            out[out_at + column] = lane(load(weights.f32, start // 4 + column * GROUP, f32), r)
-        elif layout == F16:
-            out[out_at + column] = lane(load(weights.u16, start // 2 + column * GROUP, f32), r)
-        elif layout == BF16:
-            out[out_at + column] = lane(load_bf16(weights.u16, start // 2 + column * GROUP, f32), r)
+    """out[out_at ...] = one row of the matrix, decoded."""
+    _row(matrix[LAYOUT], (weights, matrix, row, out, out_at))
+
+
+@compiled
+def squares(weights, matrix, group):
+    """The sums of the squares of the rows of a group, one to a lane."""
+    return _squares(matrix[LAYOUT], (weights, matrix, group))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__matrix() FROM PUBLIC;
@@ -1270,31 +1746,13 @@ COMMENT ON FUNCTION llm_runtime.kernels__matrix() IS
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__packing()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Weights as the kernels read them: groups of 16 rows, in which one register holds a column, or four, of all 16.
-
-A file keeps a matrix row by row; a product then needs a sum across each register. Here lane r of every register
-belongs to row r of the group, nothing is summed across lanes, and a group is one contiguous run. Layouts, for
-R rows and C columns, in the order of memory; rows are padded to a multiple of 16 with zeros, columns are not:
-
-    VECTOR  f32[C padded to 16]                                  norms and biases, whatever their type
-    F32     [R / 16] { f32[C][16] }
-    F16     [R / 16] { f16[C][16] }
-    BF16    [R / 16] { bf16[C][16] }
-    Q8      [R / 16][C / 64] { f16[2][16], u8[2][8][16][4] }     scales and weights of two blocks of 32 columns;
-                                                                 a byte is the weight's int8 + 128
-    Q4      [R / 16][C / 64] { f16[2][16], u8[2][4][16][4] }     columns k (low bits) and k + 16 of a block in a byte
-
-Of an odd number of blocks the last lies alone behind its scales. Scales are one cache line before the weights that they
-scale, so that memory is read line by line in its order: behind the weights, or in a stream of their own, they cost up
-to a sixth of its speed.
+AS $python$"""Tensors as the kernels read them: vectors as f32, matrices in the layout that their type has.
 
 What each type of a file becomes, and the error of a weight against what the type's decoder gives:
 
-    F32, F16, BF16        itself   exact
-    Q8_0, Q5_0, IQ4_NL    Q8       exact: their values are integers of at most 8 bits times an f16 scale
-    Q4_0                  Q4       exact
-    Q4_1, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_XS
-                          F16      rounded to half precision: 2^-11 of its size, at least 2^-25; clipped at 65,504
+    a layout of its own (model/encodings.py)    exact; IQ4_NL in Q8's: its values are integers of 8 bits
+    every other type                            F16, rounded to half precision: 2^-11 of its size, at least 2^-25;
+                                                clipped at 65,504
 
 Packing is a pure function of type, shape and bytes: equal tensors pack to equal bytes.
 """
@@ -1303,73 +1761,38 @@ import numpy as np
 
 from ..model import encodings
 from ..server import errors
-from ..simd.registers import compiled, entry
+from .dispatch import BY_NAME, BY_NUMBER
+from .groups import GROUP, VECTOR, group_count
 
-GROUP = 16  # rows that lie together, one to a lane
-BLOCK = 32  # columns with one scale
-Q8_BYTES, Q4_BYTES = 512, 256  # of the weights of a block
-SCALES_BYTES = 32  # of its scales
-ALIGNMENT = 64  # bytes: a cache line, a 512-bit register
-
-ABSENT, VECTOR, F32, F16, BF16, Q8, Q4 = range(7)
-LAYOUTS = ("absent", "vector", "f32", "f16", "bf16", "q8", "q4")  # their names, in the order of their numbers
-LAYOUT_OF = {e.name: LAYOUTS.index(e.layout) for e in encodings.ENCODINGS if e.layout}
+ROUNDED = BY_NAME["f16"]
+LAYOUT_OF = {e.name: BY_NAME[e.layout].number for e in encodings.ENCODINGS if e.layout}  # of types that stay exact
 
 # IQ4_NL: the sixteen values that its 4 bits stand for
 IQ4_NL_VALUES = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8)
 LARGEST_HALF = np.float32(65504)
 
 
-@compiled
-def group_bytes(layout, columns):
-    """Bytes of one group of 16 rows."""
-    if layout == F32:
-        return columns * GROUP * 4
-    if layout == Q8:
-        return _blocks_bytes(columns // BLOCK, Q8_BYTES)
-    if layout == Q4:
-        return _blocks_bytes(columns // BLOCK, Q4_BYTES)
-    return columns * GROUP * 2
-
-
-@compiled
-def _blocks_bytes(blocks, size):
-    """Bytes of some blocks of so many bytes of weights, with the scales of each two before them."""
-    return (blocks + 1) // 2 * 2 * SCALES_BYTES + blocks * size
-
-
-@compiled
-def scales_at(group, block, size):
-    """Where the scales of a block lie in the group that begins at the byte `group`."""
-    return group + (block >> 1) * 2 * (SCALES_BYTES + size) + (block & 1) * SCALES_BYTES
-
-
-@compiled
-def weights_at(group, block, size):
-    """Where the weights of a block lie."""
-    return group + (block >> 1) * 2 * (SCALES_BYTES + size) + 2 * SCALES_BYTES + (block & 1) * size
-
-
-@compiled
-def group_count(rows):
-    """How many groups the rows make."""
-    return (rows + GROUP - 1) // GROUP
-
-
 def layout_of(type, shape):
-    """The layout of a tensor. ModelError 0A000 for a type that is not known or a shape that is no vector or matrix."""
+    """The number of a tensor's layout.
+
+    ModelError 0A000 for a type that is not known or a shape that is no vector or matrix.
+    """
     encodings.row_bytes(type, shape[-1] if shape else 1)
     if len(shape) not in (1, 2):
         raise errors.not_supported(f"a tensor of {len(shape)} dimensions cannot be packed", f"its shape is {shape}")
-    return VECTOR if len(shape) == 1 else LAYOUT_OF.get(type, F16)
+    return VECTOR if len(shape) == 1 else LAYOUT_OF.get(type, ROUNDED.number)
 
 
 def packed_bytes(type, shape):
     """How many bytes `pack_tensor` makes of a tensor."""
-    layout = layout_of(type, shape)
+    return layout_bytes(layout_of(type, shape), 1 if len(shape) == 1 else shape[0], shape[-1])
+
+
+def layout_bytes(layout, rows, columns):
+    """How many bytes a matrix takes in the layout of that number; a vector is one row."""
     if layout == VECTOR:
-        return group_count(shape[0]) * GROUP * 4
-    return group_count(shape[0]) * group_bytes(layout, shape[1])
+        return group_count(columns) * GROUP * 4
+    return group_count(rows) * BY_NUMBER[layout].group_bytes(columns)
 
 
 def pack_tensor(raw, type, shape):
@@ -1401,48 +1824,21 @@ def pack_rows(raw, type, shape, first_row, out):
         return
     if layout == VECTOR:
         out.view(np.float32)[:columns] = encodings.decode(type, raw, (columns,))
-    elif layout in (Q8, Q4):
-        raw = {"Q5_0": _q5_0_as_q8_0, "IQ4_NL": _iq4_nl_as_q8_0}.get(type, lambda blocks: blocks)(raw)
-        _pack_blocks(raw, columns, first_row, layout, np.uint8(128 if layout == Q8 else 0), out)
     else:
-        element = np.uint32 if layout == F32 else np.uint16
-        if type not in LAYOUT_OF:
-            values = encodings.decode(type, raw, (rows, columns))
-            near = np.clip(values, -LARGEST_HALF, LARGEST_HALF)
-            halves = np.where(np.isinf(values), values, near).astype(np.float16)  # infinity must not pass for a number
-            raw = halves.reshape(-1).view(np.uint8)
-        _pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
+        BY_NUMBER[layout].pack(_as_its_layout(raw, type, (rows, columns)), columns, first_row, out)
 
 
-@entry
-def _pack_elements(raw, columns, first_row, out):
-    """Rows of plain elements; a group's columns in steps that keep what is written within the cache."""
-    rows = raw.size // columns
-    for begin in range(0, columns, 64):
-        end = min(begin + 64, columns)
-        for row in range(rows):
-            group, lane = divmod(first_row + row, GROUP)
-            for column in range(begin, end):
-                out[(group * columns + column) * GROUP + lane] = raw[row * columns + column]
+def _as_its_layout(raw, type, shape):
+    """Rows of a type as rows of the type that its layout packs."""
+    if type in AS_Q8_0:
+        return AS_Q8_0[type](raw)
+    return raw if type in LAYOUT_OF else _rounded(encodings.decode(type, raw, shape))
 
 
-@entry
-def _pack_blocks(raw, columns, first_row, layout, flip, out):
-    """Rows of file blocks, each an f16 scale and then the weights' bytes, four of which go to a lane."""
-    size = Q8_BYTES if layout == Q8 else Q4_BYTES
-    blocks, row_bytes = columns // BLOCK, size // GROUP + 2  # of a block
-    rows = raw.size // (blocks * row_bytes)
-    for row in range(rows):
-        group, lane = divmod(first_row + row, GROUP)
-        start = group * group_bytes(layout, columns)
-        for block in range(blocks):
-            at = (row * blocks + block) * row_bytes
-            scale = scales_at(start, block, size) + 2 * lane
-            out[scale], out[scale + 1] = raw[at], raw[at + 1]
-            to = weights_at(start, block, size) + 4 * lane
-            for quad in range(size // 64):
-                for byte in range(4):
-                    out[to + quad * 64 + byte] = raw[at + 2 + quad * 4 + byte] ^ flip
+def _rounded(values):
+    """Half precision, as uint8. What is too large is the largest number of it, but infinity must not pass for one."""
+    near = np.clip(values, -LARGEST_HALF, LARGEST_HALF)
+    return np.where(np.isinf(values), values, near).astype(np.float16).reshape(-1).view(np.uint8)
 
 
 def _q5_0_as_q8_0(raw):
@@ -1460,11 +1856,14 @@ def _iq4_nl_as_q8_0(raw):
 
 def _q8_0(scales, values):
     return np.concatenate([scales, values.view(np.uint8)], axis=1).reshape(-1)
+
+
+AS_Q8_0 = {"Q5_0": _q5_0_as_q8_0, "IQ4_NL": _iq4_nl_as_q8_0}
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__packing() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__packing() IS
-'Weights as the kernels read them: groups of 16 rows, in which one register holds a column, or four, of all 16.';
+'Tensors as the kernels read them: vectors as f32, matrices in the layout that their type has.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__similarity()
 RETURNS void
@@ -1479,106 +1878,35 @@ Block-quantised matrices meet x as int8 codes, whose difference from x is the ca
 
 import numpy as np
 
-from ..simd.memory import load, load_bf16, load_bytes, store
-from ..simd.registers import compiled, entry, f32, fill, fma, i32, to_f32
+from ..simd.memory import store
+from ..simd.registers import entry
 from .cosine import Lengths
-from .elementwise import quantize
-from .matrix import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, _bf16, _float, _q4, _q8, embedding
-from .packing import (
-    BF16,
-    BLOCK,
-    F16,
-    F32,
-    GROUP,
-    Q4,
-    Q4_BYTES,
-    Q8,
-    Q8_BYTES,
-    group_bytes,
-    group_count,
-    scales_at,
-    weights_at,
-)
+from .elementwise import new_codes, quantize
+from .groups import BLOCK, COLUMNS, GROUP, ROWS, Activations, Rows, group_count
+from .matrix import embedding, is_quantized, linear_of_one, squares
 
 STEP = 1 << 26  # weights between looks for an interrupt: some milliseconds
 
-# For one vector, a group at a time.
-_q8_group, _q4_group, _float_group, _bf16_group = _q8(1), _q4(1), _float(1), _bf16(1)
+
+@entry
+def encode(x, codes):
+    """x as codes (see elementwise.quantize)."""
+    quantize(x, 0, x.size, codes, 0)
 
 
 @entry
-def encode(x, codes, scales, q8_starts, q4_starts):
-    """x in blocks of 32 as int8 codes with scales, and where dot products of blocks start (see kernels.quantize)."""
-    quantize(x, 0, x.size, codes, scales, q8_starts, q4_starts, 0)
-
-
-@entry
-def products(weights, matrix, begin, end, x, quantized, out):
-    """out[row] = matrix @ x in the rows of the groups begin .. end; blocks read `quantized`, floats x."""
-    layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
-    codes, scales, starts8, starts4 = quantized.codes, quantized.scales, quantized.q8_starts, quantized.q4_starts
-    for g in range(begin, end):
-        w, to = at + g * group_bytes(layout, columns), g * GROUP
-        if layout == Q8:
-            _q8_group(weights.u8, weights.u16, w, columns, codes, scales, starts8, 0, out, to, 0)
-        elif layout == Q4:
-            _q4_group(weights.u8, weights.u16, w, columns, codes, scales, starts4, 0, out, to, 0)
-        elif layout == F32:
-            _float_group(weights.f32, w // 4, columns, x, 0, 0, out, to, 0)
-        elif layout == F16:
-            _float_group(weights.u16, w // 2, columns, x, 0, 0, out, to, 0)
-        elif layout == BF16:
-            _bf16_group(weights.u16, w // 2, columns, x, 0, 0, out, to, 0)
+def products(weights, matrix, begin, end, x, codes, out):
+    """out[row] = matrix @ x in the rows of the groups begin .. end; blocks read the codes, floats x."""
+    given = Activations(Rows(x, 0, 0), codes, 0)
+    for group in range(begin, end):
+        linear_of_one(weights, matrix, group, given, Rows(out, group * GROUP, 0))
 
 
 @entry
 def squared_lengths(weights, matrix, begin, end, out):
     """out[row] = the sum of the squares of a row, in the rows of the groups begin .. end."""
-    layout, at, columns = matrix[LAYOUT], matrix[OFFSET], matrix[COLUMNS]
-    scaled = layout == Q8 or layout == Q4  # noqa: PLR1714 - numba makes a comparison of it, and a tuple of `in`
-    size = Q8_BYTES if layout == Q8 else Q4_BYTES
-    for g in range(begin, end):
-        w = at + g * group_bytes(layout, columns)
-        total = fill(0.0, f32)
-        if scaled:
-            for block in range(columns // BLOCK):
-                scale = load(weights.u16, scales_at(w, block, size) >> 1, f32)
-                squares = _block_squares(weights.u8, weights_at(w, block, size), layout)
-                total = fma(squares * scale, scale, total)
-        else:
-            for column in range(columns):
-                value = _column(weights, w, column, layout)
-                total = fma(value, value, total)
-        store(out, g * GROUP, total)
-
-
-@compiled
-def _block_squares(u8, at, layout):
-    """The sum of the squares of a block's integers, exact in float32."""
-    total = fill(0.0, f32)
-    if layout == Q8:
-        for k in range(8):
-            four = load_bytes(u8, at + k * 64, i32)
-            for byte in range(4):
-                value = to_f32((four >> np.int32(8 * byte)) & 255) - 128.0
-                total = fma(value, value, total)
-    else:
-        for k in range(4):
-            eight = load_bytes(u8, at + k * 64, i32)
-            for half in range(8):
-                value = to_f32((eight >> np.int32(4 * half)) & 15) - 8.0
-                total = fma(value, value, total)
-    return total
-
-
-@compiled
-def _column(weights, at, column, layout):
-    """One column of a group of floats."""
-    if layout == F32:
-        return load(weights.f32, at // 4 + column * GROUP, f32)
-    if layout == F16:
-        return load(weights.u16, at // 2 + column * GROUP, f32)
-    return load_bf16(weights.u16, at // 2 + column * GROUP, f32)
+    for group in range(begin, end):
+        store(out, group * GROUP, squares(weights, matrix, group))
 
 
 @entry
@@ -1597,13 +1925,12 @@ class PackedTable:
 
     def __init__(self, packed, name, checkpoint=lambda: None):
         self._weights = packed.weights
-        self._matrix = np.array(packed.directory[name], np.int64)
+        self._matrix = packed.entry(name)
         self._checkpoint = checkpoint
         count, columns = int(self._matrix[ROWS]), int(self._matrix[COLUMNS])
         self.shape = count, columns
         self._sums = np.empty(group_count(count) * GROUP, np.float32)
-        blocks = columns // BLOCK
-        self._codes = Codes(np.empty(blocks * BLOCK, np.int8), *(np.empty(blocks, t) for t in "fii"))
+        self._codes = new_codes(columns)
         self._in_steps(squared_lengths)
         self.lengths = Lengths(self._sums[:count])
 
@@ -1611,8 +1938,8 @@ class PackedTable:
         """(f32[rows], error): each row times x, f32[columns]; off by at most error * |row| and float32's rounding."""
         x = np.ascontiguousarray(x, np.float32)
         error = 0.0
-        if self._matrix[LAYOUT] in (Q8, Q4):
-            encode(x, *self._codes)
+        if is_quantized(self._matrix):
+            encode(x, self._codes)
             scales = self._codes.scales.astype(np.float64)
             met = self._codes.codes.reshape(-1, BLOCK) * scales[:, None]
             error = float(np.linalg.norm(x - met.reshape(-1)))

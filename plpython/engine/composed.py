@@ -6,11 +6,11 @@ Activations are flat float32 arrays, a row a token, as reference/composed has th
 
 import numpy as np
 
-from ..kernels.matrix import COLUMNS
-from ..kernels.packing import ABSENT, GROUP, VECTOR
+from ..kernels.elementwise import new_codes
+from ..kernels.groups import ABSENT, COLUMNS, GROUP, VECTOR
 from ..simd.threads import new_state, team
 from . import operator_entries
-from .decoder import NO_WINDOW, codes_of
+from .decoder import NO_WINDOW
 from .steps import ONE_SET, TWO_SETS
 
 SLICE = 64  # tokens between checkpoints: tens of milliseconds in the largest matrix of a large model
@@ -29,7 +29,7 @@ class CompiledOperators:
         self._entries, self._products, self._norms = {}, {}, {}
         self._absent = np.array([ABSENT, 0, 0, 0], np.int64)
         self._state = new_state(operator_entries.CLAIMS)
-        self._codes, self._spare = codes_of(0), np.zeros(0, np.float32)
+        self._codes, self._spare = new_codes(0), np.zeros(0, np.float32)
         self._nothing = np.zeros(0, np.float32)
         self._nothing.flags.writeable = False  # as activations are: kernels are compiled for either kind
         self._heads = _heads(engine.sizes)
@@ -143,7 +143,7 @@ class CompiledOperators:
     def _make_room(self, tokens, columns, spare):
         """For two sets of codes of so many tokens, and for the products of one of them where `spare` is not 0."""
         if self._codes.codes.size < 2 * tokens * columns:
-            self._codes = codes_of(2 * tokens * columns)
+            self._codes = new_codes(2 * tokens * columns)
         if self._spare.size < tokens * spare:
             self._spare = np.zeros(tokens * spare, np.float32)
 
@@ -151,7 +151,7 @@ class CompiledOperators:
         """A tensor's row of the table of weights, int64[4]."""
         entry = self._entries.get(name)
         if entry is None:
-            entry = self._entries[name] = np.array(self.engine.packed.directory[name], np.int64)
+            entry = self._entries[name] = self.engine.packed.entry(name)
         return entry
 
     def _run(self, kernel, tokens, products, arguments):

@@ -16,10 +16,10 @@ from itertools import accumulate
 import numpy as np
 
 from ..kernels.attention import ROWS
-from ..kernels.elementwise import NO_TOKEN
+from ..kernels.dispatch import BY_NAME
+from ..kernels.elementwise import NO_TOKEN, new_codes
+from ..kernels.groups import ABSENT, BLOCK, GROUP, VECTOR
 from ..kernels.kv_pages import PAGE
-from ..kernels.matrix import Codes
-from ..kernels.packing import ABSENT, BLOCK, F32, GROUP, VECTOR
 from ..model.decoder import ROPE_DIVISORS
 from ..server import errors
 from ..simd.threads import STOP, new_state, team
@@ -56,8 +56,8 @@ class CompiledEngine:
         self.packed = packed
         self.threads, self.batch_threads = threads, batch_threads
         self.interrupts = interrupts
-        table = _table(architecture, packed.directory)
-        plain = all(layout == F32 for layout in table[:, 0] if layout > VECTOR)
+        table = _table(architecture, packed)
+        plain = all(layout == BY_NAME["f32"].number for layout in table[:, 0] if layout > VECTOR)
         self.kv_dtype = np.dtype({"f32": np.float32, "i16": np.int16}[kv_type or ("f32" if plain else "i16")])
         windows = [architecture.window(layer) or NO_WINDOW for layer in range(architecture.layers)]
         self._model = Model(
@@ -257,13 +257,12 @@ def _sizes(a, codes_kv):
     )
 
 
-def _table(a, directory):
+def _table(a, packed):
     """Where each tensor is: int64 [layers * PER_LAYER + PER_MODEL][layout, offset, rows, columns], zeros if absent."""
-    absent = [ABSENT, 0, 0, 0]
-    rows = [directory.get(f"blk.{layer}.{name}", absent) for layer in range(a.layers) for name in LAYER_TENSORS]
+    rows = [packed.entry_or_absent(f"blk.{layer}.{name}") for layer in range(a.layers) for name in LAYER_TENSORS]
     head = "token_embd.weight" if a.tied_embeddings else "output.weight"
-    rows += [directory[name] for name in ("token_embd.weight", "output_norm.weight", head)]
-    return np.array([*rows, absent], np.int64)
+    rows += [packed.entry(name) for name in ("token_embd.weight", "output_norm.weight", head)]
+    return np.array([*rows, [ABSENT, 0, 0, 0]], np.int64)
 
 
 def scratch_of(sizes, slots):
@@ -280,18 +279,11 @@ def scratch_of(sizes, slots):
         qkv=floats(sizes.qkv_stride),
         gate=floats(sizes.ffn_stride),
         up=floats(sizes.ffn_stride),
-        quantized=codes_of(2 * slots * room * BLOCK),
+        quantized=new_codes(2 * slots * room * BLOCK),
         room=room,
         low=slots * room,
         spare=floats(max(sizes.hidden_stride, sizes.qkv_stride, sizes.ffn_stride)),
     )
-
-
-def codes_of(size):
-    """Codes for so many numbers."""
-    blocks = -(-size // BLOCK)
-    starts = np.zeros(blocks, np.int32), np.zeros(blocks, np.int32)
-    return Codes(np.zeros(blocks * BLOCK, np.int8), np.zeros(blocks, np.float32), *starts)
 
 
 def works_of(sizes, threads):

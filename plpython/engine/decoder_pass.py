@@ -8,7 +8,8 @@ A single token may be followed by the likeliest next ones in the same call, a pa
 woken.
 """
 
-from ..kernels.matrix import ROWS, Rows
+from ..kernels.groups import ROWS, Rows
+from ..kernels.matrix import is_quantized
 from ..simd.registers import compiled, entry, inlined
 from ..simd.threads import Crew, meet
 from .steps import (
@@ -44,7 +45,6 @@ from .steps import (
     choose,
     embed,
     gate_and_up,
-    is_quantized,
     norm,
     place_heads,
     project_back,

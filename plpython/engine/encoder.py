@@ -8,8 +8,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from ..kernels.groups import GROUP
 from ..kernels.kv_pages import PAGE
-from ..kernels.packing import ABSENT, GROUP
 from ..server import errors
 from ..simd.threads import new_state, team
 from .decoder import NO_INTERRUPTS, NO_WINDOW, TILE, doubled, registers, run_pass, scratch_of, works_of
@@ -41,7 +41,7 @@ class CompiledEncoder:
         self.threads, self.batch_threads = threads, batch_threads
         self.interrupts = interrupts
         nothing = np.zeros(0, np.float32)
-        sizes, table = _sizes(architecture), _table(architecture, packed.directory)
+        sizes, table = _sizes(architecture), _table(architecture, packed)
         self._model = Model(sizes, packed.weights, table, np.array([NO_WINDOW]), nothing, nothing)
         self._positions = np.zeros((architecture.context_length, sizes.hidden_stride), np.float32)
         self._positions[:, : sizes.hidden] = positions
@@ -148,11 +148,10 @@ def _sizes(a):
     )
 
 
-def _table(a, directory):
+def _table(a, packed):
     """Where each tensor is: int64 [layers * PER_LAYER + 3][layout, offset, rows, columns], zeros if absent."""
-    absent = [ABSENT, 0, 0, 0]
-    rows = [directory.get(f"blk.{layer}.{name}", absent) for layer in range(a.layers) for name in LAYER_TENSORS]
-    return np.array(rows + [directory[name] for name in MODEL_TENSORS], np.int64)
+    rows = [packed.entry_or_absent(f"blk.{layer}.{name}") for layer in range(a.layers) for name in LAYER_TENSORS]
+    return np.array(rows + [packed.entry(name) for name in MODEL_TENSORS], np.int64)
 
 
 def _passes(texts):

@@ -10,9 +10,9 @@ quantised matrices see them twice, as codes and as the codes of what those leave
 
 from ..kernels.attention import attention_over_floats
 from ..kernels.elementwise import add, gelu, layer_norm
+from ..kernels.groups import BLOCK, GROUP, OFFSET, Rows
 from ..kernels.kv_pages import PAGE, store_floats
-from ..kernels.matrix import OFFSET, Rows, embedding
-from ..kernels.packing import BLOCK, GROUP
+from ..kernels.matrix import embedding, is_quantized
 from ..simd.registers import compiled, entry, inlined
 from ..simd.threads import Crew, claim, finish, meet, stopped, wait
 from .steps import (
@@ -37,7 +37,6 @@ from .steps import (
     claim_groups,
     coded,
     groups_of,
-    is_quantized,
     product,
     quantize_rows,
     quantize_token,

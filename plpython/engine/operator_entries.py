@@ -10,9 +10,9 @@ made inside.
 
 from ..kernels.attention import attention_over_codes, attention_over_floats
 from ..kernels.elementwise import exp, rms_norm, rope, swiglu
+from ..kernels.groups import ABSENT, BLOCK, COLUMNS, GROUP, LAYOUT, OFFSET, ROWS, Codes, Rows, Weights
 from ..kernels.kv_pages import PAGE, store_codes, store_floats
-from ..kernels.matrix import COLUMNS, LAYOUT, OFFSET, ROWS, Codes, Rows, Weights, embedding
-from ..kernels.packing import ABSENT, BLOCK, GROUP
+from ..kernels.matrix import embedding, is_quantized
 from ..simd.memory import as_writable, load, load_first, store, store_first
 from ..simd.registers import compiled, entry, f32, fill, inlined
 from ..simd.threads import Crew, claim, meet
@@ -30,7 +30,6 @@ from .steps import (
     add_bias,
     claim_groups,
     groups_of,
-    is_quantized,
     product,
     quantize_token,
     work_of,
@@ -65,8 +64,7 @@ def project(
     sets,
     codes,
     scales,
-    q8_starts,
-    q4_starts,
+    starts,
     residual,
     out,
     spare,
@@ -76,7 +74,7 @@ def project(
 
     A quantised matrix sees x as so many sets of codes.
     """
-    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
+    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, starts)
     crew, columns, given = Crew(thread, threads, state, (0, 0)), matrix[COLUMNS], as_writable(x)
     if is_quantized(matrix):
         quantize_each(crew, given, columns, quantized, sets, tokens)
@@ -133,13 +131,12 @@ def project_heads(
     sines,
     codes,
     scales,
-    q8_starts,
-    q4_starts,
+    starts,
     out,
     spare,
 ):
     """The rows of queries, keys and values that `attend` takes, from x; layer: its rows of the table of weights."""
-    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
+    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, starts)
     crew, tokens = Crew(thread, threads, state, (0, 0)), len(positions)
     columns, dim = layer[Q, COLUMNS], heads[HEAD_DIM]
     given, stride, k_column, v_column = as_writable(x), heads[STRIDE], heads[K_COLUMN], heads[V_COLUMN]
@@ -186,14 +183,13 @@ def project_gated(
     tokens,
     codes,
     scales,
-    q8_starts,
-    q4_starts,
+    starts,
     gates,
     out,
     stride,
 ):
     """out[t] = silu(gate @ x[t]) * (up @ x[t]), every `stride` numbers, the same rows of both at a time."""
-    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, q8_starts, q4_starts)
+    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, starts)
     crew, columns, given = Crew(thread, threads, state, (0, 0)), gate[COLUMNS], as_writable(x)
     if is_quantized(gate) or is_quantized(up):
         quantize_each(crew, given, columns, quantized, ONE_SET, tokens)

@@ -13,9 +13,9 @@ from collections import namedtuple
 
 from ..kernels.attention import attention_over_codes, attention_over_floats
 from ..kernels.elementwise import NO_TOKEN, add, likeliest, quantize, quantize_twice, rms_norm, rope, swiglu
+from ..kernels.groups import ABSENT, BLOCK, COLUMNS, GROUP, LAYOUT, OFFSET, ROWS, Activations, Rows
 from ..kernels.kv_pages import PAGE, store_codes, store_floats
-from ..kernels.matrix import COLUMNS, LAYOUT, OFFSET, ROWS, Rows, embedding, linear
-from ..kernels.packing import ABSENT, BLOCK, GROUP, Q4, Q8, group_bytes
+from ..kernels.matrix import embedding, group_bytes, is_quantized, linear
 from ..simd.registers import compiled, inlined
 from ..simd.threads import claim, finish, stopped, wait
 
@@ -107,11 +107,6 @@ def groups_of(matrix):
     return (matrix[ROWS] + GROUP - 1) // GROUP
 
 
-@compiled
-def is_quantized(matrix):
-    return matrix[LAYOUT] == Q8 or matrix[LAYOUT] == Q4
-
-
 @inlined
 def coded(s, first, sets):
     """The sets of codes in a Scratch whose first block is `first`."""
@@ -121,11 +116,10 @@ def coded(s, first, sets):
 @compiled
 def quantize_token(x, at, width, to):
     """The codes of one vector; to: Coded."""
-    q = to.codes
     if to.sets == TWO_SETS:
-        quantize_twice(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, to.first, to.low)
+        quantize_twice(x, at, width, to.codes, to.first, to.low)
     else:
-        quantize(x, at, width, q.codes, q.scales, q.q8_starts, q.q4_starts, to.first)
+        quantize(x, at, width, to.codes, to.first)
 
 
 @compiled
@@ -134,7 +128,8 @@ def product(weights, matrix, begin, end, given, codes, tokens, to, spare):
     passes = codes.sets if is_quantized(matrix) else 1
     for number in range(passes):
         first, out = (codes.first, to.x) if number == 0 else (codes.low, spare)
-        linear(weights, matrix, begin, end, given, codes.codes, first, tokens, Rows(out, to.at, to.stride))
+        seen = Activations(given, codes.codes, first)
+        linear(weights, matrix, begin, end, seen, tokens, Rows(out, to.at, to.stride))
     if passes == TWO_SETS:
         for t in range(tokens):
             place = to.at + t * to.stride + begin * GROUP

@@ -33,7 +33,8 @@ from ..simd.registers import (
     where_before,
     where_less,
 )
-from .packing import BLOCK
+from .dispatch import OFFSETS
+from .groups import BLOCK, Codes
 
 # Added to a small number it leaves the nearest whole number, ties to even, in the low bits: one addition for two steps.
 ROUNDER = np.float32(1.5 * 2**23)
@@ -121,8 +122,15 @@ def largest_magnitude(x, at, width):
     return max_lanes_or_nan(largest)
 
 
+def new_codes(size):
+    """Codes for so many numbers."""
+    blocks = -(-size // BLOCK)
+    starts = np.zeros(len(OFFSETS) * blocks, np.int32)
+    return Codes(np.zeros(blocks * BLOCK, np.int8), np.zeros(blocks, np.float32), starts)
+
+
 @compiled
-def quantize_block(low, high, codes, codes_at, scales, q8_starts, q4_starts, block):
+def quantize_block(low, high, codes, block):
     """Quantise the two registers of a block as `quantize` says; what the codes leave of them.
 
     Codes cannot be infinite or NaN: the scale is, where a number of the block is.
@@ -130,36 +138,35 @@ def quantize_block(low, high, codes, codes_at, scales, q8_starts, q4_starts, blo
     largest = max_lanes_or_nan(larger_or_nan(magnitude(low), magnitude(high)))
     inverse = fill(127.0, f32) / maximum(1e-30, largest)
     low_codes, high_codes = to_i32(rint(low * inverse)), to_i32(rint(high * inverse))
-    store(codes, codes_at, low_codes)
-    store(codes, codes_at + 16, high_codes)
+    store(codes.codes, block * BLOCK, low_codes)
+    store(codes.codes, block * BLOCK + 16, high_codes)
     total, scale = lane(sum_lanes_i32(low_codes + high_codes), 0), largest * np.float32(1 / 127)
-    scales[block] = lane(scale, 0)
-    q8_starts[block] = -128 * total
-    q4_starts[block] = -8 * total
+    codes.scales[block] = lane(scale, 0)
+    for number in range(len(OFFSETS)):
+        codes.starts[number * len(codes.scales) + block] = -OFFSETS[number] * total
     return low - to_f32(low_codes) * scale, high - to_f32(high_codes) * scale
 
 
 @compiled
-def quantize(x, at, width, codes, scales, q8_starts, q4_starts, first):
+def quantize(x, at, width, codes, first):
     """One vector in blocks of 32: int8 codes and a scale each, x = code * scale with an error below scale / 2.
 
-    Its blocks are those from `first` on. The packed weights are unsigned: 128 too large in Q8, 8 too large in Q4.
-    Where a block's dot product must start to make up for it, -128 or -8 times the sum of the codes, is the same for
-    every row of the matrix, so it is here.
+    Its blocks are those from `first` on. The packed weights are unsigned, larger by their layout's offset. Where a
+    block's dot product must start to make up for it, minus the offset times the sum of the codes, is the same for every
+    row of the matrix, so it is here.
     """
     for i in range(width // BLOCK):
-        low, high, block = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32), first + i
-        quantize_block(low, high, codes, block * BLOCK, scales, q8_starts, q4_starts, block)
+        low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
+        quantize_block(low, high, codes, first + i)
 
 
 @compiled
-def quantize_twice(x, at, width, codes, scales, q8_starts, q4_starts, first, low_first):
+def quantize_twice(x, at, width, codes, first, low_first):
     """The same, and from another block on the codes of what those leave: together they hold 15 bits."""
     for i in range(width // BLOCK):
         low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
-        block, again = first + i, low_first + i
-        low, high = quantize_block(low, high, codes, block * BLOCK, scales, q8_starts, q4_starts, block)
-        quantize_block(low, high, codes, again * BLOCK, scales, q8_starts, q4_starts, again)
+        low, high = quantize_block(low, high, codes, first + i)
+        quantize_block(low, high, codes, low_first + i)
 
 
 @compiled

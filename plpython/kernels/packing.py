@@ -1,28 +1,10 @@
-"""Weights as the kernels read them: groups of 16 rows, in which one register holds a column, or four, of all 16.
-
-A file keeps a matrix row by row; a product then needs a sum across each register. Here lane r of every register
-belongs to row r of the group, nothing is summed across lanes, and a group is one contiguous run. Layouts, for
-R rows and C columns, in the order of memory; rows are padded to a multiple of 16 with zeros, columns are not:
-
-    VECTOR  f32[C padded to 16]                                  norms and biases, whatever their type
-    F32     [R / 16] { f32[C][16] }
-    F16     [R / 16] { f16[C][16] }
-    BF16    [R / 16] { bf16[C][16] }
-    Q8      [R / 16][C / 64] { f16[2][16], u8[2][8][16][4] }     scales and weights of two blocks of 32 columns;
-                                                                 a byte is the weight's int8 + 128
-    Q4      [R / 16][C / 64] { f16[2][16], u8[2][4][16][4] }     columns k (low bits) and k + 16 of a block in a byte
-
-Of an odd number of blocks the last lies alone behind its scales. Scales are one cache line before the weights that they
-scale, so that memory is read line by line in its order: behind the weights, or in a stream of their own, they cost up
-to a sixth of its speed.
+"""Tensors as the kernels read them: vectors as f32, matrices in the layout that their type has.
 
 What each type of a file becomes, and the error of a weight against what the type's decoder gives:
 
-    F32, F16, BF16        itself   exact
-    Q8_0, Q5_0, IQ4_NL    Q8       exact: their values are integers of at most 8 bits times an f16 scale
-    Q4_0                  Q4       exact
-    Q4_1, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_XS
-                          F16      rounded to half precision: 2^-11 of its size, at least 2^-25; clipped at 65,504
+    a layout of its own (model/encodings.py)    exact; IQ4_NL in Q8's: its values are integers of 8 bits
+    every other type                            F16, rounded to half precision: 2^-11 of its size, at least 2^-25;
+                                                clipped at 65,504
 
 Packing is a pure function of type, shape and bytes: equal tensors pack to equal bytes.
 """
@@ -31,73 +13,38 @@ import numpy as np
 
 from ..model import encodings
 from ..server import errors
-from ..simd.registers import compiled, entry
+from .dispatch import BY_NAME, BY_NUMBER
+from .groups import GROUP, VECTOR, group_count
 
-GROUP = 16  # rows that lie together, one to a lane
-BLOCK = 32  # columns with one scale
-Q8_BYTES, Q4_BYTES = 512, 256  # of the weights of a block
-SCALES_BYTES = 32  # of its scales
-ALIGNMENT = 64  # bytes: a cache line, a 512-bit register
-
-ABSENT, VECTOR, F32, F16, BF16, Q8, Q4 = range(7)
-LAYOUTS = ("absent", "vector", "f32", "f16", "bf16", "q8", "q4")  # their names, in the order of their numbers
-LAYOUT_OF = {e.name: LAYOUTS.index(e.layout) for e in encodings.ENCODINGS if e.layout}
+ROUNDED = BY_NAME["f16"]
+LAYOUT_OF = {e.name: BY_NAME[e.layout].number for e in encodings.ENCODINGS if e.layout}  # of types that stay exact
 
 # IQ4_NL: the sixteen values that its 4 bits stand for
 IQ4_NL_VALUES = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8)
 LARGEST_HALF = np.float32(65504)
 
 
-@compiled
-def group_bytes(layout, columns):
-    """Bytes of one group of 16 rows."""
-    if layout == F32:
-        return columns * GROUP * 4
-    if layout == Q8:
-        return _blocks_bytes(columns // BLOCK, Q8_BYTES)
-    if layout == Q4:
-        return _blocks_bytes(columns // BLOCK, Q4_BYTES)
-    return columns * GROUP * 2
-
-
-@compiled
-def _blocks_bytes(blocks, size):
-    """Bytes of some blocks of so many bytes of weights, with the scales of each two before them."""
-    return (blocks + 1) // 2 * 2 * SCALES_BYTES + blocks * size
-
-
-@compiled
-def scales_at(group, block, size):
-    """Where the scales of a block lie in the group that begins at the byte `group`."""
-    return group + (block >> 1) * 2 * (SCALES_BYTES + size) + (block & 1) * SCALES_BYTES
-
-
-@compiled
-def weights_at(group, block, size):
-    """Where the weights of a block lie."""
-    return group + (block >> 1) * 2 * (SCALES_BYTES + size) + 2 * SCALES_BYTES + (block & 1) * size
-
-
-@compiled
-def group_count(rows):
-    """How many groups the rows make."""
-    return (rows + GROUP - 1) // GROUP
-
-
 def layout_of(type, shape):
-    """The layout of a tensor. ModelError 0A000 for a type that is not known or a shape that is no vector or matrix."""
+    """The number of a tensor's layout.
+
+    ModelError 0A000 for a type that is not known or a shape that is no vector or matrix.
+    """
     encodings.row_bytes(type, shape[-1] if shape else 1)
     if len(shape) not in (1, 2):
         raise errors.not_supported(f"a tensor of {len(shape)} dimensions cannot be packed", f"its shape is {shape}")
-    return VECTOR if len(shape) == 1 else LAYOUT_OF.get(type, F16)
+    return VECTOR if len(shape) == 1 else LAYOUT_OF.get(type, ROUNDED.number)
 
 
 def packed_bytes(type, shape):
     """How many bytes `pack_tensor` makes of a tensor."""
-    layout = layout_of(type, shape)
+    return layout_bytes(layout_of(type, shape), 1 if len(shape) == 1 else shape[0], shape[-1])
+
+
+def layout_bytes(layout, rows, columns):
+    """How many bytes a matrix takes in the layout of that number; a vector is one row."""
     if layout == VECTOR:
-        return group_count(shape[0]) * GROUP * 4
-    return group_count(shape[0]) * group_bytes(layout, shape[1])
+        return group_count(columns) * GROUP * 4
+    return group_count(rows) * BY_NUMBER[layout].group_bytes(columns)
 
 
 def pack_tensor(raw, type, shape):
@@ -129,48 +76,21 @@ def pack_rows(raw, type, shape, first_row, out):
         return
     if layout == VECTOR:
         out.view(np.float32)[:columns] = encodings.decode(type, raw, (columns,))
-    elif layout in (Q8, Q4):
-        raw = {"Q5_0": _q5_0_as_q8_0, "IQ4_NL": _iq4_nl_as_q8_0}.get(type, lambda blocks: blocks)(raw)
-        _pack_blocks(raw, columns, first_row, layout, np.uint8(128 if layout == Q8 else 0), out)
     else:
-        element = np.uint32 if layout == F32 else np.uint16
-        if type not in LAYOUT_OF:
-            values = encodings.decode(type, raw, (rows, columns))
-            near = np.clip(values, -LARGEST_HALF, LARGEST_HALF)
-            halves = np.where(np.isinf(values), values, near).astype(np.float16)  # infinity must not pass for a number
-            raw = halves.reshape(-1).view(np.uint8)
-        _pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
+        BY_NUMBER[layout].pack(_as_its_layout(raw, type, (rows, columns)), columns, first_row, out)
 
 
-@entry
-def _pack_elements(raw, columns, first_row, out):
-    """Rows of plain elements; a group's columns in steps that keep what is written within the cache."""
-    rows = raw.size // columns
-    for begin in range(0, columns, 64):
-        end = min(begin + 64, columns)
-        for row in range(rows):
-            group, lane = divmod(first_row + row, GROUP)
-            for column in range(begin, end):
-                out[(group * columns + column) * GROUP + lane] = raw[row * columns + column]
+def _as_its_layout(raw, type, shape):
+    """Rows of a type as rows of the type that its layout packs."""
+    if type in AS_Q8_0:
+        return AS_Q8_0[type](raw)
+    return raw if type in LAYOUT_OF else _rounded(encodings.decode(type, raw, shape))
 
 
-@entry
-def _pack_blocks(raw, columns, first_row, layout, flip, out):
-    """Rows of file blocks, each an f16 scale and then the weights' bytes, four of which go to a lane."""
-    size = Q8_BYTES if layout == Q8 else Q4_BYTES
-    blocks, row_bytes = columns // BLOCK, size // GROUP + 2  # of a block
-    rows = raw.size // (blocks * row_bytes)
-    for row in range(rows):
-        group, lane = divmod(first_row + row, GROUP)
-        start = group * group_bytes(layout, columns)
-        for block in range(blocks):
-            at = (row * blocks + block) * row_bytes
-            scale = scales_at(start, block, size) + 2 * lane
-            out[scale], out[scale + 1] = raw[at], raw[at + 1]
-            to = weights_at(start, block, size) + 4 * lane
-            for quad in range(size // 64):
-                for byte in range(4):
-                    out[to + quad * 64 + byte] = raw[at + 2 + quad * 4 + byte] ^ flip
+def _rounded(values):
+    """Half precision, as uint8. What is too large is the largest number of it, but infinity must not pass for one."""
+    near = np.clip(values, -LARGEST_HALF, LARGEST_HALF)
+    return np.where(np.isinf(values), values, near).astype(np.float16).reshape(-1).view(np.uint8)
 
 
 def _q5_0_as_q8_0(raw):
@@ -188,3 +108,6 @@ def _iq4_nl_as_q8_0(raw):
 
 def _q8_0(scales, values):
     return np.concatenate([scales, values.view(np.uint8)], axis=1).reshape(-1)
+
+
+AS_Q8_0 = {"Q5_0": _q5_0_as_q8_0, "IQ4_NL": _iq4_nl_as_q8_0}

@@ -15,8 +15,9 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..kernels.matrix import Weights
-from ..kernels.packing import ALIGNMENT, Q4, VECTOR, group_bytes, group_count, layout_of, pack_rows, packed_bytes
+from ..kernels.dispatch import NAMES
+from ..kernels.groups import ABSENT, ALIGNMENT, Weights
+from ..kernels.packing import layout_bytes, layout_of, pack_rows, packed_bytes
 from ..server import errors
 
 MAGIC, VERSION = b"HARTPACK", 2
@@ -78,6 +79,22 @@ class PackedModel:
         whole = self.buffer[: self.buffer.size // 4 * 4]
         self.weights = Weights(*(_read_only(whole.view(dtype)) for dtype in (np.uint8, np.uint16, np.float32)))
 
+    def entry(self, name):
+        """A tensor's row of the engine's table of weights, int64 [4].
+
+        Raises KeyError for an unknown name, ModelError 0A000 for a layout that the engine cannot compute with.
+        """
+        layout, *place = self.directory[name]
+        if layout not in NAMES:
+            raise errors.not_supported(
+                f'tensor "{name}" is packed in the unknown layout {layout}', f"known are {', '.join(NAMES.values())}"
+            )
+        return np.array([layout, *place], np.int64)
+
+    def entry_or_absent(self, name):
+        """The same; a row of zeros for a name that the model lacks."""
+        return self.entry(name) if name in self.directory else np.array([ABSENT, 0, 0, 0], np.int64)
+
     def vector(self, name):
         """A norm, bias or other vector as f32[columns]; None when the model has none of the name."""
         if name not in self.directory:
@@ -96,20 +113,14 @@ class PackedModel:
         except ValueError as error:
             raise errors.corrupt_data("the packed model's directory is damaged", str(error)) from None
         for name, (layout, offset, rows, columns) in directory.items():
-            end = offset + _bytes(layout, rows, columns)
-            if not (VECTOR <= layout <= Q4 and offset % ALIGNMENT == 0 and PREFIX.size + length <= offset <= end):
+            if layout not in NAMES or offset % ALIGNMENT or offset < PREFIX.size + length or min(rows, columns) < 0:
                 raise errors.corrupt_data(f'the packed model\'s entry for "{name}" is damaged')
+            end = offset + layout_bytes(layout, rows, columns)
             if end > self.buffer.size:
                 raise errors.corrupt_data(
                     "the packed model is cut short", f'"{name}" ends at byte {end}, there are {self.buffer.size}'
                 )
         return directory
-
-
-def _bytes(layout, rows, columns):
-    if layout == VECTOR:
-        return packed_bytes("F32", (columns,))
-    return group_count(rows) * group_bytes(layout, columns)
 
 
 def _aligned(size):

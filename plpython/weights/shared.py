@@ -13,7 +13,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..kernels import packing
+from ..kernels import blocks, dispatch, floats, groups, packing
 from ..server import database, errors
 from . import packed_files, tensor_groups
 from . import tensors as weights
@@ -38,8 +38,8 @@ Part = namedtuple("Part", "file members")
 def files():
     """The files of this server: beside the folder of the modules, below the data directory."""
     root = database.home().parent / "packed"
-    sources = [database.file_of(module).read_bytes() for module in (packing, tensor_groups, packed_files)]
-    edition = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
+    modules = (packing, groups, floats, blocks, *dispatch.MODULES, tensor_groups, packed_files)
+    edition = hashlib.sha256(b"".join(database.file_of(module).read_bytes() for module in modules)).hexdigest()[:16]
     return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], database.checkpoint)
 
 

@@ -16,7 +16,9 @@ import struct
 
 import numpy as np
 
-from ..kernels.packing import ALIGNMENT, LAYOUTS, layout_of, packed_bytes
+from ..kernels.dispatch import NAMES
+from ..kernels.groups import ALIGNMENT
+from ..kernels.packing import layout_of, packed_bytes
 from .address_space import HUGE_PAGE
 from .packed_files import PackedFile
 
@@ -64,8 +66,8 @@ def tensors_in(path):
         with path.open("rb") as file:
             (count,) = HEAD.unpack(file.read(HEAD.size))
             table = file.read(min(count, path.stat().st_size // ROW.size) * ROW.size)
-        return [(hash, LAYOUTS[layout], size) for hash, layout, size in ROW.iter_unpack(table)]
-    except (struct.error, IndexError):
+        return [(hash, NAMES[layout], size) for hash, layout, size in ROW.iter_unpack(table)]
+    except (struct.error, KeyError):
         return []
 
 
@@ -76,7 +78,7 @@ def _layer_of_small(tensor):
 
 
 def _file_of(tensor):
-    return PackedFile(f"{tensor.hash.hex()}.{LAYOUTS[layout_of(tensor.type, tensor.shape)]}", _size(tensor))
+    return PackedFile(f"{tensor.hash.hex()}.{NAMES[layout_of(tensor.type, tensor.shape)]}", _size(tensor))
 
 
 def _side_by_side(tensors):

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from plpython.engine.steps import Work
-from plpython.kernels import attention, elementwise, kv_pages, packing
+from plpython.kernels import attention, elementwise, kv_pages
 from plpython.kernels import matrix as matrix_kernels
+from plpython.kernels.dispatch import OFFSETS
+from plpython.kernels.elementwise import new_codes
+from plpython.kernels.groups import Activations, Rows, group_count
 from plpython.kernels.kv_pages import PAGE, head_bytes
-from plpython.kernels.matrix import Codes, Rows
 from plpython.model import encodings
 from plpython.reference import operators
 from plpython.simd.memory import load, store
@@ -111,11 +113,10 @@ def test_rope_is_that_of_ops(interleaved, head_dim):
 def quantized(x):
     """Codes of the rows of x."""
     tokens, width = x.shape
-    blocks = tokens * width // 32
-    codes = Codes(np.zeros(x.size, np.int8), *(np.zeros(blocks, dtype) for dtype in (np.float32, np.int32, np.int32)))
+    codes = new_codes(x.size)
     run = callable_from_python(elementwise.quantize)
     for t in range(tokens):
-        run(x.reshape(-1), t * width, width, *codes, t * (width // 32))
+        run(x.reshape(-1), t * width, width, codes, t * (width // 32))
     return codes
 
 
@@ -127,25 +128,26 @@ def test_activations_become_int8_within_half_a_step():
     np.testing.assert_allclose(codes.scales, np.abs(blocks).max(1) / 127, rtol=1e-6)
     decoded = codes.codes.reshape(-1, 32) * codes.scales[:, None]
     assert np.all(np.abs(decoded - blocks) <= codes.scales[:, None] * 0.5001)
-    np.testing.assert_array_equal(codes.q8_starts, -128 * codes.codes.reshape(-1, 32).astype(int).sum(1))
-    np.testing.assert_array_equal(codes.q4_starts, -8 * codes.codes.reshape(-1, 32).astype(int).sum(1))
+    sums = codes.codes.reshape(-1, 32).astype(int).sum(1)
+    np.testing.assert_array_equal(codes.starts.reshape(len(OFFSETS), -1), [-offset * sums for offset in OFFSETS])
 
 
 def test_two_sets_of_codes_hold_activations_250_times_as_closely_as_one():
     x = floats(1, 96)
-    codes = Codes(np.zeros(384, np.int8), *(np.zeros(12, dtype) for dtype in (np.float32, np.int32, np.int32)))
-    callable_from_python(elementwise.quantize_twice)(x.reshape(-1), 0, 96, *codes, 3, 9)
+    codes = new_codes(384)
+    callable_from_python(elementwise.quantize_twice)(x.reshape(-1), 0, 96, codes, 3, 9)
     decoded = (codes.codes.reshape(12, 32) * codes.scales[:, None]).reshape(4, 96)
     np.testing.assert_array_equal(codes.codes[96:192], quantized(x).codes)
     steps = codes.scales[3:6].repeat(32)
     assert np.all(np.abs(decoded[1] + decoded[3] - x[0]) <= steps / 250)
-    np.testing.assert_array_equal(codes.q8_starts[9:], -128 * codes.codes[288:].reshape(3, 32).astype(int).sum(1))
+    sums = codes.codes[288:].reshape(3, 32).astype(int).sum(1)
+    np.testing.assert_array_equal(codes.starts.reshape(-1, 12)[:, 9:], [-offset * sums for offset in OFFSETS])
 
 
 @compiled
 def _linear(weights, matrix, groups, x, x_stride, codes, tokens, out, stride):
-    given, to = Rows(x, 0, x_stride), Rows(out, 0, stride)
-    matrix_kernels.linear(weights, matrix, 0, groups, given, codes, 0, tokens, to)
+    given, to = Activations(Rows(x, 0, x_stride), codes, 0), Rows(out, 0, stride)
+    matrix_kernels.linear(weights, matrix, 0, groups, given, tokens, to)
 
 
 LINEAR = callable_from_python(_linear)
@@ -154,8 +156,8 @@ LINEAR = callable_from_python(_linear)
 def product(type, rows, columns, x, raw):
     """(matrix @ each row of x) by the compiled kernels."""
     model = pack_model({"w": (type, (rows, columns), raw)})
-    groups, tokens = packing.group_count(rows), len(x)
-    codes = quantized(x) if columns % 32 == 0 else Codes(*(np.zeros(0, d) for d in (np.int8, "f4", "i4", "i4")))
+    groups, tokens = group_count(rows), len(x)
+    codes = quantized(x) if columns % 32 == 0 else new_codes(0)
     out = np.zeros(tokens * groups * 16, np.float32)
     flat = padded(x)
     LINEAR(

@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 
 from plpython.kernels import packing
-from plpython.kernels.packing import F16, F32, LAYOUT_OF, Q4, Q8
+from plpython.kernels.dispatch import BY_NAME
+from plpython.kernels.packing import LAYOUT_OF
 from plpython.model import encodings
 from plpython.server.errors import ModelError
 from plpython.weights.packed_model import PackedModel, pack_model, plan
 
 RANDOM = np.random.default_rng(3)
+
+
+F32, F16, Q8, Q4 = (BY_NAME[name].number for name in ("f32", "f16", "q8", "q4"))
 
 
 def encoded(type, rows, columns):

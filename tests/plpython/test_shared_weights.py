@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from loaders.huggingface.folder import read_folder
-from plpython.kernels.packing import VECTOR, packed_bytes
+from plpython.kernels.groups import VECTOR
+from plpython.kernels.packing import packed_bytes
 from plpython.model import encodings
 from plpython.server import errors
 from plpython.weights import shared as shared_weights

@@ -1,0 +1,36 @@
+"""Which layouts there are, and the code of each part chosen by a matrix's layout.
+
+A new layout is a file of `layouts` and its word here and in model/encodings.py.
+"""
+
+from ..simd.registers import inlined
+from .groups import ABSENT, VECTOR
+from .layouts import bf16, f16, f32, q4, q8
+
+MODULES = (f32, f16, bf16, q8, q4)
+LAYOUTS = tuple(module.LAYOUT for module in MODULES)
+BY_NAME = {layout.name: layout for layout in LAYOUTS}
+BY_NUMBER = {layout.number: layout for layout in LAYOUTS}
+NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for layout in LAYOUTS}}
+# What the layouts of blocks are larger by, in the order of their numbers from FIRST_OF_BLOCKS on.
+OFFSETS = tuple(layout.offset for layout in sorted(LAYOUTS, key=lambda layout: layout.number) if layout.offset)
+
+
+def chosen(part, layouts=LAYOUTS):
+    """A part for compiled code to call with any layout: (the number of a layout, the part's argument).
+
+    It chooses among those of LAYOUTS alone; PackedModel.entry lets no other through.
+    """
+    first, *others = layouts
+    number, here = first.number, getattr(first, part)
+    if not others:
+        return inlined(lambda layout, argument: here(argument))
+    elsewhere = chosen(part, others)
+
+    @inlined
+    def choose(layout, argument):
+        if layout == number:
+            return here(argument)
+        return elsewhere(layout, argument)
+
+    return choose

@@ -1,0 +1,125 @@
+"""Layouts of floats, [R / 16] { element[C][16] } for R rows and C columns: all that they do but load a register."""
+
+import numpy as np
+
+from ..simd.memory import prefetch, spread, store
+from ..simd.registers import compiled, entry, f32, fill, fma, inlined, lane
+from .groups import AHEAD, COLUMNS, GROUP, OFFSET, Layout, Rows, block_of
+
+NEAR = 1 << 15  # weights that stay in a near cache
+RUN = 4  # columns that one chain of additions takes before the other has its turn; 8 read memory slower
+COLUMNS_AT_ONCE = 64  # packed at a time, so that what is written stays in the cache
+
+
+def floats(name, number, element, array_of, load_weights):
+    """The Layout of a kind of floats.
+
+    element: the dtype of the array that `array_of` gives of Weights; load_weights: (array, index, like) -> 16 weights
+    as f32.
+    """
+    size, multiply = np.dtype(element).itemsize, _matrix(load_weights)
+    one = _group(load_weights, 1)
+
+    @compiled
+    def group_bytes(columns):
+        return columns * GROUP * size
+
+    def pack(raw, columns, first_row, out):
+        pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
+
+    @compiled
+    def product(args):
+        weights, matrix, begin, end, given, tokens, to = args
+        multiply(array_of(weights), matrix[OFFSET] // size, matrix[COLUMNS], (begin, end), given.rows, tokens, to)
+
+    @compiled
+    def product_of_one(args):
+        weights, matrix, group, given, to = args
+        columns = matrix[COLUMNS]
+        one(array_of(weights), matrix[OFFSET] // size + group * columns * GROUP, columns, given.rows, to)
+
+    @compiled
+    def row(args):
+        weights, matrix, number, out, out_at = args
+        columns = matrix[COLUMNS]
+        start = matrix[OFFSET] // size + number // GROUP * columns * GROUP
+        for column in range(columns):
+            out[out_at + column] = lane(load_weights(array_of(weights), start + column * GROUP, f32), number % GROUP)
+
+    @compiled
+    def squares(args):
+        weights, matrix, group = args
+        columns, total = matrix[COLUMNS], fill(0.0, f32)
+        start = matrix[OFFSET] // size + group * columns * GROUP
+        for column in range(columns):
+            value = load_weights(array_of(weights), start + column * GROUP, f32)
+            total = fma(value, value, total)
+        return total
+
+    return Layout(name, number, None, group_bytes, pack, product, product_of_one, row, squares)
+
+
+def _group(load_weights, tokens):
+    """A group times a block of tokens.
+
+    One chain of dependent additions would run slower than memory delivers: runs of columns take turns.
+    """
+    X = f32[tokens]
+
+    @inlined
+    def product(weights, at, columns, given, to):
+        x, x_at, x_stride = given.x, given.at, given.stride
+        one, other = fill(0.0, X), fill(0.0, X)
+        whole = columns // (2 * RUN) * (2 * RUN)
+        for begin in range(0, whole, 2 * RUN):
+            for k in range(begin, begin + RUN):
+                prefetch(weights, at + k * GROUP + AHEAD // 2)
+                one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
+            for k in range(begin + RUN, begin + 2 * RUN):
+                prefetch(weights, at + k * GROUP + AHEAD // 2)
+                other = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), other)
+        for k in range(whole, columns):
+            one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
+        store(to.x, to.at, one + other, to.stride)
+
+    return product
+
+
+def _matrix(load_weights):
+    """Groups of a matrix times any number of tokens: as many groups at a time as stay in a near cache meanwhile."""
+    one, two, four, eight = (_group(load_weights, tokens) for tokens in (1, 2, 4, 8))
+
+    @compiled
+    def product(weights, at, columns, groups, given, tokens, to):
+        begin, end = groups
+        near = max(1, NEAR // (columns * GROUP))
+        for here in range(begin, end, near):
+            t, after = 0, min(here + near, end)
+            while t < tokens:
+                block = 8 if tokens - t >= 8 else block_of(tokens - t)
+                x = Rows(given.x, given.at + t * given.stride, given.stride)
+                for g in range(here, after):
+                    w, out = at + g * GROUP * columns, Rows(to.x, to.at + g * GROUP + t * to.stride, to.stride)
+                    if block == 8:
+                        eight(weights, w, columns, x, out)
+                    elif block == 4:
+                        four(weights, w, columns, x, out)
+                    elif block == 2:
+                        two(weights, w, columns, x, out)
+                    else:
+                        one(weights, w, columns, x, out)
+                t += block
+
+    return product
+
+
+@entry
+def pack_elements(raw, columns, first_row, out):
+    """Rows of plain elements into their places."""
+    rows = raw.size // columns
+    for begin in range(0, columns, COLUMNS_AT_ONCE):
+        end = min(begin + COLUMNS_AT_ONCE, columns)
+        for row in range(rows):
+            group, r = divmod(first_row + row, GROUP)
+            for column in range(begin, end):
+                out[(group * columns + column) * GROUP + r] = raw[row * columns + column]

@@ -1,0 +1,86 @@
+"""Packed matrices: groups of 16 rows, in which one register holds a column, or four, of all 16.
+
+A file keeps a matrix row by row; a product then needs a sum across each register. Here lane r of every register
+belongs to row r of the group, nothing is summed across lanes, and a group is one contiguous run. Rows are padded to a
+multiple of 16 with zeros, columns are not. What a group looks like is said in `layouts`, a file for each layout; what
+they have in common is here.
+
+In a group of blocks the scales of two blocks are one cache line, and lie before the weights that they scale, so that
+memory is read line by line in its order: behind the weights, or in a stream of their own, they cost up to a sixth of
+its speed. Of an odd number of blocks the last lies alone behind its line of scales.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..simd.registers import compiled
+
+GROUP = 16  # rows that lie together, one to a lane
+BLOCK = 32  # columns with one scale
+SCALES_BYTES = 32  # of the scales of a block
+ALIGNMENT = 64  # bytes: a cache line, a 512-bit register
+
+AHEAD = 1 << 13  # bytes (of float32 twice as many) behind the weights that are used: memory is asked for those there
+
+# A row of the engine's table of weights: how and where a tensor is packed.
+LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
+# Layouts that are no matrix's: of a tensor that the model lacks, and of norms and biases, which are f32 whatever their
+# type, padded with zeros to a multiple of 16.
+ABSENT, VECTOR = range(2)
+FIRST_OF_BLOCKS = 5  # the numbers of layouts of blocks are this and those that follow
+
+# The packed buffer as arrays of each of its element types, all read-only.
+Weights = namedtuple("Weights", "u8 u16 f32")
+# Activations as int8 (see elementwise.quantize), in blocks: those of several tokens follow each other. `starts` are the
+# starts of the first layout of blocks, then those of the next, each as many as there are scales.
+Codes = namedtuple("Codes", "codes scales starts")
+# Float32 rows, one a token: the first begins at x[at], each other `stride` numbers after the one before.
+Rows = namedtuple("Rows", "x at stride")
+# The same rows, and for matrices of blocks what they are as codes, from the block `first` on.
+Activations = namedtuple("Activations", "rows codes first")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is to be known of one layout. The parts that are compiled take one argument, a number or a tuple."""
+
+    name: str  # as encodings have it; the end of the names of packed files
+    number: int  # in the table of weights and in packed files
+    offset: int | None  # what the bytes of blocks are larger by than the integers; None: the weights are floats
+    group_bytes: Callable  # (columns) -> bytes of a group
+    pack: Callable  # (bytes of rows as a file has them, columns, the first of the rows, uint8 of the packed matrix)
+    product: Callable  # (weights, matrix, begin, end, given, tokens, to), as matrix.linear says; compiled
+    product_of_one: Callable  # (weights, matrix, group, given, to): of one group with one vector; compiled
+    row: Callable  # (weights, matrix, row, out, out_at), as matrix.embedding says; compiled
+    squares: Callable  # (weights, matrix, group) -> in each lane the sum of its row's squares; compiled
+
+
+@compiled
+def group_count(rows):
+    """How many groups the rows make."""
+    return (rows + GROUP - 1) // GROUP
+
+
+@compiled
+def block_of(tokens):
+    """How many of the tokens left make the next block."""
+    return 4 if tokens >= 4 else 2 if tokens >= 2 else 1
+
+
+@compiled
+def blocks_bytes(blocks, size):
+    """Bytes of a group of some blocks of so many bytes of weights, with the scales of each two before them."""
+    return (blocks + 1) // 2 * 2 * SCALES_BYTES + blocks * size
+
+
+@compiled
+def scales_at(group, block, size):
+    """Where the scales of a block lie in the group that begins at the byte `group`."""
+    return group + (block >> 1) * 2 * (SCALES_BYTES + size) + (block & 1) * SCALES_BYTES
+
+
+@compiled
+def weights_at(group, block, size):
+    """Where the weights of a block lie."""
+    return group + (block >> 1) * 2 * (SCALES_BYTES + size) + 2 * SCALES_BYTES + (block & 1) * size

@@ -1,6 +1,6 @@
 """The engine alone, without a server: kernels against this machine's memory and arithmetic, and whole passes.
 
-    python bench/kernels.py [--types Q8_0,Q4_0,F16] [--threads 1,2] [--rounds 5]
+    python bench/kernels.py [--types Q8_0,Q4_0,Q5_0,F16] [--threads 1,2] [--rounds 5]
 
 Weights are random, of Qwen2.5-0.5B's shape, made in memory. Each figure stands beside its limit, measured in turns with
 it: for one token the speed at which memory is read, for many the speed of the instruction in registers. Seconds are of
@@ -18,7 +18,9 @@ from synthetic_model import FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LAYERS, VOCA
 
 from plpython.engine.decoder import CompiledEngine
 from plpython.kernels import packing
-from plpython.kernels.matrix import Codes, Rows, linear
+from plpython.kernels.elementwise import new_codes
+from plpython.kernels.groups import Activations, Rows, group_count
+from plpython.kernels.matrix import linear
 from plpython.model import encodings
 from plpython.model.decoder import Architecture
 from plpython.simd.memory import load, load_bytes, spread, spread_bytes, store
@@ -52,7 +54,8 @@ def product(weights, matrix, groups, x, codes, tokens, out):
     step = max(2, (1 << 16) // (columns * 16) // 2 * 2)
     for begin in range(0, groups, step):
         end = min(groups, begin + step)
-        linear(weights, matrix, begin, end, Rows(x, 0, columns), codes, 0, tokens, Rows(out, 0, groups * 16))
+        given, to = Activations(Rows(x, 0, columns), codes, 0), Rows(out, 0, groups * 16)
+        linear(weights, matrix, begin, end, given, tokens, to)
 
 
 def seconds_of(action, threads: int = 1) -> float:
@@ -72,21 +75,15 @@ def peak(whole_numbers: bool) -> float:
 def product_speed(model: PackedModel, name: str, tokens: int) -> tuple[float, float]:
     """(GB/s of weights, GOPS) of one matrix with some tokens in one thread."""
     layout, _, rows, columns = model.directory[name]
-    groups, blocks = packing.group_count(rows), tokens * columns // 32
+    groups, codes = group_count(rows), new_codes(tokens * columns)
     random = np.random.default_rng(0)
-    codes = Codes(
-        random.integers(-127, 128, tokens * columns, dtype=np.int8),
-        np.ones(blocks, np.float32),
-        np.zeros(blocks, np.int32),
-        np.zeros(blocks, np.int32),
-    )
+    codes.codes[:] = random.integers(-127, 128, tokens * columns, dtype=np.int8)
+    codes.scales[:] = 1
     x, out = random.standard_normal(tokens * columns, np.float32), np.zeros(tokens * groups * 16, np.float32)
-    arguments = (model.weights, np.array(model.directory[name]), groups, x, codes, tokens, out)
+    arguments = (model.weights, model.entry(name), groups, x, codes, tokens, out)
     product(*arguments)
     elapsed = seconds_of(lambda: product(*arguments))
-    type_of = {number: name for name, number in packing.LAYOUT_OF.items() if name not in ("Q5_0", "IQ4_NL")}
-    size = packing.packed_bytes(type_of[layout], (rows, columns))
-    return size / elapsed / 1e9, 2 * rows * columns * tokens / elapsed / 1e9
+    return packing.layout_bytes(layout, rows, columns) / elapsed / 1e9, 2 * rows * columns * tokens / elapsed / 1e9
 
 
 def random_model(type: str) -> PackedModel:
@@ -94,14 +91,14 @@ def random_model(type: str) -> PackedModel:
     random = np.random.default_rng(0)
     tensors = {}
     for name, shape in tensor_shapes(LAYERS).items():
-        if len(shape) == 1 or type not in ("Q8_0", "Q4_0"):
+        if len(shape) == 1 or encodings.BLOCKS[type][0] == 1:
             deviation = 0.1 if len(shape) == 1 else shape[1] ** -0.5
             values = random.standard_normal(shape, np.float32) * np.float32(deviation) + name.endswith("norm.weight")
             kept = "F32" if len(shape) == 1 else type
             tensors[name] = kept, shape, encodings.encode(kept, values)
         else:
             blocks = random.integers(0, 256, (shape[0] * shape[1] // 32, encodings.BLOCKS[type][1]), dtype=np.uint8)
-            scale = shape[1] ** -0.5 / (74 if type == "Q8_0" else 4.6)
+            scale = shape[1] ** -0.5 / {"Q8_0": 74, "Q5_0": 9.2, "Q4_0": 4.6}[type]  # the integers' deviation
             blocks[:, :2] = np.frombuffer(np.float16(scale).tobytes(), np.uint8)
             tensors[name] = type, shape, blocks.reshape(-1)
     return pack_model(tensors)
@@ -155,7 +152,7 @@ def batch_speed(engine: CompiledEngine) -> float:
 
 
 def bench_kernels(type: str, model: PackedModel, rounds: int) -> None:
-    whole_numbers = type in ("Q8_0", "Q4_0")
+    whole_numbers = encodings.BLOCKS[type][0] > 1
     measured = interleaved(
         {
             "memory": lambda: bandwidth(model.weights.u8, 1),

@@ -5,9 +5,9 @@ A new layout is a file of `layouts` and its word here and in model/encodings.py.
 
 from ..simd.registers import inlined
 from .groups import ABSENT, VECTOR
-from .layouts import bf16, f16, f32, q4, q8
+from .layouts import bf16, f16, f32, q4, q5, q8
 
-MODULES = (f32, f16, bf16, q8, q4)
+MODULES = (f32, f16, bf16, q8, q4, q5)
 LAYOUTS = tuple(module.LAYOUT for module in MODULES)
 BY_NAME = {layout.name: layout for layout in LAYOUTS}
 BY_NUMBER = {layout.number: layout for layout in LAYOUTS}

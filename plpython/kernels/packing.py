@@ -82,8 +82,8 @@ def pack_rows(raw, type, shape, first_row, out):
 
 def _as_its_layout(raw, type, shape):
     """Rows of a type as rows of the type that its layout packs."""
-    if type in AS_Q8_0:
-        return AS_Q8_0[type](raw)
+    if type == "IQ4_NL":
+        return _iq4_nl_as_q8_0(raw)
     return raw if type in LAYOUT_OF else _rounded(encodings.decode(type, raw, shape))
 
 
@@ -93,21 +93,8 @@ def _rounded(values):
     return np.where(np.isinf(values), values, near).astype(np.float16).reshape(-1).view(np.uint8)
 
 
-def _q5_0_as_q8_0(raw):
-    """f16 scale, 32 fifth bits, 32 x 4 bits -> f16 scale, int8: the values are -16 .. 15."""
-    blocks = raw.reshape(-1, 22)
-    fifth = np.unpackbits(blocks[:, 2:6], axis=1, bitorder="little") << 4
-    low = np.concatenate([blocks[:, 6:] & 15, blocks[:, 6:] >> 4], axis=1)
-    return _q8_0(blocks[:, :2], (low | fifth).astype(np.int8) - np.int8(16))
-
-
 def _iq4_nl_as_q8_0(raw):
+    """f16 scale, 32 x 4 bits -> f16 scale, int8."""
     blocks = raw.reshape(-1, 18)
-    return _q8_0(blocks[:, :2], IQ4_NL_VALUES[np.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1)])
-
-
-def _q8_0(scales, values):
-    return np.concatenate([scales, values.view(np.uint8)], axis=1).reshape(-1)
-
-
-AS_Q8_0 = {"Q5_0": _q5_0_as_q8_0, "IQ4_NL": _iq4_nl_as_q8_0}
+    values = IQ4_NL_VALUES[np.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1)]
+    return np.concatenate([blocks[:, :2], values.view(np.uint8)], axis=1).reshape(-1)

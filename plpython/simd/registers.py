@@ -173,7 +173,8 @@ def instruction(*operands, gives=None):
     return decorate
 
 
-# Arithmetic. Written as operators where Python has one: a + b, a - b, a * b, a / b on f32; a + b, a & b, a >> b on i32.
+# Arithmetic. Written as operators where Python has one: a + b, a - b, a * b, a / b on f32; a + b, a & b, a | b, a << b,
+# a >> b on i32.
 
 
 def _operator(symbol, **names):
@@ -213,6 +214,8 @@ _operator(operator.sub, f32="fsub", i32="sub")
 _operator(operator.mul, f32="fmul")
 _operator(operator.truediv, f32="fdiv")
 _operator(operator.and_, i32="and_")
+_operator(operator.or_, i32="or_")
+_operator(operator.lshift, i32="shl")
 _operator(operator.rshift, i32="lshr")
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from gguf import GGUFReader
 
+from plpython.model import encodings
 from plpython.model.decoder import Architecture
 from plpython.weights.packed_model import pack_model
 
@@ -32,5 +33,19 @@ def tensors_of(path):
 
 def stories(data, type="F32"):
     """The packed stories260K of a type."""
+    return pack_model(tensors(data, type))
+
+
+def tensors(data, type="F32"):
+    """Those of the file of a type; where there is none, its matrices encoded as llama.cpp does, or as F16."""
     path = "stories260K/stories260K.gguf" if type == "F32" else f"stories260K-quant-derived/stories260K-{type}.gguf"
-    return pack_model(tensors_of(data / path))
+    if (data / path).is_file():
+        return tensors_of(data / path)
+    return {name: _encoded(type, *tensor) for name, tensor in tensors(data).items()}
+
+
+def _encoded(type, kept, shape, raw):
+    if len(shape) == 1:
+        return kept, shape, raw
+    made = type if shape[-1] % encodings.BLOCKS[type][0] == 0 else "F16"
+    return made, shape, encodings.encode(made, encodings.decode(kept, raw, shape)).tobytes()

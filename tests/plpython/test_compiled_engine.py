@@ -19,7 +19,7 @@ from plpython.simd.processors import VARIANT
 from plpython.weights.packed_model import pack_model
 from tests.plpython.compiled import run_for, same_bits
 from tests.plpython.interrupting import CancelledError, interrupting
-from tests.plpython.stories import STORIES, stories, tensors_of
+from tests.plpython.stories import STORIES, stories, tensors
 from tests.plpython.test_families import CASES, FAMILIES
 
 BATCHES = (1, 2, 3, 5, 8, 9, 17, 33)
@@ -103,10 +103,29 @@ def test_a_family_with_half_precision_weights_is_the_numpy_engines():
     np.testing.assert_allclose(logits(engine, tokens), expected, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0"])
+def test_five_bits_stay_as_close_to_the_decoded_weights_as_four_and_eight(data):
+    decoded = {
+        name: encodings.decode(type, np.frombuffer(raw, np.uint8), shape)
+        for name, (type, shape, raw) in tensors(data, "Q5_0").items()
+    }
+    tokens, _ = reference(data, "case2")
+    exact = NumpyEngine(STORIES, decoded)
+    expected = exact.forward(tokens, exact.new_cache(), last_only=False)
+    error = np.abs(logits(CompiledEngine(STORIES, stories(data, "Q5_0")), tokens) - expected)
+    assert error.max() < 0.4 and error.mean() < 0.05
+
+
+def test_the_engine_refuses_a_layout_that_it_does_not_know(data):
+    packed = stories(data)
+    packed.directory["blk.1.ffn_up.weight"][0] = 99
+    with pytest.raises(ModelError, match="unknown layout 99"):
+        CompiledEngine(STORIES, packed)
+
+
+@pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0", "Q5_0"])
 def test_logits_have_the_same_bits_in_every_chunk_and_with_every_number_of_threads(data, type):
     packed = stories(data, type)
-    tokens, _ = reference(data, "case2", None if type == "F32" else type)
+    tokens, _ = reference(data, "case2", type if type in ("F16", "Q8_0", "Q4_0") else None)
     alone = logits(CompiledEngine(STORIES, packed), tokens, 1)
     for count in (1, 2):
         engine = CompiledEngine(STORIES, packed, threads=count, batch_threads=count)
@@ -116,7 +135,7 @@ def test_logits_have_the_same_bits_in_every_chunk_and_with_every_number_of_threa
         same_bits(engine.forward(tokens, cache), alone[-1:])
 
 
-@pytest.mark.parametrize("type", ["F32", "Q8_0"])
+@pytest.mark.parametrize("type", ["F32", "Q8_0", "Q5_0"])
 def test_a_sequence_has_the_same_bits_in_every_batch(data, type):
     packed = stories(data, type)
     tokens, _ = reference(data, "case3")
@@ -144,7 +163,7 @@ def test_prompts_longer_than_a_chunk_and_a_page_are_the_numpy_engines(data):
     tokens = np.random.default_rng(5).integers(3, 512, CHUNK + PAGE + 9)
     weights = {
         name: encodings.decode(type, np.frombuffer(raw, np.uint8), shape)
-        for name, (type, shape, raw) in tensors_of(data / "stories260K/stories260K.gguf").items()
+        for name, (type, shape, raw) in tensors(data).items()
     }
     reference_engine = NumpyEngine(STORIES, weights)
     expected = reference_engine.forward(tokens, reference_engine.new_cache(), last_only=False)
@@ -289,7 +308,7 @@ def test_an_exception_of_the_checkpoint_leaves_the_cache_as_it_was(data):
 def digest_of_logits(data):
     """A hash over the bits of the logits of every type of weights."""
     digest = hashlib.sha256()
-    for type in ("F32", "F16", "Q8_0", "Q4_0"):
+    for type in ("F32", "F16", "Q8_0", "Q4_0", "Q5_0"):
         engine = CompiledEngine(STORIES, stories(data, type))
         digest.update(np.ascontiguousarray(logits(engine, list(range(3, 36)), 11)).tobytes())
     return digest.hexdigest()

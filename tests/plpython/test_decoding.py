@@ -37,7 +37,7 @@ def decoded(engine, tokens, count, **given):
     return text, seen, calls
 
 
-@pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0"])
+@pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0", "Q5_0"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_passes_in_one_call_choose_what_a_call_for_each_gives(data, type, count):
     engine = CompiledEngine(STORIES, stories(data, type), threads=count)

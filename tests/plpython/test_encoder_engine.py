@@ -62,7 +62,9 @@ def test_vectors_are_those_of_the_reference_at_every_length(case):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "type"), [("mean", None), ("cls", None), ("mean", "Q8_0"), ("mean", "Q4_0")])
+@pytest.mark.parametrize(
+    ("name", "type"), [("mean", None), ("cls", None), ("mean", "Q8_0"), ("mean", "Q4_0"), ("mean", "Q5_0")]
+)
 def test_a_text_has_the_same_bits_alone_and_among_others_and_with_any_threads(name, type):
     engine, texts = Case(name, type).engine, texts_of([7, 32, 2, 9, 31, 1, 20] * 6)
     assert sum(map(len, texts)) > PASS

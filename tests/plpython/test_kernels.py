@@ -20,6 +20,8 @@ from plpython.weights.packed_model import pack_model
 from tests.plpython.compiled import callable_from_python
 
 RANDOM = np.random.default_rng(11)
+EXACT = [encoding.name for encoding in encodings.ENCODINGS if encoding.encodable and encoding.layout]
+OF_BLOCKS = [type for type in EXACT if encodings.BLOCKS[type][0] > 1]
 
 
 def floats(*shape):
@@ -174,12 +176,12 @@ def product(type, rows, columns, x, raw):
     return out.reshape(tokens, -1)[:, :rows]
 
 
-@pytest.mark.parametrize("type", ["F32", "F16", "BF16", "Q8_0", "Q4_0"])
+@pytest.mark.parametrize("type", EXACT)
 @pytest.mark.parametrize(("rows", "columns"), [(16, 32), (172, 64), (37, 192)])
 def test_products_are_those_of_the_decoded_weights(type, rows, columns):
     raw, x = encodings.encode(type, floats(rows, columns)), floats(3, columns)
     weight = encodings.decode(type, raw, (rows, columns))
-    if type in ("Q8_0", "Q4_0"):  # exactly what the codes say
+    if type in OF_BLOCKS:  # exactly what the codes say
         codes = quantized(x)
         x_seen = (codes.codes.reshape(-1, 32) * codes.scales[:, None]).reshape(x.shape)
     else:
@@ -194,7 +196,7 @@ def test_floats_take_any_number_of_columns():
     np.testing.assert_allclose(product("F16", 20, 43, x, raw), exact, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("type", ["F32", "F16", "BF16", "Q8_0", "Q4_0"])
+@pytest.mark.parametrize("type", EXACT)
 def test_a_tokens_product_has_the_same_bits_in_every_batch(type):
     raw, x = encodings.encode(type, floats(100, 96)), floats(33, 96)
     alone = np.concatenate([product(type, 100, 96, x[t : t + 1], raw) for t in range(33)])
@@ -204,7 +206,7 @@ def test_a_tokens_product_has_the_same_bits_in_every_batch(type):
         )
 
 
-@pytest.mark.parametrize("type", ["F32", "F16", "BF16", "Q8_0", "Q4_0"])
+@pytest.mark.parametrize("type", EXACT)
 def test_an_embedding_row_is_the_decoded_row(type):
     raw = encodings.encode(type, floats(40, 64))
     model = pack_model({"w": (type, (40, 64), raw)})
@@ -213,6 +215,21 @@ def test_an_embedding_row_is_the_decoded_row(type):
         out = np.zeros(64, np.float32)
         run(model.weights, np.array(model.directory["w"]), row, out, 0)
         np.testing.assert_array_equal(out, encodings.decode(type, raw, (40, 64))[row])
+
+
+@pytest.mark.parametrize("type", OF_BLOCKS)
+@pytest.mark.parametrize("tokens", [1, 4, 9])
+def test_a_product_of_integers_is_exact_at_the_ends_of_their_range(type, tokens):
+    """Weights of every size in both signs, and activations that are their own codes: the sums are whole numbers."""
+    columns, rows = 4 * 32, 20
+    raw = np.repeat(np.arange(256, dtype=np.uint8), encodings.row_bytes(type, columns) * rows // 256 + 1)
+    raw = RANDOM.permutation(raw)[: encodings.row_bytes(type, columns) * rows].reshape(-1, encodings.BLOCKS[type][1])
+    raw[:, :2] = np.frombuffer(np.float16(1).tobytes(), np.uint8)
+    x = RANDOM.choice([-127, -1, 0, 1, 127], (tokens, columns)).astype(np.float32)
+    x[:, ::32] = 127
+    weight = encodings.decode(type, raw.reshape(-1), (rows, columns))
+    assert len(np.unique(weight)) >= 16 and weight.min() < 0 < weight.max()
+    np.testing.assert_array_equal(product(type, rows, columns, x, raw.reshape(-1)), x @ weight.T)
 
 
 STORE = {

@@ -17,33 +17,34 @@ from plpython.server import errors
 from plpython.session import kv_handles, models
 from plpython.sql import operators
 from plpython.weights.packed_model import pack_model
+from tests.plpython import stories
 
 FAMILIES = Path(__file__).parent.parent / "fixtures" / "families"
 CASES = sorted(path.parent.name for path in FAMILIES.glob("*/expected.npz"))
 
 
 class Model:
-    """What session/model.Model is, with weights from a file, computed by one of the engines."""
+    """What session/model.Model is, with weights from a file or other `tensors`, computed by one of the engines."""
 
-    def __init__(self, path, kind):
+    def __init__(self, path, kind, tensors=None):
         source = read_model(path)
         self.name, self.hash = path.name, path.name.encode()
         self.architecture = source.architecture
-        self.weights = {t.name: encodings.decode(t.type, t.data, t.shape) for t in source.tensors}
+        tensors = tensors or {t.name: (t.type, t.shape, bytes(t.data)) for t in source.tensors}
+        self.weights = {name: encodings.decode(type, raw, shape) for name, (type, shape, raw) in tensors.items()}
         if kind == "numpy":
             self.engine = NumpyEngine(self.architecture, self.weights)
             self.operators = NumpyOperators(self.engine, lambda: None)
         else:
-            packed = pack_model({t.name: (t.type, t.shape, bytes(t.data)) for t in source.tensors})
-            self.engine = CompiledEngine(self.architecture, packed, batch_threads=2)
+            self.engine = CompiledEngine(self.architecture, pack_model(tensors), batch_threads=2)
             self.operators = CompiledOperators(self.engine, lambda: None)
 
     def require_decoder(self):
         """It is one."""
 
 
-def use(monkeypatch, path, kind="numpy"):
-    model, caches = Model(path, kind), kv_handles.KVCaches()
+def use(monkeypatch, path, kind="numpy", tensors=None):
+    model, caches = Model(path, kind, tensors), kv_handles.KVCaches()
     monkeypatch.setattr(models, "current", lambda name: model)
     monkeypatch.setattr(models, "at_this_moment", lambda name: (model, "alice", model.operators))
     monkeypatch.setattr(models, "swiglu", lambda: ops.swiglu if kind == "numpy" else compiled_operators.swiglu)
@@ -143,11 +144,10 @@ def test_the_same_composition_of_operators_is_every_family_with_the_bits_of_its_
 
 
 @COMPOSITIONS
-@pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0"])
+@pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0", "Q5_0"])
 def test_over_packed_weights_a_composition_has_the_bits_of_the_compiled_engine(type, compose, data, monkeypatch):
     """stories260K has an ffn of 172, which no layout divides; 100 tokens are more than one slice."""
-    path = "stories260K/stories260K.gguf" if type == "F32" else f"stories260K-quant-derived/stories260K-{type}.gguf"
-    model = use(monkeypatch, data / path, "compiled")
+    model = use(monkeypatch, data / "stories260K/stories260K.gguf", "compiled", stories.tensors(data, type))
     cache, start = model.engine.new_cache(), 0
     for few in (list(range(3, 103)), [7], [9, 8, 7], [5]):
         composed, start = compose(model, few, start), start + len(few)

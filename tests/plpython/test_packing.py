@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from plpython.kernels import packing
-from plpython.kernels.dispatch import BY_NAME
+from plpython.kernels.dispatch import BY_NAME, BY_NUMBER, LAYOUTS, OFFSETS
+from plpython.kernels.groups import FIRST_OF_BLOCKS
 from plpython.kernels.packing import LAYOUT_OF
 from plpython.model import encodings
 from plpython.server.errors import ModelError
@@ -20,7 +21,8 @@ from plpython.weights.packed_model import PackedModel, pack_model, plan
 RANDOM = np.random.default_rng(3)
 
 
-F32, F16, Q8, Q4 = (BY_NAME[name].number for name in ("f32", "f16", "q8", "q4"))
+F32, F16, Q8, Q4, Q5 = (BY_NAME[name].number for name in ("f32", "f16", "q8", "q4", "q5"))
+EXACT = [encoding.name for encoding in encodings.ENCODINGS if encoding.layout]
 
 
 def encoded(type, rows, columns):
@@ -35,11 +37,11 @@ def encoded(type, rows, columns):
 
 
 def unpacked(packed, type, rows, columns):
-    """The values of a packed matrix, read from the layout as packing's docstring writes it."""
+    """The values of a packed matrix, read from the layout as the docstrings of its file and of `groups` write it."""
     layout, groups = LAYOUT_OF.get(type, F16), -(-rows // 16)
-    if layout in (Q8, Q4):
+    if layout in (Q8, Q4, Q5):
         blocks = columns // 32
-        quads = 8 if layout == Q8 else 4
+        quads = {Q8: 8, Q4: 4, Q5: 5}[layout]
         pair = 64 + 2 * quads * 64
         scales, weights = [], []
         for group in packed.reshape(groups, -1):
@@ -52,6 +54,12 @@ def unpacked(packed, type, rows, columns):
         scales = np.concatenate(scales).view(np.float16).reshape(groups, blocks, 1, 16).astype(np.float32)
         if layout == Q8:
             integers = weights.transpose(0, 1, 2, 4, 3).reshape(groups, blocks, 32, 16).astype(np.float32) - 128
+        elif layout == Q5:
+            nibbles = weights[:, :, 1:].transpose(0, 1, 2, 4, 3).reshape(groups, blocks, 4, 4, 16)
+            fifths = weights[:, :, :1].transpose(0, 1, 2, 4, 3) >> np.arange(8)[:, None, None] & 1  # [bit][byte][row]
+            low, high = nibbles & 15 | fifths[:, :, 4:] << 4, nibbles >> 4 | fifths[:, :, :4] << 4
+            halves = [half.reshape(groups, blocks, 16, 16) for half in (low, high)]
+            integers = np.concatenate(halves, axis=2).astype(np.float32) - 16
         else:
             nibbles = weights.transpose(0, 1, 2, 4, 3).reshape(groups, blocks, 16, 16)
             integers = np.concatenate([nibbles & 15, nibbles >> 4], axis=2).astype(np.float32) - 8
@@ -63,7 +71,7 @@ def unpacked(packed, type, rows, columns):
     return values.reshape(groups, columns, 16).transpose(0, 2, 1).reshape(groups * 16, columns)
 
 
-@pytest.mark.parametrize("type", ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "IQ4_NL"])
+@pytest.mark.parametrize("type", EXACT)
 @pytest.mark.parametrize(("rows", "columns"), [(16, 32), (48, 96), (5, 64), (172, 64)])
 def test_exact_types_keep_every_weight(type, rows, columns):
     raw = encoded(type, rows, columns)
@@ -72,6 +80,20 @@ def test_exact_types_keep_every_weight(type, rows, columns):
     values = unpacked(packed, type, rows, columns)
     np.testing.assert_array_equal(values[:rows], encodings.decode(type, raw, (rows, columns)))
     assert not values[rows:].any()
+
+
+@pytest.mark.parametrize("encoding", encodings.ENCODINGS, ids=lambda encoding: encoding.name)
+def test_a_type_with_a_layout_of_its_own_takes_the_bytes_that_it_has_in_the_file(encoding):
+    if encoding.layout and encoding.name != "IQ4_NL":
+        assert packing.packed_bytes(encoding.name, (32, 256)) == 32 * encodings.row_bytes(encoding.name, 256)
+    else:
+        assert packing.packed_bytes(encoding.name, (32, 256)) == 32 * 256 * (1.0625 if encoding.layout else 2)
+
+
+def test_layouts_of_blocks_are_numbered_one_after_the_other():
+    of_blocks = sorted(layout.number for layout in LAYOUTS if layout.offset)
+    assert of_blocks == list(range(FIRST_OF_BLOCKS, FIRST_OF_BLOCKS + len(OFFSETS)))
+    assert len(BY_NUMBER) == len(BY_NAME) == len(LAYOUTS)
 
 
 @pytest.mark.parametrize("type", ["F32", "F16", "BF16"])
@@ -105,7 +127,7 @@ def test_vectors_become_padded_f32(type):
     assert packed.size == 48 and not packed[43:].any()
 
 
-@pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0", "Q6_K"])
+@pytest.mark.parametrize("type", [*EXACT, "Q6_K"])
 def test_packing_by_tiles_of_any_rows_gives_the_same_bytes(type):
     raw = encoded(type, 50, 256)
     whole, row = packing.pack_tensor(raw, type, (50, 256)), encodings.row_bytes(type, 256)
@@ -145,6 +167,14 @@ def test_a_packed_model_finds_its_tensors_and_shares_equal_ones():
     np.testing.assert_array_equal(model.vector("norm"), given["norm"][2].view(np.float32))
     assert model.vector("absent") is None
     assert not model.weights.u8.flags.writeable
+
+
+def test_a_layout_that_no_file_of_layouts_knows_is_refused_by_name():
+    model = pack_model(tensors())
+    model.directory["a"][0] = 99
+    with pytest.raises(ModelError, match='"a" is packed in the unknown layout 99') as error:
+        model.entry("a")
+    assert error.value.sqlstate == "0A000"
 
 
 def test_a_plan_says_where_every_tensor_of_the_file_goes():

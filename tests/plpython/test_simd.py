@@ -153,7 +153,7 @@ def test_sums_over_lanes_are_one_tree():
 def test_integers_and_masks():
     def run(a, words, out, sums, picked):
         integers = to_i32(rint(load(a, 0, f32)))
-        store(out, 0, to_f32((integers & 15) + (integers >> 28)))
+        store(out, 0, to_f32((integers & 15) + (integers >> 28) | integers << 3 & 96))
         total = sum_lanes_i32(integers)
         sums[0] = lane(total, 3)
         store(picked, 0, where_before(lanes(), 5, load(a, 0, f32), -1.0))
@@ -165,7 +165,7 @@ def test_integers_and_masks():
     picked = np.zeros(32, np.float32)
     callable_from_python(run)(a, words, out, sums, picked)
     integers = np.rint(a).astype(np.int32)
-    np.testing.assert_array_equal(out, (integers & 15) + (integers.view(np.uint32) >> 28))
+    np.testing.assert_array_equal(out, (integers & 15) + (integers.view(np.uint32) >> 28) | integers << 3 & 96)
     np.testing.assert_array_equal(words, integers.astype(np.int8))
     assert sums[0] == integers.sum()
     np.testing.assert_array_equal(picked[:16], np.where(np.arange(16) < 5, a, -1))

@@ -360,18 +360,18 @@ def blocks(integers):
     def group_bytes(columns):
         return blocks_bytes(columns // BLOCK, size)
 
-    @compiled
+    @inlined
     def product(args):
         weights, matrix, begin, end, given, tokens, to = args
         multiply(weights, matrix, (begin, end), given, tokens, to)
 
-    @compiled
+    @inlined
     def product_of_one(args):
         weights, matrix, group, given, to = args
         columns = matrix[COLUMNS]
         one(weights, matrix[OFFSET] + group * group_bytes(columns), columns, given, to)
 
-    @compiled
+    @inlined
     def row(args):
         weights, matrix, number, out, out_at = args
         columns, r = matrix[COLUMNS], number % GROUP
@@ -382,7 +382,7 @@ def blocks(integers):
                 value = integer(weights.u8, weights_at(start, block, size), r, k)
                 out[out_at + block * BLOCK + k] = scale * value
 
-    @compiled
+    @inlined
     def squares(args):
         weights, matrix, group = args
         columns, total = matrix[COLUMNS], fill(0.0, f32)
@@ -1143,18 +1143,18 @@ def floats(name, number, element, array_of, load_weights):
     def pack(raw, columns, first_row, out):
         pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
 
-    @compiled
+    @inlined
     def product(args):
         weights, matrix, begin, end, given, tokens, to = args
         multiply(array_of(weights), matrix[OFFSET] // size, matrix[COLUMNS], (begin, end), given.rows, tokens, to)
 
-    @compiled
+    @inlined
     def product_of_one(args):
         weights, matrix, group, given, to = args
         columns = matrix[COLUMNS]
         one(array_of(weights), matrix[OFFSET] // size + group * columns * GROUP, columns, given.rows, to)
 
-    @compiled
+    @inlined
     def row(args):
         weights, matrix, number, out, out_at = args
         columns = matrix[COLUMNS]
@@ -1162,7 +1162,7 @@ def floats(name, number, element, array_of, load_weights):
         for column in range(columns):
             out[out_at + column] = lane(load_weights(array_of(weights), start + column * GROUP, f32), number % GROUP)
 
-    @compiled
+    @inlined
     def squares(args):
         weights, matrix, group = args
         columns, total = matrix[COLUMNS], fill(0.0, f32)
@@ -1300,10 +1300,10 @@ class Layout:
     offset: int | None  # what the bytes of blocks are larger by than the integers; None: the weights are floats
     group_bytes: Callable  # (columns) -> bytes of a group
     pack: Callable  # (bytes of rows as a file has them, columns, the first of the rows, uint8 of the packed matrix)
-    product: Callable  # (weights, matrix, begin, end, given, tokens, to), as matrix.linear says; compiled
-    product_of_one: Callable  # (weights, matrix, group, given, to): of one group with one vector; compiled
-    row: Callable  # (weights, matrix, row, out, out_at), as matrix.embedding says; compiled
-    squares: Callable  # (weights, matrix, group) -> in each lane the sum of its row's squares; compiled
+    product: Callable  # (weights, matrix, begin, end, given, tokens, to), as matrix.linear says; inlined
+    product_of_one: Callable  # (weights, matrix, group, given, to): of one group with one vector; inlined
+    row: Callable  # (weights, matrix, row, out, out_at), as matrix.embedding says; inlined
+    squares: Callable  # (weights, matrix, group) -> in each lane the sum of its row's squares; inlined
 
 
 @compiled
@@ -1543,7 +1543,7 @@ AS $python$"""Q4: integers of 4 bits, u8[4][16][4], + 8: a byte holds the column
 import numpy as np
 
 from ...simd.memory import load_bytes, prefetch, spread_bytes
-from ...simd.registers import compiled, dot4, f32, fill, fma, i32, inlined, to_f32
+from ...simd.registers import dot4, f32, fill, fma, i32, inlined, to_f32
 from ..blocks import AHEAD, TILE_I32, Integers, blocks, pack_bytes
 
 BYTES, OFFSET = 256, 8
@@ -1578,14 +1578,14 @@ def dots_of_two(u8, at, more, sums, codes, column, columns):
     return sums, more_sums
 
 
-@compiled
+@inlined
 def integer(u8, at, r, k):
     """Column k of row r."""
     pair = np.int32(u8[at + k % 16 // 4 * 64 + r * 4 + k % 4])
     return np.float32((pair >> (k // 16 * 4) & 15) - OFFSET)
 
 
-@compiled
+@inlined
 def squares(u8, at):
     """The sums of the squares of a block, exact in float32."""
     total = fill(0.0, f32)
@@ -1668,7 +1668,7 @@ def dots_of_two(u8, at, more, sums, codes, column, columns):
     return sums, more_sums
 
 
-@compiled
+@inlined
 def integer(u8, at, r, k):
     """Column k of row r."""
     upper, line, byte = k // 16, k % 16 // 4, r * 4 + k % 4
@@ -1677,7 +1677,7 @@ def integer(u8, at, r, k):
     return np.float32(low + 16 * fifth - OFFSET)
 
 
-@compiled
+@inlined
 def squares(u8, at):
     """The sums of the squares of a block, exact in float32."""
     total, fifths = fill(0.0, f32), load_bytes(u8, at, i32)
@@ -1730,7 +1730,7 @@ AS $python$"""Q8: integers of 8 bits, u8[8][16][4]: a line holds four columns of
 import numpy as np
 
 from ...simd.memory import in_order, load_bytes, prefetch, spread_bytes
-from ...simd.registers import compiled, dot4, f32, fill, fma, i32, inlined, to_f32
+from ...simd.registers import dot4, f32, fill, fma, i32, inlined, to_f32
 from ..blocks import AHEAD, TILE_I32, Integers, blocks, pack_bytes
 
 BYTES, OFFSET = 512, 128
@@ -1763,13 +1763,13 @@ def dots_of_two(u8, at, more, sums, codes, column, columns):
     return sums, more_sums
 
 
-@compiled
+@inlined
 def integer(u8, at, r, k):
     """Column k of row r."""
     return np.float32(np.int32(u8[at + k // 4 * 64 + r * 4 + k % 4]) - OFFSET)
 
 
-@compiled
+@inlined
 def squares(u8, at):
     """The sums of the squares of a block, exact in float32."""
     total = fill(0.0, f32)

@@ -56,18 +56,18 @@ def blocks(integers):
     def group_bytes(columns):
         return blocks_bytes(columns // BLOCK, size)
 
-    @compiled
+    @inlined
     def product(args):
         weights, matrix, begin, end, given, tokens, to = args
         multiply(weights, matrix, (begin, end), given, tokens, to)
 
-    @compiled
+    @inlined
     def product_of_one(args):
         weights, matrix, group, given, to = args
         columns = matrix[COLUMNS]
         one(weights, matrix[OFFSET] + group * group_bytes(columns), columns, given, to)
 
-    @compiled
+    @inlined
     def row(args):
         weights, matrix, number, out, out_at = args
         columns, r = matrix[COLUMNS], number % GROUP
@@ -78,7 +78,7 @@ def blocks(integers):
                 value = integer(weights.u8, weights_at(start, block, size), r, k)
                 out[out_at + block * BLOCK + k] = scale * value
 
-    @compiled
+    @inlined
     def squares(args):
         weights, matrix, group = args
         columns, total = matrix[COLUMNS], fill(0.0, f32)

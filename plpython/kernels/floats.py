@@ -27,18 +27,18 @@ def floats(name, number, element, array_of, load_weights):
     def pack(raw, columns, first_row, out):
         pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
 
-    @compiled
+    @inlined
     def product(args):
         weights, matrix, begin, end, given, tokens, to = args
         multiply(array_of(weights), matrix[OFFSET] // size, matrix[COLUMNS], (begin, end), given.rows, tokens, to)
 
-    @compiled
+    @inlined
     def product_of_one(args):
         weights, matrix, group, given, to = args
         columns = matrix[COLUMNS]
         one(array_of(weights), matrix[OFFSET] // size + group * columns * GROUP, columns, given.rows, to)
 
-    @compiled
+    @inlined
     def row(args):
         weights, matrix, number, out, out_at = args
         columns = matrix[COLUMNS]
@@ -46,7 +46,7 @@ def floats(name, number, element, array_of, load_weights):
         for column in range(columns):
             out[out_at + column] = lane(load_weights(array_of(weights), start + column * GROUP, f32), number % GROUP)
 
-    @compiled
+    @inlined
     def squares(args):
         weights, matrix, group = args
         columns, total = matrix[COLUMNS], fill(0.0, f32)

@@ -50,10 +50,10 @@ class Layout:
     offset: int | None  # what the bytes of blocks are larger by than the integers; None: the weights are floats
     group_bytes: Callable  # (columns) -> bytes of a group
     pack: Callable  # (bytes of rows as a file has them, columns, the first of the rows, uint8 of the packed matrix)
-    product: Callable  # (weights, matrix, begin, end, given, tokens, to), as matrix.linear says; compiled
-    product_of_one: Callable  # (weights, matrix, group, given, to): of one group with one vector; compiled
-    row: Callable  # (weights, matrix, row, out, out_at), as matrix.embedding says; compiled
-    squares: Callable  # (weights, matrix, group) -> in each lane the sum of its row's squares; compiled
+    product: Callable  # (weights, matrix, begin, end, given, tokens, to), as matrix.linear says; inlined
+    product_of_one: Callable  # (weights, matrix, group, given, to): of one group with one vector; inlined
+    row: Callable  # (weights, matrix, row, out, out_at), as matrix.embedding says; inlined
+    squares: Callable  # (weights, matrix, group) -> in each lane the sum of its row's squares; inlined
 
 
 @compiled

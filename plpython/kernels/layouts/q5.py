@@ -54,7 +54,7 @@ def dots_of_two(u8, at, more, sums, codes, column, columns):
     return sums, more_sums
 
 
-@compiled
+@inlined
 def integer(u8, at, r, k):
     """Column k of row r."""
     upper, line, byte = k // 16, k % 16 // 4, r * 4 + k % 4
@@ -63,7 +63,7 @@ def integer(u8, at, r, k):
     return np.float32(low + 16 * fifth - OFFSET)
 
 
-@compiled
+@inlined
 def squares(u8, at):
     """The sums of the squares of a block, exact in float32."""
     total, fifths = fill(0.0, f32), load_bytes(u8, at, i32)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...simd.memory import in_order, load_bytes, prefetch, spread_bytes
-from ...simd.registers import compiled, dot4, f32, fill, fma, i32, inlined, to_f32
+from ...simd.registers import dot4, f32, fill, fma, i32, inlined, to_f32
 from ..blocks import AHEAD, TILE_I32, Integers, blocks, pack_bytes
 
 BYTES, OFFSET = 512, 128
@@ -36,13 +36,13 @@ def dots_of_two(u8, at, more, sums, codes, column, columns):
     return sums, more_sums
 
 
-@compiled
+@inlined
 def integer(u8, at, r, k):
     """Column k of row r."""
     return np.float32(np.int32(u8[at + k // 4 * 64 + r * 4 + k % 4]) - OFFSET)
 
 
-@compiled
+@inlined
 def squares(u8, at):
     """The sums of the squares of a block, exact in float32."""
     total = fill(0.0, f32)

@@ -833,24 +833,18 @@ NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for l
 OFFSETS = tuple(layout.offset for layout in sorted(LAYOUTS, key=lambda layout: layout.number) if layout.offset)
 
 
-def chosen(part, layouts=LAYOUTS):
+def chosen(part):
     """A part for compiled code to call with any layout: (the number of a layout, the part's argument).
 
-    It chooses among those of LAYOUTS alone; PackedModel.entry lets no other through.
+    It chooses among LAYOUTS alone; PackedModel.entry lets no other through. It is one flat function, written here:
+    numba copies what is nested anew at each depth.
     """
-    first, *others = layouts
-    number, here = first.number, getattr(first, part)
-    if not others:
-        return inlined(lambda layout, argument: here(argument))
-    elsewhere = chosen(part, others)
-
-    @inlined
-    def choose(layout, argument):
-        if layout == number:
-            return here(argument)
-        return elsewhere(layout, argument)
-
-    return choose
+    *others, last = LAYOUTS
+    lines = [f"    if layout == {layout.number}: return {layout.name}(argument)" for layout in others]
+    source = "\n".join(["def choose(layout, argument):", *lines, f"    return {last.name}(argument)"])
+    names = {layout.name: getattr(layout, part) for layout in LAYOUTS}
+    exec(source, names)
+    return inlined(names["choose"])
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__dispatch() FROM PUBLIC;
@@ -1120,19 +1114,20 @@ import numpy as np
 
 from ..simd.memory import prefetch, spread, store
 from ..simd.registers import compiled, entry, f32, fill, fma, inlined, lane
-from .groups import AHEAD, COLUMNS, GROUP, OFFSET, Layout, Rows, block_of
+from .groups import AHEAD, COLUMNS, GROUP, OFFSET, Layout, Rows, Weights, block_of
 
+ELEMENTS = {"f32": np.float32, "u16": np.uint16}
 NEAR = 1 << 15  # weights that stay in a near cache
 RUN = 4  # columns that one chain of additions takes before the other has its turn; 8 read memory slower
 COLUMNS_AT_ONCE = 64  # packed at a time, so that what is written stays in the cache
 
 
-def floats(name, number, element, array_of, load_weights):
+def floats(name, number, field, load_weights):
     """The Layout of a kind of floats.
 
-    element: the dtype of the array that `array_of` gives of Weights; load_weights: (array, index, like) -> 16 weights
-    as f32.
+    field: of Weights, the array that they are in; load_weights: (array, index, like) -> 16 weights as f32.
     """
+    element, array = ELEMENTS[field], Weights._fields.index(field)
     size, multiply = np.dtype(element).itemsize, _matrix(load_weights)
     one = _group(load_weights, 1)
 
@@ -1146,13 +1141,13 @@ def floats(name, number, element, array_of, load_weights):
     @inlined
     def product(args):
         weights, matrix, begin, end, given, tokens, to = args
-        multiply(array_of(weights), matrix[OFFSET] // size, matrix[COLUMNS], (begin, end), given.rows, tokens, to)
+        multiply(weights[array], matrix[OFFSET] // size, matrix[COLUMNS], (begin, end), given.rows, tokens, to)
 
     @inlined
     def product_of_one(args):
         weights, matrix, group, given, to = args
         columns = matrix[COLUMNS]
-        one(array_of(weights), matrix[OFFSET] // size + group * columns * GROUP, columns, given.rows, to)
+        one(weights[array], matrix[OFFSET] // size + group * columns * GROUP, columns, given.rows, to)
 
     @inlined
     def row(args):
@@ -1160,7 +1155,7 @@ def floats(name, number, element, array_of, load_weights):
         columns = matrix[COLUMNS]
         start = matrix[OFFSET] // size + number // GROUP * columns * GROUP
         for column in range(columns):
-            out[out_at + column] = lane(load_weights(array_of(weights), start + column * GROUP, f32), number % GROUP)
+            out[out_at + column] = lane(load_weights(weights[array], start + column * GROUP, f32), number % GROUP)
 
     @inlined
     def squares(args):
@@ -1168,7 +1163,7 @@ def floats(name, number, element, array_of, load_weights):
         columns, total = matrix[COLUMNS], fill(0.0, f32)
         start = matrix[OFFSET] // size + group * columns * GROUP
         for column in range(columns):
-            value = load_weights(array_of(weights), start + column * GROUP, f32)
+            value = load_weights(weights[array], start + column * GROUP, f32)
             total = fma(value, value, total)
         return total
 
@@ -1468,19 +1463,10 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""BF16: the upper halves of float32, widened in the register."""
 
-import numpy as np
-
 from ...simd.memory import load_bf16
-from ...simd.registers import inlined
 from ..floats import floats
 
-
-@inlined
-def array_of(weights):
-    return weights.u16
-
-
-LAYOUT = floats("bf16", 4, np.uint16, array_of, load_bf16)
+LAYOUT = floats("bf16", 4, "u16", load_bf16)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__bf16() FROM PUBLIC;
@@ -1492,19 +1478,10 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""F16: half precision, widened in the register."""
 
-import numpy as np
-
 from ...simd.memory import load
-from ...simd.registers import inlined
 from ..floats import floats
 
-
-@inlined
-def array_of(weights):
-    return weights.u16
-
-
-LAYOUT = floats("f16", 3, np.uint16, array_of, load)
+LAYOUT = floats("f16", 3, "u16", load)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__f16() FROM PUBLIC;
@@ -1516,19 +1493,10 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""F32: float32 as they are."""
 
-import numpy as np
-
 from ...simd.memory import load
-from ...simd.registers import inlined
 from ..floats import floats
 
-
-@inlined
-def array_of(weights):
-    return weights.f32
-
-
-LAYOUT = floats("f32", 2, np.float32, array_of, load)
+LAYOUT = floats("f32", 2, "f32", load)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__f32() FROM PUBLIC;

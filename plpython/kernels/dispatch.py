@@ -16,21 +16,15 @@ NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for l
 OFFSETS = tuple(layout.offset for layout in sorted(LAYOUTS, key=lambda layout: layout.number) if layout.offset)
 
 
-def chosen(part, layouts=LAYOUTS):
+def chosen(part):
     """A part for compiled code to call with any layout: (the number of a layout, the part's argument).
 
-    It chooses among those of LAYOUTS alone; PackedModel.entry lets no other through.
+    It chooses among LAYOUTS alone; PackedModel.entry lets no other through. It is one flat function, written here:
+    numba copies what is nested anew at each depth.
     """
-    first, *others = layouts
-    number, here = first.number, getattr(first, part)
-    if not others:
-        return inlined(lambda layout, argument: here(argument))
-    elsewhere = chosen(part, others)
-
-    @inlined
-    def choose(layout, argument):
-        if layout == number:
-            return here(argument)
-        return elsewhere(layout, argument)
-
-    return choose
+    *others, last = LAYOUTS
+    lines = [f"    if layout == {layout.number}: return {layout.name}(argument)" for layout in others]
+    source = "\n".join(["def choose(layout, argument):", *lines, f"    return {last.name}(argument)"])
+    names = {layout.name: getattr(layout, part) for layout in LAYOUTS}
+    exec(source, names)
+    return inlined(names["choose"])

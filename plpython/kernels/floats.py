@@ -4,19 +4,20 @@ import numpy as np
 
 from ..simd.memory import prefetch, spread, store
 from ..simd.registers import compiled, entry, f32, fill, fma, inlined, lane
-from .groups import AHEAD, COLUMNS, GROUP, OFFSET, Layout, Rows, block_of
+from .groups import AHEAD, COLUMNS, GROUP, OFFSET, Layout, Rows, Weights, block_of
 
+ELEMENTS = {"f32": np.float32, "u16": np.uint16}
 NEAR = 1 << 15  # weights that stay in a near cache
 RUN = 4  # columns that one chain of additions takes before the other has its turn; 8 read memory slower
 COLUMNS_AT_ONCE = 64  # packed at a time, so that what is written stays in the cache
 
 
-def floats(name, number, element, array_of, load_weights):
+def floats(name, number, field, load_weights):
     """The Layout of a kind of floats.
 
-    element: the dtype of the array that `array_of` gives of Weights; load_weights: (array, index, like) -> 16 weights
-    as f32.
+    field: of Weights, the array that they are in; load_weights: (array, index, like) -> 16 weights as f32.
     """
+    element, array = ELEMENTS[field], Weights._fields.index(field)
     size, multiply = np.dtype(element).itemsize, _matrix(load_weights)
     one = _group(load_weights, 1)
 
@@ -30,13 +31,13 @@ def floats(name, number, element, array_of, load_weights):
     @inlined
     def product(args):
         weights, matrix, begin, end, given, tokens, to = args
-        multiply(array_of(weights), matrix[OFFSET] // size, matrix[COLUMNS], (begin, end), given.rows, tokens, to)
+        multiply(weights[array], matrix[OFFSET] // size, matrix[COLUMNS], (begin, end), given.rows, tokens, to)
 
     @inlined
     def product_of_one(args):
         weights, matrix, group, given, to = args
         columns = matrix[COLUMNS]
-        one(array_of(weights), matrix[OFFSET] // size + group * columns * GROUP, columns, given.rows, to)
+        one(weights[array], matrix[OFFSET] // size + group * columns * GROUP, columns, given.rows, to)
 
     @inlined
     def row(args):
@@ -44,7 +45,7 @@ def floats(name, number, element, array_of, load_weights):
         columns = matrix[COLUMNS]
         start = matrix[OFFSET] // size + number // GROUP * columns * GROUP
         for column in range(columns):
-            out[out_at + column] = lane(load_weights(array_of(weights), start + column * GROUP, f32), number % GROUP)
+            out[out_at + column] = lane(load_weights(weights[array], start + column * GROUP, f32), number % GROUP)
 
     @inlined
     def squares(args):
@@ -52,7 +53,7 @@ def floats(name, number, element, array_of, load_weights):
         columns, total = matrix[COLUMNS], fill(0.0, f32)
         start = matrix[OFFSET] // size + group * columns * GROUP
         for column in range(columns):
-            value = load_weights(array_of(weights), start + column * GROUP, f32)
+            value = load_weights(weights[array], start + column * GROUP, f32)
             total = fma(value, value, total)
         return total
 

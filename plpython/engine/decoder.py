@@ -15,7 +15,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..kernels.attention import ROWS
+from ..kernels.attention import ROWS, Work
 from ..kernels.dispatch import BY_NAME
 from ..kernels.elementwise import NO_TOKEN, new_codes
 from ..kernels.groups import ABSENT, BLOCK, GROUP, VECTOR
@@ -23,9 +23,9 @@ from ..kernels.kv_pages import PAGE
 from ..model.decoder import ROPE_DIVISORS
 from ..server import errors
 from ..simd.threads import STOP, new_state, team
-from .decoder_pass import counters, forward
+from .decoder_pass import FORWARD, Forward, counters, forward
 from .kv_cache import KVCache
-from .steps import HEAD, PER_LAYER, Batch, Model, Scratch, Sizes, Work
+from .steps import HEAD, MODEL, PER_LAYER, SCRATCH, WORKS, Batch, Model, Scratch, Sizes
 
 CHUNK = 256  # tokens in one pass: beyond it nothing is gained, and their activations are some tens of MB
 LONGEST_RUN = 16  # passes of one token that follow each other in one call
@@ -72,6 +72,7 @@ class CompiledEngine:
         self._positions = 0  # for which there are angles
         self._state = new_state(counters(architecture.layers, LONGEST_RUN))
         self._scratch = self._works = None
+        self._numbers = {}  # {Structure: (what it wrote last, the numbers)}
         self._logits = np.empty(0, np.float32)
 
     def new_cache(self):
@@ -87,10 +88,10 @@ class CompiledEngine:
         """A layer's rows of the table of weights, int64 [PER_LAYER, 4]."""
         return self._model.table[number * PER_LAYER : (number + 1) * PER_LAYER]
 
-    def room_for(self, positions):
-        """(cosines, sines, works) for so many positions: the angles of their rotations, and each thread's scratch."""
+    def written_for(self, positions):
+        """The numbers of MODEL and of WORKS, with room for so many positions; other lists when they have changed."""
         self._reserve_positions(positions)
-        return self._model.cosines, self._model.sines, self._works
+        return self._written(MODEL, self._model), self._written(WORKS, self._works)
 
     def forward(self, tokens, cache, last_only=True, checkpoint=None):
         """Logits after `tokens`, which follow the cache's: int[n] -> f32 [1, vocabulary], or [n, ...] if not last_only.
@@ -137,7 +138,7 @@ class CompiledEngine:
         self._check([(np.array([token]), cache)])
         cache.reserve(most)
         self._reserve_positions(cache.length + most)
-        chosen, logits = np.full(most - 1, NO_TOKEN), self._room_for_logits(1)
+        chosen, logits, ends = np.full(most - 1, NO_TOKEN), self._room_for_logits(1), np.asarray(ends, np.int64)
         if checkpoint is not None:
             checkpoint()
         self._run(_single(token, cache), logits, checkpoint, ends, chosen)
@@ -182,9 +183,19 @@ class CompiledEngine:
         tokens = len(batch.tokens)
         crew = team(self.threads if tokens == 1 else self.batch_threads)
         self._reserve_slots(max(tokens, crew.size))
-        arguments = self._model, batch, self._works, self._scratch, logits.reshape(-1), ends
+        model, works = self._written(MODEL, self._model), self._written(WORKS, self._works)
+        scratch = self._written(SCRATCH, self._scratch)
+        given = Forward(model, batch, works, scratch, logits.reshape(-1), ends, chosen, self.interrupts)
         # After a stop what was chosen holds: the batch is the last such token, which is computed to the end.
-        run_pass(crew, forward, self._state, self.interrupts, checkpoint, (*arguments, chosen), (*arguments, NO_TOKENS))
+        run_pass(crew, forward, self._state, (FORWARD, given, given._replace(chosen=NO_TOKENS)), checkpoint)
+
+    def _written(self, structure, value):
+        """The numbers of what stays the same from pass to pass."""
+        before, numbers = self._numbers.get(structure, (None, None))
+        if before is not value:
+            numbers = structure.write(value)
+            self._numbers[structure] = value, numbers
+        return numbers
 
     def _room_for_logits(self, count):
         """f32 [count, logits_stride]: the memory of the last call, if the caller has let go of what was in it."""
@@ -222,17 +233,20 @@ class CompiledEngine:
             self._works = works_of(self._model.sizes, threads)
 
 
-def run_pass(crew, function, state, interrupts, checkpoint, arguments, again=None):
+def run_pass(crew, function, state, asked, checkpoint):
     """One pass; when it is stopped and the checkpoint does not raise, the pass again, to its end.
 
-    again: the arguments for that, if they are others.
+    asked: (a Structure, what of it the pass is given, what it is given again).
     """
+    structure, given, again = asked
+    if checkpoint is None:
+        given = given._replace(interrupts=NO_INTERRUPTS)
     state[:] = 0
-    crew.run(function, state, interrupts if checkpoint is not None else NO_INTERRUPTS, *arguments)
+    crew.run(function, state, structure.frame(given))
     if state[STOP]:
         checkpoint()
         state[:] = 0
-        crew.run(function, state, NO_INTERRUPTS, *(arguments if again is None else again))
+        crew.run(function, state, structure.frame(again._replace(interrupts=NO_INTERRUPTS)))
 
 
 def _sizes(a, codes_kv):

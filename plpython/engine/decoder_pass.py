@@ -8,12 +8,16 @@ A single token may be followed by the likeliest next ones in the same call, a pa
 woken.
 """
 
+from collections import namedtuple
+
 from ..kernels.groups import ROWS, Rows
 from ..kernels.matrix import is_quantized
+from ..simd.frames import Structure
 from ..simd.registers import compiled, entry, inlined
 from ..simd.threads import Crew, meet
 from .steps import (
     ATTN_NORM,
+    BATCH,
     CLAIM_ATTENTION,
     CLAIM_CHOICE,
     CLAIM_DOWN,
@@ -23,36 +27,65 @@ from .steps import (
     CLAIM_OUTPUT,
     CLAIM_QKV,
     DOWN,
-    EMBEDDING,
     FFN_NORM,
     FINAL_NORM,
+    FLOATS,
     GATE,
     HEAD,
+    INTERRUPTS,
     LAYER_COUNTERS,
+    MODEL,
     NO_BIAS,
     NO_CODES,
+    NUMBERS,
     ONE_SET,
     OUTPUT,
     OUTPUT_BIAS,
     PASS_COUNTERS,
     PER_LAYER,
+    SCRATCH,
     TWO_SETS,
     UP,
-    K,
+    WORKS,
+    Pass,
+    Pieces,
+    Projection,
     Q,
     V,
-    attend_all,
+    all_groups,
+    attend,
     choose,
+    claim_piece,
+    codes_needed,
     embed,
-    gate_and_up,
     norm,
-    place_heads,
+    normed,
+    place_of,
+    project,
     project_back,
-    project_logits,
+    project_gated,
     quantize_rows,
     queries_keys_values,
+    shared_out,
+    store_head,
+    turn_heads,
     work_of,
 )
+
+# What `forward` is given.
+Forward = namedtuple("Forward", "model batch works scratch logits ends chosen interrupts")
+FORWARD = Structure(
+    Forward,
+    model=MODEL,
+    batch=BATCH,
+    works=WORKS,
+    scratch=SCRATCH,
+    logits=FLOATS,
+    ends=NUMBERS,
+    chosen=NUMBERS,
+    interrupts=INTERRUPTS,
+)
+_given = FORWARD.read_at
 
 
 @inlined
@@ -62,75 +95,105 @@ def meet_if_many(crew, tokens):
 
 
 @inlined
-def attention_block(crew, counter, model, w, batch, layer, work, s):
-    """s.x += the attention of the layer, with its counters. True when the pass is to stop."""
-    sizes, tokens = model.sizes, len(batch.tokens)
-    needs_codes = is_quantized(w[Q]) or is_quantized(w[K]) or is_quantized(w[V])
-    norm(crew, model, w[ATTN_NORM], TWO_SETS if needs_codes else NO_CODES, batch.rows, s)
+def place_head(p, w, layer, token, head):
+    """Normalise (if the model does) and rotate one kv head's key and its queries; store the key and the value."""
+    rows = Rows(p.scratch.qkv, token * p.model.sizes.qkv_stride, 0)
+    turn_heads(p.model, w, rows, p.batch.positions[token], head)
+    store_head(p.model.sizes, place_of(p, layer, token, head), rows, head, p.work)
+
+
+@inlined
+def _attended(begin, end, given):
+    """Attention of a tile and a kv head; a single token's is placed first."""
+    p, w, layer = given
+    if len(p.batch.tokens) == 1:
+        place_head(p, w, layer, 0, begin % p.model.sizes.kv_heads)
+    attend(p, layer, begin)
+
+
+attend_all = shared_out(_attended, claim_piece)
+
+
+@inlined
+def attention_block(p, counter, w, layer):
+    """x += the attention of the layer, with its counters. True when the pass is to stop."""
+    crew, sizes, tokens, s = p.crew, p.model.sizes, len(p.batch.tokens), p.scratch
+    norm(crew, p.model, w[ATTN_NORM], TWO_SETS if codes_needed(w, Q, V) else NO_CODES, p.batch.rows, s)
     if meet_if_many(crew, tokens):
         return True
-    if queries_keys_values(crew, counter + CLAIM_QKV, model, w, tokens, s):
+    if queries_keys_values(p, counter + CLAIM_QKV, w, ONE_SET):
         return True
     if tokens > 1:
         for token in range(crew.thread, tokens, crew.threads):
             for head in range(sizes.kv_heads):
-                place_heads(model, w, batch, layer, token, head, work, s)
+                place_head(p, w, layer, token, head)
         if meet(crew):
             return True
-    if attend_all(crew, counter + CLAIM_ATTENTION, model, w, batch, layer, work, s):
+    if attend_all(crew, counter + CLAIM_ATTENTION, Pieces(len(p.batch.tiles) * sizes.kv_heads), (p, w, layer)):
         return True
+    rows = Rows(s.qkv, 0, sizes.qkv_stride)
     if is_quantized(w[OUTPUT]):
-        quantize_rows(crew, s.qkv, sizes.qkv_stride, sizes.heads * sizes.head_dim, TWO_SETS, tokens, s)
+        quantize_rows(crew, rows, sizes.heads * sizes.head_dim, TWO_SETS, tokens, s)
         if meet_if_many(crew, tokens):
             return True
-    matrix, bias, given = w[OUTPUT], w[OUTPUT_BIAS], Rows(s.qkv, 0, sizes.qkv_stride)
-    return project_back(crew, counter + CLAIM_OUTPUT, model, matrix, bias, given, TWO_SETS, tokens, s)
+    return project_back(p, counter + CLAIM_OUTPUT, w[OUTPUT], w[OUTPUT_BIAS], rows, TWO_SETS)
 
 
 @inlined
-def feed_forward_block(crew, counter, model, w, no_bias, batch, s):
-    """s.x += the gated feed-forward network of the layer, with its counters. True when the pass is to stop."""
-    sizes, tokens = model.sizes, len(batch.tokens)
-    needs_codes = is_quantized(w[GATE]) or is_quantized(w[UP])
-    norm(crew, model, w[FFN_NORM], ONE_SET if needs_codes else NO_CODES, batch.rows, s)
+def gate_and_up(p, counter, w, no_bias):
+    """up = silu(gate @ normed) * (up @ normed), the same rows of both at a time. True to stop."""
+    tokens, s, stride = len(p.batch.tokens), p.scratch, p.model.sizes.ffn_stride
+    weights, given = p.model.weights, normed(p, tokens, ONE_SET)
+    gate = Projection(weights, w[GATE], no_bias, given, tokens, Rows(s.gate, 0, stride), s.spare)
+    up = Projection(weights, w[UP], no_bias, given, tokens, Rows(s.up, 0, stride), s.spare)
+    return project_gated(p.crew, counter, all_groups(w[GATE], tokens), (gate, up))
+
+
+@inlined
+def feed_forward_block(p, counter, w, no_bias):
+    """x += the gated feed-forward network of the layer, with its counters. True when the pass is to stop."""
+    crew, sizes, tokens, s = p.crew, p.model.sizes, len(p.batch.tokens), p.scratch
+    norm(crew, p.model, w[FFN_NORM], ONE_SET if codes_needed(w, GATE, UP) else NO_CODES, p.batch.rows, s)
     if meet_if_many(crew, tokens):
         return True
-    if gate_and_up(crew, counter + CLAIM_GATE, model, w, tokens, s):
+    if gate_and_up(p, counter + CLAIM_GATE, w, no_bias):
         return True
+    rows = Rows(s.up, 0, sizes.ffn_stride)
     if is_quantized(w[DOWN]):
-        quantize_rows(crew, s.up, sizes.ffn_stride, sizes.ffn, ONE_SET, tokens, s)
+        quantize_rows(crew, rows, sizes.ffn, ONE_SET, tokens, s)
         if meet_if_many(crew, tokens):
             return True
-    given = Rows(s.up, 0, sizes.ffn_stride)
-    return project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], no_bias, given, ONE_SET, tokens, s)
+    return project_back(p, counter + CLAIM_DOWN, w[DOWN], no_bias, rows, ONE_SET)
 
 
 @inlined
-def head_block(crew, counter, model, own, batch, logits, s):
+def head_block(p, counter, own, logits):
     """The logits of the wanted tokens. True to stop."""
-    wanted = len(batch.wanted)
+    wanted, matrix, s = len(p.batch.wanted), own[HEAD], p.scratch
     if wanted == 0:
         return False
-    norm(crew, model, own[FINAL_NORM], ONE_SET if is_quantized(own[HEAD]) else NO_CODES, batch.wanted, s)
-    if meet_if_many(crew, wanted):
+    norm(p.crew, p.model, own[FINAL_NORM], ONE_SET if is_quantized(matrix) else NO_CODES, p.batch.wanted, s)
+    if meet_if_many(p.crew, wanted):
         return True
-    return project_logits(crew, counter, model, own[HEAD], wanted, logits, s)
+    given, to = normed(p, wanted, ONE_SET), Rows(logits, 0, p.model.sizes.logits_stride)
+    projection = Projection(p.model.weights, matrix, own[NO_BIAS], given, wanted, to, s.spare)
+    return project(p.crew, counter, all_groups(matrix, wanted), projection)
 
 
 @inlined
-def compute(crew, counter, model, batch, work, s, logits):
+def compute(p, counter, logits):
     """One pass, with its counters. True when it was stopped."""
-    layers = model.sizes.layers
-    own = model.table[layers * PER_LAYER :]
-    if embed(crew, counter + CLAIM_EMBEDDING, model, own[EMBEDDING], batch, s):
+    layers, table = p.model.sizes.layers, p.model.table
+    own = table[layers * PER_LAYER :]
+    if embed(p.crew, counter + CLAIM_EMBEDDING, Pieces(len(p.batch.tokens)), p):
         return True
     for layer in range(layers):
-        w, layer_counter = model.table[layer * PER_LAYER :], counter + PASS_COUNTERS + layer * LAYER_COUNTERS
-        if attention_block(crew, layer_counter, model, w, batch, layer, work, s):
+        w, layer_counter = table[layer * PER_LAYER :], counter + PASS_COUNTERS + layer * LAYER_COUNTERS
+        if attention_block(p, layer_counter, w, layer):
             return True
-        if feed_forward_block(crew, layer_counter, model, w, own[NO_BIAS], batch, s):
+        if feed_forward_block(p, layer_counter, w, own[NO_BIAS]):
             return True
-    return head_block(crew, counter + CLAIM_HEAD, model, own, batch, logits, s)
+    return head_block(p, counter + CLAIM_HEAD, own, logits)
 
 
 @compiled
@@ -140,22 +203,25 @@ def counters(layers, passes):
 
 
 @entry
-def forward(thread, threads, state, interrupts, model, batch, works, s, logits, ends, chosen):
+def forward(thread, threads, state, frame):
     """Compute a batch: keys and values into their pages, the logits of the wanted tokens into `logits`.
 
-    Every thread of a team runs it with the same arguments and a zeroed state, that has room for len(chosen) + 1 passes.
-    Afterwards threads.STOP of the state is set when a pass was stopped; then of what it wrote only `chosen` holds.
+    Every thread of a team runs it with the same frame, of FORWARD, and a zeroed state, that has room for len(chosen) +
+    1 passes. Afterwards threads.STOP of the state is set when a pass was stopped; then of what it wrote only `chosen`
+    holds.
 
     With room in `chosen` (int64[], filled with NO_TOKEN) the batch is one token, whose place the likeliest next one
     takes, into `chosen` too, pass after pass until there is no room, the next would be one of `ends` (int64[]), or the
     logits are not finite. Then `logits` are those after the last one chosen.
     """
-    crew, work = Crew(thread, threads, state, interrupts), work_of(works, thread)
-    layers = model.sizes.layers
+    given = _given(frame, 0)
+    crew, model, batch = Crew(thread, threads, state, given.interrupts), given.model, given.batch
+    p = Pass(crew, model, batch, work_of(given.works, thread), given.scratch)
+    logits, ends, chosen, layers = given.logits, given.ends, given.chosen, model.sizes.layers
     vocabulary = model.table[layers * PER_LAYER + HEAD, ROWS]
     for number in range(len(chosen) + 1):
         counter = counters(layers, number)
-        if compute(crew, counter, model, batch, work, s, logits):
+        if compute(p, counter, logits):
             return
         choice = counter + CLAIM_CHOICE
         if number < len(chosen) and choose(crew, choice, batch, logits, vocabulary, ends, chosen, number):

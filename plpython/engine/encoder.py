@@ -13,7 +13,7 @@ from ..kernels.kv_pages import PAGE
 from ..server import errors
 from ..simd.threads import new_state, team
 from .decoder import NO_INTERRUPTS, NO_WINDOW, TILE, doubled, registers, run_pass, scratch_of, works_of
-from .encoder_pass import encode
+from .encoder_pass import ENCODE, Encode, encode
 from .steps import LAYER_COUNTERS, Batch, Model, Sizes
 
 PASS = 512  # tokens in one pass, at least one text
@@ -73,8 +73,9 @@ class CompiledEncoder:
         batch, places = self._batch(texts, lengths)
         crew = team(self.batch_threads)
         self._reserve(max(total, crew.size))
-        arguments = self._model, self._positions.reshape(-1), batch, places, self._works, self._scratch
-        run_pass(crew, encode, self._state, self.interrupts, checkpoint, arguments)
+        embeddings = self._positions.reshape(-1)
+        given = Encode(self._model, embeddings, batch, places, self._works, self._scratch, self.interrupts)
+        run_pass(crew, encode, self._state, (ENCODE, given, given), checkpoint)
         x = self._scratch.x[: total * self._model.sizes.hidden_stride].reshape(total, -1)[:, :hidden].copy()
         return np.split(x, list(accumulate(lengths))[:-1])
 

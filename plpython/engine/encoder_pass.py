@@ -8,15 +8,19 @@ An encoder's embedding is asked to be right to three digits, and int8 activation
 quantised matrices see them twice, as codes and as the codes of what those leave, which together hold 15 bits.
 """
 
+from collections import namedtuple
+
 from ..kernels.attention import attention_over_floats
-from ..kernels.elementwise import add, gelu, layer_norm
+from ..kernels.elementwise import Affine, add, gelu, layer_norm
 from ..kernels.groups import BLOCK, GROUP, OFFSET, Rows
-from ..kernels.kv_pages import PAGE, store_floats
+from ..kernels.kv_pages import PAGE, Place, store_floats
 from ..kernels.matrix import embedding, is_quantized
+from ..simd.frames import Structure
 from ..simd.registers import compiled, entry, inlined
-from ..simd.threads import Crew, claim, finish, meet, stopped, wait
+from ..simd.threads import Crew, meet
 from .steps import (
     ATTN_NORM,
+    BATCH,
     CLAIM_ATTENTION,
     CLAIM_DOWN,
     CLAIM_GATE,
@@ -24,76 +28,65 @@ from .steps import (
     CLAIM_QKV,
     DOWN,
     FFN_NORM,
+    FLOATS,
+    INTERRUPTS,
     LAYER_COUNTERS,
+    MODEL,
+    NUMBERS,
     OUTPUT,
     OUTPUT_BIAS,
-    Q_BIAS,
+    SCRATCH,
     TWO_SETS,
     UP,
-    K,
+    WORKS,
+    Pass,
+    Pieces,
+    Projection,
     Q,
     V,
-    add_bias,
-    claim_groups,
+    all_groups,
+    claim_piece,
     coded,
-    groups_of,
-    product,
+    codes_needed,
+    normed,
+    project_back,
+    projected,
     quantize_rows,
     quantize_token,
+    queries_keys_values,
+    shared_out,
+    tile_of,
     work_of,
 )
 
-# The rows of a layer begin with those of steps, so that its steps can be shared; these follow. Then the model's own.
+# The rows of a layer begin with those of `steps`, so that its steps can be shared; these follow. Then the model's own.
 ATTN_NORM_BIAS, FFN_NORM_BIAS, UP_BIAS, DOWN_BIAS = range(15, 19)
 PER_LAYER = 19
 EMBEDDING, NORM, NORM_BIAS = range(3)
 
-
-@inlined
-def project(model, matrix, bias, begin, end, given, tokens, to, s):
-    """Groups begin .. end of matrix @ given + bias; given, to: Rows."""
-    product(model.weights, matrix, begin, end, given, coded(s, 0, TWO_SETS), tokens, to, s.spare)
-    add_bias(model.weights, bias, begin, end, tokens, to)
-
-
-@inlined
-def queries_keys_values(crew, counter, model, w, tokens, s):
-    """s.qkv = the three projections of s.normed. True to stop."""
-    given, groups = Rows(s.normed, 0, model.sizes.hidden_stride), groups_of(w[Q])
-    while True:
-        begin, end = claim_groups(crew, counter, w[Q], 3 * groups, tokens)
-        if begin == 3 * groups or stopped(crew):
-            return wait(crew, counter, 3 * groups)
-        for part in range(3):  # a piece may lie across two of the matrices
-            first, last = max(begin - part * groups, 0), min(end - part * groups, groups)
-            if first < last:
-                to = Rows(s.qkv, part * groups * GROUP, model.sizes.qkv_stride)
-                project(model, w[Q + part], w[Q_BIAS + part], first, last, given, tokens, to, s)
-        finish(crew, counter, end - begin)
-
-
-@inlined
-def project_back(crew, counter, model, matrix, bias, given, tokens, s):
-    """s.x += matrix @ given + bias. True to stop."""
-    stride, groups = model.sizes.hidden_stride, groups_of(matrix)
-    while True:
-        begin, end = claim_groups(crew, counter, matrix, groups, tokens)
-        if begin == groups or stopped(crew):
-            return wait(crew, counter, groups)
-        project(model, matrix, bias, begin, end, given, tokens, Rows(s.added, 0, stride), s)
-        for t in range(tokens):
-            at = t * stride + begin * GROUP
-            add(s.x, at, s.added, at, (end - begin) * GROUP)
-        finish(crew, counter, end - begin)
+# What `encode` is given. embeddings: f32, what is added to the embedding of a token at each position. places: the
+# tokens' own positions.
+Encode = namedtuple("Encode", "model embeddings batch places works scratch interrupts")
+ENCODE = Structure(
+    Encode,
+    model=MODEL,
+    embeddings=FLOATS,
+    batch=BATCH,
+    places=NUMBERS,
+    works=WORKS,
+    scratch=SCRATCH,
+    interrupts=INTERRUPTS,
+)
+_given = ENCODE.read_at
 
 
 @compiled
-def norm(crew, model, weight, bias, needs_codes, tokens, s):
+def norm(crew, model, affine, needs_codes, tokens, s):
     """s.x = s.normed = s.x normalised, with its codes if a quantised matrix follows."""
-    hidden, stride, f32 = model.sizes.hidden, model.sizes.hidden_stride, model.weights.f32
+    hidden, stride = model.sizes.hidden, model.sizes.hidden_stride
     for t in range(crew.thread, tokens, crew.threads):
-        at, scale_at, bias_at = t * stride, weight[OFFSET] // 4, bias[OFFSET] // 4
-        layer_norm(s.x, at, hidden, f32, scale_at, bias_at, model.sizes.epsilon, s.normed, at)
+        at = t * stride
+        layer_norm(s.x, at, hidden, affine, model.sizes.epsilon, s.normed, at)
         for i in range(at, at + hidden):
             s.x[i] = s.normed[i]
         if needs_codes:
@@ -101,108 +94,113 @@ def norm(crew, model, weight, bias, needs_codes, tokens, s):
 
 
 @inlined
-def store_keys_values(crew, model, batch, places, work, s):
+def norm_and_meet(p, weight, bias, needs_codes):
+    """All rows normalised, by all threads. True to stop."""
+    affine = Affine(p.model.weights.f32, weight[OFFSET] // 4, bias[OFFSET] // 4)
+    norm(p.crew, p.model, affine, needs_codes, len(p.batch.tokens), p.scratch)
+    return meet(p.crew)
+
+
+@inlined
+def store_keys_values(p, places):
     """The key and the value of every token and head into their pages."""
-    sizes = model.sizes
-    for t in range(crew.thread, len(batch.tokens), crew.threads):
-        page, row = batch.pages_at[t] + places[t] // PAGE, t * sizes.qkv_stride
+    sizes, x = p.model.sizes, p.scratch.qkv
+    for t in range(p.crew.thread, len(p.batch.tokens), p.crew.threads):
+        page, row = p.batch.pages_at[t] + places[t] // PAGE, t * sizes.qkv_stride
         for head in range(sizes.heads):
             key, value = row + sizes.k_column + head * sizes.head_dim, row + sizes.v_column + head * sizes.head_dim
-            store_floats(batch.pages, page, head, sizes.head_dim, places[t], s.qkv, key, value, s.qkv)
+            store_floats(Place(p.batch.pages, page, head, sizes.head_dim, places[t]), x, key, value)
 
 
 @inlined
-def attend_all(crew, counter, model, batch, work, s):
-    """Attention of every tile and head, over float32 keys and values, in the queries' place. True to stop."""
-    dim, stride, window, positions = model.sizes.head_dim, model.sizes.qkv_stride, model.windows[0], batch.positions
-    pieces = len(batch.tiles) * model.sizes.heads
-    while True:
-        piece = claim(crew, counter, 1)
-        if piece >= pieces or stopped(crew):
-            return wait(crew, counter, pieces)
-        tile, head = divmod(piece, model.sizes.heads)
-        first, tokens = batch.tiles[tile, 0], batch.tiles[tile, 1]
-        x, pages, at = first * stride + head * dim, batch.pages, batch.pages_at[first]
-        attention_over_floats(s.qkv, x, stride, tokens, 1, dim, positions, first, window, pages, at, head, work)
-        finish(crew, counter, 1)
+def _attended(begin, end, p):
+    """Attention of a tile and a head, over the float32 keys and values of one layer."""
+    queries, cached = tile_of(p, 0, begin)
+    attention_over_floats(queries, cached, p.work)
 
 
 @inlined
-def up(crew, counter, model, matrix, bias, tokens, s):
-    """s.up = gelu(matrix @ s.normed + bias). True to stop."""
-    given, groups, stride = Rows(s.normed, 0, model.sizes.hidden_stride), groups_of(matrix), model.sizes.ffn_stride
-    while True:
-        begin, end = claim_groups(crew, counter, matrix, groups, tokens)
-        if begin == groups or stopped(crew):
-            return wait(crew, counter, groups)
-        project(model, matrix, bias, begin, end, given, tokens, Rows(s.up, 0, stride), s)
-        for t in range(tokens):
-            gelu(s.up, t * stride + begin * GROUP, (end - begin) * GROUP)
-        finish(crew, counter, end - begin)
+def _activated(begin, end, p):
+    """gelu of a Projection."""
+    projected(begin, end, p)
+    for t in range(p.tokens):
+        gelu(p.to.x, t * p.to.stride + begin * GROUP, (end - begin) * GROUP)
+
+
+attend_all, project_activated = shared_out(_attended, claim_piece), shared_out(_activated)
 
 
 @inlined
-def attention_block(crew, model, w, batch, places, layer, work, s):
-    """s.x += the attention of the layer. True when the pass is to stop."""
-    sizes, tokens, counter = model.sizes, len(batch.tokens), layer * LAYER_COUNTERS
-    if queries_keys_values(crew, counter + CLAIM_QKV, model, w, tokens, s):
-        return True
-    store_keys_values(crew, model, batch, places, work, s)
-    if meet(crew):
-        return True
-    if attend_all(crew, counter + CLAIM_ATTENTION, model, batch, work, s):
-        return True
-    if is_quantized(w[OUTPUT]):
-        quantize_rows(crew, s.qkv, sizes.qkv_stride, sizes.hidden, TWO_SETS, tokens, s)
-        if meet(crew):
-            return True
-    given = Rows(s.qkv, 0, sizes.qkv_stride)
-    return project_back(crew, counter + CLAIM_OUTPUT, model, w[OUTPUT], w[OUTPUT_BIAS], given, tokens, s)
+def up(p, counter, matrix, bias):
+    """up = gelu(matrix @ normed + bias). True to stop."""
+    tokens, s = len(p.batch.tokens), p.scratch
+    given, to = normed(p, tokens, TWO_SETS), Rows(s.up, 0, p.model.sizes.ffn_stride)
+    projection = Projection(p.model.weights, matrix, bias, given, tokens, to, s.spare)
+    return project_activated(p.crew, counter, all_groups(matrix, tokens), projection)
 
 
 @inlined
-def feed_forward_block(crew, model, w, tokens, layer, s):
-    """s.x += the feed-forward network of the layer. True when the pass is to stop."""
-    sizes, counter = model.sizes, layer * LAYER_COUNTERS
-    if up(crew, counter + CLAIM_GATE, model, w[UP], w[UP_BIAS], tokens, s):
+def codes_and_meet(p, matrix, rows, width):
+    """The codes of the rows that a matrix reads, if it is quantised, by all threads. True to stop."""
+    if not is_quantized(matrix):
+        return False
+    quantize_rows(p.crew, rows, width, TWO_SETS, len(p.batch.tokens), p.scratch)
+    return meet(p.crew)
+
+
+@inlined
+def attention_block(p, counter, w, places):
+    """x += the attention of the layer. True when the pass is to stop."""
+    sizes = p.model.sizes
+    if queries_keys_values(p, counter + CLAIM_QKV, w, TWO_SETS):
         return True
-    if is_quantized(w[DOWN]):
-        quantize_rows(crew, s.up, sizes.ffn_stride, sizes.ffn, TWO_SETS, tokens, s)
-        if meet(crew):
-            return True
-    given = Rows(s.up, 0, sizes.ffn_stride)
-    return project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], w[DOWN_BIAS], given, tokens, s)
+    store_keys_values(p, places)
+    if meet(p.crew):
+        return True
+    if attend_all(p.crew, counter + CLAIM_ATTENTION, Pieces(len(p.batch.tiles) * sizes.heads), p):
+        return True
+    rows = Rows(p.scratch.qkv, 0, sizes.qkv_stride)
+    if codes_and_meet(p, w[OUTPUT], rows, sizes.hidden):
+        return True
+    return project_back(p, counter + CLAIM_OUTPUT, w[OUTPUT], w[OUTPUT_BIAS], rows, TWO_SETS)
+
+
+@inlined
+def feed_forward_block(p, counter, w):
+    """x += the feed-forward network of the layer. True when the pass is to stop."""
+    if up(p, counter + CLAIM_GATE, w[UP], w[UP_BIAS]):
+        return True
+    rows = Rows(p.scratch.up, 0, p.model.sizes.ffn_stride)
+    if codes_and_meet(p, w[DOWN], rows, p.model.sizes.ffn):
+        return True
+    return project_back(p, counter + CLAIM_DOWN, w[DOWN], w[DOWN_BIAS], rows, TWO_SETS)
 
 
 @entry
-def encode(thread, threads, state, interrupts, model, positions, batch, places, works, s):
-    """Compute a batch of at least two tokens: the last layer's vectors into s.x.
+def encode(thread, threads, state, frame):
+    """Compute a batch of at least two tokens: the last layer's vectors into scratch.x.
 
-    positions: f32, what is added to the embedding of a token at each position. Every thread of a team runs it with the
-    same arguments and a zeroed state; threads.STOP of the state is set afterwards when the pass was stopped.
+    Every thread of a team runs it with the same frame, of ENCODE, and a zeroed state; threads.STOP of the state is set
+    afterwards when the pass was stopped.
     """
-    crew = Crew(thread, threads, state, interrupts)
-    sizes, layers, tokens, work = model.sizes, model.sizes.layers, len(batch.tokens), work_of(works, thread)
+    given = _given(frame, 0)
+    model, batch, s, crew = given.model, given.batch, given.scratch, Crew(thread, threads, state, given.interrupts)
+    p = Pass(crew, model, batch, work_of(given.works, thread), s)
+    layers, stride = model.sizes.layers, model.sizes.hidden_stride
     own = model.table[layers * PER_LAYER :]
-    for t in range(thread, tokens, threads):
-        embedding(model.weights, own[EMBEDDING], batch.tokens[t], s.x, t * sizes.hidden_stride)
-        add(s.x, t * sizes.hidden_stride, positions, places[t] * sizes.hidden_stride, sizes.hidden_stride)
-    w = model.table[:PER_LAYER]
-    needs_codes = is_quantized(w[Q]) or is_quantized(w[K]) or is_quantized(w[V])
-    norm(crew, model, own[NORM], own[NORM_BIAS], needs_codes, tokens, s)
-    if meet(crew):
+    for t in range(thread, len(batch.tokens), threads):
+        embedding(model.weights, own[EMBEDDING], batch.tokens[t], s.x, t * stride)
+        add(s.x, t * stride, given.embeddings, given.places[t] * stride, stride)
+    if norm_and_meet(p, own[NORM], own[NORM_BIAS], codes_needed(model.table, Q, V)):
         return
     for layer in range(layers):
-        w = model.table[layer * PER_LAYER : (layer + 1) * PER_LAYER]
-        if attention_block(crew, model, w, batch, places, layer, work, s):
+        w, counter = model.table[layer * PER_LAYER : (layer + 1) * PER_LAYER], layer * LAYER_COUNTERS
+        if attention_block(p, counter, w, given.places):
             return
-        norm(crew, model, w[ATTN_NORM], w[ATTN_NORM_BIAS], is_quantized(w[UP]), tokens, s)
-        if meet(crew):
+        if norm_and_meet(p, w[ATTN_NORM], w[ATTN_NORM_BIAS], is_quantized(w[UP])):
             return
-        if feed_forward_block(crew, model, w, tokens, layer, s):
+        if feed_forward_block(p, counter, w):
             return
         following = model.table[min(layer + 1, layers - 1) * PER_LAYER :]
-        needs_codes = is_quantized(following[Q]) or is_quantized(following[K]) or is_quantized(following[V])
-        norm(crew, model, w[FFN_NORM], w[FFN_NORM_BIAS], needs_codes, tokens, s)
-        if meet(crew):
+        if norm_and_meet(p, w[FFN_NORM], w[FFN_NORM_BIAS], codes_needed(following, Q, V)):
             return

@@ -11,11 +11,14 @@ of work, and leave if there is one.
 
 from collections import namedtuple
 
-from ..kernels.attention import attention_over_codes, attention_over_floats
+import numpy as np
+
+from ..kernels.attention import Cached, Queries, Work, attention_over_codes, attention_over_floats
 from ..kernels.elementwise import NO_TOKEN, add, likeliest, quantize, quantize_twice, rms_norm, rope, swiglu
-from ..kernels.groups import ABSENT, BLOCK, COLUMNS, GROUP, LAYOUT, OFFSET, ROWS, Activations, Rows
-from ..kernels.kv_pages import PAGE, store_codes, store_floats
+from ..kernels.groups import ABSENT, BLOCK, COLUMNS, GROUP, LAYOUT, OFFSET, ROWS, Activations, Codes, Rows, Weights
+from ..kernels.kv_pages import PAGE, Place, store_codes, store_floats
 from ..kernels.matrix import embedding, group_bytes, is_quantized, linear
+from ..simd.frames import Array, Real, Structure
 from ..simd.registers import compiled, inlined
 from ..simd.threads import claim, finish, stopped, wait
 
@@ -44,7 +47,7 @@ Sizes = namedtuple(
     "layers hidden heads kv_heads head_dim ffn epsilon interleaved codes_kv "
     "hidden_stride k_column v_column qkv_stride ffn_stride logits_stride",
 )
-# weights: kernels/matrix.Weights. table: int64[layers * PER_LAYER + PER_MODEL][4]. windows: int64[layers].
+# table: int64 [layers * PER_LAYER + PER_MODEL][4], rows of groups.LAYOUT and so on. windows: int64 [layers].
 # cosines, sines: f32[positions * head_dim / 2].
 Model = namedtuple("Model", "sizes weights table windows cosines sines")
 # Each token's id, row (0, 1, ...), position, and where its sequence's KVCache.pages begin in `pages`. Tiles are runs of
@@ -57,10 +60,43 @@ Scratch = namedtuple("Scratch", "x normed added qkv gate up quantized room low s
 # How quantised matrices see rows of activations: as so many `sets` of codes, in blocks from `first` on those of the
 # numbers, from `low` on those of what they leave.
 Coded = namedtuple("Coded", "codes first low sets")
-# A thread's own, for attention: a block of queries (float32, and as int16 codes with a scale each), what each may see,
-# their scores in a page and the weights' codes, their results, and one vector of codes. The engine's have an axis more,
-# threads.
-Work = namedtuple("Work", "q query_codes query_scales firsts limits scores weight_codes out row")
+# What a product reads: Rows, and the same Coded.
+Given = namedtuple("Given", "rows coded")
+# Products of one matrix, plus a bias if there is one, for so many tokens; to: Rows; spare: as large as those.
+Projection = namedtuple("Projection", "weights matrix bias given tokens to spare")
+# What a step shares out: so many groups as wide as the matrix's, for so many tokens; or pieces, each claimed by itself.
+Groups = namedtuple("Groups", "total matrix tokens")
+Pieces = namedtuple("Pieces", "total")
+# The addresses of two int32, 0 for none: when one of them is not zero, the pass is to stop.
+Interrupts = namedtuple("Interrupts", "first second")
+# What a thread computes a pass with: `work` is its own.
+Pass = namedtuple("Pass", "crew model batch work scratch")
+
+FLOATS, CODES = Array(np.float32), Structure(Codes, codes=Array(np.int8), scales=Array(np.float32), starts=Array("i4"))
+NUMBERS, TABLE = Array(np.int64), Array(np.int64, 2)
+WEIGHTS = Structure(Weights, u8=Array(np.uint8), u16=Array(np.uint16), f32=FLOATS)
+MODEL = Structure(
+    Model,
+    sizes=Structure(Sizes, epsilon=Real()),
+    weights=WEIGHTS,
+    table=TABLE,
+    windows=NUMBERS,
+    cosines=FLOATS,
+    sines=FLOATS,
+)
+BATCH = Structure(
+    Batch, tokens=NUMBERS, rows=NUMBERS, positions=NUMBERS, pages_at=NUMBERS, pages=TABLE, tiles=TABLE, wanted=NUMBERS
+)
+INTERRUPTS = Structure(Interrupts)
+SCRATCH = Structure(
+    Scratch, **dict.fromkeys(("x", "normed", "added", "qkv", "gate", "up", "spare"), FLOATS), quantized=CODES
+)
+WORKS = Structure(
+    Work,
+    **dict.fromkeys(("q", "query_scales", "scores", "out"), Array(np.float32, 2)),
+    **dict.fromkeys(("query_codes", "weight_codes", "row"), Array(np.int16, 2)),
+    **dict.fromkeys(("firsts", "limits"), Array(np.int32, 2)),
+)
 
 
 @inlined
@@ -80,14 +116,14 @@ def share(crew, tokens):
 
 
 @compiled
-def claim_groups(crew, counter, matrix, groups, tokens):
-    """Claim the next of a step's `groups`, as wide as the matrix's: (begin, end). When none is left, begin = groups.
+def claim_groups(crew, counter, work):
+    """Claim the next of a step's Groups: (begin, end). When none is left, begin is their total.
 
     Several threads count their claims, and each finds the place of its own in the one sequence of shrinking runs, so
     that a claim is one addition. Runs are even numbers of groups, of which products take two at a time.
     """
-    width = group_bytes(matrix[LAYOUT], matrix[COLUMNS])
-    most = max(2, MOST_BYTES // (width * tokens) // 2 * 2)
+    groups, width = work.total, group_bytes(work.matrix[LAYOUT], work.matrix[COLUMNS])
+    most = max(2, MOST_BYTES // (width * work.tokens) // 2 * 2)
     if crew.threads == 1:
         begin = min(groups, claim(crew, counter, most))
         return begin, min(groups, begin + most)
@@ -103,8 +139,39 @@ def claim_groups(crew, counter, matrix, groups, tokens):
 
 
 @compiled
+def claim_piece(crew, counter, work):
+    """The same of Pieces."""
+    begin = min(work.total, claim(crew, counter, 1))
+    return begin, begin + 1
+
+
+def shared_out(piece, claimed=claim_groups):
+    """A step of a pass: the threads claim runs of its work until none is left, and compute them with `piece`.
+
+    piece: (begin, end, given); given: whatever it takes. The step is (crew, counter, work, given) -> True to stop.
+    """
+
+    @inlined
+    def step(crew, counter, work, given):
+        while True:
+            begin, end = claimed(crew, counter, work)
+            if begin >= work.total or stopped(crew):
+                return wait(crew, counter, work.total)
+            piece(begin, end, given)
+            finish(crew, counter, end - begin)
+
+    return step
+
+
+@compiled
 def groups_of(matrix):
     return (matrix[ROWS] + GROUP - 1) // GROUP
+
+
+@inlined
+def all_groups(matrix, tokens):
+    """The Groups of a matrix."""
+    return Groups(groups_of(matrix), matrix, tokens)
 
 
 @inlined
@@ -123,17 +190,27 @@ def quantize_token(x, at, width, to):
 
 
 @compiled
-def product(weights, matrix, begin, end, given, codes, tokens, to, spare):
-    """`linear`, with a quantised matrix once for each set of codes, a Coded; given, to: Rows; spare: as large as to."""
-    passes = codes.sets if is_quantized(matrix) else 1
+def product(p, begin, end):
+    """The groups begin .. end of a Projection without its bias: `linear`, of a quantised matrix once for each set."""
+    coded, to = p.given.coded, p.to
+    passes = coded.sets if is_quantized(p.matrix) else 1
     for number in range(passes):
-        first, out = (codes.first, to.x) if number == 0 else (codes.low, spare)
-        seen = Activations(given, codes.codes, first)
-        linear(weights, matrix, begin, end, seen, tokens, Rows(out, to.at, to.stride))
+        first, out = (coded.first, to.x) if number == 0 else (coded.low, p.spare)
+        given = Activations(p.given.rows, coded.codes, first)
+        linear(p.weights, p.matrix, begin, end, given, p.tokens, Rows(out, to.at, to.stride))
     if passes == TWO_SETS:
-        for t in range(tokens):
+        for t in range(p.tokens):
             place = to.at + t * to.stride + begin * GROUP
-            add(to.x, place, spare, place, (end - begin) * GROUP)
+            add(to.x, place, p.spare, place, (end - begin) * GROUP)
+
+
+@compiled
+def add_bias(p, begin, end):
+    """Add the groups begin .. end of a Projection's bias, if there is one, to every token's."""
+    if p.bias[LAYOUT] != ABSENT:
+        first, size = begin * GROUP, (end - begin) * GROUP
+        for t in range(p.tokens):
+            add(p.to.x, p.to.at + t * p.to.stride + first, p.weights.f32, p.bias[OFFSET] // 4 + first, size)
 
 
 @compiled
@@ -149,159 +226,161 @@ def norm(crew, model, weight, sets, rows, s):
 
 
 @compiled
-def quantize_rows(crew, x, stride, width, sets, tokens, s):
-    """So many sets of codes of the first `width` columns of every token."""
+def quantize_rows(crew, rows, width, sets, tokens, s):
+    """So many sets of codes of the first `width` columns of every token of the Rows, which begin at 0."""
     first, step, slot = share(crew, tokens)
     for t in range(first, tokens, step):
-        quantize_token(x, t * stride, width, coded(s, slot * s.room + t * (width // BLOCK), sets))
-
-
-@compiled
-def add_bias(weights, bias, begin, end, tokens, to):
-    """Add the groups begin .. end of a bias, if there is one, to every token's of the Rows."""
-    if bias[LAYOUT] != ABSENT:
-        first, size = begin * GROUP, (end - begin) * GROUP
-        for t in range(tokens):
-            add(to.x, to.at + t * to.stride + first, weights.f32, bias[OFFSET] // 4 + first, size)
+        quantize_token(rows.x, t * rows.stride, width, coded(s, slot * s.room + t * (width // BLOCK), sets))
 
 
 @inlined
-def embed(crew, counter, model, matrix, batch, s):
-    """s.x = the embeddings of the tokens. True to stop."""
-    tokens = len(batch.tokens)
-    while True:
-        token = claim(crew, counter, 1)
-        if token >= tokens:
-            return wait(crew, counter, tokens)
-        embedding(model.weights, matrix, batch.tokens[token], s.x, token * model.sizes.hidden_stride)
-        finish(crew, counter, 1)
+def codes_needed(w, first, last):
+    """Whether one of the matrices `first` .. `last` of a layer is quantised."""
+    needed = False
+    for number in range(first, last + 1):
+        needed = needed or is_quantized(w[number])
+    return needed
+
+
+# The pieces of steps, and the steps
 
 
 @inlined
-def normed_rows(crew, model, tokens, s):
-    """What a product reads of s.normed: (its Rows, the slot of the first of them)."""
-    slot, stride = share(crew, tokens)[2], model.sizes.hidden_stride
-    return Rows(s.normed, slot * stride, stride), slot
+def _embedded(begin, end, p):
+    """The embedding of a token."""
+    own = p.model.table[p.model.sizes.layers * PER_LAYER + EMBEDDING]
+    embedding(p.model.weights, own, p.batch.tokens[begin], p.scratch.x, begin * p.model.sizes.hidden_stride)
 
 
 @inlined
-def queries_keys_values(crew, counter, model, w, tokens, s):
-    """s.qkv = the three projections of s.normed; the values see it as two sets of codes. True to stop."""
-    given, slot = normed_rows(crew, model, tokens, s)
-    total = groups_of(w[Q]) + groups_of(w[K]) + groups_of(w[V])
-    while True:
-        begin, end = claim_groups(crew, counter, w[Q], total, tokens)
-        if begin == total or stopped(crew):
-            return wait(crew, counter, total)
-        before = 0
-        for part in range(3):  # a piece may lie across two of the matrices
-            matrix = w[Q + part]
-            groups = groups_of(matrix)
-            first, last = max(begin - before, 0), min(end - before, groups)
-            if first < last:
-                codes = coded(s, slot * s.room, TWO_SETS if part == V - Q else ONE_SET)
-                to = Rows(s.qkv, before * GROUP, model.sizes.qkv_stride)
-                product(model.weights, matrix, first, last, given, codes, tokens, to, s.spare)
-                add_bias(model.weights, w[Q_BIAS + part], first, last, tokens, to)
-            before += groups
-        finish(crew, counter, end - begin)
+def projected(begin, end, p):
+    """A Projection."""
+    product(p, begin, end)
+    add_bias(p, begin, end)
 
 
 @inlined
-def place_heads(model, w, batch, layer, token, head, work, s):
-    """Normalise (if the model does) and rotate one kv head's key and queries; store the key and the value."""
+def _all_projected(begin, end, given):
+    """The queries', keys' and values' Projections; a piece may lie across two of them. Values see two sets of codes."""
+    p, w = given
+    before = 0
+    for part in range(3):
+        groups = groups_of(w[Q + part])
+        first, last = max(begin - before, 0), min(end - before, groups)
+        if first < last:
+            c = p.given.coded
+            seen = Given(p.given.rows, Coded(c.codes, c.first, c.low, TWO_SETS if part == V - Q else c.sets))
+            to = Rows(p.to.x, p.to.at + before * GROUP, p.to.stride)
+            projected(first, last, Projection(p.weights, w[Q + part], w[Q_BIAS + part], seen, p.tokens, to, p.spare))
+        before += groups
+
+
+@inlined
+def _added(begin, end, given):
+    """A Projection that is added to x."""
+    p, x = given
+    projected(begin, end, p)
+    for t in range(p.tokens):
+        at = t * p.to.stride + begin * GROUP
+        add(x, at, p.to.x, at, (end - begin) * GROUP)
+
+
+@inlined
+def _gated(begin, end, given):
+    """silu(gate) * up, of two Projections without a bias, in the place of the second."""
+    gate, up = given
+    product(gate, begin, end)
+    product(up, begin, end)
+    for t in range(gate.tokens):
+        swiglu(gate.to.x, up.to.x, t * gate.to.stride + begin * GROUP, (end - begin) * GROUP)
+
+
+embed = shared_out(_embedded, claim_piece)
+project, project_all = shared_out(projected), shared_out(_all_projected)
+project_and_add, project_gated = shared_out(_added), shared_out(_gated)
+
+
+@inlined
+def normed(p, tokens, sets):
+    """Given: what a product reads of the normalised rows."""
+    slot, stride = share(p.crew, tokens)[2], p.model.sizes.hidden_stride
+    return Given(Rows(p.scratch.normed, slot * stride, stride), coded(p.scratch, slot * p.scratch.room, sets))
+
+
+@inlined
+def queries_keys_values(p, counter, w, sets):
+    """qkv = the three projections of the normalised rows, which queries and keys see as so many sets. True to stop."""
+    tokens, s = len(p.batch.tokens), p.scratch
+    to = Rows(s.qkv, 0, p.model.sizes.qkv_stride)
+    projections = Projection(p.model.weights, w[Q], w[Q_BIAS], normed(p, tokens, sets), tokens, to, s.spare)
+    work = Groups(groups_of(w[Q]) + groups_of(w[K]) + groups_of(w[V]), w[Q], tokens)
+    return project_all(p.crew, counter, work, (projections, w))
+
+
+@inlined
+def project_back(p, counter, matrix, bias, rows, sets):
+    """x += matrix @ rows + bias: what attention or the feed-forward network adds to it. True to stop."""
+    tokens, s = len(p.batch.tokens), p.scratch
+    given = Given(rows, coded(s, share(p.crew, tokens)[2] * s.room, sets))
+    to = Rows(s.added, 0, p.model.sizes.hidden_stride)
+    projection = Projection(p.model.weights, matrix, bias, given, tokens, to, s.spare)
+    return project_and_add(p.crew, counter, all_groups(matrix, tokens), (projection, s.x))
+
+
+@inlined
+def turn_heads(model, w, rows, position, head):
+    """Normalise (if the model does) and rotate one kv head's key and its queries, in a row of qkv: Rows."""
     sizes = model.sizes
     dim, group = sizes.head_dim, sizes.heads // sizes.kv_heads
-    row, position = token * sizes.qkv_stride, batch.positions[token]
-    key, value = row + sizes.k_column + head * dim, row + sizes.v_column + head * dim
+    key = rows.at + sizes.k_column + head * dim
     for h in range(group + 1):
-        vector = key if h == group else row + (head * group + h) * dim
+        vector = key if h == group else rows.at + (head * group + h) * dim
         weight = w[K_NORM] if h == group else w[Q_NORM]
         if weight[LAYOUT] != ABSENT:
             f32, at = model.weights.f32, weight[OFFSET] // 4
-            rms_norm(s.qkv, vector, dim, f32, at, sizes.epsilon, s.qkv, vector)
-        rope(s.qkv, vector, dim, model.cosines, model.sines, position * (dim // 2), sizes.interleaved)
-    page = batch.pages_at[token] + position // PAGE
-    place = layer * sizes.kv_heads + head
-    if sizes.codes_kv:
-        store_codes(batch.pages, page, place, dim, position, s.qkv, key, value, work.row, s.qkv)
-    else:
-        store_floats(batch.pages, page, place, dim, position, s.qkv, key, value, s.qkv)
+            rms_norm(rows.x, vector, dim, f32, at, sizes.epsilon, rows.x, vector)
+        rope(rows.x, vector, dim, model.cosines, model.sines, position * (dim // 2), sizes.interleaved)
 
 
 @inlined
-def attend(model, batch, layer, tile, head, work, s):
-    """Attention of one kv head for one tile of tokens; the results replace the queries in s.qkv."""
-    sizes = model.sizes
-    dim, group, stride = sizes.head_dim, sizes.heads // sizes.kv_heads, sizes.qkv_stride
+def store_head(sizes, place, rows, head, work):
+    """Store the key and the value of one kv head, in a row of qkv, in their Place."""
+    key = rows.at + sizes.k_column + head * sizes.head_dim
+    value = rows.at + sizes.v_column + head * sizes.head_dim
+    if sizes.codes_kv:
+        store_codes(place, rows.x, key, value, work.row)
+    else:
+        store_floats(place, rows.x, key, value)
+
+
+@inlined
+def place_of(p, layer, token, head):
+    """The Place of a token's key and value of one kv head."""
+    position, sizes = p.batch.positions[token], p.model.sizes
+    page = p.batch.pages_at[token] + position // PAGE
+    return Place(p.batch.pages, page, layer * sizes.kv_heads + head, sizes.head_dim, position)
+
+
+@inlined
+def tile_of(p, layer, piece):
+    """(Queries, Cached) of a piece of attention: one kv head for one tile of tokens, whose queries results replace."""
+    sizes, batch = p.model.sizes, p.batch
+    tile, head = divmod(piece, sizes.kv_heads)
+    dim, group = sizes.head_dim, sizes.heads // sizes.kv_heads
     first, tokens = batch.tiles[tile, 0], batch.tiles[tile, 1]
-    x, place, window = first * stride + head * group * dim, layer * sizes.kv_heads + head, model.windows[layer]
-    positions, pages, at = batch.positions, batch.pages, batch.pages_at[first]
-    if sizes.codes_kv:
-        attention_over_codes(s.qkv, x, stride, tokens, group, dim, positions, first, window, pages, at, place, work)
+    x, stride, window = first * sizes.qkv_stride + head * group * dim, sizes.qkv_stride, p.model.windows[layer]
+    queries = Queries(p.scratch.qkv, x, stride, tokens, group, dim, batch.positions, first, window)
+    return queries, Cached(batch.pages, batch.pages_at[first], layer * sizes.kv_heads + head)
+
+
+@inlined
+def attend(p, layer, piece):
+    """Attention of a piece, over keys and values of either kind."""
+    queries, cached = tile_of(p, layer, piece)
+    if p.model.sizes.codes_kv:
+        attention_over_codes(queries, cached, p.work)
     else:
-        attention_over_floats(s.qkv, x, stride, tokens, group, dim, positions, first, window, pages, at, place, work)
-
-
-@inlined
-def attend_all(crew, counter, model, w, batch, layer, work, s):
-    """Attention of every tile and kv head; the claimer places a single token's. True to stop."""
-    pieces = len(batch.tiles) * model.sizes.kv_heads
-    while True:
-        piece = claim(crew, counter, 1)
-        if piece >= pieces or stopped(crew):
-            return wait(crew, counter, pieces)
-        tile, head = divmod(piece, model.sizes.kv_heads)
-        if len(batch.tokens) == 1:
-            place_heads(model, w, batch, layer, 0, head, work, s)
-        attend(model, batch, layer, tile, head, work, s)
-        finish(crew, counter, 1)
-
-
-@inlined
-def project_back(crew, counter, model, matrix, bias, given, sets, tokens, s):
-    """s.x += matrix @ given + bias: what attention or the feed-forward network adds to it. True to stop."""
-    stride, groups = model.sizes.hidden_stride, groups_of(matrix)
-    codes, to = coded(s, share(crew, tokens)[2] * s.room, sets), Rows(s.added, 0, stride)
-    while True:
-        begin, end = claim_groups(crew, counter, matrix, groups, tokens)
-        if begin == groups or stopped(crew):
-            return wait(crew, counter, groups)
-        product(model.weights, matrix, begin, end, given, codes, tokens, to, s.spare)
-        add_bias(model.weights, bias, begin, end, tokens, to)
-        for t in range(tokens):
-            at = t * stride + begin * GROUP
-            add(s.x, at, s.added, at, (end - begin) * GROUP)
-        finish(crew, counter, end - begin)
-
-
-@inlined
-def gate_and_up(crew, counter, model, w, tokens, s):
-    """s.up = silu(gate @ s.normed) * (up @ s.normed), the same rows of both at a time. True to stop."""
-    given, slot = normed_rows(crew, model, tokens, s)
-    groups, codes, stride = groups_of(w[GATE]), coded(s, slot * s.room, ONE_SET), model.sizes.ffn_stride
-    while True:
-        begin, end = claim_groups(crew, counter, w[GATE], groups, tokens)
-        if begin == groups or stopped(crew):
-            return wait(crew, counter, groups)
-        for matrix, out in ((w[GATE], s.gate), (w[UP], s.up)):
-            product(model.weights, matrix, begin, end, given, codes, tokens, Rows(out, 0, stride), s.spare)
-        for t in range(tokens):
-            swiglu(s.gate, s.up, t * stride + begin * GROUP, (end - begin) * GROUP)
-        finish(crew, counter, end - begin)
-
-
-@inlined
-def project_logits(crew, counter, model, matrix, tokens, logits, s):
-    """logits = matrix @ s.normed. True to stop."""
-    given, slot = normed_rows(crew, model, tokens, s)
-    groups, codes, to = groups_of(matrix), coded(s, slot * s.room, ONE_SET), Rows(logits, 0, model.sizes.logits_stride)
-    while True:
-        begin, end = claim_groups(crew, counter, matrix, groups, tokens)
-        if begin == groups or stopped(crew):
-            return wait(crew, counter, groups)
-        product(model.weights, matrix, begin, end, given, codes, tokens, to, s.spare)
-        finish(crew, counter, end - begin)
+        attention_over_floats(queries, cached, p.work)
 
 
 @compiled

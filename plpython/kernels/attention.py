@@ -14,6 +14,7 @@ nothing, so the result does not depend on the queries that it is computed with.
 """
 
 import math
+from collections import namedtuple
 
 import numpy as np
 
@@ -49,6 +50,17 @@ from .kv_pages import (
     quantize_vector,
     value_numbers,
 )
+
+# All the query heads of one kv head for some consecutive tokens of one sequence. Token t's are x[at + t * stride ...],
+# `group` of them with head_dim numbers each; results replace them. Its position is positions[first + t]; it sees the
+# positions up to that, the latest `window` of them.
+Queries = namedtuple("Queries", "x at stride tokens group head_dim positions first window")
+# The keys and values of one kv head: the table of pages, the row where the sequence's begin, and the head's number in a
+# page, its layer included.
+Cached = namedtuple("Cached", "pages pages_at head")
+# A thread's own: a block of queries (float32, and as int16 codes with a scale each), what each may see, their scores in
+# a page and the weights' codes, their results, and one vector of codes. The engine's have an axis more, threads.
+Work = namedtuple("Work", "q query_codes query_scales firsts limits scores weight_codes out row")
 
 ROWS = 8  # queries in the largest block
 EXACT = 64  # products of codes whose sum fits into 32 bits
@@ -214,46 +226,45 @@ def kernel_of(block):
 
 
 @compiled
-def take_queries(x, x_at, stride, done, block, group, head_dim, positions, at, window, work):
+def take_queries(queries, done, block, work):
     """A block of queries, scaled, into work.q, with what each may see; then those that only fill the kernel.
 
     Scores are to the base 2: the scale is log2(e) / sqrt(head_dim).
     """
+    group, head_dim = queries.group, queries.head_dim
     width = padded(head_dim)
     scale = np.float32(LOG2_E / np.sqrt(np.float64(head_dim)))
     for r in range(block):
         t, h = divmod(done + r, group)
-        query = x_at + t * stride + h * head_dim
+        query, end = queries.at + t * queries.stride + h * head_dim, queries.positions[queries.first + t] + 1
         for d in range(head_dim):
-            work.q[r * width + d] = x[query + d] * scale
-        work.limits[r] = positions[at + t] + 1
-        work.firsts[r] = max(0, positions[at + t] + 1 - window)
+            work.q[r * width + d] = queries.x[query + d] * scale
+        work.limits[r] = end
+        work.firsts[r] = max(0, end - queries.window)
     for r in range(block, kernel_of(block)):  # whatever is there, at the first query's positions: nobody asks for it
         work.limits[r], work.firsts[r] = work.limits[0], work.firsts[0]
 
 
 @compiled
-def give_results(x, x_at, stride, done, block, group, head_dim, work):
+def give_results(queries, done, block, work):
     """The results of a block in the place of its queries."""
+    head_dim = queries.head_dim
     width = padded(head_dim)
     for r in range(block):
-        t, h = divmod(done + r, group)
-        result = x_at + t * stride + h * head_dim
+        t, h = divmod(done + r, queries.group)
+        result = queries.at + t * queries.stride + h * head_dim
         for d in range(head_dim):
-            x[result + d] = work.out[r * width + d]
+            queries.x[result + d] = work.out[r * width + d]
 
 
 @inlined
-def attention_over_floats(x, x_at, stride, tokens, group, head_dim, positions, at, window, pages, pages_at, head, work):
-    """Attention of all the query heads of one kv head for some consecutive tokens of one sequence.
-
-    Token t's queries are x[x_at + t * stride ...], group * head_dim of them; its result replaces them. It sees the
-    positions up to positions[at + t], the latest `window` of them. `head` is the kv head's place in a page, its layer
-    included; `work` this thread's scratch.
-    """
-    for done in range(0, tokens * group, ROWS):
-        block = min(tokens * group - done, ROWS)
-        take_queries(x, x_at, stride, done, block, group, head_dim, positions, at, window, work)
+def attention_over_floats(queries, cached, work):
+    """Attention of some Queries over what is Cached of their head; `work` is this thread's scratch."""
+    pages, pages_at, head = cached
+    head_dim, total = queries.head_dim, queries.tokens * queries.group
+    for done in range(0, total, ROWS):
+        block = min(total - done, ROWS)
+        take_queries(queries, done, block, work)
         kernel = kernel_of(block)
         if kernel == 8:
             _floats_8(pages, pages_at, head, head_dim, work)
@@ -261,16 +272,18 @@ def attention_over_floats(x, x_at, stride, tokens, group, head_dim, positions, a
             _floats_7(pages, pages_at, head, head_dim, work)
         else:
             _floats_4(pages, pages_at, head, head_dim, work)
-        give_results(x, x_at, stride, done, block, group, head_dim, work)
+        give_results(queries, done, block, work)
 
 
 @inlined
-def attention_over_codes(x, x_at, stride, tokens, group, head_dim, positions, at, window, pages, pages_at, head, work):
+def attention_over_codes(queries, cached, work):
     """The same over int16 pages."""
+    pages, pages_at, head = cached
+    head_dim, total = queries.head_dim, queries.tokens * queries.group
     width = padded(head_dim)
-    for done in range(0, tokens * group, ROWS):
-        block = min(tokens * group - done, ROWS)
-        take_queries(x, x_at, stride, done, block, group, head_dim, positions, at, window, work)
+    for done in range(0, total, ROWS):
+        block = min(total - done, ROWS)
+        take_queries(queries, done, block, work)
         kernel = kernel_of(block)
         for r in range(kernel):
             at_row, codes = r * width, work.query_codes
@@ -281,4 +294,4 @@ def attention_over_codes(x, x_at, stride, tokens, group, head_dim, positions, at
             _codes_7(pages, pages_at, head, head_dim, work)
         else:
             _codes_4(pages, pages_at, head, head_dim, work)
-        give_results(x, x_at, stride, done, block, group, head_dim, work)
+        give_results(queries, done, block, work)

@@ -6,6 +6,7 @@ multiples of 16 with zeros, which every kernel keeps zero. The matrix products a
 """
 
 import math
+from collections import namedtuple
 
 import numpy as np
 
@@ -45,6 +46,8 @@ LOG2_E = np.float32(1.4426950408889634)
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 SQRT_HALF = np.float32(math.sqrt(0.5))
 EXP_LOWEST, EXP_HIGHEST = np.float32(-87.0), np.float32(88.0)
+# What a layer norm ends with: an array, and where in it the weights begin and the bias.
+Affine = namedtuple("Affine", "weights weights_at bias_at")
 # likeliest: it looks for the largest number run by run
 RUN = 1024
 NO_TOKEN = -1
@@ -95,8 +98,9 @@ def rms_norm(x, at, width, weights, weights_at, epsilon, out, out_at):
 
 
 @compiled
-def layer_norm(x, at, width, weights, weights_at, bias_at, epsilon, out, out_at):
+def layer_norm(x, at, width, affine, epsilon, out, out_at):
     """(x - mean) / sqrt(variance + epsilon) * weight + bias for one vector of any width; `out` may be `x`."""
+    weights, weights_at, bias_at = affine
     total = fill(0.0, f32)
     for i in range(0, width, 16):
         total = total + load_first(width - i, x, at + i)

@@ -17,11 +17,16 @@ A table, int64 [pages][3], says where: the address of head 0's keys, the address
 further those of the next head are.
 """
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..simd.memory import array_at, load_first, store
 from ..simd.registers import compiled, f32, fill, inlined, lane, maximum, rint, to_i32
 from .elementwise import largest_magnitude
+
+# Where the key and the value of a position and a head go: a row of the table of pages, and the head's number in a page.
+Place = namedtuple("Place", "pages page head head_dim position")
 
 PAGE = 64  # positions
 PAGE_FIELDS = 3
@@ -72,15 +77,16 @@ def page_scales(codes, pages, page, field, head, like):
 
 
 @compiled
-def store_floats(pages, page, head, head_dim, position, x, k_at, v_at, like):
-    """Put one position's key and value, x[k_at ...] and x[v_at ...], into its page of float32."""
-    keys, values = page_keys(pages, page, head, head_dim, like), page_values(pages, page, head, head_dim, like)
-    place = position % PAGE
-    tile = place // 16 * head_dim * 16 + place % 16
+def store_floats(place, x, k_at, v_at):
+    """Put one position's key and value, x[k_at ...] and x[v_at ...], into its Place in a page of float32."""
+    pages, page, head, head_dim, position = place
+    keys, values = page_keys(pages, page, head, head_dim, x), page_values(pages, page, head, head_dim, x)
+    row = position % PAGE
+    tile = row // 16 * head_dim * 16 + row % 16
     for d in range(head_dim):
         keys[tile + d * 16] = x[k_at + d]
     for d in range(0, head_dim, 16):
-        store(values, (d * PAGE) + place * 16, load_first(head_dim - d, x, v_at + d))
+        store(values, (d * PAGE) + row * 16, load_first(head_dim - d, x, v_at + d))
 
 
 @compiled
@@ -97,18 +103,19 @@ def quantize_vector(x, at, width, largest_code, codes, codes_at):
 
 
 @compiled
-def store_codes(pages, page, head, head_dim, position, x, k_at, v_at, row, like):
-    """The same into a page of int16. `row` is int16 scratch for a head, `like` float32."""
-    keys, values = page_keys(pages, page, head, head_dim, row), page_values(pages, page, head, head_dim, row)
-    key_scales = page_scales(key_numbers(head_dim), pages, page, 0, head, like)
-    value_scales = page_scales(value_numbers(head_dim), pages, page, 1, head, like)
-    place = position % PAGE
-    key_scales[place] = quantize_vector(x, k_at, head_dim, KEPT_LARGEST, row, 0)
+def store_codes(place, x, k_at, v_at, codes):
+    """The same into a page of int16. `codes` is int16 scratch for a head."""
+    pages, page, head, head_dim, position = place
+    keys, values = page_keys(pages, page, head, head_dim, codes), page_values(pages, page, head, head_dim, codes)
+    key_scales = page_scales(key_numbers(head_dim), pages, page, 0, head, x)
+    value_scales = page_scales(value_numbers(head_dim), pages, page, 1, head, x)
+    row = position % PAGE
+    key_scales[row] = quantize_vector(x, k_at, head_dim, KEPT_LARGEST, codes, 0)
     pairs = (head_dim + 1) // 2
-    tile = (place // 16 * pairs * 16 + place % 16) * 2
+    tile = (row // 16 * pairs * 16 + row % 16) * 2
     for d in range(2 * pairs):
-        keys[tile + d // 2 * 32 + d % 2] = row[d]
-    value_scales[place] = quantize_vector(x, v_at, head_dim, KEPT_LARGEST, row, 0)
-    pair = place // 2 * 32 + place % 2
+        keys[tile + d // 2 * 32 + d % 2] = codes[d]
+    value_scales[row] = quantize_vector(x, v_at, head_dim, KEPT_LARGEST, codes, 0)
+    pair = row // 2 * 32 + row % 2
     for d in range(padded(head_dim)):
-        values[d // 16 * 16 * PAGE + pair + d % 16 * 2] = row[d]
+        values[d // 16 * 16 * PAGE + pair + d % 16 * 2] = codes[d]

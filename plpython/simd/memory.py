@@ -273,13 +273,6 @@ def array_at(context, address, length, like):
 
 
 @intrinsic
-def as_writable(context, array):
-    """The array as one that may be written, which this code must not do: parts are compiled for each kind of array."""
-    kind = types.Array(array.dtype, array.ndim, array.layout)
-    return kind(array), lambda context, builder, signature, values: values[0]
-
-
-@intrinsic
 def in_order(context):
     """What is loaded after this is not loaded before it; no instruction of the processor.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from plpython.engine.steps import LEAST_BYTES, MOST_BYTES, claim_groups
+from plpython.engine.steps import LEAST_BYTES, MOST_BYTES, Groups, claim_groups
 from plpython.kernels.dispatch import BY_NAME
 from plpython.simd.registers import compiled
 from plpython.simd.threads import Crew, new_state
@@ -17,7 +17,7 @@ Q8 = BY_NAME["q8"]
 def _claims(threads, state, matrix, groups, tokens, begins, ends):
     crew, count = Crew(0, threads, state, (0, 0)), 0
     while True:
-        begin, end = claim_groups(crew, 0, matrix, groups, tokens)
+        begin, end = claim_groups(crew, 0, Groups(groups, matrix, tokens))
         if begin == groups:
             return count
         begins[count], ends[count] = begin, end

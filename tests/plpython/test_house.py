@@ -154,6 +154,15 @@ def test_sql_calls_modules_of_the_wing_sql_alone(change: str):
     assert called <= modules
 
 
+@pytest.mark.parametrize("module", [module for module in MODULES if wing(module) not in ("server", "sql")])
+def test_a_function_has_eight_parameters_at_most(module: str):
+    def count(arguments: ast.arguments) -> int:
+        return len([*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs])
+
+    functions = [node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef | ast.Lambda)]
+    assert [ast.unparse(f.args) for f in functions if count(f.args) > 8] == []
+
+
 def test_modules_import_one_another_without_a_circle():
     floors: dict[str, int] = {}
 

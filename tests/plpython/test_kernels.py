@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from plpython.engine.steps import Work
 from plpython.kernels import attention, elementwise, kv_pages
 from plpython.kernels import matrix as matrix_kernels
+from plpython.kernels.attention import Cached, Queries, Work
 from plpython.kernels.dispatch import OFFSETS
-from plpython.kernels.elementwise import new_codes
+from plpython.kernels.elementwise import Affine, new_codes
 from plpython.kernels.groups import Activations, Rows, group_count
-from plpython.kernels.kv_pages import PAGE, head_bytes
+from plpython.kernels.kv_pages import PAGE, Place, head_bytes
 from plpython.model import encodings
 from plpython.reference import operators
 from plpython.simd.memory import load, store
@@ -222,10 +222,11 @@ def test_an_embedding_row_is_the_decoded_row(type):
 def test_a_product_of_integers_is_exact_at_the_ends_of_their_range(type, tokens):
     """Weights of every size in both signs, and activations that are their own codes: the sums are whole numbers."""
     columns, rows = 4 * 32, 20
+    random = np.random.default_rng(tokens)
     raw = np.repeat(np.arange(256, dtype=np.uint8), encodings.row_bytes(type, columns) * rows // 256 + 1)
-    raw = RANDOM.permutation(raw)[: encodings.row_bytes(type, columns) * rows].reshape(-1, encodings.BLOCKS[type][1])
+    raw = random.permutation(raw)[: encodings.row_bytes(type, columns) * rows].reshape(-1, encodings.BLOCKS[type][1])
     raw[:, :2] = np.frombuffer(np.float16(1).tobytes(), np.uint8)
-    x = RANDOM.choice([-127, -1, 0, 1, 127], (tokens, columns)).astype(np.float32)
+    x = random.choice([-127, -1, 0, 1, 127], (tokens, columns)).astype(np.float32)
     x[:, ::32] = 127
     weight = encodings.decode(type, raw.reshape(-1), (rows, columns))
     assert len(np.unique(weight)) >= 16 and weight.min() < 0 < weight.max()
@@ -254,10 +255,10 @@ class Pages:
         self.table = np.array([(page.ctypes.data, page[key_bytes:].ctypes.data, 0) for page in self.memory])
         width = kv_pages.padded(head_dim)
         x = np.concatenate([padded(k), padded(v), np.zeros(16, np.float32)])
-        scratch = (np.zeros(width, np.int16), x) if dtype == np.int16 else (x,)
+        scratch = (np.zeros(width, np.int16),) if dtype == np.int16 else ()
         for p in range(positions):
             key, value = p * width, (positions + p) * width
-            STORE[dtype](self.table, p // PAGE, 0, head_dim, p, x, key, value, *scratch)
+            STORE[dtype](Place(self.table, p // PAGE, 0, head_dim, p), x, key, value, *scratch)
 
 
 def attend(q, pages, positions, window):
@@ -278,7 +279,8 @@ def attend(q, pages, positions, window):
     x = np.concatenate([q.reshape(-1), np.zeros(16, np.float32)])
     one = group * head_dim
     at = np.asarray(positions)
-    ATTENTION[pages.dtype](x, 0, one, tokens, group, head_dim, at, 0, window, pages.table, 0, 0, work)
+    queries = Queries(x, 0, one, tokens, group, head_dim, at, 0, window)
+    ATTENTION[pages.dtype](queries, Cached(pages.table, 0, 0), work)
     return x[:-16].reshape(q.shape)
 
 
@@ -340,7 +342,7 @@ def test_layer_norm_is_the_references_at_any_width(width):
     x, scale, bias = (random.standard_normal(width + 3).astype(np.float32) * 3 + 1 for _ in range(3))
     weights = np.concatenate([np.pad(scale[:width], (0, 400 - width)), bias[:width], np.zeros(16, np.float32)])
     out = np.full(width + 16, 7, np.float32)
-    callable_from_python(elementwise.layer_norm)(x, 3, width, weights.astype(np.float32), 0, 400, 1e-5, out, 0)
+    callable_from_python(elementwise.layer_norm)(x, 3, width, Affine(weights.astype(np.float32), 0, 400), 1e-5, out, 0)
     expected = operators.layer_norm(x[3 : 3 + width], scale[:width], bias[:width], 1e-5)
     np.testing.assert_allclose(out[:width], expected, rtol=0, atol=2e-5)
     assert (out[width:] == 7).all()

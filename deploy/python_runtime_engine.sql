@@ -15,36 +15,63 @@ Activations are flat float32 arrays, a row a token, as reference/composed has th
 `operators`.
 """
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..kernels.elementwise import new_codes
 from ..kernels.groups import ABSENT, COLUMNS, GROUP, VECTOR
+from ..kernels.kv_pages import PAGE_FIELDS
+from ..simd.frames import Frame
 from ..simd.threads import new_state, team
 from . import operator_entries
-from .decoder import NO_WINDOW
-from .steps import ONE_SET, TWO_SETS
+from .decoder import TILE
+from .operator_entries import (
+    ATTENTION,
+    EMBED,
+    GATED,
+    HEADS,
+    LINEAR,
+    NORM,
+    ROTATION,
+    SWIGLU,
+    Attention,
+    Embed,
+    Gated,
+    Heads,
+    Linear,
+    Norm,
+    Rotation,
+    Swiglu,
+)
+from .steps import ONE_SET, TWO_SETS, Batch
 
 SLICE = 64  # tokens between checkpoints: tens of milliseconds in the largest matrix of a large model
 SEEN_TWICE = "attn_v.weight", "attn_output.weight"  # as decoder_pass does
 WORTH_SHARING = 1 << 24  # multiplications: about as long as it takes to hand work to a thread
+NOTHING, NO_NUMBERS = np.zeros(0, np.float32), np.zeros(0, np.int64)
+
+# What `linear` needs to know of a matrix and a bias: their entries, the matrix's shape, the distance between rows of
+# output, and how many sets of codes it sees.
+Product = namedtuple("Product", "matrix bias rows columns stride sets")
 
 
 class CompiledOperators:
-    """The operators of one CompiledEngine's model. `checkpoint` is called between slices of work."""
+    """The operators of one CompiledEngine's model. `checkpoint` is called between slices of work.
+
+    Frames are kept, one for each use of a weight, and only what differs from call to call is written anew.
+    """
 
     def __init__(self, engine, checkpoint):
         self.engine = engine
         self._checkpoint = checkpoint
         self._weights = engine.packed.weights
         self.shapes = {}  # what `operators` has found out of tensors
-        self._entries, self._products, self._norms = {}, {}, {}
+        self._entries, self._products, self._tiles = {}, {}, {}
         self._absent = np.array([ABSENT, 0, 0, 0], np.int64)
         self._state = new_state(operator_entries.CLAIMS)
-        self._codes, self._spare = new_codes(0), np.zeros(0, np.float32)
-        self._nothing = np.zeros(0, np.float32)
-        self._nothing.flags.writeable = False  # as activations are: kernels are compiled for either kind
-        self._heads = _heads(engine.sizes)
-        self._qkv = np.zeros(0, np.float32)
+        self._codes, self._spare, self._qkv = new_codes(0), NOTHING, NOTHING
+        self._frames, self._written = {}, (None, None)
 
     def new_cache(self):
         """An empty KVCache for this model."""
@@ -57,74 +84,74 @@ class CompiledOperators:
 
     def embedding(self, tokens):
         """int[n] -> [n * hidden]."""
-        matrix = self._entry("token_embd.weight")
+        matrix, tokens = self._entry("token_embd.weight"), np.asarray(tokens, np.int64)
         out = np.empty(len(tokens) * matrix[COLUMNS], np.float32)
-        operator_entries.embed(*self._weights, matrix, np.asarray(tokens, np.int64), out)
+        frame = EMBED.frame(Embed(self._weights, matrix, tokens, out))
+        operator_entries.embed(0, 1, self._state, frame)
         return out
 
     def linear(self, x, weight, bias=None, residual=None):
         """x @ weight.T + bias + residual: [n * columns] (and [n * rows]) -> [n, rows]."""
-        product = self._products.get((weight, bias)) or self._product(weight, bias)
-        matrix, vector, rows, columns, stride, sets = product
+        p = self._products.get((weight, bias)) or self._product(weight, bias)
+        rows, columns, stride = p.rows, p.columns, p.stride
         tokens = len(x) // columns
-        self._make_room(min(tokens, SLICE), columns, stride if sets == TWO_SETS else 0)
+        self._make_room(min(tokens, SLICE), columns, stride if p.sets == TWO_SETS else 0)
+        frame = self._frames.get((weight, bias)) or self._linear_frame(weight, bias)
         out = np.empty(tokens * stride, np.float32)
-        given = self._nothing if residual is None else residual
+        given = NOTHING if residual is None else residual
         for begin, n, few, to in _slices(tokens, x, columns, out, stride):
-            add = given[begin * rows : (begin + n) * rows]
-            arguments = (*self._weights, matrix, vector, few, n, sets, *self._codes, add, to, self._spare, stride)
-            self._run(operator_entries.project, n, n * rows * columns, arguments)
+            frame.put(x=few, tokens=n, residual=given[begin * rows : (begin + n) * rows], out=to)
+            self._run(operator_entries.linear, n, n * rows * columns, frame)
         return out if stride == rows else out.reshape(tokens, stride)[:, :rows]
 
     def queries_keys_values(self, x, layer, positions):
         """What `attention` takes of a layer: [n * hidden], int[n] -> [n, heads * head_dim], keys and values."""
-        a, sizes, tokens = self.engine.architecture, self.engine.sizes, len(positions)
-        cosines, sines, _ = self.engine.room_for(int(positions[-1]) + 1)
-        weights, stride = self.engine.layer(layer), sizes.qkv_stride
+        sizes, tokens = self.engine.sizes, len(positions)
+        stride = sizes.qkv_stride
         self._make_room(min(tokens, SLICE), sizes.hidden, stride)
+        self._reserve(positions)
+        frame = self._frames.get((HEADS, layer)) or self._heads_frame(layer)
         out = np.empty(tokens * stride, np.float32)
-        fixed = weights, self._heads, a.norm_epsilon, a.rope_interleaved
         for begin, n, few, to in _slices(tokens, x, sizes.hidden, out, stride):
-            turns = positions[begin : begin + n], cosines, sines
-            arguments = (*self._weights, *fixed, few, *turns, *self._codes, to, self._spare)
-            self._run(operator_entries.project_heads, n, n * stride * sizes.hidden, arguments)
+            frame.put(x=few, positions=positions[begin : begin + n], out=to)
+            self._run(operator_entries.queries_keys_values, n, n * stride * sizes.hidden, frame)
         rows, width = out.reshape(tokens, stride), sizes.kv_heads * sizes.head_dim
         q, k = rows[:, : sizes.heads * sizes.head_dim], rows[:, sizes.k_column : sizes.k_column + width]
         return q, k, rows[:, sizes.v_column : sizes.v_column + width]
 
     def swiglu(self, x, gate, up):
         """silu(x @ gate.T) * (x @ up.T): [n * columns] -> [n, rows]."""
-        matrix, _, rows, columns, stride, _ = self._products.get((gate, None)) or self._product(gate, None)
-        other, *_ = self._products.get((up, None)) or self._product(up, None)
+        p = self._products.get((gate, None)) or self._product(gate, None)
+        rows, columns, stride = p.rows, p.columns, p.stride
         tokens = len(x) // columns
         self._make_room(min(tokens, SLICE), columns, stride)
+        frame = self._frames.get((GATED, gate, up)) or self._gated_frame(gate, up)
         out = np.empty(tokens * stride, np.float32)
         for _, n, few, to in _slices(tokens, x, columns, out, stride):
-            arguments = (*self._weights, matrix, other, few, n, *self._codes, self._spare, to, stride)
-            self._run(operator_entries.project_gated, n, 2 * n * rows * columns, arguments)
+            frame.put(x=few, tokens=n, out=to)
+            self._run(operator_entries.gated, n, 2 * n * rows * columns, frame)
         return out if stride == rows else out.reshape(tokens, stride)[:, :rows]
 
     def rms_norm(self, x, weight, epsilon):
         """Rows as wide as the weight, each normalised."""
-        at, width = self._norms.get(weight) or self._norm(weight)
+        frame = self._frames.get((NORM, weight, epsilon)) or self._norm_frame(weight, epsilon)
         out = np.empty(len(x), np.float32)
-        operator_entries.normalise(self._weights.f32, at, width, epsilon, x, out)
+        frame.put(x=x, out=out)
+        operator_entries.normalise(0, 1, self._state, frame.numbers)
         return out
 
     def rope(self, x, positions):
         """Every head turned by its token's position: [n * heads * head_dim], int[n]."""
-        a = self.engine.architecture
-        cosines, sines, _ = self.engine.room_for(int(positions[-1]) + 1)
+        model, _ = self._reserve(positions)
         out = x.copy()
-        operator_entries.rotate(out, len(positions), a.head_dim, positions, cosines, sines, a.rope_interleaved)
+        operator_entries.rotate(0, 1, self._state, ROTATION.frame(Rotation(model, out, positions)))
         return out
 
     def attention(self, q, k, v, cache, layer, positions):
         """Store keys and values in a KVCache that has room for them, then let every query see all up to its own."""
         sizes, n = self.engine.sizes, len(positions)
-        _, _, works = self.engine.room_for(int(positions[-1]) + 1)
-        stride = sizes.qkv_stride
-        window = self.engine.architecture.window(layer) or NO_WINDOW
+        self._reserve(positions)
+        frame, stride = self._frames.get(ATTENTION) or self._attention_frame(), sizes.qkv_stride
         if self._qkv.size < n * stride:
             self._qkv = np.zeros(n * stride, np.float32)
         qkv = self._qkv[: n * stride].reshape(n, stride)
@@ -132,31 +159,80 @@ class CompiledOperators:
             qkv[:, column : column + part.size // n] = part.reshape(n, -1)
         for begin in range(0, n, SLICE):
             few, now = qkv[begin : begin + SLICE].reshape(-1), positions[begin : begin + SLICE]
+            batch = self._batch(now, cache.pages)
+            frame.put(batch=batch, qkv=few, layer=layer)
             products = len(now) * int(now[-1] + 1) * sizes.heads * sizes.head_dim
-            arguments = (few, self._heads, layer, window, now, cache.pages, *works)
-            self._run(operator_entries.attend, len(now), products, arguments)
+            self._run(operator_entries.attention, len(now), products, frame)
         return qkv[:, : sizes.heads * sizes.head_dim]
 
     def _product(self, weight, bias):
-        """What `linear` needs to know of a matrix and a bias: their entries, rows, columns, stride, sets of codes."""
         matrix, vector = self._entry(weight), self._absent if bias is None else self._entry(bias)
         rows, columns = self.shape(weight)
         sets = TWO_SETS if weight.endswith(SEEN_TWICE) else ONE_SET
-        known = self._products[weight, bias] = matrix, vector, rows, columns, -(-rows // GROUP) * GROUP, sets
+        known = self._products[weight, bias] = Product(matrix, vector, rows, columns, -(-rows // GROUP) * GROUP, sets)
         return known
 
-    def _norm(self, weight):
-        """Where the weights of a norm begin, and how many they are."""
+    def _linear_frame(self, weight, bias):
+        p = self._products[weight, bias]
+        given = Linear(
+            *(self._weights, p.matrix, p.bias, NOTHING, 0, p.sets),
+            *(self._codes, NOTHING, NOTHING, p.stride, self._spare),
+        )
+        return self._kept((weight, bias), Frame(LINEAR, given))
+
+    def _heads_frame(self, layer):
+        model, _ = self._written
+        w = self.engine.layer(layer)
+        given = Heads(model, w, NOTHING, NO_NUMBERS, self._codes, NOTHING, self._spare)
+        return self._kept((HEADS, layer), Frame(HEADS, given))
+
+    def _gated_frame(self, gate, up):
+        p = self._products[gate, None]
+        given = Gated(
+            *(self._weights, p.matrix, self._entry(up), self._absent, NOTHING, 0),
+            *(self._codes, self._spare, NOTHING, p.stride),
+        )
+        return self._kept((GATED, gate, up), Frame(GATED, given))
+
+    def _norm_frame(self, weight, epsilon):
         _, offset, _, width = map(int, self._entry(weight))
-        known = self._norms[weight] = offset // 4, width
-        return known
+        given = Norm(self._weights.f32, offset // 4, width, epsilon, NOTHING, NOTHING)
+        return self._kept((NORM, weight, epsilon), Frame(NORM, given))
+
+    def _attention_frame(self):
+        model, works = self._written
+        batch = self._batch(NO_NUMBERS, np.zeros((0, PAGE_FIELDS), np.int64))
+        return self._kept(ATTENTION, Frame(ATTENTION, Attention(model, batch, NOTHING, works, 0)))
+
+    def _kept(self, use, frame):
+        self._frames[use] = frame
+        return frame
+
+    def _batch(self, positions, pages):
+        """A Batch of consecutive tokens of one sequence, for attention alone."""
+        n = len(positions)
+        if n not in self._tiles:
+            tiles = [(first, min(TILE, n - first)) for first in range(0, n, TILE)]
+            self._tiles[n] = np.array(tiles, np.int64).reshape(-1, 2), np.zeros(n, np.int64)
+        tiles, zeros = self._tiles[n]
+        return Batch(NO_NUMBERS, NO_NUMBERS, positions, zeros, pages, tiles, NO_NUMBERS)
 
     def _make_room(self, tokens, columns, spare):
         """For two sets of codes of so many tokens, and for the products of one of them where `spare` is not 0."""
         if self._codes.codes.size < 2 * tokens * columns:
             self._codes = new_codes(2 * tokens * columns)
+            self._frames.clear()
         if self._spare.size < tokens * spare:
             self._spare = np.zeros(tokens * spare, np.float32)
+            self._frames.clear()
+
+    def _reserve(self, positions):
+        """What of frames is the engine's own, with room for these positions: the numbers of MODEL and of WORKS."""
+        written = self.engine.written_for(int(positions[-1]) + 1)
+        if written[0] is not self._written[0] or written[1] is not self._written[1]:
+            self._written = written
+            self._frames.clear()
+        return written
 
     def _entry(self, name):
         """A tensor's row of the table of weights, int64[4]."""
@@ -165,15 +241,15 @@ class CompiledOperators:
             entry = self._entries[name] = self.engine.packed.entry(name)
         return entry
 
-    def _run(self, kernel, tokens, products, arguments):
+    def _run(self, kernel, tokens, products, frame):
         """A kernel, in as many threads as its multiplications are worth."""
         self._checkpoint()
         self._state.fill(0)
         threads = self.engine.threads if tokens == 1 else self.engine.batch_threads
         if threads == 1 or products < WORTH_SHARING:
-            kernel(0, 1, self._state, *arguments)
+            kernel(0, 1, self._state, frame.numbers)
         else:
-            team(threads).run(kernel, self._state, *arguments)
+            team(threads).run(kernel, self._state, frame.numbers)
 
 
 def _slices(tokens, x, columns, out, stride):
@@ -189,15 +265,8 @@ def _slices(tokens, x, columns, out, stride):
 def swiglu(gate, up):
     """silu(gate) * up, number by number: f32[n], f32[n] -> f32[n]."""
     out = np.empty(len(gate), np.float32)
-    operator_entries.gated(gate, up, out)
+    operator_entries.swiglu(0, 1, NO_NUMBERS, SWIGLU.frame(Swiglu(gate, up, out)))
     return out
-
-
-def _heads(sizes):
-    """What operator_entries.attend knows of heads."""
-    group = sizes.heads // sizes.kv_heads
-    fields = sizes.qkv_stride, sizes.k_column, sizes.v_column, sizes.head_dim, group, sizes.kv_heads, sizes.codes_kv
-    return np.array(fields, np.int64)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.engine__composed() FROM PUBLIC;
@@ -224,7 +293,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..kernels.attention import ROWS
+from ..kernels.attention import ROWS, Work
 from ..kernels.dispatch import BY_NAME
 from ..kernels.elementwise import NO_TOKEN, new_codes
 from ..kernels.groups import ABSENT, BLOCK, GROUP, VECTOR
@@ -232,9 +301,9 @@ from ..kernels.kv_pages import PAGE
 from ..model.decoder import ROPE_DIVISORS
 from ..server import errors
 from ..simd.threads import STOP, new_state, team
-from .decoder_pass import counters, forward
+from .decoder_pass import FORWARD, Forward, counters, forward
 from .kv_cache import KVCache
-from .steps import HEAD, PER_LAYER, Batch, Model, Scratch, Sizes, Work
+from .steps import HEAD, MODEL, PER_LAYER, SCRATCH, WORKS, Batch, Model, Scratch, Sizes
 
 CHUNK = 256  # tokens in one pass: beyond it nothing is gained, and their activations are some tens of MB
 LONGEST_RUN = 16  # passes of one token that follow each other in one call
@@ -281,6 +350,7 @@ class CompiledEngine:
         self._positions = 0  # for which there are angles
         self._state = new_state(counters(architecture.layers, LONGEST_RUN))
         self._scratch = self._works = None
+        self._numbers = {}  # {Structure: (what it wrote last, the numbers)}
         self._logits = np.empty(0, np.float32)
 
     def new_cache(self):
@@ -296,10 +366,10 @@ class CompiledEngine:
         """A layer's rows of the table of weights, int64 [PER_LAYER, 4]."""
         return self._model.table[number * PER_LAYER : (number + 1) * PER_LAYER]
 
-    def room_for(self, positions):
-        """(cosines, sines, works) for so many positions: the angles of their rotations, and each thread's scratch."""
+    def written_for(self, positions):
+        """The numbers of MODEL and of WORKS, with room for so many positions; other lists when they have changed."""
         self._reserve_positions(positions)
-        return self._model.cosines, self._model.sines, self._works
+        return self._written(MODEL, self._model), self._written(WORKS, self._works)
 
     def forward(self, tokens, cache, last_only=True, checkpoint=None):
         """Logits after `tokens`, which follow the cache's: int[n] -> f32 [1, vocabulary], or [n, ...] if not last_only.
@@ -346,7 +416,7 @@ class CompiledEngine:
         self._check([(np.array([token]), cache)])
         cache.reserve(most)
         self._reserve_positions(cache.length + most)
-        chosen, logits = np.full(most - 1, NO_TOKEN), self._room_for_logits(1)
+        chosen, logits, ends = np.full(most - 1, NO_TOKEN), self._room_for_logits(1), np.asarray(ends, np.int64)
         if checkpoint is not None:
             checkpoint()
         self._run(_single(token, cache), logits, checkpoint, ends, chosen)
@@ -391,9 +461,19 @@ class CompiledEngine:
         tokens = len(batch.tokens)
         crew = team(self.threads if tokens == 1 else self.batch_threads)
         self._reserve_slots(max(tokens, crew.size))
-        arguments = self._model, batch, self._works, self._scratch, logits.reshape(-1), ends
+        model, works = self._written(MODEL, self._model), self._written(WORKS, self._works)
+        scratch = self._written(SCRATCH, self._scratch)
+        given = Forward(model, batch, works, scratch, logits.reshape(-1), ends, chosen, self.interrupts)
         # After a stop what was chosen holds: the batch is the last such token, which is computed to the end.
-        run_pass(crew, forward, self._state, self.interrupts, checkpoint, (*arguments, chosen), (*arguments, NO_TOKENS))
+        run_pass(crew, forward, self._state, (FORWARD, given, given._replace(chosen=NO_TOKENS)), checkpoint)
+
+    def _written(self, structure, value):
+        """The numbers of what stays the same from pass to pass."""
+        before, numbers = self._numbers.get(structure, (None, None))
+        if before is not value:
+            numbers = structure.write(value)
+            self._numbers[structure] = value, numbers
+        return numbers
 
     def _room_for_logits(self, count):
         """f32 [count, logits_stride]: the memory of the last call, if the caller has let go of what was in it."""
@@ -431,17 +511,20 @@ class CompiledEngine:
             self._works = works_of(self._model.sizes, threads)
 
 
-def run_pass(crew, function, state, interrupts, checkpoint, arguments, again=None):
+def run_pass(crew, function, state, asked, checkpoint):
     """One pass; when it is stopped and the checkpoint does not raise, the pass again, to its end.
 
-    again: the arguments for that, if they are others.
+    asked: (a Structure, what of it the pass is given, what it is given again).
     """
+    structure, given, again = asked
+    if checkpoint is None:
+        given = given._replace(interrupts=NO_INTERRUPTS)
     state[:] = 0
-    crew.run(function, state, interrupts if checkpoint is not None else NO_INTERRUPTS, *arguments)
+    crew.run(function, state, structure.frame(given))
     if state[STOP]:
         checkpoint()
         state[:] = 0
-        crew.run(function, state, NO_INTERRUPTS, *(arguments if again is None else again))
+        crew.run(function, state, structure.frame(again._replace(interrupts=NO_INTERRUPTS)))
 
 
 def _sizes(a, codes_kv):
@@ -598,12 +681,16 @@ A single token may be followed by the likeliest next ones in the same call, a pa
 woken.
 """
 
+from collections import namedtuple
+
 from ..kernels.groups import ROWS, Rows
 from ..kernels.matrix import is_quantized
+from ..simd.frames import Structure
 from ..simd.registers import compiled, entry, inlined
 from ..simd.threads import Crew, meet
 from .steps import (
     ATTN_NORM,
+    BATCH,
     CLAIM_ATTENTION,
     CLAIM_CHOICE,
     CLAIM_DOWN,
@@ -613,36 +700,65 @@ from .steps import (
     CLAIM_OUTPUT,
     CLAIM_QKV,
     DOWN,
-    EMBEDDING,
     FFN_NORM,
     FINAL_NORM,
+    FLOATS,
     GATE,
     HEAD,
+    INTERRUPTS,
     LAYER_COUNTERS,
+    MODEL,
     NO_BIAS,
     NO_CODES,
+    NUMBERS,
     ONE_SET,
     OUTPUT,
     OUTPUT_BIAS,
     PASS_COUNTERS,
     PER_LAYER,
+    SCRATCH,
     TWO_SETS,
     UP,
-    K,
+    WORKS,
+    Pass,
+    Pieces,
+    Projection,
     Q,
     V,
-    attend_all,
+    all_groups,
+    attend,
     choose,
+    claim_piece,
+    codes_needed,
     embed,
-    gate_and_up,
     norm,
-    place_heads,
+    normed,
+    place_of,
+    project,
     project_back,
-    project_logits,
+    project_gated,
     quantize_rows,
     queries_keys_values,
+    shared_out,
+    store_head,
+    turn_heads,
     work_of,
 )
+
+# What `forward` is given.
+Forward = namedtuple("Forward", "model batch works scratch logits ends chosen interrupts")
+FORWARD = Structure(
+    Forward,
+    model=MODEL,
+    batch=BATCH,
+    works=WORKS,
+    scratch=SCRATCH,
+    logits=FLOATS,
+    ends=NUMBERS,
+    chosen=NUMBERS,
+    interrupts=INTERRUPTS,
+)
+_given = FORWARD.read_at
 
 
 @inlined
@@ -652,75 +768,105 @@ def meet_if_many(crew, tokens):
 
 
 @inlined
-def attention_block(crew, counter, model, w, batch, layer, work, s):
-    """s.x += the attention of the layer, with its counters. True when the pass is to stop."""
-    sizes, tokens = model.sizes, len(batch.tokens)
-    needs_codes = is_quantized(w[Q]) or is_quantized(w[K]) or is_quantized(w[V])
-    norm(crew, model, w[ATTN_NORM], TWO_SETS if needs_codes else NO_CODES, batch.rows, s)
+def place_head(p, w, layer, token, head):
+    """Normalise (if the model does) and rotate one kv head's key and its queries; store the key and the value."""
+    rows = Rows(p.scratch.qkv, token * p.model.sizes.qkv_stride, 0)
+    turn_heads(p.model, w, rows, p.batch.positions[token], head)
+    store_head(p.model.sizes, place_of(p, layer, token, head), rows, head, p.work)
+
+
+@inlined
+def _attended(begin, end, given):
+    """Attention of a tile and a kv head; a single token's is placed first."""
+    p, w, layer = given
+    if len(p.batch.tokens) == 1:
+        place_head(p, w, layer, 0, begin % p.model.sizes.kv_heads)
+    attend(p, layer, begin)
+
+
+attend_all = shared_out(_attended, claim_piece)
+
+
+@inlined
+def attention_block(p, counter, w, layer):
+    """x += the attention of the layer, with its counters. True when the pass is to stop."""
+    crew, sizes, tokens, s = p.crew, p.model.sizes, len(p.batch.tokens), p.scratch
+    norm(crew, p.model, w[ATTN_NORM], TWO_SETS if codes_needed(w, Q, V) else NO_CODES, p.batch.rows, s)
     if meet_if_many(crew, tokens):
         return True
-    if queries_keys_values(crew, counter + CLAIM_QKV, model, w, tokens, s):
+    if queries_keys_values(p, counter + CLAIM_QKV, w, ONE_SET):
         return True
     if tokens > 1:
         for token in range(crew.thread, tokens, crew.threads):
             for head in range(sizes.kv_heads):
-                place_heads(model, w, batch, layer, token, head, work, s)
+                place_head(p, w, layer, token, head)
         if meet(crew):
             return True
-    if attend_all(crew, counter + CLAIM_ATTENTION, model, w, batch, layer, work, s):
+    if attend_all(crew, counter + CLAIM_ATTENTION, Pieces(len(p.batch.tiles) * sizes.kv_heads), (p, w, layer)):
         return True
+    rows = Rows(s.qkv, 0, sizes.qkv_stride)
     if is_quantized(w[OUTPUT]):
-        quantize_rows(crew, s.qkv, sizes.qkv_stride, sizes.heads * sizes.head_dim, TWO_SETS, tokens, s)
+        quantize_rows(crew, rows, sizes.heads * sizes.head_dim, TWO_SETS, tokens, s)
         if meet_if_many(crew, tokens):
             return True
-    matrix, bias, given = w[OUTPUT], w[OUTPUT_BIAS], Rows(s.qkv, 0, sizes.qkv_stride)
-    return project_back(crew, counter + CLAIM_OUTPUT, model, matrix, bias, given, TWO_SETS, tokens, s)
+    return project_back(p, counter + CLAIM_OUTPUT, w[OUTPUT], w[OUTPUT_BIAS], rows, TWO_SETS)
 
 
 @inlined
-def feed_forward_block(crew, counter, model, w, no_bias, batch, s):
-    """s.x += the gated feed-forward network of the layer, with its counters. True when the pass is to stop."""
-    sizes, tokens = model.sizes, len(batch.tokens)
-    needs_codes = is_quantized(w[GATE]) or is_quantized(w[UP])
-    norm(crew, model, w[FFN_NORM], ONE_SET if needs_codes else NO_CODES, batch.rows, s)
+def gate_and_up(p, counter, w, no_bias):
+    """up = silu(gate @ normed) * (up @ normed), the same rows of both at a time. True to stop."""
+    tokens, s, stride = len(p.batch.tokens), p.scratch, p.model.sizes.ffn_stride
+    weights, given = p.model.weights, normed(p, tokens, ONE_SET)
+    gate = Projection(weights, w[GATE], no_bias, given, tokens, Rows(s.gate, 0, stride), s.spare)
+    up = Projection(weights, w[UP], no_bias, given, tokens, Rows(s.up, 0, stride), s.spare)
+    return project_gated(p.crew, counter, all_groups(w[GATE], tokens), (gate, up))
+
+
+@inlined
+def feed_forward_block(p, counter, w, no_bias):
+    """x += the gated feed-forward network of the layer, with its counters. True when the pass is to stop."""
+    crew, sizes, tokens, s = p.crew, p.model.sizes, len(p.batch.tokens), p.scratch
+    norm(crew, p.model, w[FFN_NORM], ONE_SET if codes_needed(w, GATE, UP) else NO_CODES, p.batch.rows, s)
     if meet_if_many(crew, tokens):
         return True
-    if gate_and_up(crew, counter + CLAIM_GATE, model, w, tokens, s):
+    if gate_and_up(p, counter + CLAIM_GATE, w, no_bias):
         return True
+    rows = Rows(s.up, 0, sizes.ffn_stride)
     if is_quantized(w[DOWN]):
-        quantize_rows(crew, s.up, sizes.ffn_stride, sizes.ffn, ONE_SET, tokens, s)
+        quantize_rows(crew, rows, sizes.ffn, ONE_SET, tokens, s)
         if meet_if_many(crew, tokens):
             return True
-    given = Rows(s.up, 0, sizes.ffn_stride)
-    return project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], no_bias, given, ONE_SET, tokens, s)
+    return project_back(p, counter + CLAIM_DOWN, w[DOWN], no_bias, rows, ONE_SET)
 
 
 @inlined
-def head_block(crew, counter, model, own, batch, logits, s):
+def head_block(p, counter, own, logits):
     """The logits of the wanted tokens. True to stop."""
-    wanted = len(batch.wanted)
+    wanted, matrix, s = len(p.batch.wanted), own[HEAD], p.scratch
     if wanted == 0:
         return False
-    norm(crew, model, own[FINAL_NORM], ONE_SET if is_quantized(own[HEAD]) else NO_CODES, batch.wanted, s)
-    if meet_if_many(crew, wanted):
+    norm(p.crew, p.model, own[FINAL_NORM], ONE_SET if is_quantized(matrix) else NO_CODES, p.batch.wanted, s)
+    if meet_if_many(p.crew, wanted):
         return True
-    return project_logits(crew, counter, model, own[HEAD], wanted, logits, s)
+    given, to = normed(p, wanted, ONE_SET), Rows(logits, 0, p.model.sizes.logits_stride)
+    projection = Projection(p.model.weights, matrix, own[NO_BIAS], given, wanted, to, s.spare)
+    return project(p.crew, counter, all_groups(matrix, wanted), projection)
 
 
 @inlined
-def compute(crew, counter, model, batch, work, s, logits):
+def compute(p, counter, logits):
     """One pass, with its counters. True when it was stopped."""
-    layers = model.sizes.layers
-    own = model.table[layers * PER_LAYER :]
-    if embed(crew, counter + CLAIM_EMBEDDING, model, own[EMBEDDING], batch, s):
+    layers, table = p.model.sizes.layers, p.model.table
+    own = table[layers * PER_LAYER :]
+    if embed(p.crew, counter + CLAIM_EMBEDDING, Pieces(len(p.batch.tokens)), p):
         return True
     for layer in range(layers):
-        w, layer_counter = model.table[layer * PER_LAYER :], counter + PASS_COUNTERS + layer * LAYER_COUNTERS
-        if attention_block(crew, layer_counter, model, w, batch, layer, work, s):
+        w, layer_counter = table[layer * PER_LAYER :], counter + PASS_COUNTERS + layer * LAYER_COUNTERS
+        if attention_block(p, layer_counter, w, layer):
             return True
-        if feed_forward_block(crew, layer_counter, model, w, own[NO_BIAS], batch, s):
+        if feed_forward_block(p, layer_counter, w, own[NO_BIAS]):
             return True
-    return head_block(crew, counter + CLAIM_HEAD, model, own, batch, logits, s)
+    return head_block(p, counter + CLAIM_HEAD, own, logits)
 
 
 @compiled
@@ -730,22 +876,25 @@ def counters(layers, passes):
 
 
 @entry
-def forward(thread, threads, state, interrupts, model, batch, works, s, logits, ends, chosen):
+def forward(thread, threads, state, frame):
     """Compute a batch: keys and values into their pages, the logits of the wanted tokens into `logits`.
 
-    Every thread of a team runs it with the same arguments and a zeroed state, that has room for len(chosen) + 1 passes.
-    Afterwards threads.STOP of the state is set when a pass was stopped; then of what it wrote only `chosen` holds.
+    Every thread of a team runs it with the same frame, of FORWARD, and a zeroed state, that has room for len(chosen) +
+    1 passes. Afterwards threads.STOP of the state is set when a pass was stopped; then of what it wrote only `chosen`
+    holds.
 
     With room in `chosen` (int64[], filled with NO_TOKEN) the batch is one token, whose place the likeliest next one
     takes, into `chosen` too, pass after pass until there is no room, the next would be one of `ends` (int64[]), or the
     logits are not finite. Then `logits` are those after the last one chosen.
     """
-    crew, work = Crew(thread, threads, state, interrupts), work_of(works, thread)
-    layers = model.sizes.layers
+    given = _given(frame, 0)
+    crew, model, batch = Crew(thread, threads, state, given.interrupts), given.model, given.batch
+    p = Pass(crew, model, batch, work_of(given.works, thread), given.scratch)
+    logits, ends, chosen, layers = given.logits, given.ends, given.chosen, model.sizes.layers
     vocabulary = model.table[layers * PER_LAYER + HEAD, ROWS]
     for number in range(len(chosen) + 1):
         counter = counters(layers, number)
-        if compute(crew, counter, model, batch, work, s, logits):
+        if compute(p, counter, logits):
             return
         choice = counter + CLAIM_CHOICE
         if number < len(chosen) and choose(crew, choice, batch, logits, vocabulary, ends, chosen, number):
@@ -774,7 +923,7 @@ from ..kernels.kv_pages import PAGE
 from ..server import errors
 from ..simd.threads import new_state, team
 from .decoder import NO_INTERRUPTS, NO_WINDOW, TILE, doubled, registers, run_pass, scratch_of, works_of
-from .encoder_pass import encode
+from .encoder_pass import ENCODE, Encode, encode
 from .steps import LAYER_COUNTERS, Batch, Model, Sizes
 
 PASS = 512  # tokens in one pass, at least one text
@@ -834,8 +983,9 @@ class CompiledEncoder:
         batch, places = self._batch(texts, lengths)
         crew = team(self.batch_threads)
         self._reserve(max(total, crew.size))
-        arguments = self._model, self._positions.reshape(-1), batch, places, self._works, self._scratch
-        run_pass(crew, encode, self._state, self.interrupts, checkpoint, arguments)
+        embeddings = self._positions.reshape(-1)
+        given = Encode(self._model, embeddings, batch, places, self._works, self._scratch, self.interrupts)
+        run_pass(crew, encode, self._state, (ENCODE, given, given), checkpoint)
         x = self._scratch.x[: total * self._model.sizes.hidden_stride].reshape(total, -1)[:, :hidden].copy()
         return np.split(x, list(accumulate(lengths))[:-1])
 
@@ -946,15 +1096,19 @@ An encoder's embedding is asked to be right to three digits, and int8 activation
 quantised matrices see them twice, as codes and as the codes of what those leave, which together hold 15 bits.
 """
 
+from collections import namedtuple
+
 from ..kernels.attention import attention_over_floats
-from ..kernels.elementwise import add, gelu, layer_norm
+from ..kernels.elementwise import Affine, add, gelu, layer_norm
 from ..kernels.groups import BLOCK, GROUP, OFFSET, Rows
-from ..kernels.kv_pages import PAGE, store_floats
+from ..kernels.kv_pages import PAGE, Place, store_floats
 from ..kernels.matrix import embedding, is_quantized
+from ..simd.frames import Structure
 from ..simd.registers import compiled, entry, inlined
-from ..simd.threads import Crew, claim, finish, meet, stopped, wait
+from ..simd.threads import Crew, meet
 from .steps import (
     ATTN_NORM,
+    BATCH,
     CLAIM_ATTENTION,
     CLAIM_DOWN,
     CLAIM_GATE,
@@ -962,76 +1116,65 @@ from .steps import (
     CLAIM_QKV,
     DOWN,
     FFN_NORM,
+    FLOATS,
+    INTERRUPTS,
     LAYER_COUNTERS,
+    MODEL,
+    NUMBERS,
     OUTPUT,
     OUTPUT_BIAS,
-    Q_BIAS,
+    SCRATCH,
     TWO_SETS,
     UP,
-    K,
+    WORKS,
+    Pass,
+    Pieces,
+    Projection,
     Q,
     V,
-    add_bias,
-    claim_groups,
+    all_groups,
+    claim_piece,
     coded,
-    groups_of,
-    product,
+    codes_needed,
+    normed,
+    project_back,
+    projected,
     quantize_rows,
     quantize_token,
+    queries_keys_values,
+    shared_out,
+    tile_of,
     work_of,
 )
 
-# The rows of a layer begin with those of steps, so that its steps can be shared; these follow. Then the model's own.
+# The rows of a layer begin with those of `steps`, so that its steps can be shared; these follow. Then the model's own.
 ATTN_NORM_BIAS, FFN_NORM_BIAS, UP_BIAS, DOWN_BIAS = range(15, 19)
 PER_LAYER = 19
 EMBEDDING, NORM, NORM_BIAS = range(3)
 
-
-@inlined
-def project(model, matrix, bias, begin, end, given, tokens, to, s):
-    """Groups begin .. end of matrix @ given + bias; given, to: Rows."""
-    product(model.weights, matrix, begin, end, given, coded(s, 0, TWO_SETS), tokens, to, s.spare)
-    add_bias(model.weights, bias, begin, end, tokens, to)
-
-
-@inlined
-def queries_keys_values(crew, counter, model, w, tokens, s):
-    """s.qkv = the three projections of s.normed. True to stop."""
-    given, groups = Rows(s.normed, 0, model.sizes.hidden_stride), groups_of(w[Q])
-    while True:
-        begin, end = claim_groups(crew, counter, w[Q], 3 * groups, tokens)
-        if begin == 3 * groups or stopped(crew):
-            return wait(crew, counter, 3 * groups)
-        for part in range(3):  # a piece may lie across two of the matrices
-            first, last = max(begin - part * groups, 0), min(end - part * groups, groups)
-            if first < last:
-                to = Rows(s.qkv, part * groups * GROUP, model.sizes.qkv_stride)
-                project(model, w[Q + part], w[Q_BIAS + part], first, last, given, tokens, to, s)
-        finish(crew, counter, end - begin)
-
-
-@inlined
-def project_back(crew, counter, model, matrix, bias, given, tokens, s):
-    """s.x += matrix @ given + bias. True to stop."""
-    stride, groups = model.sizes.hidden_stride, groups_of(matrix)
-    while True:
-        begin, end = claim_groups(crew, counter, matrix, groups, tokens)
-        if begin == groups or stopped(crew):
-            return wait(crew, counter, groups)
-        project(model, matrix, bias, begin, end, given, tokens, Rows(s.added, 0, stride), s)
-        for t in range(tokens):
-            at = t * stride + begin * GROUP
-            add(s.x, at, s.added, at, (end - begin) * GROUP)
-        finish(crew, counter, end - begin)
+# What `encode` is given. embeddings: f32, what is added to the embedding of a token at each position. places: the
+# tokens' own positions.
+Encode = namedtuple("Encode", "model embeddings batch places works scratch interrupts")
+ENCODE = Structure(
+    Encode,
+    model=MODEL,
+    embeddings=FLOATS,
+    batch=BATCH,
+    places=NUMBERS,
+    works=WORKS,
+    scratch=SCRATCH,
+    interrupts=INTERRUPTS,
+)
+_given = ENCODE.read_at
 
 
 @compiled
-def norm(crew, model, weight, bias, needs_codes, tokens, s):
+def norm(crew, model, affine, needs_codes, tokens, s):
     """s.x = s.normed = s.x normalised, with its codes if a quantised matrix follows."""
-    hidden, stride, f32 = model.sizes.hidden, model.sizes.hidden_stride, model.weights.f32
+    hidden, stride = model.sizes.hidden, model.sizes.hidden_stride
     for t in range(crew.thread, tokens, crew.threads):
-        at, scale_at, bias_at = t * stride, weight[OFFSET] // 4, bias[OFFSET] // 4
-        layer_norm(s.x, at, hidden, f32, scale_at, bias_at, model.sizes.epsilon, s.normed, at)
+        at = t * stride
+        layer_norm(s.x, at, hidden, affine, model.sizes.epsilon, s.normed, at)
         for i in range(at, at + hidden):
             s.x[i] = s.normed[i]
         if needs_codes:
@@ -1039,110 +1182,115 @@ def norm(crew, model, weight, bias, needs_codes, tokens, s):
 
 
 @inlined
-def store_keys_values(crew, model, batch, places, work, s):
+def norm_and_meet(p, weight, bias, needs_codes):
+    """All rows normalised, by all threads. True to stop."""
+    affine = Affine(p.model.weights.f32, weight[OFFSET] // 4, bias[OFFSET] // 4)
+    norm(p.crew, p.model, affine, needs_codes, len(p.batch.tokens), p.scratch)
+    return meet(p.crew)
+
+
+@inlined
+def store_keys_values(p, places):
     """The key and the value of every token and head into their pages."""
-    sizes = model.sizes
-    for t in range(crew.thread, len(batch.tokens), crew.threads):
-        page, row = batch.pages_at[t] + places[t] // PAGE, t * sizes.qkv_stride
+    sizes, x = p.model.sizes, p.scratch.qkv
+    for t in range(p.crew.thread, len(p.batch.tokens), p.crew.threads):
+        page, row = p.batch.pages_at[t] + places[t] // PAGE, t * sizes.qkv_stride
         for head in range(sizes.heads):
             key, value = row + sizes.k_column + head * sizes.head_dim, row + sizes.v_column + head * sizes.head_dim
-            store_floats(batch.pages, page, head, sizes.head_dim, places[t], s.qkv, key, value, s.qkv)
+            store_floats(Place(p.batch.pages, page, head, sizes.head_dim, places[t]), x, key, value)
 
 
 @inlined
-def attend_all(crew, counter, model, batch, work, s):
-    """Attention of every tile and head, over float32 keys and values, in the queries' place. True to stop."""
-    dim, stride, window, positions = model.sizes.head_dim, model.sizes.qkv_stride, model.windows[0], batch.positions
-    pieces = len(batch.tiles) * model.sizes.heads
-    while True:
-        piece = claim(crew, counter, 1)
-        if piece >= pieces or stopped(crew):
-            return wait(crew, counter, pieces)
-        tile, head = divmod(piece, model.sizes.heads)
-        first, tokens = batch.tiles[tile, 0], batch.tiles[tile, 1]
-        x, pages, at = first * stride + head * dim, batch.pages, batch.pages_at[first]
-        attention_over_floats(s.qkv, x, stride, tokens, 1, dim, positions, first, window, pages, at, head, work)
-        finish(crew, counter, 1)
+def _attended(begin, end, p):
+    """Attention of a tile and a head, over the float32 keys and values of one layer."""
+    queries, cached = tile_of(p, 0, begin)
+    attention_over_floats(queries, cached, p.work)
 
 
 @inlined
-def up(crew, counter, model, matrix, bias, tokens, s):
-    """s.up = gelu(matrix @ s.normed + bias). True to stop."""
-    given, groups, stride = Rows(s.normed, 0, model.sizes.hidden_stride), groups_of(matrix), model.sizes.ffn_stride
-    while True:
-        begin, end = claim_groups(crew, counter, matrix, groups, tokens)
-        if begin == groups or stopped(crew):
-            return wait(crew, counter, groups)
-        project(model, matrix, bias, begin, end, given, tokens, Rows(s.up, 0, stride), s)
-        for t in range(tokens):
-            gelu(s.up, t * stride + begin * GROUP, (end - begin) * GROUP)
-        finish(crew, counter, end - begin)
+def _activated(begin, end, p):
+    """gelu of a Projection."""
+    projected(begin, end, p)
+    for t in range(p.tokens):
+        gelu(p.to.x, t * p.to.stride + begin * GROUP, (end - begin) * GROUP)
+
+
+attend_all, project_activated = shared_out(_attended, claim_piece), shared_out(_activated)
 
 
 @inlined
-def attention_block(crew, model, w, batch, places, layer, work, s):
-    """s.x += the attention of the layer. True when the pass is to stop."""
-    sizes, tokens, counter = model.sizes, len(batch.tokens), layer * LAYER_COUNTERS
-    if queries_keys_values(crew, counter + CLAIM_QKV, model, w, tokens, s):
-        return True
-    store_keys_values(crew, model, batch, places, work, s)
-    if meet(crew):
-        return True
-    if attend_all(crew, counter + CLAIM_ATTENTION, model, batch, work, s):
-        return True
-    if is_quantized(w[OUTPUT]):
-        quantize_rows(crew, s.qkv, sizes.qkv_stride, sizes.hidden, TWO_SETS, tokens, s)
-        if meet(crew):
-            return True
-    given = Rows(s.qkv, 0, sizes.qkv_stride)
-    return project_back(crew, counter + CLAIM_OUTPUT, model, w[OUTPUT], w[OUTPUT_BIAS], given, tokens, s)
+def up(p, counter, matrix, bias):
+    """up = gelu(matrix @ normed + bias). True to stop."""
+    tokens, s = len(p.batch.tokens), p.scratch
+    given, to = normed(p, tokens, TWO_SETS), Rows(s.up, 0, p.model.sizes.ffn_stride)
+    projection = Projection(p.model.weights, matrix, bias, given, tokens, to, s.spare)
+    return project_activated(p.crew, counter, all_groups(matrix, tokens), projection)
 
 
 @inlined
-def feed_forward_block(crew, model, w, tokens, layer, s):
-    """s.x += the feed-forward network of the layer. True when the pass is to stop."""
-    sizes, counter = model.sizes, layer * LAYER_COUNTERS
-    if up(crew, counter + CLAIM_GATE, model, w[UP], w[UP_BIAS], tokens, s):
+def codes_and_meet(p, matrix, rows, width):
+    """The codes of the rows that a matrix reads, if it is quantised, by all threads. True to stop."""
+    if not is_quantized(matrix):
+        return False
+    quantize_rows(p.crew, rows, width, TWO_SETS, len(p.batch.tokens), p.scratch)
+    return meet(p.crew)
+
+
+@inlined
+def attention_block(p, counter, w, places):
+    """x += the attention of the layer. True when the pass is to stop."""
+    sizes = p.model.sizes
+    if queries_keys_values(p, counter + CLAIM_QKV, w, TWO_SETS):
         return True
-    if is_quantized(w[DOWN]):
-        quantize_rows(crew, s.up, sizes.ffn_stride, sizes.ffn, TWO_SETS, tokens, s)
-        if meet(crew):
-            return True
-    given = Rows(s.up, 0, sizes.ffn_stride)
-    return project_back(crew, counter + CLAIM_DOWN, model, w[DOWN], w[DOWN_BIAS], given, tokens, s)
+    store_keys_values(p, places)
+    if meet(p.crew):
+        return True
+    if attend_all(p.crew, counter + CLAIM_ATTENTION, Pieces(len(p.batch.tiles) * sizes.heads), p):
+        return True
+    rows = Rows(p.scratch.qkv, 0, sizes.qkv_stride)
+    if codes_and_meet(p, w[OUTPUT], rows, sizes.hidden):
+        return True
+    return project_back(p, counter + CLAIM_OUTPUT, w[OUTPUT], w[OUTPUT_BIAS], rows, TWO_SETS)
+
+
+@inlined
+def feed_forward_block(p, counter, w):
+    """x += the feed-forward network of the layer. True when the pass is to stop."""
+    if up(p, counter + CLAIM_GATE, w[UP], w[UP_BIAS]):
+        return True
+    rows = Rows(p.scratch.up, 0, p.model.sizes.ffn_stride)
+    if codes_and_meet(p, w[DOWN], rows, p.model.sizes.ffn):
+        return True
+    return project_back(p, counter + CLAIM_DOWN, w[DOWN], w[DOWN_BIAS], rows, TWO_SETS)
 
 
 @entry
-def encode(thread, threads, state, interrupts, model, positions, batch, places, works, s):
-    """Compute a batch of at least two tokens: the last layer's vectors into s.x.
+def encode(thread, threads, state, frame):
+    """Compute a batch of at least two tokens: the last layer's vectors into scratch.x.
 
-    positions: f32, what is added to the embedding of a token at each position. Every thread of a team runs it with the
-    same arguments and a zeroed state; threads.STOP of the state is set afterwards when the pass was stopped.
+    Every thread of a team runs it with the same frame, of ENCODE, and a zeroed state; threads.STOP of the state is set
+    afterwards when the pass was stopped.
     """
-    crew = Crew(thread, threads, state, interrupts)
-    sizes, layers, tokens, work = model.sizes, model.sizes.layers, len(batch.tokens), work_of(works, thread)
+    given = _given(frame, 0)
+    model, batch, s, crew = given.model, given.batch, given.scratch, Crew(thread, threads, state, given.interrupts)
+    p = Pass(crew, model, batch, work_of(given.works, thread), s)
+    layers, stride = model.sizes.layers, model.sizes.hidden_stride
     own = model.table[layers * PER_LAYER :]
-    for t in range(thread, tokens, threads):
-        embedding(model.weights, own[EMBEDDING], batch.tokens[t], s.x, t * sizes.hidden_stride)
-        add(s.x, t * sizes.hidden_stride, positions, places[t] * sizes.hidden_stride, sizes.hidden_stride)
-    w = model.table[:PER_LAYER]
-    needs_codes = is_quantized(w[Q]) or is_quantized(w[K]) or is_quantized(w[V])
-    norm(crew, model, own[NORM], own[NORM_BIAS], needs_codes, tokens, s)
-    if meet(crew):
+    for t in range(thread, len(batch.tokens), threads):
+        embedding(model.weights, own[EMBEDDING], batch.tokens[t], s.x, t * stride)
+        add(s.x, t * stride, given.embeddings, given.places[t] * stride, stride)
+    if norm_and_meet(p, own[NORM], own[NORM_BIAS], codes_needed(model.table, Q, V)):
         return
     for layer in range(layers):
-        w = model.table[layer * PER_LAYER : (layer + 1) * PER_LAYER]
-        if attention_block(crew, model, w, batch, places, layer, work, s):
+        w, counter = model.table[layer * PER_LAYER : (layer + 1) * PER_LAYER], layer * LAYER_COUNTERS
+        if attention_block(p, counter, w, given.places):
             return
-        norm(crew, model, w[ATTN_NORM], w[ATTN_NORM_BIAS], is_quantized(w[UP]), tokens, s)
-        if meet(crew):
+        if norm_and_meet(p, w[ATTN_NORM], w[ATTN_NORM_BIAS], is_quantized(w[UP])):
             return
-        if feed_forward_block(crew, model, w, tokens, layer, s):
+        if feed_forward_block(p, counter, w):
             return
         following = model.table[min(layer + 1, layers - 1) * PER_LAYER :]
-        needs_codes = is_quantized(following[Q]) or is_quantized(following[K]) or is_quantized(following[V])
-        norm(crew, model, w[FFN_NORM], w[FFN_NORM_BIAS], needs_codes, tokens, s)
-        if meet(crew):
+        if norm_and_meet(p, w[FFN_NORM], w[FFN_NORM_BIAS], codes_needed(following, Q, V)):
             return
 $python$;
 
@@ -1282,290 +1430,269 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Each operator of the transformer as a compiled call of its own, from the parts of the compiled forward.
 
-`decoder_pass` runs them all in one pass; a query that composes operators makes a call for each. The parts and their
-order are the same, and no part's result depends on what it is computed with, so both give the same bits.
+`decoder_pass` runs them all in one pass; a query that composes operators makes a call for each. The steps are the same,
+and no step's result depends on what it is computed with, so both give the same bits.
 
 Activations are flat and tight, row after row, as SQL passes them; a product's rows are padded to whole registers.
-Arguments are arrays and numbers: numba takes 10 microseconds to recognise the tuples that the parts want, so those are
-made inside.
 """
 
-from ..kernels.attention import attention_over_codes, attention_over_floats
-from ..kernels.elementwise import exp, rms_norm, rope, swiglu
-from ..kernels.groups import ABSENT, BLOCK, COLUMNS, GROUP, LAYOUT, OFFSET, ROWS, Codes, Rows, Weights
-from ..kernels.kv_pages import PAGE, store_codes, store_floats
+from collections import namedtuple
+
+from ..kernels.elementwise import exp, rms_norm, rope
+from ..kernels.groups import BLOCK, COLUMNS, GROUP, ROWS, Rows
 from ..kernels.matrix import embedding, is_quantized
-from ..simd.memory import as_writable, load, load_first, store, store_first
+from ..simd.frames import Real, Structure
+from ..simd.memory import load, load_first, store, store_first
 from ..simd.registers import compiled, entry, f32, fill, inlined
-from ..simd.threads import Crew, claim, meet
+from ..simd.threads import Crew, meet
 from .steps import (
-    K_NORM,
+    BATCH,
+    CODES,
+    FLOATS,
+    MODEL,
+    NUMBERS,
     ONE_SET,
     Q_BIAS,
-    Q_NORM,
+    TABLE,
     TWO_SETS,
+    WEIGHTS,
+    WORKS,
     Coded,
+    Given,
+    Groups,
+    Interrupts,
     K,
+    Pass,
+    Pieces,
+    Projection,
     Q,
     V,
-    Work,
-    add_bias,
-    claim_groups,
+    all_groups,
+    attend,
+    claim_piece,
+    codes_needed,
     groups_of,
-    product,
+    place_of,
+    project_all,
+    project_gated,
+    projected,
     quantize_token,
+    shared_out,
+    store_head,
+    turn_heads,
     work_of,
 )
 
 STORED, ATTENDED = range(2)  # counters of claimed work
-CLAIMS = 3  # as many as there are of queries, keys and values
-STRIDE, K_COLUMN, V_COLUMN, HEAD_DIM, GROUP_SIZE, KV_HEADS, CODES_KV = range(7)  # what `attend` knows of heads
-TILE = 8  # tokens whose attention, in one kv head, is one piece of work
+CLAIMS = 2
 
+# What the entries are given. matrix, bias, gate, up: rows of the table of weights; w: those of a layer.
+Embed = namedtuple("Embed", "weights matrix tokens out")
+Linear = namedtuple("Linear", "weights matrix bias x tokens sets codes residual out stride spare")
+Heads = namedtuple("Heads", "model w x positions codes out spare")
+Gated = namedtuple("Gated", "weights gate up no_bias x tokens codes gates out stride")
+Norm = namedtuple("Norm", "weights at width epsilon x out")
+Rotation = namedtuple("Rotation", "model x positions")
+Attention = namedtuple("Attention", "model batch qkv works layer")
+Swiglu = namedtuple("Swiglu", "gate up out")
+EMBED = Structure(Embed, weights=WEIGHTS, matrix=NUMBERS, tokens=NUMBERS, out=FLOATS)
+LINEAR = Structure(
+    Linear,
+    weights=WEIGHTS,
+    matrix=NUMBERS,
+    bias=NUMBERS,
+    x=FLOATS,
+    codes=CODES,
+    residual=FLOATS,
+    out=FLOATS,
+    spare=FLOATS,
+)
+HEADS = Structure(Heads, model=MODEL, w=TABLE, x=FLOATS, positions=NUMBERS, codes=CODES, out=FLOATS, spare=FLOATS)
+GATED = Structure(
+    Gated,
+    weights=WEIGHTS,
+    gate=NUMBERS,
+    up=NUMBERS,
+    no_bias=NUMBERS,
+    x=FLOATS,
+    codes=CODES,
+    gates=FLOATS,
+    out=FLOATS,
+)
+NORM = Structure(Norm, weights=FLOATS, epsilon=Real(), x=FLOATS, out=FLOATS)
+ROTATION = Structure(Rotation, model=MODEL, x=FLOATS, positions=NUMBERS)
+ATTENTION = Structure(Attention, model=MODEL, batch=BATCH, qkv=FLOATS, works=WORKS)
+SWIGLU = Structure(Swiglu, gate=FLOATS, up=FLOATS, out=FLOATS)
+_embed, _linear, _heads, _gated = EMBED.read_at, LINEAR.read_at, HEADS.read_at, GATED.read_at
+_norm, _rotation, _attention, _swiglu = NORM.read_at, ROTATION.read_at, ATTENTION.read_at, SWIGLU.read_at
 
-@entry
-def embed(u8, u16, floats, matrix, tokens, out):
-    """The rows of the tokens, decoded."""
-    weights = Weights(u8, u16, floats)
-    for t in range(len(tokens)):
-        embedding(weights, matrix, tokens[t], out, t * matrix[COLUMNS])
-
-
-@entry
-def project(
-    thread,
-    threads,
-    state,
-    u8,
-    u16,
-    floats,
-    matrix,
-    bias,
-    x,
-    tokens,
-    sets,
-    codes,
-    scales,
-    starts,
-    residual,
-    out,
-    spare,
-    stride,
-):
-    """out[t] = matrix @ x[t] + bias + residual[t], every `stride` numbers; without a residual it is empty.
-
-    A quantised matrix sees x as so many sets of codes.
-    """
-    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, starts)
-    crew, columns, given = Crew(thread, threads, state, (0, 0)), matrix[COLUMNS], as_writable(x)
-    if is_quantized(matrix):
-        quantize_each(crew, given, columns, quantized, sets, tokens)
-    groups, codes, to = groups_of(matrix), codes_of_rows(quantized, 0, columns, sets, tokens), Rows(out, 0, stride)
-    while True:
-        begin, end = claim_groups(crew, 0, matrix, groups, tokens)
-        if begin == groups:
-            return
-        product(weights, matrix, begin, end, Rows(given, 0, columns), codes, tokens, to, spare)
-        add_bias(weights, bias, begin, end, tokens, to)
-        if len(residual) > 0:
-            add_residual(as_writable(residual), matrix[ROWS], begin * GROUP, end * GROUP, out, stride, tokens)
+# All that attention wants of a Scratch.
+AttentionScratch = namedtuple("AttentionScratch", "qkv")
 
 
 @inlined
-def codes_of_rows(quantized, t, columns, sets, tokens):
+def crew_of(thread, threads, state):
+    return Crew(thread, threads, state, Interrupts(0, 0))
+
+
+@inlined
+def codes_of_rows(codes, t, columns, sets, tokens):
     """The sets of codes of rows that follow each other, from row t on."""
     blocks = columns // BLOCK
-    return Coded(quantized, t * blocks, (tokens + t) * blocks, sets)
+    return Coded(codes, t * blocks, (tokens + t) * blocks, sets)
 
 
 @inlined
-def quantize_each(crew, x, columns, quantized, sets, tokens):
+def quantize_each(crew, x, columns, codes, sets, tokens):
     """So many sets of codes of every row of x, each done by one of the threads; all of them meet then."""
     for t in range(crew.thread, tokens, crew.threads):
-        quantize_token(x, t * columns, columns, codes_of_rows(quantized, t, columns, sets, tokens))
+        quantize_token(x, t * columns, columns, codes_of_rows(codes, t, columns, sets, tokens))
     meet(crew)
 
 
 @compiled
-def add_residual(residual, width, begin, end, out, stride, tokens):
-    """Add columns begin .. end of rows that are `width` numbers apart."""
+def add_residual(residual, width, begin, end, to, tokens):
+    """Add columns begin .. end of rows that are `width` numbers apart to those of the Rows."""
     for t in range(tokens):
         for i in range(begin, end, 16):
-            given = load_first(width - i, residual, t * width + i)
-            store(out, t * stride + i, load(out, t * stride + i, f32) + given)
+            given, at = load_first(width - i, residual, t * width + i), to.at + t * to.stride + i
+            store(to.x, at, load(to.x, at, f32) + given)
+
+
+@inlined
+def _projected(begin, end, given):
+    """A Projection, and a residual if there is one."""
+    p, residual = given
+    projected(begin, end, p)
+    if len(residual) > 0:
+        add_residual(residual, p.matrix[ROWS], begin * GROUP, end * GROUP, p.to, p.tokens)
+
+
+@inlined
+def _stored(begin, end, given):
+    """The key and the value of a token and a kv head."""
+    p, layer = given
+    sizes = p.model.sizes
+    token, head = divmod(begin, sizes.kv_heads)
+    rows = Rows(p.scratch.qkv, token * sizes.qkv_stride, 0)
+    store_head(sizes, place_of(p, layer, token, head), rows, head, p.work)
+
+
+@inlined
+def _attended(begin, end, given):
+    """Attention of a tile and a kv head."""
+    p, layer = given
+    attend(p, layer, begin)
+
+
+project, store_all = shared_out(_projected), shared_out(_stored, claim_piece)
+attend_all = shared_out(_attended, claim_piece)
 
 
 @entry
-def project_heads(
-    thread,
-    threads,
-    state,
-    u8,
-    u16,
-    floats,
-    layer,
-    heads,
-    epsilon,
-    interleaved,
-    x,
-    positions,
-    cosines,
-    sines,
-    codes,
-    scales,
-    starts,
-    out,
-    spare,
-):
-    """The rows of queries, keys and values that `attend` takes, from x; layer: its rows of the table of weights."""
-    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, starts)
-    crew, tokens = Crew(thread, threads, state, (0, 0)), len(positions)
-    columns, dim = layer[Q, COLUMNS], heads[HEAD_DIM]
-    given, stride, k_column, v_column = as_writable(x), heads[STRIDE], heads[K_COLUMN], heads[V_COLUMN]
-    if is_quantized(layer[Q]) or is_quantized(layer[K]) or is_quantized(layer[V]):
-        quantize_each(crew, given, columns, quantized, TWO_SETS, tokens)
-    for part, column in ((0, 0), (1, k_column), (2, v_column)):
-        matrix, bias, to = layer[Q + part], layer[Q_BIAS + part], Rows(out, column, stride)
-        groups = groups_of(matrix)
-        codes = codes_of_rows(quantized, 0, columns, TWO_SETS if part == V - Q else ONE_SET, tokens)
-        while True:
-            begin, end = claim_groups(crew, part, matrix, groups, tokens)
-            if begin == groups:
-                break
-            product(weights, matrix, begin, end, Rows(given, 0, columns), codes, tokens, to, spare)
-            add_bias(weights, bias, begin, end, tokens, to)
-    meet(crew)
+def embed(thread, threads, state, frame):
+    """The rows of the tokens, decoded. Given an Embed."""
+    given = _embed(frame, 0)
+    for t in range(thread, len(given.tokens), threads):
+        embedding(given.weights, given.matrix, given.tokens[t], given.out, t * given.matrix[COLUMNS])
+
+
+@entry
+def linear(thread, threads, state, frame):
+    """out[t] = matrix @ x[t] + bias + residual[t], every `stride` numbers; without a residual it is empty.
+
+    A quantised matrix sees x as so many sets of codes. Given a Linear.
+    """
+    given = _linear(frame, 0)
+    crew, matrix, tokens, columns = crew_of(thread, threads, state), given.matrix, given.tokens, given.matrix[COLUMNS]
+    if is_quantized(matrix):
+        quantize_each(crew, given.x, columns, given.codes, given.sets, tokens)
+    seen = Given(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, given.sets, tokens))
+    to = Rows(given.out, 0, given.stride)
+    projection = Projection(given.weights, matrix, given.bias, seen, tokens, to, given.spare)
+    project(crew, 0, all_groups(matrix, tokens), (projection, given.residual))
+
+
+@entry
+def queries_keys_values(thread, threads, state, frame):
+    """The rows of queries, keys and values that `attention` takes, from x. Given Heads."""
+    given = _heads(frame, 0)
+    crew, model, w = crew_of(thread, threads, state), given.model, given.w
+    tokens, columns, stride = len(given.positions), w[Q, COLUMNS], model.sizes.qkv_stride
+    if codes_needed(w, Q, V):
+        quantize_each(crew, given.x, columns, given.codes, TWO_SETS, tokens)
+    seen = Given(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
+    projection = Projection(model.weights, w[Q], w[Q_BIAS], seen, tokens, Rows(given.out, 0, stride), given.spare)
+    work = Groups(groups_of(w[Q]) + groups_of(w[K]) + groups_of(w[V]), w[Q], tokens)
+    if project_all(crew, 0, work, (projection, w)):
+        return
     for t in range(thread, tokens, threads):
-        row, angles = t * stride, positions[t] * (dim // 2)
-        for h in range(heads[GROUP_SIZE] * heads[KV_HEADS]):
-            place_head(out, row + h * dim, dim, floats, layer[Q_NORM], epsilon, cosines, sines, angles, interleaved)
-        for h in range(row + k_column, row + k_column + heads[KV_HEADS] * dim, dim):
-            place_head(out, h, dim, floats, layer[K_NORM], epsilon, cosines, sines, angles, interleaved)
-
-
-@compiled
-def place_head(x, at, dim, floats, norm, epsilon, cosines, sines, angles, interleaved):
-    """Normalise (if the model does) and rotate one head of queries or keys."""
-    if norm[LAYOUT] != ABSENT:
-        rms_norm(x, at, dim, floats, norm[OFFSET] // 4, epsilon, x, at)
-    rope(x, at, dim, cosines, sines, angles, interleaved)
+        for head in range(model.sizes.kv_heads):
+            turn_heads(model, w, Rows(given.out, t * stride, 0), given.positions[t], head)
 
 
 @entry
-def project_gated(
-    thread,
-    threads,
-    state,
-    u8,
-    u16,
-    floats,
-    gate,
-    up,
-    x,
-    tokens,
-    codes,
-    scales,
-    starts,
-    gates,
-    out,
-    stride,
-):
-    """out[t] = silu(gate @ x[t]) * (up @ x[t]), every `stride` numbers, the same rows of both at a time."""
-    weights, quantized = Weights(u8, u16, floats), Codes(codes, scales, starts)
-    crew, columns, given = Crew(thread, threads, state, (0, 0)), gate[COLUMNS], as_writable(x)
-    if is_quantized(gate) or is_quantized(up):
-        quantize_each(crew, given, columns, quantized, ONE_SET, tokens)
-    groups, codes = groups_of(gate), codes_of_rows(quantized, 0, columns, ONE_SET, tokens)
-    while True:
-        begin, end = claim_groups(crew, 0, gate, groups, tokens)
-        if begin == groups:
-            return
-        for matrix, to in ((gate, gates), (up, out)):
-            # With one set of codes no product needs its spare.
-            product(weights, matrix, begin, end, Rows(given, 0, columns), codes, tokens, Rows(to, 0, stride), gates)
-        for t in range(tokens):
-            swiglu(gates, out, t * stride + begin * GROUP, (end - begin) * GROUP)
+def gated(thread, threads, state, frame):
+    """out[t] = silu(gate @ x[t]) * (up @ x[t]), every `stride` numbers, the same rows of both at a time. Given a Gated.
+
+    With one set of codes no product needs its spare.
+    """
+    given = _gated(frame, 0)
+    crew, tokens, columns = crew_of(thread, threads, state), given.tokens, given.gate[COLUMNS]
+    if is_quantized(given.gate) or is_quantized(given.up):
+        quantize_each(crew, given.x, columns, given.codes, ONE_SET, tokens)
+    seen = Given(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
+    weights, no_bias, gates, out = given.weights, given.no_bias, given.gates, Rows(given.out, 0, given.stride)
+    gate = Projection(weights, given.gate, no_bias, seen, tokens, Rows(gates, 0, given.stride), gates)
+    up = Projection(weights, given.up, no_bias, seen, tokens, out, gates)
+    project_gated(crew, 0, all_groups(given.gate, tokens), (gate, up))
 
 
 @entry
-def normalise(floats, at, width, epsilon, x, out):
-    """Every row of `width` numbers normalised, with the weights that begin at `at`."""
-    given = as_writable(x)
-    for row in range(0, len(x), width):
-        rms_norm(given, row, width, floats, at, epsilon, out, row)
+def normalise(thread, threads, state, frame):
+    """Every row of `width` numbers normalised, with the weights that begin at `at`. Given a Norm."""
+    given = _norm(frame, 0)
+    width = given.width
+    for row in range(thread * width, len(given.x), threads * width):
+        rms_norm(given.x, row, width, given.weights, given.at, given.epsilon, given.out, row)
 
 
 @entry
-def rotate(x, tokens, head_dim, positions, cosines, sines, interleaved):
-    """Every head of every token turned in place by the angles of its token's position."""
-    per_token = len(x) // tokens
-    for t in range(tokens):
-        for head in range(t * per_token, (t + 1) * per_token, head_dim):
-            rope(x, head, head_dim, cosines, sines, positions[t] * (head_dim // 2), interleaved)
+def rotate(thread, threads, state, frame):
+    """Every head of every token turned in place by the angles of its token's position. Given a Rotation."""
+    given = _rotation(frame, 0)
+    model, tokens, dim = given.model, len(given.positions), given.model.sizes.head_dim
+    per_token = len(given.x) // tokens
+    for t in range(thread, tokens, threads):
+        for head in range(t * per_token, (t + 1) * per_token, dim):
+            angles = given.positions[t] * (dim // 2)
+            rope(given.x, head, dim, model.cosines, model.sines, angles, model.sizes.interleaved)
 
 
 @entry
-def attend(
-    thread,
-    threads,
-    state,
-    x,
-    heads,
-    layer,
-    window,
-    positions,
-    pages,
-    q,
-    query_codes,
-    query_scales,
-    firsts,
-    limits,
-    scores,
-    weight_codes,
-    out,
-    row,
-):
+def attention(thread, threads, state, frame):
     """Store the keys and values of consecutive tokens of one sequence, then let every query see what it may.
 
-    x: rows of queries, keys and values; the results replace the queries. heads: int64, the fields below. From q on:
-    each thread's own scratch, as steps.Work has it.
+    Given an Attention, with rows of queries, keys and values; the results replace the queries.
     """
-    stride, k_column, v_column = heads[STRIDE], heads[K_COLUMN], heads[V_COLUMN]
-    dim, group, kv_heads, codes_kv = heads[HEAD_DIM], heads[GROUP_SIZE], heads[KV_HEADS], heads[CODES_KV] != 0
-    crew, tokens = Crew(thread, threads, state, (0, 0)), len(positions)
-    works = Work(q, query_codes, query_scales, firsts, limits, scores, weight_codes, out, row)
-    work = work_of(works, thread)
-    while True:
-        piece = claim(crew, STORED, 1)
-        if piece >= tokens * kv_heads:
-            break
-        t, head = divmod(piece, kv_heads)
-        key, value = t * stride + k_column + head * dim, t * stride + v_column + head * dim
-        page, place = positions[t] // PAGE, layer * kv_heads + head
-        if codes_kv:
-            store_codes(pages, page, place, dim, positions[t], x, key, value, work.row, x)
-        else:
-            store_floats(pages, page, place, dim, positions[t], x, key, value, x)
-    meet(crew)
-    while True:
-        piece = claim(crew, ATTENDED, 1)
-        if piece >= (tokens + TILE - 1) // TILE * kv_heads:
-            return
-        first, head = piece // kv_heads * TILE, piece % kv_heads
-        count, at, place = min(TILE, tokens - first), first * stride + head * group * dim, layer * kv_heads + head
-        if codes_kv:
-            attention_over_codes(x, at, stride, count, group, dim, positions, first, window, pages, 0, place, work)
-        else:
-            attention_over_floats(x, at, stride, count, group, dim, positions, first, window, pages, 0, place, work)
+    given = _attention(frame, 0)
+    crew, model, batch, layer = crew_of(thread, threads, state), given.model, given.batch, given.layer
+    p = Pass(crew, model, batch, work_of(given.works, thread), AttentionScratch(given.qkv))
+    kv_heads = model.sizes.kv_heads
+    if store_all(crew, STORED, Pieces(len(batch.positions) * kv_heads), (p, layer)):
+        return
+    attend_all(crew, ATTENDED, Pieces(len(batch.tiles) * kv_heads), (p, layer))
 
 
 @entry
-def gated(gate, up, out):
-    """silu(gate) * up, with the arithmetic of kernels.swiglu."""
-    size = len(gate)
-    for i in range(0, size, 16):
-        g = load_first(size - i, gate, i)
-        store_first(size - i, out, i, g / (exp(fill(0.0, f32) - g) + 1.0) * load_first(size - i, up, i))
+def swiglu(thread, threads, state, frame):
+    """silu(gate) * up, with the arithmetic of elementwise.swiglu. Given a Swiglu."""
+    given = _swiglu(frame, 0)
+    size = len(given.gate)
+    for i in range(thread * 16, size, threads * 16):
+        g = load_first(size - i, given.gate, i)
+        activated = g / (exp(fill(0.0, f32) - g) + 1.0)
+        store_first(size - i, given.out, i, activated * load_first(size - i, given.up, i))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.engine__operator_entries() FROM PUBLIC;
@@ -1588,11 +1715,14 @@ of work, and leave if there is one.
 
 from collections import namedtuple
 
-from ..kernels.attention import attention_over_codes, attention_over_floats
+import numpy as np
+
+from ..kernels.attention import Cached, Queries, Work, attention_over_codes, attention_over_floats
 from ..kernels.elementwise import NO_TOKEN, add, likeliest, quantize, quantize_twice, rms_norm, rope, swiglu
-from ..kernels.groups import ABSENT, BLOCK, COLUMNS, GROUP, LAYOUT, OFFSET, ROWS, Activations, Rows
-from ..kernels.kv_pages import PAGE, store_codes, store_floats
+from ..kernels.groups import ABSENT, BLOCK, COLUMNS, GROUP, LAYOUT, OFFSET, ROWS, Activations, Codes, Rows, Weights
+from ..kernels.kv_pages import PAGE, Place, store_codes, store_floats
 from ..kernels.matrix import embedding, group_bytes, is_quantized, linear
+from ..simd.frames import Array, Real, Structure
 from ..simd.registers import compiled, inlined
 from ..simd.threads import claim, finish, stopped, wait
 
@@ -1621,7 +1751,7 @@ Sizes = namedtuple(
     "layers hidden heads kv_heads head_dim ffn epsilon interleaved codes_kv "
     "hidden_stride k_column v_column qkv_stride ffn_stride logits_stride",
 )
-# weights: kernels/matrix.Weights. table: int64[layers * PER_LAYER + PER_MODEL][4]. windows: int64[layers].
+# table: int64 [layers * PER_LAYER + PER_MODEL][4], rows of groups.LAYOUT and so on. windows: int64 [layers].
 # cosines, sines: f32[positions * head_dim / 2].
 Model = namedtuple("Model", "sizes weights table windows cosines sines")
 # Each token's id, row (0, 1, ...), position, and where its sequence's KVCache.pages begin in `pages`. Tiles are runs of
@@ -1634,10 +1764,43 @@ Scratch = namedtuple("Scratch", "x normed added qkv gate up quantized room low s
 # How quantised matrices see rows of activations: as so many `sets` of codes, in blocks from `first` on those of the
 # numbers, from `low` on those of what they leave.
 Coded = namedtuple("Coded", "codes first low sets")
-# A thread's own, for attention: a block of queries (float32, and as int16 codes with a scale each), what each may see,
-# their scores in a page and the weights' codes, their results, and one vector of codes. The engine's have an axis more,
-# threads.
-Work = namedtuple("Work", "q query_codes query_scales firsts limits scores weight_codes out row")
+# What a product reads: Rows, and the same Coded.
+Given = namedtuple("Given", "rows coded")
+# Products of one matrix, plus a bias if there is one, for so many tokens; to: Rows; spare: as large as those.
+Projection = namedtuple("Projection", "weights matrix bias given tokens to spare")
+# What a step shares out: so many groups as wide as the matrix's, for so many tokens; or pieces, each claimed by itself.
+Groups = namedtuple("Groups", "total matrix tokens")
+Pieces = namedtuple("Pieces", "total")
+# The addresses of two int32, 0 for none: when one of them is not zero, the pass is to stop.
+Interrupts = namedtuple("Interrupts", "first second")
+# What a thread computes a pass with: `work` is its own.
+Pass = namedtuple("Pass", "crew model batch work scratch")
+
+FLOATS, CODES = Array(np.float32), Structure(Codes, codes=Array(np.int8), scales=Array(np.float32), starts=Array("i4"))
+NUMBERS, TABLE = Array(np.int64), Array(np.int64, 2)
+WEIGHTS = Structure(Weights, u8=Array(np.uint8), u16=Array(np.uint16), f32=FLOATS)
+MODEL = Structure(
+    Model,
+    sizes=Structure(Sizes, epsilon=Real()),
+    weights=WEIGHTS,
+    table=TABLE,
+    windows=NUMBERS,
+    cosines=FLOATS,
+    sines=FLOATS,
+)
+BATCH = Structure(
+    Batch, tokens=NUMBERS, rows=NUMBERS, positions=NUMBERS, pages_at=NUMBERS, pages=TABLE, tiles=TABLE, wanted=NUMBERS
+)
+INTERRUPTS = Structure(Interrupts)
+SCRATCH = Structure(
+    Scratch, **dict.fromkeys(("x", "normed", "added", "qkv", "gate", "up", "spare"), FLOATS), quantized=CODES
+)
+WORKS = Structure(
+    Work,
+    **dict.fromkeys(("q", "query_scales", "scores", "out"), Array(np.float32, 2)),
+    **dict.fromkeys(("query_codes", "weight_codes", "row"), Array(np.int16, 2)),
+    **dict.fromkeys(("firsts", "limits"), Array(np.int32, 2)),
+)
 
 
 @inlined
@@ -1657,14 +1820,14 @@ def share(crew, tokens):
 
 
 @compiled
-def claim_groups(crew, counter, matrix, groups, tokens):
-    """Claim the next of a step's `groups`, as wide as the matrix's: (begin, end). When none is left, begin = groups.
+def claim_groups(crew, counter, work):
+    """Claim the next of a step's Groups: (begin, end). When none is left, begin is their total.
 
     Several threads count their claims, and each finds the place of its own in the one sequence of shrinking runs, so
     that a claim is one addition. Runs are even numbers of groups, of which products take two at a time.
     """
-    width = group_bytes(matrix[LAYOUT], matrix[COLUMNS])
-    most = max(2, MOST_BYTES // (width * tokens) // 2 * 2)
+    groups, width = work.total, group_bytes(work.matrix[LAYOUT], work.matrix[COLUMNS])
+    most = max(2, MOST_BYTES // (width * work.tokens) // 2 * 2)
     if crew.threads == 1:
         begin = min(groups, claim(crew, counter, most))
         return begin, min(groups, begin + most)
@@ -1680,8 +1843,39 @@ def claim_groups(crew, counter, matrix, groups, tokens):
 
 
 @compiled
+def claim_piece(crew, counter, work):
+    """The same of Pieces."""
+    begin = min(work.total, claim(crew, counter, 1))
+    return begin, begin + 1
+
+
+def shared_out(piece, claimed=claim_groups):
+    """A step of a pass: the threads claim runs of its work until none is left, and compute them with `piece`.
+
+    piece: (begin, end, given); given: whatever it takes. The step is (crew, counter, work, given) -> True to stop.
+    """
+
+    @inlined
+    def step(crew, counter, work, given):
+        while True:
+            begin, end = claimed(crew, counter, work)
+            if begin >= work.total or stopped(crew):
+                return wait(crew, counter, work.total)
+            piece(begin, end, given)
+            finish(crew, counter, end - begin)
+
+    return step
+
+
+@compiled
 def groups_of(matrix):
     return (matrix[ROWS] + GROUP - 1) // GROUP
+
+
+@inlined
+def all_groups(matrix, tokens):
+    """The Groups of a matrix."""
+    return Groups(groups_of(matrix), matrix, tokens)
 
 
 @inlined
@@ -1700,17 +1894,27 @@ def quantize_token(x, at, width, to):
 
 
 @compiled
-def product(weights, matrix, begin, end, given, codes, tokens, to, spare):
-    """`linear`, with a quantised matrix once for each set of codes, a Coded; given, to: Rows; spare: as large as to."""
-    passes = codes.sets if is_quantized(matrix) else 1
+def product(p, begin, end):
+    """The groups begin .. end of a Projection without its bias: `linear`, of a quantised matrix once for each set."""
+    coded, to = p.given.coded, p.to
+    passes = coded.sets if is_quantized(p.matrix) else 1
     for number in range(passes):
-        first, out = (codes.first, to.x) if number == 0 else (codes.low, spare)
-        seen = Activations(given, codes.codes, first)
-        linear(weights, matrix, begin, end, seen, tokens, Rows(out, to.at, to.stride))
+        first, out = (coded.first, to.x) if number == 0 else (coded.low, p.spare)
+        given = Activations(p.given.rows, coded.codes, first)
+        linear(p.weights, p.matrix, begin, end, given, p.tokens, Rows(out, to.at, to.stride))
     if passes == TWO_SETS:
-        for t in range(tokens):
+        for t in range(p.tokens):
             place = to.at + t * to.stride + begin * GROUP
-            add(to.x, place, spare, place, (end - begin) * GROUP)
+            add(to.x, place, p.spare, place, (end - begin) * GROUP)
+
+
+@compiled
+def add_bias(p, begin, end):
+    """Add the groups begin .. end of a Projection's bias, if there is one, to every token's."""
+    if p.bias[LAYOUT] != ABSENT:
+        first, size = begin * GROUP, (end - begin) * GROUP
+        for t in range(p.tokens):
+            add(p.to.x, p.to.at + t * p.to.stride + first, p.weights.f32, p.bias[OFFSET] // 4 + first, size)
 
 
 @compiled
@@ -1726,159 +1930,161 @@ def norm(crew, model, weight, sets, rows, s):
 
 
 @compiled
-def quantize_rows(crew, x, stride, width, sets, tokens, s):
-    """So many sets of codes of the first `width` columns of every token."""
+def quantize_rows(crew, rows, width, sets, tokens, s):
+    """So many sets of codes of the first `width` columns of every token of the Rows, which begin at 0."""
     first, step, slot = share(crew, tokens)
     for t in range(first, tokens, step):
-        quantize_token(x, t * stride, width, coded(s, slot * s.room + t * (width // BLOCK), sets))
-
-
-@compiled
-def add_bias(weights, bias, begin, end, tokens, to):
-    """Add the groups begin .. end of a bias, if there is one, to every token's of the Rows."""
-    if bias[LAYOUT] != ABSENT:
-        first, size = begin * GROUP, (end - begin) * GROUP
-        for t in range(tokens):
-            add(to.x, to.at + t * to.stride + first, weights.f32, bias[OFFSET] // 4 + first, size)
+        quantize_token(rows.x, t * rows.stride, width, coded(s, slot * s.room + t * (width // BLOCK), sets))
 
 
 @inlined
-def embed(crew, counter, model, matrix, batch, s):
-    """s.x = the embeddings of the tokens. True to stop."""
-    tokens = len(batch.tokens)
-    while True:
-        token = claim(crew, counter, 1)
-        if token >= tokens:
-            return wait(crew, counter, tokens)
-        embedding(model.weights, matrix, batch.tokens[token], s.x, token * model.sizes.hidden_stride)
-        finish(crew, counter, 1)
+def codes_needed(w, first, last):
+    """Whether one of the matrices `first` .. `last` of a layer is quantised."""
+    needed = False
+    for number in range(first, last + 1):
+        needed = needed or is_quantized(w[number])
+    return needed
+
+
+# The pieces of steps, and the steps
 
 
 @inlined
-def normed_rows(crew, model, tokens, s):
-    """What a product reads of s.normed: (its Rows, the slot of the first of them)."""
-    slot, stride = share(crew, tokens)[2], model.sizes.hidden_stride
-    return Rows(s.normed, slot * stride, stride), slot
+def _embedded(begin, end, p):
+    """The embedding of a token."""
+    own = p.model.table[p.model.sizes.layers * PER_LAYER + EMBEDDING]
+    embedding(p.model.weights, own, p.batch.tokens[begin], p.scratch.x, begin * p.model.sizes.hidden_stride)
 
 
 @inlined
-def queries_keys_values(crew, counter, model, w, tokens, s):
-    """s.qkv = the three projections of s.normed; the values see it as two sets of codes. True to stop."""
-    given, slot = normed_rows(crew, model, tokens, s)
-    total = groups_of(w[Q]) + groups_of(w[K]) + groups_of(w[V])
-    while True:
-        begin, end = claim_groups(crew, counter, w[Q], total, tokens)
-        if begin == total or stopped(crew):
-            return wait(crew, counter, total)
-        before = 0
-        for part in range(3):  # a piece may lie across two of the matrices
-            matrix = w[Q + part]
-            groups = groups_of(matrix)
-            first, last = max(begin - before, 0), min(end - before, groups)
-            if first < last:
-                codes = coded(s, slot * s.room, TWO_SETS if part == V - Q else ONE_SET)
-                to = Rows(s.qkv, before * GROUP, model.sizes.qkv_stride)
-                product(model.weights, matrix, first, last, given, codes, tokens, to, s.spare)
-                add_bias(model.weights, w[Q_BIAS + part], first, last, tokens, to)
-            before += groups
-        finish(crew, counter, end - begin)
+def projected(begin, end, p):
+    """A Projection."""
+    product(p, begin, end)
+    add_bias(p, begin, end)
 
 
 @inlined
-def place_heads(model, w, batch, layer, token, head, work, s):
-    """Normalise (if the model does) and rotate one kv head's key and queries; store the key and the value."""
+def _all_projected(begin, end, given):
+    """The queries', keys' and values' Projections; a piece may lie across two of them. Values see two sets of codes."""
+    p, w = given
+    before = 0
+    for part in range(3):
+        groups = groups_of(w[Q + part])
+        first, last = max(begin - before, 0), min(end - before, groups)
+        if first < last:
+            c = p.given.coded
+            seen = Given(p.given.rows, Coded(c.codes, c.first, c.low, TWO_SETS if part == V - Q else c.sets))
+            to = Rows(p.to.x, p.to.at + before * GROUP, p.to.stride)
+            projected(first, last, Projection(p.weights, w[Q + part], w[Q_BIAS + part], seen, p.tokens, to, p.spare))
+        before += groups
+
+
+@inlined
+def _added(begin, end, given):
+    """A Projection that is added to x."""
+    p, x = given
+    projected(begin, end, p)
+    for t in range(p.tokens):
+        at = t * p.to.stride + begin * GROUP
+        add(x, at, p.to.x, at, (end - begin) * GROUP)
+
+
+@inlined
+def _gated(begin, end, given):
+    """silu(gate) * up, of two Projections without a bias, in the place of the second."""
+    gate, up = given
+    product(gate, begin, end)
+    product(up, begin, end)
+    for t in range(gate.tokens):
+        swiglu(gate.to.x, up.to.x, t * gate.to.stride + begin * GROUP, (end - begin) * GROUP)
+
+
+embed = shared_out(_embedded, claim_piece)
+project, project_all = shared_out(projected), shared_out(_all_projected)
+project_and_add, project_gated = shared_out(_added), shared_out(_gated)
+
+
+@inlined
+def normed(p, tokens, sets):
+    """Given: what a product reads of the normalised rows."""
+    slot, stride = share(p.crew, tokens)[2], p.model.sizes.hidden_stride
+    return Given(Rows(p.scratch.normed, slot * stride, stride), coded(p.scratch, slot * p.scratch.room, sets))
+
+
+@inlined
+def queries_keys_values(p, counter, w, sets):
+    """qkv = the three projections of the normalised rows, which queries and keys see as so many sets. True to stop."""
+    tokens, s = len(p.batch.tokens), p.scratch
+    to = Rows(s.qkv, 0, p.model.sizes.qkv_stride)
+    projections = Projection(p.model.weights, w[Q], w[Q_BIAS], normed(p, tokens, sets), tokens, to, s.spare)
+    work = Groups(groups_of(w[Q]) + groups_of(w[K]) + groups_of(w[V]), w[Q], tokens)
+    return project_all(p.crew, counter, work, (projections, w))
+
+
+@inlined
+def project_back(p, counter, matrix, bias, rows, sets):
+    """x += matrix @ rows + bias: what attention or the feed-forward network adds to it. True to stop."""
+    tokens, s = len(p.batch.tokens), p.scratch
+    given = Given(rows, coded(s, share(p.crew, tokens)[2] * s.room, sets))
+    to = Rows(s.added, 0, p.model.sizes.hidden_stride)
+    projection = Projection(p.model.weights, matrix, bias, given, tokens, to, s.spare)
+    return project_and_add(p.crew, counter, all_groups(matrix, tokens), (projection, s.x))
+
+
+@inlined
+def turn_heads(model, w, rows, position, head):
+    """Normalise (if the model does) and rotate one kv head's key and its queries, in a row of qkv: Rows."""
     sizes = model.sizes
     dim, group = sizes.head_dim, sizes.heads // sizes.kv_heads
-    row, position = token * sizes.qkv_stride, batch.positions[token]
-    key, value = row + sizes.k_column + head * dim, row + sizes.v_column + head * dim
+    key = rows.at + sizes.k_column + head * dim
     for h in range(group + 1):
-        vector = key if h == group else row + (head * group + h) * dim
+        vector = key if h == group else rows.at + (head * group + h) * dim
         weight = w[K_NORM] if h == group else w[Q_NORM]
         if weight[LAYOUT] != ABSENT:
             f32, at = model.weights.f32, weight[OFFSET] // 4
-            rms_norm(s.qkv, vector, dim, f32, at, sizes.epsilon, s.qkv, vector)
-        rope(s.qkv, vector, dim, model.cosines, model.sines, position * (dim // 2), sizes.interleaved)
-    page = batch.pages_at[token] + position // PAGE
-    place = layer * sizes.kv_heads + head
-    if sizes.codes_kv:
-        store_codes(batch.pages, page, place, dim, position, s.qkv, key, value, work.row, s.qkv)
-    else:
-        store_floats(batch.pages, page, place, dim, position, s.qkv, key, value, s.qkv)
+            rms_norm(rows.x, vector, dim, f32, at, sizes.epsilon, rows.x, vector)
+        rope(rows.x, vector, dim, model.cosines, model.sines, position * (dim // 2), sizes.interleaved)
 
 
 @inlined
-def attend(model, batch, layer, tile, head, work, s):
-    """Attention of one kv head for one tile of tokens; the results replace the queries in s.qkv."""
-    sizes = model.sizes
-    dim, group, stride = sizes.head_dim, sizes.heads // sizes.kv_heads, sizes.qkv_stride
+def store_head(sizes, place, rows, head, work):
+    """Store the key and the value of one kv head, in a row of qkv, in their Place."""
+    key = rows.at + sizes.k_column + head * sizes.head_dim
+    value = rows.at + sizes.v_column + head * sizes.head_dim
+    if sizes.codes_kv:
+        store_codes(place, rows.x, key, value, work.row)
+    else:
+        store_floats(place, rows.x, key, value)
+
+
+@inlined
+def place_of(p, layer, token, head):
+    """The Place of a token's key and value of one kv head."""
+    position, sizes = p.batch.positions[token], p.model.sizes
+    page = p.batch.pages_at[token] + position // PAGE
+    return Place(p.batch.pages, page, layer * sizes.kv_heads + head, sizes.head_dim, position)
+
+
+@inlined
+def tile_of(p, layer, piece):
+    """(Queries, Cached) of a piece of attention: one kv head for one tile of tokens, whose queries results replace."""
+    sizes, batch = p.model.sizes, p.batch
+    tile, head = divmod(piece, sizes.kv_heads)
+    dim, group = sizes.head_dim, sizes.heads // sizes.kv_heads
     first, tokens = batch.tiles[tile, 0], batch.tiles[tile, 1]
-    x, place, window = first * stride + head * group * dim, layer * sizes.kv_heads + head, model.windows[layer]
-    positions, pages, at = batch.positions, batch.pages, batch.pages_at[first]
-    if sizes.codes_kv:
-        attention_over_codes(s.qkv, x, stride, tokens, group, dim, positions, first, window, pages, at, place, work)
+    x, stride, window = first * sizes.qkv_stride + head * group * dim, sizes.qkv_stride, p.model.windows[layer]
+    queries = Queries(p.scratch.qkv, x, stride, tokens, group, dim, batch.positions, first, window)
+    return queries, Cached(batch.pages, batch.pages_at[first], layer * sizes.kv_heads + head)
+
+
+@inlined
+def attend(p, layer, piece):
+    """Attention of a piece, over keys and values of either kind."""
+    queries, cached = tile_of(p, layer, piece)
+    if p.model.sizes.codes_kv:
+        attention_over_codes(queries, cached, p.work)
     else:
-        attention_over_floats(s.qkv, x, stride, tokens, group, dim, positions, first, window, pages, at, place, work)
-
-
-@inlined
-def attend_all(crew, counter, model, w, batch, layer, work, s):
-    """Attention of every tile and kv head; the claimer places a single token's. True to stop."""
-    pieces = len(batch.tiles) * model.sizes.kv_heads
-    while True:
-        piece = claim(crew, counter, 1)
-        if piece >= pieces or stopped(crew):
-            return wait(crew, counter, pieces)
-        tile, head = divmod(piece, model.sizes.kv_heads)
-        if len(batch.tokens) == 1:
-            place_heads(model, w, batch, layer, 0, head, work, s)
-        attend(model, batch, layer, tile, head, work, s)
-        finish(crew, counter, 1)
-
-
-@inlined
-def project_back(crew, counter, model, matrix, bias, given, sets, tokens, s):
-    """s.x += matrix @ given + bias: what attention or the feed-forward network adds to it. True to stop."""
-    stride, groups = model.sizes.hidden_stride, groups_of(matrix)
-    codes, to = coded(s, share(crew, tokens)[2] * s.room, sets), Rows(s.added, 0, stride)
-    while True:
-        begin, end = claim_groups(crew, counter, matrix, groups, tokens)
-        if begin == groups or stopped(crew):
-            return wait(crew, counter, groups)
-        product(model.weights, matrix, begin, end, given, codes, tokens, to, s.spare)
-        add_bias(model.weights, bias, begin, end, tokens, to)
-        for t in range(tokens):
-            at = t * stride + begin * GROUP
-            add(s.x, at, s.added, at, (end - begin) * GROUP)
-        finish(crew, counter, end - begin)
-
-
-@inlined
-def gate_and_up(crew, counter, model, w, tokens, s):
-    """s.up = silu(gate @ s.normed) * (up @ s.normed), the same rows of both at a time. True to stop."""
-    given, slot = normed_rows(crew, model, tokens, s)
-    groups, codes, stride = groups_of(w[GATE]), coded(s, slot * s.room, ONE_SET), model.sizes.ffn_stride
-    while True:
-        begin, end = claim_groups(crew, counter, w[GATE], groups, tokens)
-        if begin == groups or stopped(crew):
-            return wait(crew, counter, groups)
-        for matrix, out in ((w[GATE], s.gate), (w[UP], s.up)):
-            product(model.weights, matrix, begin, end, given, codes, tokens, Rows(out, 0, stride), s.spare)
-        for t in range(tokens):
-            swiglu(s.gate, s.up, t * stride + begin * GROUP, (end - begin) * GROUP)
-        finish(crew, counter, end - begin)
-
-
-@inlined
-def project_logits(crew, counter, model, matrix, tokens, logits, s):
-    """logits = matrix @ s.normed. True to stop."""
-    given, slot = normed_rows(crew, model, tokens, s)
-    groups, codes, to = groups_of(matrix), coded(s, slot * s.room, ONE_SET), Rows(logits, 0, model.sizes.logits_stride)
-    while True:
-        begin, end = claim_groups(crew, counter, matrix, groups, tokens)
-        if begin == groups or stopped(crew):
-            return wait(crew, counter, groups)
-        product(model.weights, matrix, begin, end, given, codes, tokens, to, s.spare)
-        finish(crew, counter, end - begin)
+        attention_over_floats(queries, cached, p.work)
 
 
 @compiled

@@ -25,6 +25,7 @@ nothing, so the result does not depend on the queries that it is computed with.
 """
 
 import math
+from collections import namedtuple
 
 import numpy as np
 
@@ -60,6 +61,17 @@ from .kv_pages import (
     quantize_vector,
     value_numbers,
 )
+
+# All the query heads of one kv head for some consecutive tokens of one sequence. Token t's are x[at + t * stride ...],
+# `group` of them with head_dim numbers each; results replace them. Its position is positions[first + t]; it sees the
+# positions up to that, the latest `window` of them.
+Queries = namedtuple("Queries", "x at stride tokens group head_dim positions first window")
+# The keys and values of one kv head: the table of pages, the row where the sequence's begin, and the head's number in a
+# page, its layer included.
+Cached = namedtuple("Cached", "pages pages_at head")
+# A thread's own: a block of queries (float32, and as int16 codes with a scale each), what each may see, their scores in
+# a page and the weights' codes, their results, and one vector of codes. The engine's have an axis more, threads.
+Work = namedtuple("Work", "q query_codes query_scales firsts limits scores weight_codes out row")
 
 ROWS = 8  # queries in the largest block
 EXACT = 64  # products of codes whose sum fits into 32 bits
@@ -225,46 +237,45 @@ def kernel_of(block):
 
 
 @compiled
-def take_queries(x, x_at, stride, done, block, group, head_dim, positions, at, window, work):
+def take_queries(queries, done, block, work):
     """A block of queries, scaled, into work.q, with what each may see; then those that only fill the kernel.
 
     Scores are to the base 2: the scale is log2(e) / sqrt(head_dim).
     """
+    group, head_dim = queries.group, queries.head_dim
     width = padded(head_dim)
     scale = np.float32(LOG2_E / np.sqrt(np.float64(head_dim)))
     for r in range(block):
         t, h = divmod(done + r, group)
-        query = x_at + t * stride + h * head_dim
+        query, end = queries.at + t * queries.stride + h * head_dim, queries.positions[queries.first + t] + 1
         for d in range(head_dim):
-            work.q[r * width + d] = x[query + d] * scale
-        work.limits[r] = positions[at + t] + 1
-        work.firsts[r] = max(0, positions[at + t] + 1 - window)
+            work.q[r * width + d] = queries.x[query + d] * scale
+        work.limits[r] = end
+        work.firsts[r] = max(0, end - queries.window)
     for r in range(block, kernel_of(block)):  # whatever is there, at the first query's positions: nobody asks for it
         work.limits[r], work.firsts[r] = work.limits[0], work.firsts[0]
 
 
 @compiled
-def give_results(x, x_at, stride, done, block, group, head_dim, work):
+def give_results(queries, done, block, work):
     """The results of a block in the place of its queries."""
+    head_dim = queries.head_dim
     width = padded(head_dim)
     for r in range(block):
-        t, h = divmod(done + r, group)
-        result = x_at + t * stride + h * head_dim
+        t, h = divmod(done + r, queries.group)
+        result = queries.at + t * queries.stride + h * head_dim
         for d in range(head_dim):
-            x[result + d] = work.out[r * width + d]
+            queries.x[result + d] = work.out[r * width + d]
 
 
 @inlined
-def attention_over_floats(x, x_at, stride, tokens, group, head_dim, positions, at, window, pages, pages_at, head, work):
-    """Attention of all the query heads of one kv head for some consecutive tokens of one sequence.
-
-    Token t's queries are x[x_at + t * stride ...], group * head_dim of them; its result replaces them. It sees the
-    positions up to positions[at + t], the latest `window` of them. `head` is the kv head's place in a page, its layer
-    included; `work` this thread's scratch.
-    """
-    for done in range(0, tokens * group, ROWS):
-        block = min(tokens * group - done, ROWS)
-        take_queries(x, x_at, stride, done, block, group, head_dim, positions, at, window, work)
+def attention_over_floats(queries, cached, work):
+    """Attention of some Queries over what is Cached of their head; `work` is this thread's scratch."""
+    pages, pages_at, head = cached
+    head_dim, total = queries.head_dim, queries.tokens * queries.group
+    for done in range(0, total, ROWS):
+        block = min(total - done, ROWS)
+        take_queries(queries, done, block, work)
         kernel = kernel_of(block)
         if kernel == 8:
             _floats_8(pages, pages_at, head, head_dim, work)
@@ -272,16 +283,18 @@ def attention_over_floats(x, x_at, stride, tokens, group, head_dim, positions, a
             _floats_7(pages, pages_at, head, head_dim, work)
         else:
             _floats_4(pages, pages_at, head, head_dim, work)
-        give_results(x, x_at, stride, done, block, group, head_dim, work)
+        give_results(queries, done, block, work)
 
 
 @inlined
-def attention_over_codes(x, x_at, stride, tokens, group, head_dim, positions, at, window, pages, pages_at, head, work):
+def attention_over_codes(queries, cached, work):
     """The same over int16 pages."""
+    pages, pages_at, head = cached
+    head_dim, total = queries.head_dim, queries.tokens * queries.group
     width = padded(head_dim)
-    for done in range(0, tokens * group, ROWS):
-        block = min(tokens * group - done, ROWS)
-        take_queries(x, x_at, stride, done, block, group, head_dim, positions, at, window, work)
+    for done in range(0, total, ROWS):
+        block = min(total - done, ROWS)
+        take_queries(queries, done, block, work)
         kernel = kernel_of(block)
         for r in range(kernel):
             at_row, codes = r * width, work.query_codes
@@ -292,7 +305,7 @@ def attention_over_codes(x, x_at, stride, tokens, group, head_dim, positions, at
             _codes_7(pages, pages_at, head, head_dim, work)
         else:
             _codes_4(pages, pages_at, head, head_dim, work)
-        give_results(x, x_at, stride, done, block, group, head_dim, work)
+        give_results(queries, done, block, work)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__attention() FROM PUBLIC;
@@ -862,6 +875,7 @@ multiples of 16 with zeros, which every kernel keeps zero. The matrix products a
 """
 
 import math
+from collections import namedtuple
 
 import numpy as np
 
@@ -901,6 +915,8 @@ LOG2_E = np.float32(1.4426950408889634)
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 SQRT_HALF = np.float32(math.sqrt(0.5))
 EXP_LOWEST, EXP_HIGHEST = np.float32(-87.0), np.float32(88.0)
+# What a layer norm ends with: an array, and where in it the weights begin and the bias.
+Affine = namedtuple("Affine", "weights weights_at bias_at")
 # likeliest: it looks for the largest number run by run
 RUN = 1024
 NO_TOKEN = -1
@@ -951,8 +967,9 @@ def rms_norm(x, at, width, weights, weights_at, epsilon, out, out_at):
 
 
 @compiled
-def layer_norm(x, at, width, weights, weights_at, bias_at, epsilon, out, out_at):
+def layer_norm(x, at, width, affine, epsilon, out, out_at):
     """(x - mean) / sqrt(variance + epsilon) * weight + bias for one vector of any width; `out` may be `x`."""
+    weights, weights_at, bias_at = affine
     total = fill(0.0, f32)
     for i in range(0, width, 16):
         total = total + load_first(width - i, x, at + i)
@@ -1357,11 +1374,16 @@ A table, int64 [pages][3], says where: the address of head 0's keys, the address
 further those of the next head are.
 """
 
+from collections import namedtuple
+
 import numpy as np
 
 from ..simd.memory import array_at, load_first, store
 from ..simd.registers import compiled, f32, fill, inlined, lane, maximum, rint, to_i32
 from .elementwise import largest_magnitude
+
+# Where the key and the value of a position and a head go: a row of the table of pages, and the head's number in a page.
+Place = namedtuple("Place", "pages page head head_dim position")
 
 PAGE = 64  # positions
 PAGE_FIELDS = 3
@@ -1412,15 +1434,16 @@ def page_scales(codes, pages, page, field, head, like):
 
 
 @compiled
-def store_floats(pages, page, head, head_dim, position, x, k_at, v_at, like):
-    """Put one position's key and value, x[k_at ...] and x[v_at ...], into its page of float32."""
-    keys, values = page_keys(pages, page, head, head_dim, like), page_values(pages, page, head, head_dim, like)
-    place = position % PAGE
-    tile = place // 16 * head_dim * 16 + place % 16
+def store_floats(place, x, k_at, v_at):
+    """Put one position's key and value, x[k_at ...] and x[v_at ...], into its Place in a page of float32."""
+    pages, page, head, head_dim, position = place
+    keys, values = page_keys(pages, page, head, head_dim, x), page_values(pages, page, head, head_dim, x)
+    row = position % PAGE
+    tile = row // 16 * head_dim * 16 + row % 16
     for d in range(head_dim):
         keys[tile + d * 16] = x[k_at + d]
     for d in range(0, head_dim, 16):
-        store(values, (d * PAGE) + place * 16, load_first(head_dim - d, x, v_at + d))
+        store(values, (d * PAGE) + row * 16, load_first(head_dim - d, x, v_at + d))
 
 
 @compiled
@@ -1437,21 +1460,22 @@ def quantize_vector(x, at, width, largest_code, codes, codes_at):
 
 
 @compiled
-def store_codes(pages, page, head, head_dim, position, x, k_at, v_at, row, like):
-    """The same into a page of int16. `row` is int16 scratch for a head, `like` float32."""
-    keys, values = page_keys(pages, page, head, head_dim, row), page_values(pages, page, head, head_dim, row)
-    key_scales = page_scales(key_numbers(head_dim), pages, page, 0, head, like)
-    value_scales = page_scales(value_numbers(head_dim), pages, page, 1, head, like)
-    place = position % PAGE
-    key_scales[place] = quantize_vector(x, k_at, head_dim, KEPT_LARGEST, row, 0)
+def store_codes(place, x, k_at, v_at, codes):
+    """The same into a page of int16. `codes` is int16 scratch for a head."""
+    pages, page, head, head_dim, position = place
+    keys, values = page_keys(pages, page, head, head_dim, codes), page_values(pages, page, head, head_dim, codes)
+    key_scales = page_scales(key_numbers(head_dim), pages, page, 0, head, x)
+    value_scales = page_scales(value_numbers(head_dim), pages, page, 1, head, x)
+    row = position % PAGE
+    key_scales[row] = quantize_vector(x, k_at, head_dim, KEPT_LARGEST, codes, 0)
     pairs = (head_dim + 1) // 2
-    tile = (place // 16 * pairs * 16 + place % 16) * 2
+    tile = (row // 16 * pairs * 16 + row % 16) * 2
     for d in range(2 * pairs):
-        keys[tile + d // 2 * 32 + d % 2] = row[d]
-    value_scales[place] = quantize_vector(x, v_at, head_dim, KEPT_LARGEST, row, 0)
-    pair = place // 2 * 32 + place % 2
+        keys[tile + d // 2 * 32 + d % 2] = codes[d]
+    value_scales[row] = quantize_vector(x, v_at, head_dim, KEPT_LARGEST, codes, 0)
+    pair = row // 2 * 32 + row % 2
     for d in range(padded(head_dim)):
-        values[d // 16 * 16 * PAGE + pair + d % 16 * 2] = row[d]
+        values[d // 16 * 16 * PAGE + pair + d % 16 * 2] = codes[d]
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__kv_pages() FROM PUBLIC;

@@ -40,7 +40,8 @@ SEEN_TWICE = "attn_v.weight", "attn_output.weight"  # as decoder_pass does
 WORTH_SHARING = 1 << 24  # multiplications: about as long as it takes to hand work to a thread
 NOTHING, NO_NUMBERS = np.zeros(0, np.float32), np.zeros(0, np.int64)
 
-# What `linear` needs to know of a matrix and a bias: their entries, the distance of rows of output, the sets of codes.
+# What `linear` needs to know of a matrix and a bias: their entries, the matrix's shape, the distance between rows of
+# output, and how many sets of codes it sees.
 Product = namedtuple("Product", "matrix bias rows columns stride sets")
 
 

@@ -68,7 +68,7 @@ class Array:
 class Structure:
     """A namedtuple in a frame: its class, and of each field in order a Number, an Array or another Structure.
 
-    `read` is for compiled code: (frame, at) -> the namedtuple whose numbers begin at frame[at]. Nothing is checked
+    `read_at` is for compiled code: (frame, at) -> the namedtuple whose numbers begin at frame[at]. Nothing is checked
     there. Fields that are not named are Numbers.
     """
 

@@ -293,7 +293,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..kernels.attention import ROWS, Work
+from ..kernels.attention import OVER, ROWS, Work
 from ..kernels.dispatch import BY_NAME
 from ..kernels.elementwise import NO_TOKEN, new_codes
 from ..kernels.groups import ABSENT, BLOCK, GROUP, VECTOR
@@ -345,6 +345,7 @@ class CompiledEngine:
             np.array(windows, np.int64),
             np.zeros(0, np.float32),
             np.zeros(0, np.float32),
+            OVER[self.kv_dtype].address(),
         )
         self._frequencies = architecture.rope_frequencies(packed.vector(ROPE_DIVISORS))
         self._positions = 0  # for which there are angles
@@ -918,6 +919,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from ..kernels.attention import over_floats
 from ..kernels.groups import GROUP
 from ..kernels.kv_pages import PAGE
 from ..server import errors
@@ -950,9 +952,9 @@ class CompiledEncoder:
         self.packed = packed
         self.threads, self.batch_threads = threads, batch_threads
         self.interrupts = interrupts
-        nothing = np.zeros(0, np.float32)
+        nothing, attention = np.zeros(0, np.float32), over_floats.address()
         sizes, table = _sizes(architecture), _table(architecture, packed)
-        self._model = Model(sizes, packed.weights, table, np.array([NO_WINDOW]), nothing, nothing)
+        self._model = Model(sizes, packed.weights, table, np.array([NO_WINDOW]), nothing, nothing, attention)
         self._positions = np.zeros((architecture.context_length, sizes.hidden_stride), np.float32)
         self._positions[:, : sizes.hidden] = positions
         self._state = new_state(architecture.layers * LAYER_COUNTERS)
@@ -1098,7 +1100,6 @@ quantised matrices see them twice, as codes and as the codes of what those leave
 
 from collections import namedtuple
 
-from ..kernels.attention import attention_over_floats
 from ..kernels.elementwise import Affine, add, gelu, layer_norm
 from ..kernels.groups import BLOCK, GROUP, OFFSET, Rows
 from ..kernels.kv_pages import PAGE, Place, store_floats
@@ -1133,6 +1134,7 @@ from .steps import (
     Q,
     V,
     all_groups,
+    attend,
     claim_piece,
     coded,
     codes_needed,
@@ -1143,7 +1145,6 @@ from .steps import (
     quantize_token,
     queries_keys_values,
     shared_out,
-    tile_of,
     work_of,
 )
 
@@ -1203,8 +1204,7 @@ def store_keys_values(p, places):
 @inlined
 def _attended(begin, end, p):
     """Attention of a tile and a head, over the float32 keys and values of one layer."""
-    queries, cached = tile_of(p, 0, begin)
-    attention_over_floats(queries, cached, p.work)
+    attend(p, 0, begin)
 
 
 @inlined
@@ -1717,11 +1717,27 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..kernels.attention import Cached, Queries, Work, attention_over_codes, attention_over_floats
+from ..kernels.attention import Attention, Cached, Queries, Work
+from ..kernels.attention import attend as attention
+from ..kernels.dispatch import group_bytes
 from ..kernels.elementwise import NO_TOKEN, add, likeliest, quantize, quantize_twice, rms_norm, rope, swiglu
-from ..kernels.groups import ABSENT, BLOCK, COLUMNS, GROUP, LAYOUT, OFFSET, ROWS, Activations, Codes, Rows, Weights
+from ..kernels.groups import (
+    ABSENT,
+    BLOCK,
+    CODES,
+    COLUMNS,
+    FLOATS,
+    GROUP,
+    LAYOUT,
+    NUMBERS,
+    OFFSET,
+    ROWS,
+    WEIGHTS,
+    Activations,
+    Rows,
+)
 from ..kernels.kv_pages import PAGE, Place, store_codes, store_floats
-from ..kernels.matrix import embedding, group_bytes, is_quantized, linear
+from ..kernels.matrix import embedding, is_quantized, linear
 from ..simd.frames import Array, Real, Structure
 from ..simd.registers import compiled, inlined
 from ..simd.threads import claim, finish, stopped, wait
@@ -1752,8 +1768,8 @@ Sizes = namedtuple(
     "hidden_stride k_column v_column qkv_stride ffn_stride logits_stride",
 )
 # table: int64 [layers * PER_LAYER + PER_MODEL][4], rows of groups.LAYOUT and so on. windows: int64 [layers].
-# cosines, sines: f32[positions * head_dim / 2].
-Model = namedtuple("Model", "sizes weights table windows cosines sines")
+# cosines, sines: f32[positions * head_dim / 2]. attention: the address of the kernel for its pages.
+Model = namedtuple("Model", "sizes weights table windows cosines sines attention")
 # Each token's id, row (0, 1, ...), position, and where its sequence's KVCache.pages begin in `pages`. Tiles are runs of
 # tokens of one sequence, [first, count]. `wanted` are the rows of the tokens whose logits are asked for.
 Batch = namedtuple("Batch", "tokens rows positions pages_at pages tiles wanted")
@@ -1776,9 +1792,7 @@ Interrupts = namedtuple("Interrupts", "first second")
 # What a thread computes a pass with: `work` is its own.
 Pass = namedtuple("Pass", "crew model batch work scratch")
 
-FLOATS, CODES = Array(np.float32), Structure(Codes, codes=Array(np.int8), scales=Array(np.float32), starts=Array("i4"))
-NUMBERS, TABLE = Array(np.int64), Array(np.int64, 2)
-WEIGHTS = Structure(Weights, u8=Array(np.uint8), u16=Array(np.uint16), f32=FLOATS)
+TABLE = Array(np.int64, 2)
 MODEL = Structure(
     Model,
     sizes=Structure(Sizes, epsilon=Real()),
@@ -2081,10 +2095,7 @@ def tile_of(p, layer, piece):
 def attend(p, layer, piece):
     """Attention of a piece, over keys and values of either kind."""
     queries, cached = tile_of(p, layer, piece)
-    if p.model.sizes.codes_kv:
-        attention_over_codes(queries, cached, p.work)
-    else:
-        attention_over_floats(queries, cached, p.work)
+    attention(p.model.attention, Attention(queries, cached, p.work))
 
 
 @compiled
@@ -2125,7 +2136,7 @@ import math
 
 import numpy as np
 
-from ..kernels import candidates, packing
+from ..kernels import attention, candidates, dispatch, packing
 from ..kernels.similarity import PackedTable
 from ..model import encodings
 from ..model.decoder import Architecture
@@ -2142,6 +2153,10 @@ def run():
     """Compile all of it, or load it where it is compiled."""
     for type in encodings.BLOCKS:
         packing.pack_tensor(bytes(encodings.row_bytes(type, COLUMNS)), type, (1, COLUMNS))
+    for number in dispatch.BY_NUMBER:
+        dispatch.load(number)
+    for kernel in attention.OVER.values():
+        kernel.address()
     engine = CompiledEngine(*tiny_model())
     engine.forward(np.array([0]), engine.new_cache())
     architecture, packed = tiny_encoder()

@@ -29,6 +29,8 @@ from collections import namedtuple
 
 import numpy as np
 
+from ..simd.frames import Array, Structure
+from ..simd.kernels import calling, kernel
 from ..simd.memory import load, load_pairs, prefetch, spread, spread_pairs, store
 from ..simd.registers import (
     bits,
@@ -50,6 +52,7 @@ from ..simd.registers import (
     where_less,
 )
 from .elementwise import ROUNDER, exp2
+from .groups import FLOATS, NUMBERS
 from .kv_pages import (
     PAGE,
     SEEN_LARGEST,
@@ -72,6 +75,20 @@ Cached = namedtuple("Cached", "pages pages_at head")
 # A thread's own: a block of queries (float32, and as int16 codes with a scale each), what each may see, their scores in
 # a page and the weights' codes, their results, and one vector of codes. The engine's have an axis more, threads.
 Work = namedtuple("Work", "q query_codes query_scales firsts limits scores weight_codes out row")
+# What a kernel takes: attention of the Queries over what is Cached of their head.
+Attention = namedtuple("Attention", "queries cached work")
+ATTENTION = Structure(
+    Attention,
+    queries=Structure(Queries, x=FLOATS, positions=NUMBERS),
+    cached=Structure(Cached, pages=Array(np.int64, 2)),
+    work=Structure(
+        Work,
+        **dict.fromkeys(("q", "query_scales", "scores", "out"), FLOATS),
+        **dict.fromkeys(("query_codes", "weight_codes", "row"), Array(np.int16)),
+        **dict.fromkeys(("firsts", "limits"), Array(np.int32)),
+    ),
+)
+attend = calling(ATTENTION)
 
 ROWS = 8  # queries in the largest block
 EXACT = 64  # products of codes whose sum fits into 32 bits
@@ -112,7 +129,7 @@ def _over_floats(rows):
     """Attention of `rows` queries over float32 pages; query r sees the positions firsts[r] .. limits[r] - 1."""
     Q, P = f32[rows], i32[rows]
 
-    @compiled
+    @inlined
     def attend(pages, pages_at, head, head_dim, work):
         """work.q -> work.out, both [rows][head_dim padded]."""
         q, scores, out, width = work.q, work.scores, work.out, padded(head_dim)
@@ -159,7 +176,7 @@ def _over_codes(rows):
     """The same over int16 pages, of queries that are codes."""
     Q, P = f32[rows], i32[rows]
 
-    @compiled
+    @inlined
     def attend(pages, pages_at, head, head_dim, work):
         """work.query_codes, work.query_scales -> work.out; work.q gives its type."""
         q, scores, codes, out, width = work.query_codes, work.scores, work.weight_codes, work.out, padded(head_dim)
@@ -268,44 +285,49 @@ def give_results(queries, done, block, work):
             queries.x[result + d] = work.out[r * width + d]
 
 
-@inlined
-def attention_over_floats(queries, cached, work):
-    """Attention of some Queries over what is Cached of their head; `work` is this thread's scratch."""
-    pages, pages_at, head = cached
+@kernel("attention_over_floats", ATTENTION)
+def over_floats(given):
+    """Attention over float32 pages."""
+    queries, work = given.queries, given.work
+    pages, pages_at, head = given.cached
     head_dim, total = queries.head_dim, queries.tokens * queries.group
     for done in range(0, total, ROWS):
         block = min(total - done, ROWS)
         take_queries(queries, done, block, work)
-        kernel = kernel_of(block)
-        if kernel == 8:
+        rows = kernel_of(block)
+        if rows == 8:
             _floats_8(pages, pages_at, head, head_dim, work)
-        elif kernel == 7:
+        elif rows == 7:
             _floats_7(pages, pages_at, head, head_dim, work)
         else:
             _floats_4(pages, pages_at, head, head_dim, work)
         give_results(queries, done, block, work)
 
 
-@inlined
-def attention_over_codes(queries, cached, work):
+@kernel("attention_over_codes", ATTENTION)
+def over_codes(given):
     """The same over int16 pages."""
-    pages, pages_at, head = cached
+    queries, work = given.queries, given.work
+    pages, pages_at, head = given.cached
     head_dim, total = queries.head_dim, queries.tokens * queries.group
     width = padded(head_dim)
     for done in range(0, total, ROWS):
         block = min(total - done, ROWS)
         take_queries(queries, done, block, work)
-        kernel = kernel_of(block)
-        for r in range(kernel):
+        rows = kernel_of(block)
+        for r in range(rows):
             at_row, codes = r * width, work.query_codes
             work.query_scales[r] = quantize_vector(work.q, at_row, head_dim, SEEN_LARGEST, codes, at_row)
-        if kernel == 8:
+        if rows == 8:
             _codes_8(pages, pages_at, head, head_dim, work)
-        elif kernel == 7:
+        elif rows == 7:
             _codes_7(pages, pages_at, head, head_dim, work)
         else:
             _codes_4(pages, pages_at, head, head_dim, work)
         give_results(queries, done, block, work)
+
+
+OVER = {np.dtype(np.float32): over_floats, np.dtype(np.int16): over_codes}  # by the dtype of pages
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__attention() FROM PUBLIC;
@@ -327,6 +349,7 @@ more than it multiplies.
 
 from collections import namedtuple
 
+from ..simd.kernels import kernel
 from ..simd.memory import load, prefetch, spread, store
 from ..simd.registers import compiled, entry, f32, fill, fma, i32, inlined, lane, to_f32
 from .groups import (
@@ -336,6 +359,9 @@ from .groups import (
     FIRST_OF_BLOCKS,
     GROUP,
     OFFSET,
+    PRODUCT,
+    ROW,
+    SQUARES,
     Activations,
     Layout,
     Rows,
@@ -366,47 +392,39 @@ Turn = namedtuple("Turn", "ahead turn turns")
 
 def blocks(integers):
     """The Layout of some Integers."""
-    size, multiply, one = integers.size, _matrix(integers), _group(integers, 1)
+    name, size, multiply = integers.name, integers.size, _matrix(integers)
     integer, squares_of = integers.integer, integers.squares
 
     @compiled
     def group_bytes(columns):
         return blocks_bytes(columns // BLOCK, size)
 
-    @inlined
-    def product(args):
-        weights, matrix, begin, end, given, tokens, to = args
-        multiply(weights, matrix, (begin, end), given, tokens, to)
+    @kernel(f"product_{name}", PRODUCT)
+    def product(p):
+        multiply(p.weights, p.matrix, (p.begin, p.end), p.given, p.tokens, p.to)
 
-    @inlined
-    def product_of_one(args):
-        weights, matrix, group, given, to = args
-        columns = matrix[COLUMNS]
-        one(weights, matrix[OFFSET] + group * group_bytes(columns), columns, given, to)
-
-    @inlined
-    def row(args):
-        weights, matrix, number, out, out_at = args
-        columns, r = matrix[COLUMNS], number % GROUP
-        start = matrix[OFFSET] + number // GROUP * group_bytes(columns)
+    @kernel(f"row_{name}", ROW)
+    def row(p):
+        columns, r = p.matrix[COLUMNS], p.row % GROUP
+        start = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns)
         for block in range(columns // BLOCK):
-            scale = lane(load(weights.u16, scales_at(start, block, size) >> 1, f32), r)
+            scale = lane(load(p.weights.u16, scales_at(start, block, size) >> 1, f32), r)
             for k in range(BLOCK):
-                value = integer(weights.u8, weights_at(start, block, size), r, k)
-                out[out_at + block * BLOCK + k] = scale * value
+                value = integer(p.weights.u8, weights_at(start, block, size), r, k)
+                p.out[p.out_at + block * BLOCK + k] = scale * value
 
-    @inlined
-    def squares(args):
-        weights, matrix, group = args
-        columns, total = matrix[COLUMNS], fill(0.0, f32)
-        start = matrix[OFFSET] + group * group_bytes(columns)
-        for block in range(columns // BLOCK):
-            scale = load(weights.u16, scales_at(start, block, size) >> 1, f32)
-            total = fma(squares_of(weights.u8, weights_at(start, block, size)) * scale, scale, total)
-        return total
+    @kernel(f"squares_{name}", SQUARES)
+    def squares(p):
+        columns = p.matrix[COLUMNS]
+        for group in range(p.begin, p.end):
+            total, start = fill(0.0, f32), p.matrix[OFFSET] + group * group_bytes(columns)
+            for block in range(columns // BLOCK):
+                scale = load(p.weights.u16, scales_at(start, block, size) >> 1, f32)
+                total = fma(squares_of(p.weights.u8, weights_at(start, block, size)) * scale, scale, total)
+            store(p.out, group * GROUP, total)
 
-    parts = group_bytes, integers.pack, product, product_of_one, row, squares
-    return Layout(integers.name, integers.number, integers.offset, *parts)
+    kernels = {"product": product, "row": row, "squares": squares}
+    return Layout(name, integers.number, integers.offset, group_bytes, integers.pack, kernels)
 
 
 def _starts(integers):
@@ -484,7 +502,7 @@ def _matrix(integers):
     size, tile = integers.size, _tile(integers)
     one, two, four = (_group(integers, tokens) for tokens in (1, 2, 4))
 
-    @compiled
+    @inlined
     def product(weights, matrix, groups, given, tokens, to):
         columns = matrix[COLUMNS]
         blocks, width = columns // BLOCK, blocks_bytes(columns // BLOCK, size)
@@ -828,13 +846,15 @@ COMMENT ON FUNCTION llm_runtime.kernels__cosine() IS
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__dispatch()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Which layouts there are, and the code of each part chosen by a matrix's layout.
+AS $python$"""Which layouts there are, and the table of their kernels, from which compiled code takes the one that it calls.
 
 A new layout is a file of `layouts` and its word here and in model/encodings.py.
 """
 
-from ..simd.registers import inlined
-from .groups import ABSENT, VECTOR
+import numpy as np
+
+from ..simd.registers import compiled
+from .groups import ABSENT, KERNELS, VECTOR
 from .layouts import bf16, f16, f32, q4, q5, q8
 
 MODULES = (f32, f16, bf16, q8, q4, q5)
@@ -846,23 +866,36 @@ NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for l
 OFFSETS = tuple(layout.offset for layout in sorted(LAYOUTS, key=lambda layout: layout.number) if layout.offset)
 
 
-def chosen(part):
-    """A part for compiled code to call with any layout: (the number of a layout, the part's argument).
+# The addresses of the layouts' kernels, int64: those of layout number n begin at n * len(KERNELS), in the order of
+# KERNELS. They are 0 until `load`.
+ADDRESSES = np.zeros((max(BY_NUMBER) + 1) * len(KERNELS), np.int64)
+PRODUCT_OF, ROW_OF, SQUARES_OF = range(len(KERNELS))
 
-    It chooses among LAYOUTS alone; PackedModel.entry lets no other through. It is one flat function, written here:
-    numba copies what is nested anew at each depth.
-    """
+
+def load(number):
+    """Have the kernels of a layout in ADDRESSES; they are compiled where they are not yet."""
+    first = number * len(KERNELS)
+    if number in BY_NUMBER and not ADDRESSES[first]:
+        kernels = BY_NUMBER[number].kernels
+        ADDRESSES[first : first + len(KERNELS)] = [kernels[part].address() for part in KERNELS]
+
+
+def _group_bytes():
+    """For compiled code: (the number of a layout, columns) -> bytes of a group. It is a choice among LAYOUTS."""
     *others, last = LAYOUTS
-    lines = [f"    if layout == {layout.number}: return {layout.name}(argument)" for layout in others]
-    source = "\n".join(["def choose(layout, argument):", *lines, f"    return {last.name}(argument)"])
-    names = {layout.name: getattr(layout, part) for layout in LAYOUTS}
+    lines = [f"    if layout == {layout.number}: return {layout.name}(columns)" for layout in others]
+    source = "\n".join(["def group_bytes(layout, columns):", *lines, f"    return {last.name}(columns)"])
+    names = {"__name__": __name__} | {layout.name: layout.group_bytes for layout in LAYOUTS}
     exec(source, names)
-    return inlined(names["choose"])
+    return compiled(names["group_bytes"])
+
+
+group_bytes = _group_bytes()
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__dispatch() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__dispatch() IS
-'Which layouts there are, and the code of each part chosen by a matrix''s layout.';
+'Which layouts there are, and the table of their kernels, from which compiled code takes the one that it calls.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__elementwise()
 RETURNS void
@@ -1129,9 +1162,10 @@ AS $python$"""Layouts of floats, [R / 16] { element[C][16] } for R rows and C co
 
 import numpy as np
 
+from ..simd.kernels import kernel
 from ..simd.memory import prefetch, spread, store
 from ..simd.registers import compiled, entry, f32, fill, fma, inlined, lane
-from .groups import AHEAD, COLUMNS, GROUP, OFFSET, Layout, Rows, Weights, block_of
+from .groups import AHEAD, COLUMNS, GROUP, OFFSET, PRODUCT, ROW, SQUARES, Layout, Rows, Weights, block_of
 
 ELEMENTS = {"f32": np.float32, "u16": np.uint16}
 NEAR = 1 << 15  # weights that stay in a near cache
@@ -1146,7 +1180,6 @@ def floats(name, number, field, load_weights):
     """
     element, array = ELEMENTS[field], Weights._fields.index(field)
     size, multiply = np.dtype(element).itemsize, _matrix(load_weights)
-    one = _group(load_weights, 1)
 
     @compiled
     def group_bytes(columns):
@@ -1155,36 +1188,31 @@ def floats(name, number, field, load_weights):
     def pack(raw, columns, first_row, out):
         pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
 
-    @inlined
-    def product(args):
-        weights, matrix, begin, end, given, tokens, to = args
-        multiply(weights[array], matrix[OFFSET] // size, matrix[COLUMNS], (begin, end), given.rows, tokens, to)
+    @kernel(f"product_{name}", PRODUCT)
+    def product(p):
+        groups = p.begin, p.end
+        multiply(p.weights[array], p.matrix[OFFSET] // size, p.matrix[COLUMNS], groups, p.given.rows, p.tokens, p.to)
 
-    @inlined
-    def product_of_one(args):
-        weights, matrix, group, given, to = args
-        columns = matrix[COLUMNS]
-        one(weights[array], matrix[OFFSET] // size + group * columns * GROUP, columns, given.rows, to)
-
-    @inlined
-    def row(args):
-        weights, matrix, number, out, out_at = args
-        columns = matrix[COLUMNS]
-        start = matrix[OFFSET] // size + number // GROUP * columns * GROUP
+    @kernel(f"row_{name}", ROW)
+    def row(p):
+        columns = p.matrix[COLUMNS]
+        start = p.matrix[OFFSET] // size + p.row // GROUP * columns * GROUP
         for column in range(columns):
-            out[out_at + column] = lane(load_weights(weights[array], start + column * GROUP, f32), number % GROUP)
+            value = load_weights(p.weights[array], start + column * GROUP, f32)
+            p.out[p.out_at + column] = lane(value, p.row % GROUP)
 
-    @inlined
-    def squares(args):
-        weights, matrix, group = args
-        columns, total = matrix[COLUMNS], fill(0.0, f32)
-        start = matrix[OFFSET] // size + group * columns * GROUP
-        for column in range(columns):
-            value = load_weights(weights[array], start + column * GROUP, f32)
-            total = fma(value, value, total)
-        return total
+    @kernel(f"squares_{name}", SQUARES)
+    def squares(p):
+        columns = p.matrix[COLUMNS]
+        for group in range(p.begin, p.end):
+            total, start = fill(0.0, f32), p.matrix[OFFSET] // size + group * columns * GROUP
+            for column in range(columns):
+                value = load_weights(p.weights[array], start + column * GROUP, f32)
+                total = fma(value, value, total)
+            store(p.out, group * GROUP, total)
 
-    return Layout(name, number, None, group_bytes, pack, product, product_of_one, row, squares)
+    kernels = {"product": product, "row": row, "squares": squares}
+    return Layout(name, number, None, group_bytes, pack, kernels)
 
 
 def _group(load_weights, tokens):
@@ -1217,7 +1245,7 @@ def _matrix(load_weights):
     """Groups of a matrix times any number of tokens: as many groups at a time as stay in a near cache meanwhile."""
     one, two, four, eight = (_group(load_weights, tokens) for tokens in (1, 2, 4, 8))
 
-    @compiled
+    @inlined
     def product(weights, at, columns, groups, given, tokens, to):
         begin, end = groups
         near = max(1, NEAR // (columns * GROUP))
@@ -1276,6 +1304,9 @@ from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
+from ..simd.frames import Array, Structure
 from ..simd.registers import compiled
 
 GROUP = 16  # rows that lie together, one to a lane
@@ -1292,8 +1323,9 @@ LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
 ABSENT, VECTOR = range(2)
 FIRST_OF_BLOCKS = 5  # the numbers of layouts of blocks are this and those that follow
 
-# The packed buffer as arrays of each of its element types, all read-only.
-Weights = namedtuple("Weights", "u8 u16 f32")
+# The packed buffer as arrays of each of its element types, all read-only; and the addresses of the layouts' kernels
+# (see `dispatch`), int64 [(number of the last layout + 1) * KERNELS].
+Weights = namedtuple("Weights", "u8 u16 f32 kernels")
 # Activations as int8 (see elementwise.quantize), in blocks: those of several tokens follow each other. `starts` are the
 # starts of the first layout of blocks, then those of the next, each as many as there are scales.
 Codes = namedtuple("Codes", "codes scales starts")
@@ -1302,20 +1334,41 @@ Rows = namedtuple("Rows", "x at stride")
 # The same rows, and for matrices of blocks what they are as codes, from the block `first` on.
 Activations = namedtuple("Activations", "rows codes first")
 
+# What a layout's kernels take. matrix: a row of the table of weights, int64[4].
+# Product: to[t] = matrix @ given[t] for t < tokens, in the rows of the groups begin .. end.
+# given: Activations. to: Rows.
+Product = namedtuple("Product", "weights matrix begin end given tokens to")
+# Row: out[out_at ...] = one row of the matrix, decoded.
+Row = namedtuple("Row", "weights matrix row out out_at")
+# Squares: out[row] = the sum of the squares of a row, in the rows of the groups begin .. end.
+Squares = namedtuple("Squares", "weights matrix begin end out")
+
+FLOATS, NUMBERS = Array(np.float32), Array(np.int64)
+WEIGHTS = Structure(Weights, u8=Array(np.uint8), u16=Array(np.uint16), f32=FLOATS, kernels=NUMBERS)
+CODES = Structure(Codes, codes=Array(np.int8), scales=FLOATS, starts=Array(np.int32))
+ROWS_OF_FLOATS = Structure(Rows, x=FLOATS)
+PRODUCT = Structure(
+    Product,
+    weights=WEIGHTS,
+    matrix=NUMBERS,
+    given=Structure(Activations, rows=ROWS_OF_FLOATS, codes=CODES),
+    to=ROWS_OF_FLOATS,
+)
+ROW = Structure(Row, weights=WEIGHTS, matrix=NUMBERS, out=FLOATS)
+SQUARES = Structure(Squares, weights=WEIGHTS, matrix=NUMBERS, out=FLOATS)
+KERNELS = {"product": PRODUCT, "row": ROW, "squares": SQUARES}
+
 
 @dataclass(frozen=True)
 class Layout:
-    """What is to be known of one layout. The parts that are compiled take one argument, a number or a tuple."""
+    """What is to be known of one layout."""
 
     name: str  # as encodings have it; the end of the names of packed files
     number: int  # in the table of weights and in packed files
     offset: int | None  # what the bytes of blocks are larger by than the integers; None: the weights are floats
-    group_bytes: Callable  # (columns) -> bytes of a group
+    group_bytes: Callable  # compiled: (columns) -> bytes of a group
     pack: Callable  # (bytes of rows as a file has them, columns, the first of the rows, uint8 of the packed matrix)
-    product: Callable  # (weights, matrix, begin, end, given, tokens, to), as matrix.linear says; inlined
-    product_of_one: Callable  # (weights, matrix, group, given, to): of one group with one vector; inlined
-    row: Callable  # (weights, matrix, row, out, out_at), as matrix.embedding says; inlined
-    squares: Callable  # (weights, matrix, group) -> in each lane the sum of its row's squares; inlined
+    kernels: dict  # a Kernel for each of KERNELS
 
 
 @compiled
@@ -1796,12 +1849,12 @@ needed: the processor by itself stops at the end of each 4 KB, and with arithmet
 ahead.
 """
 
+from ..simd.kernels import calling
 from ..simd.registers import compiled
-from .dispatch import chosen
-from .groups import FIRST_OF_BLOCKS, LAYOUT
+from .dispatch import PRODUCT_OF, ROW_OF, SQUARES_OF
+from .groups import FIRST_OF_BLOCKS, KERNELS, LAYOUT, PRODUCT, ROW, SQUARES, Product, Row, Squares
 
-_group_bytes, _product, _product_of_one = chosen("group_bytes"), chosen("product"), chosen("product_of_one")
-_row, _squares = chosen("row"), chosen("squares")
+_multiply, _decode, _square, PER_LAYOUT = calling(PRODUCT), calling(ROW), calling(SQUARES), len(KERNELS)
 
 
 @compiled
@@ -1811,36 +1864,25 @@ def is_quantized(matrix):
 
 
 @compiled
-def group_bytes(layout, columns):
-    """Bytes of one group of 16 rows."""
-    return _group_bytes(layout, columns)
-
-
-@compiled
 def linear(weights, matrix, begin, end, given, tokens, to):
     """to[t] = matrix @ given[t] for t < tokens, in the matrix's rows of the groups begin .. end.
 
     matrix: a row of the table of weights. given: Activations. to: Rows.
     """
-    _product(matrix[LAYOUT], (weights, matrix, begin, end, given, tokens, to))
-
-
-@compiled
-def linear_of_one(weights, matrix, group, given, to):
-    """The same for a single group and a single token."""
-    _product_of_one(matrix[LAYOUT], (weights, matrix, group, given, to))
+    kernel = weights.kernels[matrix[LAYOUT] * PER_LAYOUT + PRODUCT_OF]
+    _multiply(kernel, Product(weights, matrix, begin, end, given, tokens, to))
 
 
 @compiled
 def embedding(weights, matrix, row, out, out_at):
     """out[out_at ...] = one row of the matrix, decoded."""
-    _row(matrix[LAYOUT], (weights, matrix, row, out, out_at))
+    _decode(weights.kernels[matrix[LAYOUT] * PER_LAYOUT + ROW_OF], Row(weights, matrix, row, out, out_at))
 
 
 @compiled
-def squares(weights, matrix, group):
-    """The sums of the squares of the rows of a group, one to a lane."""
-    return _squares(matrix[LAYOUT], (weights, matrix, group))
+def squares(weights, matrix, begin, end, out):
+    """out[row] = the sum of the squares of a row, in the rows of the groups begin .. end."""
+    _square(weights.kernels[matrix[LAYOUT] * PER_LAYOUT + SQUARES_OF], Squares(weights, matrix, begin, end, out))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__matrix() FROM PUBLIC;
@@ -1970,12 +2012,11 @@ Block-quantised matrices meet x as int8 codes, whose difference from x is the ca
 
 import numpy as np
 
-from ..simd.memory import store
 from ..simd.registers import entry
 from .cosine import Lengths
 from .elementwise import new_codes, quantize
 from .groups import BLOCK, COLUMNS, GROUP, ROWS, Activations, Rows, group_count
-from .matrix import embedding, is_quantized, linear_of_one, squares
+from .matrix import embedding, is_quantized, linear, squares
 
 STEP = 1 << 26  # weights between looks for an interrupt: some milliseconds
 
@@ -1989,16 +2030,13 @@ def encode(x, codes):
 @entry
 def products(weights, matrix, begin, end, x, codes, out):
     """out[row] = matrix @ x in the rows of the groups begin .. end; blocks read the codes, floats x."""
-    given = Activations(Rows(x, 0, 0), codes, 0)
-    for group in range(begin, end):
-        linear_of_one(weights, matrix, group, given, Rows(out, group * GROUP, 0))
+    linear(weights, matrix, begin, end, Activations(Rows(x, 0, 0), codes, 0), 1, Rows(out, 0, 0))
 
 
 @entry
 def squared_lengths(weights, matrix, begin, end, out):
     """out[row] = the sum of the squares of a row, in the rows of the groups begin .. end."""
-    for group in range(begin, end):
-        store(out, group * GROUP, squares(weights, matrix, group))
+    squares(weights, matrix, begin, end, out)
 
 
 @entry

@@ -8,7 +8,7 @@ DECLARE
     module text;
 BEGIN
     FOREACH module IN ARRAY '{
-        simd__frames, simd__memory, simd__processors, simd__registers, simd__threads
+        simd__frames, simd__kernels, simd__memory, simd__processors, simd__registers, simd__threads
     }'::text[] LOOP
         ASSERT EXISTS (
             SELECT FROM pg_catalog.pg_proc AS p

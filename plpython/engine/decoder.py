@@ -15,7 +15,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..kernels.attention import ROWS, Work
+from ..kernels.attention import OVER, ROWS, Work
 from ..kernels.dispatch import BY_NAME
 from ..kernels.elementwise import NO_TOKEN, new_codes
 from ..kernels.groups import ABSENT, BLOCK, GROUP, VECTOR
@@ -67,6 +67,7 @@ class CompiledEngine:
             np.array(windows, np.int64),
             np.zeros(0, np.float32),
             np.zeros(0, np.float32),
+            OVER[self.kv_dtype].address(),
         )
         self._frequencies = architecture.rope_frequencies(packed.vector(ROPE_DIVISORS))
         self._positions = 0  # for which there are angles

@@ -8,6 +8,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from ..kernels.attention import over_floats
 from ..kernels.groups import GROUP
 from ..kernels.kv_pages import PAGE
 from ..server import errors
@@ -40,9 +41,9 @@ class CompiledEncoder:
         self.packed = packed
         self.threads, self.batch_threads = threads, batch_threads
         self.interrupts = interrupts
-        nothing = np.zeros(0, np.float32)
+        nothing, attention = np.zeros(0, np.float32), over_floats.address()
         sizes, table = _sizes(architecture), _table(architecture, packed)
-        self._model = Model(sizes, packed.weights, table, np.array([NO_WINDOW]), nothing, nothing)
+        self._model = Model(sizes, packed.weights, table, np.array([NO_WINDOW]), nothing, nothing, attention)
         self._positions = np.zeros((architecture.context_length, sizes.hidden_stride), np.float32)
         self._positions[:, : sizes.hidden] = positions
         self._state = new_state(architecture.layers * LAYER_COUNTERS)

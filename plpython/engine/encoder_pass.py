@@ -10,7 +10,6 @@ quantised matrices see them twice, as codes and as the codes of what those leave
 
 from collections import namedtuple
 
-from ..kernels.attention import attention_over_floats
 from ..kernels.elementwise import Affine, add, gelu, layer_norm
 from ..kernels.groups import BLOCK, GROUP, OFFSET, Rows
 from ..kernels.kv_pages import PAGE, Place, store_floats
@@ -45,6 +44,7 @@ from .steps import (
     Q,
     V,
     all_groups,
+    attend,
     claim_piece,
     coded,
     codes_needed,
@@ -55,7 +55,6 @@ from .steps import (
     quantize_token,
     queries_keys_values,
     shared_out,
-    tile_of,
     work_of,
 )
 
@@ -115,8 +114,7 @@ def store_keys_values(p, places):
 @inlined
 def _attended(begin, end, p):
     """Attention of a tile and a head, over the float32 keys and values of one layer."""
-    queries, cached = tile_of(p, 0, begin)
-    attention_over_floats(queries, cached, p.work)
+    attend(p, 0, begin)
 
 
 @inlined

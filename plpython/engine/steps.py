@@ -13,11 +13,27 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..kernels.attention import Cached, Queries, Work, attention_over_codes, attention_over_floats
+from ..kernels.attention import Attention, Cached, Queries, Work
+from ..kernels.attention import attend as attention
+from ..kernels.dispatch import group_bytes
 from ..kernels.elementwise import NO_TOKEN, add, likeliest, quantize, quantize_twice, rms_norm, rope, swiglu
-from ..kernels.groups import ABSENT, BLOCK, COLUMNS, GROUP, LAYOUT, OFFSET, ROWS, Activations, Codes, Rows, Weights
+from ..kernels.groups import (
+    ABSENT,
+    BLOCK,
+    CODES,
+    COLUMNS,
+    FLOATS,
+    GROUP,
+    LAYOUT,
+    NUMBERS,
+    OFFSET,
+    ROWS,
+    WEIGHTS,
+    Activations,
+    Rows,
+)
 from ..kernels.kv_pages import PAGE, Place, store_codes, store_floats
-from ..kernels.matrix import embedding, group_bytes, is_quantized, linear
+from ..kernels.matrix import embedding, is_quantized, linear
 from ..simd.frames import Array, Real, Structure
 from ..simd.registers import compiled, inlined
 from ..simd.threads import claim, finish, stopped, wait
@@ -48,8 +64,8 @@ Sizes = namedtuple(
     "hidden_stride k_column v_column qkv_stride ffn_stride logits_stride",
 )
 # table: int64 [layers * PER_LAYER + PER_MODEL][4], rows of groups.LAYOUT and so on. windows: int64 [layers].
-# cosines, sines: f32[positions * head_dim / 2].
-Model = namedtuple("Model", "sizes weights table windows cosines sines")
+# cosines, sines: f32[positions * head_dim / 2]. attention: the address of the kernel for its pages.
+Model = namedtuple("Model", "sizes weights table windows cosines sines attention")
 # Each token's id, row (0, 1, ...), position, and where its sequence's KVCache.pages begin in `pages`. Tiles are runs of
 # tokens of one sequence, [first, count]. `wanted` are the rows of the tokens whose logits are asked for.
 Batch = namedtuple("Batch", "tokens rows positions pages_at pages tiles wanted")
@@ -72,9 +88,7 @@ Interrupts = namedtuple("Interrupts", "first second")
 # What a thread computes a pass with: `work` is its own.
 Pass = namedtuple("Pass", "crew model batch work scratch")
 
-FLOATS, CODES = Array(np.float32), Structure(Codes, codes=Array(np.int8), scales=Array(np.float32), starts=Array("i4"))
-NUMBERS, TABLE = Array(np.int64), Array(np.int64, 2)
-WEIGHTS = Structure(Weights, u8=Array(np.uint8), u16=Array(np.uint16), f32=FLOATS)
+TABLE = Array(np.int64, 2)
 MODEL = Structure(
     Model,
     sizes=Structure(Sizes, epsilon=Real()),
@@ -377,10 +391,7 @@ def tile_of(p, layer, piece):
 def attend(p, layer, piece):
     """Attention of a piece, over keys and values of either kind."""
     queries, cached = tile_of(p, layer, piece)
-    if p.model.sizes.codes_kv:
-        attention_over_codes(queries, cached, p.work)
-    else:
-        attention_over_floats(queries, cached, p.work)
+    attention(p.model.attention, Attention(queries, cached, p.work))
 
 
 @compiled

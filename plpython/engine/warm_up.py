@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ..kernels import candidates, packing
+from ..kernels import attention, candidates, dispatch, packing
 from ..kernels.similarity import PackedTable
 from ..model import encodings
 from ..model.decoder import Architecture
@@ -26,6 +26,10 @@ def run():
     """Compile all of it, or load it where it is compiled."""
     for type in encodings.BLOCKS:
         packing.pack_tensor(bytes(encodings.row_bytes(type, COLUMNS)), type, (1, COLUMNS))
+    for number in dispatch.BY_NUMBER:
+        dispatch.load(number)
+    for kernel in attention.OVER.values():
+        kernel.address()
     engine = CompiledEngine(*tiny_model())
     engine.forward(np.array([0]), engine.new_cache())
     architecture, packed = tiny_encoder()

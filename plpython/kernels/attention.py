@@ -18,6 +18,8 @@ from collections import namedtuple
 
 import numpy as np
 
+from ..simd.frames import Array, Structure
+from ..simd.kernels import calling, kernel
 from ..simd.memory import load, load_pairs, prefetch, spread, spread_pairs, store
 from ..simd.registers import (
     bits,
@@ -39,6 +41,7 @@ from ..simd.registers import (
     where_less,
 )
 from .elementwise import ROUNDER, exp2
+from .groups import FLOATS, NUMBERS
 from .kv_pages import (
     PAGE,
     SEEN_LARGEST,
@@ -61,6 +64,20 @@ Cached = namedtuple("Cached", "pages pages_at head")
 # A thread's own: a block of queries (float32, and as int16 codes with a scale each), what each may see, their scores in
 # a page and the weights' codes, their results, and one vector of codes. The engine's have an axis more, threads.
 Work = namedtuple("Work", "q query_codes query_scales firsts limits scores weight_codes out row")
+# What a kernel takes: attention of the Queries over what is Cached of their head.
+Attention = namedtuple("Attention", "queries cached work")
+ATTENTION = Structure(
+    Attention,
+    queries=Structure(Queries, x=FLOATS, positions=NUMBERS),
+    cached=Structure(Cached, pages=Array(np.int64, 2)),
+    work=Structure(
+        Work,
+        **dict.fromkeys(("q", "query_scales", "scores", "out"), FLOATS),
+        **dict.fromkeys(("query_codes", "weight_codes", "row"), Array(np.int16)),
+        **dict.fromkeys(("firsts", "limits"), Array(np.int32)),
+    ),
+)
+attend = calling(ATTENTION)
 
 ROWS = 8  # queries in the largest block
 EXACT = 64  # products of codes whose sum fits into 32 bits
@@ -101,7 +118,7 @@ def _over_floats(rows):
     """Attention of `rows` queries over float32 pages; query r sees the positions firsts[r] .. limits[r] - 1."""
     Q, P = f32[rows], i32[rows]
 
-    @compiled
+    @inlined
     def attend(pages, pages_at, head, head_dim, work):
         """work.q -> work.out, both [rows][head_dim padded]."""
         q, scores, out, width = work.q, work.scores, work.out, padded(head_dim)
@@ -148,7 +165,7 @@ def _over_codes(rows):
     """The same over int16 pages, of queries that are codes."""
     Q, P = f32[rows], i32[rows]
 
-    @compiled
+    @inlined
     def attend(pages, pages_at, head, head_dim, work):
         """work.query_codes, work.query_scales -> work.out; work.q gives its type."""
         q, scores, codes, out, width = work.query_codes, work.scores, work.weight_codes, work.out, padded(head_dim)
@@ -257,41 +274,46 @@ def give_results(queries, done, block, work):
             queries.x[result + d] = work.out[r * width + d]
 
 
-@inlined
-def attention_over_floats(queries, cached, work):
-    """Attention of some Queries over what is Cached of their head; `work` is this thread's scratch."""
-    pages, pages_at, head = cached
+@kernel("attention_over_floats", ATTENTION)
+def over_floats(given):
+    """Attention over float32 pages."""
+    queries, work = given.queries, given.work
+    pages, pages_at, head = given.cached
     head_dim, total = queries.head_dim, queries.tokens * queries.group
     for done in range(0, total, ROWS):
         block = min(total - done, ROWS)
         take_queries(queries, done, block, work)
-        kernel = kernel_of(block)
-        if kernel == 8:
+        rows = kernel_of(block)
+        if rows == 8:
             _floats_8(pages, pages_at, head, head_dim, work)
-        elif kernel == 7:
+        elif rows == 7:
             _floats_7(pages, pages_at, head, head_dim, work)
         else:
             _floats_4(pages, pages_at, head, head_dim, work)
         give_results(queries, done, block, work)
 
 
-@inlined
-def attention_over_codes(queries, cached, work):
+@kernel("attention_over_codes", ATTENTION)
+def over_codes(given):
     """The same over int16 pages."""
-    pages, pages_at, head = cached
+    queries, work = given.queries, given.work
+    pages, pages_at, head = given.cached
     head_dim, total = queries.head_dim, queries.tokens * queries.group
     width = padded(head_dim)
     for done in range(0, total, ROWS):
         block = min(total - done, ROWS)
         take_queries(queries, done, block, work)
-        kernel = kernel_of(block)
-        for r in range(kernel):
+        rows = kernel_of(block)
+        for r in range(rows):
             at_row, codes = r * width, work.query_codes
             work.query_scales[r] = quantize_vector(work.q, at_row, head_dim, SEEN_LARGEST, codes, at_row)
-        if kernel == 8:
+        if rows == 8:
             _codes_8(pages, pages_at, head, head_dim, work)
-        elif kernel == 7:
+        elif rows == 7:
             _codes_7(pages, pages_at, head, head_dim, work)
         else:
             _codes_4(pages, pages_at, head, head_dim, work)
         give_results(queries, done, block, work)
+
+
+OVER = {np.dtype(np.float32): over_floats, np.dtype(np.int16): over_codes}  # by the dtype of pages

@@ -10,6 +10,7 @@ more than it multiplies.
 
 from collections import namedtuple
 
+from ..simd.kernels import kernel
 from ..simd.memory import load, prefetch, spread, store
 from ..simd.registers import compiled, entry, f32, fill, fma, i32, inlined, lane, to_f32
 from .groups import (
@@ -19,6 +20,9 @@ from .groups import (
     FIRST_OF_BLOCKS,
     GROUP,
     OFFSET,
+    PRODUCT,
+    ROW,
+    SQUARES,
     Activations,
     Layout,
     Rows,
@@ -49,47 +53,39 @@ Turn = namedtuple("Turn", "ahead turn turns")
 
 def blocks(integers):
     """The Layout of some Integers."""
-    size, multiply, one = integers.size, _matrix(integers), _group(integers, 1)
+    name, size, multiply = integers.name, integers.size, _matrix(integers)
     integer, squares_of = integers.integer, integers.squares
 
     @compiled
     def group_bytes(columns):
         return blocks_bytes(columns // BLOCK, size)
 
-    @inlined
-    def product(args):
-        weights, matrix, begin, end, given, tokens, to = args
-        multiply(weights, matrix, (begin, end), given, tokens, to)
+    @kernel(f"product_{name}", PRODUCT)
+    def product(p):
+        multiply(p.weights, p.matrix, (p.begin, p.end), p.given, p.tokens, p.to)
 
-    @inlined
-    def product_of_one(args):
-        weights, matrix, group, given, to = args
-        columns = matrix[COLUMNS]
-        one(weights, matrix[OFFSET] + group * group_bytes(columns), columns, given, to)
-
-    @inlined
-    def row(args):
-        weights, matrix, number, out, out_at = args
-        columns, r = matrix[COLUMNS], number % GROUP
-        start = matrix[OFFSET] + number // GROUP * group_bytes(columns)
+    @kernel(f"row_{name}", ROW)
+    def row(p):
+        columns, r = p.matrix[COLUMNS], p.row % GROUP
+        start = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns)
         for block in range(columns // BLOCK):
-            scale = lane(load(weights.u16, scales_at(start, block, size) >> 1, f32), r)
+            scale = lane(load(p.weights.u16, scales_at(start, block, size) >> 1, f32), r)
             for k in range(BLOCK):
-                value = integer(weights.u8, weights_at(start, block, size), r, k)
-                out[out_at + block * BLOCK + k] = scale * value
+                value = integer(p.weights.u8, weights_at(start, block, size), r, k)
+                p.out[p.out_at + block * BLOCK + k] = scale * value
 
-    @inlined
-    def squares(args):
-        weights, matrix, group = args
-        columns, total = matrix[COLUMNS], fill(0.0, f32)
-        start = matrix[OFFSET] + group * group_bytes(columns)
-        for block in range(columns // BLOCK):
-            scale = load(weights.u16, scales_at(start, block, size) >> 1, f32)
-            total = fma(squares_of(weights.u8, weights_at(start, block, size)) * scale, scale, total)
-        return total
+    @kernel(f"squares_{name}", SQUARES)
+    def squares(p):
+        columns = p.matrix[COLUMNS]
+        for group in range(p.begin, p.end):
+            total, start = fill(0.0, f32), p.matrix[OFFSET] + group * group_bytes(columns)
+            for block in range(columns // BLOCK):
+                scale = load(p.weights.u16, scales_at(start, block, size) >> 1, f32)
+                total = fma(squares_of(p.weights.u8, weights_at(start, block, size)) * scale, scale, total)
+            store(p.out, group * GROUP, total)
 
-    parts = group_bytes, integers.pack, product, product_of_one, row, squares
-    return Layout(integers.name, integers.number, integers.offset, *parts)
+    kernels = {"product": product, "row": row, "squares": squares}
+    return Layout(name, integers.number, integers.offset, group_bytes, integers.pack, kernels)
 
 
 def _starts(integers):
@@ -167,7 +163,7 @@ def _matrix(integers):
     size, tile = integers.size, _tile(integers)
     one, two, four = (_group(integers, tokens) for tokens in (1, 2, 4))
 
-    @compiled
+    @inlined
     def product(weights, matrix, groups, given, tokens, to):
         columns = matrix[COLUMNS]
         blocks, width = columns // BLOCK, blocks_bytes(columns // BLOCK, size)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from ..simd.kernels import kernel
 from ..simd.memory import prefetch, spread, store
 from ..simd.registers import compiled, entry, f32, fill, fma, inlined, lane
-from .groups import AHEAD, COLUMNS, GROUP, OFFSET, Layout, Rows, Weights, block_of
+from .groups import AHEAD, COLUMNS, GROUP, OFFSET, PRODUCT, ROW, SQUARES, Layout, Rows, Weights, block_of
 
 ELEMENTS = {"f32": np.float32, "u16": np.uint16}
 NEAR = 1 << 15  # weights that stay in a near cache
@@ -19,7 +20,6 @@ def floats(name, number, field, load_weights):
     """
     element, array = ELEMENTS[field], Weights._fields.index(field)
     size, multiply = np.dtype(element).itemsize, _matrix(load_weights)
-    one = _group(load_weights, 1)
 
     @compiled
     def group_bytes(columns):
@@ -28,36 +28,31 @@ def floats(name, number, field, load_weights):
     def pack(raw, columns, first_row, out):
         pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
 
-    @inlined
-    def product(args):
-        weights, matrix, begin, end, given, tokens, to = args
-        multiply(weights[array], matrix[OFFSET] // size, matrix[COLUMNS], (begin, end), given.rows, tokens, to)
+    @kernel(f"product_{name}", PRODUCT)
+    def product(p):
+        groups = p.begin, p.end
+        multiply(p.weights[array], p.matrix[OFFSET] // size, p.matrix[COLUMNS], groups, p.given.rows, p.tokens, p.to)
 
-    @inlined
-    def product_of_one(args):
-        weights, matrix, group, given, to = args
-        columns = matrix[COLUMNS]
-        one(weights[array], matrix[OFFSET] // size + group * columns * GROUP, columns, given.rows, to)
-
-    @inlined
-    def row(args):
-        weights, matrix, number, out, out_at = args
-        columns = matrix[COLUMNS]
-        start = matrix[OFFSET] // size + number // GROUP * columns * GROUP
+    @kernel(f"row_{name}", ROW)
+    def row(p):
+        columns = p.matrix[COLUMNS]
+        start = p.matrix[OFFSET] // size + p.row // GROUP * columns * GROUP
         for column in range(columns):
-            out[out_at + column] = lane(load_weights(weights[array], start + column * GROUP, f32), number % GROUP)
+            value = load_weights(p.weights[array], start + column * GROUP, f32)
+            p.out[p.out_at + column] = lane(value, p.row % GROUP)
 
-    @inlined
-    def squares(args):
-        weights, matrix, group = args
-        columns, total = matrix[COLUMNS], fill(0.0, f32)
-        start = matrix[OFFSET] // size + group * columns * GROUP
-        for column in range(columns):
-            value = load_weights(weights[array], start + column * GROUP, f32)
-            total = fma(value, value, total)
-        return total
+    @kernel(f"squares_{name}", SQUARES)
+    def squares(p):
+        columns = p.matrix[COLUMNS]
+        for group in range(p.begin, p.end):
+            total, start = fill(0.0, f32), p.matrix[OFFSET] // size + group * columns * GROUP
+            for column in range(columns):
+                value = load_weights(p.weights[array], start + column * GROUP, f32)
+                total = fma(value, value, total)
+            store(p.out, group * GROUP, total)
 
-    return Layout(name, number, None, group_bytes, pack, product, product_of_one, row, squares)
+    kernels = {"product": product, "row": row, "squares": squares}
+    return Layout(name, number, None, group_bytes, pack, kernels)
 
 
 def _group(load_weights, tokens):
@@ -90,7 +85,7 @@ def _matrix(load_weights):
     """Groups of a matrix times any number of tokens: as many groups at a time as stay in a near cache meanwhile."""
     one, two, four, eight = (_group(load_weights, tokens) for tokens in (1, 2, 4, 8))
 
-    @compiled
+    @inlined
     def product(weights, at, columns, groups, given, tokens, to):
         begin, end = groups
         near = max(1, NEAR // (columns * GROUP))

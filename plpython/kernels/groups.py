@@ -14,6 +14,9 @@ from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
+from ..simd.frames import Array, Structure
 from ..simd.registers import compiled
 
 GROUP = 16  # rows that lie together, one to a lane
@@ -30,8 +33,9 @@ LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
 ABSENT, VECTOR = range(2)
 FIRST_OF_BLOCKS = 5  # the numbers of layouts of blocks are this and those that follow
 
-# The packed buffer as arrays of each of its element types, all read-only.
-Weights = namedtuple("Weights", "u8 u16 f32")
+# The packed buffer as arrays of each of its element types, all read-only; and the addresses of the layouts' kernels
+# (see `dispatch`), int64 [(number of the last layout + 1) * KERNELS].
+Weights = namedtuple("Weights", "u8 u16 f32 kernels")
 # Activations as int8 (see elementwise.quantize), in blocks: those of several tokens follow each other. `starts` are the
 # starts of the first layout of blocks, then those of the next, each as many as there are scales.
 Codes = namedtuple("Codes", "codes scales starts")
@@ -40,20 +44,41 @@ Rows = namedtuple("Rows", "x at stride")
 # The same rows, and for matrices of blocks what they are as codes, from the block `first` on.
 Activations = namedtuple("Activations", "rows codes first")
 
+# What a layout's kernels take. matrix: a row of the table of weights, int64[4].
+# Product: to[t] = matrix @ given[t] for t < tokens, in the rows of the groups begin .. end.
+# given: Activations. to: Rows.
+Product = namedtuple("Product", "weights matrix begin end given tokens to")
+# Row: out[out_at ...] = one row of the matrix, decoded.
+Row = namedtuple("Row", "weights matrix row out out_at")
+# Squares: out[row] = the sum of the squares of a row, in the rows of the groups begin .. end.
+Squares = namedtuple("Squares", "weights matrix begin end out")
+
+FLOATS, NUMBERS = Array(np.float32), Array(np.int64)
+WEIGHTS = Structure(Weights, u8=Array(np.uint8), u16=Array(np.uint16), f32=FLOATS, kernels=NUMBERS)
+CODES = Structure(Codes, codes=Array(np.int8), scales=FLOATS, starts=Array(np.int32))
+ROWS_OF_FLOATS = Structure(Rows, x=FLOATS)
+PRODUCT = Structure(
+    Product,
+    weights=WEIGHTS,
+    matrix=NUMBERS,
+    given=Structure(Activations, rows=ROWS_OF_FLOATS, codes=CODES),
+    to=ROWS_OF_FLOATS,
+)
+ROW = Structure(Row, weights=WEIGHTS, matrix=NUMBERS, out=FLOATS)
+SQUARES = Structure(Squares, weights=WEIGHTS, matrix=NUMBERS, out=FLOATS)
+KERNELS = {"product": PRODUCT, "row": ROW, "squares": SQUARES}
+
 
 @dataclass(frozen=True)
 class Layout:
-    """What is to be known of one layout. The parts that are compiled take one argument, a number or a tuple."""
+    """What is to be known of one layout."""
 
     name: str  # as encodings have it; the end of the names of packed files
     number: int  # in the table of weights and in packed files
     offset: int | None  # what the bytes of blocks are larger by than the integers; None: the weights are floats
-    group_bytes: Callable  # (columns) -> bytes of a group
+    group_bytes: Callable  # compiled: (columns) -> bytes of a group
     pack: Callable  # (bytes of rows as a file has them, columns, the first of the rows, uint8 of the packed matrix)
-    product: Callable  # (weights, matrix, begin, end, given, tokens, to), as matrix.linear says; inlined
-    product_of_one: Callable  # (weights, matrix, group, given, to): of one group with one vector; inlined
-    row: Callable  # (weights, matrix, row, out, out_at), as matrix.embedding says; inlined
-    squares: Callable  # (weights, matrix, group) -> in each lane the sum of its row's squares; inlined
+    kernels: dict  # a Kernel for each of KERNELS
 
 
 @compiled

@@ -6,12 +6,12 @@ needed: the processor by itself stops at the end of each 4 KB, and with arithmet
 ahead.
 """
 
+from ..simd.kernels import calling
 from ..simd.registers import compiled
-from .dispatch import chosen
-from .groups import FIRST_OF_BLOCKS, LAYOUT
+from .dispatch import PRODUCT_OF, ROW_OF, SQUARES_OF
+from .groups import FIRST_OF_BLOCKS, KERNELS, LAYOUT, PRODUCT, ROW, SQUARES, Product, Row, Squares
 
-_group_bytes, _product, _product_of_one = chosen("group_bytes"), chosen("product"), chosen("product_of_one")
-_row, _squares = chosen("row"), chosen("squares")
+_multiply, _decode, _square, PER_LAYOUT = calling(PRODUCT), calling(ROW), calling(SQUARES), len(KERNELS)
 
 
 @compiled
@@ -21,33 +21,22 @@ def is_quantized(matrix):
 
 
 @compiled
-def group_bytes(layout, columns):
-    """Bytes of one group of 16 rows."""
-    return _group_bytes(layout, columns)
-
-
-@compiled
 def linear(weights, matrix, begin, end, given, tokens, to):
     """to[t] = matrix @ given[t] for t < tokens, in the matrix's rows of the groups begin .. end.
 
     matrix: a row of the table of weights. given: Activations. to: Rows.
     """
-    _product(matrix[LAYOUT], (weights, matrix, begin, end, given, tokens, to))
-
-
-@compiled
-def linear_of_one(weights, matrix, group, given, to):
-    """The same for a single group and a single token."""
-    _product_of_one(matrix[LAYOUT], (weights, matrix, group, given, to))
+    kernel = weights.kernels[matrix[LAYOUT] * PER_LAYOUT + PRODUCT_OF]
+    _multiply(kernel, Product(weights, matrix, begin, end, given, tokens, to))
 
 
 @compiled
 def embedding(weights, matrix, row, out, out_at):
     """out[out_at ...] = one row of the matrix, decoded."""
-    _row(matrix[LAYOUT], (weights, matrix, row, out, out_at))
+    _decode(weights.kernels[matrix[LAYOUT] * PER_LAYOUT + ROW_OF], Row(weights, matrix, row, out, out_at))
 
 
 @compiled
-def squares(weights, matrix, group):
-    """The sums of the squares of the rows of a group, one to a lane."""
-    return _squares(matrix[LAYOUT], (weights, matrix, group))
+def squares(weights, matrix, begin, end, out):
+    """out[row] = the sum of the squares of a row, in the rows of the groups begin .. end."""
+    _square(weights.kernels[matrix[LAYOUT] * PER_LAYOUT + SQUARES_OF], Squares(weights, matrix, begin, end, out))

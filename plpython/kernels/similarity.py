@@ -8,12 +8,11 @@ Block-quantised matrices meet x as int8 codes, whose difference from x is the ca
 
 import numpy as np
 
-from ..simd.memory import store
 from ..simd.registers import entry
 from .cosine import Lengths
 from .elementwise import new_codes, quantize
 from .groups import BLOCK, COLUMNS, GROUP, ROWS, Activations, Rows, group_count
-from .matrix import embedding, is_quantized, linear_of_one, squares
+from .matrix import embedding, is_quantized, linear, squares
 
 STEP = 1 << 26  # weights between looks for an interrupt: some milliseconds
 
@@ -27,16 +26,13 @@ def encode(x, codes):
 @entry
 def products(weights, matrix, begin, end, x, codes, out):
     """out[row] = matrix @ x in the rows of the groups begin .. end; blocks read the codes, floats x."""
-    given = Activations(Rows(x, 0, 0), codes, 0)
-    for group in range(begin, end):
-        linear_of_one(weights, matrix, group, given, Rows(out, group * GROUP, 0))
+    linear(weights, matrix, begin, end, Activations(Rows(x, 0, 0), codes, 0), 1, Rows(out, 0, 0))
 
 
 @entry
 def squared_lengths(weights, matrix, begin, end, out):
     """out[row] = the sum of the squares of a row, in the rows of the groups begin .. end."""
-    for group in range(begin, end):
-        store(out, group * GROUP, squares(weights, matrix, group))
+    squares(weights, matrix, begin, end, out)
 
 
 @entry

@@ -15,6 +15,7 @@ from collections import namedtuple
 
 import numpy as np
 
+from ..kernels import dispatch
 from ..kernels.dispatch import NAMES
 from ..kernels.groups import ABSENT, ALIGNMENT, Weights
 from ..kernels.packing import layout_bytes, layout_of, pack_rows, packed_bytes
@@ -77,7 +78,8 @@ class PackedModel:
             raise errors.invalid_parameter("a packed model must be aligned to 64 bytes")
         self.directory = self._read_directory() if directory is None else directory
         whole = self.buffer[: self.buffer.size // 4 * 4]
-        self.weights = Weights(*(_read_only(whole.view(dtype)) for dtype in (np.uint8, np.uint16, np.float32)))
+        arrays = (_read_only(whole.view(dtype)) for dtype in (np.uint8, np.uint16, np.float32))
+        self.weights = Weights(*arrays, dispatch.ADDRESSES)
 
     def entry(self, name):
         """A tensor's row of the engine's table of weights, int64 [4].
@@ -89,6 +91,7 @@ class PackedModel:
             raise errors.not_supported(
                 f'tensor "{name}" is packed in the unknown layout {layout}', f"known are {', '.join(NAMES.values())}"
             )
+        dispatch.load(layout)
         return np.array([layout, *place], np.int64)
 
     def entry_or_absent(self, name):

@@ -7,7 +7,7 @@ import pytest
 
 from plpython.kernels import attention, elementwise, kv_pages
 from plpython.kernels import matrix as matrix_kernels
-from plpython.kernels.attention import Cached, Queries, Work
+from plpython.kernels.attention import Attention, Cached, Queries, Work
 from plpython.kernels.dispatch import OFFSETS
 from plpython.kernels.elementwise import Affine, new_codes
 from plpython.kernels.groups import Activations, Rows, group_count
@@ -164,7 +164,7 @@ def product(type, rows, columns, x, raw):
     flat = padded(x)
     LINEAR(
         model.weights,
-        np.array(model.directory["w"]),
+        model.entry("w"),
         groups,
         flat,
         flat.size // tokens,
@@ -213,7 +213,7 @@ def test_an_embedding_row_is_the_decoded_row(type):
     run = callable_from_python(matrix_kernels.embedding)
     for row in (0, 15, 16, 39):
         out = np.zeros(64, np.float32)
-        run(model.weights, np.array(model.directory["w"]), row, out, 0)
+        run(model.weights, model.entry("w"), row, out, 0)
         np.testing.assert_array_equal(out, encodings.decode(type, raw, (40, 64))[row])
 
 
@@ -236,10 +236,6 @@ def test_a_product_of_integers_is_exact_at_the_ends_of_their_range(type, tokens)
 STORE = {
     np.float32: callable_from_python(kv_pages.store_floats),
     np.int16: callable_from_python(kv_pages.store_codes),
-}
-ATTENTION = {
-    np.float32: callable_from_python(attention.attention_over_floats),
-    np.int16: callable_from_python(attention.attention_over_codes),
 }
 
 
@@ -280,7 +276,8 @@ def attend(q, pages, positions, window):
     one = group * head_dim
     at = np.asarray(positions)
     queries = Queries(x, 0, one, tokens, group, head_dim, at, 0, window)
-    ATTENTION[pages.dtype](queries, Cached(pages.table, 0, 0), work)
+    over = attention.OVER[np.dtype(pages.dtype)].dispatcher
+    over(Attention(queries, Cached(pages.table, 0, 0), work))
     return x[:-16].reshape(q.shape)
 
 

@@ -11,11 +11,12 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""What a model is: the numbers that fix a decoder-only transformer of the Llama line.
 
-One frozen dataclass covers Llama 2 and 3, Mistral, Qwen2/2.5 and Qwen3; the families differ in switches only. It is
-stored as jsonb with the model, read back strictly, and says which tensors the model must have, under GGUF's names.
+One frozen dataclass covers all families, which differ in sizes and switches only. It is stored as jsonb with the model,
+read back strictly, and says which tensors the model must have, under GGUF's names.
 """
 
 import math
+import re
 import reprlib
 from dataclasses import MISSING, asdict, dataclass, fields
 
@@ -23,7 +24,7 @@ import numpy as np
 
 from ..server import errors
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+FAMILY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 # The largest value believed for each size. Real models are far below; a hostile file is refused at once.
 LARGEST = {
@@ -57,6 +58,8 @@ ROPE_SCALINGS = {
 class Architecture:
     """Sizes and switches of a model; `from_config` checks them, `Architecture(...)` alone does not.
 
+    family: what line of models it is of. Nothing is computed by this name: an architecture of a new family is taken if
+    its values are known here, and refused by the name of the first one that is not.
     rope_interleaved: rotate pairs (2i, 2i+1) as GGUF's llama files do, else halves (i, i + head_dim/2) as Hugging Face.
     rope_scaling: None, {"type": "linear", "factor"} or {"type": "llama3", "factor", "low_freq_factor",
     "high_freq_factor", "original_context_length"}.
@@ -246,7 +249,7 @@ def _checked(config):
     missing = [name for name in known if given[name] is MISSING]
     if missing:
         raise errors.invalid_parameter(f'architecture value "{missing[0]}" is missing')
-    one_of("family", given["family"], FAMILIES)
+    check_family(given["family"])
     for name, largest in LARGEST.items():
         integer_in_range(name, given[name], 1, largest)
     for name in SWITCHES:
@@ -294,6 +297,12 @@ def _windows(windows, layers):
     return tuple(windows) if any(window is not None for window in windows) else None
 
 
+def check_family(family):
+    """ModelError 22023 unless it is a name."""
+    if not (isinstance(family, str) and FAMILY.fullmatch(family)):
+        raise _ill("family", family, "a name of lower-case letters, digits and _")
+
+
 def one_of(name, value, allowed):
     """ModelError 0A000 unless the value is one of the allowed names."""
     if value not in allowed:
@@ -329,7 +338,7 @@ LANGUAGE plpython3u
 AS $python$"""What an encoder is: the numbers that fix a transformer of the BERT line (1810.04805), which makes a text one vector.
 
 An encoder is no decoder: every token sees every other, nothing is cached, and there is no output head. So it is a
-class of its own beside `architecture.Architecture`, with the same doors: `from_config`, `to_config`, `tensors`,
+class of its own beside `decoder.Architecture`, with the same doors: `from_config`, `to_config`, `tensors`,
 `check_tensors`. `of_config` reads either. Tensors have GGUF's names.
 """
 
@@ -338,9 +347,8 @@ from dataclasses import MISSING, asdict, dataclass, fields
 import numpy as np
 
 from ..server import errors
-from .decoder import LARGEST, Architecture, check_shapes, integer_in_range, one_of, positive_number
+from .decoder import LARGEST, Architecture, check_family, check_shapes, integer_in_range, one_of, positive_number
 
-FAMILIES = ("bert",)
 POOLINGS = ("mean", "cls")  # the mean of all tokens' vectors, or the first token's
 SIZES = ("vocabulary_size", "hidden_size", "layers", "heads", "ffn_size", "context_length")
 CONTROL_TOKENS = 2  # what stands around a text: [CLS] and [SEP]
@@ -428,9 +436,13 @@ class EncoderArchitecture:
         return shapes
 
 
+# What an encoder alone has.
+OWN = {field.name for field in fields(EncoderArchitecture)} - {field.name for field in fields(Architecture)}
+
+
 def of_config(config):
-    """The Architecture or EncoderArchitecture that a stored configuration describes, by its family."""
-    if isinstance(config, dict) and config.get("family") in FAMILIES:
+    """The Architecture or EncoderArchitecture that a stored configuration describes, by the values it has."""
+    if isinstance(config, dict) and any(name in config for name in OWN):
         return EncoderArchitecture.from_config(config)
     return Architecture.from_config(config)
 
@@ -444,7 +456,7 @@ def _checked(config):
         if name not in config and field.default is MISSING:
             raise errors.invalid_parameter(f'architecture value "{name}" is missing')
     given = dict(config)
-    one_of("family", given["family"], FAMILIES)
+    check_family(given["family"])
     one_of("pooling", given["pooling"], POOLINGS)
     for name in SIZES:
         integer_in_range(name, given[name], 1, LARGEST[name])

@@ -36,7 +36,9 @@ GRANT SELECT ON llm.models TO llm_user;
 
 COMMENT ON VIEW llm.models IS 'The models of this database, a row each.';
 COMMENT ON COLUMN llm.models.name IS 'The name that functions take.';
-COMMENT ON COLUMN llm.models.family IS 'llama, mistral, qwen2 and qwen3 generate; bert is an encoder and embeds.';
+COMMENT ON COLUMN llm.models.family IS
+'The line of models whose files are read alike, such as llama or qwen3; '
+'bert is an encoder, which embeds and writes no text.';
 COMMENT ON COLUMN llm.models.parameters IS 'Numbers in all tensors.';
 COMMENT ON COLUMN llm.models.bytes IS
 'Bytes of all tensors in their own encoding; equal tiles are stored once, here they count each.';

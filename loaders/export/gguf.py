@@ -87,7 +87,7 @@ def gguf_architecture(architecture: Architecture) -> Architecture:
 
 def _family(architecture: Architecture) -> families.Family:
     """The family as GGUF names it: Mistral has no name of its own there, it is a Llama."""
-    family = next(family for family in families.FAMILIES if family.name == architecture.family)
+    family = families.of_decoder(architecture.family)
     return family if family.gguf_name else families.of_gguf("llama")
 
 

@@ -20,6 +20,7 @@ from plpython.model.decoder import ROPE_DIVISORS, Architecture
 from plpython.model.rope_rows import rearranged, rotated_heads
 from plpython.model.tokenizer import Tokenizer
 
+from .. import families
 from ..errors import LoaderError
 from ..huggingface.architecture import read_architecture
 from ..huggingface.safetensors_file import TYPES
@@ -30,12 +31,6 @@ from .tokenizer import tokenizer_json
 
 FILES = ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors")
 TORCH_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-CLASSES = {
-    "llama": "LlamaForCausalLM",
-    "mistral": "MistralForCausalLM",
-    "qwen2": "Qwen2ForCausalLM",
-    "qwen3": "Qwen3ForCausalLM",
-}
 OUTSIDE = {
     "token_embd.weight": "model.embed_tokens.weight",
     "output_norm.weight": "model.norm.weight",
@@ -117,10 +112,11 @@ def _huggingface_architecture(connection: psycopg.Connection, model: StoredModel
 
 
 def _config(architecture: Architecture, model: StoredModel) -> dict:
+    family = families.of_decoder(architecture.family)
     matrices = [tensor.type for tensor in model.tensors if len(tensor.shape) > 1]
     config = {
-        "architectures": [CLASSES[architecture.family]],
-        "model_type": architecture.family,
+        "architectures": [family.transformers_class],
+        "model_type": family.model_type,
         "torch_dtype": TORCH_TYPES.get(max(set(matrices), key=matrices.count), "float32"),
         "vocab_size": architecture.vocabulary_size,
         "hidden_size": architecture.hidden_size,
@@ -136,9 +132,7 @@ def _config(architecture: Architecture, model: StoredModel) -> dict:
         "tie_word_embeddings": architecture.tied_embeddings,
         "hidden_act": "silu",
     }
-    if architecture.family in ("llama", "qwen3"):
-        config["attention_bias"] = architecture.attention_bias
-    return config | _windows(architecture)
+    return config | family.to_config(architecture)
 
 
 def _rope_scaling(scaling: dict | None) -> dict | None:
@@ -148,18 +142,6 @@ def _rope_scaling(scaling: dict | None) -> dict | None:
     if "original_context_length" in scaling:
         named["original_max_position_embeddings"] = int(scaling["original_context_length"])
     return {"rope_type": scaling["type"], "type": scaling["type"]} | named
-
-
-def _windows(architecture: Architecture) -> dict:
-    """The windows in a family's words; a mistral has one window for all layers unless `layer_types` says otherwise."""
-    windows = architecture.windows
-    if windows is None:
-        return {"sliding_window": None} if architecture.family == "mistral" else {}
-    if architecture.family == "mistral" and len(set(windows)) == 1:
-        return {"sliding_window": windows[0]}
-    sizes = {window for window in windows if window is not None}
-    kinds = ["full_attention" if window is None else "sliding_attention" for window in windows]
-    return {"use_sliding_window": True, "sliding_window": max(sizes), "layer_types": kinds}
 
 
 def _check_reads_back(config: dict, architecture: Architecture, name: str) -> None:

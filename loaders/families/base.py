@@ -1,35 +1,42 @@
-"""What a family states, and the windows that two of them share."""
+"""What a family states, and the windows that several of them share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from gguf.constants import MODEL_ARCH
 
+from plpython.model.decoder import Architecture
+
 from ..errors import SourceError
 from ..source.fields import Fields, quoted
 from ..source.known_keys import Keys
+
+Windows = list[int | None]
 
 
 @dataclass(frozen=True)
 class Family:
     """A decoder of the Llama line; everything not said here is read the same way for all.
 
-    gguf_name: its general.architecture, None if it has none of its own. model_type: its name in config.json.
+    name: the name of its file, and what a stored model is called by. gguf_name: its general.architecture, None if it
+    has none of its own. model_type: its name in config.json. transformers_class: the class that runs it.
     tensor_names: whose table of tensor names, in the gguf package, maps its Hugging Face names.
     gguf_interleaves: GGUF's converter permuted the q and k rows, so that rope rotates pairs of neighbours.
     keys: its config.json's own keys, beside those of every decoder.
     always: architecture values that every model of the family has.
-    from_config: architecture values that its config.json decides.
+    from_config: architecture values that its config.json decides. to_config: the same back, as keys of config.json.
     """
 
     name: str
     gguf_name: str | None
     model_type: str
+    transformers_class: str
     tensor_names: MODEL_ARCH
     gguf_interleaves: bool
     keys: Keys
     always: dict
     from_config: Callable[[Fields], dict]
+    to_config: Callable[[Architecture], dict]
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,6 @@ QWEN_KEYS = Keys(
     used=("use_sliding_window", "sliding_window", "max_window_layers"),
     neutral={"use_mrope": (False,), "mlp_bias": (False,)},
 )
-Windows = list[int | None]
 
 
 def qwen_windows(config: Fields, layers: int) -> Windows:
@@ -76,3 +82,12 @@ def stated_windows(config: Fields, layers: int, window: int | None) -> Windows |
     if window is None and "sliding_attention" in names:
         raise SourceError('config.json "layer_types" has "sliding_attention", but no sliding window is in use')
     return [kinds[name] for name in names]
+
+
+def sliding_layers(windows: tuple[int | None, ...] | None) -> dict:
+    """Windows, all of one size, as keys of config.json: the inverse of `stated_windows`."""
+    if windows is None:
+        return {}
+    sizes = {window for window in windows if window is not None}
+    kinds = ["full_attention" if window is None else "sliding_attention" for window in windows]
+    return {"use_sliding_window": True, "sliding_window": max(sizes), "layer_types": kinds}

@@ -5,6 +5,8 @@ Llama 3's rope scaling is the tensor rope_freqs.weight in GGUF and "llama3" in c
 
 from gguf.constants import MODEL_ARCH
 
+from plpython.model.decoder import Architecture
+
 from ..source.fields import Fields
 from ..source.known_keys import Keys
 from .base import Family, stated_windows
@@ -22,13 +24,19 @@ def from_config(config: Fields) -> dict:
     return {"attention_bias": bias, "attention_output_bias": bias, "windows": windows}
 
 
+def to_config(architecture: Architecture) -> dict:
+    return {"attention_bias": architecture.attention_bias}
+
+
 FAMILY = Family(
     name="llama",
     gguf_name="llama",
     model_type="llama",
+    transformers_class="LlamaForCausalLM",
     tensor_names=MODEL_ARCH.LLAMA,
     gguf_interleaves=True,
     keys=KEYS,
     always={},
     from_config=from_config,
+    to_config=to_config,
 )

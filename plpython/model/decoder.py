@@ -1,10 +1,11 @@
 """What a model is: the numbers that fix a decoder-only transformer of the Llama line.
 
-One frozen dataclass covers Llama 2 and 3, Mistral, Qwen2/2.5 and Qwen3; the families differ in switches only. It is
-stored as jsonb with the model, read back strictly, and says which tensors the model must have, under GGUF's names.
+One frozen dataclass covers all families, which differ in sizes and switches only. It is stored as jsonb with the model,
+read back strictly, and says which tensors the model must have, under GGUF's names.
 """
 
 import math
+import re
 import reprlib
 from dataclasses import MISSING, asdict, dataclass, fields
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from ..server import errors
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+FAMILY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 # The largest value believed for each size. Real models are far below; a hostile file is refused at once.
 LARGEST = {
@@ -46,6 +47,8 @@ ROPE_SCALINGS = {
 class Architecture:
     """Sizes and switches of a model; `from_config` checks them, `Architecture(...)` alone does not.
 
+    family: what line of models it is of. Nothing is computed by this name: an architecture of a new family is taken if
+    its values are known here, and refused by the name of the first one that is not.
     rope_interleaved: rotate pairs (2i, 2i+1) as GGUF's llama files do, else halves (i, i + head_dim/2) as Hugging Face.
     rope_scaling: None, {"type": "linear", "factor"} or {"type": "llama3", "factor", "low_freq_factor",
     "high_freq_factor", "original_context_length"}.
@@ -235,7 +238,7 @@ def _checked(config):
     missing = [name for name in known if given[name] is MISSING]
     if missing:
         raise errors.invalid_parameter(f'architecture value "{missing[0]}" is missing')
-    one_of("family", given["family"], FAMILIES)
+    check_family(given["family"])
     for name, largest in LARGEST.items():
         integer_in_range(name, given[name], 1, largest)
     for name in SWITCHES:
@@ -281,6 +284,12 @@ def _windows(windows, layers):
         if window is not None:
             integer_in_range("windows", window, 1, LARGEST["context_length"])
     return tuple(windows) if any(window is not None for window in windows) else None
+
+
+def check_family(family):
+    """ModelError 22023 unless it is a name."""
+    if not (isinstance(family, str) and FAMILY.fullmatch(family)):
+        raise _ill("family", family, "a name of lower-case letters, digits and _")
 
 
 def one_of(name, value, allowed):

@@ -1,7 +1,7 @@
 """What an encoder is: the numbers that fix a transformer of the BERT line (1810.04805), which makes a text one vector.
 
 An encoder is no decoder: every token sees every other, nothing is cached, and there is no output head. So it is a
-class of its own beside `architecture.Architecture`, with the same doors: `from_config`, `to_config`, `tensors`,
+class of its own beside `decoder.Architecture`, with the same doors: `from_config`, `to_config`, `tensors`,
 `check_tensors`. `of_config` reads either. Tensors have GGUF's names.
 """
 
@@ -10,9 +10,8 @@ from dataclasses import MISSING, asdict, dataclass, fields
 import numpy as np
 
 from ..server import errors
-from .decoder import LARGEST, Architecture, check_shapes, integer_in_range, one_of, positive_number
+from .decoder import LARGEST, Architecture, check_family, check_shapes, integer_in_range, one_of, positive_number
 
-FAMILIES = ("bert",)
 POOLINGS = ("mean", "cls")  # the mean of all tokens' vectors, or the first token's
 SIZES = ("vocabulary_size", "hidden_size", "layers", "heads", "ffn_size", "context_length")
 CONTROL_TOKENS = 2  # what stands around a text: [CLS] and [SEP]
@@ -100,9 +99,13 @@ class EncoderArchitecture:
         return shapes
 
 
+# What an encoder alone has.
+OWN = {field.name for field in fields(EncoderArchitecture)} - {field.name for field in fields(Architecture)}
+
+
 def of_config(config):
-    """The Architecture or EncoderArchitecture that a stored configuration describes, by its family."""
-    if isinstance(config, dict) and config.get("family") in FAMILIES:
+    """The Architecture or EncoderArchitecture that a stored configuration describes, by the values it has."""
+    if isinstance(config, dict) and any(name in config for name in OWN):
         return EncoderArchitecture.from_config(config)
     return Architecture.from_config(config)
 
@@ -116,7 +119,7 @@ def _checked(config):
         if name not in config and field.default is MISSING:
             raise errors.invalid_parameter(f'architecture value "{name}" is missing')
     given = dict(config)
-    one_of("family", given["family"], FAMILIES)
+    check_family(given["family"])
     one_of("pooling", given["pooling"], POOLINGS)
     for name in SIZES:
         integer_in_range(name, given[name], 1, LARGEST[name])

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,7 +55,9 @@ def test_windows_that_are_all_none_are_no_windows():
     ("changes", "sqlstate", "word"),
     [
         ({"colour": 1}, "22023", "colour"),
-        ({"family": "gpt2"}, "0A000", "gpt2"),
+        ({"family": "GPT 2"}, "22023", "family"),
+        ({"family": ""}, "22023", "family"),
+        ({"family": ["llama"]}, "22023", "family"),
         ({"layers": 0}, "22023", "layers"),
         ({"layers": 10**9}, "22023", "layers"),
         ({"layers": True}, "22023", "layers"),
@@ -83,6 +86,17 @@ def test_ill_values_are_refused_by_name(changes, sqlstate, word):
         architecture(**changes)
     assert caught.value.sqlstate == sqlstate
     assert word in caught.value.message
+
+
+def test_an_architecture_of_a_family_that_came_later_is_what_its_values_say():
+    later = architecture(family="seed_of_tomorrow", attention_bias=True)
+    assert replace(later, family="llama") == architecture(attention_bias=True)
+
+
+@pytest.mark.parametrize("family", ["llama", "seed_of_tomorrow"])
+def test_a_switch_that_is_not_known_here_is_refused_by_name_whatever_the_family(family):
+    with pytest.raises(ModelError, match='unknown architecture value "no_rope_layers"'):
+        architecture(family=family, no_rope_layers=[3])
 
 
 def test_a_missing_value_is_named():

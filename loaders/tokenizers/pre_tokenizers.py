@@ -35,6 +35,7 @@ _QWEN2 = PreTokenizer((rf"{CONTRACTIONS}|{WORD}|\p{{N}}|{SYMBOLS}|{SPACES}",), n
 _TEKKEN = PreTokenizer(
     (rf"{CASED_WORD}|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{SPACES}",), ignore_merges=True, add_bos=True
 )
+_SEED = PreTokenizer((rf"{CONTRACTIONS}|{WORD}|\p{{N}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|{SPACES}",))
 _DEFAULT = PreTokenizer((r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"))
 
 PRE_TOKENIZERS = {
@@ -53,6 +54,7 @@ PRE_TOKENIZERS = {
     "megrez": _QWEN2,
     "stablelm2": PreTokenizer(_QWEN2.patterns),
     "tekken": _TEKKEN,
+    "seed-coder": _SEED,
     "smollm": _DIGITS,
     "starcoder": _DIGITS,
     "refact": _DIGITS,

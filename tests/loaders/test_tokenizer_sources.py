@@ -113,6 +113,7 @@ WORDS = {
     "qwen2": ["I", "'LL", " pay", " ", "1", "2", "3", "4", "5"],
     "tekken": ["I", "'LL", " pay", " ", "1", "2", "3", "4", "5"],
     "smollm": ["I", "'", "LL", " pay", " ", "1", "2", "3", "4", "5"],
+    "seed-coder": ["I", "'LL", " pay", " ", "1", "2", "3", "4", "5"],
 }
 
 
@@ -123,6 +124,17 @@ def test_a_pre_cuts_contractions_and_digits_as_its_model_does(gpt2, name):
     words = [word.replace("\u0120", " ") for word, _ in library.pre_tokenizer.pre_tokenize_str("I'LL pay 12345")]
     expected = ["I", "'", "LL", *WORDS[name][2:]] if name == "gpt-2" else WORDS[name]
     assert words == expected
+
+
+@pytest.mark.parametrize(("name", "words"), [("qwen2", [" !\n", "x"]), ("seed-coder", [" !", "\n", "x"])])
+def test_a_line_ends_with_its_symbols_or_behind_them(gpt2, name, words):
+    pieces = [Piece(gpt2._library.id_to_token(n), TokenType.NORMAL) for n in range(256)]
+    library = Tokenizer(definition_of(byte_level_document(pieces, [], PRE_TOKENIZERS[name])))._library
+    cut = [
+        word.replace("\u0120", " ").replace("\u010a", "\n")
+        for word, _ in library.pre_tokenizer.pre_tokenize_str(" !\nx")
+    ]
+    assert cut == words
 
 
 @pytest.fixture(scope="module")

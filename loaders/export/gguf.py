@@ -43,7 +43,7 @@ def write_gguf(connection: psycopg.Connection, model: StoredModel, path: Path, p
     if divisors is not None:
         writer.add_tensor_info(ROPE_DIVISORS, divisors.shape, divisors.dtype, divisors.nbytes)
     for tensor in model.tensors:
-        _add_tensor_info(writer, tensor)
+        _add_tensor_info(writer, _family(expected).renamed(tensor.name), tensor)
     writer.write_header_to_file(path)
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
@@ -124,12 +124,11 @@ def _divisors(architecture: Architecture) -> np.ndarray | None:
     return (plain.astype(np.float64) / architecture.rope_frequencies()).astype(np.float32)
 
 
-def _add_tensor_info(writer: gguf.GGUFWriter, tensor: StoredTensor) -> None:
+def _add_tensor_info(writer: gguf.GGUFWriter, name: str, tensor: StoredTensor) -> None:
     kind = _type(tensor)
     shape = (*tensor.shape[:-1], encodings.row_bytes(kind, tensor.shape[-1]))  # the writer wants bytes for the last one
-    writer.add_tensor_info(
-        tensor.name, shape, np.dtype(np.uint8), _size(tensor), raw_dtype=gguf.GGMLQuantizationType[kind]
-    )
+    raw = gguf.GGMLQuantizationType[kind]
+    writer.add_tensor_info(name, shape, np.dtype(np.uint8), _size(tensor), raw_dtype=raw)
 
 
 def _type(tensor: StoredTensor) -> str:

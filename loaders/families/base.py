@@ -1,7 +1,7 @@
 """What a family states, and the windows that several of them share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gguf.constants import MODEL_ARCH
 
@@ -25,6 +25,7 @@ class Family:
     keys: its config.json's own keys, beside those of every decoder.
     always: architecture values that every model of the family has.
     from_config: architecture values that its config.json decides. to_config: the same back, as keys of config.json.
+    gguf_tensors: {what its table, and so its GGUF files, call a part of a layer: what that part is called here}.
     """
 
     name: str
@@ -37,6 +38,12 @@ class Family:
     always: dict
     from_config: Callable[[Fields], dict]
     to_config: Callable[[Architecture], dict]
+    gguf_tensors: dict[str, str] = field(default_factory=dict)
+
+    def renamed(self, tensor: str) -> str:
+        """The name here of a tensor as its GGUF files call it, and the other way round: names are exchanged."""
+        exchanged = self.gguf_tensors | {ours: theirs for theirs, ours in self.gguf_tensors.items()}
+        return ".".join(exchanged.get(part, part) for part in tensor.split("."))
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,10 @@ class EncoderFamily:
     tensor_names: MODEL_ARCH
     prefix: str
     unused: tuple[str, ...]
+
+    def renamed(self, tensor: str) -> str:
+        """As of a Family; all names are the same."""
+        return tensor
 
 
 QWEN_KEYS = Keys(

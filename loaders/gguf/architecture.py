@@ -1,9 +1,12 @@
 """A GGUF's metadata as an Architecture. Keys: docs/gguf.md of ggml; defaults: llama.cpp's where the key is optional."""
 
+import re
+
 from gguf import PoolingType
 
 from plpython.model.decoder import LARGEST, Architecture
 from plpython.model.encoder import EncoderArchitecture
+from plpython.server.errors import ModelError
 
 from .. import families
 from ..errors import SourceError
@@ -13,21 +16,33 @@ from .encoder import read_encoder
 from .keys import DECODER, architecture_of, check_equal, check_general, check_outside, of_all_layers, vocabulary_size
 
 NO_SCALING, LINEAR = "none", "linear"
+OF_A_LAYER = re.compile(r"blk\.[\w.]+")
+
+
+def family_of(metadata: Fields) -> families.Family | families.EncoderFamily:
+    """The family that the file says it is of. Raises SourceError for a file of another kind, or of no family here."""
+    check_general(metadata)
+    return families.of_gguf(metadata.text("general.architecture"))
 
 
 def read_architecture(metadata: Fields, shapes: dict[str, tuple[int, ...]]) -> Architecture | EncoderArchitecture:
-    """The architecture, checked against the tensors. Raises SourceError or ModelError that names what does not fit."""
-    check_general(metadata)
-    name = metadata.text("general.architecture")
-    family = families.of_gguf(name)
-    check_outside(metadata, name)
+    """The architecture, checked against the tensors, {name here: shape}.
+
+    Raises SourceError or ModelError that names what does not fit, as the file calls it.
+    """
+    family = family_of(metadata)
+    check_outside(metadata, family.gguf_name)
     if not shapes:
         raise SourceError("the file has no tensor data")
-    own = Fields(metadata.source, metadata.values, f"{name}.")
+    own = Fields(metadata.source, metadata.values, f"{family.gguf_name}.")
     own = of_all_layers(own, own.integer("block_count"))
     if isinstance(family, families.EncoderFamily):
         return read_encoder(own, shapes, family.name)
-    return _read_decoder(own, shapes, family)
+    try:
+        return _read_decoder(own, shapes, family)
+    except ModelError as problem:
+        message = OF_A_LAYER.sub(lambda found: family.renamed(found[0]), problem.message)
+        raise ModelError(problem.sqlstate, message, problem.detail, problem.hint) from None
 
 
 def _read_decoder(own: Fields, shapes: dict, family: families.Family) -> Architecture:

@@ -1,5 +1,6 @@
 """A GGUF file, or one of several parts, as a SourceModel. Nothing is converted: tensors keep encoding, order and rows.
 
+Tensors have the names that Llama's files give them; a family says where its own differ.
 In files of the Llama family the rows of q and k are permuted for interleaved rope; that is stated in the architecture,
 and the rows stay as they are.
 """
@@ -9,9 +10,10 @@ from pathlib import Path
 from plpython.model.encodings import BLOCKS
 
 from ..errors import SourceError
+from ..families import EncoderFamily, Family
 from ..source.fields import Fields
 from ..source.model import SourceFile, SourceModel, SourceTensor, segments_of
-from .architecture import read_architecture
+from .architecture import family_of, read_architecture
 from .container import Container
 from .parts import Part, read_parts
 from .tokenizer import read_tokenizer
@@ -24,10 +26,11 @@ def read_gguf(path: Path) -> SourceModel:
     """
     parts = read_parts(path)
     metadata = Fields(f"{path.name}: metadata", parts[0].container.metadata)
-    shapes = {tensor.name: tensor.shape for part in parts for tensor in part.container.tensors}
+    family = family_of(metadata)
+    shapes = {family.renamed(tensor.name): tensor.shape for part in parts for tensor in part.container.tensors}
     architecture = read_architecture(metadata, shapes)
     definition, settings = read_tokenizer(metadata, architecture.vocabulary_size)
-    tensors = [_tensors(part.container) for part in parts]
+    tensors = [_tensors(part.container, family) for part in parts]
     return SourceModel(
         container="gguf",
         architecture=architecture,
@@ -42,7 +45,7 @@ def _file(part: Part, tensors: list[tuple[int, SourceTensor]]) -> SourceFile:
     return SourceFile(part.path.name, segments_of(part.container.data, tensors))
 
 
-def _tensors(container: Container) -> list[tuple[int, SourceTensor]]:
+def _tensors(container: Container, family: Family | EncoderFamily) -> list[tuple[int, SourceTensor]]:
     """(offset, tensor) in the order of the file."""
     for entry in container.tensors:
         if entry.type not in BLOCKS:
@@ -51,6 +54,6 @@ def _tensors(container: Container) -> list[tuple[int, SourceTensor]]:
                 f"Supported are {', '.join(BLOCKS)}.",
             )
     return [
-        (entry.offset, SourceTensor(entry.name, entry.type, entry.shape, container.content(entry)))
+        (entry.offset, SourceTensor(family.renamed(entry.name), entry.type, entry.shape, container.content(entry)))
         for entry in container.tensors
     ]

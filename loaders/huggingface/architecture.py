@@ -70,7 +70,7 @@ def family_of(config: Fields) -> families.Family | families.EncoderFamily:
         raise SourceError('config.json has no "model_type"')
     named = [re.sub(r"(For[A-Z].*|LMHeadModel|Model)$", "", name).lower() for name in classes]
     family = families.of_config(config.text("model_type", None) or named[0])
-    if named and family.model_type not in named:
+    if named and family.model_type.replace("_", "") not in named:
         reason = f'"architectures" names {quoted(classes[0])}'
         raise SourceError(f'config.json "model_type" is "{family.model_type}", but {reason}', "Correct one of them.")
     return family

@@ -104,6 +104,7 @@ class _WeightNames:
     """Which tensors of a checkpoint are the model's, and what they are called there."""
 
     def __init__(self, family: Family, architecture: Architecture):
+        self._family = family
         self._names = get_tensor_name_map(family.tensor_names, architecture.layers)
         self._tied = architecture.tied_embeddings
 
@@ -122,7 +123,7 @@ class _WeightNames:
         if tensor.type not in TYPES:
             hint = f"Supported are {', '.join(TYPES)}."
             raise SourceError(f"tensor {quoted(tensor.name)} has type {tensor.type}, which is not supported", hint)
-        return SourceTensor(name, TYPES[tensor.type], tensor.shape, tensor.data)
+        return SourceTensor(self._family.renamed(name), TYPES[tensor.type], tensor.shape, tensor.data)
 
 
 class _EncoderNames(_WeightNames):

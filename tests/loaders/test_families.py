@@ -52,6 +52,18 @@ def test_what_a_family_writes_into_config_json_is_what_it_read(family: Family):
     assert again == read
 
 
+def test_a_tensor_of_another_name_in_gguf_is_renamed_and_renamed_back():
+    family = replace(families.of_gguf("llama"), gguf_tensors={"post_attention_norm": "ffn_norm"})
+    names = {
+        "blk.7.post_attention_norm.weight": "blk.7.ffn_norm.weight",
+        "blk.7.ffn_norm.weight": "blk.7.post_attention_norm.weight",  # which no family has: it is refused
+        "blk.7.attn_norm.weight": "blk.7.attn_norm.weight",
+        "output_norm.weight": "output_norm.weight",
+    }
+    assert {name: family.renamed(name) for name in names} == names
+    assert {name: family.renamed(family.renamed(name)) for name in names} == {name: name for name in names}
+
+
 def test_windows_are_written_as_they_are_read():
     config = sliding_layers((None, 7, None))
     assert stated_windows(Fields("config.json", config), 3, config["sliding_window"]) == [None, 7, None]

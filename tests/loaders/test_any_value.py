@@ -68,7 +68,11 @@ def encoder(tmp_path_factory) -> Path:
 
 
 @SETTINGS
-@given(st.sampled_from(["llama3", "mistral_window", "qwen2", "qwen2_window"]), st.sampled_from(DECODER_KEYS), VALUES)
+@given(
+    st.sampled_from(["llama3", "mistral_window", "qwen2", "qwen2_window", "seed_oss"]),
+    st.sampled_from(DECODER_KEYS),
+    VALUES,
+)
 @example("llama3", "rope_theta", 10**400)
 @example("llama3", "model_type", ["llama"])
 @example("llama3", "architectures", [[]])

@@ -115,7 +115,7 @@ def test_quantised_copies_give_their_references_logits(data, encoding):
     assert np.abs(logits(model, tokens) - expected).max() <= 1e-4
 
 
-FAMILY_NAMES = ["llama2", "llama3", "llama_linear", "mistral_window", "qwen2", "qwen2_window", "qwen3"]
+FAMILY_NAMES = ["llama2", "llama3", "llama_linear", "mistral_window", "qwen2", "qwen2_window", "qwen3", "seed_oss"]
 
 
 @pytest.mark.parametrize("name", FAMILY_NAMES)
@@ -127,12 +127,16 @@ def test_a_hugging_face_folder_of_each_family_gives_transformers_logits(families
         assert rejoined(model, file) == (families / name / file.path).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["llama2", "llama3", "llama_linear", "mistral_window", "qwen2", "qwen3"])
+@pytest.mark.parametrize("name", [name for name in FAMILY_NAMES if name != "qwen2_window"])
 def test_a_gguf_of_each_family_gives_transformers_logits(families, write_gguf, tiny, name):
     path = write_gguf(*as_gguf(read_folder(families / name), tiny[0]))
     model = read_gguf(path)
     expected = np.load(families / name / "expected.npz")
     assert np.abs(logits(model, expected["tokens"]) - expected["logits"]).max() <= 1e-4
+
+
+# llama.cpp's name for the norm before the feed-forward network, where it is not ffn_norm (its seed-oss.cpp).
+RENAMED = {"seed_oss": ("ffn_norm", "post_attention_norm")}
 
 
 def as_gguf(model, tiny_metadata):
@@ -165,7 +169,8 @@ def as_gguf(model, tiny_metadata):
         kind = tensor.name.split(".")[-2]
         if name == "llama" and kind in ("attn_q", "attn_k"):
             values = interleaved(values, a.heads if kind == "attn_q" else a.kv_heads)
-        tensors[tensor.name] = values
+        ours, theirs = RENAMED.get(name, ("", ""))
+        tensors[tensor.name.replace(ours, theirs)] = values
     if a.rope_scaling and a.rope_scaling["type"] == "linear":
         metadata[f"{name}.rope.scaling.type"] = "linear"
         metadata[f"{name}.rope.scaling.factor"] = a.rope_scaling["factor"]
@@ -173,6 +178,15 @@ def as_gguf(model, tiny_metadata):
         plain = a.rope_theta ** (-np.arange(0, a.head_dim, 2) / a.head_dim)
         tensors["rope_freqs.weight"] = (plain / a.rope_frequencies()).astype(np.float32)
     return metadata, tensors
+
+
+def test_a_norm_under_the_name_of_other_families_is_refused_by_that_name(families, write_gguf, tiny):
+    metadata, tensors = as_gguf(read_folder(families / "seed_oss"), tiny[0])
+    theirs, others = "blk.1.post_attention_norm.weight", "blk.1.ffn_norm.weight"
+    with pytest.raises(ModelError, match=f'tensor "{others}" is not part of the architecture'):
+        read_gguf(write_gguf(metadata, tensors | {others: tensors[theirs]}))
+    with pytest.raises(ModelError, match=f'tensor "{theirs}" is missing'):
+        read_gguf(write_gguf(metadata, {name: values for name, values in tensors.items() if name != theirs}))
 
 
 SCORES, KINDS = "tokenizer.ggml.scores", "tokenizer.ggml.token_type"

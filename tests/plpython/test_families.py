@@ -31,7 +31,7 @@ def logits(architecture, weights, tokens):
 
 
 def test_the_fixtures_are_there():
-    assert CASES == ["llama2", "llama3", "llama_linear", "mistral_window", "qwen2", "qwen2_window", "qwen3"]
+    assert CASES == ["llama2", "llama3", "llama_linear", "mistral_window", "qwen2", "qwen2_window", "qwen3", "seed_oss"]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -151,6 +151,8 @@ CHANGES = [
     ("qwen3", neutral_q_norm),
     ("qwen3", neutral_k_norm),
     ("qwen3", untied_head),
+    ("seed_oss", no_input_bias),
+    ("seed_oss", no_output_bias),
     *((case, change) for case in CASES for change in (interleaved_rope, another_theta)),
     *((case, change) for case in CASES for change in (another_epsilon, neutral_ffn_norm)),
 ]

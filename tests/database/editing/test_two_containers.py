@@ -16,7 +16,7 @@ from tests.database.editing.reading import changed, tensor
 from tests.database.models import FAMILIES, STORIES, call
 
 # qwen2_window is none of them: GGUF has no place for its windows.
-NAMES = ["llama2", "llama3", "llama_linear", "mistral_window", "qwen2", "qwen3"]
+NAMES = ["llama2", "llama3", "llama_linear", "mistral_window", "qwen2", "qwen3", "seed_oss"]
 IDS = [1, 40, 7, 33, 12, 5]
 ROPE_DIVISORS = "rope_freqs.weight"
 

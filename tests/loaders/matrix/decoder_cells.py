@@ -41,6 +41,9 @@ BASES = {
     "qwen3": COMMON
     | {"hidden_size": 16, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 128}
     | {"num_hidden_layers": 1, "model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"]},
+    "seed_oss": COMMON
+    | {"hidden_size": 16, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6, "num_hidden_layers": 1}
+    | {"attention_out_bias": True, "model_type": "seed_oss", "architectures": ["SeedOssForCausalLM"]},
 }
 
 
@@ -263,6 +266,30 @@ QWEN3 = cells(
     tied_absent={"tie_word_embeddings": ABSENT},
 )
 
+SEED_OSS = cells(
+    "seed_oss",
+    as_it_is={},
+    head_dim_absent={"head_dim": ABSENT},
+    head_dim_null={"head_dim": None},
+    kv_heads_absent={"num_key_value_heads": ABSENT},
+    kv_heads_null={"num_key_value_heads": None},
+    attention_bias_absent={"attention_bias": ABSENT},
+    attention_bias_false={"attention_bias": False},
+    attention_bias_null={"attention_bias": None},
+    attention_out_bias_absent={"attention_out_bias": ABSENT},
+    attention_out_bias_false={"attention_out_bias": False},
+    attention_out_bias_a_string={"attention_out_bias": "no"},
+    mlp_bias_false={"mlp_bias": False},
+    mlp_bias_true={"mlp_bias": True},
+    residual_dropout={"residual_dropout": 0.5},
+    a_window_that_seed_oss_has_not={"sliding_window": 5},
+    all_layers_full={"layer_types": ["full_attention"]},
+    theta_absent={"rope_theta": ABSENT},
+    rope_scaling_default={"rope_scaling": {"rope_type": "default"}},
+    rope_scaling_linear={"rope_scaling": LINEAR},
+    model_type_of_another_family={"model_type": "qwen3"},
+)
+
 
 def head(change: Callable[[np.ndarray], np.ndarray | None]) -> Callable[[dict], Files]:
     """The weights with a head that is a change of the embedding, or none."""
@@ -351,6 +378,7 @@ REFUSALS = {
     "llama: activation gelu": '"hidden_act" is',
     "llama: a window that llama has not": '"sliding_window" is 5',
     "llama: layers that slide": '"sliding_window" is 5',
+    "seed_oss: a window that seed oss has not": '"sliding_window" is 5',
     "llama: not causal": '"is_causal" is False',
     "qwen3: not causal": '"is_causal" is False',
     "llama: architectures of another family": '"architectures" names "BloomForCausalLM"',
@@ -358,7 +386,10 @@ REFUSALS = {
     "llama: an index that lists a tensor in another shard": "which does not have it",
     "llama: an index that lists a tensor which is nowhere": "which does not have it",
 }
-CELLS = [replace(cell, refusal=REFUSALS.get(cell.id)) for cell in (*ROPE, *LLAMA, *MISTRAL, *QWEN2, *QWEN3, *WEIGHTS)]
+CELLS = [
+    replace(cell, refusal=REFUSALS.get(cell.id))
+    for cell in (*ROPE, *LLAMA, *MISTRAL, *QWEN2, *QWEN3, *SEED_OSS, *WEIGHTS)
+]
 
 
 def write_folder(cell: Cell, weights: dict[str, np.ndarray], folder: Path) -> None:

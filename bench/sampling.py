@@ -22,12 +22,12 @@ LIMIT = 0.6  # milliseconds
 ROUNDS = 100
 CHOICES = {
     "greedy": Settings(),
-    "unrestricted": Settings(0.8, seed=1),
-    "top_k 40": Settings(0.8, top_k=40, seed=1),
-    "top_p 0.9": Settings(0.8, top_p=0.9, seed=1),
-    "top_k 50, top_p 0.95": Settings(0.8, top_k=50, top_p=0.95, seed=1),
-    "min_p 0.05": Settings(0.8, min_p=0.05, seed=1),
-    "repeat_penalty 1.1": Settings(0.8, top_p=0.9, repeat_penalty=1.1, seed=1),
+    "unrestricted": Settings(temperature=0.8, seed=1),
+    "top_k 40": Settings(temperature=0.8, top_k=40, seed=1),
+    "top_p 0.9": Settings(temperature=0.8, top_p=0.9, seed=1),
+    "top_k 50, top_p 0.95": Settings(temperature=0.8, top_k=50, top_p=0.95, seed=1),
+    "min_p 0.05": Settings(temperature=0.8, min_p=0.05, seed=1),
+    "repeat_penalty 1.1": Settings(temperature=0.8, top_p=0.9, repeat_penalty=1.1, seed=1),
 }
 
 

@@ -13,7 +13,8 @@ CREATE FUNCTION llm_runtime.sample(
     repeat_penalty double precision,
     seed bigint,
     history integer[],
-    next_position integer
+    next_position integer,
+    options jsonb
 )
 RETURNS integer
 LANGUAGE plpython3u
@@ -23,7 +24,7 @@ COST 1000
 AS $python$
 llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.operators.sample(
-    logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, history, next_position
+    logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, history, next_position, options
 )
 $python$;
 
@@ -36,7 +37,8 @@ CREATE FUNCTION llm.sample(
     repeat_penalty double precision DEFAULT NULL,
     seed bigint DEFAULT NULL,
     history integer[] DEFAULT NULL,
-    next_position integer DEFAULT NULL
+    next_position integer DEFAULT NULL,
+    options jsonb DEFAULT NULL
 )
 RETURNS integer
 LANGUAGE sql
@@ -45,7 +47,9 @@ PARALLEL UNSAFE
 COST 1000
 RETURN CASE
     WHEN llm_runtime.check_elements(cardinality(history), 'history')
-        THEN llm_runtime.sample(logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, history, next_position)
+        THEN llm_runtime.sample(
+            logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, history, next_position, options
+        )
 END;
 
 REVOKE ALL ON FUNCTION llm_runtime.sample FROM PUBLIC;
@@ -60,15 +64,17 @@ COMMENT ON FUNCTION llm.sample IS
 E'The id of the next token, chosen from logits: little-endian float32, one number a row of the vocabulary, as '
 'llm.forward gives them.\n'
 'logits: NULL gives NULL.\n'
-'temperature: 0 takes the likeliest token each time; above 0, up to 100, tokens are drawn, the higher the wilder.\n'
-'top_k: draw from the k likeliest (NULL or 0: all).\n'
-'top_p: draw from the fewest tokens that hold this probability together (NULL or 1: all).\n'
-'min_p: draw from tokens with at least this share of the largest probability (NULL or 0: all).\n'
-'repeat_penalty: from 0.01 to 100, above 1 makes tokens less likely that are there already (NULL or 1: not).\n'
-'seed: the same seed gives the same tokens; NULL draws another seed at each call.\n'
-'history: tokens that are there already, for repeat_penalty.\n'
+'temperature: 0 always picks the most likely token; higher values (up to 100) sample more randomly.\n'
+'top_k: sample from the k most likely tokens (NULL or 0: from all).\n'
+'top_p: sample from the fewest most likely tokens that reach this probability together (NULL or 1: from all).\n'
+'min_p: sample from tokens with at least this share of the largest probability (NULL or 0: from all).\n'
+'repeat_penalty: above 1, up to 100, tokens that are there already become less likely; from 0.01 up to 1, more likely '
+'(NULL or 1: neither).\n'
+'seed: the same seed gives the same tokens; NULL: another seed at each call.\n'
+'history: the tokens so far, for repeat_penalty.\n'
 'next_position: the place of the token in the text, from 0, which the draw depends on besides the seed; NULL is the '
 'length of history.\n'
+'options: an object with any sampler that llm.samplers() lists as an option, by its name; an unknown key is an error.\n'
 'Equal logits: the lower id wins.';
 
 COMMIT;

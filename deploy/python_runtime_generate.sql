@@ -9,13 +9,15 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.generate__candidates()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The tokens that a draw may choose from, by their logits: weights, and where top-k, top-p and min-p cut them off.
+AS $python$"""The tokens that a draw may choose from, by their logits: weights, and where samplers cut them off.
 
 Whatever computes it, numpy here or compiled code in kernels/candidates, gives the same token. Weights are whole numbers
 whose sums are exact in float64, in any order; and a weight takes additions, multiplications and a division of float32
 alone, each rounded as IEEE 754 says. What is sorted is a bucket of about equal scores, not the vocabulary.
 
-In order of their scores, of equal ones the lowest id first, what a setting keeps is a beginning: so is what all keep.
+In order of their scores, of equal ones the lowest id first, what top-k, top-p and min-p keep is a beginning: so is what
+they keep together. What keeps other tokens is computed from `ids` and `log_probabilities`, once for both, and makes
+candidates of those alone with `only`.
 """
 
 import math
@@ -23,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-WEIGHT_BITS = 32  # the likeliest token weighs 2^32, one less likely by more than that nothing; sums stay below 2^53
+WEIGHT_BITS = 32  # the most likely token weighs 2^32, one 2^33 times less likely nothing; sums stay below 2^53
 BUCKETS_A_UNIT = 64  # of scores; a power of two, so that a bucket's number is exact
 BUCKETS = 1536  # down to a score of -24, where all weights are 0
 
@@ -67,9 +69,25 @@ class Candidates:
 
     def draw(self, cut, number):
         """The first id at which the weights of what is kept, summed by ascending id, are more than `number`."""
-        kept = (self.scores > cut.score) | ((self.scores == cut.score) & (np.arange(len(self.scores)) <= cut.last))
-        sums = np.cumsum(np.where(kept, self.weights, 0), dtype=np.float64)
+        sums = np.cumsum(np.where(self._is_kept(cut), self.weights, 0), dtype=np.float64)
         return int(np.searchsorted(sums, number, side="right"))
+
+    def ids(self, cut):
+        """The ids that a Cut keeps and that weigh anything, ascending."""
+        return np.flatnonzero(self._is_kept(cut) & (self.weights > 0))
+
+    def log_probabilities(self, ids, cut):
+        """The logarithms of the probabilities of ids that a Cut keeps: f64."""
+        return self.scores[ids].astype(np.float64) - math.log(cut.mass / 2**WEIGHT_BITS)
+
+    def only(self, ids):
+        """The Candidates of these ids alone, with the scores and weights that they have here."""
+        scores = np.full_like(self.scores, -np.inf)
+        scores[ids] = self.scores[ids]
+        return type(self)(scores, 0.0, 1.0)
+
+    def _is_kept(self, cut):
+        return (self.scores > cut.score) | ((self.scores == cut.score) & (np.arange(len(self.scores)) <= cut.last))
 
     def mass(self, score):
         """The sum of the weights of all tokens with at least this score."""
@@ -125,8 +143,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.generate__candidates() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.generate__candidates() IS
-'The tokens that a draw may choose from, by their logits: weights, and where top-k, top-p and min-p cut them '
-'off.';
+'The tokens that a draw may choose from, by their logits: weights, and where samplers cut them off.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.generate__interfaces()
 RETURNS void
@@ -335,102 +352,31 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""From logits to the next token.
 
-The steps and their order are those of Hugging Face transformers' logits processors: repetition penalty, temperature,
-top-k, top-p, min-p, and a draw from what is left (llama.cpp has the same steps and puts temperature last). Where they
-leave ties open, the lowest token id wins. The random number is a function of (seed, position) alone, so the same seed
-gives the same token whatever else was computed before, in whatever batch, by whatever engine (`candidates` says how).
+The samplers, rows of SAMPLERS, stand in the order of Hugging Face transformers: penalties change the logits, the
+temperature divides them, the others drop tokens. Then one of the tokens that are left is drawn. (llama.cpp has the same
+steps and puts the temperature last.) Where they leave ties open, the lowest token id wins. The random number is a
+function of (seed, position) alone, so the same seed gives the same token whatever else was computed before, in whatever
+batch, by whatever engine (`candidates` says how).
 """
 
 import math
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, make_dataclass
+from functools import cached_property
 
 import numpy as np
 
-from ..server import errors
+from ..server import arguments, errors
 from .candidates import Candidates
 
-# The range of each setting, both ends included; a temperature of 0 is greedy.
-RANGES = {
-    "temperature": (0.0, 100.0),
-    "top_k": (0, 2**31 - 1),
-    "top_p": (0.0, 1.0),
-    "min_p": (0.0, 1.0),
-    "repeat_penalty": (0.01, 100.0),
-    "seed": (-(2**63), 2**63 - 1),
-}
-INTEGERS = ("top_k", "seed")
 RANDOM_BITS = 53
 SMALLEST_TEMPERATURE = 1e-6  # above 0; below it float32 logits would overflow
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to choose; the defaults are greedy. Raises ModelError 22023 that names the value out of its range.
-
-    temperature divides the logits; 0 takes the largest. top_k keeps the k largest, 0 all. top_p keeps the fewest tokens
-    whose probabilities reach top_p (1904.09751), always one. min_p keeps tokens with at least min_p times the largest
-    probability (2407.01082). repeat_penalty divides positive and multiplies negative logits of tokens in the history
-    (1909.05858), 1 does nothing.
-    """
-
-    temperature: float = 0.0
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-    repeat_penalty: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self):
-        for name, (smallest, largest) in RANGES.items():
-            _check(name, getattr(self, name), smallest, largest)
-        if 0 < self.temperature < SMALLEST_TEMPERATURE:
-            raise _ill("temperature", self.temperature, f"0 or {SMALLEST_TEMPERATURE:.6f} to 100")
-
-
-def settings(**given):
-    """Settings of what is not None; without a seed one is drawn, so that every call differs."""
-    given = {name: value for name, value in given.items() if value is not None}
-    return Settings(**{"seed": secrets.randbits(63), **given})
-
-
-def next_token(logits, history, settings, position, weigh=Candidates):
-    """The token after `history`: f32[vocabulary], int[...], Settings, the position to fill -> int.
-
-    history is what repeat_penalty looks at, normally the prompt and what was generated; a token counts once. weigh
-    makes the candidates; all that can give the same token. Raises ModelError XX001 when the logits hold NaN or
-    +infinity; -infinity excludes a token.
-    """
-    logits = penalised(logits, history, settings.repeat_penalty)
-    largest = logits.max()
-    if not math.isfinite(largest):
-        raise errors.corrupt_data(
-            "the logits are not finite",
-            f"the largest is {largest}",
-            "When a model computed them, llm.verify tells whether its weights are those that were loaded.",
-        )
-    if settings.temperature == 0:
-        return int(logits.argmax())
-    candidates = weigh(logits, largest, settings.temperature)
-    cut = kept(candidates, settings)
-    return candidates.draw(cut, random_bits(settings.seed, position) * int(cut.mass) >> RANDOM_BITS)
-
-
-def kept(candidates, settings):
-    """The Cut of what top-k leaves, of that what top-p, and of that what min-p."""
-    cut = candidates.all()
-    if settings.top_k > 0:
-        cut = candidates.top_k(settings.top_k)
-    if settings.top_p < 1:
-        cut = cut.shorter(candidates.top_p(settings.top_p, cut.mass))
-    if settings.min_p > 0:
-        cut = cut.shorter(candidates.min_p(settings.min_p))
-    return cut
-
-
-def penalised(logits, history, penalty):
-    """The logits with those of the tokens in history moved towards less likely; the same array when penalty is 1."""
-    if penalty == 1 or len(history) == 0:
+def repeat_penalty(logits, history, penalty):
+    """Divide positive and multiply negative logits of the tokens in history (1909.05858); a token counts once."""
+    if len(history) == 0:
         return logits
     seen = np.asarray(history, np.int64)
     smallest, largest = seen.min(), seen.max()
@@ -445,21 +391,141 @@ def penalised(logits, history, penalty):
     return logits
 
 
+def top_k(candidates, cut, k):
+    """Keep the k most likely."""
+    return candidates, cut.shorter(candidates.top_k(k))
+
+
+def top_p(candidates, cut, p):
+    """Keep the fewest most likely that reach the probability p, at least one (1904.09751)."""
+    return candidates, cut.shorter(candidates.top_p(p, cut.mass))
+
+
+def min_p(candidates, cut, p):
+    """Keep those with at least p times the largest probability (2407.01082)."""
+    return candidates, cut.shorter(candidates.min_p(p))
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A row of SAMPLERS: a setting and what it does. Its range includes both ends; the neutral value changes nothing.
+
+    kind: int or float.
+    penalise: a step before the temperature, (logits, history, value) -> logits.
+    narrow: a step behind it, (candidates, cut, value) -> (candidates, the Cut of them that is kept).
+    """
+
+    name: str
+    kind: type
+    smallest: float
+    largest: float
+    neutral: float
+    meaning: str
+    penalise: Callable | None = None
+    narrow: Callable | None = None
+
+    def check(self, value, label=None):
+        """Raise ModelError 22023 for a value of another kind or out of range; label: its name in the error."""
+        kinds = int if self.kind is int else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not self.smallest <= value <= self.largest:
+            raise arguments.out_of_range(label or self.name, value, f"{self.smallest} to {self.largest}")  # NaN too
+
+
+# In the order of their steps. A temperature of 0 is greedy: then nothing is dropped or drawn.
+SAMPLERS = (
+    Sampler(
+        "repeat_penalty", float, 0.01, 100.0, 1.0, "above 1, repeat tokens less; below 1, more", penalise=repeat_penalty
+    ),
+    Sampler(
+        "temperature", float, 0.0, 100.0, 0.0, "0 picks the most likely token; above 0, the higher the more random"
+    ),
+    Sampler("top_k", int, 0, 2**31 - 1, 0, "keep the k most likely tokens; 0: all", narrow=top_k),
+    Sampler("top_p", float, 0.0, 1.0, 1.0, "keep the fewest tokens that reach this probability", narrow=top_p),
+    Sampler("min_p", float, 0.0, 1.0, 0.0, "keep tokens with this share of the largest probability", narrow=min_p),
+)
+SEED = Sampler("seed", int, -(2**63), 2**63 - 1, 0, "the same seed draws the same tokens")
+
+
+class CheckedSettings:
+    """How to choose: a value of each sampler, and the seed. The defaults are greedy.
+
+    Raises ModelError 22023 that names the value out of its range.
+    """
+
+    def __post_init__(self):
+        for row in (*SAMPLERS, SEED):
+            row.check(getattr(self, row.name))
+        if 0 < self.temperature < SMALLEST_TEMPERATURE:
+            raise arguments.out_of_range("temperature", self.temperature, f"0 or {SMALLEST_TEMPERATURE:.6f} to 100")
+
+    @cached_property
+    def penalties(self):
+        """The steps before the temperature that change something: (function, value)."""
+        return self._steps("penalise")
+
+    @cached_property
+    def narrowings(self):
+        """The steps behind it that drop something: (function, value)."""
+        return self._steps("narrow")
+
+    @property
+    def is_argmax(self):
+        """Whether the next token is the one with the largest logit of the model."""
+        return self.temperature == 0 and not self.penalties
+
+    def _steps(self, step):
+        values = [(getattr(row, step), getattr(self, row.name), row.neutral) for row in SAMPLERS]
+        return [(function, value) for function, value, neutral in values if function and value != neutral]
+
+
+Settings = make_dataclass(
+    "Settings",
+    [(row.name, row.kind, row.neutral) for row in (*SAMPLERS, SEED)],
+    bases=(CheckedSettings,),
+    frozen=True,
+    kw_only=True,
+)
+
+
+def settings(**given):
+    """Settings of what is not None; without a seed one is drawn, so that every call differs."""
+    given = {name: value for name, value in given.items() if value is not None}
+    return Settings(**{"seed": secrets.randbits(63), **given})
+
+
+def next_token(logits, history, settings, position, weigh=Candidates):
+    """The token after `history`: f32[vocabulary], int[...], Settings, the position to fill -> int.
+
+    history is what penalties look at, normally the prompt and what was generated. weigh makes the candidates; all that
+    can give the same token. Raises ModelError XX001 when the logits hold NaN or +infinity; -infinity excludes a token.
+    """
+    for penalise, value in settings.penalties:
+        logits = penalise(logits, history, value)
+    largest = logits.max()
+    if not math.isfinite(largest):
+        raise errors.corrupt_data(
+            "the logits are not finite",
+            f"the largest is {largest}",
+            "When a model computed them, llm.verify tells whether its weights are those that were loaded.",
+        )
+    if settings.temperature == 0:
+        return int(logits.argmax())
+    candidates, cut = narrowed(weigh(logits, largest, settings.temperature), settings)
+    return candidates.draw(cut, random_bits(settings.seed, position) * int(cut.mass) >> RANDOM_BITS)
+
+
+def narrowed(candidates, settings):
+    """(candidates, Cut) of what all samplers keep, each of what the ones before it kept."""
+    cut = candidates.all()
+    for narrow, value in settings.narrowings:
+        candidates, cut = narrow(candidates, cut, value)
+    return candidates, cut
+
+
 def random_bits(seed, position):
     """A whole number below 2^53: Philox4x64-10 (Salmon et al. 2011), key = seed, counter = position + 1."""
     bits = np.random.Philox(key=seed % 2**64, counter=position).random_raw()  # numpy steps the counter first
     return int(bits) >> 11
-
-
-def _check(name, value, smallest, largest):
-    kinds = int if name in INTEGERS else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not smallest <= value <= largest:  # NaN is neither
-        raise _ill(name, value, f"{smallest} to {largest}")
-
-
-def _ill(name, value, allowed):
-    shown = "null" if value is None else repr(value)
-    return errors.invalid_parameter(f"{name} is out of range", f"{name} is {shown}, allowed is {allowed}")
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.generate__sampling() FROM PUBLIC;

@@ -25,6 +25,7 @@ MOST_OF_A_NAME = 1000  # characters of the name of a model, tensor or token
 MOST_OF_A_NAME_SHOWN = 100
 MOST_DIGITS = 4000  # of a whole number, fewer than Python's own limit
 MOST_OPTIONS = 1 << 20  # characters of an object of options; nobody needs as many
+KINDS = {bool: "true or false", list: "an array", int: "an integer", float: "a number"}  # of an option's value
 
 
 def integer(name, value, default, smallest, largest):
@@ -113,11 +114,15 @@ def options(value, known):
                 f'unknown option "{key}"',
                 hint="Options are " + "; ".join(f"{name}: {text}" for name, (_, text) in known.items()) + ".",
             )
-        expected = known[key][0]
-        if not (is_integer(content) if expected is int else isinstance(content, expected)):
-            names = {bool: "true or false", list: "an array", int: "an integer"}
-            raise ill(f"options.{key}", content, names[expected])
+        kind = known[key][0]
+        if not _is_of_kind(content, kind):
+            raise ill(f"options.{key}", content, KINDS[kind])
     return given
+
+
+def _is_of_kind(value, kind):
+    """Whether a value of JSON is of a kind; every integer is a number too."""
+    return is_integer(value) or isinstance(value, float) if kind is float else type(value) is kind
 
 
 def is_integer(value):
@@ -127,7 +132,7 @@ def is_integer(value):
 
 def ill(name, value, allowed):
     """The error of an argument that is of another kind, shape or size than what is allowed."""
-    return described(name, "null" if value is None else shown(value), allowed)
+    return described(name, shown(value), allowed)
 
 
 def described(name, description, allowed):
@@ -141,7 +146,9 @@ def out_of_range(name, value, allowed):
 
 
 def shown(value):
-    """A value as Python writes it, cut after 200 characters."""
+    """A value as Python writes it, cut after 200 characters; None is null."""
+    if value is None:
+        return "null"
     text = repr(value if not isinstance(value, (str, bytes, list)) else value[: MOST_SHOWN + 1])
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\u2026"
 $python$;

@@ -800,6 +800,7 @@ from ..session import admission, engines, models
 from ..session import prefixes as kept
 from ..session.model import too_long
 from ..session.prefixes import Stats
+from . import samplers
 
 DEFAULT_MAX_TOKENS = 128
 MOST_GUESSED = 16
@@ -810,6 +811,7 @@ OPTIONS = {
     "ignore_eos": (bool, "go on after an end-of-sequence token, default false"),
     "stop_tokens": (list, "ids of further tokens that end the text"),
     "guess": (int, f"the most tokens to guess from what was written before, 0 to {MOST_GUESSED}, default 0"),
+    **samplers.OPTIONS,
 }
 
 
@@ -831,7 +833,7 @@ class Continuation:
         self.prompt_tokens = len(prompt)
         self.finish_reason = None if limit > 0 else "length"
         self.ends = frozenset(stop_ids)
-        self.greedy = settings.temperature == 0 and settings.repeat_penalty == 1 and not stop
+        self.greedy = settings.is_argmax and not stop
         self._limit = limit
         self._settings, self._weigh, self._model = settings, weigh, model
         self._decoder = StreamDecoder(tokenizer, at_start)
@@ -1036,18 +1038,18 @@ def default_max_tokens():
 class Request:
     """The arguments that all texts of a call share, checked; what is None has its default. Then the model is looked up.
 
-    Raises ModelError 22023 that names the argument, 42704 for the model.
+    given: the values of samplers.ARGUMENTS, stop, options. Raises ModelError 22023 that names the argument, 42704 for
+    the model.
     """
 
-    def __init__(self, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options):
-        self._settings = sampling.settings(
-            temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
-        )
+    def __init__(self, model, max_tokens, *given):
+        *values, stop, options = given
+        self._options = arguments.options(options, OPTIONS)
+        self._settings = samplers.settings(values, self._options)
         self._max_tokens = arguments.integer("max_tokens", max_tokens, default_max_tokens(), 0, 2**31 - 1)
         ceilings.require("max_tokens", self._max_tokens, "max_tokens")
         ceilings.require_texts(stop or (), "stop")
         self._stop = arguments.strings("stop", stop)
-        self._options = arguments.options(options, OPTIONS)
         self.guess = arguments.integer("options.guess", self._options.get("guess"), 0, 0, MOST_GUESSED)
         self.model = models.decoder(model)
         self._weigh = engines.candidates()
@@ -1368,6 +1370,7 @@ from ..model import finite
 from ..reference import operators as ops
 from ..server import arguments, ceilings, errors
 from ..session import engines, kv_handles, models
+from . import samplers
 
 # What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This lets one
 # query serve every family. Any other tensor that is missing is an error.
@@ -1538,15 +1541,17 @@ def last_row(x, width):
     return rows("x", x, width)[-width:].tobytes()
 
 
-def sample(logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, history, position):
-    """The id of the next token, chosen from logits [vocabulary]."""
+def sample(logits, *given):
+    """The id of the next token, chosen from logits [vocabulary].
+
+    given: the values of samplers.ARGUMENTS, history, position, options.
+    """
     if logits is None:
         return None
+    *values, history, position, options = given
     history = [] if history is None else history
     position = arguments.integer("position", position, len(history), 0, 1 << 31)
-    settings = sampling.settings(
-        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
-    )
+    settings = samplers.settings(values, arguments.options(options, samplers.OPTIONS))
     logits = float32("logits", logits)
     history = arguments.indices("history", history, len(logits))
     return sampling.next_token(logits, history, settings, position, engines.candidates())
@@ -1729,6 +1734,43 @@ $python$;
 REVOKE ALL ON FUNCTION llm_runtime.sql__packed_cache() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__packed_cache() IS
 'What the SQL functions of the packed weights call: llm.pack, llm.evict, llm.collect and others.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__samplers()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Samplers as SQL gives them: some have arguments of their own, each of the others is an option by its name."""
+
+from ..generate import sampling
+
+# The arguments of llm.generate and llm.sample, in their order there.
+ARGUMENTS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed")
+BY_OPTION = tuple(sampler for sampler in sampling.SAMPLERS if sampler.name not in ARGUMENTS)
+OPTIONS = {s.name: (s.kind, f"{s.meaning}, {s.smallest} to {s.largest}, default {s.neutral}") for s in BY_OPTION}
+TYPES = {int: "integer", float: "number"}
+
+
+def settings(values, options):
+    """sampling.Settings of the values of ARGUMENTS and of checked options. ModelError 22023 for one out of range."""
+    given = [sampler for sampler in BY_OPTION if sampler.name in options]
+    for sampler in given:
+        sampler.check(options[sampler.name], f"options.{sampler.name}")
+    chosen = {sampler.name: options[sampler.name] for sampler in given}
+    return sampling.settings(**dict(zip(ARGUMENTS, values, strict=True)), **chosen)
+
+
+def rows():
+    """The rows of llm.samplers(), in the order of the steps."""
+    return [_row(sampler) for sampler in sampling.SAMPLERS]
+
+
+def _row(s):
+    given_as = "argument" if s.name in ARGUMENTS else "option"
+    return s.name, given_as, TYPES[s.kind], s.smallest, s.largest, s.neutral, s.meaning
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__samplers() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__samplers() IS
+'Samplers as SQL gives them: some have arguments of their own, each of the others is an option by its name.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__scoring()
 RETURNS void

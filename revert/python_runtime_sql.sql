@@ -9,6 +9,7 @@ DROP FUNCTION llm_runtime.sql__similarity();
 DROP FUNCTION llm_runtime.sql__session();
 DROP FUNCTION llm_runtime.sql__search();
 DROP FUNCTION llm_runtime.sql__scoring();
+DROP FUNCTION llm_runtime.sql__samplers();
 DROP FUNCTION llm_runtime.sql__packed_cache();
 DROP FUNCTION llm_runtime.sql__operators();
 DROP FUNCTION llm_runtime.sql__merge();

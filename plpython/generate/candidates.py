@@ -1,10 +1,12 @@
-"""The tokens that a draw may choose from, by their logits: weights, and where top-k, top-p and min-p cut them off.
+"""The tokens that a draw may choose from, by their logits: weights, and where samplers cut them off.
 
 Whatever computes it, numpy here or compiled code in kernels/candidates, gives the same token. Weights are whole numbers
 whose sums are exact in float64, in any order; and a weight takes additions, multiplications and a division of float32
 alone, each rounded as IEEE 754 says. What is sorted is a bucket of about equal scores, not the vocabulary.
 
-In order of their scores, of equal ones the lowest id first, what a setting keeps is a beginning: so is what all keep.
+In order of their scores, of equal ones the lowest id first, what top-k, top-p and min-p keep is a beginning: so is what
+they keep together. What keeps other tokens is computed from `ids` and `log_probabilities`, once for both, and makes
+candidates of those alone with `only`.
 """
 
 import math
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-WEIGHT_BITS = 32  # the likeliest token weighs 2^32, one less likely by more than that nothing; sums stay below 2^53
+WEIGHT_BITS = 32  # the most likely token weighs 2^32, one 2^33 times less likely nothing; sums stay below 2^53
 BUCKETS_A_UNIT = 64  # of scores; a power of two, so that a bucket's number is exact
 BUCKETS = 1536  # down to a score of -24, where all weights are 0
 
@@ -56,9 +58,25 @@ class Candidates:
 
     def draw(self, cut, number):
         """The first id at which the weights of what is kept, summed by ascending id, are more than `number`."""
-        kept = (self.scores > cut.score) | ((self.scores == cut.score) & (np.arange(len(self.scores)) <= cut.last))
-        sums = np.cumsum(np.where(kept, self.weights, 0), dtype=np.float64)
+        sums = np.cumsum(np.where(self._is_kept(cut), self.weights, 0), dtype=np.float64)
         return int(np.searchsorted(sums, number, side="right"))
+
+    def ids(self, cut):
+        """The ids that a Cut keeps and that weigh anything, ascending."""
+        return np.flatnonzero(self._is_kept(cut) & (self.weights > 0))
+
+    def log_probabilities(self, ids, cut):
+        """The logarithms of the probabilities of ids that a Cut keeps: f64."""
+        return self.scores[ids].astype(np.float64) - math.log(cut.mass / 2**WEIGHT_BITS)
+
+    def only(self, ids):
+        """The Candidates of these ids alone, with the scores and weights that they have here."""
+        scores = np.full_like(self.scores, -np.inf)
+        scores[ids] = self.scores[ids]
+        return type(self)(scores, 0.0, 1.0)
+
+    def _is_kept(self, cut):
+        return (self.scores > cut.score) | ((self.scores == cut.score) & (np.arange(len(self.scores)) <= cut.last))
 
     def mass(self, score):
         """The sum of the weights of all tokens with at least this score."""

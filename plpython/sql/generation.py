@@ -28,6 +28,7 @@ from ..session import admission, engines, models
 from ..session import prefixes as kept
 from ..session.model import too_long
 from ..session.prefixes import Stats
+from . import samplers
 
 DEFAULT_MAX_TOKENS = 128
 MOST_GUESSED = 16
@@ -38,6 +39,7 @@ OPTIONS = {
     "ignore_eos": (bool, "go on after an end-of-sequence token, default false"),
     "stop_tokens": (list, "ids of further tokens that end the text"),
     "guess": (int, f"the most tokens to guess from what was written before, 0 to {MOST_GUESSED}, default 0"),
+    **samplers.OPTIONS,
 }
 
 
@@ -59,7 +61,7 @@ class Continuation:
         self.prompt_tokens = len(prompt)
         self.finish_reason = None if limit > 0 else "length"
         self.ends = frozenset(stop_ids)
-        self.greedy = settings.temperature == 0 and settings.repeat_penalty == 1 and not stop
+        self.greedy = settings.is_argmax and not stop
         self._limit = limit
         self._settings, self._weigh, self._model = settings, weigh, model
         self._decoder = StreamDecoder(tokenizer, at_start)
@@ -264,18 +266,18 @@ def default_max_tokens():
 class Request:
     """The arguments that all texts of a call share, checked; what is None has its default. Then the model is looked up.
 
-    Raises ModelError 22023 that names the argument, 42704 for the model.
+    given: the values of samplers.ARGUMENTS, stop, options. Raises ModelError 22023 that names the argument, 42704 for
+    the model.
     """
 
-    def __init__(self, model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, stop, options):
-        self._settings = sampling.settings(
-            temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
-        )
+    def __init__(self, model, max_tokens, *given):
+        *values, stop, options = given
+        self._options = arguments.options(options, OPTIONS)
+        self._settings = samplers.settings(values, self._options)
         self._max_tokens = arguments.integer("max_tokens", max_tokens, default_max_tokens(), 0, 2**31 - 1)
         ceilings.require("max_tokens", self._max_tokens, "max_tokens")
         ceilings.require_texts(stop or (), "stop")
         self._stop = arguments.strings("stop", stop)
-        self._options = arguments.options(options, OPTIONS)
         self.guess = arguments.integer("options.guess", self._options.get("guess"), 0, 0, MOST_GUESSED)
         self.model = models.decoder(model)
         self._weigh = engines.candidates()

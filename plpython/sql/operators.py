@@ -16,6 +16,7 @@ from ..model import finite
 from ..reference import operators as ops
 from ..server import arguments, ceilings, errors
 from ..session import engines, kv_handles, models
+from . import samplers
 
 # What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This lets one
 # query serve every family. Any other tensor that is missing is an error.
@@ -186,15 +187,17 @@ def last_row(x, width):
     return rows("x", x, width)[-width:].tobytes()
 
 
-def sample(logits, temperature, top_k, top_p, min_p, repeat_penalty, seed, history, position):
-    """The id of the next token, chosen from logits [vocabulary]."""
+def sample(logits, *given):
+    """The id of the next token, chosen from logits [vocabulary].
+
+    given: the values of samplers.ARGUMENTS, history, position, options.
+    """
     if logits is None:
         return None
+    *values, history, position, options = given
     history = [] if history is None else history
     position = arguments.integer("position", position, len(history), 0, 1 << 31)
-    settings = sampling.settings(
-        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty, seed=seed
-    )
+    settings = samplers.settings(values, arguments.options(options, samplers.OPTIONS))
     logits = float32("logits", logits)
     history = arguments.indices("history", history, len(logits))
     return sampling.next_token(logits, history, settings, position, engines.candidates())

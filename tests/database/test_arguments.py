@@ -65,8 +65,8 @@ def test_every_other_function_takes_plain_python_values(user):
     cache = call(user, "SELECT llm.new_kv_cache(%s)", MODEL)
     logits = call(user, "SELECT llm.forward(%s, %s, %s, %s)", tokens, MODEL, cache, 0)
     assert logits == rows[-1][1] or len(logits) == len(rows[-1][1])
-    sample = "SELECT llm.sample(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
-    assert 0 <= call(user, sample, logits, 0.8, 40, 0.9, 0.01, 1.1, 5, tokens, 7) < size(user, "vocabulary_size")
+    sample = "SELECT llm.sample(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    assert 0 <= call(user, sample, logits, 0.8, 40, 0.9, 0.01, 1.1, 5, tokens, 7, "{}") < size(user, "vocabulary_size")
     assert call(user, "SELECT llm.free_kv_cache(%s)", cache) is True
     assert call(user, "SELECT llm.engine()").startswith(("numpy ", "compiled "))
 

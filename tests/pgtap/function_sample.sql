@@ -1,5 +1,5 @@
 BEGIN;
-SELECT plan(10);
+SELECT plan(11);
 
 SELECT ok(llm.sample(NULL) IS NULL, 'NULL gives NULL');
 SELECT is(llm.sample(llm.bytes(ARRAY[1, 3, 2])), 1, 'greedy takes the largest');
@@ -29,6 +29,9 @@ SELECT throws_ok(
 SELECT throws_ok(
     $$SELECT llm.sample('\x00000000', temperature => -1)$$,
     '22023', NULL, 'a temperature below 0 is an error');
+SELECT throws_ok(
+    $$SELECT llm.sample('\x00000000', options => '{"echo": true}')$$,
+    '22023', 'llm: unknown option "echo"', 'its options are samplers');
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;

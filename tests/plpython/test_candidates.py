@@ -57,8 +57,8 @@ def test_they_agree_on_every_number_of_a_large_vocabulary(spread):
         for name in ("scores", "weights", "counts", "masses"):
             assert np.array_equal(getattr(one, name), getattr(other, name))
         for settings in (Settings(top_k=50), Settings(top_p=0.9), Settings(min_p=0.02), Settings(top_k=99, top_p=0.5)):
-            cut = sampling.kept(one, settings)
-            assert cut == sampling.kept(other, settings)
+            cut = sampling.narrowed(one, settings)[1]
+            assert cut == sampling.narrowed(other, settings)[1]
             for number in (0, int(cut.mass) // 2, int(cut.mass) - 1):
                 assert one.draw(cut, number) == other.draw(cut, number)
 
@@ -68,3 +68,23 @@ def test_every_number_below_the_mass_draws_a_token_in_proportion_to_its_weight()
     cut, borders = one.all(), np.cumsum(one.weights, dtype=float).astype(int).tolist()
     assert [one.draw(cut, border - 1) for border in borders] == [0, 1, 2]
     assert [one.draw(cut, border) for border in [0, *borders[:-1]]] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("weigh", [Candidates, candidate_kernels.Candidates])
+def test_only_some_tokens_keep_their_weights_and_are_all_that_a_later_sampler_sees(weigh):
+    all_of_them = weigh(np.log(np.array([8, 1, 4, 2, 4], np.float32)), np.log(np.float32(8)), 1.0)
+    weights = all_of_them.weights.tolist()
+    ids = all_of_them.ids(all_of_them.top_k(4))
+    assert ids.tolist() == [0, 2, 3, 4]
+    only = all_of_them.only(ids[1:])
+    assert only.weights.tolist() == [0, 0, *weights[2:]]
+    assert only.ids(only.all()).tolist() == [2, 3, 4]
+    assert [only.ids(only.top_k(k)).tolist() for k in (1, 2)] == [[2], [2, 4]]
+    assert [only.draw(only.all(), number) for number in (0, only.all().mass - 1)] == [2, 4]
+
+
+def test_probabilities_are_those_of_what_is_kept():
+    one = Candidates(np.log(np.array([5, 1, 3, 2], np.float32)), np.log(np.float32(5)), 1.0)
+    np.testing.assert_allclose(
+        np.exp(one.log_probabilities(np.array([0, 2, 3]), one.top_k(3))), [0.5, 0.3, 0.2], rtol=1e-6
+    )

@@ -31,7 +31,7 @@ def ids(candidates, cut):
 def kept(logits, **settings):
     """The tokens that a draw chooses from, at temperature 1."""
     candidates = Candidates(logits, logits.max(), 1.0)
-    return ids(candidates, sampling.kept(candidates, Settings(1.0, **settings)))
+    return ids(*sampling.narrowed(candidates, Settings(temperature=1.0, **settings)))
 
 
 def draws(logits, settings, count, history=()):
@@ -51,9 +51,9 @@ def chi_square(observed, probabilities):
 def test_the_distribution_is_the_one_transformers_processors_leave(case):
     logits = np.array(case["logits"], np.float32)
     settings = Settings(**case["settings"])
-    changed = sampling.penalised(logits, case["history"], settings.repeat_penalty)
-    candidates = Candidates(changed, changed.max(), settings.temperature)
-    kept = ids(candidates, sampling.kept(candidates, settings))
+    changed = sampling.repeat_penalty(logits, case["history"], settings.repeat_penalty)
+    candidates, cut = sampling.narrowed(Candidates(changed, changed.max(), settings.temperature), settings)
+    kept = ids(candidates, cut)
     probabilities = np.zeros(len(logits))
     probabilities[kept] = candidates.weights[kept] / candidates.weights[kept].sum(dtype=float)
     np.testing.assert_allclose(probabilities, case["probabilities"], atol=1e-6)
@@ -69,21 +69,30 @@ def test_draws_follow_that_distribution(case):
 
 def test_equal_seeds_draw_equally_and_other_seeds_or_positions_do_not():
     logits = odds(*[1] * 1000)
-    tokens = {seed: [next_token(logits, [], Settings(1.0, seed=seed), p) for p in range(50)] for seed in (1, 2, -1)}
-    assert tokens[1] == [next_token(logits, [5, 6], Settings(1.0, seed=1), p) for p in range(50)]
+    tokens = {
+        seed: [next_token(logits, [], Settings(temperature=1.0, seed=seed), p) for p in range(50)]
+        for seed in (1, 2, -1)
+    }
+    assert tokens[1] == [next_token(logits, [5, 6], Settings(temperature=1.0, seed=1), p) for p in range(50)]
     assert len({tuple(drawn) for drawn in tokens.values()}) == 3
     assert len(set(tokens[1])) > 40
 
 
 def test_a_draw_does_not_depend_on_the_draws_before_it():
     logits = odds(*range(1, 100))
-    forwards = [next_token(logits, [], Settings(1.0, seed=3), p) for p in range(20)]
-    backwards = [next_token(logits, [], Settings(1.0, seed=3), p) for p in reversed(range(20))]
+    forwards = [next_token(logits, [], Settings(temperature=1.0, seed=3), p) for p in range(20)]
+    backwards = [next_token(logits, [], Settings(temperature=1.0, seed=3), p) for p in reversed(range(20))]
     assert forwards == backwards[::-1]
 
 
 @pytest.mark.parametrize(
-    "settings", [Settings(), Settings(1.0, top_k=1), Settings(1.0, top_p=0.0), Settings(1.0, min_p=1)]
+    "settings",
+    [
+        Settings(),
+        Settings(temperature=1.0, top_k=1),
+        Settings(temperature=1.0, top_p=0.0),
+        Settings(temperature=1.0, min_p=1),
+    ],
 )
 def test_the_most_careful_settings_take_the_largest(settings):
     assert set(np.flatnonzero(draws(odds(1, 7, 2, 6.9), settings, 50))) == {1}
@@ -101,7 +110,7 @@ def test_top_k_keeps_exactly_k_and_zero_or_more_than_all_keeps_all():
     logits = odds(5, 1, 4, 2, 3)
     assert kept(logits, top_k=3) == [0, 2, 4]
     assert kept(logits, top_k=9) == [0, 1, 2, 3, 4]
-    assert (draws(logits, Settings(1.0, top_k=0, seed=1), 300) > 0).all()
+    assert (draws(logits, Settings(temperature=1.0, top_k=0, seed=1), 300) > 0).all()
 
 
 @pytest.mark.parametrize(
@@ -134,13 +143,13 @@ def test_top_p_of_a_large_vocabulary_is_what_sorting_it_gives(spread, p):
 
 
 def test_min_p_is_relative_to_the_largest():
-    observed = draws(odds(10, 5, 2.1, 1.9, 1), Settings(1.0, min_p=0.2, seed=4), 500)
+    observed = draws(odds(10, 5, 2.1, 1.9, 1), Settings(temperature=1.0, min_p=0.2, seed=4), 500)
     assert (observed > 0).tolist() == [True, True, True, False, False]
 
 
 def test_the_penalty_divides_positive_and_multiplies_negative_logits_once():
     logits = np.array([2, -2, 3, 0], np.float32)
-    changed = sampling.penalised(logits, [0, 1, 1, 0, 3], 2.0)
+    changed = sampling.repeat_penalty(logits, [0, 1, 1, 0, 3], 2.0)
     assert changed.tolist() == [1, -4, 3, 0]
     assert logits.tolist() == [2, -2, 3, 0]
     assert next_token(np.array([2.9, 3], np.float32), [1], Settings(repeat_penalty=1.5), 0) == 0  # greedy heeds it too
@@ -149,7 +158,11 @@ def test_the_penalty_divides_positive_and_multiplies_negative_logits_once():
 def test_an_excluded_token_is_never_drawn():
     logits = odds(1, 1, 1)
     logits[1] = -np.inf
-    for settings in (Settings(1.0, seed=2), Settings(1.0, top_k=2, seed=2), Settings(1.0, top_p=0.9, seed=2)):
+    for settings in (
+        Settings(temperature=1.0, seed=2),
+        Settings(temperature=1.0, top_k=2, seed=2),
+        Settings(temperature=1.0, top_p=0.9, seed=2),
+    ):
         assert (draws(logits, settings, 100) > 0).tolist() == [True, False, True]
 
 
@@ -201,7 +214,7 @@ def test_a_setting_out_of_range_is_named_with_its_value_and_range(name, value, a
 
 @pytest.mark.parametrize("temperature", [1e-6, 100])
 def test_the_ends_of_the_temperature_range_work(temperature):
-    observed = draws(np.array([50, -50, 49.9], np.float32), Settings(temperature, seed=6), 300)
+    observed = draws(np.array([50, -50, 49.9], np.float32), Settings(temperature=temperature, seed=6), 300)
     assert (observed > 0).tolist() == ([True, False, False] if temperature < 1 else [True, True, True])
 
 

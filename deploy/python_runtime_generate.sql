@@ -406,6 +406,19 @@ def min_p(candidates, cut, p):
     return candidates, cut.shorter(candidates.min_p(p))
 
 
+def typical_p(candidates, cut, p):
+    """Keep the fewest that reach the probability p, those first whose information (minus the logarithm of the
+    probability) is nearest to the entropy, and of equally near ones all (2202.00666)."""
+    ids = candidates.ids(cut)
+    weights = candidates.weights[ids].astype(np.float64)
+    information = -candidates.log_probabilities(ids, cut)
+    distances = np.abs(information - (weights * information).sum() / cut.mass)
+    order = np.argsort(distances)
+    reached = np.searchsorted(np.cumsum(weights[order]), p * cut.mass)
+    only = candidates.only(ids[distances <= distances[order[reached]]])
+    return only, only.all()
+
+
 @dataclass(frozen=True)
 class Sampler:
     """A row of SAMPLERS: a setting and what it does. Its range includes both ends; the neutral value changes nothing.
@@ -442,6 +455,15 @@ SAMPLERS = (
     Sampler("top_k", int, 0, 2**31 - 1, 0, "keep the k most likely tokens; 0: all", narrow=top_k),
     Sampler("top_p", float, 0.0, 1.0, 1.0, "keep the fewest tokens that reach this probability", narrow=top_p),
     Sampler("min_p", float, 0.0, 1.0, 0.0, "keep tokens with this share of the largest probability", narrow=min_p),
+    Sampler(
+        "typical_p",
+        float,
+        0.0,
+        1.0,
+        1.0,
+        "keep the fewest most typical tokens (2202.00666) that reach this probability",
+        narrow=typical_p,
+    ),
 )
 SEED = Sampler("seed", int, -(2**63), 2**63 - 1, 0, "the same seed draws the same tokens")
 

@@ -33,7 +33,7 @@ BEGIN
         ('generate__interfaces', 'd1822384890aa8c6a164df339201311dec2b3136c277a9297eb9810e9e1300d7'),
         ('generate__prefix_cache', '08692f6356ae79be4d0253e55471ebe864894b27a55c77aa354d352093bb3fbe'),
         ('generate__prompt_lookup', 'd3dc1c828b43d895193c2be382e67bf569397dfedb8e4f34eceec70160c2adaa'),
-        ('generate__sampling', 'b54735babc115d47836ecf98a9a0fbf2786804a0acc211130a87c35433952172'),
+        ('generate__sampling', 'c159e7fe042b03d333af23730e99e19c6a7c7889719924c37483f1f188f3792e'),
         ('generate__scheduler', '1cb1e7aa3329dcd5e704bd589853acc0b5537e6926438edcf91ee35e73e58357'),
         ('kernels__attention', '7c74ac91da4afa473e4dfc05301c870dcbff11e2bcc46cf000b6c750616d1b60'),
         ('kernels__candidates', '1ec67d1cd64f1b4db7c68034af7c0a38506cab974ffb03c1a18d7708dadb931d'),

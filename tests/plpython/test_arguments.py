@@ -59,6 +59,14 @@ def test_an_unknown_option_is_refused_with_the_list_of_the_known():
     assert "options.n is inf" in refusal(arguments.options, '{"n": %s}' % ("1" * 5000), {"n": (int, "a number")})
 
 
+def test_an_option_that_is_a_number_may_be_written_as_an_integer():
+    known = {"p": (float, "a share")}
+    assert arguments.options('{"p": 1}', known) == {"p": 1}
+    assert arguments.options('{"p": 0.5}', known) == {"p": 0.5}
+    for ill in ("true", "null", '"1"', "[1]"):
+        assert "allowed is a number" in refusal(arguments.options, f'{{"p": {ill}}}', known)
+
+
 def test_positions_follow_each_other():
     assert arguments.positions("positions", [5, 6, 7], 8).tolist() == [5, 6, 7]
     for ill in ([], [0, 2], [1, 0], [0, 0], [-1, 0], [7, 8], [2**31 - 1], [None], None):

@@ -12,6 +12,7 @@ from plpython.generate.candidates import BUCKETS, WEIGHT_BITS, Candidates
 from plpython.generate.sampling import Settings, next_token
 from plpython.kernels import candidates as candidate_kernels
 
+NUMBERS = ("scores", "weights", "counts", "masses")
 LOGITS = st.floats(-60, 60, width=32)
 CHOICES = st.builds(
     Settings,
@@ -19,6 +20,7 @@ CHOICES = st.builds(
     top_k=st.sampled_from([0, 0, 1, 2, 7, 40, 10_000]),
     top_p=st.sampled_from([1.0, 1.0, 0.0, 0.3, 0.9, 0.999]),
     min_p=st.sampled_from([0.0, 0.0, 1e-9, 0.05, 0.5, 1.0]),
+    typical_p=st.sampled_from([1.0, 1.0, 0.0, 0.2, 0.9, 0.999]),
     seed=st.integers(-(2**63), 2**63 - 1),
 )
 
@@ -48,17 +50,20 @@ def test_numpy_and_compiled_code_choose_the_same_token(logits, settings, positio
         assert compiled == next_token(logits, [], settings, position)
 
 
+ONE_BY_ONE = ({"top_k": 50}, {"top_p": 0.9}, {"min_p": 0.02}, {"top_k": 99, "top_p": 0.5})
+TYPICAL = ({"typical_p": 0.2}, {"typical_p": 0.95}, {"top_p": 0.9, "typical_p": 0.5})
+
+
 @pytest.mark.parametrize("spread", [0.0, 0.01, 1.0, 5.0, 30.0])
 def test_they_agree_on_every_number_of_a_large_vocabulary(spread):
     logits = (spread * np.random.default_rng(3).standard_normal(151_936)).astype(np.float32)
     for temperature in (0.3, 1.0, 7.0):
-        one = Candidates(logits, logits.max(), temperature)
-        other = candidate_kernels.Candidates(logits, logits.max(), temperature)
-        for name in ("scores", "weights", "counts", "masses"):
-            assert np.array_equal(getattr(one, name), getattr(other, name))
-        for settings in (Settings(top_k=50), Settings(top_p=0.9), Settings(min_p=0.02), Settings(top_k=99, top_p=0.5)):
-            cut = sampling.narrowed(one, settings)[1]
-            assert cut == sampling.narrowed(other, settings)[1]
+        for values in (*ONE_BY_ONE, *TYPICAL):
+            one, other = (w(logits, logits.max(), temperature) for w in (Candidates, candidate_kernels.Candidates))
+            assert all(np.array_equal(getattr(one, name), getattr(other, name)) for name in NUMBERS)
+            (one, cut), (other, cut_of_other) = (sampling.narrowed(c, Settings(**values)) for c in (one, other))
+            assert cut == cut_of_other
+            assert all(np.array_equal(getattr(one, name), getattr(other, name)) for name in NUMBERS)
             for number in (0, int(cut.mass) // 2, int(cut.mass) - 1):
                 assert one.draw(cut, number) == other.draw(cut, number)
 

@@ -147,6 +147,31 @@ def test_min_p_is_relative_to_the_largest():
     assert (observed > 0).tolist() == [True, True, True, False, False]
 
 
+@pytest.mark.parametrize(
+    ("p", "expected"),
+    [(0.0, [1]), (0.29, [1]), (0.31, [1, 2]), (0.49, [1, 2]), (0.51, [0, 1, 2]), (0.91, [0, 1, 2, 3])],
+)
+def test_typical_p_begins_with_what_is_nearest_to_the_entropy(p, expected):
+    """The entropy is 1.28; -ln of 0.4, 0.3, 0.2 and 0.1 is 0.92, 1.20, 1.61 and 2.30."""
+    assert kept(odds(0.4, 0.3, 0.2, 0.1), typical_p=p) == expected
+
+
+def test_typical_p_keeps_what_is_equally_near():
+    assert kept(odds(1, 1, 1, 1), typical_p=0.1) == [0, 1, 2, 3]
+    assert kept(odds(2, 7, 2, 2), typical_p=0.9) == [0, 1, 2, 3]
+
+
+def test_typical_p_is_of_what_the_samplers_before_it_keep():
+    logits = odds(0.4, 0.3, 0.2, 0.1)
+    for before in (
+        {"top_k": 2},
+        {"top_p": 0.5},
+        {"min_p": 0.7},
+    ):  # the entropy is 0.68, -ln of 4/7 and 3/7 0.56 and 0.85
+        assert kept(logits, **before, typical_p=0.5) == [0]
+        assert kept(logits, **before, typical_p=0.6) == [0, 1]
+
+
 def test_the_penalty_divides_positive_and_multiplies_negative_logits_once():
     logits = np.array([2, -2, 3, 0], np.float32)
     changed = sampling.repeat_penalty(logits, [0, 1, 1, 0, 3], 2.0)
@@ -160,6 +185,7 @@ def test_an_excluded_token_is_never_drawn():
     logits[1] = -np.inf
     for settings in (
         Settings(temperature=1.0, seed=2),
+        Settings(temperature=1.0, typical_p=0.9, seed=2),
         Settings(temperature=1.0, top_k=2, seed=2),
         Settings(temperature=1.0, top_p=0.9, seed=2),
     ):
@@ -198,6 +224,8 @@ def test_a_history_outside_the_vocabulary_is_an_error(token):
         ("top_p", 1.01, "0.0 to 1.0"),
         ("top_p", math.nan, "0.0 to 1.0"),
         ("min_p", -0.5, "0.0 to 1.0"),
+        ("typical_p", 1.1, "0.0 to 1.0"),
+        ("typical_p", math.nan, "0.0 to 1.0"),
         ("repeat_penalty", 0, "0.01 to 100.0"),
         ("repeat_penalty", math.inf, "0.01 to 100.0"),
         ("seed", 2**63, "-9223372036854775808 to 9223372036854775807"),

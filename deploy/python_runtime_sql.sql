@@ -11,21 +11,19 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Generation for many rows at once: from an array of prompts, from a query, into a table.
 
-Rows share the passes over the weights (`generate/scheduler`) and come back as they finish. Row n, counted from 0, is
-what llm.generate gives for its prompt with the seed `seed` + n, so that equal prompts differ when tokens are drawn.
-What is wrong with one row, a prompt that is NULL or too long, is that row's error; what is wrong with the arguments
-ends the call.
+Each row's text is a sequence of `generate/scheduler`; rows come back as they finish. Row n, counted from 0, is what
+llm.generate gives for its prompt with the seed `seed` + n, so that equal prompts differ when tokens are drawn. A prompt
+that is NULL or too long is the error of its row, and the other rows go on; a wrong argument ends the call.
 """
 
 import time
 
 from ..generate.scheduler import Scheduler
 from ..server import arguments, ceilings, database, errors, settings
-from ..session import admission
-from ..session import prefixes as kept
+from ..session import admission, prefixes
 from .generation import Request
 
-MEGABYTES = 512  # of KV caches of the rows at once, unless llm.batch_mb says otherwise
+MEGABYTES = 512  # of KV caches of running sequences, unless llm.batch_mb says otherwise
 COLUMNS_GIVEN = 5  # key, response, finish_reason, tokens, error
 FETCH = 32  # rows of a query at a time
 SECONDS_BETWEEN_COMMITS = 1
@@ -91,21 +89,21 @@ def _insert(insert, rows):
 
 
 def written(request, prompts):
-    """Rows (key, response, finish_reason, tokens, error) of (key, prompt) pairs; reads them as there is room.
+    """Rows (key, response, finish_reason, tokens, error) of (key, prompt) pairs; reads one when another can run.
 
     What can be wrong with the arguments is found here, before the first row.
     """
-    stats, engine = kept.begin(), request.model.engine
+    stats, engine = prefixes.begin(), request.model.engine
     _ = request.model.tokenizer  # read now: later there may be a slot, within which nothing waits for the tables
-    prefixes = kept.Prefixes(request.model, engine)
+    reusable = prefixes.Prefixes(request.model, engine)
     memory = settings.megabytes("batch_mb", MEGABYTES, 1)
     rows = _continuations(request, prompts)
     call = admission.Call()
-    scheduler = Scheduler(engine, rows, call.checkpoint, memory, stats, prefixes.fork)
-    return _written(request, call.each(scheduler.run()), scheduler, stats, prefixes)
+    scheduler = Scheduler(engine, rows, call.checkpoint, memory, stats, reusable.fork)
+    return _written(request, call.each(scheduler.run()), scheduler, stats, reusable)
 
 
-def _written(request, results, scheduler, stats, prefixes):
+def _written(request, results, scheduler, stats, reusable):
     for (key, prompt), continuation, text, error in _timed(results, stats):
         if error is not None:
             yield key, None, None, None, _told(error)
@@ -113,7 +111,7 @@ def _written(request, results, scheduler, stats, prefixes):
             tokens = len(continuation.tokens)
             yield key, request.text(prompt, text), continuation.finish_reason, tokens, None
     if scheduler.last is not None:
-        prefixes.keep(scheduler.last.continuation.history, scheduler.last.cache)
+        reusable.keep(scheduler.last.continuation.history, scheduler.last.cache)
 
 
 def rows_of(query, request, cursor=database.cursor):
@@ -720,7 +718,7 @@ def _checked_tokens(model, text):
     database.checkpoint()
     tokens = tokens_of(model, text)
     if not model.is_encoder:
-        generation.memory_for(model, tokens)
+        generation.most_tokens_in_memory(model, tokens)
     return tokens
 
 
@@ -772,8 +770,8 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Generation: a prompt and logits in, text out, one token at a time.
 
-`Continuation` is one text in the making: it chooses each token from logits and says which text became certain. It knows
-no engine, so one loop can drive one of them (`stream`) or a batch. Every prompt token goes through the model once.
+`Continuation` is the text that follows one prompt: it chooses each token from logits and says which text is certain. It
+knows no engine: `stream` drives one of them, the scheduler a batch. Every prompt token goes through the model once.
 
 A text ends with one of
     stop         the model chose an end-of-sequence token, which is not part of the tokens
@@ -796,8 +794,7 @@ from ..generate.prompt_lookup import PromptLookup
 from ..model import finite
 from ..model.tokenizer import StreamDecoder
 from ..server import arguments, ceilings, errors
-from ..session import admission, engines, models
-from ..session import prefixes as kept
+from ..session import admission, engines, models, prefixes
 from ..session.model import too_long
 from ..session.prefixes import Stats
 from . import samplers
@@ -811,7 +808,7 @@ OPTIONS = {
     "ignore_eos": (bool, "go on after an end-of-sequence token, default false"),
     "stop_tokens": (list, "ids of further tokens that end the text"),
     "guess": (int, f"the most tokens to guess from what was written before, 0 to {MOST_GUESSED}, default 0"),
-    **samplers.OPTIONS,
+    **samplers.SAMPLER_OPTIONS,
 }
 
 
@@ -948,11 +945,11 @@ def _pass(engine, continuation, fresh, guessed, cache, checkpoint, stats):
 
 
 def _run(engine, continuation, token, cache, checkpoint):
-    """Several passes in one call of the engine, each for the likeliest token of the one before; yields their texts."""
+    """Several passes in one call of the engine, each for the argmax of the one before; yields their texts."""
     ends = np.fromiter(continuation.ends, np.int64)
     chosen, logits = engine.decode(token, cache, continuation.remaining, ends, checkpoint)
-    for likeliest in chosen.tolist():
-        yield continuation.take(likeliest)
+    for argmax in chosen.tolist():
+        yield continuation.take(argmax)
     yield continuation.accept(logits)
 
 
@@ -982,10 +979,10 @@ def prompt_tokens(model, prompt, add_special=True, parse_special=False):
     return tokens
 
 
-def room(architecture, tokens, max_tokens):
-    """How many tokens may follow the prompt: at most max_tokens, and no more than the context holds beside it.
+def most_tokens(architecture, tokens, max_tokens):
+    """How many tokens may follow the prompt: max_tokens, or as many as the context still holds if that is less.
 
-    A prompt longer than the context is an error (53400) that says by how much; one that fills it leaves room for none.
+    A prompt longer than the context is an error (53400) that says by how much.
     """
     excess = len(tokens) - architecture.context_length
     if excess > 0:
@@ -997,8 +994,8 @@ def room(architecture, tokens, max_tokens):
     return min(max_tokens, -excess)
 
 
-def memory_for(model, tokens):
-    """How many tokens may follow the prompt by the superuser's limit batch_mb: keys and values of a text fit in it.
+def most_tokens_in_memory(model, tokens):
+    """How many tokens may follow the prompt so that keys and values of the text fit in the superuser's limit batch_mb.
 
     A prompt whose own do not fit is an error (53400).
     """
@@ -1019,7 +1016,7 @@ def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
     return Continuation(
         tokenizer,
         tokens,
-        min(room(model.architecture, tokens, max_tokens), memory_for(model, tokens)),
+        min(most_tokens(model.architecture, tokens, max_tokens), most_tokens_in_memory(model, tokens)),
         settings,
         stop,
         (*eos_ids, *stop_tokens),
@@ -1086,7 +1083,7 @@ def details(prompt, *given):
     began = time.perf_counter()
     request = Request(*given)
     continuation = request.continuation(prompt)
-    stats = kept.begin()
+    stats = prefixes.begin()
     text = request.text(prompt, write(request, continuation, stats))
     stats.milliseconds = milliseconds = (time.perf_counter() - began) * 1000
     tokens = continuation.tokens
@@ -1096,13 +1093,13 @@ def details(prompt, *given):
 def write(request, continuation, stats):
     """The text of a continuation, with what the session keeps of earlier ones."""
     engine = request.model.engine
-    prefixes = kept.Prefixes(request.model, engine)
+    reusable = prefixes.Prefixes(request.model, engine)
     call = admission.Call()
     with call.running():
-        cache = prefixes.fork(continuation.history) or engine.new_cache()
+        cache = reusable.fork(continuation.history) or engine.new_cache()
         guess = request.guess if scheduler.batches(engine) else 0
         text = "".join(stream(engine, continuation, call.checkpoint, cache, guess, stats))
-    prefixes.keep(continuation.history, cache)
+    reusable.keep(continuation.history, cache)
     return text
 
 
@@ -1551,7 +1548,7 @@ def sample(logits, *given):
     *values, history, position, options = given
     history = [] if history is None else history
     position = arguments.integer("position", position, len(history), 0, 1 << 31)
-    settings = samplers.settings(values, arguments.options(options, samplers.OPTIONS))
+    settings = samplers.settings(values, arguments.options(options, samplers.SAMPLER_OPTIONS))
     logits = float32("logits", logits)
     history = arguments.indices("history", history, len(logits))
     return sampling.next_token(logits, history, settings, position, engines.candidates())
@@ -1745,8 +1742,10 @@ from ..generate import sampling
 # The arguments of llm.generate and llm.sample, in their order there.
 ARGUMENTS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed")
 BY_OPTION = tuple(sampler for sampler in sampling.SAMPLERS if sampler.name not in ARGUMENTS)
-OPTIONS = {s.name: (s.kind, f"{s.meaning}, {s.smallest} to {s.largest}, default {s.neutral}") for s in BY_OPTION}
-TYPES = {int: "integer", float: "number"}
+SAMPLER_OPTIONS = {
+    s.name: (s.kind, f"{s.meaning}, {s.smallest} to {s.largest}, default {s.neutral}") for s in BY_OPTION
+}
+JSON_TYPES = {int: "integer", float: "number"}
 
 
 def settings(values, options):
@@ -1765,7 +1764,7 @@ def rows():
 
 def _row(s):
     given_as = "argument" if s.name in ARGUMENTS else "option"
-    return s.name, given_as, TYPES[s.kind], s.smallest, s.largest, s.neutral, s.meaning
+    return s.name, given_as, JSON_TYPES[s.kind], s.smallest, s.largest, s.neutral, s.meaning
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__samplers() FROM PUBLIC;
@@ -1797,8 +1796,8 @@ def next_tokens(prompt, k=None, model=None):
     model = models.decoder(model)
     k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
     tokens = generation.prompt_tokens(model, prompt)
-    generation.room(model.architecture, tokens, 0)
-    generation.memory_for(model, tokens)
+    generation.most_tokens(model.architecture, tokens, 0)
+    generation.most_tokens_in_memory(model, tokens)
     engine, call = model.engine, admission.Call()
     with call.running():
         logits = engine.forward(tokens, engine.new_cache(), checkpoint=call.checkpoint)[-1]
@@ -1819,8 +1818,8 @@ def logits(tokens, model=None):
         return []
     model = models.decoder(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
-    generation.room(model.architecture, tokens, 0)
-    generation.memory_for(model, tokens)
+    generation.most_tokens(model.architecture, tokens, 0)
+    generation.most_tokens_in_memory(model, tokens)
     return database.Stream(_logits(model, tokens), 2)
 
 

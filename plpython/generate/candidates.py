@@ -108,9 +108,9 @@ class Candidates:
         ids = self.members(bucket)
         ids = ids[np.argsort(-self.scores[ids], kind="stable")]
         before = sums[bucket - 1] if bucket else 0.0
-        place = int(np.searchsorted(before + np.cumsum(each(self.weights[ids]), dtype=np.float64), wanted))
-        mass = self.masses[:bucket].sum() + self.weights[ids[: place + 1]].sum(dtype=np.float64)
-        return Cut(float(self.scores[ids[place]]), int(ids[place]), float(mass))
+        last = int(np.searchsorted(before + np.cumsum(each(self.weights[ids]), dtype=np.float64), wanted))
+        mass = self.masses[:bucket].sum() + self.weights[ids[: last + 1]].sum(dtype=np.float64)
+        return Cut(float(self.scores[ids[last]]), int(ids[last]), float(mass))
 
 
 def weights(scores):

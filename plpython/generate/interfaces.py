@@ -49,7 +49,7 @@ class BatchEngine(Engine, Protocol):
 
 @runtime_checkable
 class DecodingEngine(Engine, Protocol):
-    """One that chooses the likeliest tokens itself, several passes in a call."""
+    """One that decodes greedily by itself: several passes in a call, each for the argmax of the one before."""
 
     def decode(self, token, cache, most, ends=(), checkpoint=None):
         """(tokens chosen after `token`, fewer than `most` and none of `ends`; the logits after the last of them)."""

@@ -30,14 +30,14 @@ class PrefixCache:
         At least the last token is left to compute: its logits are not kept.
         """
         shares = [
-            (min(common_prefix(entry.tokens, tokens), entry.cache.length, len(tokens) - 1), place)
-            for place, entry in enumerate(self._entries)
+            (min(common_prefix(entry.tokens, tokens), entry.cache.length, len(tokens) - 1), index)
+            for index, entry in enumerate(self._entries)
             if entry.key == key
         ]
-        shared, place = max(shares, default=(0, None))
+        shared, index = max(shares, default=(0, None))
         if shared < SHORTEST:
             return None
-        entry = self._entries.pop(place)
+        entry = self._entries.pop(index)
         self._entries.append(entry)
         return entry.cache.fork(shared)
 

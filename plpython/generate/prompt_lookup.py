@@ -13,7 +13,7 @@ class PromptLookup:
 
     def __init__(self, most):
         self._most = most
-        self._after = {}  # run -> the place of the token that followed it last
+        self._after = {}  # run -> the index of the token that followed it last
         self._seen = 0  # how many tokens of the history are in there
 
     def guess(self, history, most):
@@ -24,7 +24,7 @@ class PromptLookup:
                     self._after[tuple(history[end - size : end])] = end
         self._seen = len(history)
         for size in SIZES:
-            place = self._after.get(tuple(history[-size:])) if len(history) >= size else None
-            if place is not None:
-                return history[place : place + max(0, min(self._most, most))]
+            after = self._after.get(tuple(history[-size:])) if len(history) >= size else None
+            if after is not None:
+                return history[after : after + max(0, min(self._most, most))]
         return []

@@ -14,7 +14,7 @@ MOST_OF_A_NAME = 1000  # characters of the name of a model, tensor or token
 MOST_OF_A_NAME_SHOWN = 100
 MOST_DIGITS = 4000  # of a whole number, fewer than Python's own limit
 MOST_OPTIONS = 1 << 20  # characters of an object of options; nobody needs as many
-KINDS = {bool: "true or false", list: "an array", int: "an integer", float: "a number"}  # of an option's value
+KIND_NAMES = {bool: "true or false", list: "an array", int: "an integer", float: "a number"}  # of an option's value
 
 
 def integer(name, value, default, smallest, largest):
@@ -105,7 +105,7 @@ def options(value, known):
             )
         kind = known[key][0]
         if not _is_of_kind(content, kind):
-            raise ill(f"options.{key}", content, KINDS[kind])
+            raise ill(f"options.{key}", content, KIND_NAMES[kind])
     return given
 
 

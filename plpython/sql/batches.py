@@ -1,20 +1,18 @@
 """Generation for many rows at once: from an array of prompts, from a query, into a table.
 
-Rows share the passes over the weights (`generate/scheduler`) and come back as they finish. Row n, counted from 0, is
-what llm.generate gives for its prompt with the seed `seed` + n, so that equal prompts differ when tokens are drawn.
-What is wrong with one row, a prompt that is NULL or too long, is that row's error; what is wrong with the arguments
-ends the call.
+Each row's text is a sequence of `generate/scheduler`; rows come back as they finish. Row n, counted from 0, is what
+llm.generate gives for its prompt with the seed `seed` + n, so that equal prompts differ when tokens are drawn. A prompt
+that is NULL or too long is the error of its row, and the other rows go on; a wrong argument ends the call.
 """
 
 import time
 
 from ..generate.scheduler import Scheduler
 from ..server import arguments, ceilings, database, errors, settings
-from ..session import admission
-from ..session import prefixes as kept
+from ..session import admission, prefixes
 from .generation import Request
 
-MEGABYTES = 512  # of KV caches of the rows at once, unless llm.batch_mb says otherwise
+MEGABYTES = 512  # of KV caches of running sequences, unless llm.batch_mb says otherwise
 COLUMNS_GIVEN = 5  # key, response, finish_reason, tokens, error
 FETCH = 32  # rows of a query at a time
 SECONDS_BETWEEN_COMMITS = 1
@@ -80,21 +78,21 @@ def _insert(insert, rows):
 
 
 def written(request, prompts):
-    """Rows (key, response, finish_reason, tokens, error) of (key, prompt) pairs; reads them as there is room.
+    """Rows (key, response, finish_reason, tokens, error) of (key, prompt) pairs; reads one when another can run.
 
     What can be wrong with the arguments is found here, before the first row.
     """
-    stats, engine = kept.begin(), request.model.engine
+    stats, engine = prefixes.begin(), request.model.engine
     _ = request.model.tokenizer  # read now: later there may be a slot, within which nothing waits for the tables
-    prefixes = kept.Prefixes(request.model, engine)
+    reusable = prefixes.Prefixes(request.model, engine)
     memory = settings.megabytes("batch_mb", MEGABYTES, 1)
     rows = _continuations(request, prompts)
     call = admission.Call()
-    scheduler = Scheduler(engine, rows, call.checkpoint, memory, stats, prefixes.fork)
-    return _written(request, call.each(scheduler.run()), scheduler, stats, prefixes)
+    scheduler = Scheduler(engine, rows, call.checkpoint, memory, stats, reusable.fork)
+    return _written(request, call.each(scheduler.run()), scheduler, stats, reusable)
 
 
-def _written(request, results, scheduler, stats, prefixes):
+def _written(request, results, scheduler, stats, reusable):
     for (key, prompt), continuation, text, error in _timed(results, stats):
         if error is not None:
             yield key, None, None, None, _told(error)
@@ -102,7 +100,7 @@ def _written(request, results, scheduler, stats, prefixes):
             tokens = len(continuation.tokens)
             yield key, request.text(prompt, text), continuation.finish_reason, tokens, None
     if scheduler.last is not None:
-        prefixes.keep(scheduler.last.continuation.history, scheduler.last.cache)
+        reusable.keep(scheduler.last.continuation.history, scheduler.last.cache)
 
 
 def rows_of(query, request, cursor=database.cursor):

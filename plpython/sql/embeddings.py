@@ -153,7 +153,7 @@ def _checked_tokens(model, text):
     database.checkpoint()
     tokens = tokens_of(model, text)
     if not model.is_encoder:
-        generation.memory_for(model, tokens)
+        generation.most_tokens_in_memory(model, tokens)
     return tokens
 
 

@@ -1,7 +1,7 @@
 """Generation: a prompt and logits in, text out, one token at a time.
 
-`Continuation` is one text in the making: it chooses each token from logits and says which text became certain. It knows
-no engine, so one loop can drive one of them (`stream`) or a batch. Every prompt token goes through the model once.
+`Continuation` is the text that follows one prompt: it chooses each token from logits and says which text is certain. It
+knows no engine: `stream` drives one of them, the scheduler a batch. Every prompt token goes through the model once.
 
 A text ends with one of
     stop         the model chose an end-of-sequence token, which is not part of the tokens
@@ -24,8 +24,7 @@ from ..generate.prompt_lookup import PromptLookup
 from ..model import finite
 from ..model.tokenizer import StreamDecoder
 from ..server import arguments, ceilings, errors
-from ..session import admission, engines, models
-from ..session import prefixes as kept
+from ..session import admission, engines, models, prefixes
 from ..session.model import too_long
 from ..session.prefixes import Stats
 from . import samplers
@@ -39,7 +38,7 @@ OPTIONS = {
     "ignore_eos": (bool, "go on after an end-of-sequence token, default false"),
     "stop_tokens": (list, "ids of further tokens that end the text"),
     "guess": (int, f"the most tokens to guess from what was written before, 0 to {MOST_GUESSED}, default 0"),
-    **samplers.OPTIONS,
+    **samplers.SAMPLER_OPTIONS,
 }
 
 
@@ -176,11 +175,11 @@ def _pass(engine, continuation, fresh, guessed, cache, checkpoint, stats):
 
 
 def _run(engine, continuation, token, cache, checkpoint):
-    """Several passes in one call of the engine, each for the likeliest token of the one before; yields their texts."""
+    """Several passes in one call of the engine, each for the argmax of the one before; yields their texts."""
     ends = np.fromiter(continuation.ends, np.int64)
     chosen, logits = engine.decode(token, cache, continuation.remaining, ends, checkpoint)
-    for likeliest in chosen.tolist():
-        yield continuation.take(likeliest)
+    for argmax in chosen.tolist():
+        yield continuation.take(argmax)
     yield continuation.accept(logits)
 
 
@@ -210,10 +209,10 @@ def prompt_tokens(model, prompt, add_special=True, parse_special=False):
     return tokens
 
 
-def room(architecture, tokens, max_tokens):
-    """How many tokens may follow the prompt: at most max_tokens, and no more than the context holds beside it.
+def most_tokens(architecture, tokens, max_tokens):
+    """How many tokens may follow the prompt: max_tokens, or as many as the context still holds if that is less.
 
-    A prompt longer than the context is an error (53400) that says by how much; one that fills it leaves room for none.
+    A prompt longer than the context is an error (53400) that says by how much.
     """
     excess = len(tokens) - architecture.context_length
     if excess > 0:
@@ -225,8 +224,8 @@ def room(architecture, tokens, max_tokens):
     return min(max_tokens, -excess)
 
 
-def memory_for(model, tokens):
-    """How many tokens may follow the prompt by the superuser's limit batch_mb: keys and values of a text fit in it.
+def most_tokens_in_memory(model, tokens):
+    """How many tokens may follow the prompt so that keys and values of the text fit in the superuser's limit batch_mb.
 
     A prompt whose own do not fit is an error (53400).
     """
@@ -247,7 +246,7 @@ def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
     return Continuation(
         tokenizer,
         tokens,
-        min(room(model.architecture, tokens, max_tokens), memory_for(model, tokens)),
+        min(most_tokens(model.architecture, tokens, max_tokens), most_tokens_in_memory(model, tokens)),
         settings,
         stop,
         (*eos_ids, *stop_tokens),
@@ -314,7 +313,7 @@ def details(prompt, *given):
     began = time.perf_counter()
     request = Request(*given)
     continuation = request.continuation(prompt)
-    stats = kept.begin()
+    stats = prefixes.begin()
     text = request.text(prompt, write(request, continuation, stats))
     stats.milliseconds = milliseconds = (time.perf_counter() - began) * 1000
     tokens = continuation.tokens
@@ -324,13 +323,13 @@ def details(prompt, *given):
 def write(request, continuation, stats):
     """The text of a continuation, with what the session keeps of earlier ones."""
     engine = request.model.engine
-    prefixes = kept.Prefixes(request.model, engine)
+    reusable = prefixes.Prefixes(request.model, engine)
     call = admission.Call()
     with call.running():
-        cache = prefixes.fork(continuation.history) or engine.new_cache()
+        cache = reusable.fork(continuation.history) or engine.new_cache()
         guess = request.guess if scheduler.batches(engine) else 0
         text = "".join(stream(engine, continuation, call.checkpoint, cache, guess, stats))
-    prefixes.keep(continuation.history, cache)
+    reusable.keep(continuation.history, cache)
     return text
 
 

@@ -197,7 +197,7 @@ def sample(logits, *given):
     *values, history, position, options = given
     history = [] if history is None else history
     position = arguments.integer("position", position, len(history), 0, 1 << 31)
-    settings = samplers.settings(values, arguments.options(options, samplers.OPTIONS))
+    settings = samplers.settings(values, arguments.options(options, samplers.SAMPLER_OPTIONS))
     logits = float32("logits", logits)
     history = arguments.indices("history", history, len(logits))
     return sampling.next_token(logits, history, settings, position, engines.candidates())

@@ -5,8 +5,10 @@ from ..generate import sampling
 # The arguments of llm.generate and llm.sample, in their order there.
 ARGUMENTS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed")
 BY_OPTION = tuple(sampler for sampler in sampling.SAMPLERS if sampler.name not in ARGUMENTS)
-OPTIONS = {s.name: (s.kind, f"{s.meaning}, {s.smallest} to {s.largest}, default {s.neutral}") for s in BY_OPTION}
-TYPES = {int: "integer", float: "number"}
+SAMPLER_OPTIONS = {
+    s.name: (s.kind, f"{s.meaning}, {s.smallest} to {s.largest}, default {s.neutral}") for s in BY_OPTION
+}
+JSON_TYPES = {int: "integer", float: "number"}
 
 
 def settings(values, options):
@@ -25,4 +27,4 @@ def rows():
 
 def _row(s):
     given_as = "argument" if s.name in ARGUMENTS else "option"
-    return s.name, given_as, TYPES[s.kind], s.smallest, s.largest, s.neutral, s.meaning
+    return s.name, given_as, JSON_TYPES[s.kind], s.smallest, s.largest, s.neutral, s.meaning

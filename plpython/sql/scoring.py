@@ -20,8 +20,8 @@ def next_tokens(prompt, k=None, model=None):
     model = models.decoder(model)
     k = arguments.integer("k", k, 10, 1, model.architecture.vocabulary_size)
     tokens = generation.prompt_tokens(model, prompt)
-    generation.room(model.architecture, tokens, 0)
-    generation.memory_for(model, tokens)
+    generation.most_tokens(model.architecture, tokens, 0)
+    generation.most_tokens_in_memory(model, tokens)
     engine, call = model.engine, admission.Call()
     with call.running():
         logits = engine.forward(tokens, engine.new_cache(), checkpoint=call.checkpoint)[-1]
@@ -42,8 +42,8 @@ def logits(tokens, model=None):
         return []
     model = models.decoder(model)
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
-    generation.room(model.architecture, tokens, 0)
-    generation.memory_for(model, tokens)
+    generation.most_tokens(model.architecture, tokens, 0)
+    generation.most_tokens_in_memory(model, tokens)
     return database.Stream(_logits(model, tokens), 2)
 
 

@@ -179,13 +179,13 @@ class Context:
 
 
 def test_the_continuation_ends_where_the_context_ends():
-    assert generation.room(Context, [0] * 4, 3) == 3
-    assert generation.room(Context, [0] * 4, 100) == 6
-    assert generation.room(Context, [0] * 10, 100) == 0
+    assert generation.most_tokens(Context, [0] * 4, 3) == 3
+    assert generation.most_tokens(Context, [0] * 4, 100) == 6
+    assert generation.most_tokens(Context, [0] * 10, 100) == 0
 
 
 def test_a_prompt_longer_than_the_context_says_by_how_much():
     with pytest.raises(errors.ModelError, match="3 tokens longer") as error:
-        generation.room(Context, [0] * 13, 1)
+        generation.most_tokens(Context, [0] * 13, 1)
     assert error.value.sqlstate == "53400"
     assert "13" in error.value.detail and "10" in error.value.detail

@@ -7,7 +7,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from plpython.generate import sampling
-from plpython.generate.scheduler import PASS_TOKENS, ROWS, Scheduler
+from plpython.generate.scheduler import MOST_SEQUENCES, PASS_TOKENS, Scheduler
 from plpython.server import errors
 from plpython.session.prefixes import Stats
 from plpython.sql import generation
@@ -58,12 +58,12 @@ def test_an_engine_without_batches_writes_the_texts_one_by_one():
     assert engine.passes == [[n] if step == 0 else [1] for n in (12, 13, 5) for step in range(12)]
 
 
-def test_rows_share_passes_and_new_ones_join_while_others_go_on():
+def test_sequences_share_passes_and_new_ones_join_while_others_go_on():
     engine = ToyBatchEngine()
-    prompts = [bytes([place]) * 3 for place in range(ROWS + 8)]
+    prompts = [bytes([place]) * 3 for place in range(MOST_SEQUENCES + 8)]
     run(prompts, engine, limit=4)
-    assert engine.passes[0] == [3] * ROWS
-    assert engine.passes[1] == [1] * ROWS
+    assert engine.passes[0] == [3] * MOST_SEQUENCES
+    assert engine.passes[1] == [1] * MOST_SEQUENCES
     assert engine.passes[4] == [3] * 8
     assert len(engine.passes) == 8
 
@@ -101,13 +101,13 @@ def test_what_is_known_of_a_prompt_is_not_computed():
     assert (stats.reused, stats.prefilled) == (80, 20)
 
 
-def test_a_row_that_cannot_begin_is_its_own_error_and_no_others():
+def test_a_sequence_that_cannot_begin_is_its_own_error_and_no_others():
     refused = errors.invalid_parameter("the prompt is null")
     given = run([b"one", refused, b"two"])
     assert given == {0: alone(b"one"), 1: refused, 2: alone(b"two")}
 
 
-def test_a_row_whose_logits_are_ill_is_its_own_error_and_no_others():
+def test_a_sequence_whose_logits_are_ill_is_its_own_error_and_no_others():
     engine = ToyBatchEngine(ill_after=ord("!"))
     prompts = [b"one", b"ill!", b"two"]
     given = run(prompts, engine, limit=1)
@@ -115,11 +115,11 @@ def test_a_row_whose_logits_are_ill_is_its_own_error_and_no_others():
     assert (given[0], given[2]) == (alone(b"one", limit=1), alone(b"two", limit=1))
 
 
-def test_rows_without_room_for_a_token_come_back_empty():
+def test_sequences_that_may_have_no_token_come_back_empty():
     assert run([b"a", b"b"], limit=0) == {0: ("", []), 1: ("", [])}
 
 
-def test_rows_are_read_as_there_is_room():
+def test_a_sequence_is_read_when_it_can_run():
     read = []
 
     def rows():
@@ -130,7 +130,7 @@ def test_rows_are_read_as_there_is_room():
     scheduler = Scheduler(ToyBatchEngine(), rows(), None, PLENTY, Stats())
     results = scheduler.run()
     next(results)
-    assert len(read) == ROWS
+    assert len(read) == MOST_SEQUENCES
 
 
 def test_what_the_checkpoint_raises_ends_the_run():

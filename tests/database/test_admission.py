@@ -15,10 +15,10 @@ SHORT = "SELECT llm.generate('Once', 'admitted', 5)"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(superuser_dsn: str, loader_dsn: str, data: Path) -> Iterator[None]:
+def models(superuser_dsn: str, loader_dsn: str, own_data: Path) -> Iterator[None]:
     with psycopg.connect(superuser_dsn, autocommit=True) as superuser:
         call(superuser, "SELECT llm.warm_up()")
-    with loaded(loader_dsn, {"admitted": data / STORIES["stories"]}):
+    with loaded(loader_dsn, {"admitted": own_data / STORIES["stories"]}):
         yield
 
 

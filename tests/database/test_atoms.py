@@ -21,8 +21,8 @@ BITS = {name: encoding.codes.bits for name, encoding in geometry.CODES.items()}
 
 
 @pytest.fixture(scope="module")
-def folder(loader_dsn: str, data: Path):
-    folder = data / "stories260K-quant-derived"
+def folder(loader_dsn: str, own_data: Path):
+    folder = own_data / "stories260K-quant-derived"
     with loaded(loader_dsn, {f"atoms-{name}": folder / name for name in FILES}):
         yield folder
 
@@ -212,9 +212,9 @@ def some_places(seed):
 
 
 @pytest.fixture
-def other_vocabulary(data, tmp_path):
+def other_vocabulary(own_data, tmp_path):
     """The path of a model that shares all but one of its tokens with ours."""
-    content = (data / "stories260K-quant-derived" / FILES[0]).read_bytes()
+    content = (own_data / "stories260K-quant-derived" / FILES[0]).read_bytes()
     word = "\u2581little".encode()
     assert word in content
     path = tmp_path / "other-vocabulary.gguf"
@@ -361,11 +361,11 @@ def test_a_recount_finds_no_difference_and_finds_a_made_one(superuser, folder):
         assert any(expected in problem for problem in problems)
 
 
-def test_a_dropped_models_atoms_are_not_shown_and_then_removed(loader_dsn, superuser, data):
+def test_a_dropped_models_atoms_are_not_shown_and_then_removed(loader_dsn, superuser, own_data):
     shown = "SELECT count(*) FROM llm.atoms WHERE meta ->> 'kind' = 'code' AND meta ->> 'type' = 'Q4_0'"
     stored = "SELECT count(*) FROM llm_store.atom WHERE substring(content FROM 1 FOR 5) = 'Q4_0\\000'::bytea"
     before = one(superuser, shown)
-    with loaded(loader_dsn, {"atoms-dropped": data / "stories260K-quant-derived" / FILES[2]}):
+    with loaded(loader_dsn, {"atoms-dropped": own_data / "stories260K-quant-derived" / FILES[2]}):
         assert one(superuser, shown) == 16
     assert one(superuser, shown) == before
     assert one(superuser, stored) == 16

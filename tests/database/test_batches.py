@@ -19,11 +19,13 @@ COMPILED = ["batch-stories", "batch-Q8_0"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(superuser_dsn: str, loader_dsn: str, data: Path) -> Iterator[None]:
+def models(superuser_dsn: str, loader_dsn: str, own_data: Path) -> Iterator[None]:
     """Story models, and the engine compiled."""
     with psycopg.connect(superuser_dsn, autocommit=True) as superuser:
         call(superuser, "SELECT llm.warm_up()")
-    with loaded(loader_dsn, {"batch-stories": data / STORIES["stories"], "batch-Q8_0": data / STORIES["stories-Q8_0"]}):
+    with loaded(
+        loader_dsn, {"batch-stories": own_data / STORIES["stories"], "batch-Q8_0": own_data / STORIES["stories-Q8_0"]}
+    ):
         yield
 
 

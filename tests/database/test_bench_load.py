@@ -21,10 +21,10 @@ def bench(monkeypatch):
 
 
 @pytest.fixture
-def story(data, superuser):
+def story(own_data, superuser):
     """A small model of whose content the server has nothing but what other models share."""
     superuser.execute("CALL llm.collect('0 seconds')")
-    return data / "stories260K-quant-derived" / "stories260K-Q4_0.gguf"
+    return own_data / "stories260K-quant-derived" / "stories260K-Q4_0.gguf"
 
 
 def names(connection):

@@ -29,8 +29,8 @@ WORK = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def model(loader_dsn: str, data: Path):
-    with loaded(loader_dsn, {MODEL: data / STORIES["stories"]}):
+def model(loader_dsn: str, own_data: Path):
+    with loaded(loader_dsn, {MODEL: own_data / STORIES["stories"]}):
         yield
 
 
@@ -80,8 +80,8 @@ def left_behind(connection):
     return {path for (path,) in connection.execute(files)}, descriptors
 
 
-def test_cancelled_at_random_moments_of_all_kinds_of_work_nothing_hangs_breaks_or_stays(session, data):
-    author = (data / "stories260K-reference" / "karpathy_expected_stdout_n200.txt").read_text()
+def test_cancelled_at_random_moments_of_all_kinds_of_work_nothing_hangs_breaks_or_stays(session, own_data):
+    author = (own_data / "stories260K-reference" / "karpathy_expected_stdout_n200.txt").read_text()
     text = call(session, TEXT)
     assert author.startswith(text)
     longest = {kind: seconds_of(session, query) for kind, query in WORK.items()}

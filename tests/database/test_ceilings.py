@@ -48,8 +48,8 @@ FIXED = ("integer", "bigint", "double precision", "boolean", "regclass", "name")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(loader_dsn: str, data: Path) -> Iterator[None]:
-    sources = {"limited": data / STORIES["stories"], "reader": ENCODER, "small": CHECKOUT / "tidy/tidy.gguf"}
+def models(loader_dsn: str, own_data: Path) -> Iterator[None]:
+    sources = {"limited": own_data / STORIES["stories"], "reader": ENCODER, "small": CHECKOUT / "tidy/tidy.gguf"}
     with loaded(loader_dsn, sources):
         yield
 

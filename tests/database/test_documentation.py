@@ -82,11 +82,11 @@ def sql_blocks(page: str) -> list[Block]:
 
 
 @pytest.fixture(scope="module")
-def reader_dsn(superuser_dsn: str, data: Path):
+def reader_dsn(superuser_dsn: str, own_data: Path):
     """A database as a reader has it: tidy is the default model, there are `stories`, an encoder and `booking`."""
     models = {
         "tidy": CHECKOUT / "tidy" / "tidy.gguf",
-        "stories": data / "stories260K" / "stories260K.gguf",
+        "stories": own_data / "stories260K" / "stories260K.gguf",
         "minilm": ENCODER,
     }
     with psycopg.connect(superuser_dsn, autocommit=True) as connection, loaded(superuser_dsn, models):
@@ -160,12 +160,12 @@ def test_the_sql_of_a_page_runs_and_says_what_the_page_shows(page: str, reader_d
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
-def test_the_commands_of_a_page_run(page: str, reader_dsn: str, data: Path, tmp_path: Path, monkeypatch):
+def test_the_commands_of_a_page_run(page: str, reader_dsn: str, own_data: Path, tmp_path: Path, monkeypatch):
     """The `hartonomous` commands; of `make`, that the targets are there. Deployment has tests of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HARTONOMOUS_DSN", reader_dsn)
     for name in ("qwen2.5-0.5b-q8_0.gguf", "qwen2.5-0.5b-f16.gguf"):
-        Path(name).symlink_to(data / "stories260K" / "stories260K.gguf")
+        Path(name).symlink_to(own_data / "stories260K" / "stories260K.gguf")
     Path("all-MiniLM-L6-v2").symlink_to(ENCODER)
     targets = set(re.findall(r"^(\w+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
     with psycopg.connect(reader_dsn, autocommit=True) as connection:

@@ -42,9 +42,9 @@ def families(loader_dsn: str):
 
 
 @pytest.fixture(scope="module")
-def stories(loader_dsn: str, data: Path):
+def stories(loader_dsn: str, each_data: Path):
     names = ("stories", "stories-hf", "stories-Q8_0")
-    with loaded(loader_dsn, {name: data / STORIES[name] for name in names}):
+    with loaded(loader_dsn, {name: each_data / STORIES[name] for name in names}):
         yield names
 
 
@@ -122,8 +122,8 @@ def test_a_prefill_of_real_models_has_the_bits_of_the_engine(user, stories):
             assert forward(user, tokens, model) == engine_logits(user, prompt, model)
 
 
-def test_a_generation_in_sql_alone_writes_the_authors_text(user, stories, data):
-    text = (data / "stories260K-reference" / "karpathy_expected_stdout_n200.txt").read_text()
+def test_a_generation_in_sql_alone_writes_the_authors_text(user, stories, each_data):
+    text = (each_data / "stories260K-reference" / "karpathy_expected_stdout_n200.txt").read_text()
     for model in stories[:2]:
         arguments = {"model": model, "prompt": "", "max_tokens": 200}
         assert user.execute(GENERATE_IN_SQL, arguments).fetchone()[0] == text

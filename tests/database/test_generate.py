@@ -16,15 +16,15 @@ GENERATE = "SELECT llm.generate(%s, model => %s, max_tokens => %s)"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(loader_dsn: str, data: Path):
-    with loaded(loader_dsn, {name: data / path for name, path in STORIES.items()}):
+def models(loader_dsn: str, each_data: Path):
+    with loaded(loader_dsn, {name: each_data / path for name, path in STORIES.items()}):
         yield
 
 
 @pytest.fixture(scope="module")
-def author_text(data: Path) -> str:
+def author_text(each_data: Path) -> str:
     """What llama2.c's author expects of 200 greedy tokens from nothing."""
-    return (data / REFERENCE / "karpathy_expected_stdout_n200.txt").read_text()
+    return (each_data / REFERENCE / "karpathy_expected_stdout_n200.txt").read_text()
 
 
 def details(connection, prompt, **arguments):
@@ -43,24 +43,24 @@ def test_psql_prints_the_authors_text_byte_for_byte(loader_dsn, author_text, mod
 
 
 @pytest.mark.parametrize("model", ["stories", "stories-hf"])
-def test_256_greedy_tokens_are_those_of_llama2c(user, data, model):
-    expected = (data / REFERENCE / "greedy_bos_256.txt").read_text()
+def test_256_greedy_tokens_are_those_of_llama2c(user, each_data, model):
+    expected = (each_data / REFERENCE / "greedy_bos_256.txt").read_text()
     assert call(user, GENERATE, "", model, 256) + "\n" == expected
 
 
 @pytest.mark.parametrize("case", ["case2", "case3"])
 @pytest.mark.parametrize("model", ["stories", "stories-hf"])
-def test_logits_are_those_of_llama2c_at_every_position(user, data, case, model):
-    tokens = json.loads((data / REFERENCE / f"{case}.json").read_text())["tokens"]
-    expected = np.fromfile(data / REFERENCE / f"{case}.logits.f32", "<f4").reshape(len(tokens), -1)
+def test_logits_are_those_of_llama2c_at_every_position(user, each_data, case, model):
+    tokens = json.loads((each_data / REFERENCE / f"{case}.json").read_text())["tokens"]
+    expected = np.fromfile(each_data / REFERENCE / f"{case}.logits.f32", "<f4").reshape(len(tokens), -1)
     np.testing.assert_allclose(logits(user, tokens, model), expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("model", QUANTISED)
-def test_logits_of_quantised_copies_are_those_of_the_dequantised_weights(user, data, model):
+def test_logits_of_quantised_copies_are_those_of_the_dequantised_weights(user, each_data, model):
     """In the numpy engine, which dequantises too; the compiled one multiplies in the blocks' own integers."""
     user.execute("SET llm.engine = numpy")
-    folder, kind = data / "stories260K-quant-derived", model.removeprefix("stories-")
+    folder, kind = each_data / "stories260K-quant-derived", model.removeprefix("stories-")
     cases = {case["file"]: case["tokens"] for case in json.loads((folder / "expected.json").read_text())}
     tokens = cases[Path(STORIES[model]).name]
     expected = np.fromfile(folder / f"{kind}.case2.logits.f32", "<f4").reshape(len(tokens), -1)
@@ -169,10 +169,10 @@ def test_next_tokens_rank_what_greedy_generation_takes_first(user):
     assert len(user.execute("SELECT * FROM llm.next_tokens('Once', model => 'stories')").fetchall()) == 10
 
 
-def test_tokens_are_those_of_llama2c(user, data):
+def test_tokens_are_those_of_llama2c(user, each_data):
     for case in ("case2", "case3"):
-        known = json.loads((data / REFERENCE / f"{case}.json").read_text())
-        prompt = (data / REFERENCE / f"{case}.prompt.txt").read_text()
+        known = json.loads((each_data / REFERENCE / f"{case}.json").read_text())
+        prompt = (each_data / REFERENCE / f"{case}.prompt.txt").read_text()
         assert call(user, "SELECT llm.tokenize(%s, 'stories')", prompt) == known["tokens"][: known["n_prompt"]]
 
 

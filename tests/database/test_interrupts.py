@@ -19,14 +19,14 @@ QUERY = "SELECT llm.forward(array_fill(5, ARRAY[1000]), 'interrupted')"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def model(loader_dsn: str, data: Path):
-    with loaded(loader_dsn, {"interrupted": data / STORIES["stories"]}):
+def model(loader_dsn: str, own_data: Path):
+    with loaded(loader_dsn, {"interrupted": own_data / STORIES["stories"]}):
         yield
 
 
 @pytest.fixture(scope="module")
-def author_text(data: Path) -> str:
-    return (data / "stories260K-reference" / "karpathy_expected_stdout_n200.txt").read_text()
+def author_text(own_data: Path) -> str:
+    return (own_data / "stories260K-reference" / "karpathy_expected_stdout_n200.txt").read_text()
 
 
 def text(connection, tokens=60):

@@ -14,11 +14,11 @@ LOGITS = "SELECT llm.floats((row).logits) FROM llm.logits(llm.tokenize(%s, %s), 
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(superuser_dsn: str, loader_dsn: str, data: Path) -> Iterator[None]:
+def models(superuser_dsn: str, loader_dsn: str, own_data: Path) -> Iterator[None]:
     """Story models, and the engine compiled."""
     with psycopg.connect(superuser_dsn, autocommit=True) as superuser:
         call(superuser, "SELECT llm.warm_up()")
-    with loaded(loader_dsn, {"kv-F32": data / STORIES["stories"], "kv-F16": data / STORIES["stories-F16"]}):
+    with loaded(loader_dsn, {"kv-F32": own_data / STORIES["stories"], "kv-F16": own_data / STORIES["stories-F16"]}):
         yield
 
 

@@ -18,17 +18,17 @@ EMBEDDING = "token_embd.weight"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(superuser_dsn, data):
-    with loaded(superuser_dsn, {name: data / STORIES[name] for name in MODELS}):
+def models(superuser_dsn, own_data):
+    with loaded(superuser_dsn, {name: own_data / STORIES[name] for name in MODELS}):
         yield
 
 
 @pytest.fixture(scope="module")
-def tensors(data):
+def tensors(own_data):
     """{(model, tensor): (type, bytes, values)}, read from the files without the server."""
     found = {}
     for name in MODELS:
-        for tensor in read_model(data / STORIES[name]).tensors:
+        for tensor in read_model(own_data / STORIES[name]).tensors:
             raw = np.frombuffer(tensor.data, np.uint8)
             found[name, tensor.name] = tensor.type, raw, encodings.decode(tensor.type, raw, tensor.shape)
     return found
@@ -207,9 +207,9 @@ def test_a_fork_shares_the_map_and_an_edit_has_none(loader):
         assert call(loader, places) == 512
 
 
-def test_a_map_goes_with_its_last_model(superuser, data, superuser_dsn):
+def test_a_map_goes_with_its_last_model(superuser, own_data, superuser_dsn):
     hash_of = "SELECT hash FROM llm.tensors WHERE model = 'short-lived' AND name = %s"
-    with loaded(superuser_dsn, {"short-lived": data / STORIES["stories-Q4_0"]}):
+    with loaded(superuser_dsn, {"short-lived": own_data / STORIES["stories-Q4_0"]}):
         superuser.execute("SELECT llm.set_row('short-lived', %s, 0, llm.embedding(300, 'stories'))", (EMBEDDING,))
         superuser.execute("SELECT llm.project('short-lived')")
         tensor = call(superuser, hash_of, EMBEDDING)

@@ -23,9 +23,9 @@ ENCODER = FAMILIES.parent / "encoders" / "mean"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(superuser_dsn: str, data: Path) -> Iterator[None]:
+def models(superuser_dsn: str, own_data: Path) -> Iterator[None]:
     """stories260K in three encodings, and a tiny encoder; the engine compiled."""
-    paths = {f"finite{kind}": data / STORIES[f"stories{kind}"] for kind in KINDS}
+    paths = {f"finite{kind}": own_data / STORIES[f"stories{kind}"] for kind in KINDS}
     with psycopg.connect(superuser_dsn, autocommit=True) as superuser:
         call(superuser, "SELECT llm.warm_up()")
     with loaded(superuser_dsn, paths | {"finite-encoder": ENCODER}):
@@ -83,8 +83,8 @@ def stored(superuser: psycopg.Connection) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("value", [NAN, INFINITY, -INFINITY])
-def test_a_load_is_refused_in_one_line_and_stores_nothing(superuser, loader_dsn, data, tmp_path, value):
-    content = bytearray((data / STORIES["stories"]).read_bytes())
+def test_a_load_is_refused_in_one_line_and_stores_nothing(superuser, loader_dsn, own_data, tmp_path, value):
+    content = bytearray((own_data / STORIES["stories"]).read_bytes())
     content[-4:] = value.tobytes()
     path = tmp_path / "ill.gguf"
     path.write_bytes(content)
@@ -121,23 +121,23 @@ def manifest(connection: psycopg.Connection, path: Path, type: str, ill: str, at
 
 
 @pytest.mark.parametrize("type", encodings.ENCODED)
-def test_the_server_refuses_a_manifest_with_an_ill_weight_by_tensor_and_row(loader, data, type):
+def test_the_server_refuses_a_manifest_with_an_ill_weight_by_tensor_and_row(loader, own_data, type):
     with loader.transaction(force_rollback=True):
-        document, tokenizer = manifest(loader, data, type, GATE, 3 * encodings.row_bytes(type, 64))
+        document, tokenizer = manifest(loader, own_data, type, GATE, 3 * encodings.row_bytes(type, 64))
         with pytest.raises(errors.InvalidParameterValue, match=f'tensor "{GATE}" holds NaN or infinity in row 3'):
             loader.execute("SELECT llm.publish('finite-new', %s, %s)", (document, tokenizer))
 
 
-def test_the_server_refuses_tensors_that_are_stored_ahead(loader, data):
+def test_the_server_refuses_tensors_that_are_stored_ahead(loader, own_data):
     with loader.transaction(force_rollback=True):
-        document, _ = manifest(loader, data, "Q8_0", GATE, 0)
+        document, _ = manifest(loader, own_data, "Q8_0", GATE, 0)
         with pytest.raises(errors.InvalidParameterValue, match=f'tensor "{GATE}" holds NaN or infinity in row 0'):
             loader.execute("SELECT llm.upload_tensors(%s)", (json.dumps(json.loads(document)["tensors"]),))
 
 
-def test_an_ill_norm_is_refused_too(loader, data):
+def test_an_ill_norm_is_refused_too(loader, own_data):
     with loader.transaction(force_rollback=True):
-        document, tokenizer = manifest(loader, data, "Q8_0", NORM, 8)
+        document, tokenizer = manifest(loader, own_data, "Q8_0", NORM, 8)
         with pytest.raises(errors.InvalidParameterValue, match=f'tensor "{NORM}" holds NaN or infinity in row 0'):
             loader.execute("SELECT llm.publish('finite-new', %s, %s)", (document, tokenizer))
 
@@ -188,9 +188,9 @@ def test_an_edit_that_would_store_what_is_no_number_is_refused_and_changes_nothi
     assert call(superuser, "SELECT count(*) FROM llm.models WHERE name = 'finite-new'") == 0
 
 
-def test_load_quantize_is_refused_as_quantize_is(superuser, loader_dsn, data, tmp_path):
-    content = bytearray((data / STORIES["stories"]).read_bytes())
-    head = next(t for t in read_model(data / STORIES["stories"]).tensors if t.name == "output.weight")
+def test_load_quantize_is_refused_as_quantize_is(superuser, loader_dsn, own_data, tmp_path):
+    content = bytearray((own_data / STORIES["stories"]).read_bytes())
+    head = next(t for t in read_model(own_data / STORIES["stories"]).tensors if t.name == "output.weight")
     place = bytes(content).rindex(bytes(head.data))
     content[place : place + 4] = np.float32(65520 * 127).tobytes()
     path = tmp_path / "large.gguf"
@@ -205,9 +205,9 @@ def test_load_quantize_is_refused_as_quantize_is(superuser, loader_dsn, data, tm
 
 
 @pytest.fixture
-def divided(superuser: psycopg.Connection, data: Path) -> Iterator[str]:
+def divided(superuser: psycopg.Connection, own_data: Path) -> Iterator[str]:
     """stories260K with a rope_freqs.weight of ones."""
-    source = read_model(data / STORIES["stories"])
+    source = read_model(own_data / STORIES["stories"])
     ones = np.ones(source.architecture.head_dim // 2, np.float32)
     freqs = type(source.tensors[0])("rope_freqs.weight", "F32", ones.shape, memoryview(ones).cast("B"))
     model = source.__class__(**(vars(source) | {"tensors": (*source.tensors, freqs), "files": ()}))

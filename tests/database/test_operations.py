@@ -20,13 +20,13 @@ MODEL, OTHER, ENCODER = "operated", "operated-other", "operated-encoder"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(superuser_dsn: str, loader_dsn: str, data: Path) -> Iterator[None]:
+def models(superuser_dsn: str, loader_dsn: str, own_data: Path) -> Iterator[None]:
     """Two decoders and an encoder, and the engine compiled."""
     with psycopg.connect(superuser_dsn, autocommit=True) as superuser:
         call(superuser, "SELECT llm.warm_up()")
     paths = {
-        MODEL: data / "stories260K-quant-derived" / "stories260K-Q8_0.gguf",
-        OTHER: data / "stories260K" / "stories260K.gguf",
+        MODEL: own_data / "stories260K-quant-derived" / "stories260K-Q8_0.gguf",
+        OTHER: own_data / "stories260K" / "stories260K.gguf",
         ENCODER: Path(__file__).parent.parent / "fixtures" / "encoders" / "mean",
     }
     with loaded(loader_dsn, paths):

@@ -15,8 +15,8 @@ pytest.importorskip("matplotlib", reason="pictures need the dependency group plo
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(superuser_dsn, data):
-    paths = {"plot-q8": data / STORIES["stories-Q8_0"], "plot-f32": data / STORIES["stories"]}
+def models(superuser_dsn, own_data):
+    paths = {"plot-q8": own_data / STORIES["stories-Q8_0"], "plot-f32": own_data / STORIES["stories"]}
     with loaded(superuser_dsn, paths | {"plot-small": FAMILIES / "qwen3"}):
         yield
 

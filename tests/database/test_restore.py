@@ -31,12 +31,12 @@ EMBEDDING = "SELECT llm.embed_bytes('a', 'restore-encoder')"
 
 
 @pytest.fixture(scope="module")
-def source(superuser_dsn: str, loader_dsn: str, data: Path) -> Iterator[str]:
+def source(superuser_dsn: str, loader_dsn: str, own_data: Path) -> Iterator[str]:
     """A database with models in two encodings, one tied, one edited, forked, merged, one dropped, and an encoder."""
     with psycopg.connect(superuser_dsn, autocommit=True) as connection:
         connection.execute("SET llm.engine = 'numpy'")
         connection.execute("CALL llm.collect('0 seconds')")  # what other tests left would be dumped each time
-        paths = {f"restore-{name}": data / STORIES[path] for name, path in MODELS.items()}
+        paths = {f"restore-{name}": own_data / STORIES[path] for name, path in MODELS.items()}
         paths |= {"restore-tied": FAMILIES / "qwen2", "restore-encoder": FAMILIES.parent / "encoders" / "mean"}
         with loaded(loader_dsn, paths):
             connection.execute("SELECT llm.fork('restore-F16', 'restore-fork')")

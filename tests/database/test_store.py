@@ -183,20 +183,21 @@ def test_the_stored_arrays_are_the_loaded_ones(loader, superuser):
 
 
 @pytest.mark.usefixtures("clean")
-def test_the_qwen_vocabulary_becomes_one_row_a_token(loader, data):
-    definition = (data / "tokenizers" / "qwen2.5" / "tokenizer.json").read_text(encoding="utf-8")
-    query = "SELECT llm_store.store_tokenizer(%s, '{\"vocabulary_size\": 151936}')"
-    (tokenizer,) = loader.execute(query, [definition]).fetchone()
-    query = """
-    SELECT count(*), count(*) FILTER (WHERE kind = 'unused'), max(id),
-        string_agg(bytes, '' ORDER BY id) FILTER (WHERE id IN (9707, 1879))
-    FROM llm_store.token WHERE tokenizer_id = %s
-    """
-    rows, unused, last, hello_world = loader.execute(query, [tokenizer]).fetchone()
+def test_the_qwen_vocabulary_becomes_one_row_a_token(loader, each_data):
+    definition = (each_data / "tokenizers" / "qwen2.5" / "tokenizer.json").read_text(encoding="utf-8")
     library = json.loads(definition)
     known = len(library["model"]["vocab"].keys() | {token["content"] for token in library["added_tokens"]})
-    assert (rows, unused, last) == (151936, 151936 - known, 151935)
-    assert bytes(hello_world) == b" worldHello"  # 1879 and 9707 of Qwen2.5
+    settings = json.dumps({"vocabulary_size": known + 271})
+    (tokenizer,) = loader.execute("SELECT llm_store.store_tokenizer(%s, %s)", [definition, settings]).fetchone()
+    words = [library["model"]["vocab"][word] for word in ("Hello", "\u0120world")]  # 9707 and 1879 of Qwen2.5
+    query = """
+    SELECT count(*), count(*) FILTER (WHERE kind = 'unused'), max(id),
+        string_agg(bytes, '' ORDER BY id = %s DESC) FILTER (WHERE id = ANY (%s))
+    FROM llm_store.token WHERE tokenizer_id = %s
+    """
+    rows, unused, last, hello_world = loader.execute(query, [words[0], words, tokenizer]).fetchone()
+    assert (rows, unused, last) == (known + 271, 271, known + 270)
+    assert bytes(hello_world) == b"Hello world"
 
 
 @pytest.mark.usefixtures("clean")

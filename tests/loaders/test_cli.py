@@ -26,8 +26,8 @@ def assert_one_error(result, expected: str) -> None:
 @pytest.mark.parametrize(
     ("folder", "pattern"), [("gguf-malformed", "*.gguf"), ("safetensors-malformed", "*.safetensors")]
 )
-def test_every_broken_file_ends_in_one_line_before_a_server_is_asked(data, folder, pattern):
-    files = sorted((data / folder).glob(pattern))
+def test_every_broken_file_ends_in_one_line_before_a_server_is_asked(each_data, folder, pattern):
+    files = sorted((each_data / folder).glob(pattern))
     assert len(files) in (8, 15)
     for file in files:
         assert_one_error(run(cli.app, ["load", str(file), "--name", "broken", "--dsn", NOWHERE]), "")
@@ -37,8 +37,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     assert_one_error(run(cli.app, ["load", str(tmp_path / "no.gguf"), "--name", "x"]), "no.gguf does not exist")
 
 
-def test_a_server_that_is_not_there_is_named(data):
-    result = run(cli.app, ["load", str(data / "stories260K/stories260K.gguf"), "--name", "x", "--dsn", NOWHERE])
+def test_a_server_that_is_not_there_is_named(own_data):
+    result = run(cli.app, ["load", str(own_data / "stories260K/stories260K.gguf"), "--name", "x", "--dsn", NOWHERE])
     assert_one_error(result, "/nonexistent")
     assert "HARTONOMOUS_DSN" in result.stderr
 

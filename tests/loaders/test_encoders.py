@@ -233,13 +233,13 @@ def corpora(data) -> list[str]:
 
 
 @pytest.fixture
-def learnt(data, folder):
+def learnt(each_data, folder):
     """The tokenizers package's own WordPiece over 8,000 pieces learnt from two books; the folder is given them."""
     library = Library.from_file(str(folder / "tokenizer.json"))
     library.no_truncation()
     library.no_padding()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    library.train_from_iterator(corpora(data), WordPieceTrainer(vocab_size=8000, special_tokens=special))
+    library.train_from_iterator(corpora(each_data), WordPieceTrainer(vocab_size=8000, special_tokens=special))
     pieces = library.get_vocab()
     around = [(name, pieces[name]) for name in ("[CLS]", "[SEP]")]
     library.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=around)
@@ -253,11 +253,13 @@ def learnt(data, folder):
     return library
 
 
-def test_ids_are_those_of_the_tokenizers_package_from_a_folder_a_gguf_and_vocab_txt(data, folder, learnt, write_gguf):
+def test_ids_are_those_of_the_tokenizers_package_from_a_folder_a_gguf_and_vocab_txt(
+    each_data, folder, learnt, write_gguf
+):
     models = [read_model(folder), read_model(as_gguf(folder, write_gguf))]
     (folder / "tokenizer.json").unlink()
     models.append(read_model(folder))
-    texts = [*texts_of(data), *corpora(data)[::20]]
+    texts = [*texts_of(each_data), *corpora(each_data)[::20]]
     expected = [learnt.encode(text).ids for text in texts]
     assert len({token for ids in expected for token in ids}) > 5000
     for model in models:

@@ -55,9 +55,9 @@ def plain(value):
         "tokenizers/gpt-2/ggml-vocab-gpt-2.gguf",
     ],
 )
-def test_a_real_file_reads_as_the_gguf_package_reads_it(data, path):
-    container = read_container(memoryview((data / path).read_bytes()))
-    reader = gguf.GGUFReader(data / path)
+def test_a_real_file_reads_as_the_gguf_package_reads_it(each_data, path):
+    container = read_container(memoryview((each_data / path).read_bytes()))
+    reader = gguf.GGUFReader(each_data / path)
     expected = {key: field.contents() for key, field in reader.fields.items() if not key.startswith("GGUF.")}
     assert {key: plain(value) for key, value in container.metadata.items()} == expected
     assert [(t.name, t.type, list(t.shape), t.offset, t.bytes) for t in container.tensors] == [
@@ -67,8 +67,8 @@ def test_a_real_file_reads_as_the_gguf_package_reads_it(data, path):
         assert bytes(container.content(ours)) == theirs.data.tobytes()
 
 
-def test_broken_files_are_accepted_or_rejected_as_ggml_does(data):
-    folder = data / "gguf-malformed"
+def test_broken_files_are_accepted_or_rejected_as_ggml_does(each_data):
+    folder = each_data / "gguf-malformed"
     lines = [line.split("\t") for line in (folder / "EXPECTED.tsv").read_text().splitlines()]
     verdicts = {}
     for name, _, _ in lines:

@@ -57,19 +57,19 @@ def interleaved(rows: np.ndarray, heads: int) -> np.ndarray:
     ["stories260K/stories260K.gguf"]
     + [f"stories260K-quant-derived/stories260K-{encoding}.gguf" for encoding in ("F16", "Q8_0", "Q4_0")],
 )
-def test_tensors_and_files_are_the_files_own_bytes(data, name):
-    model = read_gguf(data / name)
-    reader = gguf.GGUFReader(data / name)
+def test_tensors_and_files_are_the_files_own_bytes(each_data, name):
+    model = read_gguf(each_data / name)
+    reader = gguf.GGUFReader(each_data / name)
     assert [(t.name, t.type, bytes(t.data)) for t in model.tensors] == [
         (t.name, t.tensor_type.name, t.data.tobytes()) for t in reader.tensors
     ]
-    assert rejoined(model, model.files[0]) == (data / name).read_bytes()
-    assert model.bytes() == (data / name).stat().st_size
+    assert rejoined(model, model.files[0]) == (each_data / name).read_bytes()
+    assert model.bytes() == (each_data / name).stat().st_size
     assert [b"".join(t.tiles()) for t in model.tensors] == [bytes(t.data) for t in model.tensors]
 
 
-def test_the_quirks_of_stories260k_are_read_as_llama_cpp_reads_them(data):
-    model = read_gguf(data / "stories260K/stories260K.gguf")
+def test_the_quirks_of_stories260k_are_read_as_llama_cpp_reads_them(each_data):
+    model = read_gguf(each_data / "stories260K/stories260K.gguf")
     assert model.architecture.rope_theta == 10_000.0  # rope.freq_base is absent
     assert model.architecture.rope_interleaved
     assert not model.architecture.tied_embeddings  # output.weight is there, equal to the embedding
@@ -83,9 +83,9 @@ def test_the_quirks_of_stories260k_are_read_as_llama_cpp_reads_them(data):
     }
 
 
-def test_both_containers_of_stories260k_hold_the_same_weights(data):
-    ours = read_gguf(data / "stories260K/stories260K.gguf")
-    theirs = Weights(read_folder(data / "stories260K-hf-derived"))
+def test_both_containers_of_stories260k_hold_the_same_weights(each_data):
+    ours = read_gguf(each_data / "stories260K/stories260K.gguf")
+    theirs = Weights(read_folder(each_data / "stories260K-hf-derived"))
     heads = {"attn_q": 8, "attn_k": 4}
     for tensor in ours.tensors:
         values = encodings.decode(tensor.type, tensor.data, tensor.shape)
@@ -98,17 +98,20 @@ def test_both_containers_of_stories260k_hold_the_same_weights(data):
 
 
 @pytest.mark.parametrize("case", ["case2", "case3"])
-def test_both_containers_of_stories260k_give_llama2_cs_logits(data, case):
-    folder = data / "stories260K-reference"
+def test_both_containers_of_stories260k_give_llama2_cs_logits(each_data, case):
+    folder = each_data / "stories260K-reference"
     tokens = json.loads((folder / f"{case}.json").read_text())["tokens"]
     expected = np.fromfile(folder / f"{case}.logits.f32", "<f4").reshape(len(tokens), -1)
-    for model in (read_gguf(data / "stories260K/stories260K.gguf"), read_folder(data / "stories260K-hf-derived")):
+    for model in (
+        read_gguf(each_data / "stories260K/stories260K.gguf"),
+        read_folder(each_data / "stories260K-hf-derived"),
+    ):
         assert np.abs(logits(model, tokens) - expected).max() <= 1e-4
 
 
 @pytest.mark.parametrize("encoding", ["F16", "Q8_0", "Q4_0"])
-def test_quantised_copies_give_their_references_logits(data, encoding):
-    folder = data / "stories260K-quant-derived"
+def test_quantised_copies_give_their_references_logits(each_data, encoding):
+    folder = each_data / "stories260K-quant-derived"
     tokens = next(e for e in json.loads((folder / "expected.json").read_text()) if encoding in e["file"])["tokens"]
     expected = np.fromfile(folder / f"{encoding}.case2.logits.f32", "<f4").reshape(len(tokens), -1)
     model = read_gguf(folder / f"stories260K-{encoding}.gguf")
@@ -368,9 +371,9 @@ def test_a_tensor_type_that_is_not_supported_is_refused_by_name(tiny, write_gguf
         read_gguf(write_gguf(metadata, tensors))
 
 
-def test_a_vocabulary_file_has_no_tensors_to_load(data):
+def test_a_vocabulary_file_has_no_tensors_to_load(each_data):
     with pytest.raises(SourceError, match='architecture "gpt2" is not supported'):
-        read_gguf(data / "tokenizers/gpt-2/ggml-vocab-gpt-2.gguf")
+        read_gguf(each_data / "tokenizers/gpt-2/ggml-vocab-gpt-2.gguf")
 
 
 def test_a_file_without_tensor_data_is_refused(tiny, write_gguf):
@@ -408,9 +411,14 @@ def test_tiles_are_whole_rows_of_about_a_mebibyte(tmp_path):
     assert [len(tile) for tile in exact.tiles()] == [1 << 20] * 4
 
 
-def test_reading_copies_no_weights(data):
-    model = read_gguf(data / "stories260K/stories260K.gguf")
+def test_reading_copies_no_weights(each_data):
+    model = read_gguf(each_data / "stories260K/stories260K.gguf")
     assert {type(tensor.data.obj).__name__ for tensor in model.tensors} == {"mmap"}
-    digest = hashlib.sha256((data / "stories260K/stories260K.gguf").read_bytes()).hexdigest()
-    assert digest == "270cba1bd5109f42d03350f60406024560464db173c0e387d91f0426d3bd256d"  # as SOURCE.txt says
-    assert hashlib.sha256(rejoined(model, model.files[0])).hexdigest() == digest
+    content = (each_data / "stories260K/stories260K.gguf").read_bytes()
+    assert hashlib.sha256(rejoined(model, model.files[0])).digest() == hashlib.sha256(content).digest()
+
+
+def test_the_published_file_is_rejoined_with_its_published_hash(data):
+    model = read_gguf(data / "stories260K/stories260K.gguf")
+    published = "270cba1bd5109f42d03350f60406024560464db173c0e387d91f0426d3bd256d"  # as SOURCE.txt says
+    assert hashlib.sha256(rejoined(model, model.files[0])).hexdigest() == published

@@ -192,12 +192,12 @@ def test_end_of_text_is_generation_configs_word_before_configs(folder):
         read_folder(path)
 
 
-def test_bos_is_what_tokenizer_json_puts_whatever_its_configuration_says(data, folder):
+def test_bos_is_what_tokenizer_json_puts_whatever_its_configuration_says(own_data, folder):
     path = folder("llama2")
     assert read_folder(path).tokenizer_settings["before"] == []  # no post-processor
     change(path / "tokenizer_config.json", {"add_bos_token": True})
     assert read_folder(path).tokenizer_settings["before"] == []  # as transformers 5.24
-    assert read_folder(data / "stories260K-hf-derived").tokenizer_settings["before"] == [1]
+    assert read_folder(own_data / "stories260K-hf-derived").tokenizer_settings["before"] == [1]
 
 
 @pytest.mark.parametrize("name", ["eos_token_id", "bos_token_id"])
@@ -328,8 +328,8 @@ def test_a_name_twice_in_a_safetensors_header_is_refused(folder):
         read_folder(path)
 
 
-def test_broken_safetensors_are_accepted_or_rejected_as_the_library_does(data):
-    folder = data / "safetensors-malformed"
+def test_broken_safetensors_are_accepted_or_rejected_as_the_library_does(each_data):
+    folder = each_data / "safetensors-malformed"
     for line in (folder / "EXPECTED.tsv").read_text().splitlines():
         name, _, verdict, message = line.split("\t")[:4] if line.count("\t") > 2 else [*line.split("\t"), ""]
         with pytest.raises(SourceError) as problem:

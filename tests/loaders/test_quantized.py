@@ -15,8 +15,8 @@ from plpython.server.errors import ModelError
 
 
 @pytest.fixture
-def stories(data):
-    return read_model(data / "stories260K/stories260K.gguf")
+def stories(own_data):
+    return read_model(own_data / "stories260K/stories260K.gguf")
 
 
 @pytest.mark.parametrize("type", TYPES)

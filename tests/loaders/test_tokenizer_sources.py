@@ -30,14 +30,15 @@ SEPARATOR = "\n__ggml_vocab_test__\n"
 
 
 @pytest.fixture(scope="module")
-def gpt2(data):
-    container = read_container(memoryview((data / "tokenizers/gpt-2/ggml-vocab-gpt-2.gguf").read_bytes()))
-    return Tokenizer(*read_gguf_tokenizer(Fields("metadata", container.metadata), 50_257))
+def gpt2(each_data):
+    container = read_container(memoryview((each_data / "tokenizers/gpt-2/ggml-vocab-gpt-2.gguf").read_bytes()))
+    size = len(container.metadata["tokenizer.ggml.tokens"])
+    return Tokenizer(*read_gguf_tokenizer(Fields("metadata", container.metadata), size))
 
 
 @pytest.fixture(scope="module")
-def qwen_document(data):
-    return json.loads((data / "tokenizers/qwen2.5/tokenizer.json").read_text())
+def qwen_document(each_data):
+    return json.loads((each_data / "tokenizers/qwen2.5/tokenizer.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -55,46 +56,51 @@ def _pieces_of(qwen_document):
     return [pieces[number] for number in range(len(pieces))]
 
 
-def test_gpt2_ids_from_its_gguf_are_llama_cpps_in_all_texts(data, gpt2):
-    folder = data / "tokenizers/gpt-2"
+def test_gpt2_ids_from_its_gguf_are_llama_cpps_in_all_texts(each_data, gpt2):
+    folder = each_data / "tokenizers/gpt-2"
     texts = (folder / "ggml-vocab-gpt-2.gguf.inp").read_text().split(SEPARATOR)[:-1]
     ids = [
         [int(word) for word in line.split()] for line in (folder / "ggml-vocab-gpt-2.gguf.out").read_text().splitlines()
     ]
-    assert len(texts) == len(ids) == 46
+    assert len(texts) == len(ids) >= 40
     assert [gpt2.encode(text) for text in texts] == ids
 
 
-def test_gpt2_ids_from_its_gguf_are_hugging_faces_in_all_texts(data, gpt2):
-    texts = {e["id"]: e["text"] for e in json.loads((data / "tokenizers/qwen2.5/inputs.json").read_text())["inputs"]}
-    expected = json.loads((data / "tokenizers/gpt-2/openai-community__gpt2.json").read_text())["entries"]
+def test_gpt2_ids_from_its_gguf_are_hugging_faces_in_all_texts(each_data, gpt2):
+    texts = {
+        e["id"]: e["text"] for e in json.loads((each_data / "tokenizers/qwen2.5/inputs.json").read_text())["inputs"]
+    }
+    expected = json.loads((each_data / "tokenizers/gpt-2/openai-community__gpt2.json").read_text())["entries"]
     for name, entry in expected.items():
         assert gpt2.encode(texts[name]) == entry["input_ids"], name
         assert gpt2.decode(entry["input_ids"]) == entry["decoded_skip_special"], name
 
 
 def test_gpt2s_end_of_text_is_a_control_token(gpt2):
-    assert gpt2.kind(50_256) == "control"
-    assert gpt2.eos_ids == (50_256,)
-    assert gpt2.encode("<|endoftext|>", parse_special=True) == [50_256]
-    assert 50_256 not in gpt2.encode("<|endoftext|>")
+    (end,) = gpt2.eos_ids
+    assert end == gpt2.vocabulary_size - 1  # 50,256 of GPT-2
+    assert gpt2.kind(end) == "control"
+    assert gpt2.encode("<|endoftext|>", parse_special=True) == [end]
+    assert end not in gpt2.encode("<|endoftext|>")
 
 
-def test_qwens_pieces_and_pre_mean_the_same_as_its_tokenizer_json(data, qwen_document, qwen_as_gguf):
+def test_qwens_pieces_and_pre_mean_the_same_as_its_tokenizer_json(each_data, qwen_document, qwen_as_gguf):
     original = Tokenizer(definition_of(qwen_document))
-    lines = (data / "corpora/war-and-peace.txt").read_text().splitlines()[:5000]
-    lines += (data / "tokenizers/qwen2.5/ggml-vocab-qwen2.gguf.inp").read_text().split(SEPARATOR)
+    lines = (each_data / "corpora/war-and-peace.txt").read_text().splitlines()[:5000]
+    lines += (each_data / "tokenizers/qwen2.5/ggml-vocab-qwen2.gguf.inp").read_text().split(SEPARATOR)
     assert [qwen_as_gguf.encode(line) for line in lines] == [original.encode(line) for line in lines]
     text = "<|im_start|>user\n<tool_call>hi<|im_end|>"
     assert qwen_as_gguf.encode(text, parse_special=True) == original.encode(text, parse_special=True)
     assert list(qwen_as_gguf.vocabulary()) == list(original.vocabulary())
 
 
-def test_stories260k_from_scores_cuts_as_the_merges_checked_against_llama2_c(data):
-    ours = read_gguf(data / "stories260K/stories260K.gguf")
+def test_stories260k_from_scores_cuts_as_the_merges_checked_against_llama2_c(each_data):
+    ours = read_gguf(each_data / "stories260K/stories260K.gguf")
     ours = Tokenizer(ours.tokenizer_definition, ours.tokenizer_settings)
-    theirs = Tokenizer((data / "stories260K-hf-derived/tokenizer.json").read_text(), {"bos_id": 1, "add_bos": True})
-    lines = (data / "corpora/tinyshakespeare.txt").read_text().splitlines()
+    theirs = Tokenizer(
+        (each_data / "stories260K-hf-derived/tokenizer.json").read_text(), {"bos_id": 1, "add_bos": True}
+    )
+    lines = (each_data / "corpora/tinyshakespeare.txt").read_text().splitlines()
     assert [ours.encode(line) for line in lines] == [theirs.encode(line) for line in lines]
 
 
@@ -138,11 +144,11 @@ def test_a_line_ends_with_its_symbols_or_behind_them(gpt2, name, words):
 
 
 @pytest.fixture(scope="module")
-def trained(data, tmp_path_factory):
+def trained(each_data, tmp_path_factory):
     """(path, processor) of a SentencePiece model trained as Llama's was."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter((data / "corpora/tinyshakespeare.txt").read_text().splitlines()),
+        sentence_iterator=iter((each_data / "corpora/tinyshakespeare.txt").read_text().splitlines()),
         model_writer=model,
         model_type="bpe",
         vocab_size=900,
@@ -164,8 +170,8 @@ def converted(trained):
     return Tokenizer(definition_of(sentencepiece_document(pieces, scores, space_prefix)))
 
 
-def test_a_sentencepiece_model_cuts_as_sentencepiece_does(data, trained, converted):
-    lines = (data / "corpora/war-and-peace.txt").read_text().splitlines()[:10_000]
+def test_a_sentencepiece_model_cuts_as_sentencepiece_does(each_data, trained, converted):
+    lines = (each_data / "corpora/war-and-peace.txt").read_text().splitlines()[:10_000]
     assert [converted.encode(line) for line in lines] == [trained[1].encode(line) for line in lines]
     assert [converted.decode(converted.encode(line)) for line in lines] == lines
     assert converted.encode("a<|im_end|>", parse_special=True)[-1] == 900

@@ -105,10 +105,10 @@ def test_a_missing_value_is_named():
         Architecture.from_config(config)
 
 
-def test_stories260k_has_exactly_the_tensors_of_its_gguf_file(data):
+def test_stories260k_has_exactly_the_tensors_of_its_gguf_file(each_data):
     import gguf
 
-    reader = gguf.GGUFReader(data / "stories260K" / "stories260K.gguf")
+    reader = gguf.GGUFReader(each_data / "stories260K" / "stories260K.gguf")
     shapes = {tensor.name: tensor.data.shape for tensor in reader.tensors}
     assert architecture().tensors() == shapes
     architecture().check_tensors(shapes)

@@ -45,15 +45,15 @@ def logits(engine, tokens, step=None):
 
 
 @pytest.mark.parametrize("case", ["case2", "case3"])
-def test_f32_logits_are_those_of_llama2c(data, case):
-    tokens, expected = reference(data, case)
-    np.testing.assert_allclose(logits(CompiledEngine(STORIES, stories(data)), tokens), expected, rtol=0, atol=1e-4)
+def test_f32_logits_are_those_of_llama2c(each_data, case):
+    tokens, expected = reference(each_data, case)
+    np.testing.assert_allclose(logits(CompiledEngine(STORIES, stories(each_data)), tokens), expected, rtol=0, atol=1e-4)
 
 
-def test_greedy_tokens_are_those_of_llama2c(data):
-    tokens, _ = reference(data, "case2")
+def test_greedy_tokens_are_those_of_llama2c(each_data):
+    tokens, _ = reference(each_data, "case2")
     prompt = 5
-    engine = CompiledEngine(STORIES, stories(data))
+    engine = CompiledEngine(STORIES, stories(each_data))
     cache, text = engine.new_cache(), list(tokens[:prompt])
     fresh = text
     while len(text) < len(tokens):
@@ -64,15 +64,15 @@ def test_greedy_tokens_are_those_of_llama2c(data):
 
 # Half precision keys and values, then int8 activations, each against dequantised weights in float32 throughout.
 @pytest.mark.parametrize(("type", "largest", "mean"), [("F16", 0.03, 0.004), ("Q8_0", 0.4, 0.05), ("Q4_0", 0.4, 0.05)])
-def test_other_types_stay_within_their_stated_error(data, type, largest, mean):
-    tokens, expected = reference(data, "case2", type)
-    error = np.abs(logits(CompiledEngine(STORIES, stories(data, type)), tokens) - expected)
+def test_other_types_stay_within_their_stated_error(each_data, type, largest, mean):
+    tokens, expected = reference(each_data, "case2", type)
+    error = np.abs(logits(CompiledEngine(STORIES, stories(each_data, type)), tokens) - expected)
     assert error.max() < largest and error.mean() < mean  # logits have a standard deviation of 7.4
 
 
-def test_f16_weights_with_an_f32_cache_are_exact_to_1e_4(data):
-    tokens, expected = reference(data, "case2", "F16")
-    engine = CompiledEngine(STORIES, stories(data, "F16"), kv_type="f32")
+def test_f16_weights_with_an_f32_cache_are_exact_to_1e_4(each_data):
+    tokens, expected = reference(each_data, "case2", "F16")
+    engine = CompiledEngine(STORIES, stories(each_data, "F16"), kv_type="f32")
     np.testing.assert_allclose(logits(engine, tokens), expected, rtol=0, atol=1e-4)
 
 
@@ -103,29 +103,29 @@ def test_a_family_with_half_precision_weights_is_the_numpy_engines():
     np.testing.assert_allclose(logits(engine, tokens), expected, rtol=0, atol=1e-4)
 
 
-def test_five_bits_stay_as_close_to_the_decoded_weights_as_four_and_eight(data):
+def test_five_bits_stay_as_close_to_the_decoded_weights_as_four_and_eight(own_data):
     decoded = {
         name: encodings.decode(type, np.frombuffer(raw, np.uint8), shape)
-        for name, (type, shape, raw) in tensors(data, "Q5_0").items()
+        for name, (type, shape, raw) in tensors(own_data, "Q5_0").items()
     }
-    tokens, _ = reference(data, "case2")
+    tokens, _ = reference(own_data, "case2")
     exact = NumpyEngine(STORIES, decoded)
     expected = exact.forward(tokens, exact.new_cache(), last_only=False)
-    error = np.abs(logits(CompiledEngine(STORIES, stories(data, "Q5_0")), tokens) - expected)
+    error = np.abs(logits(CompiledEngine(STORIES, stories(own_data, "Q5_0")), tokens) - expected)
     assert error.max() < 0.4 and error.mean() < 0.05
 
 
-def test_the_engine_refuses_a_layout_that_it_does_not_know(data):
-    packed = stories(data)
+def test_the_engine_refuses_a_layout_that_it_does_not_know(own_data):
+    packed = stories(own_data)
     packed.directory["blk.1.ffn_up.weight"][0] = 99
     with pytest.raises(ModelError, match="unknown layout 99"):
         CompiledEngine(STORIES, packed)
 
 
 @pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0", "Q5_0"])
-def test_logits_have_the_same_bits_in_every_chunk_and_with_every_number_of_threads(data, type):
-    packed = stories(data, type)
-    tokens, _ = reference(data, "case2", type if type in ("F16", "Q8_0", "Q4_0") else None)
+def test_logits_have_the_same_bits_in_every_chunk_and_with_every_number_of_threads(own_data, type):
+    packed = stories(own_data, type)
+    tokens, _ = reference(own_data, "case2", type if type in ("F16", "Q8_0", "Q4_0") else None)
     alone = logits(CompiledEngine(STORIES, packed), tokens, 1)
     for count in (1, 2):
         engine = CompiledEngine(STORIES, packed, threads=count, batch_threads=count)
@@ -136,9 +136,9 @@ def test_logits_have_the_same_bits_in_every_chunk_and_with_every_number_of_threa
 
 
 @pytest.mark.parametrize("type", ["F32", "Q8_0", "Q5_0"])
-def test_a_sequence_has_the_same_bits_in_every_batch(data, type):
-    packed = stories(data, type)
-    tokens, _ = reference(data, "case3")
+def test_a_sequence_has_the_same_bits_in_every_batch(own_data, type):
+    packed = stories(own_data, type)
+    tokens, _ = reference(own_data, "case3")
     for count in (1, 2):
         engine = CompiledEngine(STORIES, packed, batch_threads=count)
         prompts = [tokens[: 1 + 3 * i % 40] for i in range(max(BATCHES))]
@@ -151,19 +151,19 @@ def test_a_sequence_has_the_same_bits_in_every_batch(data, type):
             same_bits(second, np.concatenate([pair[1] for pair in alone[:size]]))
 
 
-def test_all_logits_of_a_batch_come_row_after_row(data):
-    engine = CompiledEngine(STORIES, stories(data))
+def test_all_logits_of_a_batch_come_row_after_row(own_data):
+    engine = CompiledEngine(STORIES, stories(own_data))
     rows = [[1, 403, 407], [1], [1, 5]]
     together = engine.forward_batch([(row, engine.new_cache()) for row in rows], last_only=False)
     same_bits(together, np.concatenate([logits(engine, row) for row in rows]))
 
 
-def test_prompts_longer_than_a_chunk_and_a_page_are_the_numpy_engines(data):
-    packed = stories(data)
+def test_prompts_longer_than_a_chunk_and_a_page_are_the_numpy_engines(own_data):
+    packed = stories(own_data)
     tokens = np.random.default_rng(5).integers(3, 512, CHUNK + PAGE + 9)
     weights = {
         name: encodings.decode(type, np.frombuffer(raw, np.uint8), shape)
-        for name, (type, shape, raw) in tensors(data).items()
+        for name, (type, shape, raw) in tensors(own_data).items()
     }
     reference_engine = NumpyEngine(STORIES, weights)
     expected = reference_engine.forward(tokens, reference_engine.new_cache(), last_only=False)
@@ -173,8 +173,8 @@ def test_prompts_longer_than_a_chunk_and_a_page_are_the_numpy_engines(data):
     same_bits(whole, logits(engine, tokens, 50))
 
 
-def test_a_truncated_cache_continues_as_if_the_rest_had_never_been(data):
-    engine = CompiledEngine(STORIES, stories(data))
+def test_a_truncated_cache_continues_as_if_the_rest_had_never_been(own_data):
+    engine = CompiledEngine(STORIES, stories(own_data))
     cache = engine.new_cache()
     engine.forward(list(range(3, 150)), cache)
     cache.truncate(70)
@@ -183,8 +183,8 @@ def test_a_truncated_cache_continues_as_if_the_rest_had_never_been(data):
         cache.truncate(72)
 
 
-def test_a_fork_shares_its_prefix_and_goes_its_own_way(data):
-    engine = CompiledEngine(STORIES, stories(data))
+def test_a_fork_shares_its_prefix_and_goes_its_own_way(own_data):
+    engine = CompiledEngine(STORIES, stories(own_data))
     cache = engine.new_cache()
     engine.forward(list(range(3, 103)), cache)
     forks = [cache.fork(90), cache.fork()]
@@ -195,8 +195,8 @@ def test_a_fork_shares_its_prefix_and_goes_its_own_way(data):
     same_bits(engine.forward([8], cache), engine.forward([*range(3, 103), 22, 8], engine.new_cache()))
 
 
-def test_a_growing_cache_moves_nothing(data):
-    engine = CompiledEngine(STORIES, stories(data))
+def test_a_growing_cache_moves_nothing(own_data):
+    engine = CompiledEngine(STORIES, stories(own_data))
     cache = engine.new_cache()
     engine.forward([1] * (2 * PAGE), cache)
     first = cache.addresses[:2].copy()
@@ -204,8 +204,8 @@ def test_a_growing_cache_moves_nothing(data):
     np.testing.assert_array_equal(cache.addresses[:2], first)
 
 
-def test_ill_calls_are_refused_and_change_nothing(data):
-    engine = CompiledEngine(STORIES, stories(data))
+def test_ill_calls_are_refused_and_change_nothing(own_data):
+    engine = CompiledEngine(STORIES, stories(own_data))
     cache = engine.new_cache()
     for tokens, message in (([], "at least one token"), ([512], "outside the vocabulary"), ([-1], "outside")):
         with pytest.raises(ModelError, match=message):
@@ -219,9 +219,9 @@ def test_ill_calls_are_refused_and_change_nothing(data):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_an_interrupt_stops_a_pass_within_moments_and_leaves_everything_usable(data, count):
+def test_an_interrupt_stops_a_pass_within_moments_and_leaves_everything_usable(own_data, count):
     flag = ctypes.c_int32(0)
-    packed = stories(data)
+    packed = stories(own_data)
     engine = CompiledEngine(STORIES, packed, batch_threads=count, interrupts=(0, ctypes.addressof(flag)))
     tokens = [1, *range(3, 500)] * 3
     expected = engine.forward(tokens, engine.new_cache())
@@ -255,10 +255,10 @@ def test_an_interrupt_stops_a_pass_within_moments_and_leaves_everything_usable(d
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_an_interrupt_that_asks_for_nothing_changes_nothing(data, count):
+def test_an_interrupt_that_asks_for_nothing_changes_nothing(own_data, count):
     flag = ctypes.c_int32(1)
     engine = CompiledEngine(
-        STORIES, stories(data), threads=count, batch_threads=count, interrupts=(ctypes.addressof(flag), 0)
+        STORIES, stories(own_data), threads=count, batch_threads=count, interrupts=(ctypes.addressof(flag), 0)
     )
     calls = []
 
@@ -267,7 +267,7 @@ def test_an_interrupt_that_asks_for_nothing_changes_nothing(data, count):
         if len(calls) > 1:
             flag.value = 0
 
-    expected = CompiledEngine(STORIES, stories(data)).forward([1, 2, 3], engine.new_cache())
+    expected = CompiledEngine(STORIES, stories(own_data)).forward([1, 2, 3], engine.new_cache())
     same_bits(engine.forward([1, 2, 3], engine.new_cache(), checkpoint=clears), expected)
     assert calls == [1, 1]
     flag.value = 1
@@ -276,9 +276,9 @@ def test_an_interrupt_that_asks_for_nothing_changes_nothing(data, count):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_pass_ends_though_it_is_interrupted_again_and_again_for_nothing(data, count):
+def test_a_pass_ends_though_it_is_interrupted_again_and_again_for_nothing(own_data, count):
     flag = ctypes.c_int32(0)
-    engine = CompiledEngine(STORIES, stories(data), batch_threads=count, interrupts=(ctypes.addressof(flag), 0))
+    engine = CompiledEngine(STORIES, stories(own_data), batch_threads=count, interrupts=(ctypes.addressof(flag), 0))
     tokens = [1, *range(3, 500)] * 3
     expected = engine.forward(tokens, engine.new_cache())
 
@@ -289,8 +289,8 @@ def test_a_pass_ends_though_it_is_interrupted_again_and_again_for_nothing(data, 
         same_bits(engine.forward(tokens, engine.new_cache(), checkpoint=clears), expected)
 
 
-def test_an_exception_of_the_checkpoint_leaves_the_cache_as_it_was(data):
-    engine = CompiledEngine(STORIES, stories(data))
+def test_an_exception_of_the_checkpoint_leaves_the_cache_as_it_was(own_data):
+    engine = CompiledEngine(STORIES, stories(own_data))
     cache = engine.new_cache()
     engine.forward([1, 2], cache)
 
@@ -322,7 +322,7 @@ print(VARIANT, digest_of_logits(Path({data!r})))
 """
 
 
-def test_the_portable_form_of_the_engine_gives_the_same_bits_as_this_machines(data, tmp_path):
+def test_the_portable_form_of_the_engine_gives_the_same_bits_as_this_machines(own_data, tmp_path):
     assert VARIANT != "portable"
-    output = run_for("portable", DIGEST.format(data=str(data)), tmp_path)
-    assert output.split() == ["portable", digest_of_logits(data)]
+    output = run_for("portable", DIGEST.format(data=str(own_data)), tmp_path)
+    assert output.split() == ["portable", digest_of_logits(own_data)]

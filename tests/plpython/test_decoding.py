@@ -39,8 +39,8 @@ def decoded(engine, tokens, count, **given):
 
 @pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0", "Q5_0"])
 @pytest.mark.parametrize("count", [1, 2])
-def test_passes_in_one_call_choose_what_a_call_for_each_gives(data, type, count):
-    engine = CompiledEngine(STORIES, stories(data, type), threads=count)
+def test_passes_in_one_call_choose_what_a_call_for_each_gives(own_data, type, count):
+    engine = CompiledEngine(STORIES, stories(own_data, type), threads=count)
     expected, logits_of = likeliest(engine, [1, 403, 407], 150)
     text, seen, calls = decoded(engine, [1, 403, 407], 150)
     assert text == expected
@@ -49,8 +49,8 @@ def test_passes_in_one_call_choose_what_a_call_for_each_gives(data, type, count)
         same_bits(scores, logits_of[place])
 
 
-def test_nothing_is_chosen_of_the_ends_and_the_caller_sees_the_logits_before_them(data):
-    engine = CompiledEngine(STORIES, stories(data))
+def test_nothing_is_chosen_of_the_ends_and_the_caller_sees_the_logits_before_them(own_data):
+    engine = CompiledEngine(STORIES, stories(own_data))
     expected, logits_of = likeliest(engine, [1, 403, 407], 12)
     cache = engine.new_cache()
     engine.forward([1, 403, 407], cache)
@@ -61,8 +61,8 @@ def test_nothing_is_chosen_of_the_ends_and_the_caller_sees_the_logits_before_the
 
 
 @pytest.mark.parametrize("ill", [np.nan, np.inf, -np.inf])
-def test_nothing_is_chosen_from_logits_that_are_not_finite(data, ill):
-    tensors = tensors_of(data / "stories260K/stories260K.gguf")
+def test_nothing_is_chosen_from_logits_that_are_not_finite(own_data, ill):
+    tensors = tensors_of(own_data / "stories260K/stories260K.gguf")
     type, shape, raw = tensors["output.weight"]
     values = np.frombuffer(raw, np.float32).reshape(shape).copy()
     values[511, 0] = ill
@@ -72,7 +72,7 @@ def test_nothing_is_chosen_from_logits_that_are_not_finite(data, ill):
 
 
 @pytest.mark.parametrize("late", [0, 1])
-def test_a_thread_that_comes_late_holds_up_nobody_and_changes_nothing(data, monkeypatch, late):
+def test_a_thread_that_comes_late_holds_up_nobody_and_changes_nothing(own_data, monkeypatch, late):
     class Team:
         """Thread `late` begins when the other has ended."""
 
@@ -83,7 +83,7 @@ def test_a_thread_that_comes_late_holds_up_nobody_and_changes_nothing(data, monk
             function(late, 2, *arguments)
 
     for type in ("F32", "Q8_0"):
-        engine = CompiledEngine(STORIES, stories(data, type), threads=2)
+        engine = CompiledEngine(STORIES, stories(own_data, type), threads=2)
         expected, logits_of = likeliest(engine, [1], 70)
         with monkeypatch.context() as patch:
             patch.setattr(decoder, "team", lambda size: Team())
@@ -96,9 +96,9 @@ def test_a_thread_that_comes_late_holds_up_nobody_and_changes_nothing(data, monk
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_what_was_chosen_before_an_interrupt_that_asks_for_nothing_is_kept(data, count):
+def test_what_was_chosen_before_an_interrupt_that_asks_for_nothing_is_kept(own_data, count):
     flag = ctypes.c_int32(0)
-    engine = CompiledEngine(STORIES, stories(data), threads=count, interrupts=(ctypes.addressof(flag), 0))
+    engine = CompiledEngine(STORIES, stories(own_data), threads=count, interrupts=(ctypes.addressof(flag), 0))
     expected, _ = likeliest(engine, [1], 200)
 
     def clears():
@@ -109,9 +109,9 @@ def test_what_was_chosen_before_an_interrupt_that_asks_for_nothing_is_kept(data,
     assert text == expected and calls >= -(-199 // LONGEST_RUN)
 
 
-def test_an_interrupt_that_ends_several_passes_leaves_the_cache_as_it_was(data):
+def test_an_interrupt_that_ends_several_passes_leaves_the_cache_as_it_was(own_data):
     flag = ctypes.c_int32(0)
-    engine = CompiledEngine(STORIES, stories(data), interrupts=(ctypes.addressof(flag), 0))
+    engine = CompiledEngine(STORIES, stories(own_data), interrupts=(ctypes.addressof(flag), 0))
     cache, calls = engine.new_cache(), []
     engine.forward([1, 2], cache)
 
@@ -127,8 +127,8 @@ def test_an_interrupt_that_ends_several_passes_leaves_the_cache_as_it_was(data):
     same_bits(engine.forward([5], cache), engine.forward([1, 2, 5], engine.new_cache()))
 
 
-def test_ill_tokens_and_too_many_are_refused_by_decode(data):
-    engine = CompiledEngine(STORIES, stories(data))
+def test_ill_tokens_and_too_many_are_refused_by_decode(own_data):
+    engine = CompiledEngine(STORIES, stories(own_data))
     cache = engine.new_cache()
     with pytest.raises(ModelError, match="token 512 is outside the vocabulary"):
         engine.decode(512, cache, 4)

@@ -1,5 +1,6 @@
 """Long texts are tokenized in pieces, with the ids of the whole text, or refused by their bytes, never too early."""
 
+import functools
 import json
 import random
 import unicodedata
@@ -22,8 +23,8 @@ from plpython.session import model as loaded_model
 
 CHECKOUT = Path(__file__).parent.parent.parent
 ENCODER = CHECKOUT / "tests/fixtures/encoders/mean"
-NAMES = ("qwen", "gpt2", "stories", "tidy", "encoder")
-BOUNDED = ("qwen", "gpt2", "stories", "tidy")
+BOUNDED = ("own qwen", "own gpt2", "own stories", "tidy", "qwen", "gpt2", "stories")
+NAMES = (*BOUNDED, "encoder")
 # Words of several scripts, spaces and line ends of many kinds, marks that combine, what NFC makes smaller, controls.
 PIECES = (
     *("word", "a", "it's", "The", "STOP", "x1y", "1", "23", "\u65e5\u672c", "\u8a9e", "\u0441\u043b\u043e\u0432\u043e"),
@@ -34,23 +35,38 @@ PIECES = (
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=60).map("".join)
 
 
+@functools.cache
+def gpt2(folder: Path) -> Tokenizer:
+    container = read_container(memoryview((folder / "tokenizers/gpt-2/ggml-vocab-gpt-2.gguf").read_bytes()))
+    size = len(container.metadata["tokenizer.ggml.tokens"])
+    return Tokenizer(*read_tokenizer(Fields("metadata", container.metadata), size))
+
+
+@functools.cache
+def qwen(folder: Path) -> Tokenizer:
+    return Tokenizer((folder / "tokenizers/qwen2.5/tokenizer.json").read_text())
+
+
+@functools.cache
+def of_model(path: Path) -> Tokenizer:
+    source = read_model(path)
+    return Tokenizer(source.tokenizer_definition, source.tokenizer_settings)
+
+
+OF_DATA = {"qwen": qwen, "gpt2": gpt2, "stories": lambda folder: of_model(folder / "stories260K/stories260K.gguf")}
+BUNDLED = {"tidy": CHECKOUT / "tidy/tidy.gguf", "encoder": ENCODER}
+
+
 @pytest.fixture(scope="module")
-def tokenizers(data):
-    gguf = read_container(memoryview((data / "tokenizers/gpt-2/ggml-vocab-gpt-2.gguf").read_bytes()))
-    qwen = (data / "tokenizers/qwen2.5/tokenizer.json").read_text()
-    models = {
-        "stories": data / "stories260K/stories260K.gguf",
-        "tidy": CHECKOUT / "tidy/tidy.gguf",
-        "encoder": ENCODER,
-    }
-    sources = {name: read_model(path) for name, path in models.items()}
-    made = {
-        "gpt2": Tokenizer(*read_tokenizer(Fields("metadata", gguf.metadata), 50_257)),
-        "qwen": Tokenizer(qwen),
-        **{name: Tokenizer(s.tokenizer_definition, s.tokenizer_settings) for name, s in sources.items()},
-    }
-    for tokenizer in made.values():
-        tokenizer.bytes_a_token()  # found out once, which takes longer than an example of a property may
+def tokenizer(request):
+    """A tokenizer by its name: of the check data, "own …" of our own data, or of a model of this repository."""
+    name = request.param
+    if name in BUNDLED:
+        made = of_model(BUNDLED[name])
+    else:
+        folder = request.getfixturevalue("own_data" if name.startswith("own ") else "data")
+        made = OF_DATA[name.removeprefix("own ")](folder)
+    made.bytes_a_token()  # found out once, which takes longer than an example of a property may
     return made
 
 
@@ -72,45 +88,42 @@ def encoder_tokenizer(**changes):
     return Tokenizer(json.dumps(json.loads(source.tokenizer_definition) | changes), source.tokenizer_settings)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("tokenizer", NAMES, indirect=True)
 @given(TEXTS, st.integers(1, 20))
 @example("\0 " * 100 + "the cat", 1)
-def test_the_ids_of_the_pieces_are_those_of_the_whole_text(tokenizers, name, text, size):
-    tokenizer = tokenizers[name]
+def test_the_ids_of_the_pieces_are_those_of_the_whole_text(tokenizer, text, size):
     pieces = [text[begin:end] for begin, end in tokenizer.pieces(text, size, 1000)]
     whole = tokenizer.encode(text, add_special=False)
     assert joined(tokenizer, pieces) == whole
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("tokenizer", NAMES, indirect=True)
 @given(TEXTS)
-def test_wherever_a_text_may_be_cut_the_ids_are_those_of_both_sides(tokenizers, name, text):
-    tokenizer = tokenizers[name]
+def test_wherever_a_text_may_be_cut_the_ids_are_those_of_both_sides(tokenizer, text):
     whole, skipped = tokenizer.encode(text, add_special=False), int(tokenizer.drops_space())
     for place in [found.start() for found in tokenizer._long_texts(False).cut.finditer(text)][:20]:
         sides = text[:place], text[place + skipped :]
         assert joined(tokenizer, sides) == whole
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_kind_of_tokenizer_cuts_an_ordinary_text(tokenizers, name):
+@pytest.mark.parametrize("tokenizer", NAMES, indirect=True)
+def test_every_kind_of_tokenizer_cuts_an_ordinary_text(tokenizer):
     text = "Once upon a time there was a cat who sat on a mat " * 20
-    assert len(list(tokenizers[name].pieces(text, 50, 1000))) > 4
+    assert len(list(tokenizer.pieces(text, 50, 1000))) > 4
 
 
-@pytest.mark.parametrize("name", BOUNDED)
+@pytest.mark.parametrize("tokenizer", BOUNDED, indirect=True)
 @given(TEXTS)
-def test_no_token_stands_for_more_bytes_than_the_bound_says(tokenizers, name, text):
-    tokenizer = tokenizers[name]
+def test_no_token_stands_for_more_bytes_than_the_bound_says(tokenizer, text):
     ids = tokenizer.encode(text, add_special=False)
     assert utf8_size(text) <= tokenizer.bytes_a_token() * len(ids)
 
 
-@pytest.mark.parametrize("name", BOUNDED)
+@pytest.mark.parametrize("tokenizer", BOUNDED, indirect=True)
 @pytest.mark.parametrize("unit", ["date: 1.1.20 ", " ", "a", "\U0001f642", "\u65e5", "e\u0301", "\u212a", "\n"])
 @pytest.mark.parametrize("size", [20_100, 300_000])
-def test_a_prompt_is_refused_exactly_when_its_tokens_are_too_many(tokenizers, name, unit, size):
-    tokenizer, text = tokenizers[name], unit * (size // len(unit))
+def test_a_prompt_is_refused_exactly_when_its_tokens_are_too_many(tokenizer, unit, size):
+    text = unit * (size // len(unit))
     ids = tokenizer.encode(text, add_special=False)
     model = model_of(tokenizer)
     assert model.encode_at_most(text, len(ids)) == ids
@@ -122,11 +135,10 @@ def test_a_prompt_is_refused_exactly_when_its_tokens_are_too_many(tokenizers, na
             assert f"the prompt has {len(text.encode())} bytes" in error.detail
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("tokenizer", NAMES, indirect=True)
 @given(TEXTS, st.integers(1, 12))
 @example("the " * 100, 5)
-def test_the_first_ids_are_the_first_of_all(tokenizers, name, text, count):
-    tokenizer = tokenizers[name]
+def test_the_first_ids_are_the_first_of_all(tokenizer, text, count):
     assert model_of(tokenizer).first_tokens(text, count) == tokenizer.encode(text, add_special=False)[:count]
 
 
@@ -138,11 +150,10 @@ def test_no_more_of_a_long_text_is_read_than_its_first_ids_need(monkeypatch):
     assert sum(read) < 2000
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_long_text_has_the_ids_and_the_spans_of_its_whole(tokenizers, name):
-    draw = random.Random(name)
+@pytest.mark.parametrize("tokenizer", NAMES, indirect=True)
+def test_a_long_text_has_the_ids_and_the_spans_of_its_whole(tokenizer):
+    draw = random.Random(7)
     text = "".join(draw.choices(PIECES, k=30_000))
-    tokenizer = tokenizers[name]
     model = model_of(tokenizer)
     assert list(model.encode(text)) == tokenizer.encode(text)
     starts, ends = model.spans(text)
@@ -203,8 +214,8 @@ def test_an_added_token_that_may_hold_a_space_is_looked_for_in_the_whole_text(to
         {"added_tokens": [ADDED | {"id": 0, "content": "word", "lstrip": True}]},
     ],
 )
-def test_what_may_swallow_any_amount_of_text_has_no_bound(data, changes):
-    definition = json.loads((data / "tokenizers/qwen2.5/tokenizer.json").read_text()) | changes
+def test_what_may_swallow_any_amount_of_text_has_no_bound(own_data, changes):
+    definition = json.loads((own_data / "tokenizers/qwen2.5/tokenizer.json").read_text()) | changes
     assert Tokenizer(json.dumps(definition)).bytes_a_token() is None
 
 
@@ -218,8 +229,8 @@ def test_canonical_composition_makes_no_text_more_than_nine_times_smaller():
     assert taken_apart * put_together == 9
 
 
-def test_a_pre_tokenizer_that_keeps_words_together_allows_no_cut(data):
-    definition = json.loads((data / "tokenizers/qwen2.5/tokenizer.json").read_text())
+def test_a_pre_tokenizer_that_keeps_words_together_allows_no_cut(own_data):
+    definition = json.loads((own_data / "tokenizers/qwen2.5/tokenizer.json").read_text())
     definition["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {"Regex": r"\p{L}+( \p{L}+)?|\s+|."}
     library = Tokenizer(json.dumps(definition))._library
     assert LongTexts(library, library.get_vocab_size(), []).cut is None

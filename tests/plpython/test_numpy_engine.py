@@ -24,13 +24,13 @@ def read(path):
 
 
 @pytest.fixture(scope="module")
-def engine(data):
-    return read(data / "stories260K" / "stories260K.gguf")
+def engine(each_data):
+    return read(each_data / "stories260K" / "stories260K.gguf")
 
 
 @pytest.fixture(scope="module", params=["case2", "case3"])
-def case(data, request):
-    folder = data / "stories260K-reference"
+def case(each_data, request):
+    folder = each_data / "stories260K-reference"
     tokens = json.loads((folder / f"{request.param}.json").read_text())["tokens"]
     return tokens, np.fromfile(folder / f"{request.param}.logits.f32", "<f4").reshape(len(tokens), 512)
 
@@ -50,8 +50,8 @@ def test_logits_are_llama2cs_one_token_at_a_time_too(engine, case):
 
 
 @pytest.mark.parametrize("kind", ["F16", "Q8_0", "Q4_0"])
-def test_quantised_copies_give_the_logits_of_their_dequantised_weights(data, kind):
-    folder = data / "stories260K-quant-derived"
+def test_quantised_copies_give_the_logits_of_their_dequantised_weights(each_data, kind):
+    folder = each_data / "stories260K-quant-derived"
     described = json.loads((folder / "expected.json").read_text())
     tokens = next(case["tokens"] for case in described if case["file"] == f"stories260K-{kind}.gguf")
     expected = np.fromfile(folder / f"{kind}.case2.logits.f32", "<f4").reshape(len(tokens), 512)
@@ -60,11 +60,11 @@ def test_quantised_copies_give_the_logits_of_their_dequantised_weights(data, kin
     np.testing.assert_allclose(logits, expected, rtol=0, atol=TOLERANCE)
 
 
-def test_the_hugging_face_copy_with_halved_rope_gives_the_same_logits(data, case):
+def test_the_hugging_face_copy_with_halved_rope_gives_the_same_logits(each_data, case):
     from loaders.huggingface.folder import read_folder
     from plpython.model import encodings
 
-    model = read_folder(data / "stories260K-hf-derived")
+    model = read_folder(each_data / "stories260K-hf-derived")
     assert not model.architecture.rope_interleaved
     halved = NumpyEngine(model.architecture, {t.name: encodings.decode(t.type, t.data, t.shape) for t in model.tensors})
     tokens, expected = case
@@ -80,11 +80,11 @@ def greedy(engine, steps):
 
 
 @pytest.mark.parametrize(("file", "steps"), [("karpathy_expected_stdout_n200.txt", 200), ("greedy_bos_256.txt", 256)])
-def test_greedy_text_is_what_llama2c_writes(data, engine, file, steps):
-    pieces = gguf.GGUFReader(data / "stories260K" / "stories260K.gguf").fields["tokenizer.ggml.tokens"].contents()
+def test_greedy_text_is_what_llama2c_writes(each_data, engine, file, steps):
+    pieces = gguf.GGUFReader(each_data / "stories260K" / "stories260K.gguf").fields["tokenizer.ggml.tokens"].contents()
     spelled = {f"<0x{byte:02X}>": chr(byte) for byte in range(256)}
     text = "".join(spelled.get(pieces[token], pieces[token]) for token in greedy(engine, steps)[1:])
-    expected = (data / "stories260K-reference" / file).read_text().removesuffix("\n")
+    expected = (each_data / "stories260K-reference" / file).read_text().removesuffix("\n")
     assert text.replace("\u2581", " ").removeprefix(" ") == expected
 
 

@@ -145,9 +145,9 @@ def test_the_same_composition_of_operators_is_every_family_with_the_bits_of_its_
 
 @COMPOSITIONS
 @pytest.mark.parametrize("type", ["F32", "F16", "Q8_0", "Q4_0", "Q5_0"])
-def test_over_packed_weights_a_composition_has_the_bits_of_the_compiled_engine(type, compose, data, monkeypatch):
+def test_over_packed_weights_a_composition_has_the_bits_of_the_compiled_engine(type, compose, own_data, monkeypatch):
     """stories260K has an ffn of 172, which no layout divides; 100 tokens are more than one slice."""
-    model = use(monkeypatch, data / "stories260K/stories260K.gguf", "compiled", stories.tensors(data, type))
+    model = use(monkeypatch, own_data / "stories260K/stories260K.gguf", "compiled", stories.tensors(own_data, type))
     cache, start = model.engine.new_cache(), 0
     for few in (list(range(3, 103)), [7], [9, 8, 7], [5]):
         composed, start = compose(model, few, start), start + len(few)
@@ -155,9 +155,9 @@ def test_over_packed_weights_a_composition_has_the_bits_of_the_compiled_engine(t
 
 
 @COMPOSITIONS
-def test_what_a_query_does_to_a_slice_of_tokens_does_not_depend_on_the_others(compose, data, monkeypatch):
+def test_what_a_query_does_to_a_slice_of_tokens_does_not_depend_on_the_others(compose, own_data, monkeypatch):
     """More tokens than a slice, shared out among threads, and the same tokens one by one."""
-    model = use(monkeypatch, data / "stories260K-quant-derived" / "stories260K-Q8_0.gguf", "compiled")
+    model = use(monkeypatch, own_data / "stories260K-quant-derived" / "stories260K-Q8_0.gguf", "compiled")
     monkeypatch.setattr(compiled_operators, "WORTH_SHARING", 0)
     tokens = list(range(3, 3 + 2 * compiled_operators.SLICE + 5))
     together = compose(model, tokens)

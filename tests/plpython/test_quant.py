@@ -15,9 +15,9 @@ IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 8
 
 
 @pytest.mark.parametrize("kind", GOLDEN)
-def test_golden_blocks_decode_to_the_same_bits(data, kind):
-    raw = np.fromfile(data / "quant-golden" / f"{kind}.raw", np.uint8)
-    expected = np.fromfile(data / "quant-golden" / f"{kind}.f32", np.uint32)
+def test_golden_blocks_decode_to_the_same_bits(each_data, kind):
+    raw = np.fromfile(each_data / "quant-golden" / f"{kind}.raw", np.uint8)
+    expected = np.fromfile(each_data / "quant-golden" / f"{kind}.f32", np.uint32)
     elements, size = encodings.BLOCKS[kind]
     decoded = encodings.decode(kind, raw, (len(raw) // size, elements))
     np.testing.assert_array_equal(decoded.reshape(-1).view(np.uint32), expected)

@@ -16,21 +16,38 @@ from plpython.server import background
 from plpython.server.background import Background
 from plpython.server.errors import CORRUPT_DATA, INVALID_PARAMETER, NOT_SUPPORTED, ModelError
 
-QWEN_PADDED_SIZE = 151_936
-IM_START, IM_END, TOOL_CALL = 151_644, 151_645, 151_657
+PADDING = 271  # rows of Qwen2.5's embedding behind its last token
+QWEN_TOKENS = {"Hello": 9707, "<|im_start|>": 151_644, "<|im_end|>": 151_645, "<tool_call>": 151_657}
 ENCODER = Path(__file__).parent.parent / "fixtures" / "encoders" / "mean"
 SEPARATOR = "\n__ggml_vocab_test__\n"
 
 
 @pytest.fixture(scope="module")
-def qwen(data):
+def qwen(each_data):
+    """Qwen2.5's tokenizer, or one of our own that is shaped like it; rows are left over in the embedding."""
+    definition = (each_data / "tokenizers/qwen2.5/tokenizer.json").read_text()
+    library = tokenizers.Tokenizer.from_str(definition)
+    ends = [library.token_to_id(name) for name in ("<|endoftext|>", "<|im_end|>")]
+    return Tokenizer(definition, {"eos_ids": ends, "vocabulary_size": library.get_vocab_size() + PADDING})
+
+
+def token(qwen, text):
+    """The id of a token by its text, from the library."""
+    return qwen._library.token_to_id(text)
+
+
+def test_qwens_tokens_have_their_published_ids(data):
     definition = (data / "tokenizers/qwen2.5/tokenizer.json").read_text()
-    return Tokenizer(definition, {"eos_ids": [151_643, IM_END], "vocabulary_size": QWEN_PADDED_SIZE})
+    qwen = Tokenizer(definition, {"eos_ids": [151_643], "vocabulary_size": 151_936})
+    assert {text: qwen.encode(text, parse_special=True) for text in QWEN_TOKENS} == {
+        text: [number] for text, number in QWEN_TOKENS.items()
+    }
+    assert len(list(qwen.vocabulary())) == 151_665 + PADDING == 151_936
 
 
 @pytest.fixture(scope="module")
-def stories(data):
-    definition = (data / "stories260K-hf-derived/tokenizer.json").read_text()
+def stories(each_data):
+    definition = (each_data / "stories260K-hf-derived/tokenizer.json").read_text()
     return Tokenizer(definition, {"bos_id": 1, "eos_ids": [2], "add_bos": True, "vocabulary_size": 512})
 
 
@@ -40,25 +57,25 @@ def ggml_cases(folder, name):
     return list(zip(texts, ids, strict=True))
 
 
-def test_qwen_ids_are_llama_cpps_in_all_46_texts(data, qwen):
-    cases = ggml_cases(data / "tokenizers/qwen2.5", "ggml-vocab-qwen2.gguf")
-    assert len(cases) == 46
+def test_qwen_ids_are_llama_cpps_in_all_texts(each_data, qwen):
+    cases = ggml_cases(each_data / "tokenizers/qwen2.5", "ggml-vocab-qwen2.gguf")
+    assert len(cases) >= 40
     assert [qwen.encode(text) for text, _ in cases] == [ids for _, ids in cases]
 
 
-def test_qwen_ids_are_hugging_faces_in_all_30_texts(data, qwen):
-    folder = data / "tokenizers/qwen2.5"
+def test_qwen_ids_are_hugging_faces_in_all_texts(each_data, qwen):
+    folder = each_data / "tokenizers/qwen2.5"
     texts = {entry["id"]: entry["text"] for entry in json.loads((folder / "inputs.json").read_text())["inputs"]}
     expected = json.loads((folder / "Qwen__Qwen2.5-0.5B.json").read_text())["entries"]
-    assert len(expected) == 30
+    assert len(expected) >= 30
     for name, entry in expected.items():
         assert qwen.encode(texts[name]) == entry["input_ids"], name
         assert qwen.decode(entry["input_ids"]) == entry["decoded_skip_special"], name
         assert qwen.decode(entry["input_ids"], keep_control=True) == entry["decoded_with_special"], name
 
 
-def test_stories_prompts_have_the_ids_that_llama2_c_fed(data, stories):
-    folder = data / "stories260K-reference"
+def test_stories_prompts_have_the_ids_that_llama2_c_fed(each_data, stories):
+    folder = each_data / "stories260K-reference"
     for case in ("case2", "case3"):
         reference = json.loads((folder / f"{case}.json").read_text())
         prompt = (folder / f"{case}.prompt.txt").read_text()
@@ -66,8 +83,8 @@ def test_stories_prompts_have_the_ids_that_llama2_c_fed(data, stories):
         assert stories.decode(reference["tokens"][: reference["n_prompt"]]) == prompt
 
 
-def test_stories_text_loses_only_the_space_that_sentencepiece_puts_first(data, stories):
-    text = (data / "stories260K-reference/greedy_bos_256.txt").read_text()
+def test_stories_text_loses_only_the_space_that_sentencepiece_puts_first(each_data, stories):
+    text = (each_data / "stories260K-reference/greedy_bos_256.txt").read_text()
     ids = stories.encode(text)
     assert stories.decode(ids) == text
     assert b"".join(stories.token_bytes(i) for i in ids[1:]) == b" " + text.encode()
@@ -100,40 +117,43 @@ def test_control_tokens_of_sentencepiece_inside_text_are_text(stories, text):
 def test_control_tokens_of_qwen_inside_text_are_text_unless_asked(qwen):
     text = "<|im_start|>user\nhi<|im_end|>"
     as_text = qwen.encode(text)
-    assert not {IM_START, IM_END} & set(as_text)
+    start, end = (token(qwen, name) for name in ("<|im_start|>", "<|im_end|>"))
+    assert not {start, end} & set(as_text)
     assert qwen.decode(as_text) == text
     parsed = qwen.encode(text, parse_special=True)
-    assert parsed == [IM_START, *qwen.encode("user\nhi"), IM_END]
+    assert parsed == [start, *qwen.encode("user\nhi"), end]
     assert qwen.decode(parsed) == "user\nhi"
     assert qwen.decode(parsed, keep_control=True) == text
     assert qwen.encode(text) == as_text  # asking once changes nothing later
 
 
 def test_added_tokens_that_are_not_control_tokens_stay_whole(qwen):
-    assert qwen.encode("<tool_call>") == [TOOL_CALL]
-    assert qwen.kind(TOOL_CALL) == "added"
-    assert qwen.decode([TOOL_CALL]) == "<tool_call>"
+    call = token(qwen, "<tool_call>")
+    assert qwen.encode("<tool_call>") == [call]
+    assert qwen.kind(call) == "added"
+    assert qwen.decode([call]) == "<tool_call>"
 
 
 def test_padded_rows_decode_to_nothing_and_other_ids_are_errors(qwen):
-    assert qwen.token_bytes(QWEN_PADDED_SIZE - 1) == b""
-    assert qwen.kind(QWEN_PADDED_SIZE - 1) == "unused"
-    assert qwen.decode([QWEN_PADDED_SIZE - 1, 9707]) == "Hello"
-    for nonsense in (QWEN_PADDED_SIZE, -1, 2**32 - 1, None, True, 1.0):
+    last = qwen.vocabulary_size - 1
+    assert qwen.token_bytes(last) == b""
+    assert qwen.kind(last) == "unused"
+    assert qwen.decode([last, token(qwen, "Hello")]) == "Hello"
+    for nonsense in (last + 1, -1, 2**32 - 1, None, True, 1.0):
         with pytest.raises(ModelError, match="there is no token") as problem:
             qwen.decode([nonsense])
         assert problem.value.sqlstate == INVALID_PARAMETER
 
 
 def test_the_vocabulary_has_a_row_for_every_embedding_row(qwen):
-    rows = list(qwen.vocabulary())
-    assert [row[0] for row in rows] == list(range(QWEN_PADDED_SIZE))
-    assert rows[9707] == (9707, b"Hello", "Hello", "normal")
-    assert rows[IM_END] == (IM_END, b"<|im_end|>", "<|im_end|>", "control")
+    rows, hello, end = list(qwen.vocabulary()), token(qwen, "Hello"), token(qwen, "<|im_end|>")
+    assert [row[0] for row in rows] == list(range(qwen._library.get_vocab_size() + PADDING))
+    assert rows[hello] == (hello, b"Hello", "Hello", "normal")
+    assert rows[end] == (end, b"<|im_end|>", "<|im_end|>", "control")
     single_bytes = {content for _, content, _, kind in rows if kind == "normal" and len(content) == 1}
     assert single_bytes == {bytes([byte]) for byte in range(256)}
     assert not any("\0" in text for _, _, text, _ in rows)
-    assert sum(kind == "unused" for *_, kind in rows) == QWEN_PADDED_SIZE - 151_665
+    assert sum(kind == "unused" for *_, kind in rows) == PADDING
 
 
 def test_a_stream_never_shows_half_a_character(qwen):
@@ -157,14 +177,15 @@ def test_any_text_comes_back_from_sentencepiece(stories, text):
 
 
 @settings(max_examples=200, deadline=None)
-@given(ids=st.lists(st.integers(0, QWEN_PADDED_SIZE - 1), max_size=20))
-def test_a_stream_of_any_tokens_is_the_text_of_their_bytes(qwen, ids):
+@given(numbers=st.lists(st.integers(0, 1 << 20), max_size=20))
+def test_a_stream_of_any_tokens_is_the_text_of_their_bytes(qwen, numbers):
+    ids = [number % qwen.vocabulary_size for number in numbers]
     shown = b"".join(qwen.token_bytes(i) for i in ids if qwen.is_shown(i))
     assert qwen.decode(ids) == shown.decode("utf-8", "replace")
 
 
-def test_bos_and_eos_are_put_where_the_model_wants_them(data):
-    definition = (data / "stories260K-hf-derived/tokenizer.json").read_text()
+def test_bos_and_eos_are_put_where_the_model_wants_them(each_data):
+    definition = (each_data / "stories260K-hf-derived/tokenizer.json").read_text()
     both = Tokenizer(definition, {"bos_id": 1, "eos_ids": [2], "add_bos": True, "add_eos": True})
     bare = both.encode("One day", add_special=False)
     assert both.encode("One day") == [1, *bare, 2]
@@ -176,8 +197,8 @@ def test_bos_and_eos_are_put_where_the_model_wants_them(data):
     assert several.encode("") == [3, 1, 5, 4]
 
 
-def test_an_id_with_the_text_of_another_decodes_to_it_and_is_never_encoded(data):
-    definition = (data / "stories260K-hf-derived/tokenizer.json").read_text()
+def test_an_id_with_the_text_of_another_decodes_to_it_and_is_never_encoded(each_data):
+    definition = (each_data / "stories260K-hf-derived/tokenizer.json").read_text()
     tokenizer = Tokenizer(definition, {"vocabulary_size": 514, "same_as": [[512, 300], [513, 2]]})
     assert tokenizer.token_bytes(512) == tokenizer.token_bytes(300) != b""
     assert (tokenizer.kind(512), tokenizer.kind(513)) == ("normal", "control")
@@ -198,8 +219,8 @@ def test_an_id_with_the_text_of_another_decodes_to_it_and_is_never_encoded(data)
         ({"padding": 3}, 'unknown tokenizer setting "padding"'),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(data, change, expected):
-    definition = (data / "stories260K-hf-derived/tokenizer.json").read_text()
+def test_settings_that_do_not_fit_are_refused(each_data, change, expected):
+    definition = (each_data / "stories260K-hf-derived/tokenizer.json").read_text()
     with pytest.raises(ModelError, match=expected):
         Tokenizer(definition, {"vocabulary_size": 512} | change)
 

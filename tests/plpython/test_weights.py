@@ -65,9 +65,9 @@ def test_a_vector_is_one_row(store):
 
 
 @pytest.mark.parametrize("type", ["Q8_0", "Q4_0", "Q6_K", "F16"])
-def test_tiles_decode_as_the_golden_files_say(store, data, type):
-    content = (data / "quant-golden" / f"{type}.raw").read_bytes()
-    values = np.fromfile(data / "quant-golden" / f"{type}.f32", "<f4")
+def test_tiles_decode_as_the_golden_files_say(store, each_data, type):
+    content = (each_data / "quant-golden" / f"{type}.raw").read_bytes()
+    values = np.fromfile(each_data / "quant-golden" / f"{type}.f32", "<f4")
     elements, size = BLOCKS[type]
     columns, row_size = 2 * elements, 2 * size
     rows = len(content) // row_size

@@ -6,9 +6,9 @@ from tests.database.models import STORIES, loaded
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(superuser_dsn, data):
+def models(superuser_dsn, own_data):
     """stories260K in four encodings."""
-    with loaded(superuser_dsn, {name: data / path for name, path in STORIES.items() if name != "stories-hf"}):
+    with loaded(superuser_dsn, {name: own_data / path for name, path in STORIES.items() if name != "stories-hf"}):
         yield
 
 

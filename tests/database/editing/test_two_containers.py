@@ -97,9 +97,9 @@ def with_frequencies(model, values):
 
 
 @pytest.fixture
-def turning(superuser, data, new):
+def turning(superuser, own_data, new):
     """Stories as it is, and with frequencies of rope that are halved, and otherwise."""
-    stories = read_model(data / STORIES["stories"])
+    stories = read_model(own_data / STORIES["stories"])
     names = {"plain": "stories", "halved": new("halved"), "other": new("other")}
     upload(superuser, with_frequencies(stories, [2, 2, 2, 2]), names["halved"])
     upload(superuser, with_frequencies(stories, [1, 2, 3, 4]), names["other"])
@@ -143,8 +143,8 @@ def test_diff_tells_a_tensor_that_makes_one_model_rotate_otherwise(loader, turni
         ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling is null in one"),
     ],
 )
-def test_numbers_that_differ_by_more_than_float32_are_told(superuser, loader, data, new, change, told):
-    stories = read_model(data / STORIES["stories"])
+def test_numbers_that_differ_by_more_than_float32_are_told(superuser, loader, own_data, new, change, told):
+    stories = read_model(own_data / STORIES["stories"])
     name = new("differs")
     upload(
         superuser, dataclasses.replace(stories, architecture=dataclasses.replace(stories.architecture, **change)), name
@@ -154,8 +154,8 @@ def test_numbers_that_differ_by_more_than_float32_are_told(superuser, loader, da
     assert told in refused.value.diag.message_detail
 
 
-def test_a_head_of_its_own_and_a_shared_one_are_not_merged(superuser, loader, data, new):
-    stories, name = read_model(data / STORIES["stories"]), new("tied")
+def test_a_head_of_its_own_and_a_shared_one_are_not_merged(superuser, loader, own_data, new):
+    stories, name = read_model(own_data / STORIES["stories"]), new("tied")
     tied = dataclasses.replace(stories.architecture, tied_embeddings=True)
     kept = tuple(tensor for tensor in stories.tensors if tensor.name != "output.weight")
     upload(superuser, dataclasses.replace(stories, architecture=tied, tensors=kept, files=()), name)
@@ -165,8 +165,8 @@ def test_a_head_of_its_own_and_a_shared_one_are_not_merged(superuser, loader, da
         assert "tied_embeddings" in refused.value.diag.message_detail
 
 
-def test_ids_that_stand_for_other_bytes_are_not_merged(superuser, loader, data, new):
-    stories = read_model(data / STORIES["stories"])
+def test_ids_that_stand_for_other_bytes_are_not_merged(superuser, loader, own_data, new):
+    stories = read_model(own_data / STORIES["stories"])
     document = json.loads(stories.tokenizer_definition)
     vocabulary = document["model"]["vocab"]
     vocabulary["Z"], vocabulary["Q"] = vocabulary["Q"], vocabulary["Z"]

@@ -158,7 +158,7 @@ def test_a_qwen_vocabulary_survives_both_formats(hartonomous, superuser, each_da
     try:
         exported(hartonomous, "export-qwen", tmp_path / "new", "--format", format)
         before, after = read_model(folder), read_model(tmp_path / "new")
-        assert after.architecture.vocabulary_size == before.architecture.vocabulary_size > 1000
+        assert after.architecture.vocabulary_size == before.architecture.vocabulary_size > 900
         assert after.tokenizer_settings["eos_ids"][:2] == before.tokenizer_settings["eos_ids"]
         assert after.tokenizer_settings["chat_template"] == "{{ messages }}"
     finally:

@@ -259,7 +259,7 @@ def test_ids_are_those_of_the_tokenizers_package_from_a_folder_a_gguf_and_vocab_
     models = [read_model(folder), read_model(as_gguf(folder, write_gguf))]
     (folder / "tokenizer.json").unlink()
     models.append(read_model(folder))
-    texts = [*texts_of(each_data), *corpora(each_data)[::20]]
+    texts = [*texts_of(each_data), *corpora(each_data)[::8]]
     expected = [learnt.encode(text).ids for text in texts]
     assert len({token for ids in expected for token in ids}) > 5000
     for model in models:

@@ -74,7 +74,7 @@ REFUSED = [
     ),
     ("SELECT llm.scale_tensor(%s, 'output.weight', 'NaN')", (), errors.InvalidParameterValue, "factor"),
     ("SELECT llm.scale_tensor(%s, 'output.weight', NULL)", (), errors.InvalidParameterValue, "factor"),
-    ("SELECT llm.scale_tensor(%s, 'output.weight', 3e38)", (), errors.InvalidParameterValue, "NaN or infinity"),
+    ("SELECT llm.scale_tensor(%s, 'output_norm.weight', 3e38)", (), errors.InvalidParameterValue, "NaN or infinity"),
     ("SELECT llm.prune(%s, -1)", (), errors.InvalidParameterValue, "threshold"),
     ("SELECT llm.prune(%s, NULL)", (), errors.InvalidParameterValue, "threshold"),
     ("SELECT llm.prune(%s, 1, 'nothing%%')", (), errors.UndefinedObject, "no matrix of model"),

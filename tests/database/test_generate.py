@@ -1,4 +1,4 @@
-"""llm.generate and what belongs to it, on the story model: its author's own text and logits are the answers."""
+"""llm.generate and what belongs to it, on story models: their texts and logits by transformers and by llama2.c."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def models(loader_dsn: str, each_data: Path):
 
 @pytest.fixture(scope="module")
 def author_text(each_data: Path) -> str:
-    """What llama2.c's author expects of 200 greedy tokens from nothing."""
+    """The text of 200 greedy tokens from nothing, by transformers, or as llama2.c's author expects it."""
     return (each_data / REFERENCE / "karpathy_expected_stdout_n200.txt").read_text()
 
 
@@ -44,14 +44,14 @@ def test_psql_prints_the_authors_text_byte_for_byte(loader_dsn, author_text, mod
 
 
 @pytest.mark.parametrize("model", ["stories", "stories-hf"])
-def test_256_greedy_tokens_are_those_of_llama2c(user, each_data, model):
+def test_256_greedy_tokens_are_the_references(user, each_data, model):
     expected = (each_data / REFERENCE / "greedy_bos_256.txt").read_text()
     assert call(user, GENERATE, "", model, 256) + "\n" == expected
 
 
 @pytest.mark.parametrize("case", ["case2", "case3"])
 @pytest.mark.parametrize("model", ["stories", "stories-hf"])
-def test_logits_are_those_of_llama2c_at_every_position(user, each_data, case, model):
+def test_logits_are_the_references_at_every_position(user, each_data, case, model):
     tokens = json.loads((each_data / REFERENCE / f"{case}.json").read_text())["tokens"]
     expected = np.fromfile(each_data / REFERENCE / f"{case}.logits.f32", "<f4").reshape(len(tokens), -1)
     np.testing.assert_allclose(logits(user, tokens, model), expected, rtol=0, atol=1e-4)
@@ -170,7 +170,7 @@ def test_next_tokens_rank_what_greedy_generation_takes_first(user):
     assert len(user.execute("SELECT * FROM llm.next_tokens('Once', model => 'stories')").fetchall()) == 10
 
 
-def test_tokens_are_those_of_llama2c(user, each_data):
+def test_tokens_are_the_references(user, each_data):
     for case in ("case2", "case3"):
         known = json.loads((each_data / REFERENCE / f"{case}.json").read_text())
         prompt = (each_data / REFERENCE / f"{case}.prompt.txt").read_text()

@@ -49,7 +49,7 @@ def connection(loader_dsn):
 
 @pytest.fixture
 def fresh(own_data, tmp_path) -> Path:
-    """A copy of stories260K.gguf whose weights no database has: the last bits of its numbers are random.
+    """A copy of the story model whose weights no database has: the last bits of its numbers are random.
 
     Its output.weight stays equal to its embedding.
     """
@@ -278,7 +278,7 @@ with connect() as connection, Killed(connect) as beside:
 
 @pytest.fixture
 def fresh_f16(own_data, tmp_path) -> Path:
-    """A copy of stories260K as F16 with random weights and a vocabulary that no database has."""
+    """A copy of it as F16 with random weights and a vocabulary that no database has."""
     content = bytearray((own_data / "stories260K-quant-derived/stories260K-F16.gguf").read_bytes())
     first = min(tensor.offset for tensor in read_container(memoryview(bytes(content))).tensors)
     content[first::2] = os.urandom(len(content[first::2]))

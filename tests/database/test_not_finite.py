@@ -24,7 +24,7 @@ ENCODER = FAMILIES.parent / "encoders" / "mean"
 
 @pytest.fixture(scope="module", autouse=True)
 def models(superuser_dsn: str, own_data: Path) -> Iterator[None]:
-    """stories260K in three encodings, and a tiny encoder; the engine compiled."""
+    """A story model in three encodings, and a tiny encoder; the engine compiled."""
     paths = {f"finite{kind}": own_data / STORIES[f"stories{kind}"] for kind in KINDS}
     with psycopg.connect(superuser_dsn, autocommit=True) as superuser:
         call(superuser, "SELECT llm.warm_up()")
@@ -34,7 +34,7 @@ def models(superuser_dsn: str, own_data: Path) -> Iterator[None]:
 
 @pytest.fixture
 def fork(superuser: psycopg.Connection) -> Iterator[str]:
-    """A fork of stories260K, which goes with the test and with what it made."""
+    """A fork of the story model, which goes with the test and with what it made."""
     superuser.execute("SELECT llm.fork('finite', 'finite-fork')")
     yield "finite-fork"
     superuser.execute("SELECT llm.drop_model(name) FROM llm.models WHERE name IN ('finite-fork', 'finite-new')")
@@ -98,7 +98,7 @@ def test_a_load_is_refused_in_one_line_and_stores_nothing(superuser, loader_dsn,
 
 
 def manifest(connection: psycopg.Connection, path: Path, type: str, ill: str, at: int) -> tuple[str, str]:
-    """A manifest and tokenizer of stories260K with matrices in a type, a tensor of them ill; all tiles are uploaded."""
+    """A manifest and tokenizer of the story model, matrices in a type, a tensor ill; all tiles are uploaded."""
     source, tensors = read_model(path / STORIES["stories"]), []
     for tensor in source.tensors:
         values = encodings.decode(tensor.type, tensor.data, tensor.shape)
@@ -206,7 +206,7 @@ def test_load_quantize_is_refused_as_quantize_is(superuser, loader_dsn, own_data
 
 @pytest.fixture
 def divided(superuser: psycopg.Connection, own_data: Path) -> Iterator[str]:
-    """stories260K with a rope_freqs.weight of ones."""
+    """The story model with a rope_freqs.weight of ones."""
     source = read_model(own_data / STORIES["stories"])
     ones = np.ones(source.architecture.head_dim // 2, np.float32)
     freqs = type(source.tensors[0])("rope_freqs.weight", "F32", ones.shape, memoryview(ones).cast("B"))

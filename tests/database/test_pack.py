@@ -157,7 +157,7 @@ def test_the_authors_text_byte_for_byte(session, answered, model):
 
 
 @pytest.mark.parametrize("case", ["case2", "case3"])
-def test_logits_are_those_of_llama2c_at_every_position(session, answered, case):
+def test_logits_are_the_references_at_every_position(session, answered, case):
     tokens = json.loads((answered / REFERENCE / f"{case}.json").read_text())["tokens"]
     expected = np.fromfile(answered / REFERENCE / f"{case}.logits.f32", "<f4").reshape(len(tokens), -1)
     np.testing.assert_allclose(logits(session, tokens, "answered-stories"), expected, rtol=0, atol=1e-4)

@@ -68,7 +68,7 @@ def test_tensors_and_files_are_the_files_own_bytes(each_data, name):
     assert [b"".join(t.tiles()) for t in model.tensors] == [bytes(t.data) for t in model.tensors]
 
 
-def test_the_quirks_of_stories260k_are_read_as_llama_cpp_reads_them(each_data):
+def test_the_quirks_of_a_story_model_are_read_as_llama_cpp_reads_them(each_data):
     model = read_gguf(each_data / "stories260K/stories260K.gguf")
     assert model.architecture.rope_theta == 10_000.0  # rope.freq_base is absent
     assert model.architecture.rope_interleaved
@@ -83,7 +83,7 @@ def test_the_quirks_of_stories260k_are_read_as_llama_cpp_reads_them(each_data):
     }
 
 
-def test_both_containers_of_stories260k_hold_the_same_weights(each_data):
+def test_both_containers_of_a_story_model_hold_the_same_weights(each_data):
     ours = read_gguf(each_data / "stories260K/stories260K.gguf")
     theirs = Weights(read_folder(each_data / "stories260K-hf-derived"))
     heads = {"attn_q": 8, "attn_k": 4}
@@ -98,7 +98,7 @@ def test_both_containers_of_stories260k_hold_the_same_weights(each_data):
 
 
 @pytest.mark.parametrize("case", ["case2", "case3"])
-def test_both_containers_of_stories260k_give_llama2_cs_logits(each_data, case):
+def test_both_containers_of_a_story_model_give_the_references_logits(each_data, case):
     folder = each_data / "stories260K-reference"
     tokens = json.loads((folder / f"{case}.json").read_text())["tokens"]
     expected = np.fromfile(folder / f"{case}.logits.f32", "<f4").reshape(len(tokens), -1)

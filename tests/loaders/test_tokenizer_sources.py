@@ -56,7 +56,7 @@ def _pieces_of(qwen_document):
     return [pieces[number] for number in range(len(pieces))]
 
 
-def test_gpt2_ids_from_its_gguf_are_llama_cpps_in_all_texts(each_data, gpt2):
+def test_gpt2_ids_from_its_gguf_are_the_references_in_all_marked_texts(each_data, gpt2):
     folder = each_data / "tokenizers/gpt-2"
     texts = (folder / "ggml-vocab-gpt-2.gguf.inp").read_text().split(SEPARATOR)[:-1]
     ids = [
@@ -66,7 +66,7 @@ def test_gpt2_ids_from_its_gguf_are_llama_cpps_in_all_texts(each_data, gpt2):
     assert [gpt2.encode(text) for text in texts] == ids
 
 
-def test_gpt2_ids_from_its_gguf_are_hugging_faces_in_all_texts(each_data, gpt2):
+def test_gpt2_ids_from_its_gguf_are_the_references_in_all_listed_texts(each_data, gpt2):
     texts = {
         e["id"]: e["text"] for e in json.loads((each_data / "tokenizers/qwen2.5/inputs.json").read_text())["inputs"]
     }
@@ -94,7 +94,7 @@ def test_qwens_pieces_and_pre_mean_the_same_as_its_tokenizer_json(each_data, qwe
     assert list(qwen_as_gguf.vocabulary()) == list(original.vocabulary())
 
 
-def test_stories260k_from_scores_cuts_as_the_merges_checked_against_llama2_c(each_data):
+def test_a_story_model_from_scores_cuts_as_its_merges_do(each_data):
     ours = read_gguf(each_data / "stories260K/stories260K.gguf")
     ours = Tokenizer(ours.tokenizer_definition, ours.tokenizer_settings)
     theirs = Tokenizer(

@@ -1,4 +1,4 @@
-"""stories260K, whose weights and logits are check data: its architecture, and its weights as the engine takes them."""
+"""The story models of our own and of the check data: architecture, and weights as the engine takes them."""
 
 import numpy as np
 from gguf import GGUFReader
@@ -32,7 +32,7 @@ def tensors_of(path):
 
 
 def stories(data, type="F32"):
-    """The packed stories260K of a type."""
+    """The packed story model of a type."""
     return pack_model(tensors(data, type))
 
 

@@ -105,7 +105,7 @@ def test_a_missing_value_is_named():
         Architecture.from_config(config)
 
 
-def test_stories260k_has_exactly_the_tensors_of_its_gguf_file(each_data):
+def test_a_story_model_has_exactly_the_tensors_of_its_gguf_file(each_data):
     import gguf
 
     reader = gguf.GGUFReader(each_data / "stories260K" / "stories260K.gguf")

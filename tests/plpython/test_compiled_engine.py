@@ -1,4 +1,4 @@
-"""The compiled engine against llama2.c, transformers and the numpy engine, and the same bits however it is asked."""
+"""The compiled engine against transformers, llama2.c and the numpy engine, and the same bits however it is asked."""
 
 import ctypes
 import hashlib
@@ -45,12 +45,12 @@ def logits(engine, tokens, step=None):
 
 
 @pytest.mark.parametrize("case", ["case2", "case3"])
-def test_f32_logits_are_those_of_llama2c(each_data, case):
+def test_f32_logits_are_the_references(each_data, case):
     tokens, expected = reference(each_data, case)
     np.testing.assert_allclose(logits(CompiledEngine(STORIES, stories(each_data)), tokens), expected, rtol=0, atol=1e-4)
 
 
-def test_greedy_tokens_are_those_of_llama2c(each_data):
+def test_greedy_tokens_are_the_references(each_data):
     tokens, _ = reference(each_data, "case2")
     prompt = 5
     engine = CompiledEngine(STORIES, stories(each_data))

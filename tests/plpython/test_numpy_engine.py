@@ -1,4 +1,4 @@
-"""The reference engine on a real trained model, against logits and text computed by llama2.c."""
+"""The reference engine on trained models: logits and texts by transformers (our own model) and by llama2.c."""
 
 import json
 from dataclasses import replace
@@ -35,14 +35,14 @@ def case(each_data, request):
     return tokens, np.fromfile(folder / f"{request.param}.logits.f32", "<f4").reshape(len(tokens), 512)
 
 
-def test_logits_of_stories260k_are_llama2cs(engine, case):
+def test_logits_of_a_story_model_are_the_references(engine, case):
     tokens, expected = case
     logits = engine.forward(tokens, engine.new_cache(), last_only=False)
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, expected, rtol=0, atol=TOLERANCE)
 
 
-def test_logits_are_llama2cs_one_token_at_a_time_too(engine, case):
+def test_logits_are_the_references_one_token_at_a_time_too(engine, case):
     tokens, expected = case
     cache = engine.new_cache()
     logits = np.concatenate([engine.forward([token], cache) for token in tokens])
@@ -80,7 +80,7 @@ def greedy(engine, steps):
 
 
 @pytest.mark.parametrize(("file", "steps"), [("karpathy_expected_stdout_n200.txt", 200), ("greedy_bos_256.txt", 256)])
-def test_greedy_text_is_what_llama2c_writes(each_data, engine, file, steps):
+def test_greedy_text_is_what_the_reference_writes(each_data, engine, file, steps):
     pieces = gguf.GGUFReader(each_data / "stories260K" / "stories260K.gguf").fields["tokenizer.ggml.tokens"].contents()
     spelled = {f"<0x{byte:02X}>": chr(byte) for byte in range(256)}
     text = "".join(spelled.get(pieces[token], pieces[token]) for token in greedy(engine, steps)[1:])

@@ -1,4 +1,4 @@
-"""Token ids and bytes against what Hugging Face, llama.cpp and llama2.c gave for the same texts."""
+"""Token ids and bytes against what Hugging Face, `tokenizers`, llama.cpp and llama2.c gave for the same texts."""
 
 import functools
 import json
@@ -57,13 +57,13 @@ def ggml_cases(folder, name):
     return list(zip(texts, ids, strict=True))
 
 
-def test_qwen_ids_are_llama_cpps_in_all_texts(each_data, qwen):
+def test_qwen_ids_are_the_references_in_all_marked_texts(each_data, qwen):
     cases = ggml_cases(each_data / "tokenizers/qwen2.5", "ggml-vocab-qwen2.gguf")
     assert len(cases) >= 40
     assert [qwen.encode(text) for text, _ in cases] == [ids for _, ids in cases]
 
 
-def test_qwen_ids_are_hugging_faces_in_all_texts(each_data, qwen):
+def test_qwen_ids_are_the_references_in_all_listed_texts(each_data, qwen):
     folder = each_data / "tokenizers/qwen2.5"
     texts = {entry["id"]: entry["text"] for entry in json.loads((folder / "inputs.json").read_text())["inputs"]}
     expected = json.loads((folder / "Qwen__Qwen2.5-0.5B.json").read_text())["entries"]
@@ -74,7 +74,7 @@ def test_qwen_ids_are_hugging_faces_in_all_texts(each_data, qwen):
         assert qwen.decode(entry["input_ids"], keep_control=True) == entry["decoded_with_special"], name
 
 
-def test_stories_prompts_have_the_ids_that_llama2_c_fed(each_data, stories):
+def test_stories_prompts_have_the_ids_that_the_reference_fed(each_data, stories):
     folder = each_data / "stories260K-reference"
     for case in ("case2", "case3"):
         reference = json.loads((folder / f"{case}.json").read_text())

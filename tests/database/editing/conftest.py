@@ -7,7 +7,7 @@ from tests.database.models import STORIES, loaded
 
 @pytest.fixture(scope="module", autouse=True)
 def models(superuser_dsn, own_data):
-    """stories260K in four encodings."""
+    """A story model in four encodings."""
     with loaded(superuser_dsn, {name: own_data / path for name, path in STORIES.items() if name != "stories-hf"}):
         yield
 
@@ -28,7 +28,7 @@ def new(superuser):
 
 @pytest.fixture
 def forked(loader, new):
-    """A loader's fork of stories260K."""
+    """A loader's fork of it."""
     name = new("fork")
     loader.execute("SELECT llm.fork('stories', %s)", (name,))
     return name

@@ -13,7 +13,7 @@ from tests.database.models import FAMILIES, call
 
 @pytest.fixture
 def children(loader, new):
-    """Two forks of stories260K with other weights in layer 0 and in the head: (names, their tensors)."""
+    """Two forks of the story model with other weights in layer 0 and in the head: (names, their tensors)."""
     names, values = [], []
     for seed in (1, 2):
         name = new(f"child-{seed}")

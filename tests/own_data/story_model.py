@@ -48,11 +48,14 @@ def shapes() -> dict[str, tuple[int, ...]]:
 
 @functools.cache
 def weights() -> dict[str, np.ndarray]:
-    """{name of Hugging Face: float32}: matrices are whole numbers times a scale a row."""
-    saved = {name: iter(values) for name, values in np.load(STORIES / "weights.npz").items()}
+    """{name of Hugging Face: float32}: matrices are whole numbers and random fractions, times a scale a row."""
+    saved = dict(np.load(STORIES / "weights.npz"))
+    fractions = (np.random.PCG64(7).random_raw(len(saved["codes"])) >> 40) / (1 << 24) - 0.5
+    saved["codes"] = (saved["codes"] + 0.8 * fractions).astype(np.float32)
+    left = {name: iter(values) for name, values in saved.items()}
 
     def take(name: str, *shape: int) -> np.ndarray:
-        return np.array(list(itertools.islice(saved[name], math.prod(shape)))).reshape(shape)
+        return np.array(list(itertools.islice(left[name], math.prod(shape)))).reshape(shape)
 
     return {
         name: take("codes", *shape) * take("scales", shape[0], 1) if len(shape) == 2 else take("vectors", *shape)

@@ -15,7 +15,7 @@ from tests.database.models import call, loaded
 from tests.database.test_documentation import sql_blocks
 from tools.cluster import Cluster, where
 
-GENERATE = "SELECT llm.generate('Once upon a time there was a little girl named', %s, 8)"
+GENERATE = "SELECT llm.generate('And from that day on, Lily and Tom were the', %s, 8)"
 MODEL, OTHER, ENCODER = "operated", "operated-other", "operated-encoder"
 
 
@@ -69,7 +69,7 @@ def test_another_folder_of_packages_costs_no_model(superuser, new_session, site_
     superuser.execute(replaced_by(f"{site_packages}/."))
     assert call(superuser, "SELECT llm_runtime.site_packages()") == f"{site_packages}/."
     assert superuser.execute("SELECT name, hash FROM llm.models ORDER BY 1").fetchall() == before
-    assert call(new_session(), GENERATE, MODEL).startswith(" Anna")
+    assert call(new_session(), GENERATE, MODEL).startswith(" best of friends")
 
 
 def test_the_page_warns_of_what_would_drop_all_models():
@@ -206,7 +206,7 @@ def test_a_standby_refuses_to_compute_with_numpy_until_it_is_warm(superuser, new
             session.execute(GENERATE, [MODEL])
         assert "llm.warm_up()" in refusal.value.diag.message_hint
         session.execute("SET llm.engine = 'numpy'")
-        assert call(session, GENERATE, MODEL).startswith(" Anna")
+        assert call(session, GENERATE, MODEL).startswith(" best of friends")
 
 
 # Pools of connections

@@ -157,7 +157,7 @@ import numpy as np
 
 from ..model import encodings, finite
 from ..model.decoder import ROPE_DIVISORS
-from ..server import database, errors
+from ..server import database, errors, interrupts
 from . import atom_rows, atom_runs, geometry, sql_literals
 
 # Tokens of two bytes or more are stored in parts, by their first byte, so that two sessions can store a vocabulary
@@ -301,7 +301,7 @@ def _check_tiles(tensor_hash, name, tensor):
         finite.check_rows(name, type, columns, tiles(tensor_hash))
         return
     for tile in NEW_TILES.stream(tensor_hash, type):
-        database.checkpoint()
+        interrupts.checkpoint()
         finite.check_rows(name, type, columns, [tile["content"]], tile["ordinal"] * rows_per_tile)
 
 
@@ -316,7 +316,7 @@ def store_edited_codes(tensor_hash, base_hash):
     counts[sql_literals.integers(before["codes"])] = sql_literals.integers(before["counts"])
     fresh = np.zeros_like(counts)
     for tile in DIFFERENT_TILES.stream(tensor_hash, base_hash):
-        database.checkpoint()
+        interrupts.checkpoint()
         found = geometry.count_codes(encoding, encodings.whole_blocks(encoding, [tile["content"]]))
         counts += tile["sign"] * found
         if tile["sign"] > 0:
@@ -380,7 +380,7 @@ def code_counts(tensor_hash):
 def tiles(tensor_hash):
     """The bytes of a tensor, tile by tile; the work can be interrupted between two."""
     for tile in TILES.stream(tensor_hash):
-        database.checkpoint()
+        interrupts.checkpoint()
         yield tile["content"]
 $python$;
 
@@ -972,7 +972,7 @@ embedding has none until it is made.
 
 import numpy as np
 
-from ..server import database, errors
+from ..server import database, errors, interrupts
 from ..weights import tensors
 from . import geometry, projection, sql_literals
 
@@ -1009,7 +1009,7 @@ def store(tensor_hash):
     values = tensors.decoded(tensor)
     if not np.isfinite(values).all():
         raise errors.invalid_parameter("the embedding holds numbers that are not finite", None, "It has no map.")
-    found = projection.principal(values, database.checkpoint)
+    found = projection.principal(values, interrupts.checkpoint)
     steps, units = projection.places(found.components)
     explained = "{" + ",".join(map(repr, found.explained.tolist())) + "}"
     if STORE.one(tensor_hash, explained, units) is None:

@@ -23,7 +23,7 @@ import random
 import time
 from contextlib import contextmanager
 
-from ..server import ceilings, database, errors, settings
+from ..server import ceilings, database, errors, interrupts, module_files, settings
 from ..weights import packed_files
 
 WAIT = 0.002  # seconds between looks for a free slot, at first
@@ -103,7 +103,7 @@ def slots():
     """The slots of this server: beside the folder of the modules, below the data directory."""
     global _slots  # noqa: PLW0603 - made once a session
     if _slots is None:
-        _slots = Slots(database.home().parent / "slots", database.checkpoint)
+        _slots = Slots(module_files.home().parent / "slots", interrupts.checkpoint)
     return _slots
 
 
@@ -157,8 +157,8 @@ class Call:
             yield result
 
     def checkpoint(self):
-        """As database.checkpoint, and ModelError 53400 when the call has computed longer than it may."""
-        database.checkpoint()
+        """As interrupts.checkpoint, and ModelError 53400 when the call has computed longer than it may."""
+        interrupts.checkpoint()
         if self._allowed is not None and self.seconds > self._allowed:
             raise errors.limit_exceeded(
                 "the call computes for longer than the limit seconds",
@@ -223,7 +223,7 @@ import numpy as np
 
 from ..generate.candidates import Candidates
 from ..reference import operators
-from ..server import background, database, errors, settings
+from ..server import background, errors, interrupts, messages, module_files, settings
 
 ENGINES = ("auto", "compiled", "numpy")
 COMPILED = {  # the modules that need numba, by what `modules` calls them
@@ -358,9 +358,9 @@ def _imported():
 
 def _loaded(name):
     """The module, imported as a whole; then an interrupt may stop the call. Its threads leave signals alone."""
-    with database.signals_blocked():
+    with interrupts.signals_blocked():
         module = importlib.import_module(name)
-    database.checkpoint()
+    interrupts.checkpoint()
     return module
 
 
@@ -368,12 +368,12 @@ def _tell(reason):
     global _told  # noqa: PLW0603 - once a session
     if not _told:
         _told = True
-        database.notice("numpy computes, not the compiled engine", reason, WARM_UP)
+        messages.notice("numpy computes, not the compiled engine", reason, WARM_UP)
 
 
 def _home():
     """Where the modules are; only the server can write there."""
-    return database.home()
+    return module_files.home()
 
 
 def _folder():
@@ -405,7 +405,7 @@ def _compiled_for():
 
     processor = f"{llvmlite.binding.get_host_cpu_name()} {get_host_cpu_features()}"
     sources = (modules().packing, modules().decoder_pass)
-    sources = [database.file_of(module).stat().st_mtime_ns for module in sources]
+    sources = [module_files.file_of(module).stat().st_mtime_ns for module in sources]
     return f"numba {_numba_version()}, llvmlite {llvmlite.__version__}, {processor}, {sources}"
 $python$;
 
@@ -420,7 +420,7 @@ AS $python$"""The KV caches that a query's operators fill, behind handles that a
 
 import itertools
 
-from ..server import ceilings, database, errors
+from ..server import ceilings, connection, errors
 from . import models
 
 KV_CACHES = 256  # a session's handles at a time
@@ -435,7 +435,7 @@ def current(handle, name=None):
 
 def new(name=None):
     """The handle of an empty KV cache for a model. It lives until it is freed or the session ends."""
-    database.mark_session()
+    connection.mark_session()
     return _caches.new(*models.at_this_moment(name))
 
 
@@ -579,7 +579,7 @@ from ..model.encoder import EncoderArchitecture, of_config
 from ..reference.composed import NumpyOperators
 from ..reference.decoder import NumpyEngine
 from ..reference.encoder import NumpyEncoder
-from ..server import ceilings, database, errors, settings
+from ..server import ceilings, database, errors, interrupts, settings
 from ..server.background import Background
 from ..weights import tensors
 from . import admission, engines
@@ -654,7 +654,7 @@ class Model:
         if self._operators is None or self._operators.engine is not engine:
             is_numpy = engine is self.reference
             kind = NumpyOperators if is_numpy else engines.modules().operators.CompiledOperators
-            self._operators = kind(engine, database.checkpoint)
+            self._operators = kind(engine, interrupts.checkpoint)
         return self._operators
 
     @functools.cached_property
@@ -670,10 +670,10 @@ class Model:
     @functools.cached_property
     def tokenizer(self):
         row = TOKENIZER.one(self.tokenizer_id)
-        with database.signals_blocked():
+        with interrupts.signals_blocked():
             from ..model.tokenizer import Tokenizer
 
-        database.checkpoint()
+        interrupts.checkpoint()
         return Background(Tokenizer, row["definition"], json.loads(row["settings"])).result()
 
     def encode(self, text, add_special=True, parse_special=False):
@@ -754,7 +754,7 @@ class Model:
                 piece = f"the text from character {begin + 1} on, which has no place to cut,"
                 ceilings.require_bytes("piece_mb", ceilings.utf8_size(text[begin:end]), piece)
             yield begin, end
-            database.checkpoint()
+            interrupts.checkpoint()
 
     def _tokenized(self, method, text, *options):
         tokenizer = self.tokenizer
@@ -783,13 +783,13 @@ class Model:
         return engines.modules().shared_weights.attach(self.weights.tensors(), self.name, self.hash)
 
     def _compiled_engine(self, kv_type):
-        modules, interrupts = engines.modules(), database.cancel_addresses()
+        modules, cancel = engines.modules(), interrupts.cancel_addresses()
         if not self.is_encoder:
             kept_as = None if kv_type == "auto" else kv_type
             kind = modules.decoder.CompiledEngine
-            return kind(self.architecture, self._packed, kv_type=kept_as, interrupts=interrupts)
+            return kind(self.architecture, self._packed, kv_type=kept_as, interrupts=cancel)
         positions = self.weights["position_embd.weight"] + self.weights["token_types.weight"][0]
-        return modules.encoder.CompiledEncoder(self.architecture, self._packed, positions, interrupts=interrupts)
+        return modules.encoder.CompiledEncoder(self.architecture, self._packed, positions, interrupts=cancel)
 
 
 def _with_its_space(token, following=(None, None)):
@@ -990,7 +990,7 @@ from dataclasses import astuple, dataclass
 
 from ..generate import scheduler
 from ..generate.prefix_cache import PrefixCache
-from ..server import database, settings
+from ..server import connection, settings
 from . import kv_handles, models, search_matrices
 
 DEFAULT_MEGABYTES = 256
@@ -1034,7 +1034,7 @@ class Prefixes:
 
 def begin():
     """The Stats of a call of the current role's that begins now."""
-    database.mark_session()
+    connection.mark_session()
     stats = _last[models.role()] = Stats()
     return stats
 
@@ -1075,7 +1075,7 @@ from collections import OrderedDict
 import numpy as np
 
 from ..kernels.cosine import ArrayTable
-from ..server import database
+from ..server import interrupts
 
 _matrices = OrderedDict()  # by embedding_columns.Column.key, the most recently used last
 
@@ -1090,7 +1090,7 @@ class Matrix:
 
     def __init__(self, places, writers, rows):
         self.places, self.writers, self.rows = places, writers, rows
-        self.table = ArrayTable(rows, database.checkpoint)
+        self.table = ArrayTable(rows, interrupts.checkpoint)
         self.snapshot = None
 
     @functools.cached_property

@@ -20,7 +20,7 @@ ends the call.
 import time
 
 from ..generate.scheduler import Scheduler
-from ..server import arguments, ceilings, database, errors, settings
+from ..server import arguments, ceilings, database, errors, settings, sql_errors, streams
 from ..session import admission
 from ..session import prefixes as kept
 from .generation import Request
@@ -55,7 +55,7 @@ def generate_many(prompts, *given):
         if prompt is not None and not isinstance(prompt, str):
             raise arguments.ill("prompts", prompts, "an array of one dimension")
     ceilings.require_texts(prompts, "prompts")
-    return database.Stream(written(Request(*given), enumerate(prompts, 1)), COLUMNS_GIVEN)
+    return streams.Stream(written(Request(*given), enumerate(prompts, 1)), COLUMNS_GIVEN)
 
 
 def generate_query(query, *given):
@@ -63,7 +63,7 @@ def generate_query(query, *given):
     if query is None:
         return []
     request = Request(*given)
-    return database.Stream(written(request, rows_of(query, request)), COLUMNS_GIVEN)
+    return streams.Stream(written(request, rows_of(query, request)), COLUMNS_GIVEN)
 
 
 def generate_into(query, target, *given):
@@ -71,7 +71,7 @@ def generate_into(query, target, *given):
     if query is None or target is None:
         raise arguments.ill("query" if query is None else "target", None, "not null")
     insert = database.Query(*_insertion(target))
-    with database.hint_for([errors.INVALID_TERMINATION], "It commits as it goes: call it outside of a transaction."):
+    with sql_errors.hint_for([errors.INVALID_TERMINATION], "It commits as it goes: call it outside of a transaction."):
         database.commit()  # nothing yet: where none is possible, that is said before anything is computed
     request = Request(*given)
     try:
@@ -134,7 +134,7 @@ def rows_of(query, request, cursor=database.cursor):
 
 
 def _check_columns(query):
-    with database.hint_for((errors.SYNTAX_ERROR, errors.SEVERAL_STATEMENTS), f"The query stands in FROM. {SHAPE}"):
+    with sql_errors.hint_for((errors.SYNTAX_ERROR, errors.SEVERAL_STATEMENTS), f"The query stands in FROM. {SHAPE}"):
         columns = database.columns_of(query)
     if len(columns) != 2:
         raise errors.invalid_parameter(
@@ -196,7 +196,7 @@ LANGUAGE plpython3u
 AS $python$"""What SQL asks before it calls Python, and after: is an array too large to hand over, and the error of a later row."""
 
 from ..server.ceilings import check_array
-from ..server.database import raise_late
+from ..server.streams import raise_late
 
 __all__ = ["check_array", "raise_late"]
 $python$;
@@ -214,7 +214,7 @@ AS $python$"""Long texts in chunks of some tokens that overlap and end, where th
 import re
 from bisect import bisect_left
 
-from ..server import arguments, ceilings, database
+from ..server import arguments, ceilings, interrupts, streams
 from ..session import models
 from . import embeddings
 
@@ -240,7 +240,7 @@ def chunk(text, model=None, tokens=None, overlap=None):
     room = min(LARGEST, embeddings.room(model))
     tokens = arguments.integer("tokens", tokens, min(DEFAULT_TOKENS, room), 1, room)
     overlap = arguments.integer("overlap", overlap, min(DEFAULT_OVERLAP, tokens // 2), 0, tokens - 1)
-    return database.Stream(_rows(text, model.spans(text), tokens, overlap), COLUMNS)
+    return streams.Stream(_rows(text, model.spans(text), tokens, overlap), COLUMNS)
 
 
 def _rows(text, spans, tokens, overlap):
@@ -257,7 +257,7 @@ def _cuts(text, spans, size, overlap):
     sentences = {bisect_left(starts, match.end()) for match in SENTENCE_END.finditer(text)}
     begin, total = 0, len(starts)
     while begin < total:
-        database.checkpoint()
+        interrupts.checkpoint()
         end = begin + size
         if end >= total:
             yield begin, total
@@ -578,7 +578,7 @@ import numpy as np
 
 from ..model import finite
 from ..reference import operators
-from ..server import arguments, ceilings, database, errors
+from ..server import arguments, ceilings, errors, interrupts, messages, streams
 from ..session import admission, models
 from . import generation
 
@@ -611,7 +611,7 @@ def embed_many(texts, model=None, pooling=None):
     ceilings.require_texts(texts, "texts")
     model, pooling = _chosen(model, pooling)
     room(model)  # what is wrong with the model is no text's fault
-    return database.Stream(_numbered(texts, model, pooling), COLUMNS)
+    return streams.Stream(_numbered(texts, model, pooling), COLUMNS)
 
 
 def _numbered(texts, model, pooling):
@@ -639,7 +639,7 @@ def _warn(problems, total):
     """One warning for all texts without an embedding, {ordinal: problem}."""
     if problems:
         number, problem = next(iter(problems.items()))
-        database.warning(f"{len(problems)} of {total} texts have no embedding", f"text {number}: {problem}")
+        messages.warning(f"{len(problems)} of {total} texts have no embedding", f"text {number}: {problem}")
 
 
 def similarity(a, b):
@@ -717,7 +717,7 @@ def _vector_of(text, model, pooling):
 
 def _checked_tokens(model, text):
     """Token ids of a text. ModelError 53400 when its keys and values would need more memory than is allowed."""
-    database.checkpoint()
+    interrupts.checkpoint()
     tokens = tokens_of(model, text)
     if not model.is_encoder:
         generation.memory_for(model, tokens)
@@ -1739,7 +1739,7 @@ import numpy as np
 
 from ..model import finite
 from ..reference.decoder import PREFILL_CHUNK
-from ..server import arguments, database
+from ..server import arguments, streams
 from ..session import admission, models
 from . import generation
 
@@ -1779,7 +1779,7 @@ def logits(tokens, model=None):
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     generation.room(model.architecture, tokens, 0)
     generation.memory_for(model, tokens)
-    return database.Stream(_logits(model, tokens), 2)
+    return streams.Stream(_logits(model, tokens), 2)
 
 
 def _logits(model, tokens):
@@ -1839,7 +1839,7 @@ import numpy as np
 
 from ..kernels import cosine
 from ..kernels.cosine import ArrayTable
-from ..server import arguments, database, settings
+from ..server import arguments, interrupts, settings
 from ..server.database import Query
 from ..session import search_matrices
 from ..session.search_matrices import Matrix
@@ -1986,7 +1986,7 @@ def _nearest(column, places, table, vector, k):
         return places, np.zeros(0)
     if table.shape[1] != len(vector):
         raise column.wrong_width(table.shape[1], len(vector))
-    found, cosines = cosine.nearest(table, vector, k, (), database.checkpoint)
+    found, cosines = cosine.nearest(table, vector, k, (), interrupts.checkpoint)
     return places[found], cosines
 
 
@@ -2004,7 +2004,7 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""What a session tells about itself, and what it keeps for its queries: versions, engine, counters, KV caches."""
 
-from ..server.database import version
+from ..server.connection import version
 from ..session.engines import description as engine
 from ..session.kv_handles import free as free_kv_cache
 from ..session.kv_handles import new as new_kv_cache
@@ -2032,7 +2032,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..kernels import cosine as cosine_search
-from ..server import arguments, database, errors
+from ..server import arguments, errors, interrupts
 from ..session import engines, models
 from ..store import tokens as stored_tokens
 from .weight_rows import EMBEDDING, stored_tensor
@@ -2072,7 +2072,7 @@ def analogy(a, b, c, k=None, model=None):
 
 
 def _search(model, table, x, k, excluded):
-    ids, cosines = cosine_search.nearest(table, x, k, excluded, database.checkpoint)
+    ids, cosines = cosine_search.nearest(table, x, k, excluded, interrupts.checkpoint)
     texts = stored_tokens.texts(model, ids.tolist())
     return [
         (rank, token, texts.get(token), cosine)
@@ -2106,11 +2106,11 @@ def _packed_table(tensor, model):
     modules = engines.modules()
     packed = modules.shared_weights.attach([tensor], model.name, model.hash)
     modules.shared_weights.touch([tensor])
-    return modules.similarity.PackedTable(packed, tensor.name, database.checkpoint)
+    return modules.similarity.PackedTable(packed, tensor.name, interrupts.checkpoint)
 
 
 def _decoded_table(model):
-    return cosine_search.ArrayTable(model.weights[EMBEDDING], database.checkpoint)
+    return cosine_search.ArrayTable(model.weights[EMBEDDING], interrupts.checkpoint)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__similarity() FROM PUBLIC;

@@ -764,7 +764,7 @@ import json
 import numpy as np
 
 from ..model import encodings, finite
-from ..server import database, errors
+from ..server import database, errors, interrupts
 from ..weights import tensors
 from . import manifest
 
@@ -804,7 +804,7 @@ class TileWriter:
             tile, self._rest = self._rest[: self._size], self._rest[self._size :]
             self._store(tile)
             self._size = next(self._sizes, 0)
-            database.checkpoint()
+            interrupts.checkpoint()
 
     def finish(self):
         """The hash of the tensor, which is stored now."""
@@ -901,7 +901,7 @@ def row_pieces(tensor):
         if len(rest) % row_bytes == 0:
             yield rest, encodings.decode(tensor.type, rest, (len(rest) // row_bytes, columns))
             rest = b""
-        database.checkpoint()
+        interrupts.checkpoint()
     if read < tensor.bytes:
         raise _removed(tensor)
 

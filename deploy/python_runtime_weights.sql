@@ -637,7 +637,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..kernels import packing
-from ..server import database, errors
+from ..server import database, errors, interrupts, messages, module_files
 from . import packed_files, tensor_groups
 from . import tensors as weights
 from .address_space import Mapping, side_by_side
@@ -660,10 +660,10 @@ Part = namedtuple("Part", "file members")
 @functools.cache
 def files():
     """The files of this server: beside the folder of the modules, below the data directory."""
-    root = database.home().parent / "packed"
-    sources = [database.file_of(module).read_bytes() for module in (packing, tensor_groups, packed_files)]
+    root = module_files.home().parent / "packed"
+    sources = [module_files.file_of(module).read_bytes() for module in (packing, tensor_groups, packed_files)]
     edition = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
-    return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], database.checkpoint)
+    return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], interrupts.checkpoint)
 
 
 def parts(tensors):
@@ -724,7 +724,7 @@ def pack(tensors, name):
                 fill = functools.partial(_fill, part, progress)
                 (built if files().build(part.file, fill, limits, keep) else busy).append(part)
             if len(busy) == len(missing):
-                database.checkpoint()
+                interrupts.checkpoint()
                 time.sleep(WAIT)
             missing = busy
     except errors.ModelError as error:
@@ -745,10 +745,10 @@ class Progress:
 
     def tick(self):
         """Called after each tile."""
-        database.checkpoint()
+        interrupts.checkpoint()
         if not self._told and time.monotonic() - self._begin > SECONDS_BEFORE_NOTICE:
             self._told = True
-            database.notice(
+            messages.notice(
                 f'packing model "{self._name}", {self._bytes / 1e6:.0f} MB',
                 hint="This happens once; all sessions share what is packed. SELECT llm.pack(model) does it ahead.",
             )
@@ -813,7 +813,7 @@ def _opened(part):
     try:
         return files().open(part.file)
     except packed_files.DamagedError as damage:
-        database.warning(
+        messages.warning(
             f"the packed file of {_what_is_in(part)} is damaged and is built again",
             str(damage),
             "If this comes again, the disk of the data directory may be failing.",
@@ -959,7 +959,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model import encodings
-from ..server import database, errors
+from ..server import database, errors, interrupts
 
 TENSORS = database.Query(
     """
@@ -1104,7 +1104,7 @@ def raw(tensor):
 def decoded(tensor):
     """The tensor's values -> f32 of its shape; tile by tile, so that its bytes are never all in memory beside them."""
     if tensor.rows_per_tile == 0 or len(tensor.shape) == 1:
-        return encodings.decode(tensor.type, raw(tensor), tensor.shape, checkpoint=database.checkpoint)
+        return encodings.decode(tensor.type, raw(tensor), tensor.shape, checkpoint=interrupts.checkpoint)
     columns = tensor.shape[-1]
     values = np.empty(tensor.shape, np.float32)
     rows = values.reshape(-1, columns)
@@ -1115,7 +1115,7 @@ def decoded(tensor):
             raise corrupt(tensor, f"its tiles hold more than {len(rows)} rows")
         rows[filled : filled + count] = encodings.decode(tensor.type, tile, (count, columns))
         filled += count
-        database.checkpoint()
+        interrupts.checkpoint()
     if filled != len(rows):
         raise corrupt(tensor, f"its tiles hold {filled} rows, expected {len(rows)}")
     return values

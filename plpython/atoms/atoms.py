@@ -9,7 +9,7 @@ import numpy as np
 
 from ..model import encodings, finite
 from ..model.decoder import ROPE_DIVISORS
-from ..server import database, errors
+from ..server import database, errors, interrupts
 from . import atom_rows, atom_runs, geometry, sql_literals
 
 # Tokens of two bytes or more are stored in parts, by their first byte, so that two sessions can store a vocabulary
@@ -153,7 +153,7 @@ def _check_tiles(tensor_hash, name, tensor):
         finite.check_rows(name, type, columns, tiles(tensor_hash))
         return
     for tile in NEW_TILES.stream(tensor_hash, type):
-        database.checkpoint()
+        interrupts.checkpoint()
         finite.check_rows(name, type, columns, [tile["content"]], tile["ordinal"] * rows_per_tile)
 
 
@@ -168,7 +168,7 @@ def store_edited_codes(tensor_hash, base_hash):
     counts[sql_literals.integers(before["codes"])] = sql_literals.integers(before["counts"])
     fresh = np.zeros_like(counts)
     for tile in DIFFERENT_TILES.stream(tensor_hash, base_hash):
-        database.checkpoint()
+        interrupts.checkpoint()
         found = geometry.count_codes(encoding, encodings.whole_blocks(encoding, [tile["content"]]))
         counts += tile["sign"] * found
         if tile["sign"] > 0:
@@ -232,5 +232,5 @@ def code_counts(tensor_hash):
 def tiles(tensor_hash):
     """The bytes of a tensor, tile by tile; the work can be interrupted between two."""
     for tile in TILES.stream(tensor_hash):
-        database.checkpoint()
+        interrupts.checkpoint()
         yield tile["content"]

@@ -6,7 +6,7 @@ embedding has none until it is made.
 
 import numpy as np
 
-from ..server import database, errors
+from ..server import database, errors, interrupts
 from ..weights import tensors
 from . import geometry, projection, sql_literals
 
@@ -43,7 +43,7 @@ def store(tensor_hash):
     values = tensors.decoded(tensor)
     if not np.isfinite(values).all():
         raise errors.invalid_parameter("the embedding holds numbers that are not finite", None, "It has no map.")
-    found = projection.principal(values, database.checkpoint)
+    found = projection.principal(values, interrupts.checkpoint)
     steps, units = projection.places(found.components)
     explained = "{" + ",".join(map(repr, found.explained.tolist())) + "}"
     if STORE.one(tensor_hash, explained, units) is None:

@@ -7,7 +7,7 @@ calls that parse or hash do.
 import ctypes
 import threading
 
-from . import database
+from . import interrupts
 
 POLL = 0.01  # seconds between looks for an interrupt while waiting
 
@@ -32,14 +32,14 @@ class Background:
         self._thread = threading.Thread(
             target=self._run, args=(function, arguments), daemon=True, name="llm background"
         )
-        with database.signals_blocked():
+        with interrupts.signals_blocked():
             self._thread.start()
 
     def result(self):
         """What the function returned, when it has; what it raised is raised. Waits interruptibly."""
         while self._thread.is_alive():
             self._thread.join(POLL)
-            database.checkpoint()
+            interrupts.checkpoint()
         value, error = self._outcome
         if error is not None:
             raise error

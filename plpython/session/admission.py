@@ -12,7 +12,7 @@ import random
 import time
 from contextlib import contextmanager
 
-from ..server import ceilings, database, errors, settings
+from ..server import ceilings, database, errors, interrupts, module_files, settings
 from ..weights import packed_files
 
 WAIT = 0.002  # seconds between looks for a free slot, at first
@@ -92,7 +92,7 @@ def slots():
     """The slots of this server: beside the folder of the modules, below the data directory."""
     global _slots  # noqa: PLW0603 - made once a session
     if _slots is None:
-        _slots = Slots(database.home().parent / "slots", database.checkpoint)
+        _slots = Slots(module_files.home().parent / "slots", interrupts.checkpoint)
     return _slots
 
 
@@ -146,8 +146,8 @@ class Call:
             yield result
 
     def checkpoint(self):
-        """As database.checkpoint, and ModelError 53400 when the call has computed longer than it may."""
-        database.checkpoint()
+        """As interrupts.checkpoint, and ModelError 53400 when the call has computed longer than it may."""
+        interrupts.checkpoint()
         if self._allowed is not None and self.seconds > self._allowed:
             raise errors.limit_exceeded(
                 "the call computes for longer than the limit seconds",

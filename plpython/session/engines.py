@@ -15,7 +15,7 @@ import numpy as np
 
 from ..generate.candidates import Candidates
 from ..reference import operators
-from ..server import background, database, errors, settings
+from ..server import background, errors, interrupts, messages, module_files, settings
 
 ENGINES = ("auto", "compiled", "numpy")
 COMPILED = {  # the modules that need numba, by what `modules` calls them
@@ -150,9 +150,9 @@ def _imported():
 
 def _loaded(name):
     """The module, imported as a whole; then an interrupt may stop the call. Its threads leave signals alone."""
-    with database.signals_blocked():
+    with interrupts.signals_blocked():
         module = importlib.import_module(name)
-    database.checkpoint()
+    interrupts.checkpoint()
     return module
 
 
@@ -160,12 +160,12 @@ def _tell(reason):
     global _told  # noqa: PLW0603 - once a session
     if not _told:
         _told = True
-        database.notice("numpy computes, not the compiled engine", reason, WARM_UP)
+        messages.notice("numpy computes, not the compiled engine", reason, WARM_UP)
 
 
 def _home():
     """Where the modules are; only the server can write there."""
-    return database.home()
+    return module_files.home()
 
 
 def _folder():
@@ -197,5 +197,5 @@ def _compiled_for():
 
     processor = f"{llvmlite.binding.get_host_cpu_name()} {get_host_cpu_features()}"
     sources = (modules().packing, modules().decoder_pass)
-    sources = [database.file_of(module).stat().st_mtime_ns for module in sources]
+    sources = [module_files.file_of(module).stat().st_mtime_ns for module in sources]
     return f"numba {_numba_version()}, llvmlite {llvmlite.__version__}, {processor}, {sources}"

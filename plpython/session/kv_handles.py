@@ -2,7 +2,7 @@
 
 import itertools
 
-from ..server import ceilings, database, errors
+from ..server import ceilings, connection, errors
 from . import models
 
 KV_CACHES = 256  # a session's handles at a time
@@ -17,7 +17,7 @@ def current(handle, name=None):
 
 def new(name=None):
     """The handle of an empty KV cache for a model. It lives until it is freed or the session ends."""
-    database.mark_session()
+    connection.mark_session()
     return _caches.new(*models.at_this_moment(name))
 
 

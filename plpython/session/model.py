@@ -9,7 +9,7 @@ from ..model.encoder import EncoderArchitecture, of_config
 from ..reference.composed import NumpyOperators
 from ..reference.decoder import NumpyEngine
 from ..reference.encoder import NumpyEncoder
-from ..server import ceilings, database, errors, settings
+from ..server import ceilings, database, errors, interrupts, settings
 from ..server.background import Background
 from ..weights import tensors
 from . import admission, engines
@@ -84,7 +84,7 @@ class Model:
         if self._operators is None or self._operators.engine is not engine:
             is_numpy = engine is self.reference
             kind = NumpyOperators if is_numpy else engines.modules().operators.CompiledOperators
-            self._operators = kind(engine, database.checkpoint)
+            self._operators = kind(engine, interrupts.checkpoint)
         return self._operators
 
     @functools.cached_property
@@ -100,10 +100,10 @@ class Model:
     @functools.cached_property
     def tokenizer(self):
         row = TOKENIZER.one(self.tokenizer_id)
-        with database.signals_blocked():
+        with interrupts.signals_blocked():
             from ..model.tokenizer import Tokenizer
 
-        database.checkpoint()
+        interrupts.checkpoint()
         return Background(Tokenizer, row["definition"], json.loads(row["settings"])).result()
 
     def encode(self, text, add_special=True, parse_special=False):
@@ -184,7 +184,7 @@ class Model:
                 piece = f"the text from character {begin + 1} on, which has no place to cut,"
                 ceilings.require_bytes("piece_mb", ceilings.utf8_size(text[begin:end]), piece)
             yield begin, end
-            database.checkpoint()
+            interrupts.checkpoint()
 
     def _tokenized(self, method, text, *options):
         tokenizer = self.tokenizer
@@ -213,13 +213,13 @@ class Model:
         return engines.modules().shared_weights.attach(self.weights.tensors(), self.name, self.hash)
 
     def _compiled_engine(self, kv_type):
-        modules, interrupts = engines.modules(), database.cancel_addresses()
+        modules, cancel = engines.modules(), interrupts.cancel_addresses()
         if not self.is_encoder:
             kept_as = None if kv_type == "auto" else kv_type
             kind = modules.decoder.CompiledEngine
-            return kind(self.architecture, self._packed, kv_type=kept_as, interrupts=interrupts)
+            return kind(self.architecture, self._packed, kv_type=kept_as, interrupts=cancel)
         positions = self.weights["position_embd.weight"] + self.weights["token_types.weight"][0]
-        return modules.encoder.CompiledEncoder(self.architecture, self._packed, positions, interrupts=interrupts)
+        return modules.encoder.CompiledEncoder(self.architecture, self._packed, positions, interrupts=cancel)
 
 
 def _with_its_space(token, following=(None, None)):

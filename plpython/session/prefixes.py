@@ -4,7 +4,7 @@ from dataclasses import astuple, dataclass
 
 from ..generate import scheduler
 from ..generate.prefix_cache import PrefixCache
-from ..server import database, settings
+from ..server import connection, settings
 from . import kv_handles, models, search_matrices
 
 DEFAULT_MEGABYTES = 256
@@ -48,7 +48,7 @@ class Prefixes:
 
 def begin():
     """The Stats of a call of the current role's that begins now."""
-    database.mark_session()
+    connection.mark_session()
     stats = _last[models.role()] = Stats()
     return stats
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 import numpy as np
 
 from ..kernels.cosine import ArrayTable
-from ..server import database
+from ..server import interrupts
 
 _matrices = OrderedDict()  # by embedding_columns.Column.key, the most recently used last
 
@@ -21,7 +21,7 @@ class Matrix:
 
     def __init__(self, places, writers, rows):
         self.places, self.writers, self.rows = places, writers, rows
-        self.table = ArrayTable(rows, database.checkpoint)
+        self.table = ArrayTable(rows, interrupts.checkpoint)
         self.snapshot = None
 
     @functools.cached_property

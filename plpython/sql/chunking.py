@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_left
 
-from ..server import arguments, ceilings, database
+from ..server import arguments, ceilings, interrupts, streams
 from ..session import models
 from . import embeddings
 
@@ -29,7 +29,7 @@ def chunk(text, model=None, tokens=None, overlap=None):
     room = min(LARGEST, embeddings.room(model))
     tokens = arguments.integer("tokens", tokens, min(DEFAULT_TOKENS, room), 1, room)
     overlap = arguments.integer("overlap", overlap, min(DEFAULT_OVERLAP, tokens // 2), 0, tokens - 1)
-    return database.Stream(_rows(text, model.spans(text), tokens, overlap), COLUMNS)
+    return streams.Stream(_rows(text, model.spans(text), tokens, overlap), COLUMNS)
 
 
 def _rows(text, spans, tokens, overlap):
@@ -46,7 +46,7 @@ def _cuts(text, spans, size, overlap):
     sentences = {bisect_left(starts, match.end()) for match in SENTENCE_END.finditer(text)}
     begin, total = 0, len(starts)
     while begin < total:
-        database.checkpoint()
+        interrupts.checkpoint()
         end = begin + size
         if end >= total:
             yield begin, total

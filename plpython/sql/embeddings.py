@@ -11,7 +11,7 @@ import numpy as np
 
 from ..model import finite
 from ..reference import operators
-from ..server import arguments, ceilings, database, errors
+from ..server import arguments, ceilings, errors, interrupts, messages, streams
 from ..session import admission, models
 from . import generation
 
@@ -44,7 +44,7 @@ def embed_many(texts, model=None, pooling=None):
     ceilings.require_texts(texts, "texts")
     model, pooling = _chosen(model, pooling)
     room(model)  # what is wrong with the model is no text's fault
-    return database.Stream(_numbered(texts, model, pooling), COLUMNS)
+    return streams.Stream(_numbered(texts, model, pooling), COLUMNS)
 
 
 def _numbered(texts, model, pooling):
@@ -72,7 +72,7 @@ def _warn(problems, total):
     """One warning for all texts without an embedding, {ordinal: problem}."""
     if problems:
         number, problem = next(iter(problems.items()))
-        database.warning(f"{len(problems)} of {total} texts have no embedding", f"text {number}: {problem}")
+        messages.warning(f"{len(problems)} of {total} texts have no embedding", f"text {number}: {problem}")
 
 
 def similarity(a, b):
@@ -150,7 +150,7 @@ def _vector_of(text, model, pooling):
 
 def _checked_tokens(model, text):
     """Token ids of a text. ModelError 53400 when its keys and values would need more memory than is allowed."""
-    database.checkpoint()
+    interrupts.checkpoint()
     tokens = tokens_of(model, text)
     if not model.is_encoder:
         generation.memory_for(model, tokens)

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..model import finite
 from ..reference.decoder import PREFILL_CHUNK
-from ..server import arguments, database
+from ..server import arguments, streams
 from ..session import admission, models
 from . import generation
 
@@ -44,7 +44,7 @@ def logits(tokens, model=None):
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     generation.room(model.architecture, tokens, 0)
     generation.memory_for(model, tokens)
-    return database.Stream(_logits(model, tokens), 2)
+    return streams.Stream(_logits(model, tokens), 2)
 
 
 def _logits(model, tokens):

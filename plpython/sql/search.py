@@ -17,7 +17,7 @@ import numpy as np
 
 from ..kernels import cosine
 from ..kernels.cosine import ArrayTable
-from ..server import arguments, database, settings
+from ..server import arguments, interrupts, settings
 from ..server.database import Query
 from ..session import search_matrices
 from ..session.search_matrices import Matrix
@@ -164,7 +164,7 @@ def _nearest(column, places, table, vector, k):
         return places, np.zeros(0)
     if table.shape[1] != len(vector):
         raise column.wrong_width(table.shape[1], len(vector))
-    found, cosines = cosine.nearest(table, vector, k, (), database.checkpoint)
+    found, cosines = cosine.nearest(table, vector, k, (), interrupts.checkpoint)
     return places[found], cosines
 
 

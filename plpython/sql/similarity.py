@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..kernels import cosine as cosine_search
-from ..server import arguments, database, errors
+from ..server import arguments, errors, interrupts
 from ..session import engines, models
 from ..store import tokens as stored_tokens
 from .weight_rows import EMBEDDING, stored_tensor
@@ -49,7 +49,7 @@ def analogy(a, b, c, k=None, model=None):
 
 
 def _search(model, table, x, k, excluded):
-    ids, cosines = cosine_search.nearest(table, x, k, excluded, database.checkpoint)
+    ids, cosines = cosine_search.nearest(table, x, k, excluded, interrupts.checkpoint)
     texts = stored_tokens.texts(model, ids.tolist())
     return [
         (rank, token, texts.get(token), cosine)
@@ -83,8 +83,8 @@ def _packed_table(tensor, model):
     modules = engines.modules()
     packed = modules.shared_weights.attach([tensor], model.name, model.hash)
     modules.shared_weights.touch([tensor])
-    return modules.similarity.PackedTable(packed, tensor.name, database.checkpoint)
+    return modules.similarity.PackedTable(packed, tensor.name, interrupts.checkpoint)
 
 
 def _decoded_table(model):
-    return cosine_search.ArrayTable(model.weights[EMBEDDING], database.checkpoint)
+    return cosine_search.ArrayTable(model.weights[EMBEDDING], interrupts.checkpoint)

@@ -14,7 +14,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..kernels import packing
-from ..server import database, errors
+from ..server import database, errors, interrupts, messages, module_files
 from . import packed_files, tensor_groups
 from . import tensors as weights
 from .address_space import Mapping, side_by_side
@@ -37,10 +37,10 @@ Part = namedtuple("Part", "file members")
 @functools.cache
 def files():
     """The files of this server: beside the folder of the modules, below the data directory."""
-    root = database.home().parent / "packed"
-    sources = [database.file_of(module).read_bytes() for module in (packing, tensor_groups, packed_files)]
+    root = module_files.home().parent / "packed"
+    sources = [module_files.file_of(module).read_bytes() for module in (packing, tensor_groups, packed_files)]
     edition = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
-    return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], database.checkpoint)
+    return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], interrupts.checkpoint)
 
 
 def parts(tensors):
@@ -101,7 +101,7 @@ def pack(tensors, name):
                 fill = functools.partial(_fill, part, progress)
                 (built if files().build(part.file, fill, limits, keep) else busy).append(part)
             if len(busy) == len(missing):
-                database.checkpoint()
+                interrupts.checkpoint()
                 time.sleep(WAIT)
             missing = busy
     except errors.ModelError as error:
@@ -122,10 +122,10 @@ class Progress:
 
     def tick(self):
         """Called after each tile."""
-        database.checkpoint()
+        interrupts.checkpoint()
         if not self._told and time.monotonic() - self._begin > SECONDS_BEFORE_NOTICE:
             self._told = True
-            database.notice(
+            messages.notice(
                 f'packing model "{self._name}", {self._bytes / 1e6:.0f} MB',
                 hint="This happens once; all sessions share what is packed. SELECT llm.pack(model) does it ahead.",
             )
@@ -190,7 +190,7 @@ def _opened(part):
     try:
         return files().open(part.file)
     except packed_files.DamagedError as damage:
-        database.warning(
+        messages.warning(
             f"the packed file of {_what_is_in(part)} is damaged and is built again",
             str(damage),
             "If this comes again, the disk of the data directory may be failing.",

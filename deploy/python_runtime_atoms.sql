@@ -103,8 +103,8 @@ from ..server import database
 from . import geometry, hilbert, sql_literals
 
 POINTS = 32  # a row of so many stays below the 2 kB from which PostgreSQL would compress it
-AXIS_BITS = 8  # finer curves give the same runs
-STORE = database.Query(
+RUN_AXIS_BITS = 8  # finer curves give the same runs
+STORE_RUNS = database.Query(
     """INSERT INTO llm_store.atom_run (tokenizer_id, part, number, content, starts, geom)
     SELECT $1, $2, i, substring(p.content FROM p.first[i] FOR p.first[i + 1] - p.first[i]),
         p.starts[p.points * (i - 1) + 1:p.points * i],
@@ -121,12 +121,12 @@ def store(tokenizer_id, part, points, content, lengths):
     """Rows of llm_store.atom_run for a part of a tokenizer's atoms: contents (joined), lengths and points."""
     if not len(points):
         return
-    order = np.argsort(hilbert.encode(points >> geometry.AXIS_BITS - AXIS_BITS, AXIS_BITS), kind="stable")
+    order = np.argsort(hilbert.encode(points >> geometry.AXIS_BITS - RUN_AXIS_BITS, RUN_AXIS_BITS), kind="stable")
     content, lengths = sql_literals.taken(content, lengths, order)
     starts = np.cumsum(lengths) - lengths
     first = starts[::POINTS]
     starts = starts - np.repeat(first, POINTS)[: starts.size] + 1
-    STORE.all(
+    STORE_RUNS.all(
         *(
             tokenizer_id,
             part,
@@ -165,7 +165,7 @@ from . import atom_rows, atom_runs, geometry, sql_literals
 # and the partitions of llm_store.atom follow it.
 BOUNDS = (b"\x00", b"@", b"\xff" * 2700)  # the last is above every token: an entry of its index holds 2,704 bytes
 PARTS = len(BOUNDS) - 1
-PART = database.Query(
+PART_TOKENS = database.Query(
     """SELECT string_agg(t.bytes, ''::bytea) AS content,
         string_agg(int4send(octet_length(t.bytes)), ''::bytea) AS lengths,
         string_agg(int4send(t.times), ''::bytea) AS times
@@ -204,7 +204,7 @@ STORE_CODE_COUNTS = database.Query(
     ON CONFLICT DO NOTHING""",
     *("bytea", "text", "text", "text"),
 )
-COUNTS = database.Query(
+CODE_COUNTS = database.Query(
     """SELECT n.codes::text AS codes, n.counts::text AS counts
     FROM llm_store.atom_code_count AS n WHERE n.tensor_hash = $1""",
     "bytea",
@@ -219,8 +219,10 @@ DIFFERENT_TILES = database.Query(
     WHERE u.tensor_hash = $1 AND v.tensor_hash = $2""",
     *("bytea", "bytea"),
 )
-TENSOR = database.Query("SELECT t.type, t.shape, t.rows_per_tile FROM llm_store.tensor AS t WHERE t.hash = $1", "bytea")
-TILES = database.Query(
+TENSOR_FORM = database.Query(
+    "SELECT t.type, t.shape, t.rows_per_tile FROM llm_store.tensor AS t WHERE t.hash = $1", "bytea"
+)
+TILE_CONTENTS = database.Query(
     """SELECT t.content FROM llm_store.tensor_tile AS u INNER JOIN llm_store.tile AS t ON t.hash = u.tile_hash
     WHERE u.tensor_hash = $1 ORDER BY u.ordinal""",
     "bytea",
@@ -266,7 +268,7 @@ def store_tokenizer(tokenizer_id):
 
 def store_part(tokenizer_id, part):
     """Rows for one part of a tokenizer's tokens, unless they are there. Returns how many of its tokens are in it."""
-    vocabulary = PART.one(tokenizer_id, BOUNDS[part], BOUNDS[part + 1])
+    vocabulary = PART_TOKENS.one(tokenizer_id, BOUNDS[part], BOUNDS[part + 1])
     content = vocabulary["content"] or b""
     lengths, times = (np.frombuffer(vocabulary[name] or b"", ">i4").astype(np.int64) for name in ("lengths", "times"))
     points = geometry.byte_points(content, lengths)
@@ -288,7 +290,7 @@ def check_weights(tensor_hash, name, is_new):
 
     A tensor that is not new has been looked at, except as what its name says; one that store_codes counts will be.
     """
-    tensor = TENSOR.one(tensor_hash)
+    tensor = TENSOR_FORM.one(tensor_hash)
     if is_new and tensor["type"] not in geometry.CODES:
         _check_tiles(tensor_hash, name, tensor)
     if name == ROPE_DIVISORS:
@@ -310,8 +312,8 @@ def store_edited_codes(tensor_hash, base_hash):
 
     Both have one type and shape, and tiles of whole blocks; the one before has been counted.
     """
-    encoding = TENSOR.one(tensor_hash)["type"]
-    before = COUNTS.one(base_hash)
+    encoding = TENSOR_FORM.one(tensor_hash)["type"]
+    before = CODE_COUNTS.one(base_hash)
     counts = np.zeros(1 << geometry.CODES[encoding].codes.bits, np.int64)
     counts[sql_literals.integers(before["codes"])] = sql_literals.integers(before["counts"])
     fresh = np.zeros_like(counts)
@@ -362,7 +364,7 @@ def _store_code_atoms(encoding, counts):
 
 def _counted(tensor_hash):
     """(encoding, shape) of a stored tensor whose codes are atoms. Raises ModelError 0A000 for any other."""
-    tensor = TENSOR.one(tensor_hash)
+    tensor = TENSOR_FORM.one(tensor_hash)
     if tensor is None or tensor["type"] not in geometry.CODES:
         raise errors.not_supported(
             "the tensor has no weight codes that are atoms", f"known are {', '.join(geometry.CODES)}"
@@ -379,7 +381,7 @@ def code_counts(tensor_hash):
 
 def tiles(tensor_hash):
     """The bytes of a tensor, tile by tile; the work can be interrupted between two."""
-    for tile in TILES.stream(tensor_hash):
+    for tile in TILE_CONTENTS.stream(tensor_hash):
         interrupts.checkpoint()
         yield tile["content"]
 $python$;
@@ -404,8 +406,8 @@ from ..server import errors
 from . import hilbert_plane
 
 AXIS_BITS = 31
-STEP = 1 / 256  # of an axis, in the units of the map
-LOWEST = float(1 << 23)  # where step 0 begins
+STEP_SIZE = 1 / 256  # of an axis, in the units of the map
+LOWEST_COORDINATE = float(1 << 23)  # where step 0 begins
 
 # The encodings whose codes are atoms.
 CODES = {encoding.name: encoding for encoding in ENCODINGS if encoding.codes}
@@ -543,7 +545,7 @@ def coordinates(points):
     and no middle is one: so the index never takes two atoms to be further apart than they are, not by a rounding
     error either, which would end a search for neighbours with "index returned tuples in wrong order".
     """
-    return (points + 0.5) * STEP + LOWEST
+    return (points + 0.5) * STEP_SIZE + LOWEST_COORDINATE
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.atoms__geometry() FROM PUBLIC;
@@ -716,18 +718,20 @@ import numpy as np
 
 from . import hilbert
 
-STEP = 4  # bits of each axis at once
-SIDE = 1 << STEP
-MAXIMUM_BITS = 32
+BITS_A_STEP = 4  # bits of each axis at once
+SIDE = 1 << BITS_A_STEP
+MAXIMUM_PLANE_BITS = 32
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 
 
 def _table():
     """uint16 [direction, x << 4 | y]: next direction << 8 | eight bits of the key; 0 is the whole plane's direction."""
     cells = np.stack(np.divmod(np.arange(SIDE * SIDE), SIDE), axis=1)
-    keys = hilbert.encode(cells, STEP).astype(np.int64)
+    keys = hilbert.encode(cells, BITS_A_STEP).astype(np.int64)
     # the order in which the curve passes the quarters of each cell, and those of the plane
-    orders = hilbert.encode((2 * cells[:, None] + CORNERS).reshape(-1, 2), STEP + 1).reshape(-1, 4).astype(int) & 3
+    orders = (
+        hilbert.encode((2 * cells[:, None] + CORNERS).reshape(-1, 2), BITS_A_STEP + 1).reshape(-1, 4).astype(int) & 3
+    )
     whole = hilbert.encode(CORNERS, 1).tolist()
     directions = sorted(np.unique(orders, axis=0).tolist(), key=lambda order: order != whole)
     table = np.empty((len(directions), SIDE * SIDE), np.uint16)
@@ -759,15 +763,15 @@ TABLE = _table()
 
 def encode(x, y, bits):
     """Keys [n] (uint64) of n points of the plane, coordinates from 0 to 2^bits - 1, bits at most 32."""
-    steps = -(-bits // STEP)
-    spare = STEP * steps - bits  # the curve of a coarser grid is the beginning of a finer one's keys
+    steps = -(-bits // BITS_A_STEP)
+    spare = BITS_A_STEP * steps - bits  # the curve of a coarser grid is the beginning of a finer one's keys
     x, y = (np.asarray(axis).astype(np.int64) << spare for axis in (x, y))
     table = TABLE.ravel()
     keys, found = np.zeros(x.size, np.uint64), np.zeros(x.size, np.uint16)
     for step in range(steps - 1, -1, -1):
-        cell = (x >> STEP * step & SIDE - 1) << STEP | y >> STEP * step & SIDE - 1
+        cell = (x >> BITS_A_STEP * step & SIDE - 1) << BITS_A_STEP | y >> BITS_A_STEP * step & SIDE - 1
         found = table[cell | (found & 0xFF00)]
-        keys = keys << np.uint64(2 * STEP) | (found & 0xFF)
+        keys = keys << np.uint64(2 * BITS_A_STEP) | (found & 0xFF)
     return keys >> np.uint64(2 * spare)
 $python$;
 
@@ -795,7 +799,7 @@ import numpy as np
 from . import geometry
 
 DIRECTIONS = 4
-STEP = 4096  # rows at a time: some milliseconds
+ROWS_A_PIECE = 4096  # rows at a time: some milliseconds
 AXIS_STEPS = (1 << geometry.AXIS_BITS) - 1
 
 # components f64[n, 4]; explained f64[4], the part of the variance in each direction; mean f64[d]; axes f64[4, d]
@@ -810,8 +814,8 @@ def principal(rows, checkpoint=lambda: None):
     count, columns = rows.shape
     mean = rows.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((columns, columns))
-    for start in range(0, count, STEP):
-        centred = rows[start : start + STEP] - mean
+    for start in range(0, count, ROWS_A_PIECE):
+        centred = rows[start : start + ROWS_A_PIECE] - mean
         covariance += centred.T @ centred
         checkpoint()
     variances, vectors = np.linalg.eigh(covariance)
@@ -823,7 +827,7 @@ def principal(rows, checkpoint=lambda: None):
     if total > 0:
         explained[:found] = np.maximum(variances[::-1][:found], 0) / total
     axes[explained == 0] = 0
-    components = np.concatenate([(rows[i : i + STEP] - mean) @ axes.T for i in range(0, count, STEP)])
+    components = np.concatenate([(rows[i : i + ROWS_A_PIECE] - mean) @ axes.T for i in range(0, count, ROWS_A_PIECE)])
     farthest = np.abs(components).argmax(axis=0)
     signs = np.where(components[farthest, np.arange(DIRECTIONS)] < 0, -1.0, 1.0)
     return Projection(components * signs, explained, mean, axes * signs[:, None])
@@ -836,7 +840,7 @@ def places(components):
     """
     extent = float(np.abs(components).max(initial=0.0)) or 1.0
     steps = np.rint((components / extent + 1) / 2 * AXIS_STEPS).astype(np.int64)
-    return steps, AXIS_STEPS / 2 * geometry.STEP / extent
+    return steps, AXIS_STEPS / 2 * geometry.STEP_SIZE / extent
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.atoms__projection() FROM PUBLIC;
@@ -976,10 +980,10 @@ from ..server import database, errors, interrupts
 from ..weights import tensors
 from . import geometry, projection, sql_literals
 
-TENSOR = database.Query(
+EMBEDDING_TENSOR = database.Query(
     """SELECT t.hash, t.type, t.shape, t.rows_per_tile, t.bytes FROM llm_store.tensor AS t WHERE t.hash = $1""", "bytea"
 )
-STORE = database.Query(
+STORE_PROJECTION = database.Query(
     """INSERT INTO llm_store.projection (tensor_hash, explained, units) VALUES ($1, $2::double precision[], $3)
     ON CONFLICT DO NOTHING RETURNING tensor_hash""",
     *("bytea", "text", "double precision"),
@@ -998,7 +1002,7 @@ STORE_POSITIONS = database.Query(
 
 def store(tensor_hash):
     """Make the map of a stored matrix unless it is there. Raises ModelError 22023 for what is no matrix of numbers."""
-    row = TENSOR.one(tensor_hash)
+    row = EMBEDDING_TENSOR.one(tensor_hash)
     if row is None:
         raise errors.undefined_object("there is no such tensor")
     tensor = tensors.Tensor(
@@ -1012,7 +1016,7 @@ def store(tensor_hash):
     found = projection.principal(values, interrupts.checkpoint)
     steps, units = projection.places(found.components)
     explained = "{" + ",".join(map(repr, found.explained.tolist())) + "}"
-    if STORE.one(tensor_hash, explained, units) is None:
+    if STORE_PROJECTION.one(tensor_hash, explained, units) is None:
         return  # another session was faster, and has stored all of it
     keys = geometry.keys(steps)
     STORE_POSITIONS.all(tensor_hash, *(sql_literals.array(key) for key in keys), sql_literals.points(steps))

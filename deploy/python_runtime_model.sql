@@ -23,10 +23,10 @@ import numpy as np
 
 from ..server import errors
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+DECODER_FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 
 # The largest value believed for each size. Real models are far below; a hostile file is refused at once.
-LARGEST = {
+LARGEST_SIZES = {
     "vocabulary_size": 1 << 24,
     "hidden_size": 1 << 20,
     "layers": 1 << 10,
@@ -246,8 +246,8 @@ def _checked(config):
     missing = [name for name in known if given[name] is MISSING]
     if missing:
         raise errors.invalid_parameter(f'architecture value "{missing[0]}" is missing')
-    one_of("family", given["family"], FAMILIES)
-    for name, largest in LARGEST.items():
+    one_of("family", given["family"], DECODER_FAMILIES)
+    for name, largest in LARGEST_SIZES.items():
         integer_in_range(name, given[name], 1, largest)
     for name in SWITCHES:
         if not isinstance(given[name], bool):
@@ -290,7 +290,7 @@ def _windows(windows, layers):
         raise _ill("windows", windows, f"null or a list of {layers} windows, one for each layer")
     for window in windows:
         if window is not None:
-            integer_in_range("windows", window, 1, LARGEST["context_length"])
+            integer_in_range("windows", window, 1, LARGEST_SIZES["context_length"])
     return tuple(windows) if any(window is not None for window in windows) else None
 
 
@@ -338,11 +338,11 @@ from dataclasses import MISSING, asdict, dataclass, fields
 import numpy as np
 
 from ..server import errors
-from .decoder import LARGEST, Architecture, check_shapes, integer_in_range, one_of, positive_number
+from .decoder import LARGEST_SIZES, Architecture, check_shapes, integer_in_range, one_of, positive_number
 
-FAMILIES = ("bert",)
+ENCODER_FAMILIES = ("bert",)
 POOLINGS = ("mean", "cls")  # the mean of all tokens' vectors, or the first token's
-SIZES = ("vocabulary_size", "hidden_size", "layers", "heads", "ffn_size", "context_length")
+SIZE_NAMES = ("vocabulary_size", "hidden_size", "layers", "heads", "ffn_size", "context_length")
 CONTROL_TOKENS = 2  # what stands around a text: [CLS] and [SEP]
 
 
@@ -430,7 +430,7 @@ class EncoderArchitecture:
 
 def of_config(config):
     """The Architecture or EncoderArchitecture that a stored configuration describes, by its family."""
-    if isinstance(config, dict) and config.get("family") in FAMILIES:
+    if isinstance(config, dict) and config.get("family") in ENCODER_FAMILIES:
         return EncoderArchitecture.from_config(config)
     return Architecture.from_config(config)
 
@@ -444,11 +444,11 @@ def _checked(config):
         if name not in config and field.default is MISSING:
             raise errors.invalid_parameter(f'architecture value "{name}" is missing')
     given = dict(config)
-    one_of("family", given["family"], FAMILIES)
+    one_of("family", given["family"], ENCODER_FAMILIES)
     one_of("pooling", given["pooling"], POOLINGS)
-    for name in SIZES:
-        integer_in_range(name, given[name], 1, LARGEST[name])
-    integer_in_range("token_types", given["token_types"], 1, LARGEST["heads"])
+    for name in SIZE_NAMES:
+        integer_in_range(name, given[name], 1, LARGEST_SIZES[name])
+    integer_in_range("token_types", given["token_types"], 1, LARGEST_SIZES["heads"])
     integer_in_range("longest_text", given["longest_text"], CONTROL_TOKENS + 1, given["context_length"])
     if given["hidden_size"] % given["heads"]:
         raise errors.invalid_parameter(
@@ -580,7 +580,7 @@ def decode(type, raw, shape, *, checkpoint=None):
         )
     if type == "F32":
         return np.require(raw.view(np.float32).reshape(shape), requirements="A")
-    decode_rows = DECODERS.get(type) or _block_decoder(type)
+    decode_rows = ROW_DECODERS.get(type) or _block_decoder(type)
     raw = raw.reshape(rows, row_size)
     values = np.empty((rows, columns), np.float32)
     step = max(1, DECODE_STEP // max(1, columns))
@@ -643,7 +643,7 @@ def encode(type, values):
         return _encode_bf16(values).view(np.uint8).reshape(-1)
     if not np.isfinite(values).all():
         raise errors.invalid_parameter(f"{type} cannot hold NaN or infinity")
-    if type in ENCODERS:
+    if type in BLOCK_ENCODERS:
         return _encode_blocks(values.reshape(-1, BLOCK), type)
     quants, number = _gguf(type)
     return quants.quantize(values, number).reshape(-1)
@@ -695,7 +695,7 @@ def _encode_blocks(blocks, type):
     raw = np.empty((len(blocks), BLOCKS[type][1]), np.uint8)
     with np.errstate(all="ignore"):  # a scale may leave the range of half precision, as in the reference
         for start in range(0, len(blocks), BLOCKS_AT_ONCE):
-            ENCODERS[type](blocks[start : start + BLOCKS_AT_ONCE], raw[start : start + BLOCKS_AT_ONCE])
+            BLOCK_ENCODERS[type](blocks[start : start + BLOCKS_AT_ONCE], raw[start : start + BLOCKS_AT_ONCE])
     return raw.reshape(-1)
 
 
@@ -743,8 +743,8 @@ def _scales(blocks):
     return np.ascontiguousarray(blocks[:, :2]).view(np.float16).astype(np.float32)
 
 
-DECODERS = {"F16": _decode_f16, "BF16": _decode_bf16, "Q8_0": _decode_q8_0, "Q4_0": _decode_q4_0}
-ENCODERS = {"Q8_0": _encode_q8_0, "Q4_0": _encode_q4_0}
+ROW_DECODERS = {"F16": _decode_f16, "BF16": _decode_bf16, "Q8_0": _decode_q8_0, "Q4_0": _decode_q4_0}
+BLOCK_ENCODERS = {"Q8_0": _encode_q8_0, "Q4_0": _encode_q4_0}
 
 
 def _block_decoder(type):
@@ -780,6 +780,7 @@ from ..server import errors
 from . import encodings
 from .decoder import SMALLEST_DIVISOR, first_ill_divisor
 
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of encodings.ENCODED can hold no less
 SEE_VERIFY = "SELECT * FROM llm.verify(model) tells whether its weights are those that were loaded."
 

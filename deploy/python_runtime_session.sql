@@ -26,11 +26,11 @@ from contextlib import contextmanager
 from ..server import ceilings, database, errors, interrupts, module_files, settings
 from ..weights import packed_files
 
-WAIT = 0.002  # seconds between looks for a free slot, at first
+SHORTEST_WAIT = 0.002  # seconds between looks for a free slot, at first
 LONGEST_WAIT = 0.05
 MOST_THREADS = 64
 
-LIMITS = database.Query("SELECT l.running, l.threads FROM llm_runtime.run_limits() AS l")
+RUN_LIMITS = database.Query("SELECT l.running, l.threads FROM llm_runtime.run_limits() AS l")
 
 
 class Slots:
@@ -56,7 +56,7 @@ class Slots:
         """Wait for one of `running` slots, and hold it until `release`. Whether it was not held already."""
         if self._held is not None:
             return False
-        wait = WAIT
+        wait = SHORTEST_WAIT
         while not self._locked(running):
             self._checkpoint()
             time.sleep(wait)
@@ -163,7 +163,7 @@ class Call:
             raise errors.limit_exceeded(
                 "the call computes for longer than the limit seconds",
                 f"it has computed for {self.seconds:.0f} seconds, allowed {self._allowed}",
-                f"Ask for less in one call. {ceilings.HINT}",
+                f"Ask for less in one call. {ceilings.LIMITS_HINT}",
             )
 
 
@@ -184,7 +184,7 @@ def threads():
 
     Neither is more than the superuser's limit. Results do not depend on them.
     """
-    most = LIMITS.one()["threads"] or processors()
+    most = RUN_LIMITS.one()["threads"] or processors()
     wanted = settings.integer("threads", None, 1, MOST_THREADS)
     return (1, most) if wanted is None else (min(wanted, most), min(wanted, most))
 
@@ -195,7 +195,7 @@ def processors():
 
 
 def _running():
-    return LIMITS.one()["running"] or processors()
+    return RUN_LIMITS.one()["running"] or processors()
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.session__admission() FROM PUBLIC;
@@ -420,11 +420,11 @@ AS $python$"""The KV caches that a query's operators fill, behind handles that a
 
 import itertools
 
+from ..generate.scheduler import PAGE
 from ..server import ceilings, connection, errors
 from . import models
 
 KV_CACHES = 256  # a session's handles at a time
-PAGE = 64  # positions for which memory is asked for at once
 
 
 def current(handle, name=None):
@@ -829,15 +829,15 @@ DECODER, ENCODER = "decoder", "encoder"  # llm_store.model.kind
 SEE_MODELS = "The models of this database are listed in llm.models."
 MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
 
-COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
-BY_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")
-DEFAULT = database.Query(
-    f"""SELECT d.kind, {COLUMNS}
+MODEL_COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
+MODEL_BY_NAME = database.Query(f"SELECT {MODEL_COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")
+DEFAULT_MODEL = database.Query(
+    f"""SELECT d.kind, {MODEL_COLUMNS}
     FROM llm_store.default_model AS d LEFT JOIN llm_store.model AS m ON m.id = d.model_id
     WHERE d.kind = ANY ($1) ORDER BY pg_catalog.array_position($1, d.kind) LIMIT 1""",
     "text[]",
 )
-BY_HASH = database.Query("SELECT m.id FROM llm_store.model AS m WHERE m.hash = $1 LIMIT 1", "bytea")
+MODEL_BY_HASH = database.Query("SELECT m.id FROM llm_store.model AS m WHERE m.hash = $1 LIMIT 1", "bytea")
 ROLE = database.Query("SELECT pg_catalog.quote_ident(current_user) AS role")
 
 _models = OrderedDict()  # by hash, the most recently used last
@@ -916,7 +916,7 @@ def identity(name=None):
 
 def weights_of(hash):
     """The Weights of a model by the hash of its content. Raises ModelError 42704 where there is none."""
-    row = BY_HASH.one(hash)
+    row = MODEL_BY_HASH.one(hash)
     if row is None:
         raise errors.undefined_object("no model has this content", hash.hex())
     return tensors.Weights(row["id"])
@@ -944,7 +944,7 @@ def _find(name, *kinds):
     """The row of a model by its name; for None of the default model of the first of the kinds that has had one."""
     if name is None:
         return _default(kinds or (DECODER, ENCODER))
-    row = BY_NAME.one(arguments.name("model", name, SEE_MODELS))
+    row = MODEL_BY_NAME.one(arguments.name("model", name, SEE_MODELS))
     if row is None:
         raise errors.undefined_object(
             f'model "{arguments.shown_name(name)}" does not exist',
@@ -955,7 +955,7 @@ def _find(name, *kinds):
 
 def _default(kinds):
     """The row of a default model. Where it was dropped no other model takes its place."""
-    row = DEFAULT.one(list(kinds))
+    row = DEFAULT_MODEL.one(list(kinds))
     if row is None:
         kind = "model" if len(kinds) > 1 else kinds[0]
         raise errors.undefined_object(f"there is no {kind}", hint="Load one: hartonomous load PATH --name NAME.")
@@ -993,7 +993,7 @@ from ..generate.prefix_cache import PrefixCache
 from ..server import connection, settings
 from . import kv_handles, models, search_matrices
 
-DEFAULT_MEGABYTES = 256
+DEFAULT_KV_CACHE_MB = 256
 
 _prefixes = PrefixCache()
 _last = {}  # Stats of the last call, by role
@@ -1016,7 +1016,7 @@ class Prefixes:
     """The session's kept caches, as one call sees them: its model and engine, its role, its setting."""
 
     def __init__(self, model, engine):
-        self.memory = settings.megabytes("kv_cache_mb", DEFAULT_MEGABYTES, 0)
+        self.memory = settings.megabytes("kv_cache_mb", DEFAULT_KV_CACHE_MB, 0)
         self._usable = self.memory > 0 and scheduler.batches(engine)
         self._key = (model.hash, models.role(), engine.kv_dtype) if self._usable else None
 

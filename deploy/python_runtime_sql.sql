@@ -218,10 +218,10 @@ from ..server import arguments, ceilings, interrupts, streams
 from ..session import models
 from . import embeddings
 
-COLUMNS = 4  # ordinal, chunk, first character, tokens
+CHUNK_COLUMNS = 4  # ordinal, chunk, first character, tokens
 DEFAULT_TOKENS = 128
 DEFAULT_OVERLAP = 16
-LARGEST = 1 << 20
+MOST_CHUNK_TOKENS = 1 << 20
 # A full stop and what closes after it, before white space; the full stops of Chinese and Japanese; an empty line.
 CLOSING = "\"'\u201d\u2019\u00bb)\\]"
 WIDE_STOPS, WIDE_CLOSING = "\u3002\uff01\uff1f", "\u300d\u300f\uff09"
@@ -237,10 +237,10 @@ def chunk(text, model=None, tokens=None, overlap=None):
         return []
     ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
     model = models.embedder(model)
-    room = min(LARGEST, embeddings.room(model))
+    room = min(MOST_CHUNK_TOKENS, embeddings.room(model))
     tokens = arguments.integer("tokens", tokens, min(DEFAULT_TOKENS, room), 1, room)
     overlap = arguments.integer("overlap", overlap, min(DEFAULT_OVERLAP, tokens // 2), 0, tokens - 1)
-    return streams.Stream(_rows(text, model.spans(text), tokens, overlap), COLUMNS)
+    return streams.Stream(_rows(text, model.spans(text), tokens, overlap), CHUNK_COLUMNS)
 
 
 def _rows(text, spans, tokens, overlap):
@@ -434,10 +434,9 @@ import re
 import numpy as np
 
 from ..model import encodings
+from ..model.finite import LARGEST_FLOAT32
 from ..server import arguments, database, errors
 from ..store import models, tensor_writer
-
-LARGEST = 3.4028234e38  # float32
 
 COPY_TENSORS = database.Query(
     """INSERT INTO llm_store.model_tensor (model_id, ordinal, name, tensor_hash)
@@ -484,7 +483,7 @@ def set_row(model, tensor, row_number, numbers):
 def scale_tensor(model, tensor, factor):
     """Multiply a tensor by a number. Returns the largest rounding error."""
     target, stored = _editable(model, tensor)
-    factor = models.number("factor", factor, -LARGEST, LARGEST)
+    factor = models.number("factor", factor, -LARGEST_FLOAT32, LARGEST_FLOAT32)
     with np.errstate(over="ignore"):  # what overflows is refused when it is encoded
         hash, error = tensor_writer.rewrite(stored, lambda old, _: old * np.float32(factor))
     details = {"tensor": tensor, "factor": factor, "error": error}
@@ -494,7 +493,7 @@ def scale_tensor(model, tensor, factor):
 
 def prune(model, threshold, tensors):
     """Set weights below a magnitude to 0 in matrices whose names are LIKE `tensors`. Returns how many became 0."""
-    threshold = models.number("threshold", threshold, 0.0, LARGEST)
+    threshold = models.number("threshold", threshold, 0.0, LARGEST_FLOAT32)
     if tensors is None:
         raise arguments.ill("tensors", tensors, "a pattern as LIKE has it")
     target = models.owned(model)
@@ -582,8 +581,11 @@ from ..server import arguments, ceilings, errors, interrupts, messages, streams
 from ..session import admission, models
 from . import generation
 
-COLUMNS = 2  # ordinal, embedding
-POOLINGS = {True: ("mean", "cls"), False: ("mean", "last")}  # of encoders, of decoders; the first is the default
+EMBEDDING_COLUMNS = 2  # ordinal, embedding
+POOLINGS_ALLOWED = {
+    True: ("mean", "cls"),
+    False: ("mean", "last"),
+}  # of encoders, of decoders; the first is the default
 TOKENS_TOGETHER = 2048  # in one call of an engine, at least one text
 TEXTS_TOGETHER = 1024  # of which those of like length are looked for; more would take memory for all their tokens
 
@@ -611,7 +613,7 @@ def embed_many(texts, model=None, pooling=None):
     ceilings.require_texts(texts, "texts")
     model, pooling = _chosen(model, pooling)
     room(model)  # what is wrong with the model is no text's fault
-    return streams.Stream(_numbered(texts, model, pooling), COLUMNS)
+    return streams.Stream(_numbered(texts, model, pooling), EMBEDDING_COLUMNS)
 
 
 def _numbered(texts, model, pooling):
@@ -701,7 +703,7 @@ def _stand_in(model):
 def _chosen(name, pooling):
     """(Model, pooling) of what a call says."""
     model = models.embedder(name)
-    allowed = POOLINGS[model.is_encoder]
+    allowed = POOLINGS_ALLOWED[model.is_encoder]
     if pooling is not None and pooling not in allowed:
         raise arguments.ill("pooling", pooling, f"NULL or one of {', '.join(allowed)} for this model")
     own = model.architecture.pooling if model.is_encoder else allowed[0]
@@ -1185,7 +1187,7 @@ from . import diff
 
 METHODS = ("linear", "slerp", "task_arithmetic", "ties")
 WITH_BASE = ("task_arithmetic", "ties")
-LARGEST = 1e6  # a weight beyond is a mistake
+LARGEST_WEIGHT = 1e6  # a weight beyond is a mistake
 MOST_MODELS = 64
 
 FIRST_OTHER_TOKEN = database.Query(
@@ -1207,7 +1209,7 @@ def merge(models, new, factors, method, base, density, scale):
     names = _names(models)
     factors, method = _recipe(len(names), factors, method, base)
     density = arguments.number("density", density, 0.2, 0.0, 1.0)
-    scale = arguments.number("scale", scale, 1.0, -LARGEST, LARGEST)
+    scale = arguments.number("scale", scale, 1.0, -LARGEST_WEIGHT, LARGEST_WEIGHT)
     parents = names if base is None else [*names, base]
     found = {name: stored_models.found(name) for name in dict.fromkeys(parents)}
     sources = [found[name] for name in parents]
@@ -1275,7 +1277,7 @@ def _recipe(count, factors, method, base):
         factors = [1.0 if method in WITH_BASE else 1.0 / count] * count
     if len(factors) != count or None in factors:
         raise arguments.ill("weights", factors, f"{count} numbers, one for each model")
-    factors = [arguments.number("weights", factor, None, -LARGEST, LARGEST) for factor in factors]
+    factors = [arguments.number("weights", factor, None, -LARGEST_WEIGHT, LARGEST_WEIGHT) for factor in factors]
     if method == "slerp" and not (min(factors) >= 0 and sum(factors) > 0):
         raise arguments.ill("weights", factors, "two numbers from 0 on, one of them above 0, for slerp")
     return factors, method
@@ -1365,6 +1367,7 @@ import numpy as np
 
 from ..generate import sampling
 from ..model import finite
+from ..model.finite import LARGEST_FLOAT32
 from ..reference import operators as ops
 from ..server import arguments, ceilings, errors
 from ..session import engines, kv_handles, models
@@ -1375,7 +1378,6 @@ OPTIONAL = frozenset(
     ("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "attn_q_norm.weight", "attn_k_norm.weight")
 )
 
-LARGEST = float(np.finfo(np.float32).max)
 FLOAT32 = np.dtype("<f4")
 UNKNOWN = object()
 
@@ -1567,7 +1569,7 @@ def bytes_of(numbers):
     ceilings.require_elements(numbers, "numbers")
     flat = np.asarray(numbers, object).ravel()
     for number in flat:
-        if number is None or LARGEST < abs(number) < np.inf:
+        if number is None or LARGEST_FLOAT32 < abs(number) < np.inf:
             raise arguments.ill("numbers", number, "float32 numbers, none of them NULL")
     return flat.astype("<f4").tobytes()
 
@@ -1846,7 +1848,7 @@ from ..session.search_matrices import Matrix
 from ..store.embedding_columns import find_column
 from . import embeddings
 
-DEFAULT_MEGABYTES = 1024
+DEFAULT_SEARCH_MB = 1024
 LARGEST_K = 10_000
 BYTES_TOGETHER = 12 << 20  # in one piece of what is fetched: 8192 rows of 384 numbers
 FEW = 4  # a matrix that lacks less than a quarter is mended, any other read anew
@@ -1890,7 +1892,7 @@ def nearest(vector, source, k, column):
 
 
 def _best(column, vector, k):
-    memory = settings.megabytes("search_mb", DEFAULT_MEGABYTES, 0)
+    memory = settings.megabytes("search_mb", DEFAULT_SEARCH_MB, 0)
     moment = MOMENT.one()
     snapshot = None if column.hides_rows or moment["writing"] else moment["snapshot"]
     known = search_matrices.find(column.key)
@@ -2149,14 +2151,14 @@ from ..model import encodings
 from ..server import arguments, database, errors
 from ..session import models
 from ..store import tokens
+from ..store.models import SEE_TENSORS
 from ..weights import tensors
 
 EMBEDDING = "token_embd.weight"
-MOST_BYTES = (1 << 30) - 1024  # of a value in PostgreSQL, with some room for what stands around it
-SEE_TENSORS = "The tensors of a model are listed in llm.tensors."
+MOST_VALUE_BYTES = (1 << 30) - 1024  # of a value in PostgreSQL, with some room for what stands around it
 
 # Models that share a tensor share its rows, and what is kept of a model may have been found under another name.
-ROW = database.Query(
+STORED_ROW = database.Query(
     """SELECT r.type, r.content FROM llm_store.tensor_row AS r
     WHERE r.tensor_hash = $1 AND r.row_number = $2 LIMIT 1""",
     *("bytea", "integer"),
@@ -2206,10 +2208,10 @@ def matrix(name, model=None):
     model = models.current(model)
     shape = stored_tensor(model, name).shape
     size = 4 * int(np.prod(shape))
-    if size > MOST_BYTES:
+    if size > MOST_VALUE_BYTES:
         raise errors.limit_exceeded(
             f'tensor "{name}" does not fit in one value',
-            f"its {' x '.join(map(str, shape))} numbers take {size} bytes, a value holds {MOST_BYTES}",
+            f"its {' x '.join(map(str, shape))} numbers take {size} bytes, a value holds {MOST_VALUE_BYTES}",
             "llm.weight_matrices has it by rows and columns.",
         )
     return model.weights[name].tobytes()
@@ -2226,7 +2228,7 @@ def embedding(token, model=None):
 def row_numbers(tensor, row):
     """A row of a tensor -> f32[columns]. Raises ModelError 42704 when no model has the tensor any more, XX001 for a row
     whose tile is missing."""
-    found = ROW.one(tensor.hash, row)
+    found = STORED_ROW.one(tensor.hash, row)
     if found is None:
         raise errors.undefined_object(f'tensor "{tensor.name}" changed meanwhile', hint="Ask again.")
     if found["content"] is None:

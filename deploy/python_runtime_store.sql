@@ -74,7 +74,7 @@ def _pgvector(raw, count, width):
 
 
 # name of the type -> (decoder of its binary form, bytes before the numbers, bytes of each)
-DECODERS = {"bytea": (_bytea, 0, 4), "_float4": (_real_array, 20, 8), "vector": (_pgvector, 4, 4)}
+VECTOR_DECODERS = {"bytea": (_bytea, 0, 4), "_float4": (_real_array, 20, 8), "vector": (_pgvector, 4, 4)}
 
 
 def find_column(source, name):
@@ -88,7 +88,7 @@ def find_column(source, name):
         raise errors.not_supported(
             f"{source} is not an ordinary table or materialised view", f"it is {OTHERS[row['relkind']]}"
         )
-    if row["type_name"] not in DECODERS:
+    if row["type_name"] not in VECTOR_DECODERS:
         raise errors.invalid_parameter(
             f'column "{name}" of {source} has type {row["type_shown"]}', "embeddings are bytea, real[] or vector"
         )
@@ -106,7 +106,7 @@ class Column:
         self.source, self.name, self._column = row["source"], row["name"], row["column"]
         self.key = row["relation"], row["filenode"], row["attnum"], row["type"]
         self.hides_rows = row["hides_rows"]
-        self._decode, self._before, self._each = DECODERS[row["type_name"]]
+        self._decode, self._before, self._each = VECTOR_DECODERS[row["type_name"]]
         is_bytes = row["type_name"] == "bytea"
         self._vector = f"t.{self._column}" if is_bytes else f"{row['send']}(t.{self._column})"
         self._from = f"FROM ONLY {self.source} AS t WHERE t.{self._column} IS NOT NULL"
@@ -609,7 +609,7 @@ from ..weights.tensors import Weights
 NOT_THE_OWNER = "42501"
 SEE_TENSORS = "The tensors of a model are listed in llm.tensors."
 
-MODEL = database.Query(
+STORED_MODEL = database.Query(
     """SELECT m.id, m.name, m.hash, m.architecture, m.tokenizer_id, m.owner::text AS owner,
         pg_catalog.pg_has_role(current_user, m.owner, 'USAGE') AS mine
     FROM llm_store.model AS m WHERE m.name = $1""",
@@ -647,7 +647,7 @@ RECORD = database.Query(
 
 def found(name):
     """The row of a model by its name. Raises ModelError 42704 without one."""
-    row = MODEL.one(arguments.name("model", name))
+    row = STORED_MODEL.one(arguments.name("model", name))
     if row is None:
         raise errors.undefined_object(
             "no model is named" if name is None else f'model "{arguments.shown_name(name)}" does not exist',

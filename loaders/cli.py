@@ -21,14 +21,14 @@ from plpython.server.errors import ModelError
 
 from .errors import LoaderError, ServerError
 from .export.export import export, plan_export
-from .quantized import TYPES, quantized, summary
+from .quantized import QUANTIZED_TYPES, quantized, summary
 from .reader import read_model
 from .source.fields import storable
 from .upload.background_uploads import Ahead
 from .upload.progress import progress_bar, readable_bytes
 from .upload.upload import upload
 
-INTERRUPTED = 130  # as a shell reports Ctrl-C
+INTERRUPTED_STATUS = 130  # as a shell reports Ctrl-C
 EXAMPLES = {"tidy": "date: 3 March 2024"}  # prompts of models that go on with nothing else, by the file's name
 NEEDS = {"load": "llm_loader", "drop": "llm_loader"}  # which role a command needs, where it is not llm_user
 NOT_ALLOWED = "42501"
@@ -61,7 +61,9 @@ def reported(command: Callable) -> Callable:
         except OSError as problem:
             _fail(f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem))
         except KeyboardInterrupt:
-            _fail("interrupted", "A broken load shows nothing; the same command goes on with it.", code=INTERRUPTED)
+            _fail(
+                "interrupted", "A broken load shows nothing; the same command goes on with it.", code=INTERRUPTED_STATUS
+            )
 
     return wrapped
 
@@ -76,7 +78,7 @@ def load(
     quantize: Annotated[
         str | None,
         typer.Option(
-            help=f"{', '.join(TYPES).lower()}: store the matrices in this encoding, and tell what it changed."
+            help=f"{', '.join(QUANTIZED_TYPES).lower()}: store the matrices in this encoding, and tell what it changed."
         ),
     ] = None,
 ) -> None:

@@ -17,7 +17,7 @@ from .errors import SourceError
 from .source.model import SourceModel, SourceTensor, cut
 
 # Those of blocks that packing keeps in their own bits.
-TYPES = tuple(e.name for e in encodings.ENCODINGS if e.encodable and e.block > 1 and e.layout)
+QUANTIZED_TYPES = tuple(e.name for e in encodings.ENCODINGS if e.encodable and e.block > 1 and e.layout)
 
 
 @dataclass
@@ -82,8 +82,8 @@ class QuantizedTensor(SourceTensor):
 
 def quantized(model: SourceModel, type: str) -> SourceModel:
     """The model with its matrices in a type of TYPES. Raises SourceError for another type."""
-    if type.upper() not in TYPES:
-        raise SourceError(f"cannot quantize to {type!r}", f"Choose {' or '.join(t.lower() for t in TYPES)}.")
+    if type.upper() not in QUANTIZED_TYPES:
+        raise SourceError(f"cannot quantize to {type!r}", f"Choose {' or '.join(t.lower() for t in QUANTIZED_TYPES)}.")
     return replace(model, tensors=tuple(_quantized(tensor, type.upper()) for tensor in model.tensors), files=())
 
 

@@ -20,8 +20,8 @@ sys.path.insert(0, str(CHECKOUT))
 from transformers import AutoConfig  # noqa: E402 (a script's own folder comes first)
 
 from loaders import families  # noqa: E402
-from loaders.huggingface.architecture import DECODER  # noqa: E402
-from loaders.huggingface.encoder import ENCODER  # noqa: E402
+from loaders.huggingface.architecture import DECODER_CONFIG  # noqa: E402
+from loaders.huggingface.encoder import ENCODER_CONFIG  # noqa: E402
 
 TABLE = CHECKOUT / "loaders" / "families" / "class_defaults.py"
 HEADER = '''"""What the configuration classes of transformers 5.24 have for an absent key.
@@ -59,8 +59,8 @@ def table() -> str:
     """The whole file."""
     lines = []
     for family in (*families.FAMILIES, *families.ENCODERS):
-        keys = ENCODER if isinstance(family, families.EncoderFamily) else DECODER | family.keys
-        lines += rows(family.name, family.model_type, {*keys.used, *keys.neutral})
+        keys = ENCODER_CONFIG if isinstance(family, families.EncoderFamily) else DECODER_CONFIG | family.keys
+        lines += rows(family.name, family.model_type, {*keys.used, *keys.harmless_at})
     return HEADER + "".join(f"    {quoted(row)},\n" for row in lines) + ")\n"
 
 

@@ -14,7 +14,7 @@ TOKENS = """
     FROM llm.tokens AS t INNER JOIN llm_store.atom AS a ON a.content_hash = sha256(t.bytes)
     WHERE t.model = %s AND octet_length(t.bytes) > 1 AND t.kind IN ('normal', 'added')
 """
-CODES = """
+CODES_QUERY = """
     SELECT public.st_x(a.geom), u.type, u.number
     FROM (
         SELECT t.type, c.code, sum(c.number)::bigint AS number
@@ -27,7 +27,7 @@ CODES = """
     INNER JOIN llm_store.atom AS a ON a.content_hash = llm_store.atom_code_hash(u.type, u.code)
     ORDER BY 2, 1
 """
-COUNTS = """
+COUNTS_QUERY = """
     WITH t AS (SELECT hash FROM llm.tensors WHERE model = %(model)s), k AS (
         SELECT DISTINCT bytes FROM llm.tokens WHERE model = %(model)s AND bytes <> ''
     ), c AS (
@@ -56,8 +56,8 @@ def draw_atoms(connection: psycopg.Connection, name: str, _: str | None):
     figure = pyplot().figure(figsize=(13.5, 8.6), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=(1.55, 1))
     tokens = connection.execute(TOKENS, (name,)).fetchall()
-    codes = connection.execute(CODES, (name,)).fetchall()
-    counts = connection.execute(COUNTS, {"model": name}).fetchall()
+    codes = connection.execute(CODES_QUERY, (name,)).fetchall()
+    counts = connection.execute(COUNTS_QUERY, {"model": name}).fetchall()
     _draw_tokens(figure, figure.add_subplot(grid[:, 0]), name, tokens)
     _draw_codes(figure.add_subplot(grid[0, 1]), codes)
     _draw_counts(figure.add_subplot(grid[1, 1]), counts)

@@ -13,7 +13,7 @@ import psycopg
 from ..errors import ServerError
 from ..export.stored_model import read_stored
 
-MAP = "SELECT explained FROM llm.projections WHERE model = %s"
+MAP_QUERY = "SELECT explained FROM llm.projections WHERE model = %s"
 MAKE = "SELECT llm.project(%s)"
 PLACES = """
     SELECT public.st_x(geom), public.st_y(geom), public.st_z(geom), public.st_m(geom), token FROM llm.token_positions
@@ -38,7 +38,7 @@ def read_token_map(connection: psycopg.Connection, name: str) -> TokenMap:
     Raises ServerError for a model that is not there, has too few tokens, or has no map that the caller may make.
     """
     read_stored(connection, name)  # raises for a model that is not there
-    explained = connection.execute(MAP, (name,)).fetchone()
+    explained = connection.execute(MAP_QUERY, (name,)).fetchone()
     if explained is None:
         try:
             explained = connection.execute(MAKE, (name,)).fetchone()

@@ -15,7 +15,7 @@ from plpython.model.encoder import EncoderArchitecture
 
 from ..errors import LoaderError, ServerError
 from .gguf import gguf_bytes, write_gguf
-from .huggingface import FILES, huggingface_bytes, write_folder
+from .huggingface import FOLDER_FILES, huggingface_bytes, write_folder
 from .stored_model import StoredModel, file_pieces, read_stored
 from .targets import check_file, check_folder, written_beside
 
@@ -73,10 +73,10 @@ def _is_folder(model: StoredModel, format: str | None) -> bool:
 
 def _check_folder(model: StoredModel, path: Path, format: str | None, replace: bool) -> None:
     if path.suffix == ".gguf":
-        files = len(FILES if format else model.files)
+        files = len(FOLDER_FILES if format else model.files)
         hint = "Name a folder, or write one file with --format gguf."
         raise LoaderError(f"{path} is the name of a file, and {files} files are written", hint)
-    check_folder(path, replace, FILES if format else model.files)
+    check_folder(path, replace, FOLDER_FILES if format else model.files)
 
 
 def export(connection: psycopg.Connection, plan: Plan, progress: Progress = lambda _: None) -> list[Exported]:

@@ -23,9 +23,7 @@ from .. import families
 from ..errors import LoaderError, SourceError
 from ..gguf.file import read_gguf
 from .stored_model import StoredModel, StoredTensor, tensor_tiles
-from .tokenizer import add_tokenizer, check_same_tokens
-
-OTHER_WAY = "Export it with --format huggingface."
+from .tokenizer import OTHER_WAY, add_tokenizer, check_same_tokens
 
 
 def gguf_bytes(model: StoredModel) -> int:

@@ -22,13 +22,13 @@ from plpython.model.tokenizer import Tokenizer
 
 from ..errors import LoaderError
 from ..huggingface.architecture import read_architecture
-from ..huggingface.safetensors_file import TYPES
+from ..huggingface.safetensors_file import SAFETENSORS_TYPES
 from ..huggingface.tokenizer import read_tokenizer
 from ..source.fields import Fields, read_json
 from .stored_model import StoredModel, StoredTensor, tensor_rows, tensor_tiles
 from .tokenizer import tokenizer_json
 
-FILES = ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors")
+FOLDER_FILES = ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors")
 TORCH_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 CLASSES = {
     "llama": "LlamaForCausalLM",
@@ -36,12 +36,12 @@ CLASSES = {
     "qwen2": "Qwen2ForCausalLM",
     "qwen3": "Qwen3ForCausalLM",
 }
-OUTSIDE = {
+NAMES_OUTSIDE_LAYERS = {
     "token_embd.weight": "model.embed_tokens.weight",
     "output_norm.weight": "model.norm.weight",
     "output.weight": "lm_head.weight",
 }
-INSIDE = {
+NAMES_IN_LAYERS = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -179,7 +179,7 @@ def _write_safetensors(
     tensors = [tensor for tensor in model.tensors if tensor.name != ROPE_DIVISORS]
     for tensor in tensors:
         end = position + _size(tensor)
-        kind = tensor.type if tensor.type in TYPES else "F32"
+        kind = tensor.type if tensor.type in SAFETENSORS_TYPES else "F32"
         header[_name(tensor.name)] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [position, end]}
         position = end
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -201,7 +201,7 @@ def _content(connection: psycopg.Connection, stored: Architecture, tensor: Store
     else:
         pieces = tensor_rows(connection, tensor)
     for piece in pieces:
-        if tensor.type in TYPES:
+        if tensor.type in SAFETENSORS_TYPES:
             yield piece
         else:
             rows = len(piece) // tensor.row_bytes
@@ -209,15 +209,15 @@ def _content(connection: psycopg.Connection, stored: Architecture, tensor: Store
 
 
 def _size(tensor: StoredTensor) -> int:
-    return tensor.bytes if tensor.type in TYPES else 4 * math.prod(tensor.shape)
+    return tensor.bytes if tensor.type in SAFETENSORS_TYPES else 4 * math.prod(tensor.shape)
 
 
 def _name(name: str) -> str:
     """The Hugging Face name of a tensor."""
-    if name in OUTSIDE:
-        return OUTSIDE[name]
+    if name in NAMES_OUTSIDE_LAYERS:
+        return NAMES_OUTSIDE_LAYERS[name]
     layer, part, kind = LAYER_TENSOR.fullmatch(name).groups()
-    return f"model.layers.{layer}.{INSIDE[part]}.{kind}"
+    return f"model.layers.{layer}.{NAMES_IN_LAYERS[part]}.{kind}"
 
 
 def _write_json(path: Path, document: dict) -> None:

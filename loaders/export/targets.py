@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import LoaderError
 
-KINDS = (
+SPECIAL_FILES = (
     (stat.S_ISLNK, "a link"),
     (stat.S_ISCHR, "a character device"),
     (stat.S_ISBLK, "a block device"),
@@ -81,7 +81,7 @@ def _check_place(path: Path) -> None:
         raise LoaderError(f"{path.parent} is not a folder")
     if not os.path.lexists(path):
         return
-    for is_kind, kind in KINDS:
+    for is_kind, kind in SPECIAL_FILES:
         if is_kind(path.lstat().st_mode):
             hint = f"Name what it points to, {path.resolve()}." if kind == "a link" else ANOTHER_PATH
             raise LoaderError(f"{path} is {kind}, which is not written over", hint)

@@ -30,7 +30,7 @@ ENDS_OF_WRITER = (
     gguf.GGUFWriter.add_eom_token_id,
 )
 NEVER_MERGED = -1e6  # the score of a piece that no merge makes
-TEXTS = (
+SAMPLE_TEXTS = (
     "Once upon a time, there was a little girl named Lily. She didn't like 12345 apples.",
     "def f(x):\n\treturn [x ** 2  for _ in range(100)]  # 3.14\r\n\r\n",
     "Zażółć gęślą jaźń - Grüße, 你好世界 🙂 \u00a0e\u0301 <0x41> <s></s><|im_end|>",
@@ -100,7 +100,7 @@ def check_same_tokens(written: SourceModel, model: StoredModel) -> None:
     mine = Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
     theirs = Tokenizer(written.tokenizer_definition, written.tokenizer_settings)
     _check_same_settings(theirs, mine)
-    for text in (*TEXTS, *_texts_of(mine)):
+    for text in (*SAMPLE_TEXTS, *_texts_of(mine)):
         if mine.encode(text) != theirs.encode(text):
             raise LoaderError(f"in a GGUF file the tokenizer would cut {text[:40]!r} in another way", OTHER_WAY)
     for token_id in range(mine.vocabulary_size):

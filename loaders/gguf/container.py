@@ -19,13 +19,13 @@ from gguf.constants import GGML_QUANT_SIZES, GGUF_DEFAULT_ALIGNMENT, GGMLQuantiz
 
 from ..errors import SourceError
 
-MAGIC = b"GGUF"
+GGUF_MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 UNKNOWN_TYPE = "number"
 LONGEST_KEY = 65_535
-LONGEST_NAME = 63  # GGML_MAX_NAME less its final NUL
+LONGEST_TENSOR_NAME = 63  # GGML_MAX_NAME less its final NUL
 MOST_DIMENSIONS = 4
-LARGEST = (1 << 63) - 1
+LARGEST_INT64 = (1 << 63) - 1
 SMALLEST_PAIR = 8 + 4 + 1  # key length, type, one byte of value
 SMALLEST_TENSOR = 8 + 4 + 4 + 8  # name length, dimensions, type, offset
 
@@ -142,7 +142,7 @@ class _Cursor:
 
 def _version(cursor: _Cursor) -> int:
     magic = bytes(cursor.bytes(4, "the magic"))
-    if magic != MAGIC:
+    if magic != GGUF_MAGIC:
         shown = magic.decode("ascii", "backslashreplace")
         raise SourceError(f'not a GGUF file: it begins with "{shown}"')
     version = cursor.unsigned32("the version")
@@ -197,14 +197,14 @@ def _alignment(metadata: dict) -> int:
 
 def _directory_row(cursor: _Cursor) -> tuple[str, str, tuple[int, ...], int]:
     """(name, type, numpy shape, offset from the beginning of the data)."""
-    name = _name(cursor, "tensor name", LONGEST_NAME)
+    name = _name(cursor, "tensor name", LONGEST_TENSOR_NAME)
     what = f'tensor "{name}"'
     dimensions = cursor.unsigned32(what)
     if dimensions > MOST_DIMENSIONS:
         raise SourceError(f"{what} has {dimensions} dimensions, at most {MOST_DIMENSIONS}")
     extents = struct.unpack(f"<{dimensions}Q", cursor.bytes(8 * dimensions, what))
     type_name = _type_name(cursor.unsigned32(what))
-    if math.prod(extents) > LARGEST:
+    if math.prod(extents) > LARGEST_INT64:
         raise SourceError(f"{what} has dimensions {list(extents)}, more elements than there can be")
     return name, type_name, tuple(reversed(extents)), cursor.unsigned64(what)
 

@@ -16,7 +16,7 @@ from ..source.fields import Fields, in_its_words, shown
 from ..source.known_keys import Keys, check_keys
 
 # Values of an architecture, by the keys that say them.
-KEYS = {
+KEY_OF_VALUE = {
     "hidden_size": "embedding_length",
     "layers": "block_count",
     "heads": "attention.head_count",
@@ -29,9 +29,9 @@ KEYS = {
     "windows": "attention.sliding_window",
 }
 # What kind of file it is, and what is said about it. An adapter, a projector or an imatrix is no model.
-GENERAL = Keys(
+GENERAL_KEYS = Keys(
     used=("architecture", "alignment"),
-    neutral={"type": (b"model",), "quantization_version": (2,)},  # of the layout of blocks: always 2 in GGUF files
+    harmless_at={"type": (b"model",), "quantization_version": (2,)},  # of the layout of blocks: always 2 in GGUF files
     harmless=(
         *("name", "author", "version", "organization", "finetune", "basename", "description", "summary"),
         *("quantized_by", "converted_by", "size_label", "parameter_count", "parameter_size", "file_type"),
@@ -42,7 +42,7 @@ GENERAL = Keys(
 )
 
 # Beginnings of keys that stand outside of the model: how it was split, quantised, trained and published.
-OUTSIDE = Keys(
+OUTSIDE_KEYS = Keys(
     used=("split.no", "split.count", "split.tensors.count"),
     harmless=(
         *("general.*", "tokenizer.*"),  # have tables of their own
@@ -52,13 +52,13 @@ OUTSIDE = Keys(
 )
 
 # Keys of the architecture that a decoder and an encoder have in common.
-COMMON = Keys(
+COMMON_KEYS = Keys(
     used=(
         *("block_count", "context_length", "embedding_length", "embedding_length_out", "feed_forward_length"),
         *("vocab_size", "attention.head_count", "attention.head_count_kv", "attention.causal", "pooling_type"),
         *("attention.key_length", "attention.value_length"),
     ),
-    neutral={
+    harmless_at={
         "attention.clamp_kqv": (0.0,),
         "attention.max_alibi_bias": (0.0,),
         "attention.output_scale": (0.0, 1.0),
@@ -85,14 +85,14 @@ COMMON = Keys(
     },
 )
 
-DECODER = COMMON | Keys(
+DECODER_KEYS = COMMON_KEYS | Keys(
     used=(
         *("attention.layer_norm_rms_epsilon", "attention.sliding_window"),
         *("attention.key_length_swa", "attention.value_length_swa"),
         *("rope.dimension_count", "rope.dimension_count_swa", "rope.freq_base", "rope.freq_base_swa"),
         *("rope.scaling.type", "rope.scaling.factor", "rope.scale_linear"),
     ),
-    neutral={
+    harmless_at={
         "attention.sliding_window_pattern": (True, 0),  # the window is every layer's
         "rope.scaling.alpha": (0.0,),
         "rope.scaling.attn_factor": (1.0,),
@@ -108,10 +108,10 @@ DECODER = COMMON | Keys(
     ),
 )
 
-ENCODER = COMMON | Keys(used=("attention.layer_norm_epsilon",))
+ENCODER_KEYS = COMMON_KEYS | Keys(used=("attention.layer_norm_epsilon",))
 
 # Keys that have one number for all layers, or an array with one for each.
-PER_LAYER = (
+PER_LAYER_KEYS = (
     *("attention.head_count", "attention.head_count_kv", "attention.sliding_window_pattern"),
     *("expert_used_count", "feed_forward_length"),
 )
@@ -119,12 +119,12 @@ PER_LAYER = (
 
 def check_general(metadata: Fields) -> None:
     """Raise SourceError for a file that is no model, or that says something about itself that is not known."""
-    check_keys(Fields(metadata.source, metadata.values, "general."), GENERAL)
+    check_keys(Fields(metadata.source, metadata.values, "general."), GENERAL_KEYS)
 
 
 def check_outside(metadata: Fields, architecture: str) -> None:
     """Raise SourceError for a key that is under no beginning that is known, another architecture's among them."""
-    check_keys(metadata, OUTSIDE | Keys(harmless=(f"{architecture}.*",)))
+    check_keys(metadata, OUTSIDE_KEYS | Keys(harmless=(f"{architecture}.*",)))
 
 
 def of_all_layers(own: Fields, layers: int) -> Fields:
@@ -133,7 +133,7 @@ def of_all_layers(own: Fields, layers: int) -> Fields:
     Raises SourceError for an array of another length than `layers` and for numbers that differ.
     """
     values = dict(own.values)
-    for key in PER_LAYER:
+    for key in PER_LAYER_KEYS:
         value = values.get(own.prefix + key)
         if isinstance(value, np.ndarray):
             values[own.prefix + key] = _of_all_layers(f'{own.source} "{own.prefix}{key}"', value, layers)
@@ -177,7 +177,7 @@ def _keys(own: Fields) -> dict[str, str]:
     """KEYS, and for what two keys can say the one that the file has."""
     said = [("norm_epsilon", "attention.layer_norm_rms_epsilon"), ("norm_epsilon", "attention.layer_norm_epsilon")]
     said += [("head_dim", "attention.key_length")]
-    return KEYS | {value: key for value, key in said if key in own}
+    return KEY_OF_VALUE | {value: key for value, key in said if key in own}
 
 
 def vocabulary_size(shapes: dict) -> int:

@@ -12,7 +12,7 @@ from ..errors import SourceError
 from ..source.fields import Fields, storable
 from ..source.known_keys import Keys, check_keys
 from ..tokenizers.definition import (
-    AROUND,
+    BERT_AROUND,
     SPACE_MARK,
     WORD_GOES_ON,
     Piece,
@@ -31,20 +31,20 @@ ENDS = (
     *("<|eot_id|>", "<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "<|end|>", "<end_of_turn>"),
     *("</s>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<eos>", "<end_of_utterance>", DEEPSEEKS_END),
 )
-ABSENT = 0xFFFFFFFF  # what some converters write for "no such token", which is as no key
+NO_SUCH_TOKEN = 0xFFFFFFFF  # what some converters write for "no such token", which is as no key
 DEFAULT_IDS = {"llama": {"bos": 1, "eos": 2}, "gpt2": {"bos": 11, "eos": 11}, "bert": {}}
 WORDPIECE_CONTROL = ("cls", "seperator", "unknown", "padding", "mask", "bos", "eos")  # the keys' own spelling
 WHOLE = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.USER_DEFINED)  # cut out of a text before any merge
-KINDS = {int(kind): kind for kind in TokenType}
-PREFIX = "tokenizer."
-KEYS = Keys(
+TOKEN_TYPES = {int(kind): kind for kind in TokenType}
+KEY_PREFIX = "tokenizer."
+TOKENIZER_KEYS = Keys(
     used=(
         *("chat_template", "ggml.model", "ggml.pre", "ggml.tokens", "ggml.scores", "ggml.token_type", "ggml.merges"),
         *(f"ggml.{name}_token_id" for name in (*WORDPIECE_CONTROL, "eot", "eom")),
         *("ggml.add_bos_token", "ggml.add_eos_token", "ggml.add_space_prefix", "ggml.remove_extra_whitespaces"),
         *("ggml.normalizer.lowercase", "ggml.normalizer.strip_accents"),
     ),
-    neutral={"ggml.escape_whitespaces": (True,), "ggml.treat_whitespace_as_suffix": (False,)},
+    harmless_at={"ggml.escape_whitespaces": (True,), "ggml.treat_whitespace_as_suffix": (False,)},
     harmless=(
         # llama.cpp's [SEP] stands behind a BERT's text whatever add_sep_token says, and behind no other text
         *("ggml.add_sep_token", "ggml.token_type_count", "ggml.added_tokens", "ggml.separator_token_id"),
@@ -61,7 +61,7 @@ def read_tokenizer(metadata: Fields, vocabulary_size: int) -> tuple[str, dict]:
     model = metadata.text("tokenizer.ggml.model")
     if model not in ("gpt2", "llama", "bert"):
         raise SourceError(f'tokenizer model "{model}" is not supported', "Supported are gpt2, llama and bert.")
-    check_keys(Fields(metadata.source, metadata.values, PREFIX), KEYS)
+    check_keys(Fields(metadata.source, metadata.values, KEY_PREFIX), TOKENIZER_KEYS)
     pieces = _pieces(metadata)
     if len(pieces) > vocabulary_size:
         raise SourceError(f"the tokenizer has {len(pieces)} tokens, the embedding {vocabulary_size} rows")
@@ -104,7 +104,7 @@ def _wordpiece(metadata: Fields, pieces: list[Piece], vocabulary_size: int) -> t
     spelled = [Piece(_as_wordpiece(piece.text, kind), kind) for piece, kind in zip(pieces, kinds, strict=True)]
     ids = [_token_id(metadata, f"{key}_token_id", len(pieces)) for key in ("cls", "bos", "seperator", "eos")]
     before, after = (next((i for i in pair if i is not None), None) for pair in (ids[:2], ids[2:]))
-    before, after = _named_if_absent(spelled, before, AROUND[0]), _named_if_absent(spelled, after, AROUND[1])
+    before, after = _named_if_absent(spelled, before, BERT_AROUND[0]), _named_if_absent(spelled, after, BERT_AROUND[1])
     lowercase = metadata.flag("tokenizer.ggml.normalizer.lowercase", True)
     strip_accents = metadata.flag("tokenizer.ggml.normalizer.strip_accents", None)
     unknown = _token_id(metadata, "unknown_token_id", len(pieces))
@@ -147,9 +147,9 @@ def _pieces(metadata: Fields) -> list[Piece]:
 
 
 def _kind(number: int) -> TokenType:
-    if number not in KINDS:
+    if number not in TOKEN_TYPES:
         raise SourceError(f'metadata "tokenizer.ggml.token_type" has an unknown type, {number}')
-    return KINDS[number]
+    return TOKEN_TYPES[number]
 
 
 def _settings(metadata: Fields, pieces: list[Piece], add_bos: bool, vocabulary_size: int) -> dict:
@@ -196,7 +196,7 @@ def _chat_template(metadata: Fields) -> str | None:
 
 def _token_id(metadata: Fields, key: str, size: int) -> int | None:
     token_id = metadata.integer(f"tokenizer.ggml.{key}", None)
-    if token_id is None or token_id == ABSENT:
+    if token_id is None or token_id == NO_SUCH_TOKEN:
         return None
     if not 0 <= token_id < size:
         raise SourceError(f'metadata "tokenizer.ggml.{key}" is {token_id}, the vocabulary has {size} tokens')

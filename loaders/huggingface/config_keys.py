@@ -3,7 +3,7 @@
 from ..source.known_keys import Keys
 
 # Sizes of an architecture, and the keys that say them for decoders and encoders alike.
-SIZES = {
+CONFIG_KEY_OF_SIZE = {
     "vocabulary_size": "vocab_size",
     "hidden_size": "hidden_size",
     "layers": "num_hidden_layers",
@@ -15,7 +15,7 @@ SIZES = {
 # ask for is refused, unless it is off. transformers reads these from generation_config.json; old files have them in
 # config.json.
 GENERATION = Keys(
-    neutral={
+    harmless_at={
         "suppress_tokens": ([],),
         "begin_suppress_tokens": ([],),
         "bad_words_ids": ([],),
@@ -134,7 +134,7 @@ PRETRAINED = (
     | WRITTEN_BY
     | Keys(
         used=("model_type", "architectures"),
-        neutral={
+        harmless_at={
             "quantization_config": (),
             "compression_config": (),
             "quantization": (),

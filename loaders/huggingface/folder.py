@@ -22,7 +22,7 @@ from ..source.model import Segment, SourceFile, SourceModel, SourceTensor, cut, 
 from .architecture import family_of, read_architecture
 from .encoder import MODULES, check_lower_case, read_encoder
 from .encoder import companions as encoder_companions
-from .safetensors_file import TYPES, StoredTensor, read_safetensors
+from .safetensors_file import SAFETENSORS_TYPES, StoredTensor, read_safetensors
 from .tokenizer import read_tokenizer
 
 INDEX = "model.safetensors.index.json"
@@ -33,7 +33,7 @@ COMPANIONS = (".json", ".jinja", ".model", ".txt", ".md")
 LARGEST_COMPANION = 64 << 20
 COMPUTED = ".rotary_emb.inv_freq"  # old Llama checkpoints store what the configuration determines
 SUFFIXES = (".weight", ".bias")
-HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
+LM_HEAD, EMBED_TOKENS = "lm_head.weight", "model.embed_tokens.weight"
 COMPARED_BYTES = 1 << 20
 DECODERS_EMBED = (
     f"Remove {MODULES} to load it as a decoder; llm.embed(text, model, pooling => 'last') says how it embeds."
@@ -87,7 +87,11 @@ def read_folder(folder: Path) -> SourceModel:
 def _with_the_stored_head(architecture: Architecture, files: list[_WeightFile]) -> Architecture:
     """As in transformers: a model that says it is tied has the head that is stored, unless it is the embedding."""
     stored = {tensor.name: tensor for file in files for tensor in file.tensors}
-    if not architecture.tied_embeddings or HEAD not in stored or _are_equal(stored[HEAD], stored.get(EMBEDDING)):
+    if (
+        not architecture.tied_embeddings
+        or LM_HEAD not in stored
+        or _are_equal(stored[LM_HEAD], stored.get(EMBED_TOKENS))
+    ):
         return architecture
     return dataclasses.replace(architecture, tied_embeddings=False)
 
@@ -109,7 +113,7 @@ class _WeightNames:
 
     def is_used(self, tensor: StoredTensor) -> bool:
         """False for what transformers ignores too: an equal copy of a tied head, precomputed frequencies."""
-        return not (tensor.name.endswith(COMPUTED) or (self._tied and tensor.name == HEAD))
+        return not (tensor.name.endswith(COMPUTED) or (self._tied and tensor.name == LM_HEAD))
 
     def own_name(self, tensor: StoredTensor) -> str:
         """The name that gguf's table knows."""
@@ -119,10 +123,10 @@ class _WeightNames:
         name = self._names.get_name(self.own_name(tensor), try_suffixes=SUFFIXES)
         if name is None or not name.endswith(SUFFIXES):
             raise SourceError(f"tensor {quoted(tensor.name)} is not part of the architecture")
-        if tensor.type not in TYPES:
-            hint = f"Supported are {', '.join(TYPES)}."
+        if tensor.type not in SAFETENSORS_TYPES:
+            hint = f"Supported are {', '.join(SAFETENSORS_TYPES)}."
             raise SourceError(f"tensor {quoted(tensor.name)} has type {tensor.type}, which is not supported", hint)
-        return SourceTensor(name, TYPES[tensor.type], tensor.shape, tensor.data)
+        return SourceTensor(name, SAFETENSORS_TYPES[tensor.type], tensor.shape, tensor.data)
 
 
 class _EncoderNames(_WeightNames):

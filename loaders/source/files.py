@@ -5,14 +5,14 @@ from pathlib import Path
 
 from ..errors import SourceError
 
-LONGEST_NAME = 255  # bytes, as Linux has it
+LONGEST_FILE_NAME = 255  # bytes, as Linux has it
 
 
 def can_be_a_file(name: object) -> bool:
     """Whether a name that a file brings can be that of a file in its folder, and leads nowhere else."""
     if not isinstance(name, str) or not name or "\0" in name or "\\" in name:
         return False
-    return Path(name).name == name and len(name.encode(errors="replace")) <= LONGEST_NAME
+    return Path(name).name == name and len(name.encode(errors="replace")) <= LONGEST_FILE_NAME
 
 
 def mapped(path: Path) -> memoryview:

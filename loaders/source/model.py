@@ -11,10 +11,9 @@ from plpython.model.decoder import ROPE_DIVISORS, Architecture
 from plpython.model.encoder import EncoderArchitecture
 from plpython.model.encodings import row_bytes
 from plpython.server.errors import ModelError
+from plpython.store.manifest import TILE_BYTES
 
 from ..errors import SourceError
-
-TILE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)

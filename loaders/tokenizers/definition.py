@@ -13,20 +13,18 @@ from dataclasses import dataclass
 
 from gguf import TokenType
 
-from plpython.model.tokenizer import SPACE_MARK, Tokenizer
+from plpython.model.tokenizer import BYTE_PIECE, SPACE_MARK, WORD_GOES_ON, Tokenizer
 from plpython.server.errors import ModelError
 from plpython.store.manifest import check_vocabulary
 
 from ..errors import SourceError
 from .pre_tokenizers import PreTokenizer
 
-BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
-WORD_GOES_ON = "##"
 # What Rust's str::trim_end takes away, with which transformers' tokenizer reads a vocab.txt.
-WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-AROUND = ("[CLS]", "[SEP]")  # what BERT has before and after a text
-BERT_CONTROL = (*AROUND, "[UNK]", "[PAD]", "[MASK]")
-NAMED = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.BYTE)  # kinds whose spelling is a name, not a text
+RUST_WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+BERT_AROUND = ("[CLS]", "[SEP]")  # what BERT has before and after a text
+BERT_CONTROL = (*BERT_AROUND, "[UNK]", "[PAD]", "[MASK]")
+SPELLED_AS_NAMES = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.BYTE)  # kinds whose spelling is a name, not a text
 LONGEST_PIECE = 512  # characters; SentencePiece trains at most 16, a merge is looked for at each of them
 
 
@@ -87,7 +85,7 @@ def _cuts_around(whole: Sequence[Piece], pieces: Sequence[Piece]) -> dict:
     text, is cut once more, behind its first character.
     """
     longest_first = sorted((piece.text for piece in whole), key=len, reverse=True)
-    names = [piece.text for piece in pieces if piece.kind in NAMED and len(piece.text) > 1]
+    names = [piece.text for piece in pieces if piece.kind in SPELLED_AS_NAMES and len(piece.text) > 1]
     first_of_name = "|".join(rf"{re.escape(name[0])}(?={re.escape(name[1:])}\z)" for name in names)
     patterns = ["|".join(map(re.escape, longest_first)), rf"\A(?:{first_of_name})"]
     return {"type": "Sequence", "pretokenizers": [_split(pattern) for pattern in patterns]}
@@ -138,7 +136,7 @@ def wordpiece_document(
 
 def wordpiece_vocabulary(text: str, control: Collection[str] = BERT_CONTROL) -> list[Piece]:
     """The pieces of a vocab.txt, one a line, without white space behind it. control: texts of the control tokens."""
-    lines = [line.rstrip(WHITE_SPACE) for line in text.removesuffix("\n").split("\n")]
+    lines = [line.rstrip(RUST_WHITE_SPACE) for line in text.removesuffix("\n").split("\n")]
     return [Piece(line, TokenType.CONTROL if line in control else TokenType.NORMAL) for line in lines]
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 import psycopg
 
-PARTS = 2  # of a vocabulary's tokens: llm.upload_token_atoms
+VOCABULARY_PARTS = 2  # of a vocabulary's tokens: llm.upload_token_atoms
 
 
 class Ahead:
@@ -22,7 +22,7 @@ class Ahead:
     """
 
     def __init__(self, connect: Callable[[], psycopg.Connection]):
-        self._lines = tuple(_Line(connect) for _ in range(PARTS))
+        self._lines = tuple(_Line(connect) for _ in range(VOCABULARY_PARTS))
         self._pending: list[Future] = []
 
     def __enter__(self) -> "Ahead":

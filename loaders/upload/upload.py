@@ -19,16 +19,15 @@ from itertools import groupby
 
 import psycopg
 
-from plpython.store.manifest import check_manifest
+from plpython.atoms.sql_literals import COPY_BEGIN, COPY_END
+from plpython.store.manifest import TILE_BYTES, check_manifest
 
 from ..source.files import let_go
-from ..source.model import TILE_BYTES, Segment, SourceModel, SourceTensor, cut
+from ..source.model import Segment, SourceModel, SourceTensor, cut
 from .background_uploads import Ahead
 
 BATCH_BYTES = 64 << 20
-COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)  # signature, flags, no extension
 NO_HASH = "0" * 64
-COPY_END = struct.pack("!h", -1)
 Progress = Callable[[int], None]  # told how many more bytes of the source are in the database
 
 

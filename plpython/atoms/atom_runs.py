@@ -10,8 +10,8 @@ from ..server import database
 from . import geometry, hilbert, sql_literals
 
 POINTS = 32  # a row of so many stays below the 2 kB from which PostgreSQL would compress it
-AXIS_BITS = 8  # finer curves give the same runs
-STORE = database.Query(
+RUN_AXIS_BITS = 8  # finer curves give the same runs
+STORE_RUNS = database.Query(
     """INSERT INTO llm_store.atom_run (tokenizer_id, part, number, content, starts, geom)
     SELECT $1, $2, i, substring(p.content FROM p.first[i] FOR p.first[i + 1] - p.first[i]),
         p.starts[p.points * (i - 1) + 1:p.points * i],
@@ -28,12 +28,12 @@ def store(tokenizer_id, part, points, content, lengths):
     """Rows of llm_store.atom_run for a part of a tokenizer's atoms: contents (joined), lengths and points."""
     if not len(points):
         return
-    order = np.argsort(hilbert.encode(points >> geometry.AXIS_BITS - AXIS_BITS, AXIS_BITS), kind="stable")
+    order = np.argsort(hilbert.encode(points >> geometry.AXIS_BITS - RUN_AXIS_BITS, RUN_AXIS_BITS), kind="stable")
     content, lengths = sql_literals.taken(content, lengths, order)
     starts = np.cumsum(lengths) - lengths
     first = starts[::POINTS]
     starts = starts - np.repeat(first, POINTS)[: starts.size] + 1
-    STORE.all(
+    STORE_RUNS.all(
         *(
             tokenizer_id,
             part,

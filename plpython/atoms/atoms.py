@@ -17,7 +17,7 @@ from . import atom_rows, atom_runs, geometry, sql_literals
 # and the partitions of llm_store.atom follow it.
 BOUNDS = (b"\x00", b"@", b"\xff" * 2700)  # the last is above every token: an entry of its index holds 2,704 bytes
 PARTS = len(BOUNDS) - 1
-PART = database.Query(
+PART_TOKENS = database.Query(
     """SELECT string_agg(t.bytes, ''::bytea) AS content,
         string_agg(int4send(octet_length(t.bytes)), ''::bytea) AS lengths,
         string_agg(int4send(t.times), ''::bytea) AS times
@@ -56,7 +56,7 @@ STORE_CODE_COUNTS = database.Query(
     ON CONFLICT DO NOTHING""",
     *("bytea", "text", "text", "text"),
 )
-COUNTS = database.Query(
+CODE_COUNTS = database.Query(
     """SELECT n.codes::text AS codes, n.counts::text AS counts
     FROM llm_store.atom_code_count AS n WHERE n.tensor_hash = $1""",
     "bytea",
@@ -71,8 +71,10 @@ DIFFERENT_TILES = database.Query(
     WHERE u.tensor_hash = $1 AND v.tensor_hash = $2""",
     *("bytea", "bytea"),
 )
-TENSOR = database.Query("SELECT t.type, t.shape, t.rows_per_tile FROM llm_store.tensor AS t WHERE t.hash = $1", "bytea")
-TILES = database.Query(
+TENSOR_FORM = database.Query(
+    "SELECT t.type, t.shape, t.rows_per_tile FROM llm_store.tensor AS t WHERE t.hash = $1", "bytea"
+)
+TILE_CONTENTS = database.Query(
     """SELECT t.content FROM llm_store.tensor_tile AS u INNER JOIN llm_store.tile AS t ON t.hash = u.tile_hash
     WHERE u.tensor_hash = $1 ORDER BY u.ordinal""",
     "bytea",
@@ -118,7 +120,7 @@ def store_tokenizer(tokenizer_id):
 
 def store_part(tokenizer_id, part):
     """Rows for one part of a tokenizer's tokens, unless they are there. Returns how many of its tokens are in it."""
-    vocabulary = PART.one(tokenizer_id, BOUNDS[part], BOUNDS[part + 1])
+    vocabulary = PART_TOKENS.one(tokenizer_id, BOUNDS[part], BOUNDS[part + 1])
     content = vocabulary["content"] or b""
     lengths, times = (np.frombuffer(vocabulary[name] or b"", ">i4").astype(np.int64) for name in ("lengths", "times"))
     points = geometry.byte_points(content, lengths)
@@ -140,7 +142,7 @@ def check_weights(tensor_hash, name, is_new):
 
     A tensor that is not new has been looked at, except as what its name says; one that store_codes counts will be.
     """
-    tensor = TENSOR.one(tensor_hash)
+    tensor = TENSOR_FORM.one(tensor_hash)
     if is_new and tensor["type"] not in geometry.CODES:
         _check_tiles(tensor_hash, name, tensor)
     if name == ROPE_DIVISORS:
@@ -162,8 +164,8 @@ def store_edited_codes(tensor_hash, base_hash):
 
     Both have one type and shape, and tiles of whole blocks; the one before has been counted.
     """
-    encoding = TENSOR.one(tensor_hash)["type"]
-    before = COUNTS.one(base_hash)
+    encoding = TENSOR_FORM.one(tensor_hash)["type"]
+    before = CODE_COUNTS.one(base_hash)
     counts = np.zeros(1 << geometry.CODES[encoding].codes.bits, np.int64)
     counts[sql_literals.integers(before["codes"])] = sql_literals.integers(before["counts"])
     fresh = np.zeros_like(counts)
@@ -214,7 +216,7 @@ def _store_code_atoms(encoding, counts):
 
 def _counted(tensor_hash):
     """(encoding, shape) of a stored tensor whose codes are atoms. Raises ModelError 0A000 for any other."""
-    tensor = TENSOR.one(tensor_hash)
+    tensor = TENSOR_FORM.one(tensor_hash)
     if tensor is None or tensor["type"] not in geometry.CODES:
         raise errors.not_supported(
             "the tensor has no weight codes that are atoms", f"known are {', '.join(geometry.CODES)}"
@@ -231,6 +233,6 @@ def code_counts(tensor_hash):
 
 def tiles(tensor_hash):
     """The bytes of a tensor, tile by tile; the work can be interrupted between two."""
-    for tile in TILES.stream(tensor_hash):
+    for tile in TILE_CONTENTS.stream(tensor_hash):
         interrupts.checkpoint()
         yield tile["content"]

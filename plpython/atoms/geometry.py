@@ -11,8 +11,8 @@ from ..server import errors
 from . import hilbert_plane
 
 AXIS_BITS = 31
-STEP = 1 / 256  # of an axis, in the units of the map
-LOWEST = float(1 << 23)  # where step 0 begins
+STEP_SIZE = 1 / 256  # of an axis, in the units of the map
+LOWEST_COORDINATE = float(1 << 23)  # where step 0 begins
 
 # The encodings whose codes are atoms.
 CODES = {encoding.name: encoding for encoding in ENCODINGS if encoding.codes}
@@ -150,4 +150,4 @@ def coordinates(points):
     and no middle is one: so the index never takes two atoms to be further apart than they are, not by a rounding
     error either, which would end a search for neighbours with "index returned tuples in wrong order".
     """
-    return (points + 0.5) * STEP + LOWEST
+    return (points + 0.5) * STEP_SIZE + LOWEST_COORDINATE

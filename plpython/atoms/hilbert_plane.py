@@ -8,18 +8,20 @@ import numpy as np
 
 from . import hilbert
 
-STEP = 4  # bits of each axis at once
-SIDE = 1 << STEP
-MAXIMUM_BITS = 32
+BITS_A_STEP = 4  # bits of each axis at once
+SIDE = 1 << BITS_A_STEP
+MAXIMUM_PLANE_BITS = 32
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 
 
 def _table():
     """uint16 [direction, x << 4 | y]: next direction << 8 | eight bits of the key; 0 is the whole plane's direction."""
     cells = np.stack(np.divmod(np.arange(SIDE * SIDE), SIDE), axis=1)
-    keys = hilbert.encode(cells, STEP).astype(np.int64)
+    keys = hilbert.encode(cells, BITS_A_STEP).astype(np.int64)
     # the order in which the curve passes the quarters of each cell, and those of the plane
-    orders = hilbert.encode((2 * cells[:, None] + CORNERS).reshape(-1, 2), STEP + 1).reshape(-1, 4).astype(int) & 3
+    orders = (
+        hilbert.encode((2 * cells[:, None] + CORNERS).reshape(-1, 2), BITS_A_STEP + 1).reshape(-1, 4).astype(int) & 3
+    )
     whole = hilbert.encode(CORNERS, 1).tolist()
     directions = sorted(np.unique(orders, axis=0).tolist(), key=lambda order: order != whole)
     table = np.empty((len(directions), SIDE * SIDE), np.uint16)
@@ -51,13 +53,13 @@ TABLE = _table()
 
 def encode(x, y, bits):
     """Keys [n] (uint64) of n points of the plane, coordinates from 0 to 2^bits - 1, bits at most 32."""
-    steps = -(-bits // STEP)
-    spare = STEP * steps - bits  # the curve of a coarser grid is the beginning of a finer one's keys
+    steps = -(-bits // BITS_A_STEP)
+    spare = BITS_A_STEP * steps - bits  # the curve of a coarser grid is the beginning of a finer one's keys
     x, y = (np.asarray(axis).astype(np.int64) << spare for axis in (x, y))
     table = TABLE.ravel()
     keys, found = np.zeros(x.size, np.uint64), np.zeros(x.size, np.uint16)
     for step in range(steps - 1, -1, -1):
-        cell = (x >> STEP * step & SIDE - 1) << STEP | y >> STEP * step & SIDE - 1
+        cell = (x >> BITS_A_STEP * step & SIDE - 1) << BITS_A_STEP | y >> BITS_A_STEP * step & SIDE - 1
         found = table[cell | (found & 0xFF00)]
-        keys = keys << np.uint64(2 * STEP) | (found & 0xFF)
+        keys = keys << np.uint64(2 * BITS_A_STEP) | (found & 0xFF)
     return keys >> np.uint64(2 * spare)

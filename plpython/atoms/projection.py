@@ -14,7 +14,7 @@ import numpy as np
 from . import geometry
 
 DIRECTIONS = 4
-STEP = 4096  # rows at a time: some milliseconds
+ROWS_A_PIECE = 4096  # rows at a time: some milliseconds
 AXIS_STEPS = (1 << geometry.AXIS_BITS) - 1
 
 # components f64[n, 4]; explained f64[4], the part of the variance in each direction; mean f64[d]; axes f64[4, d]
@@ -29,8 +29,8 @@ def principal(rows, checkpoint=lambda: None):
     count, columns = rows.shape
     mean = rows.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((columns, columns))
-    for start in range(0, count, STEP):
-        centred = rows[start : start + STEP] - mean
+    for start in range(0, count, ROWS_A_PIECE):
+        centred = rows[start : start + ROWS_A_PIECE] - mean
         covariance += centred.T @ centred
         checkpoint()
     variances, vectors = np.linalg.eigh(covariance)
@@ -42,7 +42,7 @@ def principal(rows, checkpoint=lambda: None):
     if total > 0:
         explained[:found] = np.maximum(variances[::-1][:found], 0) / total
     axes[explained == 0] = 0
-    components = np.concatenate([(rows[i : i + STEP] - mean) @ axes.T for i in range(0, count, STEP)])
+    components = np.concatenate([(rows[i : i + ROWS_A_PIECE] - mean) @ axes.T for i in range(0, count, ROWS_A_PIECE)])
     farthest = np.abs(components).argmax(axis=0)
     signs = np.where(components[farthest, np.arange(DIRECTIONS)] < 0, -1.0, 1.0)
     return Projection(components * signs, explained, mean, axes * signs[:, None])
@@ -55,4 +55,4 @@ def places(components):
     """
     extent = float(np.abs(components).max(initial=0.0)) or 1.0
     steps = np.rint((components / extent + 1) / 2 * AXIS_STEPS).astype(np.int64)
-    return steps, AXIS_STEPS / 2 * geometry.STEP / extent
+    return steps, AXIS_STEPS / 2 * geometry.STEP_SIZE / extent

@@ -10,10 +10,10 @@ from ..server import database, errors, interrupts
 from ..weights import tensors
 from . import geometry, projection, sql_literals
 
-TENSOR = database.Query(
+EMBEDDING_TENSOR = database.Query(
     """SELECT t.hash, t.type, t.shape, t.rows_per_tile, t.bytes FROM llm_store.tensor AS t WHERE t.hash = $1""", "bytea"
 )
-STORE = database.Query(
+STORE_PROJECTION = database.Query(
     """INSERT INTO llm_store.projection (tensor_hash, explained, units) VALUES ($1, $2::double precision[], $3)
     ON CONFLICT DO NOTHING RETURNING tensor_hash""",
     *("bytea", "text", "double precision"),
@@ -32,7 +32,7 @@ STORE_POSITIONS = database.Query(
 
 def store(tensor_hash):
     """Make the map of a stored matrix unless it is there. Raises ModelError 22023 for what is no matrix of numbers."""
-    row = TENSOR.one(tensor_hash)
+    row = EMBEDDING_TENSOR.one(tensor_hash)
     if row is None:
         raise errors.undefined_object("there is no such tensor")
     tensor = tensors.Tensor(
@@ -46,7 +46,7 @@ def store(tensor_hash):
     found = projection.principal(values, interrupts.checkpoint)
     steps, units = projection.places(found.components)
     explained = "{" + ",".join(map(repr, found.explained.tolist())) + "}"
-    if STORE.one(tensor_hash, explained, units) is None:
+    if STORE_PROJECTION.one(tensor_hash, explained, units) is None:
         return  # another session was faster, and has stored all of it
     keys = geometry.keys(steps)
     STORE_POSITIONS.all(tensor_hash, *(sql_literals.array(key) for key in keys), sql_literals.points(steps))

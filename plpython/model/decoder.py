@@ -12,10 +12,10 @@ import numpy as np
 
 from ..server import errors
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+DECODER_FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 
 # The largest value believed for each size. Real models are far below; a hostile file is refused at once.
-LARGEST = {
+LARGEST_SIZES = {
     "vocabulary_size": 1 << 24,
     "hidden_size": 1 << 20,
     "layers": 1 << 10,
@@ -235,8 +235,8 @@ def _checked(config):
     missing = [name for name in known if given[name] is MISSING]
     if missing:
         raise errors.invalid_parameter(f'architecture value "{missing[0]}" is missing')
-    one_of("family", given["family"], FAMILIES)
-    for name, largest in LARGEST.items():
+    one_of("family", given["family"], DECODER_FAMILIES)
+    for name, largest in LARGEST_SIZES.items():
         integer_in_range(name, given[name], 1, largest)
     for name in SWITCHES:
         if not isinstance(given[name], bool):
@@ -279,7 +279,7 @@ def _windows(windows, layers):
         raise _ill("windows", windows, f"null or a list of {layers} windows, one for each layer")
     for window in windows:
         if window is not None:
-            integer_in_range("windows", window, 1, LARGEST["context_length"])
+            integer_in_range("windows", window, 1, LARGEST_SIZES["context_length"])
     return tuple(windows) if any(window is not None for window in windows) else None
 
 

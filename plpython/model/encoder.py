@@ -10,11 +10,11 @@ from dataclasses import MISSING, asdict, dataclass, fields
 import numpy as np
 
 from ..server import errors
-from .decoder import LARGEST, Architecture, check_shapes, integer_in_range, one_of, positive_number
+from .decoder import LARGEST_SIZES, Architecture, check_shapes, integer_in_range, one_of, positive_number
 
-FAMILIES = ("bert",)
+ENCODER_FAMILIES = ("bert",)
 POOLINGS = ("mean", "cls")  # the mean of all tokens' vectors, or the first token's
-SIZES = ("vocabulary_size", "hidden_size", "layers", "heads", "ffn_size", "context_length")
+SIZE_NAMES = ("vocabulary_size", "hidden_size", "layers", "heads", "ffn_size", "context_length")
 CONTROL_TOKENS = 2  # what stands around a text: [CLS] and [SEP]
 
 
@@ -102,7 +102,7 @@ class EncoderArchitecture:
 
 def of_config(config):
     """The Architecture or EncoderArchitecture that a stored configuration describes, by its family."""
-    if isinstance(config, dict) and config.get("family") in FAMILIES:
+    if isinstance(config, dict) and config.get("family") in ENCODER_FAMILIES:
         return EncoderArchitecture.from_config(config)
     return Architecture.from_config(config)
 
@@ -116,11 +116,11 @@ def _checked(config):
         if name not in config and field.default is MISSING:
             raise errors.invalid_parameter(f'architecture value "{name}" is missing')
     given = dict(config)
-    one_of("family", given["family"], FAMILIES)
+    one_of("family", given["family"], ENCODER_FAMILIES)
     one_of("pooling", given["pooling"], POOLINGS)
-    for name in SIZES:
-        integer_in_range(name, given[name], 1, LARGEST[name])
-    integer_in_range("token_types", given["token_types"], 1, LARGEST["heads"])
+    for name in SIZE_NAMES:
+        integer_in_range(name, given[name], 1, LARGEST_SIZES[name])
+    integer_in_range("token_types", given["token_types"], 1, LARGEST_SIZES["heads"])
     integer_in_range("longest_text", given["longest_text"], CONTROL_TOKENS + 1, given["context_length"])
     if given["hidden_size"] % given["heads"]:
         raise errors.invalid_parameter(

@@ -109,7 +109,7 @@ def decode(type, raw, shape, *, checkpoint=None):
         )
     if type == "F32":
         return np.require(raw.view(np.float32).reshape(shape), requirements="A")
-    decode_rows = DECODERS.get(type) or _block_decoder(type)
+    decode_rows = ROW_DECODERS.get(type) or _block_decoder(type)
     raw = raw.reshape(rows, row_size)
     values = np.empty((rows, columns), np.float32)
     step = max(1, DECODE_STEP // max(1, columns))
@@ -172,7 +172,7 @@ def encode(type, values):
         return _encode_bf16(values).view(np.uint8).reshape(-1)
     if not np.isfinite(values).all():
         raise errors.invalid_parameter(f"{type} cannot hold NaN or infinity")
-    if type in ENCODERS:
+    if type in BLOCK_ENCODERS:
         return _encode_blocks(values.reshape(-1, BLOCK), type)
     quants, number = _gguf(type)
     return quants.quantize(values, number).reshape(-1)
@@ -224,7 +224,7 @@ def _encode_blocks(blocks, type):
     raw = np.empty((len(blocks), BLOCKS[type][1]), np.uint8)
     with np.errstate(all="ignore"):  # a scale may leave the range of half precision, as in the reference
         for start in range(0, len(blocks), BLOCKS_AT_ONCE):
-            ENCODERS[type](blocks[start : start + BLOCKS_AT_ONCE], raw[start : start + BLOCKS_AT_ONCE])
+            BLOCK_ENCODERS[type](blocks[start : start + BLOCKS_AT_ONCE], raw[start : start + BLOCKS_AT_ONCE])
     return raw.reshape(-1)
 
 
@@ -272,8 +272,8 @@ def _scales(blocks):
     return np.ascontiguousarray(blocks[:, :2]).view(np.float16).astype(np.float32)
 
 
-DECODERS = {"F16": _decode_f16, "BF16": _decode_bf16, "Q8_0": _decode_q8_0, "Q4_0": _decode_q4_0}
-ENCODERS = {"Q8_0": _encode_q8_0, "Q4_0": _encode_q4_0}
+ROW_DECODERS = {"F16": _decode_f16, "BF16": _decode_bf16, "Q8_0": _decode_q8_0, "Q4_0": _decode_q4_0}
+BLOCK_ENCODERS = {"Q8_0": _encode_q8_0, "Q4_0": _encode_q4_0}
 
 
 def _block_decoder(type):

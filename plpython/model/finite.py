@@ -13,6 +13,7 @@ from ..server import errors
 from . import encodings
 from .decoder import SMALLEST_DIVISOR, first_ill_divisor
 
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of encodings.ENCODED can hold no less
 SEE_VERIFY = "SELECT * FROM llm.verify(model) tells whether its weights are those that were loaded."
 

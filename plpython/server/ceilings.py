@@ -6,23 +6,23 @@ was asked and what is allowed.
 
 from . import database, errors
 
-LIMITS = database.Query("SELECT l.* FROM llm_runtime.call_limits() AS l")
+CALL_LIMITS = database.Query("SELECT l.* FROM llm_runtime.call_limits() AS l")
 MEGABYTE = 1 << 20
-HINT = "The limits are those of llm_runtime.call_limits(), which a superuser may replace."
+LIMITS_HINT = "The limits are those of llm_runtime.call_limits(), which a superuser may replace."
 SLICE = 1 << 16  # characters whose bytes are counted at a time
 ALWAYS_ALLOWED = 1 << 16  # bytes and elements; for less the limits are not looked up: operators are called very often
 
 
 def allowed(limit):
     """The number of a limit, None where there is none."""
-    return LIMITS.one()[limit]
+    return CALL_LIMITS.one()[limit]
 
 
 def require(limit, asked, what):
     """ModelError 53400 when `asked` is above the limit. what: begins the message, such as "llm.batch_mb"."""
     most = allowed(limit)
     if most is not None and asked > most:
-        raise errors.limit_exceeded(f"{what} is above the limit {limit}", f"asked {asked}, allowed {most}", HINT)
+        raise errors.limit_exceeded(f"{what} is above the limit {limit}", f"asked {asked}, allowed {most}", LIMITS_HINT)
 
 
 def require_bytes(limit, size, what):
@@ -30,7 +30,7 @@ def require_bytes(limit, size, what):
     most = None if size <= ALWAYS_ALLOWED else allowed(limit)
     if most is not None and size > most * MEGABYTE:
         raise errors.limit_exceeded(
-            f"{what} is above the limit {limit}", f"asked {size} bytes, allowed {most * MEGABYTE}", HINT
+            f"{what} is above the limit {limit}", f"asked {size} bytes, allowed {most * MEGABYTE}", LIMITS_HINT
         )
 
 

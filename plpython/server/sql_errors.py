@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from . import errors, spi
 
 INTERNAL_ERROR = "XX000"
-INTERRUPTED = "57"  # the class: cancelled, shut down
+INTERRUPT_CLASS = "57"  # the class: cancelled, shut down
 # llm_runtime.boot() says the same in the same words: numpy is missing before there are modules.
 PACKAGES_HINT = (
     "Install the server's packages for this Python (docs/operations.md), or as a superuser name the folder that has "
@@ -51,7 +51,7 @@ def _as_ours(error):
         return error
     _, detail, hint, query, *_ = getattr(error, "spidata", None) or [None] * 4
     message = PREFIXES.sub("", str(error))
-    if query is None or state.startswith(INTERRUPTED):
+    if query is None or state.startswith(INTERRUPT_CLASS):
         return _named_error(message, state, detail, hint)
     placed = _named(spi.plpy.SPIError)(message)
     placed.sqlstate, placed.spidata = state, error.spidata

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from ..server import ceilings, database, errors, interrupts, module_files, settings
 from ..weights import packed_files
 
-WAIT = 0.002  # seconds between looks for a free slot, at first
+SHORTEST_WAIT = 0.002  # seconds between looks for a free slot, at first
 LONGEST_WAIT = 0.05
 MOST_THREADS = 64
 
-LIMITS = database.Query("SELECT l.running, l.threads FROM llm_runtime.run_limits() AS l")
+RUN_LIMITS = database.Query("SELECT l.running, l.threads FROM llm_runtime.run_limits() AS l")
 
 
 class Slots:
@@ -45,7 +45,7 @@ class Slots:
         """Wait for one of `running` slots, and hold it until `release`. Whether it was not held already."""
         if self._held is not None:
             return False
-        wait = WAIT
+        wait = SHORTEST_WAIT
         while not self._locked(running):
             self._checkpoint()
             time.sleep(wait)
@@ -152,7 +152,7 @@ class Call:
             raise errors.limit_exceeded(
                 "the call computes for longer than the limit seconds",
                 f"it has computed for {self.seconds:.0f} seconds, allowed {self._allowed}",
-                f"Ask for less in one call. {ceilings.HINT}",
+                f"Ask for less in one call. {ceilings.LIMITS_HINT}",
             )
 
 
@@ -173,7 +173,7 @@ def threads():
 
     Neither is more than the superuser's limit. Results do not depend on them.
     """
-    most = LIMITS.one()["threads"] or processors()
+    most = RUN_LIMITS.one()["threads"] or processors()
     wanted = settings.integer("threads", None, 1, MOST_THREADS)
     return (1, most) if wanted is None else (min(wanted, most), min(wanted, most))
 
@@ -184,4 +184,4 @@ def processors():
 
 
 def _running():
-    return LIMITS.one()["running"] or processors()
+    return RUN_LIMITS.one()["running"] or processors()

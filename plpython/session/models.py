@@ -15,15 +15,15 @@ DECODER, ENCODER = "decoder", "encoder"  # llm_store.model.kind
 SEE_MODELS = "The models of this database are listed in llm.models."
 MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
 
-COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
-BY_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")
-DEFAULT = database.Query(
-    f"""SELECT d.kind, {COLUMNS}
+MODEL_COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
+MODEL_BY_NAME = database.Query(f"SELECT {MODEL_COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")
+DEFAULT_MODEL = database.Query(
+    f"""SELECT d.kind, {MODEL_COLUMNS}
     FROM llm_store.default_model AS d LEFT JOIN llm_store.model AS m ON m.id = d.model_id
     WHERE d.kind = ANY ($1) ORDER BY pg_catalog.array_position($1, d.kind) LIMIT 1""",
     "text[]",
 )
-BY_HASH = database.Query("SELECT m.id FROM llm_store.model AS m WHERE m.hash = $1 LIMIT 1", "bytea")
+MODEL_BY_HASH = database.Query("SELECT m.id FROM llm_store.model AS m WHERE m.hash = $1 LIMIT 1", "bytea")
 ROLE = database.Query("SELECT pg_catalog.quote_ident(current_user) AS role")
 
 _models = OrderedDict()  # by hash, the most recently used last
@@ -102,7 +102,7 @@ def identity(name=None):
 
 def weights_of(hash):
     """The Weights of a model by the hash of its content. Raises ModelError 42704 where there is none."""
-    row = BY_HASH.one(hash)
+    row = MODEL_BY_HASH.one(hash)
     if row is None:
         raise errors.undefined_object("no model has this content", hash.hex())
     return tensors.Weights(row["id"])
@@ -130,7 +130,7 @@ def _find(name, *kinds):
     """The row of a model by its name; for None of the default model of the first of the kinds that has had one."""
     if name is None:
         return _default(kinds or (DECODER, ENCODER))
-    row = BY_NAME.one(arguments.name("model", name, SEE_MODELS))
+    row = MODEL_BY_NAME.one(arguments.name("model", name, SEE_MODELS))
     if row is None:
         raise errors.undefined_object(
             f'model "{arguments.shown_name(name)}" does not exist',
@@ -141,7 +141,7 @@ def _find(name, *kinds):
 
 def _default(kinds):
     """The row of a default model. Where it was dropped no other model takes its place."""
-    row = DEFAULT.one(list(kinds))
+    row = DEFAULT_MODEL.one(list(kinds))
     if row is None:
         kind = "model" if len(kinds) > 1 else kinds[0]
         raise errors.undefined_object(f"there is no {kind}", hint="Load one: hartonomous load PATH --name NAME.")

@@ -7,7 +7,7 @@ from ..generate.prefix_cache import PrefixCache
 from ..server import connection, settings
 from . import kv_handles, models, search_matrices
 
-DEFAULT_MEGABYTES = 256
+DEFAULT_KV_CACHE_MB = 256
 
 _prefixes = PrefixCache()
 _last = {}  # Stats of the last call, by role
@@ -30,7 +30,7 @@ class Prefixes:
     """The session's kept caches, as one call sees them: its model and engine, its role, its setting."""
 
     def __init__(self, model, engine):
-        self.memory = settings.megabytes("kv_cache_mb", DEFAULT_MEGABYTES, 0)
+        self.memory = settings.megabytes("kv_cache_mb", DEFAULT_KV_CACHE_MB, 0)
         self._usable = self.memory > 0 and scheduler.batches(engine)
         self._key = (model.hash, models.role(), engine.kv_dtype) if self._usable else None
 

@@ -7,10 +7,10 @@ from ..server import arguments, ceilings, interrupts, streams
 from ..session import models
 from . import embeddings
 
-COLUMNS = 4  # ordinal, chunk, first character, tokens
+CHUNK_COLUMNS = 4  # ordinal, chunk, first character, tokens
 DEFAULT_TOKENS = 128
 DEFAULT_OVERLAP = 16
-LARGEST = 1 << 20
+MOST_CHUNK_TOKENS = 1 << 20
 # A full stop and what closes after it, before white space; the full stops of Chinese and Japanese; an empty line.
 CLOSING = "\"'\u201d\u2019\u00bb)\\]"
 WIDE_STOPS, WIDE_CLOSING = "\u3002\uff01\uff1f", "\u300d\u300f\uff09"
@@ -26,10 +26,10 @@ def chunk(text, model=None, tokens=None, overlap=None):
         return []
     ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
     model = models.embedder(model)
-    room = min(LARGEST, embeddings.room(model))
+    room = min(MOST_CHUNK_TOKENS, embeddings.room(model))
     tokens = arguments.integer("tokens", tokens, min(DEFAULT_TOKENS, room), 1, room)
     overlap = arguments.integer("overlap", overlap, min(DEFAULT_OVERLAP, tokens // 2), 0, tokens - 1)
-    return streams.Stream(_rows(text, model.spans(text), tokens, overlap), COLUMNS)
+    return streams.Stream(_rows(text, model.spans(text), tokens, overlap), CHUNK_COLUMNS)
 
 
 def _rows(text, spans, tokens, overlap):

@@ -15,10 +15,9 @@ import re
 import numpy as np
 
 from ..model import encodings
+from ..model.finite import LARGEST_FLOAT32
 from ..server import arguments, database, errors
 from ..store import models, tensor_writer
-
-LARGEST = 3.4028234e38  # float32
 
 COPY_TENSORS = database.Query(
     """INSERT INTO llm_store.model_tensor (model_id, ordinal, name, tensor_hash)
@@ -65,7 +64,7 @@ def set_row(model, tensor, row_number, numbers):
 def scale_tensor(model, tensor, factor):
     """Multiply a tensor by a number. Returns the largest rounding error."""
     target, stored = _editable(model, tensor)
-    factor = models.number("factor", factor, -LARGEST, LARGEST)
+    factor = models.number("factor", factor, -LARGEST_FLOAT32, LARGEST_FLOAT32)
     with np.errstate(over="ignore"):  # what overflows is refused when it is encoded
         hash, error = tensor_writer.rewrite(stored, lambda old, _: old * np.float32(factor))
     details = {"tensor": tensor, "factor": factor, "error": error}
@@ -75,7 +74,7 @@ def scale_tensor(model, tensor, factor):
 
 def prune(model, threshold, tensors):
     """Set weights below a magnitude to 0 in matrices whose names are LIKE `tensors`. Returns how many became 0."""
-    threshold = models.number("threshold", threshold, 0.0, LARGEST)
+    threshold = models.number("threshold", threshold, 0.0, LARGEST_FLOAT32)
     if tensors is None:
         raise arguments.ill("tensors", tensors, "a pattern as LIKE has it")
     target = models.owned(model)

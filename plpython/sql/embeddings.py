@@ -15,8 +15,11 @@ from ..server import arguments, ceilings, errors, interrupts, messages, streams
 from ..session import admission, models
 from . import generation
 
-COLUMNS = 2  # ordinal, embedding
-POOLINGS = {True: ("mean", "cls"), False: ("mean", "last")}  # of encoders, of decoders; the first is the default
+EMBEDDING_COLUMNS = 2  # ordinal, embedding
+POOLINGS_ALLOWED = {
+    True: ("mean", "cls"),
+    False: ("mean", "last"),
+}  # of encoders, of decoders; the first is the default
 TOKENS_TOGETHER = 2048  # in one call of an engine, at least one text
 TEXTS_TOGETHER = 1024  # of which those of like length are looked for; more would take memory for all their tokens
 
@@ -44,7 +47,7 @@ def embed_many(texts, model=None, pooling=None):
     ceilings.require_texts(texts, "texts")
     model, pooling = _chosen(model, pooling)
     room(model)  # what is wrong with the model is no text's fault
-    return streams.Stream(_numbered(texts, model, pooling), COLUMNS)
+    return streams.Stream(_numbered(texts, model, pooling), EMBEDDING_COLUMNS)
 
 
 def _numbered(texts, model, pooling):
@@ -134,7 +137,7 @@ def _stand_in(model):
 def _chosen(name, pooling):
     """(Model, pooling) of what a call says."""
     model = models.embedder(name)
-    allowed = POOLINGS[model.is_encoder]
+    allowed = POOLINGS_ALLOWED[model.is_encoder]
     if pooling is not None and pooling not in allowed:
         raise arguments.ill("pooling", pooling, f"NULL or one of {', '.join(allowed)} for this model")
     own = model.architecture.pooling if model.is_encoder else allowed[0]

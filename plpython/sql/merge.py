@@ -18,7 +18,7 @@ from . import diff
 
 METHODS = ("linear", "slerp", "task_arithmetic", "ties")
 WITH_BASE = ("task_arithmetic", "ties")
-LARGEST = 1e6  # a weight beyond is a mistake
+LARGEST_WEIGHT = 1e6  # a weight beyond is a mistake
 MOST_MODELS = 64
 
 FIRST_OTHER_TOKEN = database.Query(
@@ -40,7 +40,7 @@ def merge(models, new, factors, method, base, density, scale):
     names = _names(models)
     factors, method = _recipe(len(names), factors, method, base)
     density = arguments.number("density", density, 0.2, 0.0, 1.0)
-    scale = arguments.number("scale", scale, 1.0, -LARGEST, LARGEST)
+    scale = arguments.number("scale", scale, 1.0, -LARGEST_WEIGHT, LARGEST_WEIGHT)
     parents = names if base is None else [*names, base]
     found = {name: stored_models.found(name) for name in dict.fromkeys(parents)}
     sources = [found[name] for name in parents]
@@ -108,7 +108,7 @@ def _recipe(count, factors, method, base):
         factors = [1.0 if method in WITH_BASE else 1.0 / count] * count
     if len(factors) != count or None in factors:
         raise arguments.ill("weights", factors, f"{count} numbers, one for each model")
-    factors = [arguments.number("weights", factor, None, -LARGEST, LARGEST) for factor in factors]
+    factors = [arguments.number("weights", factor, None, -LARGEST_WEIGHT, LARGEST_WEIGHT) for factor in factors]
     if method == "slerp" and not (min(factors) >= 0 and sum(factors) > 0):
         raise arguments.ill("weights", factors, "two numbers from 0 on, one of them above 0, for slerp")
     return factors, method

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..generate import sampling
 from ..model import finite
+from ..model.finite import LARGEST_FLOAT32
 from ..reference import operators as ops
 from ..server import arguments, ceilings, errors
 from ..session import engines, kv_handles, models
@@ -23,7 +24,6 @@ OPTIONAL = frozenset(
     ("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "attn_q_norm.weight", "attn_k_norm.weight")
 )
 
-LARGEST = float(np.finfo(np.float32).max)
 FLOAT32 = np.dtype("<f4")
 UNKNOWN = object()
 
@@ -215,7 +215,7 @@ def bytes_of(numbers):
     ceilings.require_elements(numbers, "numbers")
     flat = np.asarray(numbers, object).ravel()
     for number in flat:
-        if number is None or LARGEST < abs(number) < np.inf:
+        if number is None or LARGEST_FLOAT32 < abs(number) < np.inf:
             raise arguments.ill("numbers", number, "float32 numbers, none of them NULL")
     return flat.astype("<f4").tobytes()
 

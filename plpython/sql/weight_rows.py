@@ -13,14 +13,14 @@ from ..model import encodings
 from ..server import arguments, database, errors
 from ..session import models
 from ..store import tokens
+from ..store.models import SEE_TENSORS
 from ..weights import tensors
 
 EMBEDDING = "token_embd.weight"
-MOST_BYTES = (1 << 30) - 1024  # of a value in PostgreSQL, with some room for what stands around it
-SEE_TENSORS = "The tensors of a model are listed in llm.tensors."
+MOST_VALUE_BYTES = (1 << 30) - 1024  # of a value in PostgreSQL, with some room for what stands around it
 
 # Models that share a tensor share its rows, and what is kept of a model may have been found under another name.
-ROW = database.Query(
+STORED_ROW = database.Query(
     """SELECT r.type, r.content FROM llm_store.tensor_row AS r
     WHERE r.tensor_hash = $1 AND r.row_number = $2 LIMIT 1""",
     *("bytea", "integer"),
@@ -70,10 +70,10 @@ def matrix(name, model=None):
     model = models.current(model)
     shape = stored_tensor(model, name).shape
     size = 4 * int(np.prod(shape))
-    if size > MOST_BYTES:
+    if size > MOST_VALUE_BYTES:
         raise errors.limit_exceeded(
             f'tensor "{name}" does not fit in one value',
-            f"its {' x '.join(map(str, shape))} numbers take {size} bytes, a value holds {MOST_BYTES}",
+            f"its {' x '.join(map(str, shape))} numbers take {size} bytes, a value holds {MOST_VALUE_BYTES}",
             "llm.weight_matrices has it by rows and columns.",
         )
     return model.weights[name].tobytes()
@@ -90,7 +90,7 @@ def embedding(token, model=None):
 def row_numbers(tensor, row):
     """A row of a tensor -> f32[columns]. Raises ModelError 42704 when no model has the tensor any more, XX001 for a row
     whose tile is missing."""
-    found = ROW.one(tensor.hash, row)
+    found = STORED_ROW.one(tensor.hash, row)
     if found is None:
         raise errors.undefined_object(f'tensor "{tensor.name}" changed meanwhile', hint="Ask again.")
     if found["content"] is None:

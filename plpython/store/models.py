@@ -14,7 +14,7 @@ from ..weights.tensors import Weights
 NOT_THE_OWNER = "42501"
 SEE_TENSORS = "The tensors of a model are listed in llm.tensors."
 
-MODEL = database.Query(
+STORED_MODEL = database.Query(
     """SELECT m.id, m.name, m.hash, m.architecture, m.tokenizer_id, m.owner::text AS owner,
         pg_catalog.pg_has_role(current_user, m.owner, 'USAGE') AS mine
     FROM llm_store.model AS m WHERE m.name = $1""",
@@ -52,7 +52,7 @@ RECORD = database.Query(
 
 def found(name):
     """The row of a model by its name. Raises ModelError 42704 without one."""
-    row = MODEL.one(arguments.name("model", name))
+    row = STORED_MODEL.one(arguments.name("model", name))
     if row is None:
         raise errors.undefined_object(
             "no model is named" if name is None else f'model "{arguments.shown_name(name)}" does not exist',

@@ -20,7 +20,7 @@ def test_principal_directions_of_points_on_a_plane_are_the_planes():
 
 
 def test_principal_directions_are_those_of_the_singular_value_decomposition(monkeypatch):
-    monkeypatch.setattr(projection, "STEP", 17)  # several steps
+    monkeypatch.setattr(projection, "ROWS_A_PIECE", 17)  # several pieces
     rows = np.random.default_rng(2).standard_normal((100, 12)).astype(np.float32) * np.arange(1, 13, dtype=np.float32)
     found = projection.principal(rows)
     centred = rows - rows.mean(axis=0, dtype=np.float64)

@@ -1,9 +1,9 @@
 -- Deploy hartonomous:function_runtime_boot to pg
 -- requires: schema_llm_runtime, function_runtime_site_packages
 
--- Every PL/Python function of schema llm is two lines: the first calls boot() once a session, the second calls a
+-- Every PL/Python function of schema llm has two lines: the first calls boot() once a session, the second calls a
 -- module. See docs/adr/0002-runtime-in-function-bodies.md.
--- A session that finds a module's file deleted calls it again, for the files alone: plpython/server/module_files.py.
+-- A session that finds a module's file deleted calls it again, to write the files: plpython/server/module_files.py.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -199,7 +199,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm_runtime.boot() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.boot() TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.boot() IS
-'Makes the modules of the release ready in this session, as GD[''llm'']; returns the release. Functions of schema llm '
-'call it by themselves.';
+'Loads the modules of the release into this session as GD[''llm''] and returns the release. Functions of schema llm '
+'call it themselves.';
 
 COMMIT;

@@ -351,7 +351,7 @@ def test_a_recount_finds_no_difference_and_finds_a_made_one(superuser, folder):
         superuser.execute("UPDATE llm_store.model_code SET code_bits = ~code_bits WHERE type = 'F16'")
         problems = [row[0] for row in superuser.execute("SELECT problem FROM llm.recount()")]
     for expected in (
-        "is in it 1 times and counted 2 times",
+        "occurs 1 times, but the count is 2",
         "byte 32 is in",
         "token  was is not",
         "what its content",

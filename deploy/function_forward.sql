@@ -1,9 +1,9 @@
 -- Deploy hartonomous:function_forward to pg
 -- requires: function_architecture, function_embedding, function_linear, function_rms_norm, function_queries_keys_values, function_attention, function_swiglu_of_weights, function_last_row, function_store_forward_tokens, function_runtime_check_elements
 
--- Every operator is VOLATILE, so the planner evaluates each step once and as it is written.
--- It is PL/pgSQL around one query because that keeps the plan: an SQL function is parsed and planned at every call.
--- join_collapse_limit: steps are joined in the order they stand in. jit: compiling would cost more than it saves.
+-- Every operator is VOLATILE, so the planner evaluates each step once, as written.
+-- PL/pgSQL around one query keeps the plan; an SQL function would be parsed and planned at every call.
+-- join_collapse_limit: steps are joined in the order in which they are written. jit: compiling would cost more than it saves.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 

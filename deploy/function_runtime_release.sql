@@ -10,11 +10,11 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'd0106e663d1e01de58698e89be101c0147fe566dfe9e32d6bd13348b880b9a7f'::text;
+RETURN 'f24cbd6f6035d57629755d80933084d56b3fa6f55316d7388310d74cec15bb60'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.release() IS
-'The SHA-256 over the names and sources of all modules of this release. Sessions compare it to notice an upgrade.';
+'The SHA-256 over the names and sources of all modules of this release: what a session compares to notice an upgrade.';
 
 COMMIT;

@@ -9,7 +9,7 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.server__arguments()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What SQL callers pass, checked: every value has a range, NULL is the default, and an error names the argument.
+AS $python$"""Checks the arguments of SQL callers: every value has a range, NULL is the default, an error names the argument.
 
 All raise ModelError 22023 (invalid parameter value).
 """
@@ -23,8 +23,8 @@ from . import ceilings, errors
 MOST_SHOWN = 200  # characters of a value in an error
 MOST_OF_A_NAME = 1000  # characters of the name of a model, tensor or token
 MOST_OF_A_NAME_SHOWN = 100
-MOST_DIGITS = 4000  # of a whole number, fewer than Python's own limit
-MOST_OPTIONS = 1 << 20  # characters of an object of options; nobody needs as many
+MOST_DIGITS = 4000  # of a whole number; Python's own limit is a little higher
+MOST_OPTIONS = 1 << 20  # characters of an object of options
 
 
 def integer(name, value, default, smallest, largest):
@@ -49,7 +49,7 @@ def number(name, value, default, smallest, largest):
 
 
 def name(what, value, hint=None):
-    """The name of a model, tensor or token, or None. ModelError 42704 for one that is longer than a name can be."""
+    """The name of a model, tensor or token, or None. ModelError 42704 for one that is too long to exist."""
     if value is not None and len(value) > MOST_OF_A_NAME:
         raise errors.undefined_object(
             f'{what} "{shown_name(value)}" does not exist',
@@ -60,7 +60,7 @@ def name(what, value, hint=None):
 
 
 def shown_name(name):
-    """As much of a name as an error shows."""
+    """The part of a name that an error shows."""
     return name[:MOST_OF_A_NAME_SHOWN]
 
 
@@ -74,7 +74,7 @@ def strings(name, value):
 
 
 def indices(name, value, size):
-    """An array of integers in 0 .. size - 1, in one dimension and without NULL, as a list."""
+    """A one-dimensional array of integers from 0 to size - 1, without NULL, as a list."""
     if value is None:
         raise ill(name, value, "an array of integers")
     ceilings.require_elements(value, name)
@@ -88,7 +88,7 @@ def indices(name, value, size):
 
 
 def positions(name, value, context):
-    """Positions of consecutive tokens in a context of so many, as an array: int[n], n >= 1."""
+    """Consecutive positions within a context of that size, as an array: int[n], n >= 1."""
     positions = indices(name, value, context)
     if not positions or positions != list(range(positions[0], positions[0] + len(positions))):
         raise ill(name, positions, "positions that follow each other, at least one")
@@ -96,12 +96,12 @@ def positions(name, value, context):
 
 
 def _whole(digits):
-    """A whole number of JSON; infinity for one with so many digits that Python does not read them."""
+    """A whole number of JSON; infinity for one with more digits than Python reads."""
     return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
 def options(value, known):
-    """A jsonb object (as text, None for NULL) as a dict; `known` is {key: (type, description)}, all that is allowed."""
+    """A jsonb object (as text, None for NULL) as a dict. known: {key: (type, description)} of all allowed keys."""
     if value is not None and len(value) > MOST_OPTIONS:
         raise described("options", f"{len(value)} characters", f"an object of {MOST_OPTIONS} characters at most")
     given = {} if value is None else json.loads(value, parse_int=_whole)
@@ -126,37 +126,38 @@ def is_integer(value):
 
 
 def ill(name, value, allowed):
-    """The error of an argument that is of another kind, shape or size than what is allowed."""
+    """The error for an argument of the wrong kind, shape or size."""
     return described(name, "null" if value is None else shown(value), allowed)
 
 
 def described(name, description, allowed):
-    """The same error with words for the value, such as "12 numbers"."""
+    """The same error with a description of the value, such as "12 numbers"."""
     return errors.invalid_parameter(f"argument {name} does not fit", f"{name} is {description}, allowed is {allowed}")
 
 
 def out_of_range(name, value, allowed):
-    """The error of a number that is smaller or larger than what is allowed."""
+    """The error for a number that is too small or too large."""
     return errors.invalid_parameter(f"{name} is out of range", f"{name} is {shown(value)}, allowed is {allowed}")
 
 
 def shown(value):
-    """A value as Python writes it, cut after 200 characters."""
+    """A value as Python writes it, truncated to 200 characters."""
     text = repr(value if not isinstance(value, (str, bytes, list)) else value[: MOST_SHOWN + 1])
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\u2026"
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.server__arguments() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.server__arguments() IS
-'What SQL callers pass, checked: every value has a range, NULL is the default, and an error names the argument.';
+'Checks the arguments of SQL callers: every value has a range, NULL is the default, an error names the '
+'argument.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.server__background()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""A pure computation that runs beside the session's own work, in a thread.
+AS $python$"""Runs a pure computation in a thread, so that the session can be interrupted meanwhile.
 
-The thread may use nothing of the server: no plpy, no database. It gains where it lets go of Python's lock, as library
-calls that parse or hash do.
+The thread must not use the server: no plpy, no database. It helps if the work releases Python's lock, as library calls
+that parse or hash do.
 """
 
 import ctypes
@@ -164,15 +165,15 @@ import threading
 
 from . import interrupts
 
-POLL = 0.01  # seconds between looks for an interrupt while waiting
+POLL = 0.01  # seconds between checks for an interrupt while waiting
 
 
 def skip_destructors_at_exit():
     """From now on exit() ends the process without the destructors of libraries loaded so far.
 
-    A session can end while its threads still compile or compute: llm.warm_up() was cancelled, or the session was
-    terminated. Destructors of LLVM would then free what those threads use, and a crash of one session restarts the
-    server. PostgreSQL has done all of its own cleaning before it calls exit().
+    A session can end while its threads still run, after llm.warm_up() was cancelled or the session was terminated. Then
+    destructors of LLVM would free memory that these threads use, and the crash of one session restarts the server.
+    PostgreSQL has done its own cleanup before it calls exit().
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "on_exit"):  # glibc has it; functions given to it run before destructors registered earlier
@@ -180,7 +181,7 @@ def skip_destructors_at_exit():
 
 
 class Background:
-    """function(*arguments), begun at once."""
+    """A call of function(*arguments) in a thread, started at once."""
 
     def __init__(self, function, *arguments):
         self._outcome = None
@@ -191,7 +192,7 @@ class Background:
             self._thread.start()
 
     def result(self):
-        """What the function returned, when it has; what it raised is raised. Waits interruptibly."""
+        """Wait for the function, interruptibly. Returns what it returned, or raises what it raised."""
         while self._thread.is_alive():
             self._thread.join(POLL)
             interrupts.checkpoint()
@@ -209,15 +210,15 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.server__background() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.server__background() IS
-'A pure computation that runs beside the session''s own work, in a thread.';
+'Runs a pure computation in a thread, so that the session can be interrupted meanwhile.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.server__ceilings()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What a user's texts, arrays and settings may grow to. A superuser decides: llm_runtime.call_limits().
+AS $python$"""Limits for users' texts, arrays and settings, which a superuser sets: llm_runtime.call_limits().
 
-Each limit is a number of that function's row; NULL is no limit. What is above one is an error (53400) that says what
-was asked and what is allowed.
+Each limit is a column of that function's row; NULL is no limit. A value above a limit is an error (53400) that says
+what was asked and what is allowed.
 """
 
 from . import database, errors
@@ -226,23 +227,23 @@ CALL_LIMITS = database.Query("SELECT l.* FROM llm_runtime.call_limits() AS l")
 MEGABYTE = 1 << 20
 LIMITS_HINT = "The limits are those of llm_runtime.call_limits(), which a superuser may replace."
 SLICE = 1 << 16  # characters whose bytes are counted at a time
-ALWAYS_ALLOWED = 1 << 16  # bytes and elements; for less the limits are not looked up: operators are called very often
+ALWAYS_ALLOWED = 1 << 16  # bytes and elements; below, the limits are not read, because operators are called very often
 
 
 def allowed(limit):
-    """The number of a limit, None where there is none."""
+    """The value of a limit, None for no limit."""
     return CALL_LIMITS.one()[limit]
 
 
 def require(limit, asked, what):
-    """ModelError 53400 when `asked` is above the limit. what: begins the message, such as "llm.batch_mb"."""
+    """ModelError 53400 if `asked` is above the limit. what: begins the message, such as "llm.batch_mb"."""
     most = allowed(limit)
     if most is not None and asked > most:
         raise errors.limit_exceeded(f"{what} is above the limit {limit}", f"asked {asked}, allowed {most}", LIMITS_HINT)
 
 
 def require_bytes(limit, size, what):
-    """ModelError 53400 when so many bytes are above a limit of megabytes. what: begins the message."""
+    """ModelError 53400 if so many bytes are above a limit in megabytes. what: begins the message."""
     most = None if size <= ALWAYS_ALLOWED else allowed(limit)
     if most is not None and size > most * MEGABYTE:
         raise errors.limit_exceeded(
@@ -251,20 +252,20 @@ def require_bytes(limit, size, what):
 
 
 def require_elements(elements, what):
-    """ModelError 53400 when an array has more elements than the limit `elements`. what: the argument's name."""
+    """ModelError 53400 if an array has more elements than the limit `elements`. what: the argument's name."""
     require_count(len(elements), what)
 
 
 def require_count(count, what):
-    """ModelError 53400 when so many elements are above the limit `elements`. what: the argument's name."""
+    """ModelError 53400 if so many elements are above the limit `elements`. what: the argument's name."""
     if count > ALWAYS_ALLOWED:
         require("elements", count, f"the number of elements of {what}")
 
 
 def check_array(elements, size, what):
-    """True; ModelError 53400 for an array of too many elements, or whose texts are too large together in bytes.
+    """Returns True, or raises ModelError 53400 for an array with too many elements, or too many bytes of text.
 
-    What SQL asks about a large array before it hands it over: Python would make a list of it first.
+    SQL calls this for a large array before it passes the array itself, because PL/Python would first make a list of it.
     """
     require_count(elements, what)
     require_bytes("text_mb", size, what)
@@ -272,18 +273,18 @@ def check_array(elements, size, what):
 
 
 def require_texts(texts, what):
-    """ModelError 53400 for too many texts, or texts that are too large all together; NULL may be among them."""
+    """ModelError 53400 for too many texts, or too many bytes of them together; elements may be NULL."""
     require_elements(texts, what)
     require_bytes("text_mb", sum(map(size, texts)), what)
 
 
 def size(text):
-    """Bytes of a text, None for NULL; of another array what is never too much."""
+    """Bytes of a text in UTF-8; 0 for NULL and for nested arrays, which other checks refuse."""
     return utf8_size(text) if isinstance(text, str) else 0
 
 
 def utf8_size(text):
-    """Bytes of a text in UTF-8, without a copy of all of it."""
+    """Bytes of a text in UTF-8, counted without a copy of the whole text."""
     if text.isascii():
         return len(text)
     return sum(len(text[at : at + SLICE].encode("utf-8", "surrogatepass")) for at in range(0, len(text), SLICE))
@@ -291,7 +292,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.server__ceilings() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.server__ceilings() IS
-'What a user''s texts, arrays and settings may grow to. A superuser decides: llm_runtime.call_limits().';
+'Limits for users'' texts, arrays and settings, which a superuser sets: llm_runtime.call_limits().';
 
 CREATE OR REPLACE FUNCTION llm_runtime.server__connection()
 RETURNS void
@@ -795,9 +796,9 @@ COMMENT ON FUNCTION llm_runtime.server__server_variables() IS
 CREATE OR REPLACE FUNCTION llm_runtime.server__settings()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What a session, a role or a database may set with SET llm.<name>: read at each call, checked, with a default.
+AS $python$"""Settings llm.<name> of a session, a role or a database: read at each call, checked, with a default.
 
-Any user may set them, so none is a path, and none raises a limit that protects others: `ceilings` has those.
+Any user may set them. So none of them is a path, and limits that protect other users are not settings: see `ceilings`.
 """
 
 import re
@@ -810,7 +811,7 @@ SETTING = database.Query("SELECT pg_catalog.current_setting($1, true) AS value",
 
 
 def choice(name, choices):
-    """The setting `llm.<name>`, one of the choices, the first when it is not set. ModelError 22023 for another."""
+    """The setting `llm.<name>`, one of the choices; the first if it is not set. ModelError 22023 for another value."""
     value = SETTING.one(f"llm.{name}")["value"] or choices[0]
     if value not in choices:
         raise errors.invalid_parameter(f'llm.{name} is "{value}", allowed are {", ".join(choices)}')
@@ -818,7 +819,7 @@ def choice(name, choices):
 
 
 def integer(name, default, smallest, largest):
-    """The setting `llm.<name>`; `default` when it is not set. ModelError 22023 when it is no such number."""
+    """The setting `llm.<name>`, an integer in a range; `default` if not set. ModelError 22023 for other values."""
     value = SETTING.one(f"llm.{name}")["value"]
     if not value:
         return default
@@ -827,10 +828,10 @@ def integer(name, default, smallest, largest):
 
 
 def megabytes(name, default, smallest):
-    """The setting `llm.<name>` of megabytes, as bytes, within the superuser's limit of that name.
+    """The setting `llm.<name>` in megabytes, as bytes, within the superuser's limit of the same name.
 
-    Not set it is the default, or the limit where that is less. ModelError 22023 when it is no such number, 53400 when
-    it is above the limit.
+    If it is not set: the default, or the limit if that is lower. ModelError 22023 for a value that is no such number,
+    53400 for one above the limit.
     """
     wanted = integer(name, None, smallest, sys.maxsize)
     if wanted is None:
@@ -843,7 +844,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.server__settings() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.server__settings() IS
-'What a session, a role or a database may set with SET llm.<name>: read at each call, checked, with a default.';
+'Settings llm.<name> of a session, a role or a database: read at each call, checked, with a default.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.server__spi()
 RETURNS void
@@ -969,17 +970,18 @@ COMMENT ON FUNCTION llm_runtime.server__sql_errors() IS
 CREATE OR REPLACE FUNCTION llm_runtime.server__statement_clock()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The moment of a call: equal for two calls between which nothing that a query sees can have changed by the session.
+AS $python$"""The moment of a call: two calls at the same moment see the same data.
 
-A generation in SQL makes hundreds of calls a statement, and each must mean the model of its name as it is now, with the
-rights of who calls. Asking the tables costs 10 us a call, this 2 us: the server's own counters, read in place. They are
-the start of the statement and of the transaction, the transaction and subtransaction, the command within it (each write
-of the session begins another) and the current user. What other sessions commit is seen by the next statement.
+A query over operators makes hundreds of calls in a statement, and each must use the model of its name as it is now,
+with the caller's rights. A look-up in the tables takes 10 us; comparing moments takes 2 us. A moment is made of
+counters of the server: the start of the statement and of the transaction, the transaction, the subtransaction, the
+command (each write of the session begins a new one) and the current user. Commits of other sessions become visible with
+the next statement.
 """
 
 import ctypes
 
-_server = ctypes.PyDLL(None)  # the process itself; its counters are read without letting go of the interpreter
+_server = ctypes.PyDLL(None)  # the server process; PyDLL keeps Python's lock during a call
 
 
 def _counter(name, result, *arguments):
@@ -1001,7 +1003,7 @@ def _counters():
 
 try:
     _statement, _transaction, _xid, _subtransaction, _user, _command = _counters()
-except AttributeError:  # not inside a server: no two moments are known to be the same
+except AttributeError:  # not inside a server: no two moments are equal
     now = object
 else:
 
@@ -1012,8 +1014,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.server__statement_clock() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.server__statement_clock() IS
-'The moment of a call: equal for two calls between which nothing that a query sees can have changed by the '
-'session.';
+'The moment of a call: two calls at the same moment see the same data.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.server__streams()
 RETURNS void

@@ -1,7 +1,7 @@
-"""The plane's Hilbert curve four bits of each axis at a time, by a table: the keys of `hilbert`, five times as fast.
+"""The plane's Hilbert curve by a table, four bits of each axis at a time: the keys of `hilbert`, five times as fast.
 
-A cell of a coarse grid is crossed by the curve in one of four directions, and within the cell the curve is that of the
-whole plane, turned: so a direction and the next four bits of x and y give eight bits of the key and the next direction.
+The curve crosses a cell of a coarse grid in one of four directions. Within the cell it is the whole curve, rotated or
+mirrored. So a direction and the next four bits of x and y give eight bits of the key and the next direction.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ def _table():
 
 
 def _turn(whole, order):
-    """Whether to exchange the axes and whether to invert them so that a curve of this order is the whole plane's."""
+    """(whether to exchange the axes, whether to invert them) to turn a curve of this order into the whole plane's."""
     for exchanged in (False, True):
         for inverted in (False, True):
             if [whole[quarter] for quarter in _turned(CORNERS, 2, exchanged, inverted) @ [2, 1]] == order:
@@ -54,7 +54,7 @@ TABLE = _table()
 def encode(x, y, bits):
     """Keys [n] (uint64) of n points of the plane, coordinates from 0 to 2^bits - 1, bits at most 32."""
     steps = -(-bits // BITS_A_STEP)
-    spare = BITS_A_STEP * steps - bits  # the curve of a coarser grid is the beginning of a finer one's keys
+    spare = BITS_A_STEP * steps - bits  # keys of a coarser grid are prefixes of those of a finer one
     x, y = (np.asarray(axis).astype(np.int64) << spare for axis in (x, y))
     table = TABLE.ravel()
     keys, found = np.zeros(x.size, np.uint64), np.zeros(x.size, np.uint16)

@@ -1,7 +1,7 @@
-"""Where the tokens of a model lie on its map: the stored projection of its token embedding.
+"""The map of a model's tokens: the stored projection of its token embedding.
 
-It belongs to the tensor, whose content decides it: models that share an embedding share their map, and an edited
-embedding has none until it is made.
+A map depends only on the tensor's content. So models that share an embedding share its map, and an edited embedding has
+none until `llm.project` makes it.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ STORE_POSITIONS = database.Query(
 
 
 def store(tensor_hash):
-    """Make the map of a stored matrix unless it is there. Raises ModelError 22023 for what is no matrix of numbers."""
+    """Make the map of a stored matrix, if there is none yet. ModelError 22023 for other shapes, infinity and NaN."""
     row = EMBEDDING_TENSOR.one(tensor_hash)
     if row is None:
         raise errors.undefined_object("there is no such tensor")
@@ -44,9 +44,9 @@ def store(tensor_hash):
     if not np.isfinite(values).all():
         raise errors.invalid_parameter("the embedding holds numbers that are not finite", None, "It has no map.")
     found = projection.principal(values, interrupts.checkpoint)
-    steps, units = projection.places(found.components)
+    steps, units = projection.map_steps(found.components)
     explained = "{" + ",".join(map(repr, found.explained.tolist())) + "}"
     if STORE_PROJECTION.one(tensor_hash, explained, units) is None:
-        return  # another session was faster, and has stored all of it
+        return  # another session has stored it meanwhile
     keys = geometry.keys(steps)
     STORE_POSITIONS.all(tensor_hash, *(sql_literals.array(key) for key in keys), sql_literals.points(steps))

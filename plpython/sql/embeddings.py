@@ -1,10 +1,10 @@
-"""Embeddings: a text as one vector, by an encoder or by a decoder's last layer.
+"""Embeddings: one vector for a text, from an encoder or from a decoder's last layer.
 
-An encoder's own pooling is what its configuration says; a decoder has the mean of its tokens, or the last of them.
-A text longer than the model reads is cut off, as sentence-transformers does: an encoder keeps the first longest_text
-tokens, those around the text included, a decoder its context length. An empty text is what stands around it.
-Many texts share passes, those of like length together; each embedding is what its text gets alone (bit for bit with
-the compiled engine).
+An encoder's configuration has its pooling; a decoder uses the mean of its tokens' vectors, or the last token's. A text
+longer than the model reads is truncated, as in sentence-transformers: for an encoder to longest_text tokens, including
+those around the text, for a decoder to its context length. An empty text is embedded as the tokens around it.
+Texts of similar length are batched. An embedding does not depend on the other texts of its batch (bit for bit with the
+compiled engine).
 """
 
 import numpy as np
@@ -16,12 +16,10 @@ from ..session import admission, models
 from . import generation
 
 EMBEDDING_COLUMNS = 2  # ordinal, embedding
-POOLINGS_ALLOWED = {
-    True: ("mean", "cls"),
-    False: ("mean", "last"),
-}  # of encoders, of decoders; the first is the default
-TOKENS_TOGETHER = 2048  # in one call of an engine, at least one text
-TEXTS_TOGETHER = 1024  # of which those of like length are looked for; more would take memory for all their tokens
+# By whether the model is an encoder; the first is a decoder's default.
+POOLINGS_ALLOWED = {True: ("mean", "cls"), False: ("mean", "last")}
+TOKENS_TOGETHER = 2048  # in one call of an engine, which has at least one text
+TEXTS_TOGETHER = 1024  # that are sorted by length; the tokens of all of them are in memory
 
 
 def embed(text, model=None, pooling=None):
@@ -37,7 +35,7 @@ def embed_bytes(text, model=None, pooling=None):
 def embed_many(texts, model=None, pooling=None):
     """Rows (ordinal from 1, embedding as little-endian float32) of an array of texts, in its order.
 
-    The embedding is NULL for NULL, and for a text that has none; a warning tells how many and why the first.
+    The embedding is NULL for NULL and for a text that cannot be encoded; a warning counts these and gives one reason.
     """
     if texts is None:
         return []
@@ -46,12 +44,12 @@ def embed_many(texts, model=None, pooling=None):
             raise arguments.ill("texts", texts, "an array of one dimension")
     ceilings.require_texts(texts, "texts")
     model, pooling = _chosen(model, pooling)
-    room(model)  # what is wrong with the model is no text's fault
+    most_text_tokens(model)  # an error of the model is not one of a text
     return streams.Stream(_numbered(texts, model, pooling), EMBEDDING_COLUMNS)
 
 
 def _numbered(texts, model, pooling):
-    """The rows of embed_many, as they are computed; texts that cannot be read have none, and a warning says so."""
+    """The rows of embed_many, as they are computed, then a warning for texts that cannot be encoded."""
     call, problems = admission.Call(), {}
     for start in range(0, len(texts), TEXTS_TOGETHER):
         tokens = dict(_readable(texts[start : start + TEXTS_TOGETHER], start + 1, model, problems))
@@ -62,7 +60,7 @@ def _numbered(texts, model, pooling):
 
 
 def _readable(texts, first, model, problems):
-    """(ordinal, token ids) of each text that is there and can be read; the others' ModelErrors go to `problems`."""
+    """(ordinal, token ids) of each text that can be encoded; the ModelErrors of others go to `problems`."""
     for number, text in enumerate(texts, first):
         try:
             if text is not None:
@@ -79,7 +77,7 @@ def _warn(problems, total):
 
 
 def similarity(a, b):
-    """The cosine of the angle between two vectors, lists or bytes; None where one is None or of length 0."""
+    """The cosine of the angle between two vectors, lists or bytes; None if one is None or has length 0."""
     if a is None or b is None:
         return None
     a, b = vector("a", a), vector("b", b)
@@ -93,7 +91,7 @@ def similarity(a, b):
 
 
 def similarity_of_texts(a, b, model=None):
-    """The same of the embeddings of two texts; None where one is None."""
+    """The same for the embeddings of two texts; None if one is None."""
     if a is None or b is None:
         return None
     one, other = (_vector_of(text, model, None) for text in (a, b))
@@ -101,19 +99,19 @@ def similarity_of_texts(a, b, model=None):
 
 
 def query_vector(text, model):
-    """f32[width] of a text that is searched for."""
+    """f32[width], the embedding of a text to search for."""
     return _vector_of(text, model, None)
 
 
 def tokens_of(model, text):
-    """Token ids of a text as they are embedded: cut to what the model reads, at least one."""
+    """Token ids of a text as they are embedded: truncated to what the model reads, at least one."""
     tokenizer = model.tokenizer
-    tokens = [*tokenizer.before, *model.first_tokens(text, room(model)), *tokenizer.after]
+    tokens = [*tokenizer.before, *model.first_tokens(text, most_text_tokens(model)), *tokenizer.after]
     return tokens or [_stand_in(model)]
 
 
-def room(model):
-    """How many tokens of a text fit between those around it. ModelError 0A000 for none."""
+def most_text_tokens(model):
+    """How many tokens of a text fit between the tokens around it. ModelError 0A000 for none."""
     around = len(model.tokenizer.before) + len(model.tokenizer.after)
     if around >= model.longest_text:
         raise errors.not_supported(
@@ -124,7 +122,7 @@ def room(model):
 
 
 def _stand_in(model):
-    """The token of an empty text, for a decoder that puts nothing around a text."""
+    """The token that stands for an empty text, for a decoder that adds none around a text."""
     tokenizer = model.tokenizer
     for token in (tokenizer.bos_id, *tokenizer.eos_ids):
         if token is not None:
@@ -135,7 +133,7 @@ def _stand_in(model):
 
 
 def _chosen(name, pooling):
-    """(Model, pooling) of what a call says."""
+    """(Model, pooling) of a call's arguments."""
     model = models.embedder(name)
     allowed = POOLINGS_ALLOWED[model.is_encoder]
     if pooling is not None and pooling not in allowed:
@@ -152,7 +150,7 @@ def _vector_of(text, model, pooling):
 
 
 def _checked_tokens(model, text):
-    """Token ids of a text. ModelError 53400 when its keys and values would need more memory than is allowed."""
+    """Token ids of a text. ModelError 53400 if its KV cache would need more memory than is allowed."""
     interrupts.checkpoint()
     tokens = tokens_of(model, text)
     if not model.is_encoder:
@@ -174,7 +172,7 @@ def _vectors(tokens, model, pooling, call):
 
 
 def _together(lengths):
-    """The numbers of the texts that are computed in one call, those of like length together."""
+    """Batches of text numbers, texts of similar length together."""
     now, total = [], 0
     for number in sorted(range(len(lengths)), key=lengths.__getitem__):
         if now and total + lengths[number] > TOKENS_TOGETHER:
@@ -187,7 +185,7 @@ def _together(lengths):
 
 
 def vector(name, given):
-    """An argument that is a list of numbers, or little-endian float32, as f64."""
+    """An argument, a list of numbers or little-endian float32, as f64."""
     ceilings.require_bytes("activation_mb", len(given) if isinstance(given, bytes) else 4 * len(given), name)
     if isinstance(given, bytes):
         if len(given) % 4:

@@ -1,4 +1,4 @@
-"""What a session tells about itself, and what it keeps for its queries: versions, engine, counters, KV caches."""
+"""A session's own state as SQL sees it: version, engine, figures of the last call, KV caches."""
 
 from ..server.connection import version
 from ..session.engines import description as engine

@@ -352,10 +352,10 @@ def test_a_recount_finds_no_difference_and_finds_a_made_one(superuser, folder):
         problems = [row[0] for row in superuser.execute("SELECT problem FROM llm.recount()")]
     for expected in (
         "occurs 1 times, but the count is 2",
-        "byte 32 is in",
+        "byte 32 occurs",
         "token  was is not",
         "what its content",
-        "in its runs",
+        "missing from the runs",
         "the codes of F16 are not those of the tensors",
     ):
         assert any(expected in problem for problem in problems)

@@ -57,7 +57,7 @@ def test_the_longest_unused_matrix_leaves_first(monkeypatch):
 
 
 def test_a_place_is_written_as_a_tid():
-    assert search.place_text(np.int64(70_000 << 16 | 12)) == "(70000,12)"
+    assert search.tid_text(np.int64(70_000 << 16 | 12)) == "(70000,12)"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ Written by tools/class_defaults.py. A row: (family, key of config.json, default,
 
 ROWS = (
 '''
-# Read by the base class from whatever config.json says, not fields of a class.
+# The base class reads these from config.json; they are no fields of a class.
 READ_BY_NAME = (("rope_scaling", None, True), ("layer_types", None, True))
 
 Row = tuple[str, str, object, bool]
@@ -50,7 +50,7 @@ def rows(family: str, model_type: str, known: set[str]) -> list[Row]:
 def takes_null(kind: type, key: str) -> bool:
     try:
         kind(**{key: None})
-    except Exception:  # the class's own refusals have no common kind
+    except Exception:  # classes raise errors of many kinds
         return False
     return True
 

@@ -103,10 +103,10 @@ BEGIN
         ('store__models', 'fc25479abb22c900d23cf5f2b7826c0e50a5af593f8c49843d87261bda38446a'),
         ('store__tensor_writer', '228e9ae33c67e430ac84c747ab00b723f15225e454a3d0591aca2a12c5aa1ff3'),
         ('store__tokens', '69412cb611827ee3a25f87005fdd8cdb129bdbd047b1a0d0694a24df7285bb91'),
-        ('weights__address_space', '677f91a942e644353e5258b88d08c6d4d89223fa36d67826528240d3eaa5a656'),
-        ('weights__packed_files', '01ee662f62ad66c94072675a6665acd3fcb837ee8d4bbab7525bafe17a423707'),
+        ('weights__address_space', '894562d9532de6da1b7711f8a96d3f2f8cf818e2cd442b48e6fabfe97b86d9c7'),
+        ('weights__packed_files', 'da5d53f2fb65262d0e14245e655ed71e4246cc358030c2ca1411424927a3a90b'),
         ('weights__packed_model', 'b677a850ba9b7670cd53f39ea359e9890ccf7927aaa8fd4fd8985d0ef3d1055a'),
-        ('weights__shared', 'fdf197fe39ddf0ca35625777fc067c771d411eddbccadbb1a87b2955ea0c750f'),
+        ('weights__shared', 'f6500b5c19d791a49b824a609149186956185a8392f1049c263b6193a5a0ea67'),
         ('weights__tensor_groups', '9427de559b067ed75326b2e03f88c17a150703060e741211a56f4250eef9c1df'),
         ('weights__tensors', 'dc25c8b4a1311e20d27a6c025ed55b553e5b5f5197d2f04210d977bb850e6e4c')
     ),

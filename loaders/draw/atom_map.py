@@ -1,6 +1,6 @@
-"""The atoms that a model is made of: its tokens by how they are spelt, its weight codes by value, and how many of each.
+"""A picture of a model's atoms: tokens by spelling, weight codes by value, and counts.
 
-Places are those of llm.atoms; docs/atoms.md says what the axes mean.
+Points are those of llm.atoms; docs/atoms.md says what the axes mean.
 """
 
 import numpy as np
@@ -52,7 +52,7 @@ SHORTEST_STRIP = 1 / 60  # of an axis that a letter needs to be written beside i
 
 def draw_atoms(connection: psycopg.Connection, name: str, _: str | None):
     """A figure: the tokens, the weight codes, the counts."""
-    read_stored(connection, name)  # says so when there is no such model
+    read_stored(connection, name)  # raises for an unknown model
     figure = pyplot().figure(figsize=(13.5, 8.6), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=(1.55, 1))
     tokens = connection.execute(TOKENS, (name,)).fetchall()
@@ -65,7 +65,7 @@ def draw_atoms(connection: psycopg.Connection, name: str, _: str | None):
 
 
 def _draw_tokens(figure, axes, name: str, tokens: list[tuple]) -> None:
-    """Tokens in the order of their places, so that neighbours stay neighbours and nothing lies on one heap."""
+    """Tokens by the ranks of their coordinates, so that they are spread evenly and neighbours stay neighbours."""
     from matplotlib.colors import LogNorm
 
     x, y = (_ranks(np.array([token[axis] for token in tokens])) for axis in (0, 1))
@@ -82,7 +82,7 @@ def _draw_tokens(figure, axes, name: str, tokens: list[tuple]) -> None:
     title(
         axes,
         f"The atoms of {name}",
-        f"{len(tokens):,} tokens in the order of their places in llm.atoms; near is spelt alike, not meant alike.",
+        f"{len(tokens):,} tokens by the order of their coordinates in llm.atoms; near tokens are spelt alike.",
     )
 
 

@@ -63,14 +63,14 @@ LLAMA3 = [
 
 
 def huggingface_bytes(model: StoredModel) -> int:
-    """About how much is written: the tensors, some of them decoded."""
+    """The approximate size of the files: that of the tensors, some of them decoded."""
     return sum(_size(tensor) for tensor in model.tensors)
 
 
 def write_folder(
     connection: psycopg.Connection, model: StoredModel, folder: Path, progress: Callable[[int], None]
 ) -> None:
-    """Write the files. Raises LoaderError for what config.json cannot say."""
+    """Write the files. Raises LoaderError for what config.json cannot express."""
     architecture = _huggingface_architecture(connection, model)
     config = _config(architecture, model)
     _check_reads_back(config, architecture, model.name)
@@ -83,7 +83,7 @@ def write_folder(
 
 
 def _write_tokenizer(folder: Path, model: StoredModel) -> None:
-    """The tokenizer's files, beside config.json. Raises LoaderError unless they are read back as they are stored."""
+    """Write the tokenizer's files. Raises LoaderError if reading them back gives another tokenizer."""
     template = model.tokenizer_settings.get("chat_template")
     own = {"tokenizer_class": "PreTrainedTokenizerFast"} | ({"chat_template": template} if template else {})
     _write_json(folder / "tokenizer_config.json", own)

@@ -46,7 +46,7 @@ NUMBERS = {
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """A row of the tensor directory; `offset` counts from the beginning of the file, `shape` is numpy's order."""
+    """A row of the tensor directory; `offset` is from the beginning of the file, `shape` in numpy's order."""
 
     name: str
     type: str
@@ -93,7 +93,7 @@ def read_container(data: memoryview) -> Container:
 
 
 class _Cursor:
-    """A position in the file that never leaves it."""
+    """A reading position that cannot leave the file."""
 
     def __init__(self, data: memoryview):
         self.data = data
@@ -113,7 +113,7 @@ class _Cursor:
         return struct.unpack("<Q", self.bytes(8, what))[0]
 
     def count(self, what: str, smallest: int) -> int:
-        """How many of something follow, each of at least `smallest` bytes."""
+        """A count of items that follow, each of at least `smallest` bytes."""
         number = self.unsigned64(f"the number of {what}")
         if number > (len(self.data) - self.position) // smallest:
             raise SourceError(f"the file says it has {number} {what}, more than its {len(self.data)} bytes can hold")
@@ -154,7 +154,7 @@ def _version(cursor: _Cursor) -> int:
 
 
 def _name(cursor: _Cursor, what: str, longest: int) -> str:
-    """A key or a tensor's name; bytes that are not UTF-8 are shown escaped, they match nothing anyway."""
+    """A key or a tensor's name. Bytes that are not UTF-8 are escaped; such a name matches nothing."""
     name = cursor.string(f"a {what}")
     if len(name) > longest:
         begin = name[:40].decode(errors="replace")
@@ -210,7 +210,7 @@ def _directory_row(cursor: _Cursor) -> tuple[str, str, tuple[int, ...], int]:
 
 
 def _type_name(number: int) -> str:
-    """The name of an encoding; one that the gguf package does not know yet is left for the reader to refuse."""
+    """The name of an encoding. The reader refuses one that the gguf package does not know."""
     try:
         return GGMLQuantizationType(number).name
     except ValueError:
@@ -218,7 +218,7 @@ def _type_name(number: int) -> str:
 
 
 def _placed(directory: list, start: int, alignment: int, end: int | None) -> tuple[TensorEntry, ...]:
-    """The tensors with their place in the file; `end` is where the file ends, None if it has no data."""
+    """The tensors with their offsets in the file; `end` is the end of the file, None if it has no data."""
     tensors, names, expected = [], set(), 0
     for name, type_name, shape, offset in directory:
         what = f'tensor "{name}"'

@@ -1,8 +1,8 @@
-"""Which metadata keys of a GGUF are used, which have no effect on results, and the refusal of every other.
+"""The known metadata keys of a GGUF: used ones, and those without effect on results. All others are refused.
 
 The names are llama.cpp's (LLM_KV_NAMES in src/llama-arch.cpp) and those that its converter and people who publish
-files add. Keys under "tokenizer." have their table in gguf_tokenizer. A key that llama.cpp reads for other
-architectures alone is refused too: a file that brings one was made for something that is not computed here.
+files add. Keys under "tokenizer." have their table in gguf/tokenizer.py. A key that llama.cpp reads only for other
+architectures is refused too, because a file with such a key needs something that is not computed here.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..errors import SourceError
 from ..source.fields import Fields, in_its_words, shown
 from ..source.known_keys import Keys, check_keys
 
-# Values of an architecture, by the keys that say them.
+# The key of each value of an architecture.
 KEY_OF_VALUE = {
     "hidden_size": "embedding_length",
     "layers": "block_count",
@@ -28,7 +28,7 @@ KEY_OF_VALUE = {
     "rope_scaling": "rope.scaling.factor",
     "windows": "attention.sliding_window",
 }
-# What kind of file it is, and what is said about it. An adapter, a projector or an imatrix is no model.
+# The type of the file, and descriptions. An adapter, a projector or an imatrix is no model.
 GENERAL_KEYS = Keys(
     used=("architecture", "alignment"),
     harmless_at={"type": (b"model",), "quantization_version": (2,)},  # of the layout of blocks: always 2 in GGUF files
@@ -41,7 +41,7 @@ GENERAL_KEYS = Keys(
     ),
 )
 
-# Beginnings of keys that stand outside of the model: how it was split, quantised, trained and published.
+# Keys that are not about the model: how it was split, quantised, trained and published.
 OUTSIDE_KEYS = Keys(
     used=("split.no", "split.count", "split.tensors.count"),
     harmless=(
@@ -118,12 +118,12 @@ PER_LAYER_KEYS = (
 
 
 def check_general(metadata: Fields) -> None:
-    """Raise SourceError for a file that is no model, or that says something about itself that is not known."""
+    """Raise SourceError for a file that is no model, or that has an unknown key under "general."."""
     check_keys(Fields(metadata.source, metadata.values, "general."), GENERAL_KEYS)
 
 
 def check_outside(metadata: Fields, architecture: str) -> None:
-    """Raise SourceError for a key that is under no beginning that is known, another architecture's among them."""
+    """Raise SourceError for a key with an unknown prefix, such as another architecture's."""
     check_keys(metadata, OUTSIDE_KEYS | Keys(harmless=(f"{architecture}.*",)))
 
 
@@ -149,7 +149,7 @@ def _of_all_layers(what: str, array: np.ndarray, layers: int) -> int | float | b
 
 
 def check_equal(own: Fields, facts: dict[str, tuple[str, int | float]]) -> None:
-    """Raise SourceError where a key contradicts what is known from elsewhere: {key: (what that is, its value)}."""
+    """Raise SourceError if a key contradicts a value from elsewhere, {key: (description, value)}."""
     for key, (what, expected) in facts.items():
         value = own.integer(key, expected) if isinstance(expected, int) else own.number(key, expected)
         if value != expected:
@@ -174,7 +174,7 @@ def architecture_of(own: Fields, kind: type, values: dict, shapes: dict) -> Arch
 
 
 def _keys(own: Fields) -> dict[str, str]:
-    """KEYS, and for what two keys can say the one that the file has."""
+    """KEY_OF_VALUE; of two keys for one value, the key that the file has."""
     said = [("norm_epsilon", "attention.layer_norm_rms_epsilon"), ("norm_epsilon", "attention.layer_norm_epsilon")]
     said += [("head_dim", "attention.key_length")]
     return KEY_OF_VALUE | {value: key for value, key in said if key in own}

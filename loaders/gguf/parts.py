@@ -62,7 +62,7 @@ def _count(first: Part) -> int:
 
 
 def _paths(first: Part, count: int) -> list[Path]:
-    """Where all parts are, by the name of the first; one file may have any name."""
+    """The paths of all parts, by the name of the first; a single file may have any name."""
     number, path = first.metadata.integer(SPLIT_NUMBER, 0), first.path
     if count == 1 and number == 0:
         return [path]
@@ -85,7 +85,7 @@ def _other_part(first: Part, path: Path) -> Part:
 
 
 def _check_part(part: Part, first: Part, number: int, count: int) -> None:
-    """The part is the one that its name says, and of the first part's model."""
+    """Raise SourceError unless a part is the one of its name, and of the first part's model."""
     for key, expected in ((SPLIT_NUMBER, number), (SPLIT_COUNT, count)):
         value = part.metadata.integer(key)
         if value != expected:
@@ -105,7 +105,7 @@ def _same(value, other) -> bool:
 
 
 def _check_tensors(parts: list[Part]) -> None:
-    """Every tensor has its data, none is in two parts, and together they are as many as the first part says."""
+    """Raise SourceError unless all tensors have data, none is in two parts, and their number is right."""
     for part in parts:
         if part.container.tensors and not part.container.has_data:
             raise SourceError(f"{part.path.name} has no tensor data")

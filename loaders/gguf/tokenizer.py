@@ -26,15 +26,15 @@ from ..tokenizers.definition import (
 from ..tokenizers.pre_tokenizers import named
 
 DEEPSEEKS_END = "<\uff5cend\u2581of\u2581sentence\uff5c>"
-# Control tokens that end a text whatever eos_token_id says: a GGUF has room for three ids, chat models have more.
+# Control tokens that end a text, whatever eos_token_id says: a GGUF can name three ids, chat models have more.
 ENDS = (
     *("<|eot_id|>", "<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "<|end|>", "<end_of_turn>"),
     *("</s>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<eos>", "<end_of_utterance>", DEEPSEEKS_END),
 )
-NO_SUCH_TOKEN = 0xFFFFFFFF  # what some converters write for "no such token", which is as no key
+NO_SUCH_TOKEN = 0xFFFFFFFF  # some converters write this for "no such token"; it counts as absent
 DEFAULT_IDS = {"llama": {"bos": 1, "eos": 2}, "gpt2": {"bos": 11, "eos": 11}, "bert": {}}
 WORDPIECE_CONTROL = ("cls", "seperator", "unknown", "padding", "mask", "bos", "eos")  # the keys' own spelling
-WHOLE = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.USER_DEFINED)  # cut out of a text before any merge
+WHOLE = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.USER_DEFINED)  # split out of a text before any merge
 TOKEN_TYPES = {int(kind): kind for kind in TokenType}
 KEY_PREFIX = "tokenizer."
 TOKENIZER_KEYS = Keys(
@@ -46,10 +46,10 @@ TOKENIZER_KEYS = Keys(
     ),
     harmless_at={"ggml.escape_whitespaces": (True,), "ggml.treat_whitespace_as_suffix": (False,)},
     harmless=(
-        # llama.cpp's [SEP] stands behind a BERT's text whatever add_sep_token says, and behind no other text
+        # llama.cpp adds [SEP] after a BERT's text whatever add_sep_token says, and after no other model's text
         *("ggml.add_sep_token", "ggml.token_type_count", "ggml.added_tokens", "ggml.separator_token_id"),
         *("chat_templates", "chat_template.*", "huggingface.json", "hub.*"),
-        # where a fill-in-the-middle prompt has its tokens: the prompt is the caller's
+        # for fill-in-the-middle prompts, which the caller writes
         *(f"ggml.{name}_token_id" for name in ("prefix", "suffix", "middle")),
         *(f"ggml.fim_{name}_token_id" for name in ("pre", "suf", "mid", "pad", "rep", "sep")),
     ),
@@ -57,7 +57,7 @@ TOKENIZER_KEYS = Keys(
 
 
 def read_tokenizer(metadata: Fields, vocabulary_size: int) -> tuple[str, dict]:
-    """(definition, settings). Raises SourceError for an unknown model or `pre`, and for vocabularies that are ill."""
+    """(definition, settings). Raises SourceError for an unknown model or `pre`, and for invalid vocabularies."""
     model = metadata.text("tokenizer.ggml.model")
     if model not in ("gpt2", "llama", "bert"):
         raise SourceError(f'tokenizer model "{model}" is not supported', "Supported are gpt2, llama and bert.")
@@ -171,7 +171,7 @@ def _settings(metadata: Fields, pieces: list[Piece], add_bos: bool, vocabulary_s
 
 
 def _repeated(pieces: list[Piece]) -> dict:
-    """The setting of ids that have the text of another, where there are any."""
+    """The setting `same_as`, if there are ids with the text of another."""
     pairs = same_as(pieces)
     for pair in pairs:
         _refuse_a_shared_name(pieces, *pair)
@@ -179,7 +179,7 @@ def _repeated(pieces: list[Piece]) -> dict:
 
 
 def _refuse_a_shared_name(pieces: list[Piece], first: int, last: int) -> None:
-    """A token that is cut out of a text as a whole must be the only one with its text."""
+    """Raise SourceError if a token that is split out of a text as a whole shares its text with another."""
     for number in (first, last):
         if pieces[first].kind != TokenType.UNUSED and pieces[number].kind in WHOLE:
             kind = pieces[number].kind.name.lower()

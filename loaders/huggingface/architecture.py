@@ -15,7 +15,7 @@ from .config_defaults import completed
 from .config_keys import CONFIG_KEY_OF_SIZE, PRETRAINED
 
 # An architecture's sizes, and what config.json calls them.
-# Values of an architecture, by the keys that say them.
+# The key of each value of an architecture.
 CONFIG_KEY_OF_VALUE = CONFIG_KEY_OF_SIZE | {
     "kv_heads": "num_key_value_heads",
     "head_dim": "hidden_size",
@@ -77,7 +77,7 @@ def family_of(config: Fields) -> families.Family | families.EncoderFamily:
 
 
 def read_architecture(config: Fields) -> Architecture:
-    """The architecture. Raises SourceError that names what is unsupported or ill."""
+    """The architecture. Raises SourceError that names what is unsupported or invalid."""
     family = family_of(config)
     keys = DECODER_CONFIG | family.keys
     check_keys(config, keys)
@@ -146,7 +146,7 @@ def _original_length(config: Fields, parameters: Fields) -> int:
 
 
 def _check_frequencies(config: Fields, architecture: Architecture) -> None:
-    """Theta and factors that are numbers each may still divide to infinity."""
+    """Raise SourceError if theta and factors, although finite, give infinite frequencies."""
     with np.errstate(all="ignore"):
         frequencies = architecture.rope_frequencies()
     if not np.isfinite(frequencies).all():

@@ -50,7 +50,7 @@ class _WeightFile:
 
 
 def read_folder(folder: Path) -> SourceModel:
-    """The model in the folder. Raises SourceError or ModelError, which name what is broken or unsupported."""
+    """The model in the folder. Raises SourceError or ModelError that names what is broken or unsupported."""
     if not (folder / "config.json").is_file():
         raise SourceError(f"{folder} has no config.json", "A Hugging Face model is a folder with one.")
     if (folder / ADAPTER).is_file():
@@ -85,7 +85,7 @@ def read_folder(folder: Path) -> SourceModel:
 
 
 def _with_the_stored_head(architecture: Architecture, files: list[_WeightFile]) -> Architecture:
-    """As in transformers: a model that says it is tied has the head that is stored, unless it is the embedding."""
+    """As in transformers: a tied model with a stored head that differs from the embedding uses that head."""
     stored = {tensor.name: tensor for file in files for tensor in file.tensors}
     if (
         not architecture.tied_embeddings
@@ -97,7 +97,7 @@ def _with_the_stored_head(architecture: Architecture, files: list[_WeightFile]) 
 
 
 def _are_equal(one: StoredTensor, other: StoredTensor | None) -> bool:
-    """Same type, shape and bytes."""
+    """Whether two tensors have the same type, shape and bytes."""
     if other is None or (one.type, one.shape, len(one.data)) != (other.type, other.shape, len(other.data)):
         return False
     pieces = zip(cut(one.data, COMPARED_BYTES), cut(other.data, COMPARED_BYTES), strict=True)
@@ -112,7 +112,7 @@ class _WeightNames:
         self._tied = architecture.tied_embeddings
 
     def is_used(self, tensor: StoredTensor) -> bool:
-        """False for what transformers ignores too: an equal copy of a tied head, precomputed frequencies."""
+        """Whether the model needs a tensor; not an equal copy of a tied head, nor precomputed frequencies."""
         return not (tensor.name.endswith(COMPUTED) or (self._tied and tensor.name == LM_HEAD))
 
     def own_name(self, tensor: StoredTensor) -> str:
@@ -142,11 +142,11 @@ class _EncoderNames(_WeightNames):
         self._family = family
 
     def is_used(self, tensor: StoredTensor) -> bool:
-        """False for what makes no embedding, and for positions that are stored as numbers."""
+        """Whether embeddings need a tensor; not heads of the training, nor stored position numbers."""
         return not self.own_name(tensor).startswith(self._family.unused)
 
     def own_name(self, tensor: StoredTensor) -> str:
-        """The name without the class, and a norm's tensors as newer files call them."""
+        """The name without the class, and with the newer names of a norm's tensors."""
         name = tensor.name.removeprefix(self._family.prefix)
         for old, new in self.OLD:
             name = name.removesuffix(old) + new if name.endswith(old) else name
@@ -163,13 +163,13 @@ def _check(architecture: Architecture | EncoderArchitecture, tensors: list[Sourc
 
 
 def _order(architecture: Architecture | EncoderArchitecture):
-    """The architecture's own order, whatever the shards' order was."""
+    """The tensors in the architecture's order, whatever the order of the shards."""
     ordinals = {name: n for n, name in enumerate(architecture.tensors())}
     return lambda tensor: ordinals.get(tensor.name, len(ordinals))
 
 
 def _weight_files(folder: Path) -> list[_WeightFile]:
-    """As in transformers, one file with the whole model counts before an index."""
+    """The safetensors files. As in transformers, a single file with the whole model takes precedence over an index."""
     if not (folder / SINGLE).is_file() and (folder / INDEX).is_file():
         return _shards(folder)
     found = [folder / SINGLE] if (folder / SINGLE).is_file() else sorted(folder.glob("*.safetensors"))

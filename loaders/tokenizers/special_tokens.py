@@ -1,4 +1,4 @@
-"""Tokens that stand beside a tokenizer, in tokenizer_config.json, special_tokens_map.json and added_tokens.json.
+"""Special tokens from tokenizer_config.json, special_tokens_map.json and added_tokens.json.
 
 They are added as transformers 5.24 adds them (tokenization_utils_base.py, tokenization_utils_tokenizers.py): the table
 `added_tokens_decoder` first, or where there is none special_tokens_map.json and added_tokens.json; then the tokens with
@@ -24,7 +24,7 @@ TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS = (
     "added_tokens.json",
 )
 EXTRA = ("additional_special_tokens", "extra_special_tokens")
-AREA = ("single_word", "lstrip", "rstrip")  # flags that change where a token is found in a text, and how much of it
+AREA = ("single_word", "lstrip", "rstrip")  # flags that change where a token matches in a text, and how much it takes
 ID = re.compile("[0-9]{1,9}")
 FLAGS = (*AREA, "normalized", "special")
 TOKEN = Keys(used=("content", *FLAGS), harmless=("__type", "id"))
@@ -52,7 +52,7 @@ class SpecialTokens:
     flagged: tuple[Flagged, ...] = ()
 
     def with_defaults(self, names: dict[str, str]) -> "SpecialTokens":
-        """The same; a name that is in no file has the default text."""
+        """As the above; a name that is in no file has the default text."""
         return replace(self, named=names | self.named)
 
     def texts(self) -> set[str]:
@@ -80,7 +80,7 @@ def read_special_tokens(folder: Path, own: Fields, known: Collection[int] = ()) 
 
 
 def add_special_tokens(library: Library, special: SpecialTokens, rows: int) -> bool:
-    """Add to a tokenizer those that it has not, or has with other flags; whether there were any.
+    """Add to a tokenizer those that it lacks or has with other flags. Returns whether there were any.
 
     A special token that would get an id beyond the model's `rows` is left out: no text is encoded as it.
     Raises SourceError where a file numbers a token otherwise than the library, or gives it another flag of AREA.
@@ -115,7 +115,7 @@ def _described(library: Library) -> dict[int, str]:
 
 
 def _named_and_extra(fields: Fields) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Tokens with a name, a usual one (bos_token) or the model's own (image_token), and the others."""
+    """Named tokens, with a usual name (bos_token) or the model's own (image_token), and the others."""
     names = _names(fields)
     named = {name: _text(fields, name, fields.values[name]) for name in names if fields.values[name] is not None}
     extra = []

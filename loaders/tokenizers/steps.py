@@ -1,7 +1,7 @@
-"""The steps of a tokenizer.json: their known types and keys, and the tokens that they put around a text.
+"""The steps of a tokenizer.json: their known types and keys, and the tokens that they add around a text.
 
-Types and keys are those of the `tokenizers` library 0.23, which passes over keys that it does not know. A decoder is
-read here as far as plpython/model/tokenizer.py decodes: byte-level, SentencePiece's or WordPiece's.
+Types and keys are those of the `tokenizers` library 0.23, which ignores unknown keys. Decoders are limited to what
+plpython/model/tokenizer.py can decode: byte-level, SentencePiece and WordPiece.
 """
 
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ PRE_TOKENIZER_TYPES = {
 }
 POST_PROCESSOR_TYPES = {
     "BertProcessing": Keys(used=("cls", "sep")),
-    "ByteLevel": Keys(harmless=("add_prefix_space", "trim_offsets", "use_regex")),  # changes offsets alone
+    "ByteLevel": Keys(harmless=("add_prefix_space", "trim_offsets", "use_regex")),  # changes only offsets
     "RobertaProcessing": Keys(used=("cls", "sep"), harmless=("add_prefix_space", "trim_offsets")),
     "Sequence": Keys(used=("processors",)),
     "TemplateProcessing": Keys(used=("single", "special_tokens"), harmless=("pair",)),
@@ -95,7 +95,7 @@ STEPS = {  # kind of step: (its types, the key of a sequence's parts)
 
 
 def check_steps(document: dict) -> None:
-    """Raise SourceError for a type or a key of the document that is not known, or not supported at its value."""
+    """Raise SourceError for an unknown type or key of the document, or a value that is not supported."""
     check_keys(Fields(FILE, document), DOCUMENT)
     for token in added_tokens(document):
         check_keys(Fields(f"{FILE} added_tokens", token), ADDED_TOKEN)
@@ -114,7 +114,7 @@ def added_tokens(document: dict) -> list[dict]:
 
 
 def steps(document: dict, kind: str) -> Iterator[dict]:
-    """Every step of a kind in their order, those of sequences in their place, the sequences first."""
+    """All steps of a kind in order; a sequence is followed by its parts."""
     return _flat(document.get(kind), kind, STEPS[kind][1])
 
 
@@ -138,7 +138,7 @@ def _check_step(step: dict, kind: str, types: dict[str, Keys]) -> None:
 
 
 def model_type(document: dict) -> str:
-    """The model's type, which files of 2019 leave out."""
+    """The model's type; files of 2019 do not name it."""
     model = Fields(FILE, document).nested("model").values
     found = model.get("type", "BPE" if "merges" in model else "WordPiece" if "unk_token" in model else "Unigram")
     if not isinstance(found, str):
@@ -147,11 +147,11 @@ def model_type(document: dict) -> str:
 
 
 def around(document: dict) -> tuple[list[int], list[int]]:
-    """The ids that the post-processor puts (before, behind) a single text."""
+    """The ids that the post-processor adds (before, after) a single text."""
     before, behind = [], []
     for step in steps(document, "post_processor"):
         first, last = IDS_AROUND.get(step["type"], _nothing)(step)
-        before, behind = first + before, behind + last  # a later step goes around an earlier one
+        before, behind = first + before, behind + last  # a later step adds outside of an earlier one
     return before, behind
 
 

@@ -53,7 +53,7 @@ def name(what, value, hint=None):
     if value is not None and len(value) > MOST_OF_A_NAME:
         raise errors.undefined_object(
             f'{what} "{shown_name(value)}" does not exist',
-            f"its name goes on: it has {len(value)} characters, a name has at most {MOST_OF_A_NAME}",
+            f"the name has {len(value)} characters, allowed are {MOST_OF_A_NAME}",
             hint,
         )
     return value

@@ -683,7 +683,7 @@ def most_text_tokens(model):
     if around >= model.longest_text:
         raise errors.not_supported(
             f'model "{model.name}" has no room for a text',
-            f"it reads {model.longest_text} tokens, and puts {around} around each text",
+            f"it reads {model.longest_text} tokens, and adds {around} around each text",
         )
     return model.longest_text - around
 
@@ -695,7 +695,7 @@ def _stand_in(model):
         if token is not None:
             return token
     raise errors.invalid_parameter(
-        "the text is empty and the tokenizer has no token to begin or to end one", hint="Give it a character."
+        "the text is empty, and the tokenizer has no beginning- or end-of-sequence token", hint="Add a character."
     )
 
 
@@ -1228,7 +1228,7 @@ def merge(models, new, factors, method, base, density, scale):
                 values = _merged([_values(name, kind, kinds[0]) for kind in kinds], factors, method, density, scale)
         except FloatingPointError:
             raise errors.invalid_parameter(
-                f'tensor "{name}" cannot be merged', "its weights or those of a sum grow beyond float32"
+                f'tensor "{name}" cannot be merged', "its weights, or their sum, overflow float32"
             ) from None
         hashes[name], error = tensor_writer.write(name, first.type, first.shape, values)
         largest = max(largest, error)
@@ -2086,7 +2086,8 @@ def _direction(model, table, token):
     if np.isnan(direction).any():
         text = stored_tokens.texts(model, [token]).get(token)
         raise errors.invalid_parameter(
-            f'token {token} of model "{model.name}" has no direction', f'The embedding of "{text}" is all zero or ill.'
+            f'token {token} of model "{model.name}" has no direction',
+            f'The embedding of "{text}" is all zero or not finite.',
         )
     return direction
 
@@ -2228,7 +2229,7 @@ def row_numbers(tensor, row):
     whose tile is missing."""
     found = STORED_ROW.one(tensor.hash, row)
     if found is None:
-        raise errors.undefined_object(f'tensor "{tensor.name}" changed meanwhile', hint="Ask again.")
+        raise errors.undefined_object(f'tensor "{tensor.name}" was changed by another session', hint="Try again.")
     if found["content"] is None:
         raise tensors.corrupt(tensor, f"the tile of row {row} is missing")
     return encodings.decode(found["type"], found["content"], (_columns(found["type"], found["content"]),))

@@ -113,7 +113,7 @@ class KVCaches:
         if cache.kind != _kind(operators):
             raise errors.invalid_parameter(
                 f"the KV cache {handle} belongs to another engine",
-                "llm.engine or llm.kv_type was another one when it was made",
+                "llm.engine or llm.kv_type has changed since it was made",
                 "Make a new one with llm.new_kv_cache.",
             )
         return cache

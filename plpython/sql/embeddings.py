@@ -116,7 +116,7 @@ def most_text_tokens(model):
     if around >= model.longest_text:
         raise errors.not_supported(
             f'model "{model.name}" has no room for a text',
-            f"it reads {model.longest_text} tokens, and puts {around} around each text",
+            f"it reads {model.longest_text} tokens, and adds {around} around each text",
         )
     return model.longest_text - around
 
@@ -128,7 +128,7 @@ def _stand_in(model):
         if token is not None:
             return token
     raise errors.invalid_parameter(
-        "the text is empty and the tokenizer has no token to begin or to end one", hint="Give it a character."
+        "the text is empty, and the tokenizer has no beginning- or end-of-sequence token", hint="Add a character."
     )
 
 

@@ -60,7 +60,7 @@ def merge(models, new, factors, method, base, density, scale):
                 values = _merged([_values(name, kind, kinds[0]) for kind in kinds], factors, method, density, scale)
         except FloatingPointError:
             raise errors.invalid_parameter(
-                f'tensor "{name}" cannot be merged', "its weights or those of a sum grow beyond float32"
+                f'tensor "{name}" cannot be merged', "its weights, or their sum, overflow float32"
             ) from None
         hashes[name], error = tensor_writer.write(name, first.type, first.shape, values)
         largest = max(largest, error)

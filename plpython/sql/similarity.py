@@ -63,7 +63,8 @@ def _direction(model, table, token):
     if np.isnan(direction).any():
         text = stored_tokens.texts(model, [token]).get(token)
         raise errors.invalid_parameter(
-            f'token {token} of model "{model.name}" has no direction', f'The embedding of "{text}" is all zero or ill.'
+            f'token {token} of model "{model.name}" has no direction',
+            f'The embedding of "{text}" is all zero or not finite.',
         )
     return direction
 

@@ -92,7 +92,7 @@ def row_numbers(tensor, row):
     whose tile is missing."""
     found = STORED_ROW.one(tensor.hash, row)
     if found is None:
-        raise errors.undefined_object(f'tensor "{tensor.name}" changed meanwhile', hint="Ask again.")
+        raise errors.undefined_object(f'tensor "{tensor.name}" was changed by another session', hint="Try again.")
     if found["content"] is None:
         raise tensors.corrupt(tensor, f"the tile of row {row} is missing")
     return encodings.decode(found["type"], found["content"], (_columns(found["type"], found["content"]),))

@@ -682,7 +682,7 @@ def most_text_tokens(model):
     around = len(model.tokenizer.before) + len(model.tokenizer.after)
     if around >= model.longest_text:
         raise errors.not_supported(
-            f'model "{model.name}" has no room for a text',
+            f'model "{model.name}" has no tokens left for a text',
             f"it reads {model.longest_text} tokens, and adds {around} around each text",
         )
     return model.longest_text - around

@@ -85,7 +85,7 @@ BEGIN
         ('sql__chunking', '6e65381e896ecf01adcf5da45908760e63335957e6903ab27a13353258892ea0'),
         ('sql__diff', '55df8632c090263e51b83f68d5be8cc50cd6e422617a94275591df784a82829d'),
         ('sql__editing', '1479c250f79b83fc82796c35f1091379de1a04f2581f818b6e8f70d5a8423907'),
-        ('sql__embeddings', '1b6bbd380fda4d05ad00a5b009a6256dff17732b15a8b47dea9b211f91a0f612'),
+        ('sql__embeddings', 'd1fe88004b31f3ea80a80ec79e9f73d1baea247101b0ba61c4962c61843c6b42'),
         ('sql__generation', 'c62b1950c635096e351fc7fbb916e3810a466ecf718aeebced2d83e6800830ee'),
         ('sql__ingestion', '02097321f7dc13c0ed0a900d645d01976f428cde5dfc8aacd084992efcfd88df'),
         ('sql__merge', '294d9d889668ed03481da6a8106cd888eafd6b2645d1f80efcb44ddce0fb6759'),

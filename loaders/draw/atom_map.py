@@ -95,8 +95,8 @@ def _label_tokens(axes, x: np.ndarray, y: np.ndarray, tokens: list[tuple]) -> No
         if text is None or any(abs(x[number] - a) < 0.11 and abs(y[number] - b) < 0.022 for a, b in taken):
             continue
         taken.append((x[number], y[number]))
-        place = {"textcoords": "offset points", "xytext": (3, 2), "fontsize": 7.5, "path_effects": effects}
-        axes.annotate(text, (x[number], y[number]), **place)
+        style = {"textcoords": "offset points", "xytext": (3, 2), "fontsize": 7.5, "path_effects": effects}
+        axes.annotate(text, (x[number], y[number]), **style)
         if len(taken) == 110:
             return
 
@@ -139,23 +139,23 @@ def _draw_counts(axes, counts: list[tuple]) -> None:
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Places from 0 to 1 by order; equal values share theirs."""
+    """Ranks from 0 to 1; equal values share a rank."""
     ordered, inverse = np.unique(values, return_inverse=True)
     return inverse / max(1, len(ordered) - 1)
 
 
-def _ticks(places: np.ndarray, letters: list[bytes]) -> tuple[list[float], list[str]]:
+def _ticks(ranks: np.ndarray, letters: list[bytes]) -> tuple[list[float], list[str]]:
     """(middle, letter) of the strips of an axis whose tokens share a byte there, where a strip is wide enough."""
     strips: dict[bytes, list[float]] = {}
-    for place, letter in zip(places, letters, strict=True):
-        strips.setdefault(letter, []).append(place)
+    for rank, letter in zip(ranks, letters, strict=True):
+        strips.setdefault(letter, []).append(rank)
     found = []
     for letter, inside in strips.items():
         shown = _shown(letter)
         if shown is not None and max(inside) - min(inside) >= SHORTEST_STRIP:
             found.append(((max(inside) + min(inside)) / 2, shown))
     found.sort()
-    return [place for place, _ in found], [shown for _, shown in found]
+    return [middle for middle, _ in found], [shown for _, shown in found]
 
 
 def _shown(content: bytes) -> str | None:

@@ -64,7 +64,7 @@ def gguf_architecture(architecture: Architecture) -> Architecture:
     family = _family(architecture)
     windows = architecture.windows
     if windows is not None and len(set(windows)) > 1:
-        raise LoaderError("GGUF has no place for windows that differ from layer to layer", OTHER_WAY)
+        raise LoaderError("GGUF cannot express windows that differ from layer to layer", OTHER_WAY)
     if windows is not None and windows[0] >= architecture.context_length:
         windows = None
     scaling = architecture.rope_scaling

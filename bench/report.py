@@ -20,27 +20,27 @@ HEAD = """# Figures
 
 Written by `make bench` from bench/results.jsonl, on {machine}.
 
-Ours is what a client sees through SQL: one session on the same machine, text in and text out. llama.cpp is version
-{version} of the package llama-cpp-python, built for the processor, called in C with token ids, with flash attention or
-without, whichever is faster. Both have the same GGUF files of Qwen2.5-0.5B's shape, take turns, and count with their
-medians, beside which the least and the most of the turns are given. `make bench PARTS="prepare decode report"`
-measures a part of it.
+"Ours" is what a client sees through SQL: one session on the same machine, text in and text out. llama.cpp is version
+{version} of the package llama-cpp-python, built for this processor and called in C with token ids, with or without
+flash attention, whichever is faster. Both run the same GGUF files of Qwen2.5-0.5B's shape, in turns. A figure is the
+median of the turns, with the smallest and largest in parentheses. `make bench PARTS="prepare decode report"` measures
+a part.
 
-![tokens a second over the length of the context](images/context.png)
+![tokens a second by length of the context](images/context.png)
 
-![tokens a second over the rows written at once](images/rows.png)
+![tokens a second by rows in a batch](images/rows.png)
 
-![memory of a session over the rows written at once](images/memory.png)
+![memory of a session by rows in a batch](images/memory.png)
 
-## What is asked
+## Goals
 
 """
 REST = """
 ## Every figure
 
-The peer is llama.cpp, save where the name says another. The limit of one token at a time is the memory's speed
-divided by the packed weights, which a token reads once. The speed is the median of samples taken between the turns
-(bench/bandwidth.py: 512 MB of huge pages, summed for 0.2 seconds or more); where ours is beyond it by a few hundredths,
+The peer is llama.cpp, unless the name says otherwise. The limit for decoding a single text is the memory's speed over
+the size of the packed weights, which each token reads once. The speed is the median of samples between the turns
+(bench/bandwidth.py: 512 MB of huge pages, summed for 0.2 seconds or more). If ours exceeds the limit by a few percent,
 memory was faster during our turns than between them.
 
 """
@@ -70,9 +70,10 @@ def demands_of(figures: dict[Key, dict]) -> list[tuple[str, ...]]:
 
 
 def newest() -> dict[Key, dict]:
-    """The last line of results.jsonl for each name, number of threads and place."""
+    """The last line of results.jsonl for each name, number of threads and place, of commits that can be checked out."""
     lines = map(json.loads, RESULTS.read_text().splitlines())
-    return {(line["name"], line["threads"], line.get("at")): line for line in lines}
+    clean = (line for line in lines if not line["commit"].endswith("-dirty"))
+    return {(line["name"], line["threads"], line.get("at")): line for line in clean}
 
 
 def machine() -> str:

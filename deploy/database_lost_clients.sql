@@ -1,8 +1,8 @@
 -- Deploy hartonomous:database_lost_clients to pg
 -- requires: database_requirements
 
--- A generation whose client is gone must end. The server reads the setting when a statement starts, too early for a
--- function's own SET, and members of a group role do not get its settings: so it is the database's.
+-- A generation must end when its client disconnects. The server reads this setting when a statement starts, so a SET of the
+-- function would come too late, and members of a group role do not get its settings. So it is set for the database.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 

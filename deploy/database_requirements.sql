@@ -44,7 +44,7 @@ BEGIN
     -- function_generate_wrapper, near the end of the plan, says the same and more.
     IF pg_catalog.to_regnamespace(pg_catalog.quote_ident(chosen)) IS NULL THEN
         RAISE invalid_schema_name USING
-            MESSAGE = format('there is no schema %I for the plain generate(prompt)', chosen),
+            MESSAGE = format('there is no schema %I for the short generate(prompt)', chosen),
             HINT = 'Create it, or choose another one with --set generate_schema=NAME.';
     END IF;
 END

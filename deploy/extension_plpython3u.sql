@@ -1,7 +1,7 @@
 -- Deploy hartonomous:extension_plpython3u to pg
 -- requires: database_requirements
 
--- The comment remembers that the extension came with the deployment: a revert drops it then, and leaves it otherwise.
+-- The comment marks an extension that the deployment created: only then does a revert drop it.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:extension_postgis to pg
 -- requires: database_requirements
 
--- The comment remembers that the extension came with the deployment: a revert drops it then, and leaves it otherwise.
+-- The comment marks an extension that the deployment created: only then does a revert drop it.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -12,7 +12,7 @@ BEGIN
     ELSE
         CREATE EXTENSION postgis;
         COMMENT ON EXTENSION postgis IS
-        'PostGIS geometry, in which the atoms of language models live (created by the deployment of hartonomous)';
+        'PostGIS geometry, which holds the points of atoms of language models (created by the deployment of hartonomous)';
     END IF;
 END
 $extension$;

@@ -18,8 +18,8 @@ $python$;
 REVOKE ALL ON FUNCTION llm.add(bytea, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.add(bytea, bytea) TO llm_user;
 COMMENT ON FUNCTION llm.add(bytea, bytea) IS
-E'x + y, number by number: a residual connection.\n'
-'An activation is bytea: little-endian float32, a row a token.\n'
+E'x + y, element by element: a residual connection.\n'
+'An activation is bytea: little-endian float32, one row per token.\n'
 'x, y: of the same size; NULL gives NULL.';
 
 COMMIT;

@@ -20,13 +20,13 @@ $python$;
 REVOKE ALL ON FUNCTION llm.analogy(integer, integer, integer, integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.analogy(integer, integer, integer, integer, text) TO llm_user;
 COMMENT ON FUNCTION llm.analogy(integer, integer, integer, integer, text) IS
-E'The k tokens that are to c as b is to a: man, king, woman gives queen where a model has learnt it.\n'
-'Their embeddings are nearest by cosine to b - a + c, each of length 1.\n'
-'a, b and c are left out: without that the first is nearly always c or b.\n'
-'rank from 1, the id, the text, and the cosine similarity, from 1 for the same direction over 0 to -1.\n'
+E'The k tokens that are to c as b is to a: man, king, woman gives queen if the model has learnt it.\n'
+'They are the nearest by cosine to b - a + c, computed from embeddings of length 1.\n'
+'a, b and c are left out, because otherwise the first is nearly always c or b.\n'
+'Returns rank (from 1), token_id, token (its text) and similarity (the cosine, from -1 to 1).\n'
 'Equal similarities rank by id.\n'
-'a, b, c: an id, from 0; NULL gives no rows.\n'
+'a, b, c: token ids, from 0; NULL gives no rows.\n'
 'k: from 1 to the size of the vocabulary.\n'
-'model: a name of llm.models; NULL is the default model.';
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

@@ -18,8 +18,8 @@ $python$;
 REVOKE ALL ON FUNCTION llm.architecture(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.architecture(text) TO llm_user;
 COMMENT ON FUNCTION llm.architecture(text) IS
-E'What a model is: family, sizes and switches of its transformer, such as layers, heads, hidden_size and '
-'tied_embeddings.\n'
-'model: a name of llm.models; NULL is the default model.';
+E'A model''s architecture as JSON: family, sizes and switches of its transformer, such as layers, heads, hidden_size '
+'and tied_embeddings.\n'
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_atom_point to pg
 -- requires: schema_llm, extension_postgis
 
--- plpython/atoms/geometry.py is the same function in bulk. It looks at twelve bytes and the length, so that a tile of 1 MiB
--- costs no more than a letter: substring() reads only the pieces of a stored value that it needs.
+-- plpython/atoms/geometry.py is the same function in bulk. Only twelve bytes and the length are read, so a tile of 1 MiB costs
+-- no more than a letter: substring() reads only the needed pieces of a stored value.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -30,7 +30,7 @@ BEGIN
     IF size = 0 THEN
         RAISE EXCEPTION USING
             ERRCODE = '22023',
-            MESSAGE = 'nothing has no place',
+            MESSAGE = 'empty content has no point',
             DETAIL = 'The content has 0 bytes.',
             HINT = 'An atom has at least one byte.';
     END IF;
@@ -57,9 +57,9 @@ ALTER FUNCTION llm.atom_point(bytea) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.atom_point(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.atom_point(bytea) TO llm_user;
 COMMENT ON FUNCTION llm.atom_point(bytea) IS
-E'The place of a byte, a token or a tile: x its first four bytes, y its last four read backwards, z its length on a '
-'scale of binary logarithms, m four bytes from its middle on.\n'
-'Near means spelt alike, not alike in meaning.\n'
+E'The point of a byte, a token or a tile. x: its first four bytes; y: its last four bytes, read backwards; z: the '
+'binary logarithm of its length; m: four bytes from its middle on.\n'
+'Points that are close are spelt alike; that says nothing about meaning.\n'
 'See docs/atoms.md.';
 
 COMMIT;

@@ -45,21 +45,21 @@ END;
 REVOKE ALL ON FUNCTION llm_runtime.attention FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.attention TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.attention IS
-'What llm.attention calls when its array is not too large to be handed to Python.';
+'Called by llm.attention after it has checked the size of the array.';
 
 ALTER FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.attention(bytea, bytea, bytea, bigint, integer, integer[], text) IS
-E'Causal attention with a KV cache (arXiv 1706.03762, 2305.13245): stores k and v at their positions in the cache, '
-'then every query sees all positions up to its own, or the latest of them where the layer has a window.\n'
-'q is [n, heads * head_dim], k and v are [n, kv_heads * head_dim], the result is as q.\n'
-'An activation is bytea: little-endian float32, a row a token.\n'
+E'Causal attention with a KV cache (arXiv 1706.03762, 2305.13245): stores k and v in the cache at their positions; '
+'then every query attends to all positions up to its own, or, if the layer has a window, to the latest of them.\n'
+'q is [n, heads * head_dim], k and v are [n, kv_heads * head_dim], the result is like q.\n'
+'An activation is bytea: little-endian float32, one row per token.\n'
 'q, k, v, positions: NULL gives NULL.\n'
-'cache: a handle of llm.new_kv_cache; NULL is a scratch cache of the session.\n'
+'cache: a handle from llm.new_kv_cache; NULL is a scratch cache of the session.\n'
 'layer: from 0.\n'
-'positions: one a token, each one more than the one before; the first must not lie beyond what the cache holds of '
-'the layer, and what it holds from there on is replaced, so the same call twice gives the same.\n'
-'model: a name of llm.models; NULL is the default model.';
+'positions: one for each token, ascending by 1. The first may be at most the number of positions that the cache '
+'holds for the layer. Positions from there on are replaced, so the same call twice gives the same result.\n'
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

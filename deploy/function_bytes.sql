@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_bytes to pg
 -- requires: schema_llm, function_runtime_boot, function_runtime_check_elements
 
--- The size of an array is judged before PL/Python makes a list of it: see function_runtime_check_elements.
+-- The size of the array is checked before PL/Python makes a list of it: see function_runtime_check_elements.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -29,13 +29,13 @@ END;
 REVOKE ALL ON FUNCTION llm_runtime.bytes(double precision[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.bytes(double precision[]) TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.bytes(double precision[]) IS
-'What llm.bytes calls when its array is not too large to be handed to Python.';
+'Called by llm.bytes after it has checked the size of the array.';
 
 ALTER FUNCTION llm.bytes(double precision[]) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.bytes(double precision[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.bytes(double precision[]) TO llm_user;
 COMMENT ON FUNCTION llm.bytes(double precision[]) IS
-E'An activation from numbers, the inverse of llm.floats.\n'
-'numbers: rounded to float32; NULL gives NULL, NULL among them and numbers too large for float32 are errors.';
+E'Converts numbers to an activation: the inverse of llm.floats.\n'
+'numbers: rounded to float32. NULL gives NULL. NULL elements and numbers beyond float32 are errors.';
 
 COMMIT;

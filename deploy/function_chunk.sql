@@ -30,14 +30,13 @@ ALTER FUNCTION llm.chunk(text, text, integer, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.chunk(text, text, integer, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.chunk(text, text, integer, integer) TO llm_user;
 COMMENT ON FUNCTION llm.chunk(text, text, integer, integer) IS
-E'A text in chunks of so many tokens that an embedding reads them whole, a row each: ordinal (from 1), chunk, first '
-'(the place of its first character in the text, from 1), token_count.\n'
-'A chunk ends with a sentence where one ends in its second half, else with a word, else where it is full; the next '
-'one begins with a sentence or a word among its last tokens.\n'
-'text: NULL or one that is blank gives no rows.\n'
-'model: whose tokens are counted, as llm.embed has it.\n'
-'tokens: the most in a chunk, NULL is 128 or what the model reads if that is less.\n'
-'overlap: how many tokens of a chunk the next may repeat, NULL is 16 or half of tokens if that is less; 0 repeats '
-'none.';
+E'Splits a text into overlapping chunks that fit into an embedding. Returns ordinal (from 1), chunk, first (the '
+'position of its first character in the text, from 1) and token_count.\n'
+'A chunk ends after a sentence if one ends in its second half, else after a word, else where it is full. The next '
+'chunk begins with a sentence or a word among the last tokens of this one.\n'
+'text: NULL or a blank text gives no rows.\n'
+'model: counts with this model''s tokens; as in llm.embed.\n'
+'tokens: the most tokens in a chunk; NULL is 128, or what the model reads if that is less.\n'
+'overlap: the most tokens that the next chunk repeats; NULL is 16, or half of tokens if that is less; 0 repeats none.';
 
 COMMIT;

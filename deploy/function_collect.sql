@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_collect to pg
 -- requires: schema_llm, function_store_collect_batch, function_store_collect_atoms, function_store_forget_packed
 
--- It commits after each batch, so that its locks are short. A procedure that commits cannot pin its search_path: every
--- name is qualified, and the work is done by a function that pins its own.
+-- It commits after each batch, so that its locks are short. A procedure that commits cannot have SET search_path. So every
+-- name is qualified, and a function with SET search_path does the work.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -47,8 +47,8 @@ ALTER PROCEDURE llm.collect(interval) OWNER TO llm_owner;
 REVOKE ALL ON PROCEDURE llm.collect(interval) FROM PUBLIC;
 GRANT EXECUTE ON PROCEDURE llm.collect(interval) TO llm_loader;
 COMMENT ON PROCEDURE llm.collect (interval) IS
-E'Removes tensors and tokenizers that no model has, the tensors'' packed files, and tiles that nothing refers to and '
-'that were stored longer than grace ago (a load in progress may need younger ones).\n'
+E'Removes tensors and tokenizers that no model has, packed files of these tensors, and tiles that nothing refers to. '
+'Tiles younger than grace stay, because a load in progress may need them.\n'
 'Commits after each batch: call it outside of a transaction.';
 
 COMMIT;

@@ -118,9 +118,10 @@ ALTER FUNCTION llm.compose(bytea) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.compose(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.compose(bytea) TO llm_user;
 COMMENT ON FUNCTION llm.compose(bytea) IS
-E'The wholes that an atom (by its content_hash) is part of, one step up, the inverse of llm.decompose: the tokens of '
-'a byte, the tokenizers of a token, the tensors of a weight code or tile, the layers of a tensor, the models of '
-'everything else.\n'
-'ordinal is the place of the part in the whole, from 0; a code has none, but how often it occurs.';
+E'The atoms that an atom is part of, one level up: the inverse of llm.decompose. A byte is part of tokens, a token of '
+'tokenizers, a weight code or tile of tensors, a tensor of layers, everything else of models.\n'
+'content_hash: of the part, as in llm.atoms.\n'
+'ordinal is the position of the part in the whole, from 0. A weight code has no ordinal; occurrences says how often '
+'it occurs.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_decompose to pg
 -- requires: schema_llm, view_atoms, function_store_is_atom_used
 
--- What no model has is not shown: it is of a load that has not published yet, or waits for llm.collect.
+-- Atoms that no model has are not shown: they belong to a load that has not published yet, or llm.collect will remove them.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -106,9 +106,10 @@ ALTER FUNCTION llm.decompose(bytea) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.decompose(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.decompose(bytea) TO llm_user;
 COMMENT ON FUNCTION llm.decompose(bytea) IS
-E'The parts that an atom (by its content_hash) is made of, one step down: a model''s tokenizer, layers and other '
-'tensors, a layer''s tensors, a tensor''s tiles and weight codes, a tokenizer''s tokens, a token''s bytes.\n'
-'ordinal is the place of the part, from 0; a code has none, but how often it occurs.\n'
-'No row: bytes, codes and tiles are whole, or there is no such atom.';
+E'The parts of an atom, one level down: of a model its tokenizer, layers and other tensors; of a layer its tensors; '
+'of a tensor its tiles and weight codes; of a tokenizer its tokens; of a token its bytes.\n'
+'content_hash: of the whole, as in llm.atoms.\n'
+'ordinal is the position of the part, from 0. A weight code has no ordinal; occurrences says how often it occurs.\n'
+'Returns no rows for bytes, codes and tiles, which have no parts, and for unknown atoms.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_detokenize to pg
 -- requires: schema_llm, function_runtime_boot, function_runtime_check_elements, table_model_tensor
 
--- The size of an array is judged before PL/Python makes a list of it: see function_runtime_check_elements.
+-- The size of the array is checked before PL/Python makes a list of it: see function_runtime_check_elements.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -29,15 +29,15 @@ END;
 REVOKE ALL ON FUNCTION llm_runtime.detokenize(integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.detokenize(integer[], text) TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.detokenize(integer[], text) IS
-'What llm.detokenize calls when its array is not too large to be handed to Python.';
+'Called by llm.detokenize after it has checked the size of the array.';
 
 ALTER FUNCTION llm.detokenize(integer[], text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.detokenize(integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.detokenize(integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.detokenize(integer[], text) IS
 E'The text of token ids.\n'
-'Control tokens are left out; bytes that are not UTF-8, such as half a character, are U+FFFD, and so is NUL.\n'
-'tokens: NULL gives NULL, none gives an empty text, an id outside of the vocabulary is an error.\n'
-'model: a name of llm.models; NULL is the default model.';
+'Control tokens are left out. Bytes that are not UTF-8, such as half a character, and NUL become U+FFFD.\n'
+'tokens: NULL gives NULL; an empty array gives an empty text; an id outside of the vocabulary is an error.\n'
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

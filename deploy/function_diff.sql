@@ -19,14 +19,14 @@ $python$;
 REVOKE ALL ON FUNCTION llm.diff(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.diff(text, text) TO llm_user;
 COMMENT ON FUNCTION llm.diff(text, text) IS
-E'How model b differs from model a, a row for each tensor.\n'
-'Rows of q and k that a GGUF and a Hugging Face folder have in different orders are compared in one order; a '
-'rope_freqs.weight that one of them lacks is no change where both rotate by the same angles.\n'
+E'How model b differs from model a, one row per tensor.\n'
+'Rows of q and k that a GGUF and a Hugging Face folder have in different orders are compared in one order. A '
+'rope_freqs.weight that only one of them has is no change if both rotate by the same angles.\n'
 'change: none, values, type, shape, added or removed.\n'
-'tiles: how many the tensor has in b.\n'
-'tiles_changed: how many of them are not the same in a.\n'
-'norm: the Euclidean norm of the difference of the values; NULL where there is nothing to subtract.\n'
-'a and b: names of llm.models.\n'
+'tiles: how many tiles the tensor has in b.\n'
+'tiles_changed: how many of these differ from a.\n'
+'norm: the Euclidean norm of the difference of the values; NULL if the values cannot be subtracted.\n'
+'a and b: names from llm.models.\n'
 'Equal tensors are not read, unless their rows are in different orders.';
 
 COMMIT;

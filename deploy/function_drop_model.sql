@@ -25,7 +25,7 @@ ALTER FUNCTION llm.drop_model(text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.drop_model(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.drop_model(text) TO llm_loader;
 COMMENT ON FUNCTION llm.drop_model(text) IS
-'Removes the model called name, which must belong to a role whose rights the caller has. CALL llm.collect() frees the '
-'space of tensors that no other model has, in the tables and in the packed files.';
+'Drops the model called name. Its owner must be the caller or a role whose rights the caller has. CALL llm.collect() '
+'then frees the space of tensors that no other model has, in the tables and in the packed files.';
 
 COMMIT;

@@ -18,15 +18,14 @@ $python$;
 REVOKE ALL ON FUNCTION llm.embed_bytes(text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.embed_bytes(text, text, text) TO llm_user;
 COMMENT ON FUNCTION llm.embed_bytes(text, text, text) IS
-E'The embedding of a text as little-endian float32, 4 bytes a number: what llm.embed gives, in the form that is small '
-'and fast to store.\n'
-'text: NULL gives NULL; an empty one has an embedding too.\n'
-'model: a name of llm.models; NULL is the default encoder, and where there never was one the default '
-'decoder.\n'
-'pooling: how the vectors of its tokens become one: mean, or cls (the first token''s) of an encoder, or last of a '
-'decoder; NULL is what an encoder''s configuration says, and mean for a decoder.\n'
-'A text longer than the model reads is cut off: an encoder''s at its longest_text tokens, as sentence-transformers '
-'does, a decoder''s at its context length.\n'
+E'The embedding of a text as little-endian float32, 4 bytes a number: as llm.embed, in a form that is small and fast '
+'to store.\n'
+'text: NULL gives NULL; an empty text has an embedding too.\n'
+'model: a name from llm.models; NULL is the default encoder, or, if no encoder was ever loaded, the default decoder.\n'
+'pooling: how the tokens'' vectors become one. An encoder: mean or cls (the first token''s); NULL is its '
+'configuration''s. A decoder: mean or last (the last token''s); NULL is mean.\n'
+'A longer text than the model reads is truncated: for an encoder at its longest_text tokens, as '
+'sentence-transformers does, for a decoder at its context length.\n'
 'The vector has length 1, unless an encoder''s configuration says otherwise.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_embed_many to pg
 -- requires: schema_llm, role_llm_owner, function_store_embed_many_rows, function_store_raise_late, function_runtime_check_elements
 
--- The size of an array is judged before PL/Python makes a list of it: see function_runtime_check_elements.
+-- The size of the array is checked before PL/Python makes a list of it: see function_runtime_check_elements.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -27,18 +27,16 @@ ALTER FUNCTION llm.embed_many(text[], text, text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.embed_many(text[], text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.embed_many(text[], text, text) TO llm_user;
 COMMENT ON FUNCTION llm.embed_many(text[], text, text) IS
-E'The embeddings of many texts, a row each in their order: ordinal (from 1, the place of the text), embedding '
-'(little-endian float32; llm.floats shows its numbers).\n'
-'Texts of like length share passes, without padding.\n'
-'texts: one that is NULL has the embedding NULL; NULL gives no rows. A text that the model''s tokenizer cannot encode '
-'has the embedding NULL too, and a warning tells how many there are and why.\n'
-'Other arguments are those of llm.embed.\n'
-'model: a name of llm.models; NULL is the default encoder, and where there never was one the default '
-'decoder.\n'
-'pooling: how the vectors of its tokens become one: mean, or cls (the first token''s) of an encoder, or last of a '
-'decoder; NULL is what an encoder''s configuration says, and mean for a decoder.\n'
-'A text longer than the model reads is cut off: an encoder''s at its longest_text tokens, as sentence-transformers '
-'does, a decoder''s at its context length.\n'
+E'The embeddings of many texts in their order: ordinal (from 1) and embedding (little-endian float32; llm.floats '
+'shows its numbers).\n'
+'Texts of similar length are batched, without padding.\n'
+'texts: NULL gives no rows. A NULL element has the embedding NULL. So has a text that the model''s tokenizer cannot '
+'encode; a warning says how many there are, and why.\n'
+'model: a name from llm.models; NULL is the default encoder, or, if no encoder was ever loaded, the default decoder.\n'
+'pooling: how the tokens'' vectors become one. An encoder: mean or cls (the first token''s); NULL is its '
+'configuration''s. A decoder: mean or last (the last token''s); NULL is mean.\n'
+'A longer text than the model reads is truncated: for an encoder at its longest_text tokens, as '
+'sentence-transformers does, for a decoder at its context length.\n'
 'The vector has length 1, unless an encoder''s configuration says otherwise.';
 
 COMMIT;

@@ -28,16 +28,16 @@ END;
 REVOKE ALL ON FUNCTION llm_runtime.embedding(integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.embedding(integer[], text) TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.embedding(integer[], text) IS
-'What llm.embedding calls when its array is not too large to be handed to Python.';
+'Called by llm.embedding after it has checked the size of the array.';
 
 ALTER FUNCTION llm.embedding(integer[], text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.embedding(integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.embedding(integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.embedding(integer[], text) IS
-E'The row of each token of the token embedding: integer[n] to [n, hidden_size]. The engine computes it, as the other '
-'operators; llm.embedding of one token reads its row alone.\n'
-'An activation is bytea: little-endian float32, a row a token.\n'
+E'The rows of the token embedding for tokens: integer[n] to [n, hidden_size]. It is an operator of the engine; '
+'llm.embedding of a single token reads only that row.\n'
+'An activation is bytea: little-endian float32, one row per token.\n'
 'tokens: NULL gives NULL; an id outside of the vocabulary is an error.\n'
-'model: a name of llm.models; NULL is the default model.';
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

@@ -19,9 +19,9 @@ $python$;
 REVOKE ALL ON FUNCTION llm.embedding(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.embedding(text, text) TO llm_user;
 COMMENT ON FUNCTION llm.embedding(text, text) IS
-E'The embedding of one token: bytea of little-endian float32, of which llm.floats shows the numbers.\n'
-'Reads that row alone.\n'
-'token: exactly what it says, a space before a word included: '' king''.\n'
-'model: a name of llm.models; NULL is the default model.';
+E'The row of one token in the token embedding: bytea of little-endian float32; llm.floats shows its numbers.\n'
+'Reads only that row.\n'
+'token: the exact text of a token, including the space before a word: '' king''.\n'
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

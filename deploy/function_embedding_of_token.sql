@@ -19,9 +19,9 @@ $python$;
 REVOKE ALL ON FUNCTION llm.embedding(integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.embedding(integer, text) TO llm_user;
 COMMENT ON FUNCTION llm.embedding(integer, text) IS
-E'The embedding of one token: bytea of little-endian float32, of which llm.floats shows the numbers.\n'
-'Reads that row alone.\n'
-'token: an id, from 0.\n'
-'model: a name of llm.models; NULL is the default model.';
+E'The row of one token in the token embedding: bytea of little-endian float32; llm.floats shows its numbers.\n'
+'Reads only that row.\n'
+'token: a token id, from 0.\n'
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

@@ -18,7 +18,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm.engine() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.engine() TO llm_user;
 COMMENT ON FUNCTION llm.engine() IS
-'Which engine computes in this session, and with what. The setting llm.engine chooses: auto (the default: compiled '
-'where llm.warm_up() has compiled it, otherwise numpy), compiled, or numpy.';
+'Which engine computes in this session. The setting llm.engine chooses it: auto (the default: compiled if '
+'llm.warm_up() has compiled it, else numpy), compiled, or numpy.';
 
 COMMIT;

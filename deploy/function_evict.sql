@@ -18,8 +18,9 @@ $python$;
 REVOKE ALL ON FUNCTION llm.evict(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.evict(text) TO llm_loader;
 COMMENT ON FUNCTION llm.evict(text) IS
-E'Removes the packed weights of a model from the disk, NULL: those of all models of all databases of the server; '
-'returns their bytes.\n'
-'Sessions that use them go on, and the space is free when the last of them ends; the next session packs again.';
+E'Removes the packed weights of a model from the disk; NULL: those of all models of all databases of the server. '
+'Returns the number of bytes.\n'
+'Sessions that use the files can continue, and the space is free when the last of them ends. The next session packs '
+'again.';
 
 COMMIT;

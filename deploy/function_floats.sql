@@ -18,7 +18,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm.floats(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.floats(bytea) TO llm_user;
 COMMENT ON FUNCTION llm.floats(bytea) IS
-E'The numbers of an activation, to look at.\n'
-'x: little-endian float32, no more numbers than the limit elements of llm_runtime.call_limits(); NULL gives NULL.';
+E'Converts an activation to real[] for inspection: the inverse of llm.bytes.\n'
+'x: little-endian float32, with at most elements of llm_runtime.call_limits() numbers; NULL gives NULL.';
 
 COMMIT;

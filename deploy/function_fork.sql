@@ -19,9 +19,9 @@ $python$;
 REVOKE ALL ON FUNCTION llm.fork(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.fork(text, text) TO llm_loader;
 COMMENT ON FUNCTION llm.fork(text, text) IS
-E'Makes a copy of a model under another name that shares every weight and file with it, and returns its id.\n'
-'No byte is copied; the copy belongs to the caller, who may edit it.\n'
-'model: any name of llm.models.\n'
-'new: a name that is free.';
+E'Makes a copy of a model under another name, which shares all weights and files, and returns its id.\n'
+'No byte is copied. The copy belongs to the caller, who may edit it.\n'
+'model: any name from llm.models.\n'
+'new: a name that no model has.';
 
 COMMIT;

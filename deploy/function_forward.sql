@@ -1,9 +1,9 @@
 -- Deploy hartonomous:function_forward to pg
 -- requires: function_architecture, function_embedding, function_linear, function_rms_norm, function_queries_keys_values, function_attention, function_swiglu_of_weights, function_last_row, function_store_forward_tokens, function_runtime_check_elements
 
--- Every operator is VOLATILE, so the planner evaluates each step once and as it is written.
--- It is PL/pgSQL around one query because that keeps the plan: an SQL function is parsed and planned at every call.
--- join_collapse_limit: steps are joined in the order they stand in. jit: compiling would cost more than it saves.
+-- Every operator is VOLATILE, so the planner evaluates each step once, as written.
+-- PL/pgSQL around one query keeps the plan; an SQL function would be parsed and planned at every call.
+-- join_collapse_limit: steps are joined in the order in which they are written. jit: compiling would cost more than it saves.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -82,15 +82,15 @@ ALTER FUNCTION llm.forward(integer[], text, bigint, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.forward(integer[], text, bigint, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.forward(integer[], text, bigint, integer) TO llm_user;
 COMMENT ON FUNCTION llm.forward(integer[], text, bigint, integer) IS
-E'The transformer as one query over the operators: the logits after the last of the tokens, little-endian float32, '
-'one number a row of the vocabulary, bit for bit those of the engine that computes.\n'
-'Every family is this query: biases and norms that a family does not have change nothing.\n'
-'tokens: used as they are, nothing is put before them; NULL or none gives NULL; more than the context holds is an '
-'error.\n'
-'model: a name of llm.models; NULL is the default model.\n'
-'cache: a handle of llm.new_kv_cache, so that the next call goes on where this one ends; NULL is a scratch cache of '
-'the session, and start is 0 then.\n'
-'start: the position of the first token, from 0, not beyond what the cache holds; what it holds from there on is '
-'replaced.';
+E'The transformer as one query over the operators. Returns the logits after the last token: little-endian float32, '
+'one number per row of the vocabulary, bit for bit those of the current engine.\n'
+'One query serves every family: biases and norms that a family does not have change nothing.\n'
+'tokens: used as they are, without a beginning-of-sequence token before them. NULL or an empty array gives NULL; '
+'more tokens than the context holds are an error.\n'
+'model: a name from llm.models; NULL is the default model.\n'
+'cache: a handle from llm.new_kv_cache, so that the next call can continue; NULL is a scratch cache of the session, '
+'and start must be 0.\n'
+'start: the position of the first token, from 0, at most the number of positions in the cache. Positions from there '
+'on are replaced.';
 
 COMMIT;

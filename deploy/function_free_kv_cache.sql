@@ -18,7 +18,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm.free_kv_cache(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.free_kv_cache(bigint) TO llm_user;
 COMMENT ON FUNCTION llm.free_kv_cache(bigint) IS
-E'Frees a KV cache of this session; false where the current role has no such cache.\n'
-'cache: a handle of llm.new_kv_cache.';
+E'Frees a KV cache of this session. Returns false if the current role has no such cache.\n'
+'cache: a handle from llm.new_kv_cache.';
 
 COMMIT;

@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_generate to pg
 -- requires: schema_llm, function_runtime_generate, function_runtime_check_prompt, function_runtime_check_elements
 
--- PL/Python makes two copies of a text before a function sees it. So the size of a large prompt is judged here, where a
--- stored one is not even read.
+-- PL/Python makes two copies of a text before its function starts. So the size of a large prompt is checked here, where a
+-- stored prompt is not even read.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -38,30 +38,30 @@ ALTER FUNCTION llm.generate OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.generate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate TO llm_user;
 COMMENT ON FUNCTION llm.generate IS
-E'Generates text from a prompt; returns only the continuation.\n'
-'prompt: NULL gives NULL; an empty one is what the model wants before a text, else the beginning-of-sequence token '
-'alone, and an error where the model has neither; one longer than the context is an error.\n'
-'model: a name of llm.models; NULL is the default model.\n'
-'max_tokens: the most tokens to add, also limited by the end of the context; NULL is 128, or the limit max_tokens of '
-'llm_runtime.call_limits() where that is less.\n'
-'temperature: 0 always picks the most likely token; higher values (up to 100) sample more randomly.\n'
-'top_k: sample from the k most likely tokens (NULL or 0: from all).\n'
-'top_p: sample from the fewest most likely tokens that reach this probability together (NULL or 1: from all).\n'
-'min_p: sample from tokens with at least this share of the largest probability (NULL or 0: from all).\n'
-'repeat_penalty: above 1, up to 100, tokens that are there already become less likely; from 0.01 up to 1, more likely '
-'(NULL or 1: neither).\n'
-'seed: the same seed gives the same tokens; NULL: another seed at each call.\n'
-'stop: strings that end the text, which does not include them.\n'
-'options: an object with any of add_special (true: put the tokens before the prompt that the model wants before a '
-'text), parse_special (false: control tokens written in the prompt are text), echo (false: begin the text '
-'with the prompt), ignore_eos (false: end at an end-of-sequence token), stop_tokens ([]: ids of further tokens that '
-'end the text), guess (0: the most tokens to guess at a time from what was written before, up to 16; the same text, '
-'sooner where it repeats itself or the prompt; the numpy engine does not guess), and any sampler that llm.samplers() '
-'lists as an option, by its name; an unknown key is an error.\n'
-'NULL is the default of every argument but prompt.\n'
-'Writes nothing; can be cancelled at any moment.\n'
-'A session keeps the KV caches of what it wrote last, up to llm.kv_cache_mb (megabytes, 256 unless set, 0: none), so '
-'a prompt that goes on from an earlier one computes only what is new.\n'
-'llm.threads: how many threads compute, unless set 1 for a single token and all processors for several.';
+E'Generates text from a prompt and returns only the continuation.\n'
+'prompt: NULL gives NULL. For an empty prompt the model starts from the tokens that it puts before a text, or from '
+'its beginning-of-sequence token; if it has neither, that is an error. A prompt longer than the context is an error.\n'
+'model: a name from llm.models; NULL is the default model.\n'
+'max_tokens: the most tokens to generate, also limited by the context; NULL is 128, or max_tokens of '
+'llm_runtime.call_limits() if that is less.\n'
+'temperature: 0 always picks the most likely token; higher values, up to 100, sample more randomly.\n'
+'top_k: sample from the k most likely tokens (NULL or 0: all).\n'
+'top_p: sample from the fewest tokens whose probabilities add up to this (NULL or 1: all).\n'
+'min_p: sample from tokens with at least this fraction of the largest probability (NULL or 0: all).\n'
+'repeat_penalty: from 0.01 to 100; above 1, tokens that occurred already become less likely (NULL or 1: off).\n'
+'seed: the same seed gives the same tokens; NULL uses a new seed at each call.\n'
+'stop: strings that end the text; they are not part of it.\n'
+'options: a JSON object; an unknown key is an error. Keys and defaults: add_special (true: put the model''s own '
+'tokens, such as beginning-of-sequence, before the prompt), parse_special (false: control tokens written in the '
+'prompt are text), echo (false; true: begin the text with the prompt), ignore_eos (false; true: go on after an '
+'end-of-sequence token), stop_tokens ([]: ids of further tokens that end the text), guess (0; up to 16: the most '
+'tokens to guess at a time by prompt lookup, which gives the same text, faster if it repeats itself or the prompt; '
+'the numpy engine ignores it), and the samplers that llm.samplers() lists as options.\n'
+'NULL means the default for every argument but prompt.\n'
+'Writes no rows. Can be cancelled at any time.\n'
+'A session keeps the KV caches of its latest texts, up to llm.kv_cache_mb (megabytes, 256 unless set, 0: none), so '
+'that a prompt which begins like an earlier one computes only the rest.\n'
+'The setting llm.threads is the number of threads; unless set, 1 to decode a single text and all processors for '
+'several tokens at once.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_generate_details to pg
 -- requires: schema_llm, function_runtime_generate, function_runtime_check_prompt, function_runtime_check_elements
 
--- The size of a large prompt is judged before it is handed to Python: see function_generate.
+-- The size of a large prompt is checked before Python gets it: see function_generate.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -50,10 +50,10 @@ ALTER FUNCTION llm.generate_details OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.generate_details FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate_details TO llm_user;
 COMMENT ON FUNCTION llm.generate_details IS
-E'What llm.generate writes, and how it went: one row of text, tokens (ids of the continuation, without the '
-'end-of-sequence token), finish_reason (stop: the model ended the text; stop_string: a stop string did; length: '
-'max_tokens or the context was reached), prompt_tokens, completion_tokens and milliseconds.\n'
-'Arguments are those of llm.generate; NULL as the prompt gives a row of NULLs.\n'
-'tokens may end in half a character, text never does.';
+E'As llm.generate, with details in one row: text, tokens (ids of the continuation, without the end-of-sequence '
+'token), finish_reason (stop: the model ended the text; stop_string: a stop string did; length: max_tokens or the '
+'context was reached), prompt_tokens, completion_tokens and milliseconds.\n'
+'Arguments are those of llm.generate; a NULL prompt gives a row of NULLs.\n'
+'tokens may end in half a character; text never does.';
 
 COMMIT;

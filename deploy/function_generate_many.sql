@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_generate_many to pg
 -- requires: schema_llm, role_llm_owner, function_store_generate_many_rows, function_store_raise_late, function_runtime_check_elements
 
--- The size of an array is judged before PL/Python makes a list of it: see function_runtime_check_elements.
+-- The size of the array is checked before PL/Python makes a list of it: see function_runtime_check_elements.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -44,18 +44,18 @@ ALTER FUNCTION llm.generate_many OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.generate_many FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate_many TO llm_user;
 COMMENT ON FUNCTION llm.generate_many IS
-E'What a model writes after each of many prompts, a row each as it finishes: ordinal (from 1, the place of the '
-'prompt), response, finish_reason, tokens (how many were written), error.\n'
-'Rows share each pass over the weights and a common beginning of their prompts; each text is what llm.generate gives '
-'alone, bit for bit.\n'
-'What is wrong with one prompt (it is NULL, empty where the model has no beginning-of-sequence token, longer than '
-'the context) is in its error column, and the others go on.\n'
+E'Generates text from many prompts, in batches. Returns one row per prompt as soon as it is finished: ordinal (of the '
+'prompt, from 1), response, finish_reason, tokens (how many were generated), error.\n'
+'Rows share each pass over the weights and common beginnings of their prompts. Each text is, bit for bit, what '
+'llm.generate gives for its prompt alone.\n'
+'If one prompt fails (it is NULL, longer than the context, or empty and the model has no beginning-of-sequence '
+'token), its error column says why; the other rows continue.\n'
 'Other arguments are those of llm.generate.\n'
-'seed: row n, counted from 0, is what llm.generate gives for its prompt with seed + n, so equal prompts differ when '
-'tokens are drawn; NULL draws a seed for the call.\n'
-'The rows at once are 32, or fewer when their KV caches outgrow llm.batch_mb (megabytes, 512 unless set); with the '
-'numpy engine, one.\n'
-'options: guess does nothing here.\n'
+'seed: row n, counted from 0, uses seed + n, as llm.generate would, so equal prompts get different samples; NULL '
+'uses a new seed for the call.\n'
+'Up to 32 rows are computed at once, fewer if their KV caches need more than llm.batch_mb (megabytes, 512 unless '
+'set), and one at a time with the numpy engine.\n'
+'options: guess has no effect here.\n'
 'NULL as prompts gives no rows.';
 
 COMMIT;

@@ -43,11 +43,11 @@ ALTER FUNCTION llm.generate_query OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.generate_query FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generate_query TO llm_user;
 COMMENT ON FUNCTION llm.generate_query IS
-E'What a model writes after the prompt of each row of a query that gives an id, of any type, and a prompt: a row each '
-'as it finishes, as llm.generate_many gives them.\n'
-'query: runs with the caller''s rights through a cursor, so that it may give more rows than memory holds.\n'
-'SELECT (r).* FROM (SELECT llm.generate_query($$SELECT id, body FROM post$$) AS r) AS q gives rows as they come; in '
-'FROM, PostgreSQL collects them first.\n'
+E'Generates text for each row of a query that returns an id, of any type, and a prompt. Returns rows like '
+'llm.generate_many, each as soon as it is finished.\n'
+'query: runs with the caller''s rights and through a cursor, so it may return more rows than fit in memory.\n'
+'SELECT (r).* FROM (SELECT llm.generate_query($$SELECT id, body FROM post$$) AS r) AS q returns rows as they come; '
+'in FROM, PostgreSQL collects them first.\n'
 'Other arguments are those of llm.generate_many.\n'
 'NULL as the query gives no rows.';
 

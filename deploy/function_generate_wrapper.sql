@@ -13,14 +13,14 @@ BEGIN
     IF pg_catalog.to_regnamespace(pg_catalog.quote_ident(chosen)) IS NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = '3F000',
-            MESSAGE = pg_catalog.format('there is no schema %I for the plain generate(prompt)', chosen),
+            MESSAGE = pg_catalog.format('there is no schema %I for the short generate(prompt)', chosen),
             HINT = 'Create it, or choose another one with --set generate_schema=NAME.';
     END IF;
     IF pg_catalog.to_regprocedure(pg_catalog.format('%I.generate(text)', chosen)) IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = '42723',
             MESSAGE = pg_catalog.format('there is already a function %I.generate(text)', chosen),
-            HINT = 'It is left alone. Choose another schema with --set generate_schema=NAME.';
+            HINT = 'It was not changed. Choose another schema with --set generate_schema=NAME.';
     END IF;
 END
 $check$;
@@ -40,6 +40,6 @@ ALTER FUNCTION generate(text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION generate(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION generate(text) TO llm_user;
 COMMENT ON FUNCTION generate(text) IS
-'The text that the default model writes after a prompt, as llm.generate(prompt) gives it: at most 128 tokens.';
+'Generates text with the default model, as llm.generate(prompt): at most 128 tokens.';
 
 COMMIT;

@@ -24,11 +24,10 @@ $python$;
 REVOKE ALL ON FUNCTION llm.generation_stats() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.generation_stats() TO llm_user;
 COMMENT ON FUNCTION llm.generation_stats() IS
-E'How this session''s last call of llm.generate, llm.generate_details, llm.generate_many, llm.generate_query or '
-'llm.generate_into went, in tokens: prefilled (of prompts, computed), reused (of prompts, there already from an '
-'earlier prompt or row), generated (written, without the end-of-sequence token), guessed and accepted (options => '
-'{guess}).\n'
-'milliseconds: of the call, without the time that its caller took between rows.\n'
-'Before the first call all are NULL.';
+E'Figures of this session''s last call of llm.generate, llm.generate_details, llm.generate_many, llm.generate_query '
+'or llm.generate_into, in tokens: prefilled (of prompts, computed), reused (of prompts, from an earlier prompt or '
+'row), generated (without the end-of-sequence token), guessed and accepted (by prompt lookup, options => {guess}).\n'
+'milliseconds: of the call, without the time that the client took between rows.\n'
+'All are NULL before the first call.';
 
 COMMIT;

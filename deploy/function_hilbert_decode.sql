@@ -91,7 +91,6 @@ ALTER FUNCTION llm.hilbert_decode(numeric, integer, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.hilbert_decode(numeric, integer, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.hilbert_decode(numeric, integer, integer) TO llm_user;
 COMMENT ON FUNCTION llm.hilbert_decode(numeric, integer, integer) IS
-'The cell that a key of the Hilbert curve stands for: the inverse of llm.hilbert_encode, for 2 to 8 dimensions of 1 to '
-'63 bits.';
+'The cell of a key on the Hilbert curve: the inverse of llm.hilbert_encode, for 2 to 8 dimensions of 1 to 63 bits.';
 
 COMMIT;

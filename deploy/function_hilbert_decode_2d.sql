@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_hilbert_decode_2d to pg
 -- requires: schema_llm
 
--- The table of llm.hilbert_encode_2d the other way round: byte (state, six bits of the key) holds three bits of x,
+-- The inverse of the table of llm.hilbert_encode_2d: byte (state, six bits of the key) holds three bits of x,
 -- three of y and the next state.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -48,6 +48,6 @@ ALTER FUNCTION llm.hilbert_decode_2d(bigint, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.hilbert_decode_2d(bigint, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.hilbert_decode_2d(bigint, integer) TO llm_user;
 COMMENT ON FUNCTION llm.hilbert_decode_2d(bigint, integer) IS
-'The cell of the plane that a key stands for: the inverse of llm.hilbert_encode_2d, for 1 to 31 bits an axis.';
+'The cell of a key on the plane''s Hilbert curve: the inverse of llm.hilbert_encode_2d, for 1 to 31 bits an axis.';
 
 COMMIT;

@@ -1,9 +1,9 @@
 -- Deploy hartonomous:function_hilbert_encode_2d to pg
 -- requires: schema_llm
 
--- The plane's curve as a machine of four states (0 as it is, 1 axes exchanged, 2 both mirrored, 3 both of these), three
--- levels of the grid a step: byte (state, three bits of x, three of y) holds six bits of the key and the next state.
--- A test takes the same table from the numpy form.
+-- The plane's curve as a state machine. States: 0 unchanged, 1 axes exchanged, 2 both axes mirrored, 3 exchanged and mirrored.
+-- A step is three levels of the grid: byte (state, three bits of x, three of y) holds six bits of the key and the next state.
+-- A test computes the same table from the numpy form.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 

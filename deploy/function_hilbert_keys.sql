@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_hilbert_keys to pg
 -- requires: schema_llm, extension_postgis, function_hilbert_encode_2d
 
--- The domain is [2^23, 2^24) on every axis in steps of 2^-8: 2^31 cells. A double holds each of their middles exactly,
--- and x and y lie within the extent of SRID 3857, so that a map program shows them. docs/adr/0004-atoms.md says why.
+-- The domain is [2^23, 2^24) on every axis in steps of 2^-8: 2^31 cells. Their middles are exact in a double, and x and y lie
+-- within the extent of SRID 3857, so that a map program shows them. docs/adr/0004-atoms.md says why.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -50,7 +50,7 @@ ALTER FUNCTION llm.hilbert_keys(public.geometry) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.hilbert_keys(public.geometry) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.hilbert_keys(public.geometry) TO llm_user;
 COMMENT ON FUNCTION llm.hilbert_keys(public.geometry) IS
-'The keys of a POINT ZM on the Hilbert curves of planes (x, y), (y, z) and (z, m), each from 0 to 2^62 - 1. An axis '
-'goes from 2^23 up to 2^24 in 2^31 steps of 1/256; all of a step has one key.';
+'The keys of a POINT ZM on the Hilbert curves of the planes (x, y), (y, z) and (z, m), each from 0 to 2^62 - 1. An '
+'axis goes from 2^23 to 2^24 in 2^31 steps of 1/256; all points of a step have the same key.';
 
 COMMIT;

@@ -37,7 +37,7 @@ ALTER FUNCTION llm.hilbert_point(bigint, bigint, bigint) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.hilbert_point(bigint, bigint, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.hilbert_point(bigint, bigint, bigint) TO llm_user;
 COMMENT ON FUNCTION llm.hilbert_point(bigint, bigint, bigint) IS
-'The POINT ZM that llm.hilbert_keys gave these keys for, in the middle of its steps. y and z are in two '
-'keys each: keys that disagree about them are an error.';
+'The POINT ZM of these keys, in the middle of its steps: the inverse of llm.hilbert_keys. y and z are in two keys '
+'each; keys that disagree about them are an error.';
 
 COMMIT;

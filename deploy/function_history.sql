@@ -40,10 +40,10 @@ ALTER FUNCTION llm.history(text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.history(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.history(text) TO llm_user;
 COMMENT ON FUNCTION llm.history(text) IS
-E'What was done to a model, in order: operation (load, fork, set_row, merge, ...), the parents it was made of (NULL '
-'where the model itself was changed), author, time, the arguments without weights, and the hash that the model had '
-'then.\n'
-'model: a name of llm.models.\n'
-'What happened to a parent is in its own history.';
+E'The operations on a model in order: operation (load, fork, set_row, merge, ...), parents (the models that it was '
+'made of; NULL if the model itself was changed), author, time, the arguments without weights, and the model''s hash '
+'after it.\n'
+'model: a name from llm.models.\n'
+'Operations on a parent are in the parent''s own history.';
 
 COMMIT;

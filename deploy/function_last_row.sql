@@ -18,8 +18,8 @@ $python$;
 REVOKE ALL ON FUNCTION llm.last_row(bytea, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.last_row(bytea, integer) TO llm_user;
 COMMENT ON FUNCTION llm.last_row(bytea, integer) IS
-E'The last row of an activation: the one that predicts what comes next.\n'
-'An activation is bytea: little-endian float32, a row a token.\n'
+E'The last row of an activation, which predicts the next token.\n'
+'An activation is bytea: little-endian float32, one row per token.\n'
 'x: NULL gives NULL.\n'
 'width: numbers in a row.';
 

@@ -25,12 +25,12 @@ REVOKE ALL ON FUNCTION llm.linear(bytea, text, text, text, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.linear(bytea, text, text, text, bytea) TO llm_user;
 COMMENT ON FUNCTION llm.linear(bytea, text, text, text, bytea) IS
 E'x times the transposed weight, plus the bias, plus the residual: [n, columns] to [n, rows].\n'
-'An activation is bytea: little-endian float32, a row a token.\n'
-'x: NULL gives NULL; its size must be a multiple of the columns.\n'
-'weight: the name of a matrix of llm.tensors.\n'
-'model: a name of llm.models; NULL is the default model.\n'
-'bias: the name of a vector of llm.tensors; NULL, or a bias that this family does not have (attn_q.bias, '
-'attn_k.bias, attn_v.bias, attn_output.bias), adds nothing.\n'
-'residual: [n, rows], what the product is added to; NULL adds nothing.';
+'An activation is bytea: little-endian float32, one row per token.\n'
+'x: NULL gives NULL; its size must be a multiple of the matrix''s columns.\n'
+'weight: the name of a matrix in llm.tensors.\n'
+'model: a name from llm.models; NULL is the default model.\n'
+'bias: the name of a vector in llm.tensors. NULL adds nothing; so does a bias that the family does not have '
+'(attn_q.bias, attn_k.bias, attn_v.bias, attn_output.bias).\n'
+'residual: [n, rows], added to the product; NULL adds nothing.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_logits to pg
 -- requires: schema_llm, role_llm_owner, function_store_logits_rows, function_store_raise_late, function_runtime_check_elements
 
--- The size of an array is judged before PL/Python makes a list of it: see function_runtime_check_elements.
+-- The size of the array is checked before PL/Python makes a list of it: see function_runtime_check_elements.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -27,11 +27,11 @@ ALTER FUNCTION llm.logits(integer[], text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.logits(integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.logits(integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.logits(integer[], text) IS
-E'The logits after each of the tokens: a row a position from 0, little-endian float32, one number a row of the '
-'vocabulary.\n'
+E'The logits after each of the tokens: one row per position, from 0, with little-endian float32, one number per row '
+'of the vocabulary.\n'
 'llm.floats shows them.\n'
-'tokens: used as they are, nothing is put before them; NULL or none gives no rows; more than the context holds is an '
-'error.\n'
-'model: a name of llm.models; NULL is the default model.';
+'tokens: used as they are, without a beginning-of-sequence token before them. NULL or an empty array gives no rows; '
+'more tokens than the context holds are an error.\n'
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

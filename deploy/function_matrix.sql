@@ -19,11 +19,10 @@ $python$;
 REVOKE ALL ON FUNCTION llm.matrix(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.matrix(text, text) TO llm_user;
 COMMENT ON FUNCTION llm.matrix(text, text) IS
-E'All numbers of a tensor, row after row: bytea of little-endian float32, as the operators take activations; '
-'llm.floats shows the numbers.\n'
+E'All numbers of a tensor, row after row, as an activation: bytea of little-endian float32; llm.floats shows them.\n'
 'The hashes of all tiles are checked.\n'
-'A tensor that a value cannot hold, of more than 268 million numbers, is an error.\n'
-'matrix: a name of llm.tensors.\n'
-'model: a name of llm.models; NULL is the default model.';
+'A tensor of more than 268 million numbers does not fit in a value of PostgreSQL and is an error.\n'
+'matrix: a name from llm.tensors.\n'
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

@@ -31,16 +31,16 @@ GRANT EXECUTE ON FUNCTION llm.merge(
     text[], text, double precision[], text, text, double precision, double precision
 ) TO llm_loader;
 COMMENT ON FUNCTION llm.merge(text[], text, double precision[], text, text, double precision, double precision) IS
-E'Makes a new model of several of one architecture and vocabulary, and returns the largest rounding error of encoding '
-'it in the first model''s types. It has the first model''s tokenizer, and its order of the rows of q and k.\n'
-'method: linear, the weighted sum (model soups, arXiv 2203.05482); slerp, along the arc between two models, tensor '
-'by tensor (Shoemake 1985); task_arithmetic, base plus scale times the weighted sum of the differences to it (arXiv '
-'2212.04089); ties, the same with differences trimmed to the density part that is largest and merged where their '
-'signs agree with the elected one (arXiv 2306.01708).\n'
-'models: names of llm.models.\n'
-'new: a name that is free.\n'
-'weights: one for each model; NULL is equal ones that add up to 1, with a base 1 each.\n'
-'base: the model that the others were trained from, for the last two.\n'
-'density and scale: for ties, for the last two.';
+E'Makes a new model from several models of the same architecture and vocabulary. It has the first model''s tokenizer, '
+'types and order of the rows of q and k. Returns the largest rounding error of encoding in these types.\n'
+'method: linear, the weighted sum (model soups, arXiv 2203.05482); slerp, spherical interpolation between two '
+'models, tensor by tensor (Shoemake 1985); task_arithmetic, base plus scale times the weighted sum of the '
+'differences from base (arXiv 2212.04089); ties, the same with only the largest density part of each difference, '
+'merged where the signs agree with the elected sign (arXiv 2306.01708).\n'
+'models: names from llm.models.\n'
+'new: a name that no model has.\n'
+'weights: one for each model. NULL: equal weights that add up to 1; with a base 1 each.\n'
+'base: the model that the others were trained from; for task_arithmetic and ties.\n'
+'density and scale: density for ties, scale for task_arithmetic and ties.';
 
 COMMIT;

@@ -20,6 +20,6 @@ ALTER FUNCTION llm.missing_tiles(bytea[]) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.missing_tiles(bytea[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.missing_tiles(bytea[]) TO llm_loader;
 COMMENT ON FUNCTION llm.missing_tiles(bytea[]) IS
-'Which of tile_hashes (SHA-256) are not stored yet: what a loader has to send through llm.upload.';
+'Which of tile_hashes (SHA-256) are not stored yet: the tiles that a loader has to send through llm.upload.';
 
 COMMIT;

@@ -1,9 +1,9 @@
 -- Deploy hartonomous:function_nearby_atoms to pg
 -- requires: schema_llm, function_store_nearby_tokens, function_store_nearby_codes
 
--- <<->> counts all four dimensions; <-> would leave z and m out.
--- The index keeps atoms in boxes 2^-9 wider than they are, which outweighs the rounding of distances up to some 2^41; from
--- further away it and the operator disagree about which atom is nearer, and PostgreSQL ends the search with an error.
+-- <<->> uses all four dimensions; <-> would ignore z and m.
+-- The index stores an atom as a box that is wider by 2^-9. That outweighs the rounding of distances up to some 2^41. From farther
+-- away the index and the operator disagree about which atom is nearer, and PostgreSQL ends the search with an error.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -22,7 +22,7 @@ BEGIN
     IF geom IS NULL OR k IS NULL OR k NOT BETWEEN 1 AND 10000 THEN
         RAISE EXCEPTION USING
             ERRCODE = '22023',
-            MESSAGE = 'a point and how many atoms are needed',
+            MESSAGE = 'geom and k are needed',
             DETAIL = format('The point is %s, k is %s.',
                 coalesce(left(public.st_astext(geom), 100), 'NULL'), coalesce(k::text, 'NULL')),
             HINT = 'k is from 1 to 10000.';
@@ -72,9 +72,10 @@ REVOKE ALL ON FUNCTION llm.nearby_atoms(public.geometry, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.nearby_atoms(public.geometry, integer) TO llm_user;
 COMMENT ON FUNCTION llm.nearby_atoms(public.geometry, integer) IS
 E'The k bytes, tokens and weight codes nearest to a POINT ZM in four dimensions, nearest first.\n'
-'Near means spelt alike or weighing alike; for tokens alike in meaning compare their embeddings.\n'
-'geom: anywhere from -2^40 to 2^40 on each axis, also beyond the atoms, which lie from 2^23 to 2^24; further away, '
-'infinite and NaN are refused.\n'
+'Near tokens are spelt alike, near weight codes have nearly the same value. For tokens of similar meaning use '
+'llm.similar_tokens.\n'
+'geom: from -2^40 to 2^40 on each axis, also outside of the range of atoms, which is 2^23 to 2^24. Other points, '
+'infinity and NaN are refused.\n'
 'k: from 1 to 10000.\n'
 'See docs/atoms.md.';
 

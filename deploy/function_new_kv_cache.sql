@@ -18,10 +18,10 @@ $python$;
 REVOKE ALL ON FUNCTION llm.new_kv_cache(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.new_kv_cache(text) TO llm_user;
 COMMENT ON FUNCTION llm.new_kv_cache(text) IS
-E'A handle of an empty KV cache for a model, in memory of this session and for the current role only; llm.forward and '
+E'A handle of an empty KV cache for a model, in memory of this session and for the current role only. llm.forward and '
 'llm.attention fill it.\n'
-'It lives until llm.free_kv_cache or the end of the session, whatever the transaction does.\n'
-'At most 256 at a time.\n'
-'model: a name of llm.models; NULL is the default model.';
+'It lives until llm.free_kv_cache or the end of the session, also after a ROLLBACK.\n'
+'A session may have 256 at a time.\n'
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

@@ -23,11 +23,11 @@ $python$;
 REVOKE ALL ON FUNCTION llm.next_tokens(text, integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.next_tokens(text, integer, text) TO llm_user;
 COMMENT ON FUNCTION llm.next_tokens(text, integer, text) IS
-E'The k likeliest tokens after a prompt, best first: rank from 1, the id, the text (U+FFFD where it is half a '
-'character), the logit, and the natural logarithm of the probability at temperature 1.\n'
+E'The k most likely tokens after a prompt: rank (from 1), token_id, token (its text, U+FFFD for half a character), '
+'logit, and logprob (the natural logarithm of the probability at temperature 1).\n'
 'Equal logits rank by id.\n'
-'prompt: NULL gives no rows; an empty one is what the model wants before a text.\n'
+'prompt: NULL gives no rows. An empty prompt is the tokens that the model puts before a text.\n'
 'k: from 1 to the size of the vocabulary.\n'
-'model: a name of llm.models; NULL is the default model.';
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_pack to pg
 -- requires: schema_llm, function_store_pack_model
 
--- SECURITY INVOKER: the model is found with the caller's own rights, and llm_store.pack_model packs it.
+-- SECURITY INVOKER: the model is looked up with the caller's rights; llm_store.pack_model packs it.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -20,7 +20,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm.pack(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.pack(text) TO llm_user;
 COMMENT ON FUNCTION llm.pack(text) IS
-'Packs the weights of a model (NULL: the default model) into files that all sessions share, unless '
-'they are packed; returns their bytes. The first use of a model does it by itself.';
+'Packs the weights of a model (NULL: the default model) into files that all sessions share, if they are not packed '
+'yet. Returns the number of bytes. The first use of a model also packs it.';
 
 COMMIT;

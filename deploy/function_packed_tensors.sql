@@ -26,8 +26,8 @@ REVOKE ALL ON FUNCTION llm.packed_tensors() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.packed_tensors() TO llm_user;
 COMMENT ON FUNCTION llm.packed_tensors() IS
 E'The packed tensors on the server''s disk, of all databases.\n'
-'tensor_hash: what is packed, see llm.tensors; layout: how (vector, f32, f16, bf16, q8, q4); bytes: of it; '
-'built: when its file was; last_used: when a session used that last, give or take a minute.\n'
-'The smaller tensors of a layer share a file. One that is in several files has a row for each.';
+'tensor_hash: the tensor, see llm.tensors; layout: the layout (vector, f32, f16, bf16, q8, q4); bytes: its size; '
+'built: when its file was written; last_used: when a session last used it, to about a minute.\n'
+'The smaller tensors of a layer share a file. A tensor that is in several files has a row for each.';
 
 COMMIT;

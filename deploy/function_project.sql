@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_project to pg
 -- requires: schema_llm, table_model, function_store_project_model
 
--- On demand and not when a model is loaded: a map of 151,936 tokens takes as long as loading them.
+-- Only on demand: a map of 151,936 tokens takes as long as loading them.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -38,10 +38,10 @@ ALTER FUNCTION llm.project(text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.project(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.project(text) TO llm_loader;
 COMMENT ON FUNCTION llm.project(text) IS
-E'Makes the map of a model''s tokens, which llm.token_positions shows: its token embedding on the four directions '
-'along which it differs most.\n'
-'Returns the part of the variance that each direction holds.\n'
-'Models with the same embedding share the map, which goes when none of them is left and llm.collect has run.\n'
-'model: a name of llm.models.';
+E'Makes the map of a model''s tokens for llm.token_positions: the first four principal components of the token '
+'embedding.\n'
+'Returns the share of the variance along each of them.\n'
+'Models with the same embedding share a map; llm.collect removes it when the last of them is gone.\n'
+'model: a name from llm.models.';
 
 COMMIT;

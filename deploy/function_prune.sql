@@ -23,11 +23,11 @@ $python$;
 REVOKE ALL ON FUNCTION llm.prune(text, double precision, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.prune(text, double precision, text) TO llm_loader;
 COMMENT ON FUNCTION llm.prune(text, double precision, text) IS
-E'Sets the weights of matrices that are smaller in magnitude than a threshold to 0, and returns how many became 0.\n'
-'Everything happens in the caller''s transaction: only it sees the change until COMMIT, and after ROLLBACK nothing '
-'happened.\n'
-'model: a model that belongs to a role whose rights the caller has.\n'
+E'Sets weights of matrices whose magnitude is below a threshold to 0. Returns how many became 0.\n'
+'The edit is part of the caller''s transaction: others see it after COMMIT, and ROLLBACK undoes it.\n'
+'model: its owner must be the caller or a role whose rights the caller has.\n'
 'threshold: 0 or more.\n'
-'tensors: which matrices, by a pattern of LIKE; the default is all of the layers, without embedding and head.';
+'tensors: a LIKE pattern for the names of the matrices; the default is all matrices of the layers, without the token '
+'embedding and the output head.';
 
 COMMIT;

@@ -58,14 +58,14 @@ ALTER FUNCTION llm.publish(text, jsonb, text, boolean) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.publish(text, jsonb, text, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.publish(text, jsonb, text, boolean) TO llm_loader;
 COMMENT ON FUNCTION llm.publish(text, jsonb, text, boolean) IS
-E'Makes a model called name of tiles that are stored, and returns its id; all of it is visible when the transaction '
-'commits, or nothing.\n'
+E'Makes a model called name from stored tiles and returns its id. It becomes visible as a whole when the transaction '
+'commits.\n'
 'manifest: {"architecture": {...}, "tokenizer_settings": {...}, "container": "gguf" or "huggingface", "tensors": '
 '[{"name", "type", "shape", "tiles": [SHA-256 in hexadecimal, ...]}, ...], "files": [{"path", "segments": '
-'[{"tensor": name} or {"tile": SHA-256}, ...]}, ...]}; tokenizer: a tokenizer.json document; replace: drop a model '
+'[{"tensor": name} or {"tile": SHA-256}, ...]}, ...]}; tokenizer: a tokenizer.json document; replace: drop the model '
 'of that name first.\n'
-'Everything is checked: the tensors against the architecture, the tiles against the tensors, the tokenizer against '
-'the vocabulary, and that every weight is a finite number.\n'
-'The first model of its kind, decoder or encoder, becomes the default of that kind; so does the one that replaces it.';
+'Checks everything: tensors against the architecture, tiles against the tensors, the tokenizer against the '
+'vocabulary, and that every weight is a finite number.\n'
+'The first decoder and the first encoder become the defaults of their kind; so does a model that replaces a default.';
 
 COMMIT;

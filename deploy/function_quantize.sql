@@ -19,11 +19,11 @@ $python$;
 REVOKE ALL ON FUNCTION llm.quantize(text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.quantize(text, text, text) TO llm_loader;
 COMMENT ON FUNCTION llm.quantize(text, text, text) IS
-E'Makes a copy of a model whose matrices have another encoding, and returns the largest difference of a weight.\n'
-'Tensors that have it already are shared, vectors stay as they are, and matrices whose rows are not a multiple of '
-'the encoding''s block become F16, as llama.cpp does it.\n'
-'model: any name of llm.models.\n'
-'new: a name that is free.\n'
+E'Makes a copy of a model with its matrices in another encoding. Returns the largest rounding error of a weight.\n'
+'As in llama.cpp, vectors keep their type, and matrices whose row length is not a multiple of the encoding''s block '
+'become F16. Tensors that have the encoding already are shared.\n'
+'model: any name from llm.models.\n'
+'new: a name that no model has.\n'
 'type: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0 or Q5_1.';
 
 COMMIT;

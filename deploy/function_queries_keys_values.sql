@@ -48,21 +48,21 @@ END;
 REVOKE ALL ON FUNCTION llm_runtime.queries_keys_values(bytea, integer, integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.queries_keys_values(bytea, integer, integer[], text) TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.queries_keys_values(bytea, integer, integer[], text) IS
-'What llm.queries_keys_values calls when its array is not too large to be handed to Python.';
+'Called by llm.queries_keys_values after it has checked the size of the array.';
 
 ALTER FUNCTION llm.queries_keys_values(bytea, integer, integer[], text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.queries_keys_values(bytea, integer, integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.queries_keys_values(bytea, integer, integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.queries_keys_values(bytea, integer, integer[], text) IS
-E'What llm.attention takes of a layer: q, [n, heads * head_dim], and k and v, [n, kv_heads * head_dim], from x, [n, '
-'hidden_size]; bit for bit what llm.linear, llm.rms_norm and llm.rope give in seven calls.\n'
-'Each is x times the layer''s attn_q.weight, attn_k.weight or attn_v.weight plus its bias; the heads of q and k are '
-'normalised by attn_q_norm.weight and attn_k_norm.weight and rotated by their positions. A bias or a norm that the '
+E'The queries, keys and values of a layer for llm.attention: q, [n, heads * head_dim], and k and v, [n, kv_heads * '
+'head_dim], from x, [n, hidden_size]. Bit for bit the same as seven calls of llm.linear, llm.rms_norm and llm.rope.\n'
+'Each is x times the layer''s attn_q.weight, attn_k.weight or attn_v.weight, plus its bias. The heads of q and k are '
+'normalised with attn_q_norm.weight and attn_k_norm.weight and rotated by their positions. A bias or norm that the '
 'family does not have changes nothing.\n'
-'An activation is bytea: little-endian float32, a row a token.\n'
+'An activation is bytea: little-endian float32, one row per token.\n'
 'x, layer, positions: NULL gives NULL.\n'
 'layer: from 0.\n'
-'positions: one a token, each one more than the one before, from 0, within the model''s context.\n'
-'model: a name of llm.models; NULL is the default model.';
+'positions: one for each token, ascending by 1, from 0 and within the model''s context.\n'
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

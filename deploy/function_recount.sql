@@ -16,7 +16,7 @@ AS $function$
 BEGIN
     -- the codes of each tensor, from its tiles
     RETURN QUERY
-    SELECT t.hash, format('%s of %s is in it %s times and counted %s times', 'code ' || d.code, t.type, d.found, d.stored)
+    SELECT t.hash, format('%s of %s occurs %s times, but the count is %s', 'code ' || d.code, t.type, d.found, d.stored)
     FROM llm_store.tensor AS t
     LEFT JOIN llm_store.atom_code_count AS n ON n.tensor_hash = t.hash
     CROSS JOIN LATERAL (
@@ -48,7 +48,7 @@ BEGIN
 
     -- the bytes of each tokenizer, from its tokens
     RETURN QUERY
-    SELECT z.hash, format('byte %s is in its tokens %s times and counted %s times', b.byte, b.found, b.stored)
+    SELECT z.hash, format('byte %s occurs %s times in its tokens, but the count is %s', b.byte, b.found, b.stored)
     FROM llm_store.tokenizer AS z
     CROSS JOIN LATERAL (
         SELECT i AS byte, coalesce(f.number, 0) AS found, c.counts[i + 1] AS stored
@@ -86,7 +86,7 @@ BEGIN
 
     -- what is not searched, or in another place
     RETURN QUERY
-    SELECT z.hash, format('%s is not in its runs, once and in its place', encode(coalesce(w.content, r.content), 'escape'))
+    SELECT z.hash, format('%s is missing from the runs, or there twice or at a wrong position', encode(coalesce(w.content, r.content), 'escape'))
     FROM (
         SELECT t.tokenizer_id, t.bytes AS content FROM llm_store.token AS t WHERE t.bytes <> ''
         UNION
@@ -135,9 +135,9 @@ ALTER FUNCTION llm.recount() OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.recount() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.recount() TO llm_user;
 COMMENT ON FUNCTION llm.recount() IS
-E'Counts every reference again from the tiles and vocabularies, and computes the hash, place and keys of every stored '
-'atom again, also those that are searched by place.\n'
-'Atoms that nothing uses are no difference: llm.collect removes them.\n'
-'A row for each difference, with the hash of the tensor, model, tokenizer or atom; no row: all is well.';
+E'Counts every reference again from the tiles and vocabularies, and computes the hash, point and keys of every stored '
+'atom again, also in the search index.\n'
+'Atoms that nothing uses are no difference; llm.collect removes them.\n'
+'Returns a row for each difference, with the hash of the tensor, model, tokenizer or atom. No rows: all is well.';
 
 COMMIT;

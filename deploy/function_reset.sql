@@ -17,9 +17,9 @@ $python$;
 REVOKE ALL ON FUNCTION llm.reset() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.reset() TO llm_user;
 COMMENT ON FUNCTION llm.reset() IS
-E'Free all that this session holds for models: weights, KV caches kept of earlier prompts, KV caches with handles, '
-'embeddings of tables that were searched, and figures of the last call.\n'
-'The next call loads anew.\n'
-'For pools of connections, before one is handed on.';
+E'Frees everything that this session holds: weights, kept KV caches of earlier prompts, KV caches with handles, '
+'embeddings of searched tables, and figures of the last call.\n'
+'The next call loads again.\n'
+'Use it before a connection pool hands a session to another client.';
 
 COMMIT;

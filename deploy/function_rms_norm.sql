@@ -23,13 +23,13 @@ $python$;
 REVOKE ALL ON FUNCTION llm.rms_norm(bytea, text, text, double precision) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.rms_norm(bytea, text, text, double precision) TO llm_user;
 COMMENT ON FUNCTION llm.rms_norm(bytea, text, text, double precision) IS
-E'Each row divided by the root of its mean square, times the weight (arXiv 1910.07467): [n, width] to [n, width], for '
-'rows as wide as the weight, so that a weight as wide as a head normalises every head.\n'
-'An activation is bytea: little-endian float32, a row a token.\n'
+E'Each row divided by its root mean square, times the weight (arXiv 1910.07467): [n, width] to [n, width]. A row is '
+'as wide as the weight, so a weight as wide as a head normalises each head.\n'
+'An activation is bytea: little-endian float32, one row per token.\n'
 'x: NULL gives NULL.\n'
-'weight: the name of a vector of llm.tensors; where the family has no such norm (attn_q_norm.weight, '
-'attn_k_norm.weight), x comes back as it is.\n'
-'model: a name of llm.models; NULL is the default model.\n'
-'epsilon: added to the mean square; NULL is the models own.';
+'weight: the name of a vector in llm.tensors. If the family has no such norm (attn_q_norm.weight, '
+'attn_k_norm.weight), the result is x.\n'
+'model: a name from llm.models; NULL is the default model.\n'
+'epsilon: added to the mean square; NULL is the model''s own.';
 
 COMMIT;

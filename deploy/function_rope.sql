@@ -36,17 +36,17 @@ END;
 REVOKE ALL ON FUNCTION llm_runtime.rope(bytea, integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.rope(bytea, integer[], text) TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.rope(bytea, integer[], text) IS
-'What llm.rope calls when its array is not too large to be handed to Python.';
+'Called by llm.rope after it has checked the size of the array.';
 
 ALTER FUNCTION llm.rope(bytea, integer[], text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.rope(bytea, integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.rope(bytea, integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm.rope(bytea, integer[], text) IS
-E'Queries or keys with every head turned by its position (rotary embedding, arXiv 2104.09864): [n, heads * head_dim] '
-'to the same, frequencies, scaling and pairing as the model has them.\n'
-'An activation is bytea: little-endian float32, a row a token.\n'
+E'Rotary position embedding (arXiv 2104.09864): rotates each head of queries or keys by its position, [n, heads * '
+'head_dim] to the same, with the model''s frequencies, scaling and pairing.\n'
+'An activation is bytea: little-endian float32, one row per token.\n'
 'x, positions: NULL gives NULL.\n'
-'positions: one a token, each one more than the one before, from 0, within the model''s context.\n'
-'model: a name of llm.models; NULL is the default model.';
+'positions: one for each token, ascending by 1, from 0 and within the model''s context.\n'
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

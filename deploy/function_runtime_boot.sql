@@ -1,9 +1,9 @@
 -- Deploy hartonomous:function_runtime_boot to pg
 -- requires: schema_llm_runtime, function_runtime_site_packages
 
--- Every PL/Python function of schema llm is two lines: the first calls boot() once a session, the second calls a
+-- Every PL/Python function of schema llm has two lines: the first calls boot() once a session, the second calls a
 -- module. See docs/adr/0002-runtime-in-function-bodies.md.
--- A session that finds a module's file deleted calls it again, for the files alone: plpython/server/database.py.
+-- A session that finds a module's file deleted calls it again, to write the files: plpython/server/module_files.py.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -154,11 +154,11 @@ def open_package(package, folder):
     if package not in sys.modules:
         sys.modules[package] = importlib.util.module_from_spec(spec)
     try:
-        return importlib.import_module(f'{package}.server.database')
+        return importlib.import_module(f'{package}.server.connection')
     except (EOFError, ValueError, TypeError):  # a compiled file that a crash of the machine cut short
         for path in glob.glob(os.path.join(folder, '**', '__pycache__'), recursive=True):
             shutil.rmtree(path)
-        return importlib.import_module(f'{package}.server.database')
+        return importlib.import_module(f'{package}.server.connection')
 
 
 def import_numpy(site):
@@ -199,7 +199,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm_runtime.boot() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.boot() TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.boot() IS
-'Makes the modules of the release ready in this session, as GD[''llm'']; returns the release. Functions of schema llm '
-'call it by themselves.';
+'Loads the modules of the release into this session as GD[''llm''] and returns the release. Functions of schema llm '
+'call it themselves.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_runtime_call_limits to pg
 -- requires: schema_llm_runtime
 
--- Literals in a superuser's function, not settings: what any user may change would be no limit.
+-- Literals in a superuser's function, not settings: a setting that users may change would be no limit.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -35,18 +35,17 @@ END;
 REVOKE ALL ON FUNCTION llm_runtime.call_limits() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.call_limits() TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.call_limits() IS
-E'What a user''s settings, texts and arrays may grow to; what is above is an error (53400). NULL is no limit, '
-'written NULL::integer. A superuser may replace the function. Arrays of up to 65,536 elements, and texts and '
-'activations of up to 65,536 bytes, are never refused.\n'
-'kv_cache_mb: the most for the setting llm.kv_cache_mb, and for the KV caches of llm.new_kv_cache of a session all '
-'together.\n'
-'batch_mb: the most for the setting llm.batch_mb, and for the keys and values of a single text.\n'
-'search_mb: the most for the setting llm.search_mb.\n'
-'max_tokens: the most for the argument max_tokens, and its default where it is below 128.\n'
+E'Limits for users'' settings, texts and arrays; a call above a limit is an error (53400). NULL, written '
+'NULL::integer, is no limit. A superuser may replace the function. Arrays of up to 65,536 elements, and texts and '
+'activations of up to 65,536 bytes, are always allowed.\n'
+'kv_cache_mb: for the setting llm.kv_cache_mb, and for all KV caches of llm.new_kv_cache in a session together.\n'
+'batch_mb: for the setting llm.batch_mb, and for the KV cache of a single text.\n'
+'search_mb: for the setting llm.search_mb.\n'
+'max_tokens: for the argument max_tokens; also its default, if below 128.\n'
 'seconds: how long a call may compute, without the time in which it waits for other sessions.\n'
-'text_mb: the size of a text, or of all texts of an array.\n'
-'piece_mb: the size of what is tokenized at once of a text without a place to cut it, such as a space.\n'
-'elements: how many elements an array has, also the one that llm.floats gives.\n'
-'activation_mb: the size of an activation or a vector, as an argument or a result.';
+'text_mb: for a text, or all texts of an array together.\n'
+'piece_mb: for a piece of text that must be tokenized as a whole, because it has no place to split, such as a space.\n'
+'elements: for the elements of an array, also of the result of llm.floats.\n'
+'activation_mb: for an activation or a vector, as an argument or a result.';
 
 COMMIT;

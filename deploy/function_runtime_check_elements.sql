@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_runtime_check_elements to pg
 -- requires: schema_llm_runtime, function_runtime_boot, function_runtime_call_limits
 
--- PL/Python makes a list of an array, of 10 to 40 times its size, before a function sees it. So the size of a large
--- array is judged here. IMMUTABLE as call_limits is: the planner then asks it before it computes with constants.
+-- PL/Python makes a list of an array, of 10 to 40 times its size, before its function starts. So the size of a large array is
+-- checked here. IMMUTABLE, as call_limits is: for constants the planner then evaluates the check first.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -37,8 +37,8 @@ END;
 REVOKE ALL ON FUNCTION llm_runtime.check_array(bigint, bigint, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.check_array(bigint, bigint, text) TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.check_array(bigint, bigint, text) IS
-E'True. An error (53400) when an array has more elements, or its texts more bytes, than llm_runtime.call_limits() '
-'allows.\n'
+E'Returns true, or raises an error (53400) if an array has more elements, or its texts more bytes, than '
+'llm_runtime.call_limits() allows.\n'
 'what: the name of the argument, for the error.';
 
 REVOKE ALL ON FUNCTION llm_runtime.check_elements(integer, text) FROM PUBLIC;

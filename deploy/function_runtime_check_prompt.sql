@@ -17,8 +17,8 @@ $python$;
 REVOKE ALL ON FUNCTION llm_runtime.check_prompt(integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.check_prompt(integer, text) TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.check_prompt(integer, text) IS
-E'True. An error (53400) when a prompt of so many bytes cannot fit in the context of a model, or is larger than '
-'text_mb of llm_runtime.call_limits() allows.\n'
-'model: as llm.generate has it.';
+E'Returns true, or raises an error (53400) if a prompt of so many bytes cannot fit in the context of the model, or is '
+'larger than text_mb of llm_runtime.call_limits().\n'
+'model: as in llm.generate.';
 
 COMMIT;

@@ -39,6 +39,6 @@ $python$;
 REVOKE ALL ON FUNCTION llm_runtime.generate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.generate TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.generate IS
-'What llm.generate and llm.generate_details call when the prompt is not too large to be handed to Python.';
+'Called by llm.generate and llm.generate_details after they have checked the size of the prompt.';
 
 COMMIT;

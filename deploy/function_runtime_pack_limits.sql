@@ -18,7 +18,7 @@ END;
 REVOKE ALL ON FUNCTION llm_runtime.pack_limits() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.pack_limits() TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.pack_limits() IS
-'How much of the disk packed weights may take. bytes: all of them, of all databases of the server; those unused '
-'longest go first. free_bytes: what packing leaves free. A superuser may replace the function.';
+'How much disk packed weights may use. bytes: for all of them, of all databases of the server; the longest unused '
+'are removed first. free_bytes: the free space that packing leaves. A superuser may replace the function.';
 
 COMMIT;

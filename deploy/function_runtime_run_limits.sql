@@ -18,9 +18,8 @@ END;
 REVOKE ALL ON FUNCTION llm_runtime.run_limits() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.run_limits() TO llm_user;
 COMMENT ON FUNCTION llm_runtime.run_limits() IS
-'What generation may take of the machine. running: how many sessions of the server, of all its databases, compute'
-' at once; the others wait and can be cancelled meanwhile. threads: the most that one of them uses, whatever '
-'llm.threads says. NULL, written NULL::integer: the number of processors. A superuser may '
-'replace the function.';
+'How much of the machine sessions may use. running: how many sessions of the server, in all its databases, compute '
+'at once; the others wait and can be cancelled. threads: the most threads of one session, whatever llm.threads says. '
+'NULL, written NULL::integer: the number of processors. A superuser may replace the function.';
 
 COMMIT;

@@ -17,9 +17,9 @@ RETURN :'python_site'::text;
 REVOKE ALL ON FUNCTION llm_runtime.site_packages() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.site_packages() TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.site_packages() IS
-'The folder of the server''s Python packages; empty: those of the system''s interpreter.';
+'The folder of the server''s Python packages; empty: the packages of the system''s Python.';
 
--- Better now than at the first question: everything the modules import must be there.
+-- Fail during the deployment, not at the first call: everything that the modules import must be installed.
 DO $check$
 import os
 import signal

@@ -55,26 +55,24 @@ END;
 REVOKE ALL ON FUNCTION llm_runtime.sample FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.sample TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.sample IS
-'What llm.sample calls when its array is not too large to be handed to Python.';
+'Called by llm.sample after it has checked the size of the array.';
 
 ALTER FUNCTION llm.sample OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.sample FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.sample TO llm_user;
 COMMENT ON FUNCTION llm.sample IS
-E'The id of the next token, chosen from logits: little-endian float32, one number a row of the vocabulary, as '
-'llm.forward gives them.\n'
-'logits: NULL gives NULL.\n'
-'temperature: 0 always picks the most likely token; higher values (up to 100) sample more randomly.\n'
-'top_k: sample from the k most likely tokens (NULL or 0: from all).\n'
-'top_p: sample from the fewest most likely tokens that reach this probability together (NULL or 1: from all).\n'
-'min_p: sample from tokens with at least this share of the largest probability (NULL or 0: from all).\n'
-'repeat_penalty: above 1, up to 100, tokens that are there already become less likely; from 0.01 up to 1, more likely '
-'(NULL or 1: neither).\n'
-'seed: the same seed gives the same tokens; NULL: another seed at each call.\n'
+E'Chooses the next token from logits and returns its id.\n'
+'logits: little-endian float32, one number per row of the vocabulary, as llm.forward returns them. NULL gives NULL.\n'
+'temperature: 0 always picks the most likely token; higher values, up to 100, sample more randomly.\n'
+'top_k: sample from the k most likely tokens (NULL or 0: all).\n'
+'top_p: sample from the fewest tokens whose probabilities add up to this (NULL or 1: all).\n'
+'min_p: sample from tokens with at least this fraction of the largest probability (NULL or 0: all).\n'
+'repeat_penalty: from 0.01 to 100; above 1, tokens that occurred already become less likely (NULL or 1: off).\n'
+'seed: the same seed gives the same tokens; NULL uses a new seed at each call.\n'
 'history: the tokens so far, for repeat_penalty.\n'
-'next_position: the place of the token in the text, from 0, which the draw depends on besides the seed; NULL is the '
+'next_position: the position of the token in the text, from 0; the sample depends on it and on the seed. NULL is the '
 'length of history.\n'
-'options: an object with any sampler that llm.samplers() lists as an option, by its name; an unknown key is an error.\n'
-'Equal logits: the lower id wins.';
+'options: a JSON object of samplers that llm.samplers() lists as options, by name. An unknown key is an error.\n'
+'Of equal logits the lower id wins.';
 
 COMMIT;

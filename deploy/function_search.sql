@@ -42,32 +42,32 @@ $python$;
 REVOKE ALL ON FUNCTION llm.search(text, regclass, integer, text, name) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.search(text, regclass, integer, text, name) TO llm_user;
 COMMENT ON FUNCTION llm.search(text, regclass, integer, text, name) IS
-E'The rows of a table whose embeddings are closest to a text''s, the closest first: content (the row as JSON, without '
-'its embedding), similarity (the cosine, from -1 to 1), tuple (the row''s ctid, to join with the table in the same '
-'statement).\n'
+E'The rows of a table whose embeddings are closest to a text''s embedding, closest first.\n'
+'Returns content (the row as JSON, without its embedding), similarity (the cosine, from -1 to 1) and tuple (the '
+'row''s ctid, to join with the table in the same statement).\n'
 'query: NULL gives no rows.\n'
-'model: as llm.embed has it; the one that embedded the rows.\n'
-'source: a table or materialised view; the caller needs the right to read it, and its policies hold.\n'
-'k: how many rows at most.\n'
+'model: as in llm.embed; use the model that embedded the rows.\n'
+'source: a table or materialised view; the caller needs the right to read it, and its row-level policies apply.\n'
+'k: the most rows to return.\n'
 'embedding_column: a column of bytea (little-endian float32, as llm.embed_bytes gives), real[] or pgvector''s '
-'vector; rows without an embedding, or with one of length 0, are not found, and one of another width is an error.\n'
-'The search is exact, in the statement''s own snapshot.\n'
+'vector; rows without an embedding, or with one of length 0, are skipped; an embedding of another width is an error.\n'
+'The search is exact and sees the statement''s snapshot.\n'
 'A session keeps the embeddings of tables that it searched, up to llm.search_mb (megabytes, 1024 unless set), and '
-'fetches what has changed since; a larger table is read anew each time.';
+'reads only what has changed since; a larger table is read again each time.';
 
 REVOKE ALL ON FUNCTION llm.search(bytea, regclass, integer, name) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.search(bytea, regclass, integer, name) TO llm_user;
 COMMENT ON FUNCTION llm.search(bytea, regclass, integer, name) IS
-E'The rows of a table whose embeddings are closest to an embedding, the closest first: content (the row as JSON, '
-'without its embedding), similarity (the cosine, from -1 to 1), tuple (the row''s ctid, to join with the table in '
-'the same statement).\n'
+E'The rows of a table whose embeddings are closest to an embedding, closest first.\n'
+'Returns content (the row as JSON, without its embedding), similarity (the cosine, from -1 to 1) and tuple (the '
+'row''s ctid, to join with the table in the same statement).\n'
 'query: little-endian float32, as llm.embed_bytes gives; NULL gives no rows.\n'
-'source: a table or materialised view; the caller needs the right to read it, and its policies hold.\n'
-'k: how many rows at most.\n'
+'source: a table or materialised view; the caller needs the right to read it, and its row-level policies apply.\n'
+'k: the most rows to return.\n'
 'embedding_column: a column of bytea (little-endian float32, as llm.embed_bytes gives), real[] or pgvector''s '
-'vector; rows without an embedding, or with one of length 0, are not found, and one of another width is an error.\n'
-'The search is exact, in the statement''s own snapshot.\n'
+'vector; rows without an embedding, or with one of length 0, are skipped; an embedding of another width is an error.\n'
+'The search is exact and sees the statement''s snapshot.\n'
 'A session keeps the embeddings of tables that it searched, up to llm.search_mb (megabytes, 1024 unless set), and '
-'fetches what has changed since; a larger table is read anew each time.';
+'reads only what has changed since; a larger table is read again each time.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_search_by_numbers to pg
 -- requires: schema_llm, function_runtime_boot, function_runtime_check_elements
 
--- The size of an array is judged before PL/Python makes a list of it: see function_runtime_check_elements.
+-- The size of the array is checked before PL/Python makes a list of it: see function_runtime_check_elements.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -47,14 +47,14 @@ END;
 REVOKE ALL ON FUNCTION llm_runtime.search(real[], regclass, integer, name) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.search(real[], regclass, integer, name) TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.search(real[], regclass, integer, name) IS
-'What llm.search of real[] calls when its array is not too large to be handed to Python.';
+'Called by llm.search of real[] after it has checked the size of the array.';
 
 ALTER FUNCTION llm.search(real[], regclass, integer, name) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.search(real[], regclass, integer, name) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.search(real[], regclass, integer, name) TO llm_user;
 COMMENT ON FUNCTION llm.search(real[], regclass, integer, name) IS
-E'The rows of a table whose embeddings are closest to an embedding, as llm.search of bytea finds them.\n'
-'query: numbers, as llm.embed gives; NULL gives no rows.\n'
-'source, k, embedding_column: as llm.search of bytea has them.';
+E'The rows of a table whose embeddings are closest to an embedding, as in llm.search of bytea.\n'
+'query: numbers, as llm.embed returns them; NULL gives no rows.\n'
+'source, k, embedding_column: as in llm.search of bytea.';
 
 COMMIT;

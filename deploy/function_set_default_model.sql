@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_set_default_model to pg
 -- requires: schema_llm, table_default_model
 
--- Row-level security has the last word on who may (policy default_model_update); what is checked here is for the message.
+-- Row-level security decides who may do this (policy default_model_update). The checks here give better messages.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -35,7 +35,7 @@ BEGIN
         RAISE insufficient_privilege USING
             MESSAGE = format('must be owner of the default %s, "%s"', chosen.kind, present.name),
             DETAIL = format('It belongs to %s.', present.owner),
-            HINT = 'Its owner can hand the default on, or a member of llm_owner.';
+            HINT = 'Only its owner or a member of llm_owner can choose another default.';
     END IF;
     INSERT INTO llm_store.default_model AS d (kind, model_id) VALUES (chosen.kind, chosen.id)
     ON CONFLICT (kind) DO UPDATE SET model_id = excluded.model_id WHERE d.model_id IS DISTINCT FROM excluded.model_id;
@@ -46,9 +46,9 @@ ALTER FUNCTION llm.set_default_model(text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.set_default_model(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.set_default_model(text) TO llm_loader;
 COMMENT ON FUNCTION llm.set_default_model(text) IS
-E'Makes the model called name, anybody''s, the one of its kind that functions use when no model is named: a decoder '
-'for those that generate, an encoder for embeddings.\n'
-'The first model of a kind that is published is its default. From then on the owner of the default hands it on, or a '
-'member of llm_owner does. When the default is dropped there is none until one is chosen.';
+E'Makes the model called name the default of its kind, which functions use when no model is named: a decoder for '
+'generation, an encoder for embeddings. It may belong to any role.\n'
+'The first published model of a kind is its default. After that only the owner of the default, or a member of '
+'llm_owner, can choose another. After the default was dropped there is none until one is chosen.';
 
 COMMIT;

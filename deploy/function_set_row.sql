@@ -19,13 +19,11 @@ $python$;
 REVOKE ALL ON FUNCTION llm.set_row(text, text, integer, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.set_row(text, text, integer, bytea) TO llm_loader;
 COMMENT ON FUNCTION llm.set_row(text, text, integer, bytea) IS
-E'Gives one row of a tensor other values; only the tile that it is in is written.\n'
-'Values that the tensor''s encoding cannot hold exactly are rounded to it; the result is the largest difference '
-'between what was asked for and what is stored, 0 when it is exact.\n'
-'Everything happens in the caller''s transaction: only it sees the change until COMMIT, and after ROLLBACK nothing '
-'happened.\n'
-'model: a model that belongs to a role whose rights the caller has.\n'
-'tensor: a name of llm.tensors.\n'
+E'Replaces the values of one row of a tensor; only the row''s tile is written.\n'
+'Values are rounded to the tensor''s encoding. Returns the largest rounding error, 0 if all values are exact.\n'
+'The edit is part of the caller''s transaction: others see it after COMMIT, and ROLLBACK undoes it.\n'
+'model: its owner must be the caller or a role whose rights the caller has.\n'
+'tensor: a name from llm.tensors.\n'
 'row_number: from 0; in token_embd.weight and output.weight a row is a token.\n'
 'numbers: little-endian float32, one for each column, as llm.bytes makes them.';
 

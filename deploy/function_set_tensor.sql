@@ -19,13 +19,11 @@ $python$;
 REVOKE ALL ON FUNCTION llm.set_tensor(text, text, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.set_tensor(text, text, bytea) TO llm_loader;
 COMMENT ON FUNCTION llm.set_tensor(text, text, bytea) IS
-E'Gives a tensor of a model other values.\n'
-'Values that the tensor''s encoding cannot hold exactly are rounded to it; the result is the largest difference '
-'between what was asked for and what is stored, 0 when it is exact.\n'
-'Everything happens in the caller''s transaction: only it sees the change until COMMIT, and after ROLLBACK nothing '
-'happened.\n'
-'model: a model that belongs to a role whose rights the caller has.\n'
-'tensor: a name of llm.tensors.\n'
+E'Replaces all values of a tensor.\n'
+'Values are rounded to the tensor''s encoding. Returns the largest rounding error, 0 if all values are exact.\n'
+'The edit is part of the caller''s transaction: others see it after COMMIT, and ROLLBACK undoes it.\n'
+'model: its owner must be the caller or a role whose rights the caller has.\n'
+'tensor: a name from llm.tensors.\n'
 'numbers: little-endian float32 in the tensor''s shape, as llm.bytes makes them.';
 
 COMMIT;

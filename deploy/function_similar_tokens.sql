@@ -20,12 +20,12 @@ $python$;
 REVOKE ALL ON FUNCTION llm.similar_tokens(text, integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.similar_tokens(text, integer, text) TO llm_user;
 COMMENT ON FUNCTION llm.similar_tokens(text, integer, text) IS
-E'The k tokens nearest in meaning to a token, which is not among them: those whose embeddings point most nearly the '
-'same way, found exactly, nearest first.\n'
-'rank from 1, the id, the text, and the cosine similarity, from 1 for the same direction over 0 to -1.\n'
+E'The k tokens nearest in meaning to a token: those whose embeddings have the largest cosine with its embedding, '
+'largest first. The search is exact; the token itself is left out.\n'
+'Returns rank (from 1), token_id, token (its text) and similarity (the cosine, from -1 to 1).\n'
 'Equal similarities rank by id.\n'
-'token: exactly what a token says, a space before a word included; NULL gives no rows.\n'
+'token: the exact text of a token, including the space before a word; NULL gives no rows.\n'
 'k: from 1 to the size of the vocabulary.\n'
-'model: a name of llm.models; NULL is the default model.';
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_similarity to pg
 -- requires: schema_llm, function_runtime_boot, function_runtime_check_elements, table_model_tensor
 
--- A literal without a type is a text: text is the preferred type of its category, and of no other is one here.
--- The size of an array is judged before PL/Python makes a list of it: see function_runtime_check_elements.
+-- A literal without a type resolves to text, the only preferred type of a category among these overloads.
+-- The size of the array is checked before PL/Python makes a list of it: see function_runtime_check_elements.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -53,29 +53,29 @@ $python$;
 REVOKE ALL ON FUNCTION llm.similarity(text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.similarity(text, text, text) TO llm_user;
 COMMENT ON FUNCTION llm.similarity(text, text, text) IS
-E'How alike two texts are in meaning: the cosine of the angle between their embeddings, from -1 to 1.\n'
-'NULL where one is NULL.\n'
+E'How similar two texts are in meaning: the cosine of the angle between their embeddings, from -1 to 1.\n'
+'NULL if one of them is NULL.\n'
 'a, b: texts.\n'
-'model: as llm.embed has it.';
+'model: as in llm.embed.';
 
 REVOKE ALL ON FUNCTION llm_runtime.similarity(real[], real[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.similarity(real[], real[]) TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.similarity(real[], real[]) IS
-'What llm.similarity of real[] calls when its array is not too large to be handed to Python.';
+'Called by llm.similarity of real[] after it has checked the size of the array.';
 
 ALTER FUNCTION llm.similarity(real[], real[]) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.similarity(real[], real[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.similarity(real[], real[]) TO llm_user;
 COMMENT ON FUNCTION llm.similarity(real[], real[]) IS
-E'The cosine of the angle between two embeddings, from -1 to 1: 1 for texts that mean the same.\n'
-'NULL where one is NULL or has length 0; a number that is not finite is an error.\n'
+E'The cosine of the angle between two embeddings, from -1 to 1 (the same direction).\n'
+'NULL if one of them is NULL or has length 0; infinity or NaN is an error.\n'
 'a, b: vectors of one length.';
 
 REVOKE ALL ON FUNCTION llm.similarity(bytea, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.similarity(bytea, bytea) TO llm_user;
 COMMENT ON FUNCTION llm.similarity(bytea, bytea) IS
-E'The cosine of the angle between two embeddings, from -1 to 1: 1 for texts that mean the same.\n'
-'NULL where one is NULL or has length 0; a number that is not finite is an error.\n'
+E'The cosine of the angle between two embeddings, from -1 to 1 (the same direction).\n'
+'NULL if one of them is NULL or has length 0; infinity or NaN is an error.\n'
 'a, b: little-endian float32, as llm.embed_bytes gives.';
 
 COMMIT;

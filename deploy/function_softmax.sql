@@ -18,9 +18,9 @@ $python$;
 REVOKE ALL ON FUNCTION llm.softmax(bytea, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.softmax(bytea, integer) TO llm_user;
 COMMENT ON FUNCTION llm.softmax(bytea, integer) IS
-E'exp(x) / sum(exp(x)) of each row: what turns scores into probabilities.\n'
-'An activation is bytea: little-endian float32, a row a token.\n'
+E'exp(x) / sum(exp(x)) of each row: turns logits into probabilities.\n'
+'An activation is bytea: little-endian float32, one row per token.\n'
 'x: NULL gives NULL.\n'
-'width: numbers in a row; NULL takes all of x as one.';
+'width: numbers in a row; NULL takes all of x as one row.';
 
 COMMIT;

@@ -44,7 +44,6 @@ ALTER FUNCTION llm_store.add_files(integer, jsonb) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.add_files(integer, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.add_files(integer, jsonb) TO llm_loader;
 COMMENT ON FUNCTION llm_store.add_files(integer, jsonb) IS
-'Remembers the files of a manifest (see llm.publish) as those that the model was loaded from; their tiles must be '
-'stored.';
+'Stores which files a model was loaded from, as its manifest says (see llm.publish). Their tiles must be stored.';
 
 COMMIT;

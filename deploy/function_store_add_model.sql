@@ -21,7 +21,7 @@ BEGIN
     RETURNING m.id INTO new_model;
     IF NOT FOUND THEN
         RAISE duplicate_object USING
-            MESSAGE = format('model "%s" was made by somebody else meanwhile', name),
+            MESSAGE = format('model "%s" was created by another session meanwhile', name),
             HINT = 'Choose another name.';
     END IF;
     RETURN new_model;
@@ -32,7 +32,7 @@ ALTER FUNCTION llm_store.add_model(text, jsonb, integer, text) OWNER TO llm_owne
 REVOKE ALL ON FUNCTION llm_store.add_model(text, jsonb, integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.add_model(text, jsonb, integer, text) TO llm_loader;
 COMMENT ON FUNCTION llm_store.add_model(text, jsonb, integer, text) IS
-'Makes the row of a model of the caller''s, which has no tensors yet, and returns its id. What is checked before with '
-'llm.check_model_name is checked here against those who came in between.';
+'Inserts the row of a model of the caller, without tensors, and returns its id. Checks the name again, as '
+'llm.check_model_name does, because another session may have taken it meanwhile.';
 
 COMMIT;

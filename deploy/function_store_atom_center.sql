@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_atom_center to pg
 -- requires: function_atom_point, table_tensor_tile, table_tile
 
--- The middles of steps are multiples of 1/512, so their sums are exact and do not depend on the order of the tiles.
+-- The middles of steps are multiples of 1/512, so sums are exact and do not depend on the order of the tiles.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -32,6 +32,6 @@ ALTER FUNCTION llm_store.atom_center(bytea[]) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.atom_center(bytea[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atom_center(bytea[]) TO llm_user;
 COMMENT ON FUNCTION llm_store.atom_center(bytea[]) IS
-'Where tensors, a layer or a model lie: the mean of the places of all their tiles, in the middle of a step.';
+'The point of tensors, a layer or a model: the mean of the points of all their tiles, in the middle of a step.';
 
 COMMIT;

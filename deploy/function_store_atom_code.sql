@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_store_atom_code to pg
 -- requires: schema_llm_store
 
--- A body of standard SQL: it is inlined into queries, and its names are bound when it is made.
--- LIMIT keeps its columns columns: what is computed from them can be remembered for all atoms that share them.
+-- A body of standard SQL: it is inlined into queries, and its names are resolved when it is created.
+-- LIMIT prevents flattening, so that what is computed from the columns can be memoized for all atoms that share them.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -29,6 +29,6 @@ ALTER FUNCTION llm_store.atom_code(bytea) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.atom_code(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atom_code(bytea) TO llm_user;
 COMMENT ON FUNCTION llm_store.atom_code(bytea) IS
-'The encoding and the code that the content of a weight code''s atom is made of.';
+'The encoding and the code of a weight code''s atom, from its content.';
 
 COMMIT;

@@ -20,7 +20,7 @@ ALTER FUNCTION llm_store.atom_code_content(text, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.atom_code_content(text, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atom_code_content(text, integer) TO llm_user;
 COMMENT ON FUNCTION llm_store.atom_code_content(text, integer) IS
-'The content of a weight code''s atom: the encoding''s name, a zero byte, and the code in one byte or, for F16 and '
-'BF16, in two, little-endian.';
+'The content of the atom of a weight code: the encoding''s name, a zero byte, and the code little-endian in one '
+'byte, or in two bytes for F16 and BF16.';
 
 COMMIT;

@@ -20,7 +20,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.atom_code_counts(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atom_code_counts(bytea) TO llm_user, llm_owner;
 COMMENT ON FUNCTION llm_store.atom_code_counts(bytea) IS
-'The weight codes of a stored tensor and how often each is there, counted from its tiles now. Raises an error for a '
-'type whose codes are not atoms.';
+'The weight codes of a stored tensor with the number of their occurrences, counted from its tiles. Raises an error '
+'for a type whose codes are not atoms.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_atom_code_hash to pg
 -- requires: schema_llm_store, function_store_atom_code_content
 
--- A body of standard SQL: it is inlined into queries, and its names are bound when it is made.
+-- A body of standard SQL: it is inlined into queries, and its names are resolved when it is created.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -18,6 +18,6 @@ ALTER FUNCTION llm_store.atom_code_hash(text, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.atom_code_hash(text, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atom_code_hash(text, integer) TO llm_user;
 COMMENT ON FUNCTION llm_store.atom_code_hash(text, integer) IS
-'The identity of a weight code: the SHA-256 of its content.';
+'The name of a weight code: the SHA-256 of its content.';
 
 COMMIT;

@@ -2,8 +2,8 @@
 -- requires: schema_llm_store, extension_postgis, function_store_code_lines
 
 -- plpython/atoms/geometry.py is the same function in bulk (code_points, code_contents).
--- It compares bytes and decodes none: what is no code has no place, and is no error.
--- OFFSET 0: no byte is asked for before the length is known to be right.
+-- It compares bytes without decoding them: other contents give NULL, not an error.
+-- OFFSET 0: the length is checked before any byte is read.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -47,7 +47,7 @@ ALTER FUNCTION llm_store.atom_code_point(bytea) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.atom_code_point(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atom_code_point(bytea) TO llm_user;
 COMMENT ON FUNCTION llm_store.atom_code_point(bytea) IS
-'The place of a weight code, given the content of its atom: x the order of its value, y the code, z its bits, m its '
-'encoding. NULL for what is no weight code.';
+'The point of a weight code, from the content of its atom. x: the rank of its value, y: the code, z: its number of '
+'bits, m: its encoding. NULL for other contents.';
 
 COMMIT;

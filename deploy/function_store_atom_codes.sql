@@ -20,7 +20,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.store_atom_codes(bytea[], text[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.store_atom_codes(bytea[], text[]) TO llm_owner;
 COMMENT ON FUNCTION llm_store.store_atom_codes(bytea[], text[]) IS
-'Counts the weight codes of stored tensors and stores the codes as atoms; returns how many weights it counted. '
-'Infinity or NaN in one is an error (22023) that names it: names has a name for each.';
+'Counts the weight codes of stored tensors and stores the codes as atoms. Returns how many weights it counted. '
+'Infinity or NaN is an error (22023) that names the tensor; names has a name for each tensor.';
 
 COMMIT;

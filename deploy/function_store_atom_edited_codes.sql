@@ -20,7 +20,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.store_atom_edited_codes(bytea, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.store_atom_edited_codes(bytea, bytea) TO llm_owner;
 COMMENT ON FUNCTION llm_store.store_atom_edited_codes(bytea, bytea) IS
-'Counts the weight codes of tensor_hash from those of base_hash and the tiles that differ, and stores the codes as '
-'atoms. Only for llm_store.atomise_edited, which has checked that this can be done.';
+'Counts the weight codes of tensor_hash, from the counts of base_hash and the tiles that differ, and stores the '
+'codes as atoms. Only for llm_store.atomise_edited, which has checked that this is possible.';
 
 COMMIT;

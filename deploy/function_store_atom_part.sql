@@ -20,6 +20,6 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.store_atom_part(integer, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.store_atom_part(integer, integer) TO llm_owner;
 COMMENT ON FUNCTION llm_store.store_atom_part(integer, integer) IS
-'Stores one part of a tokenizer''s tokens as atoms; returns how many tokens are in it, 0 if it was there.';
+'Stores one part of a tokenizer''s tokens as atoms. Returns how many tokens are in it, 0 if it was stored already.';
 
 COMMIT;

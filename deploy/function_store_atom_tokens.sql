@@ -20,6 +20,6 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.store_atom_tokens(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.store_atom_tokens(integer) TO llm_owner;
 COMMENT ON FUNCTION llm_store.store_atom_tokens(integer) IS
-'Stores the bytes and tokens of a tokenizer as atoms and counts the bytes; returns how many tokens it stored.';
+'Stores the bytes and tokens of a tokenizer as atoms and counts the bytes. Returns how many tokens it stored.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_atomise to pg
 -- requires: table_model_tensor, function_store_atomise_tokenizer, function_store_atomise_tensors, function_store_model_codes
 
--- SECURITY DEFINER: models share atoms, so nobody writes one but through this function, which takes everything from the
+-- SECURITY DEFINER: models share atoms, so they are written only by this function, which takes everything from the
 -- stored model.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -33,7 +33,7 @@ ALTER FUNCTION llm_store.atomise(integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.atomise(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atomise(integer) TO llm_loader;
 COMMENT ON FUNCTION llm_store.atomise(integer) IS
-'Stores the atoms of a model that are not there yet, in the transaction that publishes it: bytes and tokens, weight '
-'codes, and how often each is used. Returns how many tokens were placed and how many weights were counted.';
+'Stores the missing atoms of a model in the transaction that publishes it: bytes and tokens, weight codes, and how '
+'often each is used. Returns how many tokens were stored and how many weights were counted.';
 
 COMMIT;

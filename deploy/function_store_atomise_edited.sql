@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_atomise_edited to pg
 -- requires: table_tensor, function_store_atom_edited_codes
 
--- SECURITY DEFINER: tensors share atoms, so nobody writes one but through this function, which takes everything from
+-- SECURITY DEFINER: tensors share atoms, so they are written only by this function, which takes everything from
 -- tiles and counts that are stored already.
 -- The advisory lock is shared among loads, and kept from llm_store.collect_atoms until the transaction ends; the row
 -- lock keeps llm_store.collect_batch from the tensor whose counts are taken over, and so its codes stay atoms.
@@ -41,8 +41,8 @@ ALTER FUNCTION llm_store.atomise_edited(bytea, bytea) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.atomise_edited(bytea, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atomise_edited(bytea, bytea) TO llm_loader;
 COMMENT ON FUNCTION llm_store.atomise_edited(bytea, bytea) IS
-'Stores the weight codes of a tensor as atoms and how often it has each, from the counts of base_hash, a tensor of its '
-'type and shape, and the tiles that differ: what llm_store.atomise_tensors does from all tiles. Returns false where '
-'that cannot be, or was done before.';
+'Stores the weight codes of an edited tensor as atoms, and counts them from the counts of base_hash, a tensor of the '
+'same type and shape, and the tiles that differ. llm_store.atomise_tensors does the same from all tiles. Returns '
+'false if it cannot do that, or if it was done before.';
 
 COMMIT;

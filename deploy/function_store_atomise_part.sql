@@ -1,9 +1,9 @@
 -- Deploy hartonomous:function_store_atomise_part to pg
 -- requires: function_store_atom_part
 
--- SECURITY DEFINER: tokenizers share atoms, so nobody writes one but through this function, which takes everything from
+-- SECURITY DEFINER: tokenizers share atoms, so they are written only by this function, which takes everything from
 -- rows that are stored already.
--- The lock is shared among loads, and kept from llm_store.collect_atoms until the transaction ends.
+-- Loads share this lock. While one holds it, llm_store.collect_atoms removes nothing.
 -- The tokenizer's row is locked too: llm.collect leaves it alone while its atoms are stored.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -34,7 +34,7 @@ ALTER FUNCTION llm_store.atomise_part(integer, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.atomise_part(integer, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atomise_part(integer, integer) TO llm_loader;
 COMMENT ON FUNCTION llm_store.atomise_part(integer, integer) IS
-'Stores one part of a stored tokenizer''s tokens as atoms, unless that was done before; returns how many tokens are in '
-'it. llm_store.atomise_tokenizer does what is left.';
+'Stores one part of a stored tokenizer''s tokens as atoms, if that was not done yet. Returns how many tokens are in '
+'it. llm_store.atomise_tokenizer does the rest.';
 
 COMMIT;

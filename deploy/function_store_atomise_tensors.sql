@@ -1,9 +1,9 @@
 -- Deploy hartonomous:function_store_atomise_tensors to pg
 -- requires: table_tensor, function_store_atom_codes, function_store_code_lines
 
--- SECURITY DEFINER: tensors share atoms, so nobody writes one but through this function, which takes everything from
+-- SECURITY DEFINER: tensors share atoms, so they are written only by this function, which takes everything from
 -- tiles that are stored already.
--- The lock is shared among loads, and kept from llm_store.collect_atoms until the transaction ends.
+-- Loads share this lock. While one holds it, llm_store.collect_atoms removes nothing.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -39,8 +39,8 @@ ALTER FUNCTION llm_store.atomise_tensors(bytea[], text[]) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.atomise_tensors(bytea[], text[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atomise_tensors(bytea[], text[]) TO llm_loader;
 COMMENT ON FUNCTION llm_store.atomise_tensors(bytea[], text[]) IS
-'Stores the weight codes of stored tensors as atoms and how often each tensor has each, where that was not done '
-'before; returns how many weights were counted. Infinity or NaN in a tensor is an error (22023) that names it: names '
-'has a name for each.';
+'Stores the weight codes of stored tensors as atoms, and their counts in each tensor, if that was not done yet. '
+'Returns how many weights were counted. Infinity or NaN is an error (22023) that names the tensor; names has a name '
+'for each tensor.';
 
 COMMIT;

@@ -1,9 +1,9 @@
 -- Deploy hartonomous:function_store_atomise_tokenizer to pg
 -- requires: function_store_atom_tokens
 
--- SECURITY DEFINER: tokenizers share atoms, so nobody writes one but through this function, which takes everything from
+-- SECURITY DEFINER: tokenizers share atoms, so they are written only by this function, which takes everything from
 -- rows that are stored already.
--- The lock is shared among loads, and kept from llm_store.collect_atoms until the transaction ends.
+-- Loads share this lock. While one holds it, llm_store.collect_atoms removes nothing.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -32,7 +32,7 @@ ALTER FUNCTION llm_store.atomise_tokenizer(integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.atomise_tokenizer(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atomise_tokenizer(integer) TO llm_loader;
 COMMENT ON FUNCTION llm_store.atomise_tokenizer(integer) IS
-'Stores the bytes and tokens of a stored tokenizer as atoms with the bytes'' counts, unless that was done before; '
-'returns how many tokens were placed.';
+'Stores the bytes and tokens of a stored tokenizer as atoms, and the counts of the bytes, if that was not done yet. '
+'Returns how many tokens were stored.';
 
 COMMIT;

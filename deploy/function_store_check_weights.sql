@@ -20,8 +20,8 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.check_weights(bytea, text, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.check_weights(bytea, text, boolean) TO llm_owner;
 COMMENT ON FUNCTION llm_store.check_weights(bytea, text, boolean) IS
-'Raises an error (22023) that names the tensor and the row of infinity or NaN in a stored tensor that is new; in '
-'rope_freqs.weight, of what is not above 0 too. Types whose codes llm_store.atomise_tensors counts are checked there, '
-'where their tiles are read anyway.';
+'Raises an error (22023) with the tensor and the row if a new stored tensor contains infinity or NaN, or '
+'rope_freqs.weight a number that is not above 0. Types whose codes llm_store.atomise_tensors counts are checked '
+'there, because it reads their tiles anyway.';
 
 COMMIT;

@@ -19,7 +19,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.chunk_rows(text, text, integer, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.chunk_rows(text, text, integer, integer) TO llm_user;
 COMMENT ON FUNCTION llm_store.chunk_rows(text, text, integer, integer) IS
-'The rows of llm.chunk as they are computed, and last, where an error ends them, a row that has it in the column '
-'failure, for llm_store.raise_late.';
+'Computes the rows of llm.chunk one by one. If an error ends them, the last row has it in the column failure, for '
+'llm_store.raise_late.';
 
 COMMIT;

@@ -1,10 +1,10 @@
 -- Deploy hartonomous:function_store_code_lines to pg
 -- requires: schema_llm_store
 
--- plpython/atoms/geometry.py has the same encodings (CODES) and the same places (code_points), in bulk.
--- By value, codes of four bits are in their own order; two's complement begins in the middle and goes on at the start;
--- sign and magnitude begins in the middle, and what is negative goes back from the end.
--- An axis begins at 2^23 and has 2^31 steps of 1/256; a place is in the middle of its step.
+-- plpython/atoms/geometry.py has the same encodings (CODES) and the same points (code_points), in bulk.
+-- Ranks by value: codes of four bits are in order of value. In two's complement, codes from 0 up have the upper half of the
+-- ranks, and the other codes the lower half, in their order. In sign and magnitude the other codes are in reverse order.
+-- An axis begins at 2^23 and has 2^31 steps of 1/256; a point is in the middle of its step.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -52,9 +52,9 @@ ALTER FUNCTION llm_store.code_lines() OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.code_lines() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.code_lines() TO llm_user;
 COMMENT ON FUNCTION llm_store.code_lines() IS
-E'The encodings whose weight codes are atoms, by the straight lines on which these lie: from first_code to last_code '
-'the place of a code''s value among all codes is intercept + slope * code.\n'
-'number: GGUF''s number of the encoding; log_bits: the binary logarithm of a code''s bits.\n'
-'step, x, y, z, m: the place of a code is x + slope * code * step, y + code * step, z, m.';
+E'The encodings whose weight codes are atoms, as straight lines: from first_code to last_code, the rank of a code''s '
+'value among all codes is intercept + slope * code.\n'
+'number: GGUF''s number of the encoding; log_bits: the binary logarithm of the bits of a code.\n'
+'step, x, y, z, m: the point of a code is (x + slope * code * step, y + code * step, z, m).';
 
 COMMIT;

@@ -1,10 +1,11 @@
 -- Deploy hartonomous:function_store_collect_atoms to pg
 -- requires: table_atom, table_atom_code_count, table_atom_byte_count, table_token, function_store_atom_code_hash
 
--- SECURITY DEFINER: nobody may delete atoms but by this rule.
--- A load that finds an atom does not store it again, so atoms are removed only while no load is under way: the lock is
--- tried and not waited for, and readers do not take it.
--- What is used is found anew in each call, as a load may begin between two: so a batch is larger than a vocabulary.
+-- SECURITY DEFINER: atoms may only be deleted by this rule.
+-- A load does not store an atom again that it finds, so atoms are removed only while no load is running. The lock is tried, not
+-- waited for, and readers do not take it.
+-- Each call determines again which atoms are used, because a load may start between two calls. So a batch is larger than a
+-- vocabulary.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -58,7 +59,7 @@ ALTER FUNCTION llm_store.collect_atoms(integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.collect_atoms(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.collect_atoms(integer) TO llm_loader;
 COMMENT ON FUNCTION llm_store.collect_atoms(integer) IS
-'Removes up to batch atoms that no stored tokenizer or tensor uses, and returns how many; 0 also while a model is '
+'Removes up to batch atoms that no stored tokenizer or tensor uses, and returns how many. Returns 0 while a model is '
 'being loaded.';
 
 COMMIT;

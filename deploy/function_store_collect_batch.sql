@@ -1,9 +1,9 @@
 -- Deploy hartonomous:function_store_collect_batch to pg
 -- requires: table_file_segment, table_token
 
--- SECURITY DEFINER: nobody may delete tensors and tiles but by these rules.
--- Candidates are locked first and looked at again under the lock: a load that needs one is either seen, or waits and
--- finds it gone. Rows that a load has locked are left alone, so nothing here waits for anybody.
+-- SECURITY DEFINER: tensors and tiles may only be deleted by these rules.
+-- Candidates are locked first and checked again under the lock. So a load that needs one is either seen here, or waits and finds
+-- the row gone. Rows that a load has locked are skipped, so nothing here waits.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -69,6 +69,6 @@ REVOKE ALL ON FUNCTION llm_store.collect_batch(interval, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.collect_batch(interval, integer) TO llm_loader;
 COMMENT ON FUNCTION llm_store.collect_batch(interval, integer) IS
 'Removes up to batch tensors that no model has, one tokenizer, and up to batch tiles that nothing refers to and that '
-'were stored longer than grace ago; returns the hashes of the tensors and how many there were of the others.';
+'are older than grace. Returns the hashes of the tensors and the number of the others.';
 
 COMMIT;

@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_store_copy_atoms to pg
 -- requires: table_atom, role_llm_atom_copier
 
--- SECURITY DEFINER: COPY from a file asks for pg_read_server_files, which nobody else here has. What is read is a file
--- that the session's own process has open, never one that a caller names, and only as rows of this table.
+-- SECURITY DEFINER: COPY from a file needs pg_read_server_files, which no other role here has. The file is one that the
+-- session's own process has open, never one that a caller names, and it is read only as rows of this table.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -36,8 +36,8 @@ ALTER FUNCTION llm_store.copy_atoms(integer) OWNER TO llm_atom_copier;
 REVOKE ALL ON FUNCTION llm_store.copy_atoms(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.copy_atoms(integer) TO llm_owner;
 COMMENT ON FUNCTION llm_store.copy_atoms(integer) IS
-'Stores new atoms from a file in COPY''s binary format that this session''s process has open: its descriptor. Returns '
-'false, and nothing is stored, where one of them is there already, or where llm_atom_copier has lost '
+'Stores new atoms from an open file of this session''s process, given by its descriptor, in COPY''s binary format. '
+'Returns false, and stores nothing, if one of them is stored already, or if llm_atom_copier has lost '
 'pg_read_server_files.';
 
 COMMIT;

@@ -20,7 +20,6 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.decoded(text, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.decoded(text, bytea) TO llm_user;
 COMMENT ON FUNCTION llm_store.decoded(text, bytea) IS
-'The numbers of whole rows of a tensor as they are stored: little-endian float32. type: the encoding under its GGUF '
-'name.';
+'The numbers of whole stored rows of a tensor, as little-endian float32. type: the encoding''s GGUF name.';
 
 COMMIT;

@@ -21,7 +21,6 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.decoded_array(text, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.decoded_array(text, bytea) TO llm_user;
 COMMENT ON FUNCTION llm_store.decoded_array(text, bytea) IS
-'The numbers of whole rows of a tensor as they are stored: the text of a real[], exactly. type: the encoding under its '
-'GGUF name.';
+'The numbers of whole stored rows of a tensor, as the text of a real[], exactly. type: the encoding''s GGUF name.';
 
 COMMIT;

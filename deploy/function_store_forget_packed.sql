@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_forget_packed to pg
 -- requires: schema_llm_store, function_runtime_boot, role_llm_loader
 
--- Another database of the server may have the same tensors and share their files: it packs them again when it needs them.
+-- Another database of the server may share these files: it packs the tensors again when it needs them.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -19,7 +19,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.forget_packed(bytea[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.forget_packed(bytea[]) TO llm_loader;
 COMMENT ON FUNCTION llm_store.forget_packed(bytea[]) IS
-'Removes the packed files of tensors that are stored no more; returns their bytes. Sessions that use them go on. NULL '
-'and none remove nothing.';
+'Removes the packed files of tensors that are no longer stored. Returns their bytes. Sessions that use the files can '
+'continue. NULL and an empty array remove nothing.';
 
 COMMIT;

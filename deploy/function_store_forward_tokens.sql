@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_forward_tokens to pg
 -- requires: schema_llm_store, function_runtime_boot
 
--- What llm.forward, a query, cannot say by itself.
+-- Checks that llm.forward, a query, cannot make by itself.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -18,8 +18,8 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer, text) TO llm_user;
 COMMENT ON FUNCTION llm_store.forward_tokens(integer[], bigint, integer, text) IS
-'The tokens of a call of llm.forward, checked: one dimension, no NULL, of the vocabulary of the model called model '
-'(NULL: the default one), no more than its context holds after start, and a KV cache where start says that tokens came '
-'before. NULL gives NULL.';
+'Checks the tokens of a call of llm.forward and returns them: one dimension, no NULL, ids of the vocabulary of the '
+'model called model (NULL: the default), no more than the context holds after start, and a KV cache if start is '
+'above 0. NULL gives NULL.';
 
 COMMIT;

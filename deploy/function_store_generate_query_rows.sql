@@ -33,7 +33,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.generate_query_rows FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.generate_query_rows TO llm_user;
 COMMENT ON FUNCTION llm_store.generate_query_rows IS
-'The rows of llm.generate_query as they are computed, and last, where an error ends them, a row that has it in the '
-'column failure, for llm_store.raise_late.';
+'Computes the rows of llm.generate_query one by one. If an error ends them, the last row has it in the column '
+'failure, for llm_store.raise_late.';
 
 COMMIT;

@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_store_is_atom_used to pg
 -- requires: table_model, table_token, table_atom_byte_count, table_model_code, function_store_atom_code
 
--- In plpgsql for its plans, which are made once a session: llm.decompose and llm.compose ask it for each atom.
--- OFFSET 0 in the vocabularies: model by model and by index, also where nothing was analysed yet.
+-- plpgsql keeps its plans for the session: llm.decompose and llm.compose ask it for each atom.
+-- OFFSET 0 in the vocabularies: they are searched model by model and by index, also before the first ANALYZE.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -44,7 +44,7 @@ ALTER FUNCTION llm_store.is_atom_used(text, bytea) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.is_atom_used(text, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.is_atom_used(text, bytea) TO llm_user;
 COMMENT ON FUNCTION llm_store.is_atom_used(text, bytea) IS
-'Whether a model that the caller sees uses a byte, token or weight code. One that no model uses is of a load that has '
-'not published yet, or waits for llm.collect: nothing shows it.';
+'Whether a model that the caller sees uses a byte, token or weight code. Otherwise the atom is not shown: a load in '
+'progress stored it, or llm.collect will remove it.';
 
 COMMIT;

@@ -16,6 +16,7 @@ ALTER FUNCTION llm_store.is_model_name(text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.is_model_name(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.is_model_name(text) TO llm_loader;
 COMMENT ON FUNCTION llm_store.is_model_name(text) IS
-'Whether a model may be called name: 1 to 100 letters, digits and . _ : / @ + -, beginning with a letter or digit.';
+'Whether name is a valid name of a model: 1 to 100 letters, digits and . _ : / @ + -, beginning with a letter or '
+'digit.';
 
 COMMIT;

@@ -19,7 +19,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.logits_rows(integer[], text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.logits_rows(integer[], text) TO llm_user;
 COMMENT ON FUNCTION llm_store.logits_rows(integer[], text) IS
-'The rows of llm.logits as they are computed, and last, where an error ends them, a row that has it in the column '
-'failure, for llm_store.raise_late.';
+'Computes the rows of llm.logits one by one. If an error ends them, the last row has it in the column failure, for '
+'llm_store.raise_late.';
 
 COMMIT;

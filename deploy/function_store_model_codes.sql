@@ -1,9 +1,9 @@
 -- Deploy hartonomous:function_store_model_codes to pg
 -- requires: table_model_code, table_model_tensor, table_atom_code_count
 
--- The models' rows are locked first: who comes second computes from what the first committed. A transaction that changed
--- a model's tensors has that lock already, by llm_store.keep_model_hash.
--- What stays as it is is not written: most edits neither bring the first nor take the last weight of a code.
+-- The models' rows are locked first, so a second transaction computes from what the first committed. A transaction that
+-- changed a model's tensors has this lock already, by llm_store.keep_model_hash.
+-- Unchanged rows are not written: most edits neither add the first nor remove the last weight of a code.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -43,6 +43,6 @@ $function$;
 ALTER FUNCTION llm_store.store_model_codes(integer[]) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.store_model_codes(integer[]) FROM PUBLIC;
 COMMENT ON FUNCTION llm_store.store_model_codes(integer[]) IS
-'Finds again which weight codes models have, from the counts of their tensors, and stores it where it changed.';
+'Determines which weight codes models have, from the counts of their tensors, and stores what has changed.';
 
 COMMIT;

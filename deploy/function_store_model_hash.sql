@@ -29,7 +29,7 @@ ALTER FUNCTION llm_store.model_hash(integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.model_hash(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.model_hash(integer) TO llm_user;
 COMMENT ON FUNCTION llm_store.model_hash(integer) IS
-'SHA-256 over the architecture and a newline, the tokenizer''s hash, then for each tensor of model_id in order its '
-'name, a newline and its hash.';
+'The hash of model_id: SHA-256 over the architecture and a newline, the tokenizer''s hash, and for each tensor in '
+'order its name, a newline and its hash.';
 
 COMMIT;

@@ -1,10 +1,10 @@
 -- Deploy hartonomous:function_store_nearby_codes to pg
 -- requires: table_model_code, function_store_code_lines, function_store_atom_code_content, extension_postgis
 
--- The codes of an encoding lie on straight lines, so no index is needed: counted in codes, the point's foot on a line has
--- a number, and the nearer a code's number is to that, the nearer is the code. Bits on both sides of it are counted, in
--- a span that doubles, until there are k. Atoms that a dropped model left are not met at all.
--- Lines are searched in the order of their distance; one that is further away than what was found before is not.
+-- The codes of an encoding lie on straight lines, so no index is needed. The point's projection on a line has a position among
+-- the codes of the line, and codes closer to that position are closer to the point. Bits on both sides of it are counted in a
+-- span that doubles, until there are k. Atoms that only a dropped model had are never visited.
+-- Lines are searched in the order of their distance, up to the distance of what was found.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -89,7 +89,6 @@ ALTER FUNCTION llm_store.nearby_codes(public.geometry, integer, double precision
 REVOKE ALL ON FUNCTION llm_store.nearby_codes(public.geometry, integer, double precision) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.nearby_codes(public.geometry, integer, double precision) TO llm_user;
 COMMENT ON FUNCTION llm_store.nearby_codes(public.geometry, integer, double precision) IS
-'Weight codes that are in a model which the caller sees and no further away than furthest from a POINT ZM; among them '
-'are the k nearest.';
+'Weight codes of models that the caller sees, no farther than furthest from a POINT ZM. The k nearest are among them.';
 
 COMMIT;

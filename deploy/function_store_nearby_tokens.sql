@@ -1,9 +1,9 @@
 -- Deploy hartonomous:function_store_nearby_tokens to pg
 -- requires: table_atom_run, table_model
 
--- <<->> to a run is at most that to each of its points. So those of the runs that were looked at are the nearest once the
--- k-th of them is nearer than the last of these runs; until then twice as many are looked at.
--- Two tokens may lie in one place, and tokenizers share tokens: a content is there once.
+-- <<->> to a run is a lower bound of the distance to each of its points. So the points of the visited runs are the nearest once
+-- the k-th of them is nearer than the last of these runs. Until then the number of visited runs is doubled.
+-- Two tokens may have the same point, and tokenizers share tokens: each content is returned once.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -66,7 +66,7 @@ ALTER FUNCTION llm_store.nearby_tokens(public.geometry, integer) OWNER TO llm_ow
 REVOKE ALL ON FUNCTION llm_store.nearby_tokens(public.geometry, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.nearby_tokens(public.geometry, integer) TO llm_user;
 COMMENT ON FUNCTION llm_store.nearby_tokens(public.geometry, integer) IS
-'The k bytes and tokens nearest to a POINT ZM among those of tokenizers that a model has which the caller sees. Runs '
-'of others are passed over, one at a time.';
+'The k bytes and tokens nearest to a POINT ZM, of tokenizers of models that the caller sees. Runs of other '
+'tokenizers are skipped.';
 
 COMMIT;

@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_store_numbers_below to pg
 -- requires: table_number
 
--- The planner puts the body in place of the call, so that a condition on the number reaches the index. From both sides
--- it takes the numbers for few, from one alone for a third of the table, and would compile the query (JIT) for one row.
+-- The planner inlines the body, so that a condition on the number uses the index. With bounds on both sides it estimates few
+-- numbers; with one bound it would estimate a third of the table and compile the query (JIT) for one row.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -22,6 +22,6 @@ ALTER FUNCTION llm_store.numbers_below(bigint) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.numbers_below(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.numbers_below(bigint) TO llm_user;
 COMMENT ON FUNCTION llm_store.numbers_below(bigint) IS
-'The numbers from 0 to count - 1. A query that wants one of them finds it by index; those from 262,144 on are made.';
+'The numbers from 0 to count - 1. A condition on the number uses an index; numbers from 262,144 on are generated.';
 
 COMMIT;

@@ -33,6 +33,7 @@ ALTER FUNCTION llm_store.owned_model(text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.owned_model(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.owned_model(text) TO llm_loader;
 COMMENT ON FUNCTION llm_store.owned_model(text) IS
-'The id of the model called name, which must be there and belong to a role whose rights the caller has.';
+'The id of the model called name. Raises an error unless it exists and its owner is the caller or a role whose '
+'rights the caller has.';
 
 COMMIT;

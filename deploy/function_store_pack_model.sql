@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_store_pack_model to pg
 -- requires: schema_llm_store, function_runtime_boot, table_model_tensor
 
--- SECURITY DEFINER: it reads weights that its caller may not read, and gives none away; so a role may use a model that
--- it cannot copy. The caller names the model by its hash: only who may see the model knows it.
+-- SECURITY DEFINER: it reads weights that its caller may not read, and returns none of them. So a role may use a model that it
+-- cannot copy. The caller names the model by its hash, which only roles that can see the model know.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -22,7 +22,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.pack_model(bytea, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.pack_model(bytea, text) TO llm_user;
 COMMENT ON FUNCTION llm_store.pack_model(bytea, text) IS
-'Packs the weights of the model with this hash, unless they are packed, and returns their bytes: what llm.pack and the '
-'first use of a model do. The name is for messages.';
+'Packs the weights of the model with this hash, if they are not packed yet, and returns their bytes. Used by '
+'llm.pack and by the first use of a model. The name is for messages.';
 
 COMMIT;

@@ -20,6 +20,6 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.project(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.project(bytea) TO llm_owner;
 COMMENT ON FUNCTION llm_store.project(bytea) IS
-'Makes the map of a stored matrix from its tiles and stores it, unless it is there.';
+'Computes the map of a stored matrix from its tiles and stores it, if there is none yet.';
 
 COMMIT;

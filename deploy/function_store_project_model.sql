@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_project_model to pg
 -- requires: table_model_tensor, function_store_project
 
--- SECURITY DEFINER: models of different owners share maps, so nobody writes one but through this function, which takes
+-- SECURITY DEFINER: models of different owners share maps, so they are written only by this function, which takes
 -- everything from tiles that are stored already.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -31,6 +31,6 @@ ALTER FUNCTION llm_store.project_model(integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.project_model(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.project_model(integer) TO llm_loader;
 COMMENT ON FUNCTION llm_store.project_model(integer) IS
-'Makes the map of a model''s token embedding, unless it is there. See llm.project.';
+'Computes the map of a model''s token embedding, if there is none yet. See llm.project.';
 
 COMMIT;

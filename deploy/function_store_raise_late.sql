@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_store_raise_late to pg
 -- requires: schema_llm_store, function_runtime_boot
 
--- PL/Python says "error fetching next item from iterator" of an error in a later row of a function. So such a function
--- gives the error as a column, and the SQL function around it raises it here, with its own message.
+-- For an error in a later row of a function, PL/Python only says "error fetching next item from iterator". So such a function
+-- returns the error in a column, and the SQL function around it raises it here with its own message.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -19,6 +19,6 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.raise_late(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.raise_late(text) TO llm_user;
 COMMENT ON FUNCTION llm_store.raise_late(text) IS
-'Raises the error that ended the rows of a function: a JSON array of its SQLSTATE, message, DETAIL and HINT.';
+'Raises the error that ended the rows of a function, given as a JSON array of SQLSTATE, message, DETAIL and HINT.';
 
 COMMIT;

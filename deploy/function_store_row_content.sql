@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_row_content to pg
 -- requires: table_tensor_tile
 
--- In plpgsql for its plans, which are made once a session: in a view they would be made for each query that reads it.
+-- plpgsql keeps its plans for the session: in a view they would be made for each query that reads it.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -39,7 +39,7 @@ ALTER FUNCTION llm_store.row_content(bytea, integer, integer, bigint) OWNER TO l
 REVOKE ALL ON FUNCTION llm_store.row_content(bytea, integer, integer, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.row_content(bytea, integer, integer, bigint) TO llm_user;
 COMMENT ON FUNCTION llm_store.row_content(bytea, integer, integer, bigint) IS
-'A row of a stored tensor, from 0, in the tensor''s encoding: the slice of its tile, or the tiles that a longer row '
-'spans. rows_per_tile and the bytes of a row are the tensor''s own.';
+'A row of a stored tensor, from 0, in the tensor''s encoding: a slice of a tile, or, if a row is longer than a tile, '
+'its tiles. rows_per_tile and the bytes of a row are those of the tensor.';
 
 COMMIT;

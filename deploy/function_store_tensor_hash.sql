@@ -24,7 +24,7 @@ ALTER FUNCTION llm_store.tensor_hash(text, bigint[], bytea[]) OWNER TO llm_owner
 REVOKE ALL ON FUNCTION llm_store.tensor_hash(text, bigint[], bytea[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.tensor_hash(text, bigint[], bytea[]) TO llm_user;
 COMMENT ON FUNCTION llm_store.tensor_hash(text, bigint[], bytea[]) IS
-'SHA-256 over the line "type dimensions" (dimensions of shape comma-separated, ended by a newline) and the hashes of '
-'tiles in order.';
+'SHA-256 over the line "type dimensions" (the dimensions of shape, comma-separated, and a newline) and the hashes of '
+'the tiles in order.';
 
 COMMIT;

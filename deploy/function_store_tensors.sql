@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_store_tensors to pg
 -- requires: table_tensor_tile, function_store_tensor_layout, function_store_tensor_hash, function_store_check_weights
 
--- SECURITY DEFINER: models of different owners share tensors, so nobody writes one but through these checks.
--- In the order of hashes: two loads that share tensors wait for each other in one direction only.
+-- SECURITY DEFINER: models of different owners share tensors, so they are written only after these checks.
+-- In the order of hashes, so that two loads that share tensors cannot deadlock.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -72,8 +72,8 @@ ALTER FUNCTION llm_store.store_tensors(jsonb) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.store_tensors(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.store_tensors(jsonb) TO llm_loader;
 COMMENT ON FUNCTION llm_store.store_tensors(jsonb) IS
-'Stores the tensors of a manifest (see llm.publish) that are new, after checking that their tiles are there and have '
-'the right sizes; returns the hash of each. Infinity or NaN is an error (22023); llm_store.atomise_tensors, which must '
-'follow, finds it in the types whose codes it counts.';
+'Stores the new tensors of a manifest (see llm.publish), after checking that their tiles are stored and have the '
+'right sizes. Returns the hash of each. Infinity or NaN is an error (22023). For types whose codes are counted, '
+'llm_store.atomise_tensors must follow, which finds them.';
 
 COMMIT;

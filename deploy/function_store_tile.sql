@@ -1,8 +1,8 @@
 -- Deploy hartonomous:function_store_tile to pg
 -- requires: table_tile, role_llm_loader
 
--- SECURITY DEFINER: only the owner may lock a tile, and the lock keeps llm.collect away from one that was there already
--- until the tensor that needs it is there.
+-- SECURITY DEFINER: only the owner may lock a tile. The lock protects a tile that is stored already from llm.collect until the
+-- tensor that needs it is stored.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -34,6 +34,7 @@ ALTER FUNCTION llm_store.store_tile(bytea) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.store_tile(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.store_tile(bytea) TO llm_loader;
 COMMENT ON FUNCTION llm_store.store_tile(bytea) IS
-'Stores a tile unless it is there already, keeps it until the transaction ends, and returns its hash.';
+'Stores a tile, if it is not stored yet, protects it from llm.collect until the transaction ends, and returns its '
+'hash.';
 
 COMMIT;

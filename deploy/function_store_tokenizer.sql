@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_tokenizer to pg
 -- requires: table_token, function_store_vocabulary
 
--- SECURITY DEFINER: models of different owners share tokenizers, so nobody writes one but through this check.
+-- SECURITY DEFINER: models of different owners share tokenizers, so they are written only after this check.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -42,7 +42,7 @@ ALTER FUNCTION llm_store.store_tokenizer(text, jsonb) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.store_tokenizer(text, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.store_tokenizer(text, jsonb) TO llm_loader;
 COMMENT ON FUNCTION llm_store.store_tokenizer(text, jsonb) IS
-'The id of the tokenizer with this definition (a tokenizer.json document) and these settings, stored with its '
-'vocabulary if it is new.';
+'The id of the tokenizer with this definition (a tokenizer.json document) and these settings. A new one is stored '
+'with its vocabulary.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_vocabulary to pg
 -- requires: schema_llm_store, function_runtime_boot, role_llm_owner
 
--- Three arrays and not rows: for 151,936 tokens 0.16 s instead of 0.47 s.
+-- Three arrays instead of rows: 0.16 s instead of 0.47 s for 151,936 tokens.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -22,7 +22,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.vocabulary(text, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.vocabulary(text, jsonb) TO llm_owner;
 COMMENT ON FUNCTION llm_store.vocabulary(text, jsonb) IS
-'The vocabulary of a tokenizer (definition: a tokenizer.json document; settings: see llm_store.tokenizer) in the order '
-'of ids, from 0: bytes, readable texts and kinds.';
+'The vocabulary of a tokenizer in the order of ids, from 0: bytes, readable texts and kinds. definition: a '
+'tokenizer.json document; settings: see llm_store.tokenizer.';
 
 COMMIT;

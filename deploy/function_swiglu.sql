@@ -18,8 +18,8 @@ $python$;
 REVOKE ALL ON FUNCTION llm.swiglu(bytea, bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.swiglu(bytea, bytea) TO llm_user;
 COMMENT ON FUNCTION llm.swiglu(bytea, bytea) IS
-E'gate / (1 + exp(-gate)) * up, number by number (arXiv 2002.05202).\n'
-'An activation is bytea: little-endian float32, a row a token.\n'
+E'gate / (1 + exp(-gate)) * up, element by element (arXiv 2002.05202).\n'
+'An activation is bytea: little-endian float32, one row per token.\n'
 'gate, up: of the same size; NULL gives NULL.';
 
 COMMIT;

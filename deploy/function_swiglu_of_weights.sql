@@ -23,11 +23,11 @@ $python$;
 REVOKE ALL ON FUNCTION llm.swiglu(bytea, text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.swiglu(bytea, text, text, text) TO llm_user;
 COMMENT ON FUNCTION llm.swiglu(bytea, text, text, text) IS
-E'llm.swiglu of two products, x times the transposed gate and x times the transposed up: [n, columns] to [n, rows]; '
-'bit for bit what llm.linear and llm.swiglu give in three calls.\n'
-'An activation is bytea: little-endian float32, a row a token.\n'
-'x: NULL gives NULL; its size must be a multiple of the columns.\n'
-'gate, up: the names of two matrices of llm.tensors, of one shape.\n'
-'model: a name of llm.models; NULL is the default model.';
+E'llm.swiglu of two products, x times the transposed gate and x times the transposed up: [n, columns] to [n, rows]. '
+'Bit for bit the same as three calls of llm.linear and llm.swiglu.\n'
+'An activation is bytea: little-endian float32, one row per token.\n'
+'x: NULL gives NULL; its size must be a multiple of the matrices'' columns.\n'
+'gate, up: the names of two matrices in llm.tensors, of the same shape.\n'
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

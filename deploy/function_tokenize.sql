@@ -25,8 +25,8 @@ GRANT EXECUTE ON FUNCTION llm.tokenize(text, text, boolean, boolean) TO llm_user
 COMMENT ON FUNCTION llm.tokenize(text, text, boolean, boolean) IS
 E'The token ids of a text.\n'
 'text: NULL gives NULL.\n'
-'model: a name of llm.models; NULL is the default model.\n'
-'add_special: put the tokens around it that the model wants, as its beginning- and end-of-sequence tokens.\n'
-'parse_special: read control tokens that are written in the text as such; otherwise they are text like any other.';
+'model: a name from llm.models; NULL is the default model.\n'
+'add_special: add the model''s own tokens around the text, such as beginning-of-sequence.\n'
+'parse_special: control tokens that are written in the text become control tokens; otherwise they are text.';
 
 COMMIT;

@@ -21,11 +21,11 @@ ALTER FUNCTION llm.upload_tensors(jsonb) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.upload_tensors(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.upload_tensors(jsonb) TO llm_loader;
 COMMENT ON FUNCTION llm.upload_tensors(jsonb) IS
-E'Stores tensors whose tiles are there, with their weight codes, ahead of llm.publish, for example on a second '
-'connection while other tiles are sent; tensors: [{"name", "type", "shape", "tiles": [SHA-256 in hexadecimal, ...]}, '
+E'Stores tensors whose tiles are stored, and their weight codes, ahead of llm.publish, for example on a second '
+'connection while other tiles are sent. tensors: [{"name", "type", "shape", "tiles": [SHA-256 in hexadecimal, ...]}, '
 '...] as in the manifest.\n'
-'Returns how many weights were counted, 0 where all was done before; infinity or NaN in a tensor is an error that '
-'names it and the row.\n'
-'No view shows them before a model has them; llm.collect removes them if none ever does.';
+'Returns how many weights were counted, 0 if everything was stored before. Infinity or NaN in a tensor is an error '
+'that names the tensor and the row.\n'
+'No view shows them before a model has them. If none ever does, llm.collect removes them.';
 
 COMMIT;

@@ -17,7 +17,7 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = 'there is no such part of a tokenizer''s tokens',
             DETAIL = format('The tokenizer is %s, the part %s.', tokenizer_id, part),
-            HINT = 'The parts are 0 and 1; llm.upload_vocabulary tells a tokenizer''s number.';
+            HINT = 'The parts are 0 and 1; llm.upload_vocabulary returns a tokenizer''s number.';
     END IF;
     RETURN llm_store.atomise_part(tokenizer_id, part);
 END
@@ -27,9 +27,10 @@ ALTER FUNCTION llm.upload_token_atoms(integer, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.upload_token_atoms(integer, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.upload_token_atoms(integer, integer) TO llm_loader;
 COMMENT ON FUNCTION llm.upload_token_atoms(integer, integer) IS
-E'Stores one of the two parts of a tokenizer''s tokens as atoms, so that two sessions do it between them; returns how '
-'many tokens are in it, 0 if it was there or the tokenizer is gone, and llm.upload_tokenizer stores both again.\n'
-'tokenizer_id: from llm.upload_vocabulary, committed; part: 0 or 1. llm.upload_tokenizer then does what is left, as '
+E'Stores one of the two parts of a tokenizer''s tokens as atoms, so that two sessions can share the work. Returns how '
+'many tokens are in the part; 0 if it was stored already, or if the tokenizer is gone, and then llm.upload_tokenizer '
+'stores both again.\n'
+'tokenizer_id: from llm.upload_vocabulary, committed; part: 0 or 1. llm.upload_tokenizer then does the rest, as '
 'llm.publish would.';
 
 COMMIT;

@@ -17,7 +17,7 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = 'the tokenizer is NULL, expected a tokenizer.json document';
     ELSIF coalesce(settings ->> 'vocabulary_size', '') !~ '^[1-9][0-9]{0,7}$' THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = 'the tokenizer''s settings have no vocabulary_size that a model could have',
+            MESSAGE = 'the tokenizer''s settings have no valid vocabulary_size',
             HINT = 'It is the number of rows of the model''s embedding.';
     END IF;
     RETURN llm_store.store_tokenizer(tokenizer, settings);
@@ -29,7 +29,7 @@ REVOKE ALL ON FUNCTION llm.upload_vocabulary(text, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.upload_vocabulary(text, jsonb) TO llm_loader;
 COMMENT ON FUNCTION llm.upload_vocabulary(text, jsonb) IS
 E'Stores a tokenizer (a tokenizer.json document, and the settings of its manifest with vocabulary_size) with its '
-'vocabulary ahead of llm.publish; returns its number, which llm.upload_token_atoms takes.\n'
-'No view shows it before a model has it; llm.collect removes it if none ever does.';
+'vocabulary ahead of llm.publish. Returns its number, which llm.upload_token_atoms needs.\n'
+'No view shows it before a model has it. If none ever does, llm.collect removes it.';
 
 COMMIT;

@@ -63,8 +63,8 @@ ALTER FUNCTION llm.verify(text) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.verify(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.verify(text) TO llm_user;
 COMMENT ON FUNCTION llm.verify(text) IS
-E'Computes every hash of the model called model again, and returns a row for each tensor tile, file segment or record '
-'that is not what it was; no row: all is well.\n'
-'Where the problem is not a tensor''s, tensor is NULL.';
+E'Computes every hash of the model called model again. Returns a row for each tensor tile, file segment or record '
+'that has changed. No rows: all is well.\n'
+'tensor is NULL if the problem is not in a tensor.';
 
 COMMIT;

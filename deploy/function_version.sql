@@ -17,6 +17,6 @@ $python$;
 REVOKE ALL ON FUNCTION llm.version() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.version() TO llm_user;
 COMMENT ON FUNCTION llm.version() IS
-'The release of the modules that runs in this session, with the versions of Python and numpy.';
+'The release of the modules that this session runs, with the versions of Python and numpy.';
 
 COMMIT;

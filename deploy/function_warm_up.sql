@@ -18,7 +18,7 @@ $python$;
 REVOKE ALL ON FUNCTION llm.warm_up() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.warm_up() TO llm_loader;
 COMMENT ON FUNCTION llm.warm_up() IS
-E'Compiles the engine for this server''s processor, unless that is done, and tells which engine then computes.\n'
-'It takes about a minute and is needed once a release: until then llm.engine = auto computes with numpy.';
+E'Compiles the engine for this server''s processor, if that was not done yet, and says which engine computes then.\n'
+'It takes about a minute and is needed once a release. Until then llm.engine = auto computes with numpy.';
 
 COMMIT;

@@ -19,9 +19,9 @@ $python$;
 REVOKE ALL ON FUNCTION llm.weight(text, integer, integer, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.weight(text, integer, integer, text) TO llm_user;
 COMMENT ON FUNCTION llm.weight(text, integer, integer, text) IS
-E'One number of a tensor.\n'
-'matrix: a name of llm.tensors.\n'
+E'One weight of a tensor.\n'
+'matrix: a name from llm.tensors.\n'
 'row_idx and col_idx: from 0; a vector is one row.\n'
-'model: a name of llm.models; NULL is the default model.';
+'model: a name from llm.models; NULL is the default model.';
 
 COMMIT;

@@ -53,19 +53,19 @@ $procedure$;
 REVOKE ALL ON PROCEDURE llm_runtime.generate_into FROM PUBLIC;
 GRANT EXECUTE ON PROCEDURE llm_runtime.generate_into TO llm_owner, llm_user;
 COMMENT ON PROCEDURE llm_runtime.generate_into IS
-'What llm.generate_into calls when its array is not too large to be handed to Python.';
+'Called by llm.generate_into after it has checked the size of the array.';
 
 ALTER PROCEDURE llm.generate_into OWNER TO llm_owner;
 REVOKE ALL ON PROCEDURE llm.generate_into FROM PUBLIC;
 GRANT EXECUTE ON PROCEDURE llm.generate_into TO llm_user;
 COMMENT ON PROCEDURE llm.generate_into IS
-E'Insert into a table what a model writes after the prompt of each row of a query, and commit about once a second, so '
-'that nothing that is done is lost when the call is cancelled or the server stops.\n'
-'query: gives (id, prompt), as for llm.generate_query; let it leave out ids that the table has, and the same call '
-'goes on where it stopped.\n'
+E'Generates text for each row of a query and inserts the results into a table. Commits about once a second, so that '
+'finished rows are kept if the call is cancelled or the server stops.\n'
+'query: returns (id, prompt), as for llm.generate_query. If it leaves out ids that the table already has, calling '
+'again continues where the last call stopped.\n'
 'target: a table with the columns id, of any type that the query''s ids can be read as, response text, finish_reason '
 'text, tokens integer and error text.\n'
-'Both work with the caller''s rights.\n'
+'Query and table are accessed with the caller''s rights.\n'
 'Call it outside of a transaction block.\n'
 'Other arguments are those of llm.generate_many.';
 

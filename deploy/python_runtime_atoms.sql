@@ -9,10 +9,10 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.atoms__atom_rows()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Rows of llm_store.atom, whole vocabularies at once: copied where all are new, else inserted where they are missing.
+AS $python$"""Stores rows of llm_store.atom, whole vocabularies at once: by COPY if all are new, else by INSERT of missing ones.
 
-COPY writes many rows of a page at once and logs them as one, which takes a third less time than INSERT. It reads a
-file: here one in memory, without a name, that is gone with its descriptor, also when the session is killed.
+COPY fills a page at a time and logs it as one, which takes a third less time than INSERT. It reads a file: here an
+unnamed one in memory, which disappears with its descriptor, also when the session is killed.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from ..server import database
 from . import geometry, sql_literals
 
 COPY = database.Query("SELECT llm_store.copy_atoms($1) AS stored", "integer")
-# OFFSET 0: the planner must not put the arrays' texts, to be read for each row, in the place of the arrays.
+# OFFSET 0: otherwise the planner would inline the arrays as texts and parse them again for each row.
 INSERT_MISSING = database.Query(
     """INSERT INTO llm_store.atom (h_xy, h_yz, h_zm, geom, modality, content_hash, content)
     SELECT
@@ -50,9 +50,9 @@ INSERT_MISSING = database.Query(
 
 
 def store(points, content, lengths, modality, expected_new=False):
-    """Rows for distinct ascending contents, given joined, with their lengths and points (steps [n, 4]).
+    """Store distinct ascending contents, given joined, with their lengths and points (steps [n, 4]).
 
-    expected_new: nobody is known to have stored any of them.
+    expected_new: probably none of them is stored yet.
     """
     if not len(points):
         return
@@ -69,7 +69,7 @@ def store(points, content, lengths, modality, expected_new=False):
 
 
 def _copied(keys, points, hashes, contents, modality):
-    """Whether COPY stored the rows; it stores all of them or none."""
+    """Store the rows by COPY. Returns whether it did: all of them or none."""
     columns = [
         *keys,
         np.frombuffer(points, "V41"),
@@ -85,16 +85,16 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.atoms__atom_rows() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.atoms__atom_rows() IS
-'Rows of llm_store.atom, whole vocabularies at once: copied where all are new, else inserted where they are '
-'missing.';
+'Stores rows of llm_store.atom, whole vocabularies at once: by COPY if all are new, else by INSERT of missing '
+'ones.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.atoms__atom_runs()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Runs of atoms: what is searched by place. A vocabulary's points along the four-dimensional Hilbert curve, in pieces.
+AS $python$"""Runs of atoms, for nearest-neighbour search: pieces of a vocabulary along the four-dimensional Hilbert curve.
 
-An index entry for each atom would cost as much as everything else about it. A run is one row of points that are near
-each other and one entry of the index, and no nearer to a place than its nearest point.
+An index entry for each atom would cost as much as everything else about it. A run is one row and one index entry for
+points that are close to each other. Its distance to a point is a lower bound of the distances of its points.
 """
 
 import numpy as np
@@ -102,15 +102,15 @@ import numpy as np
 from ..server import database
 from . import geometry, hilbert, sql_literals
 
-POINTS = 32  # a row of so many stays below the 2 kB from which PostgreSQL would compress it
-AXIS_BITS = 8  # finer curves give the same runs
-STORE = database.Query(
+POINTS = 32  # a row stays below 2 kB, from where PostgreSQL would compress it
+RUN_AXIS_BITS = 8  # a finer curve gives the same runs
+STORE_RUNS = database.Query(
     """INSERT INTO llm_store.atom_run (tokenizer_id, part, number, content, starts, geom)
     SELECT $1, $2, i, substring(p.content FROM p.first[i] FOR p.first[i + 1] - p.first[i]),
         p.starts[p.points * (i - 1) + 1:p.points * i],
-        public.st_geomfromewkb(substring(p.places FROM p.size * (i - 1) + 1 FOR p.size))
+        public.st_geomfromewkb(substring(p.point_bytes FROM p.size * (i - 1) + 1 FOR p.size))
     FROM
-        (SELECT $3 AS content, $4::integer[] AS first, $5::integer[] AS starts, $6 AS places,
+        (SELECT $3 AS content, $4::integer[] AS first, $5::integer[] AS starts, $6 AS point_bytes,
             $7 AS points, 13 + 37 * $7 AS size OFFSET 0) AS p,
         generate_series(1, array_length(p.first, 1) - 1) AS i""",
     *("integer", "integer", "bytea", "text", "text", "bytea", "integer"),
@@ -118,15 +118,15 @@ STORE = database.Query(
 
 
 def store(tokenizer_id, part, points, content, lengths):
-    """Rows of llm_store.atom_run for a part of a tokenizer's atoms: contents (joined), lengths and points."""
+    """Store the runs of a part of a tokenizer's atoms, given as contents (joined), lengths and points."""
     if not len(points):
         return
-    order = np.argsort(hilbert.encode(points >> geometry.AXIS_BITS - AXIS_BITS, AXIS_BITS), kind="stable")
+    order = np.argsort(hilbert.encode(points >> geometry.AXIS_BITS - RUN_AXIS_BITS, RUN_AXIS_BITS), kind="stable")
     content, lengths = sql_literals.taken(content, lengths, order)
     starts = np.cumsum(lengths) - lengths
     first = starts[::POINTS]
     starts = starts - np.repeat(first, POINTS)[: starts.size] + 1
-    STORE.all(
+    STORE_RUNS.all(
         *(
             tokenizer_id,
             part,
@@ -140,32 +140,35 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.atoms__atom_runs() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.atoms__atom_runs() IS
-'Runs of atoms: what is searched by place. A vocabulary''s points along the four-dimensional Hilbert curve, in '
-'pieces.';
+'Runs of atoms, for nearest-neighbour search: pieces of a vocabulary along the four-dimensional Hilbert curve.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.atoms__atoms()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Atoms of a model: its bytes, tokens and weight codes as rows, and how often each is used.
+AS $python$"""Stores the atoms of a model: its bytes, tokens and weight codes as rows, and how often each occurs.
 
-`llm_store.atomise` calls this, once for what is new in a model. Whole vocabularies and tensors go through numpy, and
-SQL makes rows from arrays. Atoms are stored in one order, in parts of the tokens and then (h_xy, content), so that
-loads that bring the same ones wait for each other but never in a circle.
+`llm_store.atomise` calls this for what is new in a model. numpy computes whole vocabularies and tensors, and SQL makes
+rows from arrays. Atoms are stored in one order, by parts of the tokens and then by (h_xy, content), so that two loads
+of the same atoms wait for each other but cannot deadlock.
 """
 
 import numpy as np
 
 from ..model import encodings, finite
 from ..model.decoder import ROPE_DIVISORS
-from ..server import database, errors
+from ..server import database, errors, interrupts
 from . import atom_rows, atom_runs, geometry, sql_literals
 
-# Tokens of two bytes or more are stored in parts, by their first byte, so that two sessions can store a vocabulary
-# between them: spaces, digits and punctuation, then letters. What is in which part must not depend on the vocabulary,
-# and the partitions of llm_store.atom follow it.
-BOUNDS = (b"\x00", b"@", b"\xff" * 2700)  # the last is above every token: an entry of its index holds 2,704 bytes
+# Tokens of two bytes or more are stored in two parts, by their first byte (spaces, digits and punctuation; letters), so
+# that two sessions can share the work. The parts must not depend on the vocabulary. The partitions of llm_store.atom
+# are cut at the same byte.
+BOUNDS = (
+    b"\x00",
+    b"@",
+    b"\xff" * 2700,
+)  # the last is above every token, because an entry of its index holds 2,704 bytes
 PARTS = len(BOUNDS) - 1
-PART = database.Query(
+PART_TOKENS = database.Query(
     """SELECT string_agg(t.bytes, ''::bytea) AS content,
         string_agg(int4send(octet_length(t.bytes)), ''::bytea) AS lengths,
         string_agg(int4send(t.times), ''::bytea) AS times
@@ -204,12 +207,12 @@ STORE_CODE_COUNTS = database.Query(
     ON CONFLICT DO NOTHING""",
     *("bytea", "text", "text", "text"),
 )
-COUNTS = database.Query(
+CODE_COUNTS = database.Query(
     """SELECT n.codes::text AS codes, n.counts::text AS counts
     FROM llm_store.atom_code_count AS n WHERE n.tensor_hash = $1""",
     "bytea",
 )
-# The tiles that one of two tensors has and the other has not in the same place; 1 of the first, -1 of the second.
+# The tiles at which two tensors differ: sign 1 for those of the first, -1 for those of the second.
 DIFFERENT_TILES = database.Query(
     """SELECT d.sign, t.content
     FROM llm_store.tensor_tile AS u
@@ -219,15 +222,17 @@ DIFFERENT_TILES = database.Query(
     WHERE u.tensor_hash = $1 AND v.tensor_hash = $2""",
     *("bytea", "bytea"),
 )
-TENSOR = database.Query("SELECT t.type, t.shape, t.rows_per_tile FROM llm_store.tensor AS t WHERE t.hash = $1", "bytea")
-TILES = database.Query(
+TENSOR_FORM = database.Query(
+    "SELECT t.type, t.shape, t.rows_per_tile FROM llm_store.tensor AS t WHERE t.hash = $1", "bytea"
+)
+TILE_CONTENTS = database.Query(
     """SELECT t.content FROM llm_store.tensor_tile AS u INNER JOIN llm_store.tile AS t ON t.hash = u.tile_hash
     WHERE u.tensor_hash = $1 ORDER BY u.ordinal""",
     "bytea",
 )
 
 
-# The tiles of a tensor of whole rows a tile that no other such tensor of its type has: those have been looked at.
+# The tiles of a tensor that no other tensor of its type has; tiles of others were checked. For tiles of whole rows.
 NEW_TILES = database.Query(
     """SELECT u.ordinal, t.content
     FROM llm_store.tensor_tile AS u
@@ -245,7 +250,7 @@ NEW_TILES = database.Query(
 
 
 def store_tokenizer(tokenizer_id):
-    """Rows for the tokens and bytes of a tokenizer that are not there yet. Returns how many tokens it has."""
+    """Store the missing tokens and bytes of a tokenizer. Returns how many tokens it has."""
     there = {total["part"] for total in PART_TOTALS.all(tokenizer_id)}
     for part in range(PARTS):
         if part not in there:
@@ -255,7 +260,7 @@ def store_tokenizer(tokenizer_id):
     counts = sum(sql_literals.integers(total["counts"]) for total in totals)
     mean = sum(sql_literals.integers(total["steps"]) for total in totals) // max(1, tokens)
     if STORE_BYTE_COUNTS.one(tokenizer_id, sql_literals.array(counts), sql_literals.points(mean[None])) is None:
-        return 0  # another load was faster, and has stored all of it
+        return 0  # another load has stored all of it meanwhile
     letters = np.flatnonzero(counts)
     content, lengths = bytes(letters.tolist()), np.ones(letters.size, np.int64)
     points = geometry.byte_points(content, lengths)
@@ -265,8 +270,8 @@ def store_tokenizer(tokenizer_id):
 
 
 def store_part(tokenizer_id, part):
-    """Rows for one part of a tokenizer's tokens, unless they are there. Returns how many of its tokens are in it."""
-    vocabulary = PART.one(tokenizer_id, BOUNDS[part], BOUNDS[part + 1])
+    """Store one part of a tokenizer's tokens, unless it is stored. Returns how many tokens are in it."""
+    vocabulary = PART_TOKENS.one(tokenizer_id, BOUNDS[part], BOUNDS[part + 1])
     content = vocabulary["content"] or b""
     lengths, times = (np.frombuffer(vocabulary[name] or b"", ">i4").astype(np.int64) for name in ("lengths", "times"))
     points = geometry.byte_points(content, lengths)
@@ -274,8 +279,8 @@ def store_part(tokenizer_id, part):
     counts = np.bincount(np.frombuffer(content, np.uint8), np.repeat(times, lengths), 256).astype(np.int64)
     steps = (points * times[:, None]).sum(axis=0)
     if CLAIM_PART.one(tokenizer_id, part, tokens, sql_literals.array(counts), sql_literals.array(steps)) is None:
-        return 0  # another load was faster, and has stored all of it
-    longer = np.flatnonzero(lengths > 1)  # one byte is the byte, and that is stored with the bytes
+        return 0  # another load has stored all of it meanwhile
+    longer = np.flatnonzero(lengths > 1)  # a token of one byte is the atom of that byte
     content, _ = sql_literals.taken(content, lengths, longer)
     points, lengths = points[longer], lengths[longer]
     atom_rows.store(points, content, lengths, "compositional", expected_new=not HAS_OTHERS.one(tokenizer_id)["has"])
@@ -284,11 +289,12 @@ def store_part(tokenizer_id, part):
 
 
 def check_weights(tensor_hash, name, is_new):
-    """Raise ModelError 22023 that names the tensor, and where, unless a stored tensor's weights can be computed with.
+    """Raise ModelError 22023 with tensor and row if a stored tensor has weights that are not finite.
 
-    A tensor that is not new has been looked at, except as what its name says; one that store_codes counts will be.
+    Tensors that are not new were checked before, and store_codes checks those whose codes it counts. The divisors of
+    rope are always checked, because other names allow other values.
     """
-    tensor = TENSOR.one(tensor_hash)
+    tensor = TENSOR_FORM.one(tensor_hash)
     if is_new and tensor["type"] not in geometry.CODES:
         _check_tiles(tensor_hash, name, tensor)
     if name == ROPE_DIVISORS:
@@ -297,26 +303,26 @@ def check_weights(tensor_hash, name, is_new):
 
 def _check_tiles(tensor_hash, name, tensor):
     type, columns, rows_per_tile = tensor["type"], tensor["shape"][-1], tensor["rows_per_tile"]
-    if rows_per_tile == 0:  # a row spans tiles, and a block may
+    if rows_per_tile == 0:  # a row spans tiles, and a block may too
         finite.check_rows(name, type, columns, tiles(tensor_hash))
         return
     for tile in NEW_TILES.stream(tensor_hash, type):
-        database.checkpoint()
+        interrupts.checkpoint()
         finite.check_rows(name, type, columns, [tile["content"]], tile["ordinal"] * rows_per_tile)
 
 
 def store_edited_codes(tensor_hash, base_hash):
-    """Counts of the weight codes of an edited tensor: those of the one before, and what differs between their tiles.
+    """Count the weight codes of an edited tensor, from those of its base and the tiles that differ.
 
-    Both have one type and shape, and tiles of whole blocks; the one before has been counted.
+    Both have the same type and shape and tiles of whole blocks, and the base has been counted.
     """
-    encoding = TENSOR.one(tensor_hash)["type"]
-    before = COUNTS.one(base_hash)
+    encoding = TENSOR_FORM.one(tensor_hash)["type"]
+    before = CODE_COUNTS.one(base_hash)
     counts = np.zeros(1 << geometry.CODES[encoding].codes.bits, np.int64)
     counts[sql_literals.integers(before["codes"])] = sql_literals.integers(before["counts"])
     fresh = np.zeros_like(counts)
     for tile in DIFFERENT_TILES.stream(tensor_hash, base_hash):
-        database.checkpoint()
+        interrupts.checkpoint()
         found = geometry.count_codes(encoding, encodings.whole_blocks(encoding, [tile["content"]]))
         counts += tile["sign"] * found
         if tile["sign"] > 0:
@@ -326,9 +332,9 @@ def store_edited_codes(tensor_hash, base_hash):
 
 
 def store_codes(tensor_hashes, names):
-    """Counts of the weight codes of tensors that have none yet, and rows for the codes. Returns how many weights.
+    """Count the weight codes of new tensors, and store the codes as atoms. Returns how many weights were counted.
 
-    The tensors are read whole for the first time: ModelError 22023 names one with infinity or NaN.
+    This reads new tensors as a whole, so it also checks them: ModelError 22023 names one with infinity or NaN.
     """
     weights = 0
     seen = {}
@@ -352,7 +358,7 @@ def _store_counts(tensor_hash, counts):
 
 
 def _store_code_atoms(encoding, counts):
-    """Rows for the codes of an encoding that are counted at all."""
+    """Store the codes of an encoding whose count is not 0 as atoms."""
     codes = np.flatnonzero(counts)
     if codes.size:
         contents = geometry.code_contents(encoding, codes)
@@ -362,7 +368,7 @@ def _store_code_atoms(encoding, counts):
 
 def _counted(tensor_hash):
     """(encoding, shape) of a stored tensor whose codes are atoms. Raises ModelError 0A000 for any other."""
-    tensor = TENSOR.one(tensor_hash)
+    tensor = TENSOR_FORM.one(tensor_hash)
     if tensor is None or tensor["type"] not in geometry.CODES:
         raise errors.not_supported(
             "the tensor has no weight codes that are atoms", f"known are {', '.join(geometry.CODES)}"
@@ -378,23 +384,24 @@ def code_counts(tensor_hash):
 
 
 def tiles(tensor_hash):
-    """The bytes of a tensor, tile by tile; the work can be interrupted between two."""
-    for tile in TILES.stream(tensor_hash):
-        database.checkpoint()
+    """The bytes of a tensor, tile by tile, with a checkpoint for each."""
+    for tile in TILE_CONTENTS.stream(tensor_hash):
+        interrupts.checkpoint()
         yield tile["content"]
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.atoms__atoms() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.atoms__atoms() IS
-'Atoms of a model: its bytes, tokens and weight codes as rows, and how often each is used.';
+'Stores the atoms of a model: its bytes, tokens and weight codes as rows, and how often each occurs.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.atoms__geometry()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Where atoms lie: points in four dimensions as a pure function of what an atom is, and nothing else.
+AS $python$"""Points of atoms in four dimensions, a pure function of their content.
 
-An axis has 2^31 steps. `llm.atom_point` is the same function of bytes in SQL, one value a call; docs/atoms.md says what
-x, y, z and m mean for each modality. Near means spelt alike or weighing alike: it does not mean alike in meaning.
+An axis has 2^31 steps. `llm.atom_point` is the same function of bytes in SQL, one value a call. docs/atoms.md says what
+x, y, z and m mean for each modality. Near tokens are spelt alike and near weight codes have nearly equal values;
+nearness says nothing about meaning.
 """
 
 import numpy as np
@@ -404,13 +411,13 @@ from ..server import errors
 from . import hilbert_plane
 
 AXIS_BITS = 31
-STEP = 1 / 256  # of an axis, in the units of the map
-LOWEST = float(1 << 23)  # where step 0 begins
+STEP_SIZE = 1 / 256  # of an axis, in the units of the map
+LOWEST_COORDINATE = float(1 << 23)  # where step 0 begins
 
 # The encodings whose codes are atoms.
 CODES = {encoding.name: encoding for encoding in ENCODINGS if encoding.codes}
-# What the order of codes by value is, in straight lines, where `half` is half the number of codes: from a first to a
-# last code, the place of a code among all is intercept + slope * code. [(first, last, intercept, slope), ...]
+# The rank of a code's value among all codes, in straight lines: from a first to a last code it is
+# intercept + slope * code. `half` is half the number of codes. [(first, last, intercept, slope), ...]
 LINES = {
     "unsigned": lambda half: [(0, 2 * half - 1, 0, 1)],
     "two's complement": lambda half: [(0, half - 1, half, 1), (half, 2 * half - 1, -half, 1)],
@@ -452,7 +459,7 @@ def _four_bytes(content, first, direction, available):
 
 
 def log_steps(numbers):
-    """2^26 steps for each doubling of an integer from 1 to 2^31, straight in between: 1, 2, 3, 4 -> 0, 1, 1.5, 2."""
+    """log2 of integers from 1 to 2^31, times 2^26, linear between powers of two: 1, 2, 3, 4 -> 0, 1, 1.5, 2."""
     numbers = np.asarray(numbers, np.int64)
     doublings = np.frexp(numbers.astype(np.float64))[1].astype(np.int64) - 1
     return np.minimum((doublings << 26) + ((numbers - (1 << doublings) << 26) >> doublings), (1 << AXIS_BITS) - 1)
@@ -461,7 +468,7 @@ def log_steps(numbers):
 def code_points(encoding, codes):
     """Steps [n, 4] (int64) of weight codes of an encoding, unsigned integers as they are stored.
 
-    x: the order of the values that the codes stand for; y: the code itself; z: its bits; m: the encoding's GGUF number.
+    x: the rank of the code's value; y: the code itself; z: its bits; m: the encoding's GGUF number.
     """
     bits = CODES[encoding].codes.bits
     codes = np.asarray(codes, np.int64)
@@ -480,7 +487,7 @@ def code_lines(encoding):
 
 
 def _value_order(encoding, codes):
-    """The place of codes among all codes of the encoding, by value."""
+    """The ranks of codes among all codes of the encoding, by value."""
     order = np.empty_like(codes)
     for first, last, intercept, slope in code_lines(encoding):
         here = (first <= codes) & (codes <= last)
@@ -489,7 +496,7 @@ def _value_order(encoding, codes):
 
 
 def code_contents(encoding, codes):
-    """What a weight code's identity is the hash of: the encoding's name, a zero byte, the code little-endian."""
+    """The content of weight codes, which is hashed: the encoding's name, a zero byte, the code little-endian."""
     size = CODES[encoding].codes.bits // 8 or 1
     return [encoding.encode() + b"\0" + int(code).to_bytes(size, "little") for code in codes]
 
@@ -497,7 +504,7 @@ def code_contents(encoding, codes):
 def codes_in_order(encoding, raw):
     """The code of each weight of whole blocks, in the order of the weights: bytes as stored -> unsigned integers.
 
-    Where two codes share a byte, the low four bits of a run of bytes come first and then the high ones.
+    If two codes share a byte, the low halves of a run of bytes come first, then the high halves.
     """
     codes = CODES[encoding].codes
     content = np.ascontiguousarray(np.frombuffer(raw, np.uint8).reshape(-1, CODES[encoding].size)[:, codes.first :])
@@ -521,7 +528,7 @@ def count_codes(encoding, pieces):
 
 def _byte_or_word_counts(encoding, blocks):
     codes = CODES[encoding].codes
-    # Pairs of bytes: counting costs by the element, and one count of 65,536 folds into two of 256.
+    # Count pairs of bytes, because bincount costs per element; then fold the 65,536 counts into 256.
     words = np.ascontiguousarray(blocks[:, codes.first :]).view(np.uint16).ravel()
     counts = np.bincount(words, minlength=1 << 16)
     if codes.bits == 16:
@@ -539,16 +546,17 @@ def keys(points):
 def coordinates(points):
     """Steps as coordinates of the map: the middle of each, exactly.
 
-    PostGIS's GiST index rounds coordinates to single precision outwards. From 2^23 to 2^24 that is to whole numbers,
-    and no middle is one: so the index never takes two atoms to be further apart than they are, not by a rounding
-    error either, which would end a search for neighbours with "index returned tuples in wrong order".
+    PostGIS's GiST index rounds coordinates outwards to single precision, which from 2^23 to 2^24 are whole numbers. No
+    middle of a step is a whole number, so every box of the index is larger than its point, and no rounding error can
+    make the index's distance larger than the true one. That would end a search with "index returned tuples in wrong
+    order".
     """
-    return (points + 0.5) * STEP + LOWEST
+    return (points + 0.5) * STEP_SIZE + LOWEST_COORDINATE
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.atoms__geometry() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.atoms__geometry() IS
-'Where atoms lie: points in four dimensions as a pure function of what an atom is, and nothing else.';
+'Points of atoms in four dimensions, a pure function of their content.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.atoms__hilbert()
 RETURNS void
@@ -706,28 +714,30 @@ COMMENT ON FUNCTION llm_runtime.atoms__hilbert() IS
 CREATE OR REPLACE FUNCTION llm_runtime.atoms__hilbert_plane()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The plane's Hilbert curve four bits of each axis at a time, by a table: the keys of `hilbert`, five times as fast.
+AS $python$"""The plane's Hilbert curve by a table, four bits of each axis at a time: the keys of `hilbert`, five times as fast.
 
-A cell of a coarse grid is crossed by the curve in one of four directions, and within the cell the curve is that of the
-whole plane, turned: so a direction and the next four bits of x and y give eight bits of the key and the next direction.
+The curve crosses a cell of a coarse grid in one of four directions. Within the cell it is the whole curve, rotated or
+mirrored. So a direction and the next four bits of x and y give eight bits of the key and the next direction.
 """
 
 import numpy as np
 
 from . import hilbert
 
-STEP = 4  # bits of each axis at once
-SIDE = 1 << STEP
-MAXIMUM_BITS = 32
+BITS_A_STEP = 4  # bits of each axis at once
+SIDE = 1 << BITS_A_STEP
+MAXIMUM_PLANE_BITS = 32
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 
 
 def _table():
     """uint16 [direction, x << 4 | y]: next direction << 8 | eight bits of the key; 0 is the whole plane's direction."""
     cells = np.stack(np.divmod(np.arange(SIDE * SIDE), SIDE), axis=1)
-    keys = hilbert.encode(cells, STEP).astype(np.int64)
+    keys = hilbert.encode(cells, BITS_A_STEP).astype(np.int64)
     # the order in which the curve passes the quarters of each cell, and those of the plane
-    orders = hilbert.encode((2 * cells[:, None] + CORNERS).reshape(-1, 2), STEP + 1).reshape(-1, 4).astype(int) & 3
+    orders = (
+        hilbert.encode((2 * cells[:, None] + CORNERS).reshape(-1, 2), BITS_A_STEP + 1).reshape(-1, 4).astype(int) & 3
+    )
     whole = hilbert.encode(CORNERS, 1).tolist()
     directions = sorted(np.unique(orders, axis=0).tolist(), key=lambda order: order != whole)
     table = np.empty((len(directions), SIDE * SIDE), np.uint16)
@@ -741,7 +751,7 @@ def _table():
 
 
 def _turn(whole, order):
-    """Whether to exchange the axes and whether to invert them so that a curve of this order is the whole plane's."""
+    """(whether to exchange the axes, whether to invert them) to turn a curve of this order into the whole plane's."""
     for exchanged in (False, True):
         for inverted in (False, True):
             if [whole[quarter] for quarter in _turned(CORNERS, 2, exchanged, inverted) @ [2, 1]] == order:
@@ -759,33 +769,33 @@ TABLE = _table()
 
 def encode(x, y, bits):
     """Keys [n] (uint64) of n points of the plane, coordinates from 0 to 2^bits - 1, bits at most 32."""
-    steps = -(-bits // STEP)
-    spare = STEP * steps - bits  # the curve of a coarser grid is the beginning of a finer one's keys
+    steps = -(-bits // BITS_A_STEP)
+    spare = BITS_A_STEP * steps - bits  # keys of a coarser grid are prefixes of those of a finer one
     x, y = (np.asarray(axis).astype(np.int64) << spare for axis in (x, y))
     table = TABLE.ravel()
     keys, found = np.zeros(x.size, np.uint64), np.zeros(x.size, np.uint16)
     for step in range(steps - 1, -1, -1):
-        cell = (x >> STEP * step & SIDE - 1) << STEP | y >> STEP * step & SIDE - 1
+        cell = (x >> BITS_A_STEP * step & SIDE - 1) << BITS_A_STEP | y >> BITS_A_STEP * step & SIDE - 1
         found = table[cell | (found & 0xFF00)]
-        keys = keys << np.uint64(2 * STEP) | (found & 0xFF)
+        keys = keys << np.uint64(2 * BITS_A_STEP) | (found & 0xFF)
     return keys >> np.uint64(2 * spare)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.atoms__hilbert_plane() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.atoms__hilbert_plane() IS
-'The plane''s Hilbert curve four bits of each axis at a time, by a table: the keys of `hilbert`, five times as '
+'The plane''s Hilbert curve by a table, four bits of each axis at a time: the keys of `hilbert`, five times as '
 'fast.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.atoms__projection()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""A matrix on the four directions along which its rows differ most, and a place on the map for each row.
+AS $python$"""The first four principal components of a matrix's rows, and a position on the map for each row.
 
-Principal component analysis (Pearson 1901) by the eigenvectors of the covariance, in float64. The sign of a direction
-is free, so it is fixed: the row that lies farthest out, the lowest of equals, lies on the positive side.
+Principal component analysis (Pearson 1901) by the eigenvectors of the covariance, in float64. The sign of a component
+is arbitrary, so it is fixed: the row farthest out, of equal ones the first, is on the positive side.
 
-A place is in the square of the map that `geometry` has for atoms, all four axes in the same proportion: distances on
-the map are distances among the four components, up to one number, `units`.
+The map is the domain of atoms (`geometry`). All four axes have the same scale: distances on the map are distances
+between components times `units`.
 """
 
 from collections import namedtuple
@@ -795,7 +805,7 @@ import numpy as np
 from . import geometry
 
 DIRECTIONS = 4
-STEP = 4096  # rows at a time: some milliseconds
+ROWS_A_PIECE = 4096  # between checkpoints: some milliseconds
 AXIS_STEPS = (1 << geometry.AXIS_BITS) - 1
 
 # components f64[n, 4]; explained f64[4], the part of the variance in each direction; mean f64[d]; axes f64[4, d]
@@ -805,13 +815,13 @@ Projection = namedtuple("Projection", "components explained mean axes")
 def principal(rows, checkpoint=lambda: None):
     """The Projection of f32[n, d]; directions beyond d, or without variance, are zero.
 
-    The covariance is summed in blocks of rows, each in float64, in one order: the same rows give the same places.
+    The covariance is summed in blocks of rows, in float64 and in one order, so the same rows give the same result.
     """
     count, columns = rows.shape
     mean = rows.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((columns, columns))
-    for start in range(0, count, STEP):
-        centred = rows[start : start + STEP] - mean
+    for start in range(0, count, ROWS_A_PIECE):
+        centred = rows[start : start + ROWS_A_PIECE] - mean
         covariance += centred.T @ centred
         checkpoint()
     variances, vectors = np.linalg.eigh(covariance)
@@ -823,33 +833,33 @@ def principal(rows, checkpoint=lambda: None):
     if total > 0:
         explained[:found] = np.maximum(variances[::-1][:found], 0) / total
     axes[explained == 0] = 0
-    components = np.concatenate([(rows[i : i + STEP] - mean) @ axes.T for i in range(0, count, STEP)])
+    components = np.concatenate([(rows[i : i + ROWS_A_PIECE] - mean) @ axes.T for i in range(0, count, ROWS_A_PIECE)])
     farthest = np.abs(components).argmax(axis=0)
     signs = np.where(components[farthest, np.arange(DIRECTIONS)] < 0, -1.0, 1.0)
     return Projection(components * signs, explained, mean, axes * signs[:, None])
 
 
-def places(components):
-    """(steps i64[n, 4] on the axes of the map, units): the middle of the map is 0, the outermost component its edge.
+def map_steps(components):
+    """(steps i64[n, 4] on the axes of the map, units). 0 is the middle of the map, the largest component its edge.
 
-    units: how many units of the map a component of 1 takes.
+    units: units of the map for a component of 1.
     """
     extent = float(np.abs(components).max(initial=0.0)) or 1.0
     steps = np.rint((components / extent + 1) / 2 * AXIS_STEPS).astype(np.int64)
-    return steps, AXIS_STEPS / 2 * geometry.STEP / extent
+    return steps, AXIS_STEPS / 2 * geometry.STEP_SIZE / extent
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.atoms__projection() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.atoms__projection() IS
-'A matrix on the four directions along which its rows differ most, and a place on the map for each row.';
+'The first four principal components of a matrix''s rows, and a position on the map for each row.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.atoms__sql_literals()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Numbers, points and rows in the forms that SQL reads in bulk: the text of an array, EWKB, COPY's binary format.
+AS $python$"""Numbers, points and rows in formats that SQL reads in bulk: the text of an array, EWKB, COPY's binary format.
 
-PL/Python converts a list item by item; PostgreSQL reads an array from its text several times as fast, and points and
-byte strings are cut out of one bytea.
+PL/Python converts a list item by item. PostgreSQL reads an array from text several times as fast, and SQL cuts points
+and byte strings out of one bytea.
 """
 
 import numpy as np
@@ -857,7 +867,7 @@ import numpy as np
 from . import geometry
 
 SRID = 3857
-POINT_ZM, MULTIPOINT_ZM = 0xC0000001, 0xC0000004  # EWKB's numbers of what has z and m
+POINT_ZM, MULTIPOINT_ZM = 0xC0000001, 0xC0000004  # EWKB's type numbers, with z and m
 HAS_SRID = 0x20000000
 POINT = np.dtype([("order", "u1"), ("type", "<u4"), ("srid", "<u4"), ("xyzm", "<f8", 4)])
 POINT_OF_MANY = np.dtype([("order", "u1"), ("type", "<u4"), ("xyzm", "<f8", 4)])
@@ -866,7 +876,7 @@ MANY = np.dtype([("order", "u1"), ("type", "<u4"), ("srid", "<u4"), ("points", "
 COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # no flags, no extension
 COPY_END = b"\xff\xff"
 
-DIGITS = 4  # of a number that are written at once
+DIGITS = 4  # that are written at once
 SIGNS = np.frombuffer(b"+-", np.uint8)
 HEXADECIMAL = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), "<u2")
 EXPONENTS = np.frombuffer(b"".join(b"%+04d" % (max(exponent, 1) - 150) for exponent in range(256)), "<u4")
@@ -958,28 +968,27 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.atoms__sql_literals() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.atoms__sql_literals() IS
-'Numbers, points and rows in the forms that SQL reads in bulk: the text of an array, EWKB, COPY''s binary '
-'format.';
+'Numbers, points and rows in formats that SQL reads in bulk: the text of an array, EWKB, COPY''s binary format.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.atoms__token_map()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Where the tokens of a model lie on its map: the stored projection of its token embedding.
+AS $python$"""The map of a model's tokens: the stored projection of its token embedding.
 
-It belongs to the tensor, whose content decides it: models that share an embedding share their map, and an edited
-embedding has none until it is made.
+A map depends only on the tensor's content. So models that share an embedding share its map, and an edited embedding has
+none until `llm.project` makes it.
 """
 
 import numpy as np
 
-from ..server import database, errors
+from ..server import database, errors, interrupts
 from ..weights import tensors
 from . import geometry, projection, sql_literals
 
-TENSOR = database.Query(
+EMBEDDING_TENSOR = database.Query(
     """SELECT t.hash, t.type, t.shape, t.rows_per_tile, t.bytes FROM llm_store.tensor AS t WHERE t.hash = $1""", "bytea"
 )
-STORE = database.Query(
+STORE_PROJECTION = database.Query(
     """INSERT INTO llm_store.projection (tensor_hash, explained, units) VALUES ($1, $2::double precision[], $3)
     ON CONFLICT DO NOTHING RETURNING tensor_hash""",
     *("bytea", "text", "double precision"),
@@ -997,8 +1006,8 @@ STORE_POSITIONS = database.Query(
 
 
 def store(tensor_hash):
-    """Make the map of a stored matrix unless it is there. Raises ModelError 22023 for what is no matrix of numbers."""
-    row = TENSOR.one(tensor_hash)
+    """Make the map of a stored matrix, if there is none yet. ModelError 22023 for other shapes, infinity and NaN."""
+    row = EMBEDDING_TENSOR.one(tensor_hash)
     if row is None:
         raise errors.undefined_object("there is no such tensor")
     tensor = tensors.Tensor(
@@ -1009,17 +1018,17 @@ def store(tensor_hash):
     values = tensors.decoded(tensor)
     if not np.isfinite(values).all():
         raise errors.invalid_parameter("the embedding holds numbers that are not finite", None, "It has no map.")
-    found = projection.principal(values, database.checkpoint)
-    steps, units = projection.places(found.components)
+    found = projection.principal(values, interrupts.checkpoint)
+    steps, units = projection.map_steps(found.components)
     explained = "{" + ",".join(map(repr, found.explained.tolist())) + "}"
-    if STORE.one(tensor_hash, explained, units) is None:
-        return  # another session was faster, and has stored all of it
+    if STORE_PROJECTION.one(tensor_hash, explained, units) is None:
+        return  # another session has stored it meanwhile
     keys = geometry.keys(steps)
     STORE_POSITIONS.all(tensor_hash, *(sql_literals.array(key) for key in keys), sql_literals.points(steps))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.atoms__token_map() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.atoms__token_map() IS
-'Where the tokens of a model lie on its map: the stored projection of its token embedding.';
+'The map of a model''s tokens: the stored projection of its token embedding.';
 
 COMMIT;

@@ -9,10 +9,10 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.model__decoder()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What a model is: the numbers that fix a decoder-only transformer of the Llama line.
+AS $python$"""The architecture of a decoder: sizes and switches of a decoder-only transformer of the Llama line.
 
-One frozen dataclass covers all families, which differ in sizes and switches only. It is stored as jsonb with the model,
-read back strictly, and says which tensors the model must have, under GGUF's names.
+One frozen dataclass covers all families, which differ only in sizes and switches. It is stored with the model as
+jsonb, is validated when it is read, and lists the tensors that the model must have, by GGUF name.
 """
 
 import math
@@ -24,10 +24,10 @@ import numpy as np
 
 from ..server import errors
 
-FAMILY = re.compile(r"[a-z][a-z0-9_]{0,62}")
+FAMILY_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
-# The largest value believed for each size. Real models are far below; a hostile file is refused at once.
-LARGEST = {
+# The largest accepted value of each size. Real models are far below; a hostile file is refused at once.
+LARGEST_SIZES = {
     "vocabulary_size": 1 << 24,
     "hidden_size": 1 << 20,
     "layers": 1 << 10,
@@ -38,14 +38,14 @@ LARGEST = {
     "context_length": 1 << 24,
 }
 LARGEST_NUMBER = 1e30
-ROPE_DIVISORS = "rope_freqs.weight"  # by which GGUF's files divide the frequencies of rope
-SMALLEST_DIVISOR = float(np.finfo(np.float32).tiny)  # what is below has no reciprocal in float32
-# Below, rope would turn by so many radians a position that the float32 of its angles has no digits left.
+ROPE_DIVISORS = "rope_freqs.weight"  # a tensor of GGUF files: divisors of the frequencies of rope
+SMALLEST_DIVISOR = float(np.finfo(np.float32).tiny)  # smaller numbers have no reciprocal in float32
+# With smaller values the angles of rope would be so large that float32 has no digits left for them.
 SMALLEST_THETA = 0.1
 SMALLEST_FACTOR = 1e-3
 SWITCHES = ("rope_interleaved", "attention_bias", "attention_output_bias", "qk_norm", "tied_embeddings")
 
-SAME_ARITHMETIC = {"mistral": "llama"}  # a GGUF has no word of its own for the first, it says the second
+SAME_ARITHMETIC = {"mistral": "llama"}  # a GGUF has no name for the first and uses the second
 
 # The parameters of each rope scaling, beside its "type". GGUF's rope_freqs.weight holds what "llama3" computes.
 ROPE_SCALINGS = {
@@ -100,10 +100,10 @@ class Architecture:
         return config
 
     def comparable(self):
-        """The values that two models must share for their weights to be added, in one form whichever file they are of.
+        """The values that must be equal to merge two models, in a form that does not depend on the file format.
 
-        Numbers are float32 as in a GGUF, a window as long as the context is none. Rope is not among them: the order of
-        the rows can be changed, and its angles are compared as `rope_frequencies`.
+        Numbers are rounded to float32, as in a GGUF, and a window as long as the context counts as none. Rope is left
+        out: rows can be reordered, and the angles are compared with `rope_frequencies`.
         """
         config = self.to_config()
         for name in ("rope_interleaved", "rope_theta", "rope_scaling"):
@@ -130,22 +130,22 @@ class Architecture:
         return shapes
 
     def optional_tensors(self):
-        """{name: shape} of what a model may bring: GGUF's rope_freqs.weight, unless the configuration scales itself."""
+        """{name: shape} of optional tensors: GGUF's rope_freqs.weight, unless the configuration scales as Llama 3."""
         if self.rope_scaling is not None and self.rope_scaling["type"] == "llama3":
             return {}
         return {ROPE_DIVISORS: (self.head_dim // 2,)}
 
     def check_tensors(self, shapes):
-        """Raise ModelError 22023 naming the first of `shapes` ({name: shape}) that is missing, not known or ill."""
+        """Raise ModelError 22023 for the first of `shapes` ({name: shape}) that is missing, unknown or wrong."""
         description = f"{self.family}, {self.layers} layers"
         check_shapes(shapes, self.tensors(), self.optional_tensors(), description, self._switches())
 
     def kv_bytes(self, dtype):
-        """Memory of one token's keys and values, kept as numbers of `dtype`."""
+        """Bytes of one token's keys and values, stored as numbers of `dtype`."""
         return 2 * self.layers * self.kv_heads * self.head_dim * np.dtype(dtype).itemsize
 
     def require_room(self, held, more):
-        """ModelError 53400 unless `more` tokens fit in the context after the `held` that are there."""
+        """ModelError 53400 unless `more` tokens fit in the context after `held` tokens."""
         excess = held + more - self.context_length
         if excess > 0:
             raise errors.limit_exceeded(
@@ -157,9 +157,9 @@ class Architecture:
     def rope_frequencies(self, rope_freqs_tensor=None):
         """Radians per position of each rotated pair -> f32[head_dim / 2]; theta^(-2i/head_dim) (RoFormer, 2104.09864).
 
-        Linear scaling divides all by the factor (2306.15595). Llama 3 divides the long wavelengths by the factor, keeps
-        the short ones and blends between (Llama 3.1's reference code). `rope_freqs_tensor`, GGUF's rope_freqs.weight,
-        holds the divisors that do the same. Raises ModelError XX001 unless they are finite and above 0.
+        Linear scaling divides all frequencies by the factor (2306.15595). Llama 3 divides those of long wavelengths,
+        keeps those of short ones, and interpolates between (Llama 3.1's reference code). `rope_freqs_tensor`, GGUF's
+        rope_freqs.weight, has divisors to the same effect. Raises ModelError XX001 unless they are finite and above 0.
         """
         pairs = np.arange(self.head_dim // 2, dtype=np.float64)
         frequencies = self.rope_theta ** (-2.0 * pairs / self.head_dim)
@@ -167,9 +167,9 @@ class Architecture:
             scale = {"linear": _linear_scaling, "llama3": _llama3_scaling}[self.rope_scaling["type"]]
             frequencies = scale(frequencies, self.rope_scaling)
         if rope_freqs_tensor is not None:
-            if (place := first_ill_divisor(rope_freqs_tensor)) is not None:
+            if (index := first_ill_divisor(rope_freqs_tensor)) is not None:
                 raise errors.corrupt_data(
-                    f'tensor "{ROPE_DIVISORS}" cannot be divided by', f"number {place} is {rope_freqs_tensor[place]:g}"
+                    f'tensor "{ROPE_DIVISORS}" cannot be divided by', f"number {index} is {rope_freqs_tensor[index]:g}"
                 )
             frequencies = frequencies / np.asarray(rope_freqs_tensor, np.float64)
         return frequencies.astype(np.float32)
@@ -201,14 +201,14 @@ class Architecture:
 
 
 def first_ill_divisor(divisors):
-    """The place of the first number of rope_freqs.weight that rope cannot divide by; None without one."""
+    """The index of the first divisor of rope_freqs.weight that is not finite or too small; None if all are valid."""
     flat = np.asarray(divisors, np.float32).reshape(-1)
     ill = ~(np.isfinite(flat) & (flat >= SMALLEST_DIVISOR))
     return int(ill.argmax()) if ill.any() else None
 
 
 def check_shapes(shapes, required, optional, description, switches="with no switch on"):
-    """Raise ModelError 22023 naming the first of `shapes` that is missing, neither required nor optional, or ill."""
+    """Raise ModelError 22023 for the first of `shapes` that is missing, neither required nor optional, or wrong."""
     for name, expected in required.items():
         if name not in shapes:
             raise errors.invalid_parameter(
@@ -233,9 +233,9 @@ def _linear_scaling(frequencies, scaling):
 
 def _llama3_scaling(frequencies, scaling):
     factor, low, high = scaling["factor"], scaling["low_freq_factor"], scaling["high_freq_factor"]
-    turns = scaling["original_context_length"] * frequencies / (2 * math.pi)  # in the context trained at first
-    kept = np.clip((turns - low) / (high - low), 0.0, 1.0)
-    return kept * frequencies + (1.0 - kept) * frequencies / factor
+    turns = scaling["original_context_length"] * frequencies / (2 * math.pi)  # turns within the original context
+    share = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    return share * frequencies + (1.0 - share) * frequencies / factor
 
 
 def _checked(config):
@@ -250,7 +250,7 @@ def _checked(config):
     if missing:
         raise errors.invalid_parameter(f'architecture value "{missing[0]}" is missing')
     check_family(given["family"])
-    for name, largest in LARGEST.items():
+    for name, largest in LARGEST_SIZES.items():
         integer_in_range(name, given[name], 1, largest)
     for name in SWITCHES:
         if not isinstance(given[name], bool):
@@ -293,13 +293,13 @@ def _windows(windows, layers):
         raise _ill("windows", windows, f"null or a list of {layers} windows, one for each layer")
     for window in windows:
         if window is not None:
-            integer_in_range("windows", window, 1, LARGEST["context_length"])
+            integer_in_range("windows", window, 1, LARGEST_SIZES["context_length"])
     return tuple(windows) if any(window is not None for window in windows) else None
 
 
 def check_family(family):
     """ModelError 22023 unless it is a name."""
-    if not (isinstance(family, str) and FAMILY.fullmatch(family)):
+    if not (isinstance(family, str) and FAMILY_NAME.fullmatch(family)):
         raise _ill("family", family, "a name of lower-case letters, digits and _")
 
 
@@ -316,7 +316,7 @@ def integer_in_range(name, value, smallest, largest):
 
 
 def positive_number(name, value, smallest=0):
-    """The value as a float. ModelError 22023 unless it is a finite number above 0, and not below `smallest`."""
+    """The value as a float. ModelError 22023 unless it is a finite number above 0 and at least `smallest`."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number and 0 < value < LARGEST_NUMBER and value >= smallest):  # false for NaN too
         raise _ill(name, value, f"a finite number from {smallest:g} on" if smallest else "a finite number above 0")
@@ -330,16 +330,16 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.model__decoder() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.model__decoder() IS
-'What a model is: the numbers that fix a decoder-only transformer of the Llama line.';
+'The architecture of a decoder: sizes and switches of a decoder-only transformer of the Llama line.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.model__encoder()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What an encoder is: the numbers that fix a transformer of the BERT line (1810.04805), which makes a text one vector.
+AS $python$"""The architecture of an encoder: a transformer of the BERT line (1810.04805), which turns a text into one vector.
 
-An encoder is no decoder: every token sees every other, nothing is cached, and there is no output head. So it is a
-class of its own beside `decoder.Architecture`, with the same doors: `from_config`, `to_config`, `tensors`,
-`check_tensors`. `of_config` reads either. Tensors have GGUF's names.
+In an encoder every token attends to every other, nothing is cached, and there is no output head. So it has a class of
+its own beside `decoder.Architecture`, with the same methods: `from_config`, `to_config`, `tensors`, `check_tensors`.
+`of_config` reads either. Tensors have their GGUF names.
 """
 
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -347,20 +347,20 @@ from dataclasses import MISSING, asdict, dataclass, fields
 import numpy as np
 
 from ..server import errors
-from .decoder import LARGEST, Architecture, check_family, check_shapes, integer_in_range, one_of, positive_number
+from .decoder import LARGEST_SIZES, Architecture, check_family, check_shapes, integer_in_range, one_of, positive_number
 
 POOLINGS = ("mean", "cls")  # the mean of all tokens' vectors, or the first token's
-SIZES = ("vocabulary_size", "hidden_size", "layers", "heads", "ffn_size", "context_length")
-CONTROL_TOKENS = 2  # what stands around a text: [CLS] and [SEP]
+SIZE_NAMES = ("vocabulary_size", "hidden_size", "layers", "heads", "ffn_size", "context_length")
+CONTROL_TOKENS = 2  # around a text: [CLS] and [SEP]
 
 
 @dataclass(frozen=True)
 class EncoderArchitecture:
     """Sizes of an encoder; `from_config` checks them, `EncoderArchitecture(...)` alone does not.
 
-    context_length: rows of the position embedding. longest_text: tokens that are read of a text, the two around it
-    included; the rest is cut off, as sentence-transformers does. token_types: rows of their embedding, the first of
-    which every token gets. pooling: one of POOLINGS. normalize: embeddings have length 1.
+    context_length: rows of the position embedding. longest_text: tokens of a text that are read, including the two
+    around it; longer texts are truncated, as in sentence-transformers. token_types: rows of the token-type embedding,
+    of which only the first is used. pooling: one of POOLINGS. normalize: embeddings have length 1.
     """
 
     family: str
@@ -386,12 +386,12 @@ class EncoderArchitecture:
         return asdict(self)
 
     def comparable(self):
-        """As of an Architecture: numbers are float32 as in a GGUF."""
+        """As Architecture.comparable: numbers are rounded to float32, as in a GGUF."""
         return self.to_config() | {"norm_epsilon": float(np.float32(self.norm_epsilon))}
 
     @property
     def rope_interleaved(self):
-        """Never: there is no rope, so no rows that it pairs."""
+        """False: there is no rope, so no rows are paired."""
         return False
 
     def rope_frequencies(self, _=None):
@@ -417,7 +417,7 @@ class EncoderArchitecture:
         return shapes
 
     def check_tensors(self, shapes):
-        """Raise ModelError 22023 naming the first of `shapes` ({name: shape}) that is missing, not known or ill."""
+        """Raise ModelError 22023 for the first of `shapes` ({name: shape}) that is missing, unknown or wrong."""
         check_shapes(shapes, self.tensors(), {}, f"{self.family}, {self.layers} layers")
 
     def _layer_tensors(self):
@@ -437,12 +437,12 @@ class EncoderArchitecture:
 
 
 # What an encoder alone has.
-OWN = {field.name for field in fields(EncoderArchitecture)} - {field.name for field in fields(Architecture)}
+ENCODERS_OWN = {field.name for field in fields(EncoderArchitecture)} - {field.name for field in fields(Architecture)}
 
 
 def of_config(config):
-    """The Architecture or EncoderArchitecture that a stored configuration describes, by the values it has."""
-    if isinstance(config, dict) and any(name in config for name in OWN):
+    """The Architecture or EncoderArchitecture that a stored configuration describes, by the values that it has."""
+    if isinstance(config, dict) and any(name in config for name in ENCODERS_OWN):
         return EncoderArchitecture.from_config(config)
     return Architecture.from_config(config)
 
@@ -458,9 +458,9 @@ def _checked(config):
     given = dict(config)
     check_family(given["family"])
     one_of("pooling", given["pooling"], POOLINGS)
-    for name in SIZES:
-        integer_in_range(name, given[name], 1, LARGEST[name])
-    integer_in_range("token_types", given["token_types"], 1, LARGEST["heads"])
+    for name in SIZE_NAMES:
+        integer_in_range(name, given[name], 1, LARGEST_SIZES[name])
+    integer_in_range("token_types", given["token_types"], 1, LARGEST_SIZES["heads"])
     integer_in_range("longest_text", given["longest_text"], CONTROL_TOKENS + 1, given["context_length"])
     if given["hidden_size"] % given["heads"]:
         raise errors.invalid_parameter(
@@ -475,17 +475,17 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.model__encoder() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.model__encoder() IS
-'What an encoder is: the numbers that fix a transformer of the BERT line (1810.04805), which makes a text one '
+'The architecture of an encoder: a transformer of the BERT line (1810.04805), which turns a text into one '
 'vector.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.model__encodings()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Codecs of GGUF's tensor types: bytes as they stand in the file <-> float32.
+AS $python$"""Encodings of tensors, GGUF's types: bytes as in the file <-> float32.
 
-F32, F16 and BF16 are numpy views and shifts. Q8_0 and Q4_0 are done here, many blocks at a time and bit for bit as the
-gguf package does them in 1.1 to 1.9 times the time. The other block types are decoded and encoded by that package, the
-format's own Python implementation, imported only when one is met. Everything is little-endian.
+F32, F16 and BF16 are numpy views and shifts. Q8_0 and Q4_0 are implemented here, many blocks at a time; the gguf
+package gives the same bits and takes 1.1 to 1.9 times as long. That package, the format's own Python implementation,
+decodes and encodes the other block types; it is imported at the first of them. Everything is little-endian.
 """
 
 from dataclasses import dataclass
@@ -494,18 +494,18 @@ import numpy as np
 
 from ..server import errors
 
-# A float as a whole number: the bits of infinity, above which, but for the sign, only NaN is.
+# The bits of infinity as a whole number. Without the sign, larger numbers are NaN and only NaN.
 INFINITY = {"F32": (np.uint32, 0x7F800000), "F16": (np.uint16, 0x7C00), "BF16": (np.uint16, 0x7F80)}
-LARGEST_FACTOR = 1 << 13  # what multiplies a block's floats, at most: 128 * 32 in Q6_K
+LARGEST_FACTOR = 1 << 13  # a bound of the integers that multiply a block's floats: 128 * 32 in Q6_K
 
 
 @dataclass(frozen=True)
 class Codes:
-    """How the codes of an encoding whose codes are atoms lie in a block, and what their order by value is."""
+    """Where the codes of an encoding are in a block, and their order by value. Only for codes that are atoms."""
 
     bits: int
-    first: int  # bytes of the block before them
-    run: int = 16  # of four bits: the low halves of so many bytes come first, then the high ones
+    first: int  # the bytes of the block before the codes
+    run: int = 16  # for four bits: first the low halves of so many bytes, then their high halves
     order: str = "unsigned"  # or "two's complement", or "sign and magnitude"
 
 
@@ -513,25 +513,25 @@ class Codes:
 class Floats:
     """The floats of a block: its number, or its scale and its minimum.
 
-    Everything else in a block is a small integer: a value is below 2^13 times the largest of them, and so it cannot
-    overflow. It is infinite or NaN exactly when one of these is, since infinity times 0 is NaN.
+    Everything else in a block is a small integer, so a value is below 2^13 times the largest float and cannot overflow.
+    A block has an infinite or NaN value if and only if one of its floats is, because infinity times 0 is NaN.
     """
 
     form: str = "F16"
-    at: tuple = (0,)  # bytes of the block before each
+    at: tuple = (0,)  # the byte at which each begins
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """One tensor type of GGUF: all that is to be known of it, except its arithmetic."""
+    """One tensor type of GGUF: everything about it except its arithmetic."""
 
     name: str
     number: int  # GGUF's
     block: int  # elements in a block; a row is a whole number of blocks
     size: int  # bytes of a block
-    layout: str | None = None  # the packed layout that keeps its weights exactly; None: they are rounded to f16
-    encodable: bool = False  # `encode` makes it; the others are decoded only
-    codes: Codes | None = None  # None: its codes are no atoms
+    layout: str | None = None  # the packed layout that holds its weights exactly; None: packing rounds them to f16
+    encodable: bool = False  # whether `encode` can write it; others can only be decoded
+    codes: Codes | None = None  # None: its codes are not atoms
     floats: Floats = Floats()
 
 
@@ -559,13 +559,13 @@ FLOATS = {encoding.name: (encoding.floats.form, encoding.floats.at) for encoding
 ENCODED = tuple(encoding.name for encoding in ENCODINGS if encoding.encodable)
 
 BLOCK = 32  # elements of a block of Q8_0 and Q4_0
-BLOCKS_AT_ONCE = 512  # 64 KiB of numbers: what is made of them stays in the cache, and needs no new pages
-BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))  # added before truncation, it rounds halves away from zero
-DECODE_STEP = 1 << 15  # elements decoded between checkpoints, and few enough to stay in the cache
+BLOCKS_AT_ONCE = 512  # 64 KiB of numbers: intermediate arrays stay in the cache and are reused
+BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))  # added before truncation: rounds halves away from zero
+DECODE_STEP = 1 << 15  # elements decoded between checkpoints; they stay in the cache
 
 
 def row_bytes(type, columns):
-    """Bytes of a row of `columns` elements. ModelError 0A000 for an unknown type, 22023 when no blocks fill the row."""
+    """Bytes of a row of `columns` elements. ModelError 0A000 for an unknown type, 22023 if no blocks fill the row."""
     if type not in BLOCKS:
         raise errors.not_supported(f'tensor type "{type}" is not supported', f"known are {', '.join(BLOCKS)}")
     elements, size = BLOCKS[type]
@@ -579,7 +579,7 @@ def row_bytes(type, columns):
 def decode(type, raw, shape, *, checkpoint=None):
     """The values of a tensor: uint8[bytes] (or any buffer) -> f32 of `shape`, numpy order; exact for every type.
 
-    Raises ModelError XX001 when the bytes are not as many as type and shape need, and what row_bytes raises.
+    Raises ModelError XX001 for a wrong number of bytes, and the errors of row_bytes.
     """
     raw = np.frombuffer(raw, np.uint8)
     columns = shape[-1] if shape else 1
@@ -592,7 +592,7 @@ def decode(type, raw, shape, *, checkpoint=None):
         )
     if type == "F32":
         return np.require(raw.view(np.float32).reshape(shape), requirements="A")
-    decode_rows = DECODERS.get(type) or _block_decoder(type)
+    decode_rows = ROW_DECODERS.get(type) or _block_decoder(type)
     raw = raw.reshape(rows, row_size)
     values = np.empty((rows, columns), np.float32)
     step = max(1, DECODE_STEP // max(1, columns))
@@ -604,9 +604,9 @@ def decode(type, raw, shape, *, checkpoint=None):
 
 
 def whole_blocks(type, pieces):
-    """The bytes of a tensor, which come in pieces of any length -> uint8[blocks, bytes of one], some blocks at a time.
+    """The bytes of a tensor, in pieces of any length -> uint8[blocks, bytes of a block], some blocks at a time.
 
-    Raises ModelError XX001 when they end within a block.
+    Raises ModelError XX001 if they end within a block.
     """
     size, rest = BLOCKS[type][1], b""
     for piece in pieces:
@@ -619,9 +619,9 @@ def whole_blocks(type, pieces):
 
 
 def largest_bound(type, blocks):
-    """A number that no value of uint8[blocks, bytes of one] exceeds in magnitude; infinity or NaN where one is.
+    """An upper bound of the magnitudes in uint8[blocks, bytes of a block]; infinity or NaN if one of the values is.
 
-    Found at the speed of memory: nothing is decoded.
+    Runs at the speed of memory, because nothing is decoded.
     """
     form, _ = FLOATS[type]
     largest = np.array([max(map(_largest_bits, _floats(type, blocks)))], INFINITY[form][0])
@@ -630,17 +630,17 @@ def largest_bound(type, blocks):
 
 
 def first_not_finite(type, blocks):
-    """The first of uint8[blocks, bytes of one] with a value that is infinite or NaN; there must be one."""
+    """The index of the first block with infinity or NaN, of uint8[blocks, bytes of a block]; one must exist."""
     word, infinity = INFINITY[FLOATS[type][0]]
     ill = [(field & _magnitude(word)) >= infinity for field in _floats(type, blocks)]
     return int(np.logical_or.reduce(ill).argmax())
 
 
 def encode(type, values):
-    """The bytes of f32[..., columns] in a type of ENCODED -> uint8[bytes], rounded as llama.cpp's reference code does.
+    """f32[..., columns] in a type of ENCODED -> uint8[bytes], rounded as llama.cpp's reference code does.
 
-    Raises ModelError 0A000 for a type that is decoded only, 22023 for values that blocks cannot hold (NaN, infinity),
-    and what row_bytes raises.
+    Raises ModelError 0A000 for a type that can only be decoded, 22023 for NaN or infinity in a block type, and the
+    errors of row_bytes.
     """
     values = np.ascontiguousarray(values, np.float32)
     row_bytes(type, values.shape[-1])
@@ -649,34 +649,34 @@ def encode(type, values):
     if type == "F32":
         return values.view(np.uint8).reshape(-1)
     if type == "F16":
-        with np.errstate(over="ignore"):  # beyond 65504 becomes infinity, as IEEE 754 says
+        with np.errstate(over="ignore"):  # beyond 65504 becomes infinity, as in IEEE 754
             return values.astype(np.float16).view(np.uint8).reshape(-1)
     if type == "BF16":
         return _encode_bf16(values).view(np.uint8).reshape(-1)
     if not np.isfinite(values).all():
         raise errors.invalid_parameter(f"{type} cannot hold NaN or infinity")
-    if type in ENCODERS:
+    if type in BLOCK_ENCODERS:
         return _encode_blocks(values.reshape(-1, BLOCK), type)
     quants, number = _gguf(type)
     return quants.quantize(values, number).reshape(-1)
 
 
 def _floats(type, blocks):
-    """The floats of blocks as whole numbers, an array for each place in a block where one is: see Floats."""
+    """The floats of blocks as whole numbers: an array for each float of a block. See Floats."""
     form, offsets = FLOATS[type]
     words = blocks.view(INFINITY[form][0])
     return [np.ascontiguousarray(words[:, offset // words.itemsize]) for offset in offsets]
 
 
 def _largest_bits(words):
-    """The largest of some floats without their signs, all of them as whole numbers; 0 of none."""
+    """The largest magnitude of some floats, given and returned as bits; 0 for none."""
     magnitude = _magnitude(words.dtype)
     positive = words.view(f"i{words.itemsize}").max(initial=0)
     return max(int(positive), int(words.max(initial=0)) & magnitude)
 
 
 def _magnitude(word):
-    """All bits of a float but its sign."""
+    """The mask of all bits of a float but its sign."""
     return (1 << 8 * np.dtype(word).itemsize - 1) - 1
 
 
@@ -698,16 +698,16 @@ def _decode_bf16(raw):
 def _encode_bf16(values):
     bits = values.view(np.uint32)
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16  # to nearest, ties to even
-    quiet = (bits >> 16) | 0x40  # rounding could carry a NaN over into infinity
+    quiet = (bits >> 16) | 0x40  # rounding could turn a NaN into infinity
     return np.where(np.isnan(values), quiet, rounded).astype(np.uint16)
 
 
 def _encode_blocks(blocks, type):
-    """f32[blocks, 32] -> uint8[bytes] of a type of ENCODERS."""
+    """f32[blocks, 32] -> uint8[bytes] in a type of BLOCK_ENCODERS."""
     raw = np.empty((len(blocks), BLOCKS[type][1]), np.uint8)
-    with np.errstate(all="ignore"):  # a scale may leave the range of half precision, as in the reference
+    with np.errstate(all="ignore"):  # a scale may overflow half precision, as in the reference
         for start in range(0, len(blocks), BLOCKS_AT_ONCE):
-            ENCODERS[type](blocks[start : start + BLOCKS_AT_ONCE], raw[start : start + BLOCKS_AT_ONCE])
+            BLOCK_ENCODERS[type](blocks[start : start + BLOCKS_AT_ONCE], raw[start : start + BLOCKS_AT_ONCE])
     return raw.reshape(-1)
 
 
@@ -731,7 +731,7 @@ def _encode_q4_0(blocks, raw):
 
 
 def _scaled(blocks, scales, raw):
-    """Blocks over their scales, which go to the first two bytes of each; 0 where a scale is 0."""
+    """Store the scales in the first two bytes of each block. Returns blocks / scales, 0 where a scale is 0."""
     raw[:, :2] = scales.astype(np.float16).view(np.uint8).reshape(-1, 2)
     return blocks * np.where(scales == 0, np.float32(0), 1 / scales)[:, None]
 
@@ -751,12 +751,12 @@ def _decode_q4_0(raw):
 
 
 def _scales(blocks):
-    """f32[blocks, 1]: the half precision number that each block begins with."""
+    """f32[blocks, 1]: the scales, half-precision numbers at the beginning of each block."""
     return np.ascontiguousarray(blocks[:, :2]).view(np.float16).astype(np.float32)
 
 
-DECODERS = {"F16": _decode_f16, "BF16": _decode_bf16, "Q8_0": _decode_q8_0, "Q4_0": _decode_q4_0}
-ENCODERS = {"Q8_0": _encode_q8_0, "Q4_0": _encode_q4_0}
+ROW_DECODERS = {"F16": _decode_f16, "BF16": _decode_bf16, "Q8_0": _decode_q8_0, "Q4_0": _decode_q4_0}
+BLOCK_ENCODERS = {"Q8_0": _encode_q8_0, "Q4_0": _encode_q4_0}
 
 
 def _block_decoder(type):
@@ -765,23 +765,23 @@ def _block_decoder(type):
 
 
 def _gguf(type):
-    from gguf import GGMLQuantizationType, quants  # only now: it takes longer than small models do
+    from gguf import GGMLQuantizationType, quants  # imported late, because it takes longer than loading a small model
 
     return quants, GGMLQuantizationType[type]
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.model__encodings() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.model__encodings() IS
-'Codecs of GGUF''s tensor types: bytes as they stand in the file <-> float32.';
+'Encodings of tensors, GGUF''s types: bytes as in the file <-> float32.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.model__finite()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Numbers that are no numbers: weights, logits and embeddings that are infinite or NaN are refused, and named.
+AS $python$"""Refuses infinity and NaN in weights, logits and embeddings, with an error that says where.
 
-Weights are looked at where they come in, from a file, from a client or by an edit, at the speed of memory: see
-encodings.Floats. What a model computes is looked at before anything is chosen from it, for numbers can also grow beyond
-float32, and a table can be written by a superuser.
+Weights are checked when they come in: from a file, from a client or by an edit, at the speed of memory (see
+encodings.Floats). Computed numbers are checked too, because they can overflow float32, and because a superuser can
+write to the tables.
 """
 
 import math
@@ -792,12 +792,13 @@ from ..server import errors
 from . import encodings
 from .decoder import SMALLEST_DIVISOR, first_ill_divisor
 
-ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of encodings.ENCODED can hold no less
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of encodings.ENCODED can hold it
 SEE_VERIFY = "SELECT * FROM llm.verify(model) tells whether its weights are those that were loaded."
 
 
 def checked_blocks(name, type, columns, pieces, first_row=0):
-    """encodings.whole_blocks of a tensor's rows, from number first_row on, each looked at before it is given.
+    """encodings.whole_blocks of a tensor's rows, from number first_row on, each checked before it is yielded.
 
     Raises ModelError 22023 that names the tensor and the first row with infinity or NaN.
     """
@@ -810,36 +811,36 @@ def checked_blocks(name, type, columns, pieces, first_row=0):
 
 
 def check_rows(name, type, columns, pieces, first_row=0):
-    """Look at all of them: raise what checked_blocks raises."""
+    """Check all blocks: raises the errors of checked_blocks."""
     for _ in checked_blocks(name, type, columns, pieces, first_row):
         pass
 
 
 def check_divisors(name, type, pieces):
-    """Raise ModelError 22023 unless the numbers of a tensor by which rope divides are finite and above 0."""
+    """Raise ModelError 22023 unless all divisors of rope in a tensor are finite and above 0."""
     before = 0
     for blocks in encodings.whole_blocks(type, pieces):
         values = encodings.decode(type, blocks, (len(blocks), encodings.BLOCKS[type][0]))
-        place = first_ill_divisor(values)
-        if place is not None:
+        index = first_ill_divisor(values)
+        if index is not None:
             raise errors.invalid_parameter(
                 f'tensor "{name}" holds a number that rope cannot divide by',
-                f"number {before + place}, counted from 0, is {values.reshape(-1)[place]:g}; "
+                f"number {before + index}, counted from 0, is {values.reshape(-1)[index]:g}; "
                 f"expected finite and at least {SMALLEST_DIVISOR:g}",
             )
         before += values.size
 
 
 def encoded(name, type, values, rows):
-    """(uint8[bytes], what they decode to) of f32[n, columns] in a type; rows: the number of the row of each of the n.
+    """(uint8[bytes], the decoded values) of f32[n, columns] in a type. rows: the row number of each of the n.
 
-    Raises ModelError 22023 that names tensor and row where the type cannot hold a value: NaN, infinity, or what is too
-    large, such as a number beyond 65504 in F16.
+    Raises ModelError 22023 with tensor and row if the type cannot hold a value: NaN, infinity, or a number that is too
+    large, such as one above 65504 in F16.
     """
     ill = _first_ill(values)
     if ill is not None:
         raise not_finite(name, rows[ill])
-    with np.errstate(over="ignore", invalid="ignore"):  # what the type cannot hold is named below
+    with np.errstate(over="ignore", invalid="ignore"):  # the check below names what the type cannot hold
         raw = encodings.encode(type, values)
         stored = encodings.decode(type, raw, values.shape)
     ill = _first_ill(stored)
@@ -863,7 +864,7 @@ def check_embedding(vector, model=None):
 
 
 def check_result(x, weight, model=None):
-    """Raise ModelError XX001 unless what an operator made of its input and a weight is all finite."""
+    """Raise ModelError XX001 unless the result of an operator with a weight is all finite."""
     _check_computed(f'the result of "{weight}" is not finite', x, "from what it was given", model)
 
 
@@ -883,30 +884,30 @@ def _check_computed(message, x, what, model):
 
 
 def _first_ill(values):
-    """The first of f32[n, columns] with infinity or NaN; None without."""
+    """The first row of f32[n, columns] with infinity or NaN; None if there is none."""
     ill = ~np.isfinite(values)
     return int(ill.any(axis=1).argmax()) if ill.any() else None
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.model__finite() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.model__finite() IS
-'Numbers that are no numbers: weights, logits and embeddings that are infinite or NaN are refused, and named.';
+'Refuses infinity and NaN in weights, logits and embeddings, with an error that says where.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.model__long_texts()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Long texts: how many bytes a token can stand for, and where a text may be cut so that its token ids stay the same.
+AS $python$"""Long texts: the most bytes that a token can stand for, and where a text may be cut without changing its token ids.
 
-Tokenizing takes about 170 bytes of memory for each byte of text. So a prompt that cannot fit is refused by its bytes
-alone, and other long texts are tokenized in pieces. Both depend on the tokenizer: where nothing is certain of one,
-`bytes_a_token` is None, or `cut` is.
+Tokenizing takes about 170 bytes of memory for each byte of text. So a prompt that cannot fit is refused by its number
+of bytes, and other long texts are tokenized in pieces. Both must be proven for each tokenizer; if that fails,
+`bytes_a_token` or `cut` is None.
 """
 
 import json
 import re
 
 SPACE_MARK = "\u2581"
-# Letters of some scripts, without combining marks; every version of Unicode agrees on these.
+# Letters of some scripts, without combining marks; they are the same in every version of Unicode.
 LETTER = "[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u0391-\u03a1\u03a3-\u03c9\u0410-\u044f\u05d0-\u05ea\u4e00-\u9fa5]"
 WIDE_STOP = "[\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]"  # Chinese and Japanese punctuation
 WHITE_SPACE = re.compile(r"[ \t\r\n]")
@@ -920,7 +921,7 @@ BETWEEN_LINES_AND_CLAUSES_TOO = re.compile(
 LARGEST_PIECE = 20_000  # characters
 ENDLESS_WORD = re.compile(f"[0-9A-Za-z]{{{LARGEST_PIECE},}}+(?![^ \\t\\r\\n])")  # with white space or the end behind it
 TWO_WORDS = re.compile(f"[^{SPACE_MARK}]{SPACE_MARK}")  # in one piece of a vocabulary
-# Words to put before and behind a cut, to see whether a pre-tokenizer takes them apart there.
+# Words to try before and after a cut, to test whether a pre-tokenizer splits there.
 BEFORE = (
     *("word", "a", "it's", "x1y", "(w", ".w", "A\u00c0", "\u65e5\u4e00", "\u0441\u043b", "\n\nw", "1 w", "  w", "'w"),
     *("1", "1234", "1.5", "w.", "w'", "...", "w)", '"', "$", "# ", "a,1", "-", "w_"),
@@ -930,21 +931,20 @@ AFTER = (
     *("1", "1234", "12 a", ".", "...", "'s", "(w", '"a', "$1", "#", "- a", "_w", ".\n"),
 )
 
-# How many times smaller a text may get, in bytes. NFC: a Kelvin sign of 3 bytes is a K, and letters that compose take
-# up to three times what they are then. Lower case: a Kelvin sign is a k.
+# By how much a normalizer can shrink a text, in bytes. NFC: a Kelvin sign of 3 bytes becomes K, and composing shrinks
+# letters by up to 3, so 9 together. Lower case: a Kelvin sign becomes k.
 SHRINKS = {"NFC": 9, "Lowercase": 3, "Prepend": 1}
-LOSES_NOTHING = ("ByteLevel", "Split", "Digits", "Metaspace")  # pre-tokenizers, unless they are told to remove
-LOOKS_NO_FURTHER = ("NFC", "NFD", "NFKC", "NFKD", "Lowercase")  # normalizers: what stands beyond a space is the same
+LOSES_NOTHING = ("ByteLevel", "Split", "Digits", "Metaspace")  # pre-tokenizers, unless their behavior is to remove
+LOOKS_NO_FURTHER = ("NFC", "NFD", "NFKC", "NFKD", "Lowercase")  # normalizers that do not look across a space
 
 
 class LongTexts:
-    """What is certain of a tokenizer of the library `tokenizers`.
+    """Proven properties of a tokenizer of the library `tokenizers`.
 
-    size: ids are below it. added: its added tokens that are looked for in a text.
-    bytes_a_token: the most bytes of a text, in UTF-8, that one token can stand for, or None.
-    cut: a pattern. Where it matches, the ids of a text are those of what stands before, then those of the rest. Or
-    None.
-    drops_space: the space at a cut belongs to neither side, the tokenizer puts it there.
+    size: ids are below it. added: its added tokens that are searched in a text.
+    bytes_a_token: the most bytes of UTF-8 text that one token can stand for, or None.
+    cut: a pattern, or None. Where it matches, the ids of a text are those of the part before, then those of the rest.
+    drops_space: the space at a cut belongs to neither part, because the tokenizer adds it.
     """
 
     def __init__(self, library, size, added):
@@ -960,9 +960,9 @@ class LongTexts:
     def pieces(self, text, size, longest):
         """(begin, end) of the pieces of a text: their ids, joined, are those of the text.
 
-        The first one has about `size` characters, each next one twice as many, up to LARGEST_PIECE.
-        The last one is what is left when there is no cut in the next `longest` characters, so it may be longer. Of a
-        word that WordPiece does not know because of its length, what is beyond that length is part of no piece.
+        The first one has about `size` characters, each next one twice as many, up to LARGEST_PIECE. If there is no cut
+        in the next `longest` characters, the rest is one piece, which may be longer. A word that is unknown to
+        WordPiece because of its length is truncated just beyond that length.
         """
         begin = 0
         while self.cut is not None and len(text) - begin > size:
@@ -974,11 +974,11 @@ class LongTexts:
             begin, size = word.end() if word else found.start() + self.drops_space, min(2 * size, LARGEST_PIECE)
         yield begin, len(text)
 
-    def _endless_word(self, text, begin, place):
-        """The match of a word around a place that is unknown for its length, or None."""
+    def _endless_word(self, text, begin, position):
+        """The match of a word around a position that is unknown because of its length, or None."""
         if self._longest_word is None or self._longest_word >= LARGEST_PIECE:
             return None
-        spaces = WHITE_SPACE.finditer(text, begin, place)
+        spaces = WHITE_SPACE.finditer(text, begin, position)
         return ENDLESS_WORD.match(text, max((space.end() for space in spaces), default=begin))
 
     def _bytes_a_token(self, vocabulary):
@@ -999,7 +999,7 @@ class LongTexts:
         return all(step["type"] in LOSES_NOTHING and step.get("behavior") != "Removed" for step in self._pre_tokenizers)
 
     def _knows_all_bytes(self, vocabulary):
-        """Whether nothing is unknown: of what is, any number is one token, or none."""
+        """Whether no text is unknown: of unknown characters any number could become one token, or none."""
         if "ByteLevel" in _types(self._pre_tokenizers):
             return all(character in vocabulary for character in self._byte_alphabet())
         return getattr(self._library.model, "byte_fallback", False) and all(
@@ -1028,14 +1028,14 @@ class LongTexts:
         return any(pattern.search(f"a{token.content}a") for token in self._added)
 
     def _is_bert(self, pattern):
-        """Words are encoded one by one, and white space is nothing."""
+        """Whether words are encoded one by one and white space is dropped."""
         return _types(self._pre_tokenizers) == ["BertPreTokenizer"] and _types(self._normalizers) in (
             [],
             ["BertNormalizer"],
         )
 
     def _is_byte_level(self, pattern):
-        """Its pre-tokenizer makes the same words of both sides of a cut as of the whole, for all that is tried."""
+        """Whether, in all trials, its pre-tokenizer makes the same words of both sides of a cut as of the whole."""
         if "ByteLevel" not in _types(self._pre_tokenizers) or set(_types(self._normalizers)) - set(LOOKS_NO_FURTHER):
             return False
         trials = [(before, separator + after) for before in BEFORE for separator in " \n\u3002" for after in AFTER]
@@ -1046,7 +1046,7 @@ class LongTexts:
         return [word for word, _ in self._library.pre_tokenizer.pre_tokenize_str(text)]
 
     def _is_sentencepiece(self, vocabulary):
-        """The whole text is one word of BPE, and no piece goes on behind a word, so that no merge does."""
+        """Whether a text is one word of BPE in which no piece, and so no merge, spans two words."""
         model = self._library.model
         return (
             type(model).__name__ == "BPE"
@@ -1075,7 +1075,7 @@ def _marks_spaces(step):
 
 
 def _is_metaspace(step):
-    """Splits at the mark of a space, or at spaces, of which the normalizer left none."""
+    """Whether it splits at the mark of a space, or at spaces, of which the normalizer left none."""
     return step["type"] == "Metaspace" or (step["type"] == "Split" and step["pattern"] == {"String": " "})
 
 
@@ -1085,13 +1085,13 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.model__long_texts() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.model__long_texts() IS
-'Long texts: how many bytes a token can stand for, and where a text may be cut so that its token ids stay the '
-'same.';
+'Long texts: the most bytes that a token can stand for, and where a text may be cut without changing its token '
+'ids.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.model__rope_rows()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The order of q's and k's rows, which GGUF and Hugging Face have differently in the Llama family.
+AS $python$"""The order of the rows of q and k, which differs between GGUF and Hugging Face in the Llama family.
 
 Rotary embedding rotates pairs of a head's rows: Hugging Face pairs row i with row i + head_dim/2 (halves), GGUF's
 converter permutes the rows so that pairs are neighbours (interleaved). Whole rows move, so no encoding is touched.
@@ -1103,7 +1103,7 @@ ROTATED = re.compile(r"blk\.\d+\.attn_(q|k)\.(weight|bias)")
 
 
 def rotated_heads(name, architecture):
-    """How many heads the rows of a tensor belong to; None if they are not rotated."""
+    """The number of heads of a tensor's rows; None if rope does not rotate them."""
     found = ROTATED.fullmatch(name)
     if found is None:
         return None
@@ -1111,14 +1111,14 @@ def rotated_heads(name, architecture):
 
 
 def moved_heads(name, here, there):
-    """How many heads the rows of a tensor belong to if two architectures have them in different orders, else None."""
+    """The number of heads of a tensor's rows if two architectures have them in different orders, else None."""
     if here.rope_interleaved == there.rope_interleaved or here.head_dim != there.head_dim:
         return None
     return rotated_heads(name, here)
 
 
 def rearranged(rows, heads, head_dim, interleave):
-    """An array of heads * head_dim rows, one after the other: from halves to neighbours if `interleave`, else back.
+    """Reorder heads * head_dim rows: from halves to neighbours if `interleave`, else back.
 
     The rows are numbers or bytes, in any shape; the result has the same.
     """
@@ -1128,7 +1128,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.model__rope_rows() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.model__rope_rows() IS
-'The order of q''s and k''s rows, which GGUF and Hugging Face have differently in the Llama family.';
+'The order of the rows of q and k, which differs between GGUF and Hugging Face in the Llama family.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.model__tokenizer()
 RETURNS void
@@ -1136,14 +1136,14 @@ LANGUAGE plpython3u
 AS $python$"""Text to token ids and back, over Hugging Face `tokenizers`.
 
 A tokenizer is a tokenizer.json document (the definition, which is stored) and a few settings of the model it serves:
-    bos_id, eos_ids       the beginning-of-sequence token and those that end a text; None and [] where there are none
-    before, after         ids that `encode` puts before and behind a text
-    same_as               [[id, other id], ...]: the first has the same text as the second, which is the one encoded
+    bos_id, eos_ids       the beginning-of-sequence token and those that end a text; None and [] if there are none
+    before, after         ids that `encode` adds before and after a text
+    same_as               [[id, other id], ...]: both have the same text, and only the second is ever encoded
     vocabulary_size       rows of the model's embedding, which may be padded beyond the tokenizer
     chat_template         jinja source or None; not used here
-Models stored earlier have add_bos and add_eos instead of before and after: bos_id before, the first of eos_ids behind.
-The library encodes. Decoding is done here, because it has to be exact in bytes: a token is often half a character, and
-the library's decoders only return text. Three spellings of pieces are known, told apart by the definition's decoder:
+Models stored earlier have add_bos and add_eos instead of before and after: bos_id before, the first of eos_ids after.
+The library encodes. Decoding is done here, because it must be exact in bytes: a token is often half a character, and
+the library's decoders only return text. The definition's decoder tells which of three spellings of pieces is used:
     byte level      every byte is one character of GPT-2's table (Radford et al. 2019, encoder.py)
     SentencePiece   a space is U+2581, <0xAB> is the byte AB, and a text begins with one space that is not its own
     WordPiece       ## begins a piece that goes on with a word, every other begins one; spaces, and often case and
@@ -1156,7 +1156,7 @@ import json
 import os
 import re
 
-# The library's worker threads are for batches. In a server process they would inherit PostgreSQL's signals.
+# The library starts worker threads for batches. In a server process they would receive PostgreSQL's signals.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import tokenizers
@@ -1168,7 +1168,7 @@ WORD_GOES_ON = "##"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 SETTINGS = ("bos_id", "eos_ids", "before", "after", "same_as", "vocabulary_size", "chat_template")
 OLDER_SETTINGS = ("add_bos", "add_eos")
-PANIC = "PanicException"  # what the library raises where its own code fails; derived from BaseException, not importable
+PANIC = "PanicException"  # raised by the library when its own code fails; a BaseException that cannot be imported
 
 
 class Tokenizer:
@@ -1207,10 +1207,10 @@ class Tokenizer:
         return (*(() if self.bos_id is None else (self.bos_id,)), *self.eos_ids, *self.before, *self.after)
 
     def encode(self, text, add_special=True, parse_special=False):
-        """Token ids of `text`, within those that the model wants around it if `add_special`.
+        """Token ids of `text`, with the model's ids before and after it if `add_special`.
 
-        Control tokens written in the text are text unless `parse_special`: what a user types cannot end a turn.
-        Raises ModelError 22023 for a text that the tokenizer has no tokens for.
+        Control tokens written in the text are text unless `parse_special`, so a user's text cannot end a turn.
+        Raises ModelError 22023 for a text for which the tokenizer has no tokens.
         """
         self._library.encode_special_tokens = not parse_special  # the library's name for "encode them as text"
         ids = self._encodings(self._library.encode_batch_fast, text)[0].ids  # no offsets: much faster
@@ -1221,18 +1221,18 @@ class Tokenizer:
         return self.with_special(ids) if add_special else ids
 
     def with_special(self, ids):
-        """The ids, a list or an array, within those that the model wants around a text."""
-        for place, token_id in enumerate(self.before):
-            ids.insert(place, token_id)
+        """Add the model's ids before and after a text to its ids, a list or an array."""
+        for index, token_id in enumerate(self.before):
+            ids.insert(index, token_id)
         ids.extend(self.after)
         return ids
 
     @staticmethod
     def _encodings(encode, text):
-        """What the library makes of a text. All that it raises for one, its panics too, is a ModelError."""
+        """The library's encodings of a text. Everything that it raises, panics too, becomes a ModelError."""
         try:
-            return encode([text], add_special_tokens=False)  # lets go of Python's lock
-        except TypeError:  # the library takes what has a UTF-8 form
+            return encode([text], add_special_tokens=False)  # releases Python's lock
+        except TypeError:  # the text has no UTF-8 form
             raise errors.invalid_parameter("the text is not valid Unicode") from None
         except BaseException as problem:
             if not _is_the_librarys(problem):
@@ -1240,15 +1240,15 @@ class Tokenizer:
             raise errors.invalid_parameter("the tokenizer cannot encode the text", _reason(problem)) from None
 
     def pieces(self, text, size, longest, parse_special=False):
-        """(begin, end) of pieces of a text whose ids, joined, are those of the text: see LongTexts.pieces."""
+        """(begin, end) of pieces of a text; their ids, joined, are the ids of the text. See LongTexts.pieces."""
         return self._long_texts(parse_special).pieces(text, size, longest)
 
     def bytes_a_token(self, parse_special=False):
-        """The most bytes of a text that a token can stand for, None where that is not known."""
+        """The most bytes of a text that a token can stand for, None if unknown."""
         return self._long_texts(parse_special).bytes_a_token
 
     def drops_space(self):
-        """Whether there is a space between two pieces of a text, part of the token that begins the second one."""
+        """Whether pieces of a text are separated by a space, which belongs to the first token of the second piece."""
         return self._long_texts(False).drops_space
 
     def spans(self, text):
@@ -1259,14 +1259,14 @@ class Tokenizer:
     def decode(self, ids, keep_control=False):
         """The text of `ids`, from its beginning; control tokens are left out unless `keep_control`.
 
-        Bytes that are not UTF-8 (half a character) become U+FFFD. Padded ids are nothing; an id outside of the
-        vocabulary raises ModelError 22023.
+        Bytes that are not UTF-8 (half a character) become U+FFFD. Ids of padding rows have no text; an id outside of
+        the vocabulary raises ModelError 22023.
         """
         decoder = StreamDecoder(self, at_start=True, keep_control=keep_control)
         return "".join([decoder.push(token_id) for token_id in ids]) + decoder.finish()
 
     def token_bytes(self, token_id):
-        """The bytes that a token stands for; a control token's are its name, a padded row has none."""
+        """The bytes of a token. Those of a control token are its name; a padding row has none."""
         content = self._cache.get(token_id)
         if content is None:
             self._check(token_id)
@@ -1299,7 +1299,7 @@ class Tokenizer:
     def vocabulary(self):
         """Every row of the vocabulary in order: (id, bytes, text, kind).
 
-        `text` is for reading and fits PostgreSQL: what is not UTF-8, and NUL, is U+FFFD.
+        `text` is readable and valid in PostgreSQL: U+FFFD replaces what is not UTF-8, and NUL.
         """
         for token_id in range(self.vocabulary_size):
             content = self.token_bytes(token_id)
@@ -1322,7 +1322,7 @@ class Tokenizer:
             )
 
     def _long_texts(self, parse_special):
-        """What is certain of long texts, found out once: it takes a tenth of a second for 150,000 tokens."""
+        """The LongTexts of the tokenizer, made once: it takes a tenth of a second for 150,000 tokens."""
         if parse_special not in self._long:
             added = [token for token in self._added.values() if parse_special or not token.special]
             self._long[parse_special] = LongTexts(self._library, self.vocabulary_size, added)
@@ -1333,10 +1333,10 @@ class Tokenizer:
 
 
 class StreamDecoder:
-    """Text of tokens as they come, which never ends in half a character.
+    """Decodes tokens one by one, without splitting characters.
 
-    at_start: the tokens begin a text, so that SentencePiece's leading space is not part of it; a continuation keeps it.
-    The pieces of text, joined, are what all bytes at once decode to.
+    at_start: the tokens begin a text, so SentencePiece's leading space is dropped; in a continuation it stays.
+    The pieces of text, joined, are the same as decoding all bytes at once.
     """
 
     def __init__(self, tokenizer, at_start=False, keep_control=False):
@@ -1346,7 +1346,7 @@ class StreamDecoder:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, token_id):
-        """The text that became certain with this token, perhaps none."""
+        """The text that is complete with this token, perhaps empty."""
         content = self._tokenizer.token_bytes(token_id)
         if not self._keep_control and not self._tokenizer.is_shown(token_id):
             return ""
@@ -1356,7 +1356,7 @@ class StreamDecoder:
         return self._utf8.decode(content)
 
     def finish(self):
-        """What is left at the end: U+FFFD where the last character is incomplete."""
+        """The rest at the end: U+FFFD if the last character is incomplete."""
         return self._utf8.decode(b"", final=True)
 
 
@@ -1374,7 +1374,7 @@ def _read(definition):
 
 
 def _is_the_librarys(problem):
-    """Whether the library raised it: nothing more precise than Exception, or its panic; no interrupt is either."""
+    """Whether the library may have raised it: an Exception or its panic, but not an interrupt."""
     return isinstance(problem, Exception) or type(problem).__name__ == PANIC
 
 
@@ -1383,7 +1383,7 @@ def _reason(problem):
 
 
 def _around(settings):
-    """(ids before a text, ids behind it), of a model stored earlier too."""
+    """(ids before a text, ids after it), also for a model that was stored earlier."""
     before, after = _ids(settings, "before"), _ids(settings, "after")
     if settings.get("add_bos") and settings.get("bos_id") is not None and "before" not in settings:
         before = (settings["bos_id"],)
@@ -1408,14 +1408,14 @@ def _pairs(settings):
 
 
 def _give_back_memory():
-    """Parsing takes as much again as the tokenizer keeps, 70 MB for Qwen's; the C library would hold it for later."""
+    """Return memory of parsing to the system, 70 MB for Qwen's tokenizer; the C library would keep it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
     if trim is not None:
         trim(0)
 
 
 def _spelling(library):
-    """How pieces spell bytes, and whether a text begins with a space that is not its own."""
+    """(how pieces spell bytes, whether the tokenizer adds a leading space to a text)."""
     steps = _steps(json.loads(library.decoder.__getstate__())) if library.decoder else []
     kinds = {step["type"] for step in steps}
     if "ByteLevel" in kinds:
@@ -1455,7 +1455,7 @@ BYTE_OF = _byte_table()
 def _byte_level_bytes(piece):
     try:
         return bytes([BYTE_OF[character] for character in piece])
-    except KeyError:  # not in the alphabet, so it stands for itself
+    except KeyError:  # not in the table, so it is literal
         return piece.encode()
 
 

@@ -9,10 +9,9 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.reference__composed()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The transformer's operators over decoded weights, by `operators`: what queries compose without numba.
+AS $python$"""The transformer's operators over decoded weights, for queries that compose them without numba.
 
-Activations are flat float32 arrays, a row a token, as engine/composed has them; what fits what is checked by
-`operators`.
+Activations are flat float32 arrays, one row per token, as in engine/composed. `operators` checks shapes.
 """
 
 from . import operators
@@ -25,7 +24,7 @@ class NumpyOperators:
         self.engine = engine
         self._weights = engine.weights
         self._checkpoint = checkpoint
-        self.shapes = {}  # what `operators` has found out of tensors
+        self.shapes = {}  # of tensors, as sql/operators has looked them up
 
     def new_cache(self):
         """An empty KVCache for this model."""
@@ -46,7 +45,7 @@ class NumpyOperators:
         return y if residual is None else y + residual.reshape(y.shape)
 
     def queries_keys_values(self, x, layer, positions):
-        """What `attention` takes of a layer: [n * hidden], int[n] -> [n, heads, head_dim], keys and values."""
+        """A layer's queries, keys and values: [n * hidden], int[n] -> [n, heads, head_dim], keys and values."""
         a, blk = self.engine.architecture, f"blk.{layer}.attn_"
         q, k, v = (self.linear(x, f"{blk}{y}.weight", f"{blk}{y}.bias" if a.attention_bias else None) for y in "qkv")
         if a.qk_norm:
@@ -63,13 +62,13 @@ class NumpyOperators:
         return operators.rms_norm(x.reshape(-1, len(scale)), scale, epsilon)
 
     def rope(self, x, positions):
-        """Every head turned by its token's position: [n * heads * head_dim], int[n]."""
+        """Rotate every head by its token's position: [n * heads * head_dim], int[n]."""
         a = self.engine.architecture
         per_token = x.reshape(len(positions), -1, a.head_dim)
         return operators.rope(per_token, positions, self.engine.frequencies, a.rope_interleaved)
 
     def attention(self, q, k, v, cache, layer, positions):
-        """Store keys and values in a KVCache that has room for them, then let every query see all up to its own."""
+        """Store keys and values in a KVCache with space for them; queries attend to all positions up to their own."""
         a, n = self.engine.architecture, len(positions)
         k, v = (part.reshape(n, a.kv_heads, a.head_dim) for part in (k, v))
         keys, values = cache.store(layer, positions, k, v)
@@ -79,15 +78,15 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.reference__composed() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.reference__composed() IS
-'The transformer''s operators over decoded weights, by `operators`: what queries compose without numba.';
+'The transformer''s operators over decoded weights, for queries that compose them without numba.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.reference__decoder()
 RETURNS void
 LANGUAGE plpython3u
 AS $python$"""The reference engine: a Llama-line transformer in numpy, float32 throughout, KV cache included.
 
-`block` is the one definition of a layer's dataflow. llm.forward makes the same calls of the same functions of
-`operators` as one SQL query, in the same chunks, and gets the same bits. Faster engines are judged against this one.
+`block` defines the dataflow of a layer. llm.forward makes the same calls of `operators` as one SQL query, in the same
+chunks, and gets the same bits. Faster engines are compared with this one.
 """
 
 import numpy as np
@@ -96,8 +95,8 @@ from ..model.decoder import ROPE_DIVISORS
 from ..server import errors
 from . import operators
 
-PREFILL_CHUNK = 64  # tokens computed together, as deploy/function_forward.sql has it; a decode step is a chunk of one
-LOGITS_CHUNK = 16  # rows that go through the output head together, when all positions are asked for
+PREFILL_CHUNK = 64  # tokens computed together, the same as in deploy/function_forward.sql; decoding computes one
+LOGITS_CHUNK = 16  # rows computed together by the output head, if all positions are wanted
 
 
 class KVCache:
@@ -143,7 +142,7 @@ class KVCache:
 
 
 class NumpyEngine:
-    """architecture: an Architecture. weights: a mapping from tensor name to float32 array, asked again on each use."""
+    """architecture: an Architecture. weights: a mapping from tensor name to float32 array, read again at each use."""
 
     def __init__(self, architecture, weights):
         self.architecture = architecture
@@ -157,8 +156,8 @@ class NumpyEngine:
     def forward(self, tokens, cache, last_only=True, checkpoint=None):
         """Logits after `tokens`, which follow the cache's: int[n] -> f32 [1, vocabulary], or [n, ...] if not last_only.
 
-        The cache's length grows at the very end: when `checkpoint` or anything else raises, it holds what it held.
-        Raises ModelError 22023 without tokens or for one outside the vocabulary, 53400 when they do not fit.
+        The cache's length grows at the very end, so an exception leaves the cache unchanged. Raises ModelError 22023
+        without tokens or for one outside the vocabulary, 53400 if they do not fit in the context.
         """
         tokens = np.asarray(tokens, np.int64)
         if len(tokens) == 0:
@@ -177,7 +176,7 @@ class NumpyEngine:
         return logits
 
     def states(self, texts, checkpoint=None):
-        """The vectors behind the last norm of each text's tokens: [int[n], ...] -> [f32[n, hidden_size], ...]."""
+        """The outputs of the last norm for each text's tokens: [int[n], ...] -> [f32[n, hidden_size], ...]."""
         return [self._states(np.asarray(tokens, np.int64), checkpoint) for tokens in texts]
 
     def _states(self, tokens, checkpoint):
@@ -244,8 +243,8 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""The reference encoder: a BERT-line transformer in numpy, float32 throughout, a text at a time.
 
-`block` is the one definition of a layer's dataflow; the compiled encoder is judged against this one. The norms come
-after each residual connection, as in the first transformer (1706.03762).
+`block` defines the dataflow of a layer; the compiled encoder is compared with this one. Norms come after each residual
+connection, as in the original transformer (1706.03762).
 """
 
 from . import operators
@@ -301,13 +300,13 @@ COMMENT ON FUNCTION llm_runtime.reference__encoder() IS
 CREATE OR REPLACE FUNCTION llm_runtime.reference__operators()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The transformer's arithmetic, whole: pure functions from float32 arrays to float32 arrays.
+AS $python$"""The arithmetic of the transformer: pure functions from float32 arrays to float32 arrays.
 
-n is the number of tokens computed now, m the number of positions they may look at (m >= n: the KV cache and
-themselves). A vector per token is a row: every array is [n, width], C-contiguous and aligned, heads a reshape of it.
-The same functions run behind the SQL operators and in `decoder`, and a result depends on nothing but the arguments'
-values and shapes: two programs that make the same calls get the same bits. A `checkpoint`, where there is one, is
-called every few milliseconds of work; what it raises ends the computation.
+n is the number of tokens computed now, m the number of positions that they may attend to (m >= n: the KV cache and
+themselves). Every array is [n, width], one row per token, C-contiguous and aligned; heads are a reshape of it.
+The SQL operators and `decoder` use the same functions. A result depends only on the values and shapes of the arguments,
+so two programs that make the same calls get the same bits. A `checkpoint` is called every few milliseconds of work; an
+exception of it ends the computation.
 """
 
 import math
@@ -432,20 +431,20 @@ _erf = np.frompyfunc(math.erf, 1, 1)  # numpy has none
 
 
 def pooled(x, pooling):
-    """One vector of a text's: [n, width] -> [width]. pooling: "mean" of all, "cls" the first, "last" the last."""
+    """One vector for a text: [n, width] -> [width]. pooling: "mean" of all rows, "cls" the first, "last" the last."""
     if pooling == "mean":
         return np.mean(x, axis=0, dtype=np.float64).astype(np.float32)
     return x[{"cls": 0, "last": -1}[pooling]].copy()
 
 
 def normalized(x):
-    """x / |x|, as long as |x| is above 1e-12: [width] -> [width]."""
+    """x / max(|x|, 1e-12): [width] -> [width]."""
     length = np.sqrt(np.sum(np.square(x, dtype=np.float64)))
     return (x / max(length, 1e-12)).astype(np.float32)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.reference__operators() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.reference__operators() IS
-'The transformer''s arithmetic, whole: pure functions from float32 arrays to float32 arrays.';
+'The arithmetic of the transformer: pure functions from float32 arrays to float32 arrays.';
 
 COMMIT;

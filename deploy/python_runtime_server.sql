@@ -9,7 +9,7 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.server__arguments()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What SQL callers pass, checked: every value has a range, NULL is the default, and an error names the argument.
+AS $python$"""Checks the arguments of SQL callers: every value has a range, NULL is the default, an error names the argument.
 
 All raise ModelError 22023 (invalid parameter value).
 """
@@ -23,8 +23,8 @@ from . import ceilings, errors
 MOST_SHOWN = 200  # characters of a value in an error
 MOST_OF_A_NAME = 1000  # characters of the name of a model, tensor or token
 MOST_OF_A_NAME_SHOWN = 100
-MOST_DIGITS = 4000  # of a whole number, fewer than Python's own limit
-MOST_OPTIONS = 1 << 20  # characters of an object of options; nobody needs as many
+MOST_DIGITS = 4000  # of a whole number; Python's own limit is a little higher
+MOST_OPTIONS = 1 << 20  # characters of an object of options
 KIND_NAMES = {bool: "true or false", list: "an array", int: "an integer", float: "a number"}  # of an option's value
 
 
@@ -50,18 +50,18 @@ def number(name, value, default, smallest, largest):
 
 
 def name(what, value, hint=None):
-    """The name of a model, tensor or token, or None. ModelError 42704 for one that is longer than a name can be."""
+    """The name of a model, tensor or token, or None. ModelError 42704 for one that is too long to exist."""
     if value is not None and len(value) > MOST_OF_A_NAME:
         raise errors.undefined_object(
             f'{what} "{shown_name(value)}" does not exist',
-            f"its name goes on: it has {len(value)} characters, a name has at most {MOST_OF_A_NAME}",
+            f"the name has {len(value)} characters, allowed are {MOST_OF_A_NAME}",
             hint,
         )
     return value
 
 
 def shown_name(name):
-    """As much of a name as an error shows."""
+    """The part of a name that an error shows."""
     return name[:MOST_OF_A_NAME_SHOWN]
 
 
@@ -75,7 +75,7 @@ def strings(name, value):
 
 
 def indices(name, value, size):
-    """An array of integers in 0 .. size - 1, in one dimension and without NULL, as a list."""
+    """A one-dimensional array of integers from 0 to size - 1, without NULL, as a list."""
     if value is None:
         raise ill(name, value, "an array of integers")
     ceilings.require_elements(value, name)
@@ -89,7 +89,7 @@ def indices(name, value, size):
 
 
 def positions(name, value, context):
-    """Positions of consecutive tokens in a context of so many, as an array: int[n], n >= 1."""
+    """Consecutive positions within a context of that size, as an array: int[n], n >= 1."""
     positions = indices(name, value, context)
     if not positions or positions != list(range(positions[0], positions[0] + len(positions))):
         raise ill(name, positions, "positions that follow each other, at least one")
@@ -97,12 +97,12 @@ def positions(name, value, context):
 
 
 def _whole(digits):
-    """A whole number of JSON; infinity for one with so many digits that Python does not read them."""
+    """A whole number of JSON; infinity for one with more digits than Python reads."""
     return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
 def options(value, known):
-    """A jsonb object (as text, None for NULL) as a dict; `known` is {key: (type, description)}, all that is allowed."""
+    """A jsonb object (as text, None for NULL) as a dict. known: {key: (type, description)} of all allowed keys."""
     if value is not None and len(value) > MOST_OPTIONS:
         raise described("options", f"{len(value)} characters", f"an object of {MOST_OPTIONS} characters at most")
     given = {} if value is None else json.loads(value, parse_int=_whole)
@@ -131,22 +131,22 @@ def is_integer(value):
 
 
 def ill(name, value, allowed):
-    """The error of an argument that is of another kind, shape or size than what is allowed."""
+    """The error for an argument of the wrong kind, shape or size."""
     return described(name, shown(value), allowed)
 
 
 def described(name, description, allowed):
-    """The same error with words for the value, such as "12 numbers"."""
+    """The same error with a description of the value, such as "12 numbers"."""
     return errors.invalid_parameter(f"argument {name} does not fit", f"{name} is {description}, allowed is {allowed}")
 
 
 def out_of_range(name, value, allowed):
-    """The error of a number that is smaller or larger than what is allowed."""
+    """The error for a number that is too small or too large."""
     return errors.invalid_parameter(f"{name} is out of range", f"{name} is {shown(value)}, allowed is {allowed}")
 
 
 def shown(value):
-    """A value as Python writes it, cut after 200 characters; None is null."""
+    """A value as Python writes it, truncated to 200 characters; None is null."""
     if value is None:
         return "null"
     text = repr(value if not isinstance(value, (str, bytes, list)) else value[: MOST_SHOWN + 1])
@@ -155,31 +155,32 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.server__arguments() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.server__arguments() IS
-'What SQL callers pass, checked: every value has a range, NULL is the default, and an error names the argument.';
+'Checks the arguments of SQL callers: every value has a range, NULL is the default, an error names the '
+'argument.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.server__background()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""A pure computation that runs beside the session's own work, in a thread.
+AS $python$"""Runs a pure computation in a thread, so that the session can be interrupted meanwhile.
 
-The thread may use nothing of the server: no plpy, no database. It gains where it lets go of Python's lock, as library
-calls that parse or hash do.
+The thread must not use the server: no plpy, no database. It helps if the work releases Python's lock, as library calls
+that parse or hash do.
 """
 
 import ctypes
 import threading
 
-from . import database
+from . import interrupts
 
-POLL = 0.01  # seconds between looks for an interrupt while waiting
+POLL = 0.01  # seconds between checks for an interrupt while waiting
 
 
 def skip_destructors_at_exit():
     """From now on exit() ends the process without the destructors of libraries loaded so far.
 
-    A session can end while its threads still compile or compute: llm.warm_up() was cancelled, or the session was
-    terminated. Destructors of LLVM would then free what those threads use, and a crash of one session restarts the
-    server. PostgreSQL has done all of its own cleaning before it calls exit().
+    A session can end while its threads still run, after llm.warm_up() was cancelled or the session was terminated. Then
+    destructors of LLVM would free memory that these threads use, and the crash of one session restarts the server.
+    PostgreSQL has done its own cleanup before it calls exit().
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "on_exit"):  # glibc has it; functions given to it run before destructors registered earlier
@@ -187,21 +188,21 @@ def skip_destructors_at_exit():
 
 
 class Background:
-    """function(*arguments), begun at once."""
+    """A call of function(*arguments) in a thread, started at once."""
 
     def __init__(self, function, *arguments):
         self._outcome = None
         self._thread = threading.Thread(
             target=self._run, args=(function, arguments), daemon=True, name="llm background"
         )
-        with database.signals_blocked():
+        with interrupts.signals_blocked():
             self._thread.start()
 
     def result(self):
-        """What the function returned, when it has; what it raised is raised. Waits interruptibly."""
+        """Wait for the function, interruptibly. Returns what it returned, or raises what it raised."""
         while self._thread.is_alive():
             self._thread.join(POLL)
-            database.checkpoint()
+            interrupts.checkpoint()
         value, error = self._outcome
         if error is not None:
             raise error
@@ -216,62 +217,62 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.server__background() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.server__background() IS
-'A pure computation that runs beside the session''s own work, in a thread.';
+'Runs a pure computation in a thread, so that the session can be interrupted meanwhile.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.server__ceilings()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What a user's texts, arrays and settings may grow to. A superuser decides: llm_runtime.call_limits().
+AS $python$"""Limits for users' texts, arrays and settings, which a superuser sets: llm_runtime.call_limits().
 
-Each limit is a number of that function's row; NULL is no limit. What is above one is an error (53400) that says what
-was asked and what is allowed.
+Each limit is a column of that function's row; NULL is no limit. A value above a limit is an error (53400) that says
+what was asked and what is allowed.
 """
 
 from . import database, errors
 
-LIMITS = database.Query("SELECT l.* FROM llm_runtime.call_limits() AS l")
+CALL_LIMITS = database.Query("SELECT l.* FROM llm_runtime.call_limits() AS l")
 MEGABYTE = 1 << 20
-HINT = "The limits are those of llm_runtime.call_limits(), which a superuser may replace."
+LIMITS_HINT = "The limits are those of llm_runtime.call_limits(), which a superuser may replace."
 SLICE = 1 << 16  # characters whose bytes are counted at a time
-ALWAYS_ALLOWED = 1 << 16  # bytes and elements; for less the limits are not looked up: operators are called very often
+ALWAYS_ALLOWED = 1 << 16  # bytes and elements; below, the limits are not read, because operators are called very often
 
 
 def allowed(limit):
-    """The number of a limit, None where there is none."""
-    return LIMITS.one()[limit]
+    """The value of a limit, None for no limit."""
+    return CALL_LIMITS.one()[limit]
 
 
 def require(limit, asked, what):
-    """ModelError 53400 when `asked` is above the limit. what: begins the message, such as "llm.batch_mb"."""
+    """ModelError 53400 if `asked` is above the limit. what: begins the message, such as "llm.batch_mb"."""
     most = allowed(limit)
     if most is not None and asked > most:
-        raise errors.limit_exceeded(f"{what} is above the limit {limit}", f"asked {asked}, allowed {most}", HINT)
+        raise errors.limit_exceeded(f"{what} is above the limit {limit}", f"asked {asked}, allowed {most}", LIMITS_HINT)
 
 
 def require_bytes(limit, size, what):
-    """ModelError 53400 when so many bytes are above a limit of megabytes. what: begins the message."""
+    """ModelError 53400 if so many bytes are above a limit in megabytes. what: begins the message."""
     most = None if size <= ALWAYS_ALLOWED else allowed(limit)
     if most is not None and size > most * MEGABYTE:
         raise errors.limit_exceeded(
-            f"{what} is above the limit {limit}", f"asked {size} bytes, allowed {most * MEGABYTE}", HINT
+            f"{what} is above the limit {limit}", f"asked {size} bytes, allowed {most * MEGABYTE}", LIMITS_HINT
         )
 
 
 def require_elements(elements, what):
-    """ModelError 53400 when an array has more elements than the limit `elements`. what: the argument's name."""
+    """ModelError 53400 if an array has more elements than the limit `elements`. what: the argument's name."""
     require_count(len(elements), what)
 
 
 def require_count(count, what):
-    """ModelError 53400 when so many elements are above the limit `elements`. what: the argument's name."""
+    """ModelError 53400 if so many elements are above the limit `elements`. what: the argument's name."""
     if count > ALWAYS_ALLOWED:
         require("elements", count, f"the number of elements of {what}")
 
 
 def check_array(elements, size, what):
-    """True; ModelError 53400 for an array of too many elements, or whose texts are too large together in bytes.
+    """Returns True, or raises ModelError 53400 for an array with too many elements, or too many bytes of text.
 
-    What SQL asks about a large array before it hands it over: Python would make a list of it first.
+    SQL calls this for a large array before it passes the array itself, because PL/Python would first make a list of it.
     """
     require_count(elements, what)
     require_bytes("text_mb", size, what)
@@ -279,18 +280,18 @@ def check_array(elements, size, what):
 
 
 def require_texts(texts, what):
-    """ModelError 53400 for too many texts, or texts that are too large all together; NULL may be among them."""
+    """ModelError 53400 for too many texts, or too many bytes of them together; elements may be NULL."""
     require_elements(texts, what)
     require_bytes("text_mb", sum(map(size, texts)), what)
 
 
 def size(text):
-    """Bytes of a text, None for NULL; of another array what is never too much."""
+    """Bytes of a text in UTF-8; 0 for NULL and for nested arrays, which other checks refuse."""
     return utf8_size(text) if isinstance(text, str) else 0
 
 
 def utf8_size(text):
-    """Bytes of a text in UTF-8, without a copy of all of it."""
+    """Bytes of a text in UTF-8, counted without a copy of the whole text."""
     if text.isascii():
         return len(text)
     return sum(len(text[at : at + SLICE].encode("utf-8", "surrogatepass")) for at in range(0, len(text), SLICE))
@@ -298,12 +299,12 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.server__ceilings() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.server__ceilings() IS
-'What a user''s texts, arrays and settings may grow to. A superuser decides: llm_runtime.call_limits().';
+'Limits for users'' texts, arrays and settings, which a superuser sets: llm_runtime.call_limits().';
 
-CREATE OR REPLACE FUNCTION llm_runtime.server__database()
+CREATE OR REPLACE FUNCTION llm_runtime.server__connection()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The only module that touches plpy: sessions, errors, prepared statements and interrupts.
+AS $python$"""How SQL reaches the modules: the session's GD['llm'], and the boundary that every call crosses.
 
 `llm_runtime.boot()` calls `connect` once a session and keeps what it returns as GD['llm']. A SQL function is then
 
@@ -315,84 +316,33 @@ turns a ModelError into a PostgreSQL error with its SQLSTATE, DETAIL and HINT, a
 a fake plpy.
 """
 
-import ctypes
 import importlib
-import itertools
-import json
-import re
-import signal
 import sys
-import threading
-import traceback
-from contextlib import contextmanager
-from importlib.machinery import PathFinder
-from pathlib import Path
 from types import GeneratorType
 
-from . import errors
+from . import module_files, server_variables, spi
+from .interrupts import checkpoint, signals_blocked
+from .sql_errors import sql_error
 
-INTERNAL_ERROR = "XX000"
-OUT_OF_MEMORY = "53200"
-INTERRUPTED = "57"  # the class: cancelled, shut down
 SESSION_MARK = "llm session"  # a prepared statement: DISCARD ALL takes it, ROLLBACK does not
-# llm_runtime.boot() says the same in the same words: numpy is missing before there are modules.
-PACKAGES_HINT = (
-    "Install the server's packages for this Python (docs/operations.md), or as a superuser name the folder that has "
-    "them: CREATE OR REPLACE FUNCTION llm_runtime.site_packages() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE "
-    "RETURN '/folder'::text. Then open a new connection."
-)
-PREFIXES = re.compile(r"^(?:(?:llm|plpy\.Error|spiexceptions\.\w+): )+")
 
-_plpy = None
-_cursors = itertools.count(1)  # numbers for their names
-_plans = {}  # what the session has prepared, by Query
 _marked = False  # whether SESSION_MARK was prepared
 
 
-def _server_variable(kind, name):
-    """A global variable of the server, read in place: asking through SPI costs fifty times as much.
-
-    Outside a server it is a number that a test may set.
-    """
-    try:
-        return kind.in_dll(ctypes.CDLL(None), name)
-    except ValueError:
-        return kind(0)
-
-
-def _statement_lookup():
-    """The server's look-up of a prepared statement: (name, whether to raise) -> its address, None without one."""
-    try:
-        find = ctypes.PyDLL(None).FetchPreparedStatement
-    except AttributeError:  # not inside a server
-        return lambda name, raises: 1
-    find.restype, find.argtypes = ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_bool)
-    return find
-
-
-_find_statement = _statement_lookup()
-_interrupt_pending = _server_variable(ctypes.c_int, "InterruptPending")
-_cancel_pending = _server_variable(ctypes.c_int, "QueryCancelPending")
-_die_pending = _server_variable(ctypes.c_int, "ProcDiePending")
-_catalog_changes = _server_variable(ctypes.c_uint64, "SharedInvalidMessageCounter")
-
-
 def connect(plpy, gd, package, release):
-    """The session's door to the modules of `package`. `gd` is PL/Python's dictionary that all functions share."""
-    global _plpy  # noqa: PLW0603 - one interpreter serves one session
-    _plpy = plpy
-    if not any(isinstance(finder, DeletedModules) for finder in sys.meta_path):
-        sys.meta_path.append(DeletedModules(package))
-    return Session(plpy, gd, package, release)
+    """The session's way to the modules of `package`. `gd` is PL/Python's dictionary that all functions share."""
+    spi.plpy = plpy
+    module_files.restore_deleted(package)
+    return Session(gd, package, release)
 
 
 class Session:
     """What GD['llm'] holds: `session.module.function(...)` calls plpython/sql/<module>.py's function."""
 
-    def __init__(self, plpy, gd, package, release):
-        self._plpy, self._gd, self._package = plpy, gd, package
+    def __init__(self, gd, package, release):
+        self._gd, self._package = gd, package
         self._release = release
-        self._deployed = plpy.prepare("SELECT llm_runtime.release() AS release")
+        self._deployed = spi.plpy.prepare("SELECT llm_runtime.release() AS release")
         self.changes_seen = None
 
     def __getattr__(self, name):
@@ -401,7 +351,7 @@ class Session:
             with signals_blocked():
                 module = importlib.import_module(f"{self._package}.sql.{name}")
         except ImportError as error:
-            raise _sql_error(error) from None
+            raise sql_error(error) from None
         opened = Boundary(self, name, module)
         setattr(self, name, opened)
         return opened
@@ -412,7 +362,7 @@ class Session:
         The SELECT (1.7 us) only runs when the server has told this session of any change of the catalogue, which is
         how its own cached plans notice one.
         """
-        changes = _catalog_changes.value
+        changes = server_variables.catalog_changes.value
         if changes == self.changes_seen:
             return False
         self.changes_seen = changes
@@ -420,7 +370,7 @@ class Session:
 
     def reopened(self):
         """The session after an upgrade: booted anew."""
-        self._plpy.execute("SELECT llm_runtime.boot()")
+        spi.plpy.execute("SELECT llm_runtime.boot()")
         return self._gd["llm"]
 
     def forget(self):
@@ -428,41 +378,6 @@ class Session:
         global _marked  # noqa: PLW0603 - one interpreter serves one session
         _marked = False
         importlib.import_module(f"{self._package}.session.prefixes").forget()
-
-
-class DeletedModules:
-    """The last finder of modules, for those whose files somebody deleted under the open session: they are written anew.
-
-    A thread beside the session's own may not use the server, and finds nothing.
-    """
-
-    def __init__(self, package):
-        self._package = package
-
-    def find_spec(self, name, path=None, target=None):
-        """What the import machinery asks: the module's spec, or None."""
-        if not name.startswith(f"{self._package}.") or threading.current_thread() is not threading.main_thread():
-            return None
-        _write_modules()
-        return PathFinder.find_spec(name, path, target)
-
-
-def file_of(module):
-    """The file of one of our modules, which is written anew when somebody deleted it."""
-    path = Path(module.__file__)
-    if not path.is_file():
-        _write_modules()
-    return path
-
-
-def home():
-    """The folder of our modules, below which and beside which the session keeps files. Only the server can enter it."""
-    return file_of(sys.modules[__name__]).parents[1]
-
-
-def _write_modules():
-    _plpy.execute("SELECT llm_runtime.boot()")
-    importlib.invalidate_caches()
 
 
 class Boundary:
@@ -479,115 +394,57 @@ class Boundary:
 
 def _behind_boundary(session, module, name, function):
     def call(*arguments):
-        if _catalog_changes.value != session.changes_seen and session.outdated():
+        if server_variables.catalog_changes.value != session.changes_seen and session.outdated():
             return getattr(getattr(session.reopened(), module), name)(*arguments)
-        if _marked and not _find_statement(SESSION_MARK.encode(), False):
+        if _marked and not server_variables.find_statement(SESSION_MARK.encode(), False):
             session.forget()
         try:
-            if _interrupt_pending.value:  # a session's first call has just loaded what it needs
-                checkpoint()
+            checkpoint()  # a session's first call has just loaded what it needs
             result = function(*arguments)
             # PL/Python hides the message of an error in a later row: all rows are computed here.
             return list(result) if type(result) is GeneratorType else result
         except Exception as error:
-            raise _sql_error(error) from None
+            raise sql_error(error) from None
 
     return call
 
 
-class Stream:
-    """Rows that are computed as they are fetched, with one column more: NULL, or the error that ended them.
+def mark_session():
+    """What is kept from now on is for this client: the call after a DISCARD ALL or DEALLOCATE ALL forgets it.
 
-    The first row is computed at once, where an error is one of the call. Of a later error PL/Python says "error
-    fetching next item from iterator": so it comes in a last row of its own, and the SQL function around raises it with
-    llm_store.raise_late, which calls `raise_late`.
+    Pools of connections run DISCARD ALL between clients. Nothing tells an extension; but prepared statements go.
     """
-
-    def __init__(self, rows, columns):
-        self._rows, self._columns = _begun(rows), columns
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        try:
-            return *next(self._rows), None
-        except StopIteration:
-            raise
-        except Exception as error:
-            return *[None] * self._columns, _written(_sql_error(error))
+    global _marked  # noqa: PLW0603 - one interpreter serves one session
+    if not server_variables.find_statement(SESSION_MARK.encode(), False):
+        spi.plpy.execute(f'PREPARE "{SESSION_MARK}" AS SELECT')
+    _marked = True
 
 
-def _begun(rows):
-    """The rows, of which the first is there already."""
-    return itertools.chain(list(itertools.islice(rows, 1)), rows)
+def version():
+    """What runs: the release of the modules, Python and numpy, on one line."""
+    import numpy as np
 
+    release = __name__.partition(".")[0].removeprefix("llm_")
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"hartonomous release {release}, Python {python}, numpy {np.__version__}"
+$python$;
 
-def raise_late(failure):
-    """Raise the error that a Stream wrote."""
-    raise errors.ModelError(*json.loads(failure))
+REVOKE ALL ON FUNCTION llm_runtime.server__connection() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__connection() IS
+'How SQL reaches the modules: the session''s GD[''llm''], and the boundary that every call crosses.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.server__database()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Statements that modules run in the database: prepared queries, cursors over a caller's query, COMMIT."""
 
-def _written(error):
-    """An error of plpy as text, for `raise_late`."""
-    _, detail, hint, *_ = getattr(error, "spidata", None) or [None, error.detail, error.hint]
-    return json.dumps([_sqlstate(error) or INTERNAL_ERROR, PREFIXES.sub("", str(error)), detail, hint])
+import itertools
 
+from . import errors, spi
+from .sql_errors import sqlstate, with_message
 
-def _sql_error(error):
-    """The exception that PL/Python turns into the right PostgreSQL error. Errors of plpy, cancellation too, pass."""
-    if isinstance(error, _plpy.SPIError):
-        return _as_ours(error)
-    if isinstance(error, (_plpy.Error, _plpy.Fatal)):
-        return error
-    if isinstance(error, errors.ModelError):
-        return _named_error(error.message, error.sqlstate, error.detail, error.hint)
-    if isinstance(error, ImportError):
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        return _named_error(
-            f"the server's Python {python} cannot import {error.name}", errors.NOT_PREPARED, str(error), PACKAGES_HINT
-        )
-    state = OUT_OF_MEMORY if isinstance(error, MemoryError) else INTERNAL_ERROR
-    return _named_error(f"unexpected {type(error).__name__}: {error}", state, traceback.format_exc(), None)
-
-
-def _as_ours(error):
-    """An error that SQL raised within a call, named as ours are, without the names of the functions it came through.
-
-    It keeps its SQLSTATE, by which one that interrupts goes on interrupting, and its place in a query.
-    """
-    state = _sqlstate(error)
-    if state is None:
-        return error
-    _, detail, hint, query, *_ = getattr(error, "spidata", None) or [None] * 4
-    message = PREFIXES.sub("", str(error))
-    if query is None or state.startswith(INTERRUPTED):
-        return _named_error(message, state, detail, hint)
-    placed = _named(_plpy.SPIError)(message)
-    placed.sqlstate, placed.spidata = state, error.spidata
-    return placed
-
-
-def _sqlstate(error):
-    """The SQLSTATE of an error of plpy, None where it has none.
-
-    PL/Python has no class, and so no attribute, for one that PostgreSQL does not know; its number is in `spidata` then,
-    six bits a character.
-    """
-    state = getattr(error, "sqlstate", None)
-    number = (getattr(error, "spidata", None) or [0])[0]
-    return state or ("".join(chr(ord("0") + (number >> 6 * place & 63)) for place in range(5)) if number else None)
-
-
-def _named_error(message, sqlstate, detail, hint):
-    error = _named(_plpy.Error)(message)
-    error.sqlstate, error.detail, error.hint = sqlstate, detail, hint
-    return error
-
-
-def _named(kind):
-    """PL/Python prefixes the message with the name of the exception's class; "llm" reads better than plpy.Error."""
-    return type("llm", (kind,), {"__module__": "builtins"})
+_cursors = itertools.count(1)  # numbers for their names
+_plans = {}  # what the session has prepared, by Query
 
 
 class Query:
@@ -626,27 +483,27 @@ class Query:
     def _prepared(self):
         plan = _plans.get(self)
         if plan is None:
-            plan = _plans[self] = _plpy.prepare(self._sql, self._types)
+            plan = _plans[self] = spi.plpy.prepare(self._sql, self._types)
         return plan
 
 
 def cursor(sql, batch):
     """The rows of a caller's own query, `batch` at a time.
 
-    A cursor of SQL, which a COMMIT closes: plpy's would refuse a COMMIT as long as a client fetches rows of a function
-    that reads it. When the rows are not read to their end it stays until the end of the transaction: what closes a
-    generator may not be within a call, and then nothing of the server can be used.
+    A cursor of SQL, which a COMMIT closes. With one of plpy a COMMIT would be refused as long as a client fetches rows
+    of a function that reads it. A cursor that is not read to its end stays open until the end of the transaction: a
+    generator may be closed outside of any call, where nothing of the server can be used.
     """
     name = f'"llm rows {next(_cursors)}"'
-    _plpy.execute(f"DECLARE {name} NO SCROLL CURSOR FOR {sql}")
-    while rows := _plpy.execute(f"FETCH {batch} FROM {name}"):
+    spi.plpy.execute(f"DECLARE {name} NO SCROLL CURSOR FOR {sql}")
+    while rows := spi.plpy.execute(f"FETCH {batch} FROM {name}"):
         yield from rows
-    _plpy.execute(f"CLOSE {name}")
+    spi.plpy.execute(f"CLOSE {name}")
 
 
 def lasting_cursor(sql, batch):
-    """The same for a procedure that commits while it reads: the rest of the rows is kept aside by the server."""
-    rows = _plpy.cursor(sql)
+    """The same for a procedure that commits while it reads: at the first COMMIT the server stores the other rows."""
+    rows = spi.plpy.cursor(sql)
     try:
         while fetched := rows.fetch(batch):
             yield from fetched
@@ -657,133 +514,54 @@ def lasting_cursor(sql, batch):
 def columns_of(sql):
     """The names of the columns of a caller's own query, of which nothing is run. An error points into `sql` alone.
 
-    A cursor is opened first, since that refuses several statements (42P11), which would all be run.
+    A cursor is opened first, because that refuses several statements (42P11); executing would run them all.
     """
     try:
-        plan = _plpy.prepare(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0")
-    except _plpy.SPIError as error:
+        plan = spi.plpy.prepare(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0")
+    except spi.plpy.SPIError as error:
         raise _of_the_callers_text(error, sql) from None
     plan.cursor().close()
-    _plpy.prepare(sql)  # parentheses that close ours are an error of the caller's text too
+    spi.plpy.prepare(sql)  # refuses a text whose parentheses close ours
     return plan.execute().colnames()
 
 
 def _of_the_callers_text(error, sql):
-    """The error of a query with `sql` in it as one of `sql` itself: what it says, what it quotes, where it points."""
-    if _sqlstate(error) == errors.SYNTAX_ERROR:
+    """The error of a query that contains `sql`, as an error of `sql` itself: message, quoted text and position."""
+    if sqlstate(error) == errors.SYNTAX_ERROR:
         error = _syntax_error_of(sql) or error
     code, detail, hint, query, position, *rest = error.spidata
     if query is None or query == sql or sql not in query:
         return error
-    place = position - query.index(sql)
-    if place > len(sql):  # at the parenthesis that closes ours
-        error, place = _like(error, "syntax error at end of input"), len(sql) + 1
-    error.spidata = code, detail, hint, sql, place, *rest
+    position -= query.index(sql)
+    if position > len(sql):  # at the parenthesis that closes ours
+        error, position = with_message(error, "syntax error at end of input"), len(sql) + 1
+    error.spidata = code, detail, hint, sql, position, *rest
     return error
 
 
 def _syntax_error_of(sql):
     """The syntax error of a text as it stands; None where it has none."""
     try:
-        _plpy.prepare(sql)
-    except _plpy.SPIError as error:
-        return error if _sqlstate(error) == errors.SYNTAX_ERROR else None
-
-
-def _like(error, message):
-    """The same error of SQL with another message."""
-    other = type(error)(message)
-    other.sqlstate, other.spidata = _sqlstate(error), error.spidata
-    return other
-
-
-@contextmanager
-def hint_for(sqlstates, hint):
-    """An error of one of the SQLSTATEs that SQL raises within has a HINT."""
-    try:
-        yield
-    except _plpy.SPIError as error:
-        if _sqlstate(error) in sqlstates:
-            code, detail, given, *rest = error.spidata
-            error.spidata = code, detail, given or hint, *rest
-        raise
+        spi.plpy.prepare(sql)
+    except spi.plpy.SPIError as error:
+        return error if sqlstate(error) == errors.SYNTAX_ERROR else None
 
 
 def commit():
     """End the transaction and begin another: in a procedure that was called outside of any."""
-    _plpy.commit()
-
-
-def checkpoint():
-    """Let a cancellation, a timeout or a lost client stop the work here. Costs 0.1 us when nothing is pending."""
-    if _interrupt_pending.value:
-        _plpy.execute("SELECT 1")
-
-
-def mark_session():
-    """What is kept from now on is for this client: the call after a DISCARD ALL or DEALLOCATE ALL forgets it.
-
-    Pools of connections run DISCARD ALL between clients. Nothing tells an extension; but prepared statements go.
-    """
-    global _marked  # noqa: PLW0603 - one interpreter serves one session
-    if not _find_statement(SESSION_MARK.encode(), False):
-        _plpy.execute(f'PREPARE "{SESSION_MARK}" AS SELECT')
-    _marked = True
-
-
-def cancel_addresses():
-    """Where compiled code sees that the work is to stop: the addresses of int32 that are not zero then.
-
-    Not those of InterruptPending, which is also set for what stops nothing, such as the look for a lost client every
-    client_connection_check_interval: a pass that takes longer than that would begin anew for ever.
-    """
-    return ctypes.addressof(_cancel_pending), ctypes.addressof(_die_pending)
-
-
-@contextmanager
-def signals_blocked():
-    """For what may start threads: they inherit the mask, and the server's handlers must run on its own thread alone."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def notice(message, detail=None, hint=None):
-    """Tell the client something that it may want to know; it is sent at once."""
-    _plpy.notice(f"llm: {message}", **_given(detail=detail, hint=hint))
-
-
-def warning(message, detail=None, hint=None):
-    """Tell the client, and the server's log, about something that is wrong and was mended."""
-    _plpy.warning(f"llm: {message}", **_given(detail=detail, hint=hint))
-
-
-def _given(**fields):
-    """Without those that are None, which plpy would print."""
-    return {name: text for name, text in fields.items() if text is not None}
-
-
-def version():
-    """What runs: the release of the modules, Python and numpy, on one line."""
-    import numpy as np
-
-    release = __name__.partition(".")[0].removeprefix("llm_")
-    python = ".".join(map(str, sys.version_info[:3]))
-    return f"hartonomous release {release}, Python {python}, numpy {np.__version__}"
+    spi.plpy.commit()
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.server__database() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.server__database() IS
-'The only module that touches plpy: sessions, errors, prepared statements and interrupts.';
+'Statements that modules run in the database: prepared queries, cursors over a caller''s query, COMMIT.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.server__errors()
 RETURNS void
 LANGUAGE plpython3u
 AS $python$"""The one exception that crosses the border to SQL.
 
-Every module raises ModelError; `database` turns it into a PostgreSQL error with the same SQLSTATE, DETAIL and HINT.
+Every module raises ModelError; `sql_errors` turns it into a PostgreSQL error with the same SQLSTATE, DETAIL and HINT.
 Messages follow the PostgreSQL style: lower case, no full stop; DETAIL carries the numbers, HINT the next step.
 """
 
@@ -858,12 +636,176 @@ REVOKE ALL ON FUNCTION llm_runtime.server__errors() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.server__errors() IS
 'The one exception that crosses the border to SQL.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.server__interrupts()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Interrupts: how Python and compiled code notice a cancellation, a timeout or a lost client, and stop."""
+
+import ctypes
+import signal
+from contextlib import contextmanager
+
+from . import server_variables, spi
+
+
+def checkpoint():
+    """Let a cancellation, a timeout or a lost client stop the work here. Costs 0.1 us when nothing is pending."""
+    if server_variables.interrupt_pending.value:
+        spi.plpy.execute("SELECT 1")
+
+
+def cancel_addresses():
+    """Addresses of two int32 that compiled code reads: it must stop as soon as one of them is not zero.
+
+    InterruptPending is not among them. It is also set for what stops nothing, such as the check for a lost client
+    every client_connection_check_interval: a pass that takes longer than this interval would start over for ever.
+    """
+    return ctypes.addressof(server_variables.cancel_pending), ctypes.addressof(server_variables.die_pending)
+
+
+@contextmanager
+def signals_blocked():
+    """For code that may start threads. They inherit the mask: the server's handlers must run on its own thread only."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__interrupts() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__interrupts() IS
+'Interrupts: how Python and compiled code notice a cancellation, a timeout or a lost client, and stop.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.server__messages()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""NOTICE and WARNING: what the client is told while a call goes on."""
+
+from . import spi
+
+
+def notice(message, detail=None, hint=None):
+    """Tell the client something that it may want to know; it is sent at once."""
+    spi.plpy.notice(f"llm: {message}", **_given(detail=detail, hint=hint))
+
+
+def warning(message, detail=None, hint=None):
+    """Tell the client, and the server's log, about something that was wrong and has been repaired."""
+    spi.plpy.warning(f"llm: {message}", **_given(detail=detail, hint=hint))
+
+
+def _given(**fields):
+    """Without those that are None, which plpy would print."""
+    return {name: text for name, text in fields.items() if text is not None}
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__messages() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__messages() IS
+'NOTICE and WARNING: what the client is told while a call goes on.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.server__module_files()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The files of our modules below the data directory, which are written anew when somebody deleted them."""
+
+import importlib
+import sys
+import threading
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from . import spi
+
+
+class DeletedModules:
+    """The last finder of sys.meta_path: writes the files of our modules anew when an import does not find them.
+
+    Only on the session's own thread. Another may not use the server, and finds nothing.
+    """
+
+    def __init__(self, package):
+        self._package = package
+
+    def find_spec(self, name, path=None, target=None):
+        """What the import machinery asks: the module's spec, or None."""
+        if not name.startswith(f"{self._package}.") or threading.current_thread() is not threading.main_thread():
+            return None
+        _write_modules()
+        return PathFinder.find_spec(name, path, target)
+
+
+def restore_deleted(package):
+    """From now on an import in this session writes deleted files of the package anew."""
+    if not any(isinstance(finder, DeletedModules) for finder in sys.meta_path):
+        sys.meta_path.append(DeletedModules(package))
+
+
+def file_of(module):
+    """The file of one of our modules, which is written anew when somebody deleted it."""
+    path = Path(module.__file__)
+    if not path.is_file():
+        _write_modules()
+    return path
+
+
+def home():
+    """The folder of our modules. Files of the session lie in it and beside it. Only the server can enter it."""
+    return file_of(sys.modules[__name__]).parents[1]
+
+
+def _write_modules():
+    spi.plpy.execute("SELECT llm_runtime.boot()")
+    importlib.invalidate_caches()
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__module_files() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__module_files() IS
+'The files of our modules below the data directory, which are written anew when somebody deleted them.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.server__server_variables()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""State of the server process, read in place through ctypes: a question through SPI costs fifty times as much."""
+
+import ctypes
+
+
+def _variable(kind, name):
+    """A global variable of the server. Outside a server it is a number that a test may set."""
+    try:
+        return kind.in_dll(ctypes.CDLL(None), name)
+    except ValueError:
+        return kind(0)
+
+
+def _statement_lookup():
+    """The server's look-up of a prepared statement: (name, whether to raise) -> its address, None without one."""
+    try:
+        find = ctypes.PyDLL(None).FetchPreparedStatement
+    except AttributeError:  # not inside a server
+        return lambda name, raises: 1
+    find.restype, find.argtypes = ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_bool)
+    return find
+
+
+find_statement = _statement_lookup()
+interrupt_pending = _variable(ctypes.c_int, "InterruptPending")
+cancel_pending = _variable(ctypes.c_int, "QueryCancelPending")
+die_pending = _variable(ctypes.c_int, "ProcDiePending")
+catalog_changes = _variable(ctypes.c_uint64, "SharedInvalidMessageCounter")
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__server_variables() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__server_variables() IS
+'State of the server process, read in place through ctypes: a question through SPI costs fifty times as much.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.server__settings()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What a session, a role or a database may set with SET llm.<name>: read at each call, checked, with a default.
+AS $python$"""Settings llm.<name> of a session, a role or a database: read at each call, checked, with a default.
 
-Any user may set them, so none is a path, and none raises a limit that protects others: `ceilings` has those.
+Any user may set them. So none of them is a path, and limits that protect other users are not settings: see `ceilings`.
 """
 
 import re
@@ -876,7 +818,7 @@ SETTING = database.Query("SELECT pg_catalog.current_setting($1, true) AS value",
 
 
 def choice(name, choices):
-    """The setting `llm.<name>`, one of the choices, the first when it is not set. ModelError 22023 for another."""
+    """The setting `llm.<name>`, one of the choices; the first if it is not set. ModelError 22023 for another value."""
     value = SETTING.one(f"llm.{name}")["value"] or choices[0]
     if value not in choices:
         raise errors.invalid_parameter(f'llm.{name} is "{value}", allowed are {", ".join(choices)}')
@@ -884,7 +826,7 @@ def choice(name, choices):
 
 
 def integer(name, default, smallest, largest):
-    """The setting `llm.<name>`; `default` when it is not set. ModelError 22023 when it is no such number."""
+    """The setting `llm.<name>`, an integer in a range; `default` if not set. ModelError 22023 for other values."""
     value = SETTING.one(f"llm.{name}")["value"]
     if not value:
         return default
@@ -893,10 +835,10 @@ def integer(name, default, smallest, largest):
 
 
 def megabytes(name, default, smallest):
-    """The setting `llm.<name>` of megabytes, as bytes, within the superuser's limit of that name.
+    """The setting `llm.<name>` in megabytes, as bytes, within the superuser's limit of the same name.
 
-    Not set it is the default, or the limit where that is less. ModelError 22023 when it is no such number, 53400 when
-    it is above the limit.
+    If it is not set: the default, or the limit if that is lower. ModelError 22023 for a value that is no such number,
+    53400 for one above the limit.
     """
     wanted = integer(name, None, smallest, sys.maxsize)
     if wanted is None:
@@ -909,22 +851,144 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.server__settings() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.server__settings() IS
-'What a session, a role or a database may set with SET llm.<name>: read at each call, checked, with a default.';
+'Settings llm.<name> of a session, a role or a database: read at each call, checked, with a default.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.server__spi()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""plpy, PL/Python's module for the server: stored here by `connection.connect`, used in this wing only."""
+
+plpy = None
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__spi() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__spi() IS
+'plpy, PL/Python''s module for the server: stored here by `connection.connect`, used in this wing only.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.server__sql_errors()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""From Python's exceptions to PostgreSQL's errors: a ModelError gets its SQLSTATE, an error of SQL keeps its own."""
+
+import re
+import sys
+import traceback
+from contextlib import contextmanager
+
+from . import errors, spi
+
+INTERNAL_ERROR = "XX000"
+INTERRUPT_CLASS = "57"  # the class: cancelled, shut down
+# llm_runtime.boot() says the same in the same words: numpy is missing before there are modules.
+PACKAGES_HINT = (
+    "Install the server's packages for this Python (docs/operations.md), or as a superuser name the folder that has "
+    "them: CREATE OR REPLACE FUNCTION llm_runtime.site_packages() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE "
+    "RETURN '/folder'::text. Then open a new connection."
+)
+PREFIXES = re.compile(r"^(?:(?:llm|plpy\.Error|spiexceptions\.\w+): )+")
+
+
+def sql_error(error):
+    """The exception that PL/Python turns into the right PostgreSQL error. Errors of plpy, cancellation too, pass."""
+    if isinstance(error, spi.plpy.SPIError):
+        return _as_ours(error)
+    if isinstance(error, (spi.plpy.Error, spi.plpy.Fatal)):
+        return error
+    if isinstance(error, errors.ModelError):
+        return _named_error(error.message, error.sqlstate, error.detail, error.hint)
+    if isinstance(error, ImportError):
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return _named_error(
+            f"the server's Python {python} cannot import {error.name}", errors.NOT_PREPARED, str(error), PACKAGES_HINT
+        )
+    state = errors.OUT_OF_MEMORY if isinstance(error, MemoryError) else INTERNAL_ERROR
+    return _named_error(f"unexpected {type(error).__name__}: {error}", state, traceback.format_exc(), None)
+
+
+def fields(error):
+    """(SQLSTATE, message, DETAIL, HINT) of an exception that `sql_error` returned."""
+    _, detail, hint, *_ = getattr(error, "spidata", None) or [None, error.detail, error.hint]
+    return sqlstate(error) or INTERNAL_ERROR, PREFIXES.sub("", str(error)), detail, hint
+
+
+def _as_ours(error):
+    """An error that SQL raised within a call, in the form of ours: without the names of functions it came through.
+
+    It keeps its SQLSTATE, so that an interrupt goes on interrupting, and its position in a query.
+    """
+    state = sqlstate(error)
+    if state is None:
+        return error
+    _, detail, hint, query, *_ = getattr(error, "spidata", None) or [None] * 4
+    message = PREFIXES.sub("", str(error))
+    if query is None or state.startswith(INTERRUPT_CLASS):
+        return _named_error(message, state, detail, hint)
+    placed = _named(spi.plpy.SPIError)(message)
+    placed.sqlstate, placed.spidata = state, error.spidata
+    return placed
+
+
+def sqlstate(error):
+    """The SQLSTATE of an error of plpy, None where it has none.
+
+    PL/Python has no class, and so no attribute, for a SQLSTATE that PostgreSQL does not know. Then the code is a number
+    in `spidata`, six bits a character.
+    """
+    state = getattr(error, "sqlstate", None)
+    number = (getattr(error, "spidata", None) or [0])[0]
+    return state or ("".join(chr(ord("0") + (number >> 6 * i & 63)) for i in range(5)) if number else None)
+
+
+def with_message(error, message):
+    """The same error of SQL with another message."""
+    other = type(error)(message)
+    other.sqlstate, other.spidata = sqlstate(error), error.spidata
+    return other
+
+
+@contextmanager
+def hint_for(sqlstates, hint):
+    """Adds a HINT to an error of SQL that is raised within and has one of the SQLSTATEs."""
+    try:
+        yield
+    except spi.plpy.SPIError as error:
+        if sqlstate(error) in sqlstates:
+            code, detail, given, *rest = error.spidata
+            error.spidata = code, detail, given or hint, *rest
+        raise
+
+
+def _named_error(message, sqlstate, detail, hint):
+    error = _named(spi.plpy.Error)(message)
+    error.sqlstate, error.detail, error.hint = sqlstate, detail, hint
+    return error
+
+
+def _named(kind):
+    """PL/Python prefixes the message with the name of the exception's class; "llm" reads better than plpy.Error."""
+    return type("llm", (kind,), {"__module__": "builtins"})
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__sql_errors() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__sql_errors() IS
+'From Python''s exceptions to PostgreSQL''s errors: a ModelError gets its SQLSTATE, an error of SQL keeps its '
+'own.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.server__statement_clock()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The moment of a call: equal for two calls between which nothing that a query sees can have changed by the session.
+AS $python$"""The moment of a call: two calls at the same moment see the same data.
 
-A generation in SQL makes hundreds of calls a statement, and each must mean the model of its name as it is now, with the
-rights of who calls. Asking the tables costs 10 us a call, this 2 us: the server's own counters, read in place. They are
-the start of the statement and of the transaction, the transaction and subtransaction, the command within it (each write
-of the session begins another) and the current user. What other sessions commit is seen by the next statement.
+A query over operators makes hundreds of calls in a statement, and each must use the model of its name as it is now,
+with the caller's rights. A look-up in the tables takes 10 us; comparing moments takes 2 us. A moment is made of
+counters of the server: the start of the statement and of the transaction, the transaction, the subtransaction, the
+command (each write of the session begins a new one) and the current user. Commits of other sessions become visible with
+the next statement.
 """
 
 import ctypes
 
-_server = ctypes.PyDLL(None)  # the process itself; its counters are read without letting go of the interpreter
+_server = ctypes.PyDLL(None)  # the server process; PyDLL keeps Python's lock during a call
 
 
 def _counter(name, result, *arguments):
@@ -946,7 +1010,7 @@ def _counters():
 
 try:
     _statement, _transaction, _xid, _subtransaction, _user, _command = _counters()
-except AttributeError:  # not inside a server: no two moments are known to be the same
+except AttributeError:  # not inside a server: no two moments are equal
     now = object
 else:
 
@@ -957,7 +1021,54 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.server__statement_clock() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.server__statement_clock() IS
-'The moment of a call: equal for two calls between which nothing that a query sees can have changed by the '
-'session.';
+'The moment of a call: two calls at the same moment see the same data.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.server__streams()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Rows that are computed as they are fetched, and the error of a later row.
+
+PL/Python hides the message of an error that is raised after the first row: "error fetching next item from iterator".
+So each row has one column more. It is NULL, or in a last row the error as text, which the SQL function around raises
+with llm_store.raise_late.
+"""
+
+import itertools
+import json
+
+from . import errors, sql_errors
+
+
+class Stream:
+    """The rows with their column for an error. The first row is computed at once: its error is one of the call."""
+
+    def __init__(self, rows, columns):
+        self._rows, self._columns = _begun(rows), columns
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        try:
+            return *next(self._rows), None
+        except StopIteration:
+            raise
+        except Exception as error:
+            return *[None] * self._columns, json.dumps(sql_errors.fields(sql_errors.sql_error(error)))
+
+
+def _begun(rows):
+    """The rows, of which the first is there already."""
+    return itertools.chain(list(itertools.islice(rows, 1)), rows)
+
+
+def raise_late(failure):
+    """Raise the error that a Stream wrote."""
+    raise errors.ModelError(*json.loads(failure))
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.server__streams() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.server__streams() IS
+'Rows that are computed as they are fetched, and the error of a later row.';
 
 COMMIT;

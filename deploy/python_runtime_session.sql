@@ -9,12 +9,12 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.session__admission()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""How many sessions of the server compute at once: each holds a slot while it does, the others wait, interruptibly.
+AS $python$"""Limits how many sessions of the server compute at once: each holds a slot meanwhile, the others wait, interruptibly.
 
-A slot is the lock of a file below the data directory. It dies with its process, however that ends, holds across
-databases and works on a standby, where nothing can be written to a table. The number of slots is a superuser's
-decision: llm_runtime.run_limits(). Nothing that may wait for another session (a query, packing, a client that fetches
-rows) belongs inside: a slot that waits could wait for one that waits for it.
+A slot is a lock on a file below the data directory. The lock ends with its process, however that ends. It works across
+databases, and on a standby, where tables cannot be written. A superuser sets the number of slots:
+llm_runtime.run_limits(). Never hold a slot while waiting for another session (for a query, for packing, for a client
+that fetches rows): that session may be waiting for the slot.
 """
 
 import fcntl
@@ -23,40 +23,40 @@ import random
 import time
 from contextlib import contextmanager
 
-from ..server import ceilings, database, errors, settings
+from ..server import ceilings, database, errors, interrupts, module_files, settings
 from ..weights import packed_files
 
-WAIT = 0.002  # seconds between looks for a free slot, at first
+SHORTEST_WAIT = 0.002  # seconds between two tries to get a slot, at first; then doubled up to LONGEST_WAIT
 LONGEST_WAIT = 0.05
 MOST_THREADS = 64
 
-LIMITS = database.Query("SELECT l.running, l.threads FROM llm_runtime.run_limits() AS l")
+RUN_LIMITS = database.Query("SELECT l.running, l.threads FROM llm_runtime.run_limits() AS l")
 
 
 class Slots:
-    """The files of `folder`, of which each locked one is a session that computes. checkpoint() may end the waiting."""
+    """The slots: files of `folder`, locked by sessions that compute. checkpoint() may end the waiting."""
 
     def __init__(self, folder, checkpoint):
         self._folder, self._checkpoint = packed_files.private_folder(folder), checkpoint
         self._files = {}
         self._held = self._since = None
-        self._seconds = 0.0  # that slots were held before this one
+        self._seconds = 0.0  # for which earlier slots were held
 
     @property
     def is_held(self):
-        """Whether this session computes."""
+        """Whether this session holds a slot."""
         return self._held is not None
 
     @property
     def seconds(self):
-        """How long this session has held slots, all together."""
+        """The total time in which this session has held slots."""
         return self._seconds + (time.monotonic() - self._since if self.is_held else 0.0)
 
     def acquire(self, running):
-        """Wait for one of `running` slots, and hold it until `release`. Whether it was not held already."""
+        """Wait for one of `running` slots and hold it until `release`. Returns False if the session has one already."""
         if self._held is not None:
             return False
-        wait = WAIT
+        wait = SHORTEST_WAIT
         while not self._locked(running):
             self._checkpoint()
             time.sleep(wait)
@@ -73,8 +73,8 @@ class Slots:
 
     def _locked(self, running):
         first = random.randrange(running)
-        for place in range(first, first + running):
-            file = self._file(place % running)
+        for number in range(first, first + running):
+            file = self._file(number % running)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -83,16 +83,16 @@ class Slots:
             return True
         return False
 
-    def _file(self, place):
-        """The descriptor of a slot's file, made anew when somebody deleted it: other sessions lock what is there."""
-        path, file = self._folder / f"{place}.lock", self._files.pop(place, None)
+    def _file(self, number):
+        """The descriptor of a slot's file. A deleted file is created again, because other sessions lock the new one."""
+        path, file = self._folder / f"{number}.lock", self._files.pop(number, None)
         if file is not None and not packed_files.is_at(file, path):
             os.close(file)
             file = None
         if file is None:
             packed_files.private_folder(self._folder)
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        self._files[place] = file
+        self._files[number] = file
         return file
 
 
@@ -103,15 +103,15 @@ def slots():
     """The slots of this server: beside the folder of the modules, below the data directory."""
     global _slots  # noqa: PLW0603 - made once a session
     if _slots is None:
-        _slots = Slots(database.home().parent / "slots", database.checkpoint)
+        _slots = Slots(module_files.home().parent / "slots", interrupts.checkpoint)
     return _slots
 
 
 @contextmanager
 def running(most=None):
-    """Compute inside, at most as many sessions at once as the limit says, or `most`.
+    """Hold a slot inside; at most `most` sessions do, or as many as the limit says.
 
-    A call that computes within another one's computing shares its slot.
+    Within another `running` of the session the slot is shared.
     """
     acquired = slots().acquire(most or _running())
     try:
@@ -122,10 +122,9 @@ def running(most=None):
 
 
 class Call:
-    """A call that computes, and how long: no longer than the superuser's limit `seconds` of llm_runtime.call_limits().
+    """A call that computes for at most the limit `seconds` of llm_runtime.call_limits().
 
-    What counts is the time in which it holds a slot. Waiting for one, reading the rows of a query and a client that
-    fetches rows do not count.
+    Only the time in which it holds a slot counts: not waiting for one, reading rows of a query, or the client's time.
     """
 
     def __init__(self):
@@ -139,7 +138,7 @@ class Call:
 
     @contextmanager
     def running(self):
-        """As `running`, and the time counts."""
+        """As the function `running`; the time counts."""
         with running(self._most):
             self._began = slots().seconds
             try:
@@ -148,7 +147,7 @@ class Call:
                 self._spent, self._began = self.seconds, None
 
     def each(self, results):
-        """The results of an iterator, each computed in a slot that is given back while the caller has the result."""
+        """The results of an iterator. A slot is held while each is computed, and released while the caller uses it."""
         while True:
             with self.running():
                 result = next(results, None)
@@ -157,19 +156,19 @@ class Call:
             yield result
 
     def checkpoint(self):
-        """As database.checkpoint, and ModelError 53400 when the call has computed longer than it may."""
-        database.checkpoint()
+        """As interrupts.checkpoint; also raises ModelError 53400 if the call has computed for too long."""
+        interrupts.checkpoint()
         if self._allowed is not None and self.seconds > self._allowed:
             raise errors.limit_exceeded(
                 "the call computes for longer than the limit seconds",
                 f"it has computed for {self.seconds:.0f} seconds, allowed {self._allowed}",
-                f"Ask for less in one call. {ceilings.HINT}",
+                f"Ask for less in one call. {ceilings.LIMITS_HINT}",
             )
 
 
 @contextmanager
 def paused():
-    """Do what may wait for others, inside of `running`, without holding a slot."""
+    """Inside of `running`: release the slot for work that may wait for other sessions."""
     held = slots().is_held
     slots().release()
     try:
@@ -180,39 +179,39 @@ def paused():
 
 
 def threads():
-    """(threads for a single token, threads for several): llm.threads for both, else 1 and all of the machine's.
+    """(threads for one token, threads for several): llm.threads for both; unless set, 1 and the number of processors.
 
-    Neither is more than the superuser's limit. Results do not depend on them.
+    Both are at most the superuser's limit. Results do not depend on them.
     """
-    most = LIMITS.one()["threads"] or processors()
+    most = RUN_LIMITS.one()["threads"] or processors()
     wanted = settings.integer("threads", None, 1, MOST_THREADS)
     return (1, most) if wanted is None else (min(wanted, most), min(wanted, most))
 
 
 def processors():
-    """How many the server may use."""
+    """How many processors the server may use."""
     return min(len(os.sched_getaffinity(0)), MOST_THREADS)
 
 
 def _running():
-    return LIMITS.one()["running"] or processors()
+    return RUN_LIMITS.one()["running"] or processors()
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.session__admission() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.session__admission() IS
-'How many sessions of the server compute at once: each holds a slot while it does, the others wait, '
+'Limits how many sessions of the server compute at once: each holds a slot meanwhile, the others wait, '
 'interruptibly.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.session__engines()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Which engine computes: compiled code over shared packed weights where that is ready, numpy where it is not.
+AS $python$"""Selects the engine: compiled code over shared packed weights if that is ready, else numpy.
 
-The setting llm.engine, which anyone may make for a session, a role or a database, says
+Anyone may set llm.engine for a session, a role or a database:
     auto        compiled, if numba is installed and llm.warm_up() has compiled the code; otherwise numpy (the default)
-    compiled    compiled, or an error: never another engine, and nothing is compiled within a question
+    compiled    compiled, or an error; a call never waits for a compiler
     numpy       the reference: float32 throughout, no packed weights
-Compiled code lies beside the modules of its release, in a folder named by the processor's instructions that it uses.
+Compiled code is stored beside the modules of its release, in a folder named by the processor's instructions.
 """
 
 import importlib
@@ -223,10 +222,10 @@ import numpy as np
 
 from ..generate.candidates import Candidates
 from ..reference import operators
-from ..server import background, database, errors, settings
+from ..server import background, errors, interrupts, messages, module_files, settings
 
 ENGINES = ("auto", "compiled", "numpy")
-COMPILED = {  # the modules that need numba, by what `modules` calls them
+COMPILED = {  # the modules that need numba, by their names in `modules`
     "candidates": "kernels.candidates",
     "decoder": "engine.decoder",
     "decoder_pass": "engine.decoder_pass",
@@ -238,23 +237,23 @@ COMPILED = {  # the modules that need numba, by what `modules` calls them
     "tensor_groups": "weights.tensor_groups",
 }
 PACKAGE = __package__.rpartition(".")[0]
-READY = "ready"  # the file that says for what the code beside it was compiled
+READY = "ready"  # the file that names what the code beside it was compiled for
 NOT_READY = "llm.warm_up() has not compiled it"
 WARM_UP = "A loader runs SELECT llm.warm_up() once, on each server and after each release."
 INSTALL = "Install numba for the server's Python."
 
 _modules = None  # what `modules` returns
 _missing = None  # why there is no numba
-_ready = None  # the file READY, once the code is known to be compiled
-_was_ready = False  # whether it was found in this session
-_told = False
+_ready = None  # the file READY, if the code is compiled
+_was_ready = False  # whether this session has found it
+_told = False  # whether this session has said that numpy computes
 
 
 def chosen():
     """(whether the compiled engine computes, why not).
 
-    Raises ModelError 22023 for an unknown llm.engine; where it asks for the compiled one, 0A000 when that cannot run
-    and 55000 when it is not compiled.
+    Raises ModelError 22023 for an unknown llm.engine. If it is `compiled`: 0A000 if numba is missing, 55000 if nothing
+    is compiled.
     """
     wanted = settings.choice("engine", ENGINES)
     if wanted == "numpy":
@@ -270,12 +269,12 @@ def chosen():
 
 
 def candidates():
-    """What makes the candidates of a draw: compiled where that is there, and wanted. All give the same tokens."""
+    """The class for the candidates of sampling, of the current engine. Both give the same tokens."""
     return modules().candidates.Candidates if chosen()[0] else Candidates
 
 
 def swiglu():
-    """The operator of the engine that computes."""
+    """The operator of the current engine."""
     return modules().operators.swiglu if chosen()[0] else operators.swiglu
 
 
@@ -300,7 +299,7 @@ def modules():
 
 
 def is_ready():
-    """Whether the code is compiled for this processor, and is still there: whoever deletes it makes it not ready.
+    """Whether the code is compiled for this processor and was not deleted since.
 
     Looks for a file before it imports numba, which takes longer.
     """
@@ -319,7 +318,7 @@ def is_ready():
 
 
 def compile_all():
-    """Compile all that models of any kind need, unless that is done. Interruptible; what is begun is then finished."""
+    """Compile the engine, if not done yet. Interruptible; the thread then finishes what it began."""
     if not is_ready():
         _require_fresh_session()
         modules()
@@ -332,7 +331,7 @@ def compile_all():
 
 
 def _require_fresh_session():
-    """ModelError 55000 where the session had the compiled code before: numba keeps it in memory and writes none."""
+    """ModelError 55000 if the session has used compiled code: numba has it in memory and would write no files."""
     if _was_ready:
         raise errors.not_prepared(
             "the compiled code was deleted while this session used it", hint="Run llm.warm_up() in a new session."
@@ -340,9 +339,9 @@ def _require_fresh_session():
 
 
 def _imported():
-    """The modules, with a checkpoint after each import: never within one, for numpy and numba load only once.
+    """The modules, with a checkpoint after each import, not within one: numpy and numba can be imported only once.
 
-    numba takes the folder of its cache from its configuration when a function is declared; others keep theirs.
+    A function takes the folder of its cache from the configuration when it is declared, so other code keeps its own.
     """
     _loaded("llvmlite.binding")
     config = _loaded("numba").core.config
@@ -357,10 +356,10 @@ def _imported():
 
 
 def _loaded(name):
-    """The module, imported as a whole; then an interrupt may stop the call. Its threads leave signals alone."""
-    with database.signals_blocked():
+    """Import a module, then let an interrupt stop the call. Threads that it starts get no signals."""
+    with interrupts.signals_blocked():
         module = importlib.import_module(name)
-    database.checkpoint()
+    interrupts.checkpoint()
     return module
 
 
@@ -368,12 +367,12 @@ def _tell(reason):
     global _told  # noqa: PLW0603 - once a session
     if not _told:
         _told = True
-        database.notice("numpy computes, not the compiled engine", reason, WARM_UP)
+        messages.notice("numpy computes, not the compiled engine", reason, WARM_UP)
 
 
 def _home():
-    """Where the modules are; only the server can write there."""
-    return database.home()
+    """The folder of the modules; only the server can write there."""
+    return module_files.home()
 
 
 def _folder():
@@ -399,58 +398,58 @@ def _numba_version():
 
 
 def _compiled_for():
-    """What compiled code depends on: versions, the processor, and when its sources were written."""
+    """What compiled code depends on: versions, the processor, and the times of its sources."""
     import llvmlite
     from numba.core.codegen import get_host_cpu_features
 
     processor = f"{llvmlite.binding.get_host_cpu_name()} {get_host_cpu_features()}"
     sources = (modules().packing, modules().decoder_pass)
-    sources = [database.file_of(module).stat().st_mtime_ns for module in sources]
+    sources = [module_files.file_of(module).stat().st_mtime_ns for module in sources]
     return f"numba {_numba_version()}, llvmlite {llvmlite.__version__}, {processor}, {sources}"
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.session__engines() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.session__engines() IS
-'Which engine computes: compiled code over shared packed weights where that is ready, numpy where it is not.';
+'Selects the engine: compiled code over shared packed weights if that is ready, else numpy.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.session__kv_handles()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The KV caches that a query's operators fill, behind handles that a session gives out."""
+AS $python$"""KV caches for operators in queries, named by handles."""
 
 import itertools
 
-from ..server import ceilings, database, errors
+from ..generate.scheduler import PAGE
+from ..server import ceilings, connection, errors
 from . import models
 
-KV_CACHES = 256  # a session's handles at a time
-PAGE = 64  # positions for which memory is asked for at once
+KV_CACHES = 256  # of a session at a time
 
 
 def current(handle, name=None):
-    """(Model, its operators, SessionCache) of a handle at this moment; None is the session's scratch cache."""
+    """(Model, its operators, SessionCache) of a handle; None is the session's scratch cache."""
     model, role, operators = models.at_this_moment(name)
     return model, operators, _caches.find(handle, model, role, operators)
 
 
 def new(name=None):
     """The handle of an empty KV cache for a model. It lives until it is freed or the session ends."""
-    database.mark_session()
+    connection.mark_session()
     return _caches.new(*models.at_this_moment(name))
 
 
 def free(handle):
-    """Free a KV cache of the caller's; whether there was one."""
+    """Free a KV cache of the caller. Returns whether there was one."""
     return _caches.free(handle, models.role())
 
 
 def reset():
-    """Free all KV caches; their handles are not given again."""
+    """Free all KV caches; their handles are not used again."""
     _caches.clear()
 
 
 class SessionCache:
-    """A KV cache that operators fill layer by layer: how far each layer is, and whose it is."""
+    """A KV cache that operators fill layer by layer, with the length of each layer and the role that owns it."""
 
     def __init__(self, model, role, operators):
         model.require_decoder()
@@ -462,8 +461,8 @@ class SessionCache:
         self.model_hash = model.hash
         self.role = role
 
-    def room(self, layer, positions):
-        """The engine's cache with room for these positions of a layer; what it held of the layer after them is gone."""
+    def reserved(self, layer, positions):
+        """The engine's cache with space for these positions of a layer; later positions of the layer are dropped."""
         first, end = int(positions[0]), int(positions[-1]) + 1
         if first > self._lengths[layer]:
             raise errors.invalid_parameter(
@@ -478,7 +477,7 @@ class SessionCache:
         return self._kv
 
     def _ask_for(self, positions):
-        """Count the memory of so many positions. ModelError 53400 when the session's caches take more than they may."""
+        """Account the memory of so many positions. ModelError 53400 if the session's caches exceed the limit."""
         needed = -(-positions // PAGE) * PAGE * self._each
         if needed > self.bytes:
             ceilings.require_bytes(
@@ -502,7 +501,7 @@ class KVCaches:
         return sum(cache.bytes for cache in [*self._caches.values(), *scratch])
 
     def new(self, model, role, operators):
-        """The handle of a new cache. ModelError 53400 when the session holds as many as it may."""
+        """The handle of a new cache. ModelError 53400 if the session has too many."""
         if len(self._caches) >= KV_CACHES:
             raise errors.limit_exceeded(
                 f"this session holds {len(self._caches)} KV caches", None, "Free some with llm.free_kv_cache."
@@ -512,8 +511,10 @@ class KVCaches:
         return handle
 
     def find(self, handle, model, role, operators):
-        """The cache of a handle. ModelError 42704 without it or when it is another role's, 22023 for another model, or
-        another engine."""
+        """The cache of a handle.
+
+        ModelError 42704 if there is none or it belongs to another role, 22023 if it is of another model or engine.
+        """
         if handle is None:
             return self._scratch_of(model, role, operators)
         cache = self._caches.get(handle)
@@ -529,13 +530,13 @@ class KVCaches:
         if cache.kind != _kind(operators):
             raise errors.invalid_parameter(
                 f"the KV cache {handle} belongs to another engine",
-                "llm.engine or llm.kv_type was another one when it was made",
+                "llm.engine or llm.kv_type has changed since it was made",
                 "Make a new one with llm.new_kv_cache.",
             )
         return cache
 
     def free(self, handle, role):
-        """Forget a cache; whether there was one."""
+        """Forget a cache. Returns whether there was one."""
         found = handle in self._caches and self._caches[handle].role == role
         if found:
             del self._caches[handle]
@@ -554,7 +555,7 @@ class KVCaches:
 
 
 def _kind(operators):
-    """Caches of one engine and one type of numbers suit these whenever they are made anew, and no others."""
+    """Operators can use caches of their own kind: the same engine and the same number type."""
     return type(operators), getattr(operators.engine, "kv_dtype", None)
 
 
@@ -563,12 +564,12 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.session__kv_handles() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.session__kv_handles() IS
-'The KV caches that a query''s operators fill, behind handles that a session gives out.';
+'KV caches for operators in queries, named by handles.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.session__model()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""A loaded model: its architecture, its weights, and, once they are needed, its engines and its tokenizer."""
+AS $python$"""A loaded model: its architecture and weights, and, made at first use, its engines and tokenizer."""
 
 import functools
 import json
@@ -579,22 +580,22 @@ from ..model.encoder import EncoderArchitecture, of_config
 from ..reference.composed import NumpyOperators
 from ..reference.decoder import NumpyEngine
 from ..reference.encoder import NumpyEncoder
-from ..server import ceilings, database, errors, settings
+from ..server import ceilings, database, errors, interrupts, settings
 from ..server.background import Background
 from ..weights import tensors
 from . import admission, engines
 
 KV_TYPES = ("auto", "f32", "i16")  # of compiled engines; auto: f32 where all weights are, else i16
 LONG_TEXT = 20_000  # characters; shorter texts are encoded within a few milliseconds
-PIECE = 10_000  # characters of a long text that are encoded together
-CHARACTERS_A_TOKEN = 8  # of the first piece of a text of which only some tokens are wanted
-SECONDS_BETWEEN_TOUCHES = 60  # of packed files, whose times tell which were used last
+PIECE = 10_000  # characters of a long text that are encoded together, at first
+CHARACTERS_A_TOKEN = 8  # a guess: how much of a text to read for some first tokens
+SECONDS_BETWEEN_TOUCHES = 60  # of packed files, whose times say when they were last used
 
 TOKENIZER = database.Query("SELECT t.definition, t.settings FROM llm_store.tokenizer AS t WHERE t.id = $1", "integer")
 
 
 class Model:
-    """A model as the row of llm_store.model says that it is now; what is changed later is another one."""
+    """A model as the row of llm_store.model is now. An edited model is another Model."""
 
     def __init__(self, row):
         self.name = row["name"]
@@ -608,7 +609,7 @@ class Model:
         self._engines = {}  # compiled ones, by llm.kv_type
 
     def _require_whole(self):
-        """ModelError XX001 unless all tensors of the architecture are there: half of a dump may have been restored."""
+        """ModelError XX001 if a tensor of the architecture is missing: a dump may have been restored in part."""
         missing = next((name for name in self.architecture.tensors() if name not in self.weights), None)
         if missing is not None:
             raise errors.corrupt_data(
@@ -619,17 +620,17 @@ class Model:
 
     @property
     def is_encoder(self):
-        """Whether it makes embeddings and no text."""
+        """Whether it makes embeddings and cannot generate."""
         return isinstance(self.architecture, EncoderArchitecture)
 
     @property
     def normalizes(self):
-        """Whether embeddings have length 1: a decoder's have, an encoder's if its configuration says so."""
+        """Whether embeddings have length 1: always for a decoder, for an encoder as its configuration says."""
         return self.architecture.normalize if self.is_encoder else True
 
     @property
     def longest_text(self):
-        """Tokens that are read of a text to embed."""
+        """How many tokens of a text to embed are read."""
         return self.architecture.longest_text if self.is_encoder else self.architecture.context_length
 
     def require_decoder(self):
@@ -643,18 +644,18 @@ class Model:
 
     @property
     def engine(self):
-        """The engine that computes whole forwards, by the setting llm.engine at this moment."""
+        """The engine for whole forwards, by the current setting llm.engine."""
         compiled, _ = engines.chosen()
         return self._compiled if compiled else self.reference
 
     @property
     def operators(self):
-        """The operators that queries compose, of the engine that computes at this moment; numpy's of an encoder."""
+        """The operators for queries, of the current engine; for an encoder those of numpy."""
         engine = self.reference if self.is_encoder else self.engine
         if self._operators is None or self._operators.engine is not engine:
             is_numpy = engine is self.reference
             kind = NumpyOperators if is_numpy else engines.modules().operators.CompiledOperators
-            self._operators = kind(engine, database.checkpoint)
+            self._operators = kind(engine, interrupts.checkpoint)
         return self._operators
 
     @functools.cached_property
@@ -670,14 +671,14 @@ class Model:
     @functools.cached_property
     def tokenizer(self):
         row = TOKENIZER.one(self.tokenizer_id)
-        with database.signals_blocked():
+        with interrupts.signals_blocked():
             from ..model.tokenizer import Tokenizer
 
-        database.checkpoint()
+        interrupts.checkpoint()
         return Background(Tokenizer, row["definition"], json.loads(row["settings"])).result()
 
     def encode(self, text, add_special=True, parse_special=False):
-        """Token ids of a text, as Tokenizer.encode gives them, an array of int32 if it is long; interruptible."""
+        """Token ids of a text, as from Tokenizer.encode; an array of int32 for a long text. Interruptible."""
         if len(text) < LONG_TEXT:
             return self.tokenizer.encode(text, add_special, parse_special)
         ids = array("i")
@@ -686,9 +687,9 @@ class Model:
         return self.tokenizer.with_special(ids) if add_special else ids
 
     def encode_at_most(self, text, most, parse_special=False):
-        """Token ids of a text, without BOS and EOS; of a long one no more is read than shows that they are too many.
+        """Token ids of a text, without BOS and EOS. A long text is read only until it has too many.
 
-        ModelError 53400 when they are more than `most`. That of a short text is left to the caller, who gets its ids.
+        Raises ModelError 53400 for a long text of more than `most` tokens. For a short text the caller must check.
         """
         if len(text) < LONG_TEXT:
             return self.tokenizer.encode(text, False, parse_special)
@@ -704,21 +705,18 @@ class Model:
         return ids
 
     def most_bytes(self, most, parse_special=False):
-        """The bytes that `most` tokens can have: a larger text certainly has more. None where that is unknown."""
+        """The most bytes that `most` tokens can stand for, so a larger text has more tokens. None if unknown."""
         each = self.tokenizer.bytes_a_token(parse_special)
         return None if each is None else each * most
 
     def require_bytes(self, size, most, parse_special=False):
-        """ModelError 53400 when a text of so many bytes is certainly more than `most` tokens."""
+        """ModelError 53400 if a text of so many bytes certainly has more than `most` tokens."""
         allowed = self.most_bytes(most, parse_special)
         if allowed is not None and size > allowed:
             raise too_long(f"the prompt has {size} bytes, allowed {allowed}, the most that {most} tokens can have")
 
     def first_tokens(self, text, count):
-        """The first `count` ids of a text, control tokens in it as text; of a long one no more is read than they take.
-
-        Interruptible too.
-        """
+        """The first `count` ids of a text, control tokens in it as text; reads only what they take. Interruptible."""
         ids = []
         for _, piece in self._encoded(text, count * CHARACTERS_A_TOKEN, False):
             ids += piece
@@ -727,7 +725,7 @@ class Model:
         return ids[:count]
 
     def spans(self, text):
-        """The first characters of the tokens, and the ends, int32 each, as Tokenizer.spans has them; interruptible."""
+        """The first characters of the tokens and their ends, int32 each, as from Tokenizer.spans. Interruptible."""
         starts, ends = array("i"), array("i")
         for begin, end in self._pieces(text, PIECE, False):
             pairs = self._tokenized("spans", text[begin:end])
@@ -743,7 +741,7 @@ class Model:
             yield end, self._tokenized("encode", text[begin:end], False, parse_special)
 
     def _pieces(self, text, size, parse_special):
-        """(begin, end) of pieces of about `size` characters, none larger than the superuser's limit piece_mb."""
+        """(begin, end) of pieces of about `size` characters. ModelError 53400 for a piece above the limit piece_mb."""
         if len(text) <= size:
             yield 0, len(text)
             return
@@ -754,13 +752,13 @@ class Model:
                 piece = f"the text from character {begin + 1} on, which has no place to cut,"
                 ceilings.require_bytes("piece_mb", ceilings.utf8_size(text[begin:end]), piece)
             yield begin, end
-            database.checkpoint()
+            interrupts.checkpoint()
 
     def _tokenized(self, method, text, *options):
         tokenizer = self.tokenizer
         if len(text) < LONG_TEXT:
             return getattr(tokenizer, method)(text, *options)
-        del self.tokenizer  # an interrupted thread goes on using it; the next call makes another one
+        del self.tokenizer  # after an interrupt the thread still uses it; the next call makes another
         result = Background(getattr(tokenizer, method), text, *options).result()
         self.tokenizer = tokenizer
         return result
@@ -783,39 +781,40 @@ class Model:
         return engines.modules().shared_weights.attach(self.weights.tensors(), self.name, self.hash)
 
     def _compiled_engine(self, kv_type):
-        modules, interrupts = engines.modules(), database.cancel_addresses()
+        modules, cancel = engines.modules(), interrupts.cancel_addresses()
         if not self.is_encoder:
             kept_as = None if kv_type == "auto" else kv_type
             kind = modules.decoder.CompiledEngine
-            return kind(self.architecture, self._packed, kv_type=kept_as, interrupts=interrupts)
-        positions = self.weights["position_embd.weight"] + self.weights["token_types.weight"][0]
-        return modules.encoder.CompiledEncoder(self.architecture, self._packed, positions, interrupts=interrupts)
+            return kind(self.architecture, self._packed, kv_type=kept_as, interrupts=cancel)
+        position_rows = self.weights["position_embd.weight"] + self.weights["token_types.weight"][0]
+        return modules.encoder.CompiledEncoder(self.architecture, self._packed, position_rows, interrupts=cancel)
 
 
 def _with_its_space(token, following=(None, None)):
-    """The characters of a piece's first token, with the space in front of the piece that is part of it.
+    """The characters of a piece's first token, including the space before the piece, which belongs to it.
 
-    It is nothing but the space where the next token begins with the piece.
+    If the next token begins where the piece does, the first token is only that space.
     """
     return -1, 0 if following[0] == 0 else token[1]
 
 
 def too_long(detail):
-    """The error of a prompt that was not read to its end."""
+    """The error for a prompt that is longer than the context."""
     return errors.limit_exceeded("the prompt is longer than the model's context", detail, "Shorten the prompt.")
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.session__model() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.session__model() IS
-'A loaded model: its architecture, its weights, and, once they are needed, its engines and its tokenizer.';
+'A loaded model: its architecture and weights, and, made at first use, its engines and tokenizer.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.session__models()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Which model a call means, and what a session keeps of the models that it used.
+AS $python$"""Finds the model of a call, and keeps loaded models for the session.
 
-A model is found by its name with the caller's rights at every call; what is kept is keyed by the hash of its content.
-So an edit inside a transaction is another model, ROLLBACK brings the old one back, and no role reaches what it may not.
+Every call looks the model up by name, with the caller's rights. Loaded models are cached by the hash of their content.
+So a model that was edited in a transaction is another one, ROLLBACK brings the old one back, and a role only reaches
+models that it may see.
 """
 
 from collections import OrderedDict
@@ -827,63 +826,62 @@ from .model import Model
 
 DECODER, ENCODER = "decoder", "encoder"  # llm_store.model.kind
 SEE_MODELS = "The models of this database are listed in llm.models."
-MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
+MODELS_KEPT = 2  # the most recently used; their weights are in the session's memory
 
-COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
-BY_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")
-DEFAULT = database.Query(
-    f"""SELECT d.kind, {COLUMNS}
+MODEL_COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
+MODEL_BY_NAME = database.Query(f"SELECT {MODEL_COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")
+DEFAULT_MODEL = database.Query(
+    f"""SELECT d.kind, {MODEL_COLUMNS}
     FROM llm_store.default_model AS d LEFT JOIN llm_store.model AS m ON m.id = d.model_id
     WHERE d.kind = ANY ($1) ORDER BY pg_catalog.array_position($1, d.kind) LIMIT 1""",
     "text[]",
 )
-BY_HASH = database.Query("SELECT m.id FROM llm_store.model AS m WHERE m.hash = $1 LIMIT 1", "bytea")
+MODEL_BY_HASH = database.Query("SELECT m.id FROM llm_store.model AS m WHERE m.hash = $1 LIMIT 1", "bytea")
 ROLE = database.Query("SELECT pg_catalog.quote_ident(current_user) AS role")
 
 _models = OrderedDict()  # by hash, the most recently used last
-_current = (None, {})  # a moment, and what names meant then
+_current = (None, {})  # a moment (statement_clock), and the models that names meant then
 
 
 def resolve(name=None):
-    """The Model that `name` means to the caller now; None is the default decoder, or where there never was one the
-    default encoder.
+    """The Model of a name, for the caller. None is the default decoder, or else, if there never was one, the encoder.
 
-    Raises ModelError 42704 when there is none.
+    Raises ModelError 42704 if there is none.
     """
-    return _kept(_find(name))
+    return _loaded(_find(name))
 
 
 def decoder(name=None):
-    """As `resolve`, for what only a decoder can do; None is the default decoder. ModelError 0A000 for an encoder."""
-    model = _kept(_find(name, DECODER))
+    """As `resolve`, but only a decoder; None is the default decoder. ModelError 0A000 for an encoder."""
+    model = _loaded(_find(name, DECODER))
     model.require_decoder()
     return model
 
 
 def embedder(name=None):
-    """As `resolve`, for embeddings; None is the default encoder, or where there never was one the default decoder."""
-    return _kept(_find(name, ENCODER, DECODER))
+    """As `resolve`, for embeddings: None is the default encoder, or, if there never was one, the default decoder."""
+    return _loaded(_find(name, ENCODER, DECODER))
 
 
 def current(name=None):
-    """As `resolve`, and asks the tables only once a moment. No engine is made, so nothing is packed."""
-    return _kept(_row_now(name))
+    """As `resolve`, with one look-up in the tables for each moment. Makes no engine, so packs nothing."""
+    return _loaded(_row_now(name))
 
 
 def at_this_moment(name=None):
-    """(Model, role, operators): what `current` gives, who calls, and the model's operators, of which a query calls
-    hundreds."""
+    """(Model, role, operators): the model as from `current`, the caller, and the model's operators. A query calls this
+    hundreds of times."""
     known = _current[1] if _current[0] == statement_clock.now() else _known_now()
     found = known.get(name)
     if found is None:
         row = _row_now(name)
-        model = _kept(row)
+        model = _loaded(row)
         found = known[name] = (model, row["role"], model.operators)
     return found
 
 
 def swiglu():
-    """The one operator that needs no model, of the engine that computes at this moment."""
+    """The one operator that needs no model, of the current engine."""
     known = _known_now()
     found = known.get(swiglu)
     if found is None:
@@ -892,7 +890,7 @@ def swiglu():
 
 
 def role():
-    """Who calls: the current role."""
+    """The current role."""
     return ROLE.one()["role"]
 
 
@@ -905,25 +903,25 @@ def reset():
 
 def architecture(name=None):
     """The architecture of a model as a JSON object."""
-    return _kept(_row_now(name)).description
+    return _loaded(_row_now(name)).description
 
 
 def identity(name=None):
-    """(hash, name) of the model that `name` means to the caller, which is not loaded for it."""
+    """(hash, name) of the model of a name, for the caller; does not load it."""
     row = _find(name)
     return row["hash"], row["name"]
 
 
 def weights_of(hash):
     """The Weights of a model by the hash of its content. Raises ModelError 42704 where there is none."""
-    row = BY_HASH.one(hash)
+    row = MODEL_BY_HASH.one(hash)
     if row is None:
         raise errors.undefined_object("no model has this content", hash.hex())
     return tensors.Weights(row["id"])
 
 
 def _known_now():
-    """What was found out at this moment, by name."""
+    """The cache of look-ups for the current moment."""
     global _current  # noqa: PLW0603 - one interpreter serves one session
     now = statement_clock.now()
     if _current[0] != now:
@@ -932,7 +930,7 @@ def _known_now():
 
 
 def _row_now(name):
-    """The row of a model, asked for once a moment."""
+    """The row of a model, looked up once for each moment."""
     known = _known_now()
     row = known.get((_find, name))
     if row is None:
@@ -941,10 +939,10 @@ def _row_now(name):
 
 
 def _find(name, *kinds):
-    """The row of a model by its name; for None of the default model of the first of the kinds that has had one."""
+    """The row of a model by name. None: the default of the first of the kinds that ever had one."""
     if name is None:
         return _default(kinds or (DECODER, ENCODER))
-    row = BY_NAME.one(arguments.name("model", name, SEE_MODELS))
+    row = MODEL_BY_NAME.one(arguments.name("model", name, SEE_MODELS))
     if row is None:
         raise errors.undefined_object(
             f'model "{arguments.shown_name(name)}" does not exist',
@@ -954,8 +952,8 @@ def _find(name, *kinds):
 
 
 def _default(kinds):
-    """The row of a default model. Where it was dropped no other model takes its place."""
-    row = DEFAULT.one(list(kinds))
+    """The row of a default model. If that was dropped, no other model takes its place."""
+    row = DEFAULT_MODEL.one(list(kinds))
     if row is None:
         kind = "model" if len(kinds) > 1 else kinds[0]
         raise errors.undefined_object(f"there is no {kind}", hint="Load one: hartonomous load PATH --name NAME.")
@@ -968,8 +966,8 @@ def _default(kinds):
     return row
 
 
-def _kept(row):
-    """The loaded model of a row, from the session where its content is the same."""
+def _loaded(row):
+    """The Model of a row: the cached one if its content is the same."""
     model = _models.pop(row["hash"], None) or Model(row)
     _models[row["hash"]] = model
     while len(_models) > MODELS_KEPT:
@@ -979,21 +977,21 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.session__models() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.session__models() IS
-'Which model a call means, and what a session keeps of the models that it used.';
+'Finds the model of a call, and keeps loaded models for the session.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.session__prefixes()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What a session keeps between its calls beside models: KV caches of finished texts, and figures of the last call."""
+AS $python$"""What a session keeps between calls, other than models: KV caches of finished texts, figures of the last call."""
 
 from dataclasses import astuple, dataclass
 
 from ..generate import scheduler
 from ..generate.prefix_cache import PrefixCache
-from ..server import database, settings
+from ..server import connection, settings
 from . import kv_handles, models, search_matrices
 
-DEFAULT_MEGABYTES = 256
+DEFAULT_KV_CACHE_MB = 256
 
 _prefixes = PrefixCache()
 _last = {}  # Stats of the last call, by role
@@ -1001,8 +999,8 @@ _last = {}  # Stats of the last call, by role
 
 @dataclass
 class Stats:
-    """Figures of a call that generates. Tokens: of prompts computed, of prompts that were there already, written;
-    guessed, and guessed rightly. Then milliseconds from the call to its last row, without the client's time."""
+    """Figures of a call that generates, in tokens: of prompts, computed and reused; generated; guessed, and accepted.
+    milliseconds: from the call to its last row, without the client's time."""
 
     prefilled: int = 0
     reused: int = 0
@@ -1013,19 +1011,19 @@ class Stats:
 
 
 class Prefixes:
-    """The session's kept caches, as one call sees them: its model and engine, its role, its setting."""
+    """The session's prefix cache for one call: for its model, engine and role, within its setting."""
 
     def __init__(self, model, engine):
-        self.memory = settings.megabytes("kv_cache_mb", DEFAULT_MEGABYTES, 0)
+        self.memory = settings.megabytes("kv_cache_mb", DEFAULT_KV_CACHE_MB, 0)
         self._usable = self.memory > 0 and scheduler.batches(engine)
         self._key = (model.hash, models.role(), engine.kv_dtype) if self._usable else None
 
     def fork(self, tokens):
-        """A cache with a beginning of the tokens, or None."""
+        """A KV cache of a prefix of the tokens, or None."""
         return _prefixes.fork(self._key, tokens) if self._usable else None
 
     def keep(self, tokens, cache):
-        """Keep what a finished text computed."""
+        """Keep the KV cache of a finished text."""
         if self._usable:
             _prefixes.keep(self._key, tokens, cache, self.memory)
         else:
@@ -1033,27 +1031,27 @@ class Prefixes:
 
 
 def begin():
-    """The Stats of a call of the current role's that begins now."""
-    database.mark_session()
+    """New Stats for a call of the current role."""
+    connection.mark_session()
     stats = _last[models.role()] = Stats()
     return stats
 
 
 def stats():
-    """The figures of the current role's last call in the session, as a row; None before the first."""
+    """The figures of the current role's last call, as a row; None before the first."""
     last = _last.get(models.role())
     return None if last is None else astuple(last)
 
 
 def forget():
-    """Forget what the session keeps for its client: figures, KV caches. Loaded models stay: they say nothing of it."""
+    """Forget what belongs to the client: figures, KV caches. Loaded models stay: they contain nothing of the client."""
     _last.clear()
     _prefixes.clear()
     kv_handles.reset()
 
 
 def reset():
-    """Free all that the session holds: models, KV caches, matrices, figures. What comes next loads anew."""
+    """Free everything that the session holds: models, KV caches, matrices, figures."""
     forget()
     models.reset()
     search_matrices.reset()
@@ -1061,13 +1059,12 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.session__prefixes() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.session__prefixes() IS
-'What a session keeps between its calls beside models: KV caches of finished texts, and figures of the last '
-'call.';
+'What a session keeps between calls, other than models: KV caches of finished texts, figures of the last call.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.session__search_matrices()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What a session keeps of the columns that it searched: their vectors as matrices, the longest unused leaving first."""
+AS $python$"""Matrices of embedding columns that a session searched; the longest unused are dropped first."""
 
 import functools
 from collections import OrderedDict
@@ -1075,27 +1072,27 @@ from collections import OrderedDict
 import numpy as np
 
 from ..kernels.cosine import ArrayTable
-from ..server import database
+from ..server import interrupts
 
 _matrices = OrderedDict()  # by embedding_columns.Column.key, the most recently used last
 
 
 class Matrix:
-    """The vectors of the row versions of a table that a snapshot shows.
+    """The vectors of the row versions of a table that are visible in a snapshot.
 
-    places: int64[n], block << 16 | line, ascending. writers: uint32[n], the versions' xmin, 0 of what a transaction
-    wrote that is still going on. rows: f32[n, width].
-    table: the rows as they are searched. snapshot: the one it was last found right in, or None.
+    tids: int64[n], block << 16 | line, ascending. writers: uint32[n], the versions' xmin; 0 for rows of a transaction
+    that is still running. rows: f32[n, width].
+    table: the rows in the form that is searched. snapshot: the last one in which it was valid, or None.
     """
 
-    def __init__(self, places, writers, rows):
-        self.places, self.writers, self.rows = places, writers, rows
-        self.table = ArrayTable(rows, database.checkpoint)
+    def __init__(self, tids, writers, rows):
+        self.tids, self.writers, self.rows = tids, writers, rows
+        self.table = ArrayTable(rows, interrupts.checkpoint)
         self.snapshot = None
 
     @functools.cached_property
     def counts(self):
-        """(writers, how many versions each wrote), ascending."""
+        """(writers, how many versions each has), ascending."""
         return np.unique(self.writers, return_counts=True)
 
 
@@ -1108,10 +1105,10 @@ def find(key):
 
 
 def keep(key, matrix, memory):
-    """Keep a column's matrix, and of the others what fits in so many bytes beside it."""
+    """Keep a column's matrix, and as many of the others as fit in so many bytes with it."""
     _matrices[key] = matrix
     _matrices.move_to_end(key)
-    held = sum(kept.rows.nbytes for kept in _matrices.values())
+    held = sum(other.rows.nbytes for other in _matrices.values())
     while held > memory and len(_matrices) > 1:
         held -= _matrices.popitem(last=False)[1].rows.nbytes
 
@@ -1128,7 +1125,6 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.session__search_matrices() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.session__search_matrices() IS
-'What a session keeps of the columns that it searched: their vectors as matrices, the longest unused leaving '
-'first.';
+'Matrices of embedding columns that a session searched; the longest unused are dropped first.';
 
 COMMIT;

@@ -19,7 +19,7 @@ that is NULL or too long is the error of its row, and the other rows go on; a wr
 import time
 
 from ..generate.scheduler import Scheduler
-from ..server import arguments, ceilings, database, errors, settings
+from ..server import arguments, ceilings, database, errors, settings, sql_errors, streams
 from ..session import admission, prefixes
 from .generation import Request
 
@@ -53,7 +53,7 @@ def generate_many(prompts, *given):
         if prompt is not None and not isinstance(prompt, str):
             raise arguments.ill("prompts", prompts, "an array of one dimension")
     ceilings.require_texts(prompts, "prompts")
-    return database.Stream(written(Request(*given), enumerate(prompts, 1)), COLUMNS_GIVEN)
+    return streams.Stream(written(Request(*given), enumerate(prompts, 1)), COLUMNS_GIVEN)
 
 
 def generate_query(query, *given):
@@ -61,7 +61,7 @@ def generate_query(query, *given):
     if query is None:
         return []
     request = Request(*given)
-    return database.Stream(written(request, rows_of(query, request)), COLUMNS_GIVEN)
+    return streams.Stream(written(request, rows_of(query, request)), COLUMNS_GIVEN)
 
 
 def generate_into(query, target, *given):
@@ -69,7 +69,7 @@ def generate_into(query, target, *given):
     if query is None or target is None:
         raise arguments.ill("query" if query is None else "target", None, "not null")
     insert = database.Query(*_insertion(target))
-    with database.hint_for([errors.INVALID_TERMINATION], "It commits as it goes: call it outside of a transaction."):
+    with sql_errors.hint_for([errors.INVALID_TERMINATION], "It commits as it goes: call it outside of a transaction."):
         database.commit()  # nothing yet: where none is possible, that is said before anything is computed
     request = Request(*given)
     try:
@@ -132,7 +132,7 @@ def rows_of(query, request, cursor=database.cursor):
 
 
 def _check_columns(query):
-    with database.hint_for((errors.SYNTAX_ERROR, errors.SEVERAL_STATEMENTS), f"The query stands in FROM. {SHAPE}"):
+    with sql_errors.hint_for((errors.SYNTAX_ERROR, errors.SEVERAL_STATEMENTS), f"The query stands in FROM. {SHAPE}"):
         columns = database.columns_of(query)
     if len(columns) != 2:
         raise errors.invalid_parameter(
@@ -191,58 +191,59 @@ COMMENT ON FUNCTION llm_runtime.sql__batches() IS
 CREATE OR REPLACE FUNCTION llm_runtime.sql__boundary()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What SQL asks before it calls Python, and after: is an array too large to hand over, and the error of a later row."""
+AS $python$"""Around a call of Python: SQL checks the size of an array before it, and raises the error of a later row after it."""
 
 from ..server.ceilings import check_array
-from ..server.database import raise_late
+from ..server.streams import raise_late
 
 __all__ = ["check_array", "raise_late"]
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__boundary() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__boundary() IS
-'What SQL asks before it calls Python, and after: is an array too large to hand over, and the error of a later '
-'row.';
+'Around a call of Python: SQL checks the size of an array before it, and raises the error of a later row after '
+'it.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__chunking()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Long texts in chunks of some tokens that overlap and end, where they can, with a sentence or at least with a word."""
+AS $python$"""Splits long texts into overlapping chunks that end after a sentence, or else after a word, where possible."""
 
 import re
 from bisect import bisect_left
 
-from ..server import arguments, ceilings, database
+from ..server import arguments, ceilings, interrupts, streams
 from ..session import models
 from . import embeddings
 
-COLUMNS = 4  # ordinal, chunk, first character, tokens
+CHUNK_COLUMNS = 4  # ordinal, chunk, first character, tokens
 DEFAULT_TOKENS = 128
 DEFAULT_OVERLAP = 16
-LARGEST = 1 << 20
-# A full stop and what closes after it, before white space; the full stops of Chinese and Japanese; an empty line.
+MOST_CHUNK_TOKENS = 1 << 20
+# A sentence ends with a full stop and closing quotes or brackets before white space, with a full stop of Chinese or
+# Japanese, or with an empty line.
 CLOSING = "\"'\u201d\u2019\u00bb)\\]"
 WIDE_STOPS, WIDE_CLOSING = "\u3002\uff01\uff1f", "\u300d\u300f\uff09"
-# Possessive, and from the first stop on: a text of nothing but full stops is read once.
+# Possessive quantifiers, and a match only at the first stop of several: a text of full stops alone is scanned once.
 SENTENCE_END = re.compile(
     rf"(?<![.!?\u2026])[.!?\u2026]++[{CLOSING}]*+(?=\s)|[{WIDE_STOPS}]++[{WIDE_CLOSING}]*+|\n[ \t]*+\n"
 )
 
 
 def chunk(text, model=None, tokens=None, overlap=None):
-    """Rows (ordinal from 1, chunk, first character from 1, tokens) of a text; none of one that is blank or None."""
+    """Rows (ordinal from 1, chunk, first character from 1, tokens) of a text; none for None or a blank text."""
     if text is None:
         return []
     ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
     model = models.embedder(model)
-    room = min(LARGEST, embeddings.room(model))
-    tokens = arguments.integer("tokens", tokens, min(DEFAULT_TOKENS, room), 1, room)
+    most = min(MOST_CHUNK_TOKENS, embeddings.most_text_tokens(model))
+    tokens = arguments.integer("tokens", tokens, min(DEFAULT_TOKENS, most), 1, most)
     overlap = arguments.integer("overlap", overlap, min(DEFAULT_OVERLAP, tokens // 2), 0, tokens - 1)
-    return database.Stream(_rows(text, model.spans(text), tokens, overlap), COLUMNS)
+    return streams.Stream(_rows(text, model.spans(text), tokens, overlap), CHUNK_COLUMNS)
 
 
 def _rows(text, spans, tokens, overlap):
-    """The rows, one by one: chunks that overlap much are together many times as large as the text."""
+    """The rows, one by one: with a large overlap the chunks together are many times as large as the text."""
     pieces = ((_between(text, spans, begin, end), end - begin) for begin, end in _cuts(text, spans, tokens, overlap))
     pieces = ((first, content, count) for (first, content), count in pieces if content)
     for n, (first, content, count) in enumerate(pieces, 1):
@@ -250,26 +251,28 @@ def _rows(text, spans, tokens, overlap):
 
 
 def _cuts(text, spans, size, overlap):
-    """(first token, end) of each chunk. A cut is looked for in the second half of a chunk, so that none is small."""
+    """(first token, end) of each chunk. Ends are searched in the second half of a chunk, so none is small."""
     starts, _ = spans
     sentences = {bisect_left(starts, match.end()) for match in SENTENCE_END.finditer(text)}
     begin, total = 0, len(starts)
     while begin < total:
-        database.checkpoint()
+        interrupts.checkpoint()
         end = begin + size
         if end >= total:
             yield begin, total
             return
-        places = range(end, begin + (size + 1) // 2, -1)
-        end = _first(places, sentences.__contains__) or _first(places, lambda at: _begins_word(text, spans, at)) or end
+        end = _best_cut(text, spans, sentences, range(end, begin + (size + 1) // 2, -1)) or end
         yield begin, end
-        places = range(max(end - overlap, begin + 1), end)
-        again = _first(places, sentences.__contains__) or _first(places, lambda at: _begins_word(text, spans, at))
-        begin = again or end
+        begin = _best_cut(text, spans, sentences, range(max(end - overlap, begin + 1), end)) or end
 
 
-def _first(places, fits):
-    return next((place for place in places if fits(place)), None)
+def _best_cut(text, spans, sentences, cuts):
+    """The first of the cuts that is between sentences, else the first between words; None without either."""
+    return _first(cuts, sentences.__contains__) or _first(cuts, lambda at: _begins_word(text, spans, at))
+
+
+def _first(cuts, fits):
+    return next((cut for cut in cuts if fits(cut)), None)
 
 
 def _begins_word(text, spans, at):
@@ -279,7 +282,7 @@ def _begins_word(text, spans, at):
 
 
 def _between(text, spans, begin, end):
-    """(first character, content) of the tokens begin .. end, with what lies between them, without outer spaces."""
+    """(first character, content) of the tokens begin .. end and the text between them, without outer white space."""
     starts, _ = spans
     first = starts[begin] if begin else 0
     content = text[first : starts[end] if end < len(starts) else len(text)]
@@ -288,16 +291,15 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__chunking() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__chunking() IS
-'Long texts in chunks of some tokens that overlap and end, where they can, with a sentence or at least with a '
-'word.';
+'Splits long texts into overlapping chunks that end after a sentence, or else after a word, where possible.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__diff()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""How two models differ, tensor by tensor: llm.diff. Equal tensors cost nothing, for their hashes are equal.
+AS $python$"""How two models differ, tensor by tensor: llm.diff. Equal tensors cost nothing, because their hashes are equal.
 
-A model is the same whichever file it came from: rows of q and k that the files have in different orders are compared
-in the order of `b`, and a rope_freqs.weight that only says what the other model's configuration says is no difference.
+The same model can come from different files. Rows of q and k that the files have in different orders are compared in
+the order of `b`. A rope_freqs.weight that says the same as the other model's configuration is no difference.
 """
 
 import json
@@ -319,19 +321,19 @@ class Described:
     tensors: dict
 
     def frequencies(self):
-        """f32[head_dim / 2], what rope turns by; None for an encoder, which has none."""
+        """f32[head_dim / 2], the frequencies of rope; None for an encoder, which has no rope."""
         divisors = self.tensors.get(ROPE_DIVISORS)
         return self.architecture.rope_frequencies(None if divisors is None else weights.decoded(divisors))
 
 
 def described(model):
-    """What a row of `stored_models.found` stands for."""
+    """The Described of a row of `store.models.found`."""
     architecture = encoder.of_config(json.loads(model["architecture"]))
     return Described(architecture, models.tensors(model))
 
 
 def same_rotation(one, other):
-    """Whether two models turn q and k by the same angles. In a GGUF they are float32, or divisors that are."""
+    """Whether two models rotate q and k by the same angles, up to float32: a GGUF has them, or their divisors, so."""
     here, there = one.frequencies(), other.frequencies()
     if here is None or there is None:
         return here is there
@@ -359,7 +361,7 @@ def _differences(before, after):
 
 
 def _of_one(before, after, tensor, change):
-    """The row of a tensor that one of the models does not have."""
+    """The row of a tensor that only one of the models has."""
     tiles = len(tensor_writer.tile_hashes(tensor))
     if tensor.name == ROPE_DIVISORS and same_rotation(before, after):
         return tensor.name, "none", tiles, 0, 0.0
@@ -384,7 +386,7 @@ def _compared(before, after, old, new):
 
 
 def _compared_in_one_order(architecture, heads, old, new):
-    """The row of a tensor whose rows `old` has in another order: they are put in that of `architecture`, b's."""
+    """The row of a tensor whose rows `old` has in another order: compared in that of `architecture`, b's."""
     order = heads, architecture.head_dim, architecture.rope_interleaved
     raw_old, raw_new = rope_rows.rearranged(weights.raw(old), *order), weights.raw(new)
     norm = _norm(encodings.decode(new.type, raw_new, new.shape) - encodings.decode(old.type, raw_old, old.shape))
@@ -397,7 +399,7 @@ def _compared_in_one_order(architecture, heads, old, new):
 
 
 def _norm_of_tiles(old, new, changed):
-    """The norm of the difference, of which only tiles that differ are read."""
+    """The norm of the difference; reads only tiles that differ."""
     if new.rows_per_tile == 0:
         return _norm(weights.decoded(new) - weights.decoded(old))
     norms = [_norm(tensor_writer.tile_values(new, n) - tensor_writer.tile_values(old, n)) for n in changed]
@@ -410,20 +412,19 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__diff() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__diff() IS
-'How two models differ, tensor by tensor: llm.diff. Equal tensors cost nothing, for their hashes are equal.';
+'How two models differ, tensor by tensor: llm.diff. Equal tensors cost nothing, because their hashes are equal.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__editing()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Models as data: copies that share what they do not change, edits of weights, other encodings.
+AS $python$"""Models as data: forks, edits of weights, copies in another encoding.
 
-Everything is rows in the caller's transaction. Tensors are immutable and kept by content; an edit stores the tiles that
-differ and points the model's row at the new tensor. So a fork is a few hundred small rows, other sessions go on with
-the old weights until COMMIT, and after ROLLBACK nothing happened. Edits of one model wait for each other; nobody else
-waits.
+Everything is rows in the caller's transaction. Tensors are immutable and stored by content. An edit stores the tiles
+that differ and points the model's row at the new tensor. So a fork is a few hundred small rows, other sessions see the
+old weights until COMMIT, and ROLLBACK undoes an edit. Edits of one model wait for each other; readers never wait.
 
-An edit keeps a tensor's type and shape, so the files that the model was loaded from stay files, with the edited tensors
-in their places. A merged or quantised model never was a file.
+An edit keeps a tensor's type and shape, so the model's files can still be exported, with the edited tensors in them. A
+merged or quantised model never was a file.
 """
 
 import math
@@ -432,10 +433,9 @@ import re
 import numpy as np
 
 from ..model import encodings
+from ..model.finite import LARGEST_FLOAT32
 from ..server import arguments, database, errors
 from ..store import models, tensor_writer
-
-LARGEST = 3.4028234e38  # float32
 
 COPY_TENSORS = database.Query(
     """INSERT INTO llm_store.model_tensor (model_id, ordinal, name, tensor_hash)
@@ -460,7 +460,7 @@ def fork(model, new):
 
 
 def set_tensor(model, tensor, numbers):
-    """Give a tensor other values (little-endian f32 in its shape). Returns the largest rounding error."""
+    """Replace a tensor's values (little-endian f32 in its shape). Returns the largest rounding error."""
     target, stored = _editable(model, tensor)
     values = models.floats("numbers", numbers, math.prod(stored.shape)).reshape(-1, stored.shape[-1])
     hash, error = tensor_writer.rewrite(stored, lambda old, first: values[first : first + len(old)])
@@ -469,7 +469,7 @@ def set_tensor(model, tensor, numbers):
 
 
 def set_row(model, tensor, row_number, numbers):
-    """Give one row of a tensor, from 0, other values (little-endian f32). Returns the largest rounding error."""
+    """Replace one row of a tensor, from 0 (little-endian f32). Returns the largest rounding error."""
     target, stored = _editable(model, tensor)
     row_number = arguments.integer("row_number", row_number, None, 0, math.prod(stored.shape[:-1]) - 1)
     values = models.floats("numbers", numbers, stored.shape[-1])
@@ -482,8 +482,8 @@ def set_row(model, tensor, row_number, numbers):
 def scale_tensor(model, tensor, factor):
     """Multiply a tensor by a number. Returns the largest rounding error."""
     target, stored = _editable(model, tensor)
-    factor = models.number("factor", factor, -LARGEST, LARGEST)
-    with np.errstate(over="ignore"):  # what overflows is refused when it is encoded
+    factor = models.number("factor", factor, -LARGEST_FLOAT32, LARGEST_FLOAT32)
+    with np.errstate(over="ignore"):  # encoding refuses the infinity of an overflow
         hash, error = tensor_writer.rewrite(stored, lambda old, _: old * np.float32(factor))
     details = {"tensor": tensor, "factor": factor, "error": error}
     models.change_tensors(target, "scale_tensor", details, {tensor: hash})
@@ -492,7 +492,7 @@ def scale_tensor(model, tensor, factor):
 
 def prune(model, threshold, tensors):
     """Set weights below a magnitude to 0 in matrices whose names are LIKE `tensors`. Returns how many became 0."""
-    threshold = models.number("threshold", threshold, 0.0, LARGEST)
+    threshold = models.number("threshold", threshold, 0.0, LARGEST_FLOAT32)
     if tensors is None:
         raise arguments.ill("tensors", tensors, "a pattern as LIKE has it")
     target = models.owned(model)
@@ -521,7 +521,7 @@ def prune(model, threshold, tensors):
 def quantize(model, new, type):
     """A copy of a model whose matrices have another type. Returns the largest rounding error.
 
-    As llama.cpp does it: vectors stay as they are, and matrices whose rows no blocks fill become F16.
+    As in llama.cpp, vectors keep their type, and matrices whose row length is no multiple of the block become F16.
     """
     source = models.found(model)
     if type is None or type.upper() not in encodings.ENCODED:
@@ -558,32 +558,33 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__editing() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__editing() IS
-'Models as data: copies that share what they do not change, edits of weights, other encodings.';
+'Models as data: forks, edits of weights, copies in another encoding.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__embeddings()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Embeddings: a text as one vector, by an encoder or by a decoder's last layer.
+AS $python$"""Embeddings: one vector for a text, from an encoder or from a decoder's last layer.
 
-An encoder's own pooling is what its configuration says; a decoder has the mean of its tokens, or the last of them.
-A text longer than the model reads is cut off, as sentence-transformers does: an encoder keeps the first longest_text
-tokens, those around the text included, a decoder its context length. An empty text is what stands around it.
-Many texts share passes, those of like length together; each embedding is what its text gets alone (bit for bit with
-the compiled engine).
+An encoder's configuration has its pooling; a decoder uses the mean of its tokens' vectors, or the last token's. A text
+longer than the model reads is truncated, as in sentence-transformers: for an encoder to longest_text tokens, including
+those around the text, for a decoder to its context length. An empty text is embedded as the tokens around it.
+Texts of similar length are batched. An embedding does not depend on the other texts of its batch (bit for bit with the
+compiled engine).
 """
 
 import numpy as np
 
 from ..model import finite
 from ..reference import operators
-from ..server import arguments, ceilings, database, errors
+from ..server import arguments, ceilings, errors, interrupts, messages, streams
 from ..session import admission, models
 from . import generation
 
-COLUMNS = 2  # ordinal, embedding
-POOLINGS = {True: ("mean", "cls"), False: ("mean", "last")}  # of encoders, of decoders; the first is the default
-TOKENS_TOGETHER = 2048  # in one call of an engine, at least one text
-TEXTS_TOGETHER = 1024  # of which those of like length are looked for; more would take memory for all their tokens
+EMBEDDING_COLUMNS = 2  # ordinal, embedding
+# By whether the model is an encoder; the first is a decoder's default.
+POOLINGS_ALLOWED = {True: ("mean", "cls"), False: ("mean", "last")}
+TOKENS_TOGETHER = 2048  # in one call of an engine, which has at least one text
+TEXTS_TOGETHER = 1024  # that are sorted by length; the tokens of all of them are in memory
 
 
 def embed(text, model=None, pooling=None):
@@ -599,7 +600,7 @@ def embed_bytes(text, model=None, pooling=None):
 def embed_many(texts, model=None, pooling=None):
     """Rows (ordinal from 1, embedding as little-endian float32) of an array of texts, in its order.
 
-    The embedding is NULL for NULL, and for a text that has none; a warning tells how many and why the first.
+    The embedding is NULL for NULL and for a text that cannot be encoded; a warning counts these and gives one reason.
     """
     if texts is None:
         return []
@@ -608,12 +609,12 @@ def embed_many(texts, model=None, pooling=None):
             raise arguments.ill("texts", texts, "an array of one dimension")
     ceilings.require_texts(texts, "texts")
     model, pooling = _chosen(model, pooling)
-    room(model)  # what is wrong with the model is no text's fault
-    return database.Stream(_numbered(texts, model, pooling), COLUMNS)
+    most_text_tokens(model)  # an error of the model is not one of a text
+    return streams.Stream(_numbered(texts, model, pooling), EMBEDDING_COLUMNS)
 
 
 def _numbered(texts, model, pooling):
-    """The rows of embed_many, as they are computed; texts that cannot be read have none, and a warning says so."""
+    """The rows of embed_many, as they are computed, then a warning for texts that cannot be encoded."""
     call, problems = admission.Call(), {}
     for start in range(0, len(texts), TEXTS_TOGETHER):
         tokens = dict(_readable(texts[start : start + TEXTS_TOGETHER], start + 1, model, problems))
@@ -624,7 +625,7 @@ def _numbered(texts, model, pooling):
 
 
 def _readable(texts, first, model, problems):
-    """(ordinal, token ids) of each text that is there and can be read; the others' ModelErrors go to `problems`."""
+    """(ordinal, token ids) of each text that can be encoded; the ModelErrors of others go to `problems`."""
     for number, text in enumerate(texts, first):
         try:
             if text is not None:
@@ -637,11 +638,11 @@ def _warn(problems, total):
     """One warning for all texts without an embedding, {ordinal: problem}."""
     if problems:
         number, problem = next(iter(problems.items()))
-        database.warning(f"{len(problems)} of {total} texts have no embedding", f"text {number}: {problem}")
+        messages.warning(f"{len(problems)} of {total} texts have no embedding", f"text {number}: {problem}")
 
 
 def similarity(a, b):
-    """The cosine of the angle between two vectors, lists or bytes; None where one is None or of length 0."""
+    """The cosine of the angle between two vectors, lists or bytes; None if one is None or has length 0."""
     if a is None or b is None:
         return None
     a, b = vector("a", a), vector("b", b)
@@ -655,7 +656,7 @@ def similarity(a, b):
 
 
 def similarity_of_texts(a, b, model=None):
-    """The same of the embeddings of two texts; None where one is None."""
+    """The same for the embeddings of two texts; None if one is None."""
     if a is None or b is None:
         return None
     one, other = (_vector_of(text, model, None) for text in (a, b))
@@ -663,43 +664,43 @@ def similarity_of_texts(a, b, model=None):
 
 
 def query_vector(text, model):
-    """f32[width] of a text that is searched for."""
+    """f32[width], the embedding of a text to search for."""
     return _vector_of(text, model, None)
 
 
 def tokens_of(model, text):
-    """Token ids of a text as they are embedded: cut to what the model reads, at least one."""
+    """Token ids of a text as they are embedded: truncated to what the model reads, at least one."""
     tokenizer = model.tokenizer
-    tokens = [*tokenizer.before, *model.first_tokens(text, room(model)), *tokenizer.after]
+    tokens = [*tokenizer.before, *model.first_tokens(text, most_text_tokens(model)), *tokenizer.after]
     return tokens or [_stand_in(model)]
 
 
-def room(model):
-    """How many tokens of a text fit between those around it. ModelError 0A000 for none."""
+def most_text_tokens(model):
+    """How many tokens of a text fit between the tokens around it. ModelError 0A000 for none."""
     around = len(model.tokenizer.before) + len(model.tokenizer.after)
     if around >= model.longest_text:
         raise errors.not_supported(
-            f'model "{model.name}" has no room for a text',
-            f"it reads {model.longest_text} tokens, and puts {around} around each text",
+            f'model "{model.name}" has no tokens left for a text',
+            f"it reads {model.longest_text} tokens, and adds {around} around each text",
         )
     return model.longest_text - around
 
 
 def _stand_in(model):
-    """The token of an empty text, for a decoder that puts nothing around a text."""
+    """The token that stands for an empty text, for a decoder that adds none around a text."""
     tokenizer = model.tokenizer
     for token in (tokenizer.bos_id, *tokenizer.eos_ids):
         if token is not None:
             return token
     raise errors.invalid_parameter(
-        "the text is empty and the tokenizer has no token to begin or to end one", hint="Give it a character."
+        "the text is empty, and the tokenizer has no beginning- or end-of-sequence token", hint="Add a character."
     )
 
 
 def _chosen(name, pooling):
-    """(Model, pooling) of what a call says."""
+    """(Model, pooling) of a call's arguments."""
     model = models.embedder(name)
-    allowed = POOLINGS[model.is_encoder]
+    allowed = POOLINGS_ALLOWED[model.is_encoder]
     if pooling is not None and pooling not in allowed:
         raise arguments.ill("pooling", pooling, f"NULL or one of {', '.join(allowed)} for this model")
     own = model.architecture.pooling if model.is_encoder else allowed[0]
@@ -714,8 +715,8 @@ def _vector_of(text, model, pooling):
 
 
 def _checked_tokens(model, text):
-    """Token ids of a text. ModelError 53400 when its keys and values would need more memory than is allowed."""
-    database.checkpoint()
+    """Token ids of a text. ModelError 53400 if its KV cache would need more memory than is allowed."""
+    interrupts.checkpoint()
     tokens = tokens_of(model, text)
     if not model.is_encoder:
         generation.most_tokens_in_memory(model, tokens)
@@ -736,7 +737,7 @@ def _vectors(tokens, model, pooling, call):
 
 
 def _together(lengths):
-    """The numbers of the texts that are computed in one call, those of like length together."""
+    """Batches of text numbers, texts of similar length together."""
     now, total = [], 0
     for number in sorted(range(len(lengths)), key=lengths.__getitem__):
         if now and total + lengths[number] > TOKENS_TOGETHER:
@@ -749,7 +750,7 @@ def _together(lengths):
 
 
 def vector(name, given):
-    """An argument that is a list of numbers, or little-endian float32, as f64."""
+    """An argument, a list of numbers or little-endian float32, as f64."""
     ceilings.require_bytes("activation_mb", len(given) if isinstance(given, bytes) else 4 * len(given), name)
     if isinstance(given, bytes):
         if len(given) % 4:
@@ -763,7 +764,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__embeddings() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__embeddings() IS
-'Embeddings: a text as one vector, by an encoder or by a decoder''s last layer.';
+'Embeddings: one vector for a text, from an encoder or from a decoder''s last layer.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__generation()
 RETURNS void
@@ -1139,7 +1140,7 @@ COMMENT ON FUNCTION llm_runtime.sql__generation() IS
 CREATE OR REPLACE FUNCTION llm_runtime.sql__ingestion()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What publishing and uploading call: manifests, vocabularies, and the atoms of what is stored."""
+AS $python$"""Called by publishing and uploading: checks manifests, reads vocabularies, stores atoms."""
 
 from ..atoms.atoms import check_weights, code_counts, store_codes, store_edited_codes, store_part, store_tokenizer
 from ..store.manifest import check_manifest, tensor_layout, vocabulary
@@ -1159,15 +1160,15 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__ingestion() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__ingestion() IS
-'What publishing and uploading call: manifests, vocabularies, and the atoms of what is stored.';
+'Called by publishing and uploading: checks manifests, reads vocabularies, stores atoms.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__merge()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Several stored models to one new: llm.merge. `store/merge_methods` has the arithmetic.
+AS $python$"""Merges several stored models into a new one: llm.merge. `store/merge_methods` has the arithmetic.
 
-The models must be of one kind. Which file a model came from does not matter: a folder and a GGUF have the rows of q and
-k in different orders, and rope's frequencies as numbers or as a tensor.
+The models must have the same architecture, tensors and vocabulary. It does not matter which file a model came from: a
+folder and a GGUF have the rows of q and k in different orders, and rope's frequencies as numbers or as a tensor.
 """
 
 import json
@@ -1184,7 +1185,7 @@ from . import diff
 
 METHODS = ("linear", "slerp", "task_arithmetic", "ties")
 WITH_BASE = ("task_arithmetic", "ties")
-LARGEST = 1e6  # a weight beyond is a mistake
+LARGEST_WEIGHT = 1e6  # a larger weight is a mistake
 MOST_MODELS = 64
 
 FIRST_OTHER_TOKEN = database.Query(
@@ -1200,13 +1201,13 @@ FIRST_OTHER_TOKEN = database.Query(
 def merge(models, new, factors, method, base, density, scale):
     """A new model of several, tensor by tensor. Returns the largest rounding error of encoding it.
 
-    One tensor of each model is in memory at a time, as f32. Tensors have the first model's types and its order of the
-    rows of q and k; those that are equal in all models are shared. Rope turns as in the first model, and in all others.
+    One tensor of each model is in memory at a time, as f32. Tensors get the first model's types and its order of the
+    rows of q and k; those that are equal in all models are shared. Rope rotates by the same angles in all models.
     """
     names = _names(models)
     factors, method = _recipe(len(names), factors, method, base)
     density = arguments.number("density", density, 0.2, 0.0, 1.0)
-    scale = arguments.number("scale", scale, 1.0, -LARGEST, LARGEST)
+    scale = arguments.number("scale", scale, 1.0, -LARGEST_WEIGHT, LARGEST_WEIGHT)
     parents = names if base is None else [*names, base]
     found = {name: stored_models.found(name) for name in dict.fromkeys(parents)}
     sources = [found[name] for name in parents]
@@ -1226,7 +1227,7 @@ def merge(models, new, factors, method, base, density, scale):
                 values = _merged([_values(name, kind, kinds[0]) for kind in kinds], factors, method, density, scale)
         except FloatingPointError:
             raise errors.invalid_parameter(
-                f'tensor "{name}" cannot be merged', "its weights or those of a sum grow beyond float32"
+                f'tensor "{name}" cannot be merged', "its weights, or their sum, overflow float32"
             ) from None
         hashes[name], error = tensor_writer.write(name, first.type, first.shape, values)
         largest = max(largest, error)
@@ -1239,9 +1240,9 @@ def merge(models, new, factors, method, base, density, scale):
 
 
 def _merged(arrays, factors, method, density, scale):
-    """The merged values of one tensor; the base is the last of `arrays` where the method has one.
+    """The merged values of one tensor; if the method has a base, it is the last of `arrays`.
 
-    Raises FloatingPointError where a sum or a difference grows beyond float32: ties would take it for no change.
+    Raises FloatingPointError if a sum or a difference overflows float32; ties would treat it as no change.
     """
     match method:
         case "linear":
@@ -1274,14 +1275,14 @@ def _recipe(count, factors, method, base):
         factors = [1.0 if method in WITH_BASE else 1.0 / count] * count
     if len(factors) != count or None in factors:
         raise arguments.ill("weights", factors, f"{count} numbers, one for each model")
-    factors = [arguments.number("weights", factor, None, -LARGEST, LARGEST) for factor in factors]
+    factors = [arguments.number("weights", factor, None, -LARGEST_WEIGHT, LARGEST_WEIGHT) for factor in factors]
     if method == "slerp" and not (min(factors) >= 0 and sum(factors) > 0):
         raise arguments.ill("weights", factors, "two numbers from 0 on, one of them above 0, for slerp")
     return factors, method
 
 
 def _is_shared(name, kinds):
-    """Whether a tensor is one and the same in all models: equal bytes, in one order."""
+    """Whether a tensor is the same in all models: equal bytes, in the same order of rows."""
     orders = {kind.architecture.rope_interleaved for kind in kinds if rope_rows.rotated_heads(name, kind.architecture)}
     return len(orders) <= 1 and len({kind.tensors[name].hash for kind in kinds}) == 1
 
@@ -1296,7 +1297,7 @@ def _values(name, kind, first):
 
 
 def _check_same_kind(sources, kinds):
-    """Raise ModelError 22023 unless the models have one architecture, one set of tensors and one vocabulary."""
+    """Raise ModelError 22023 unless the models have the same architecture, tensors and vocabulary."""
     for source, kind in zip(sources[1:], kinds[1:], strict=True):
         difference = (
             _other_value(kinds[0].architecture.comparable(), kind.architecture.comparable())
@@ -1313,7 +1314,7 @@ def _check_same_kind(sources, kinds):
 
 
 def _other_value(here, there):
-    """Which value of the architecture differs; None if none does."""
+    """Says which value of the architecture differs; None if none does."""
     for field in (*here, *(field for field in there if field not in here)):
         if here.get(field) != there.get(field):
             return f"{field} is {json.dumps(here.get(field))} in one, {json.dumps(there.get(field))} in the other"
@@ -1321,13 +1322,13 @@ def _other_value(here, there):
 
 
 def _other_tensor(here, there):
-    """Which tensor one of the models does not have; that of rope's frequencies is compared by what it does."""
+    """Says which tensor only one of the models has; None if none. Rope's frequencies are compared elsewhere."""
     names = (here.tensors.keys() ^ there.tensors.keys()) - {ROPE_DIVISORS}
     return f'tensor "{min(names)}" is in one of them only' if names else None
 
 
 def _other_rotation(here, there):
-    """What makes rope turn by other angles in one of the models; None if it does not."""
+    """Says why the models rotate by different angles; None if they do not."""
     if diff.same_rotation(here, there):
         return None
     if ROPE_DIVISORS in here.tensors or ROPE_DIVISORS in there.tensors:
@@ -1337,24 +1338,24 @@ def _other_rotation(here, there):
 
 
 def _other_token(here, there):
-    """Which token id stands for other bytes in one of two tokenizers; None if none does."""
+    """Says which token id stands for different bytes in two tokenizers; None if none does."""
     found = None if here == there else FIRST_OTHER_TOKEN.one(here, there)
     return None if found is None else f"their tokenizers differ: token {found['id']} is not the same in both"
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__merge() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__merge() IS
-'Several stored models to one new: llm.merge. `store/merge_methods` has the arithmetic.';
+'Merges several stored models into a new one: llm.merge. `store/merge_methods` has the arithmetic.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__operators()
 RETURNS void
 LANGUAGE plpython3u
 AS $python$"""The transformer's operators as SQL calls them: activations as bytes, weights by name.
 
-An activation is bytea: little-endian float32, one row a token, rows one after the other. The width of a row follows
-from the weight or the model it meets, so n is never passed. Sizes that do not fit are errors (22023) that name the
-argument. Tokens or activations that are NULL give NULL. What computes is the operators of the engine that llm.engine
-says: engine/composed over the packed weights, whose bits are llm.generate's, or reference/composed.
+An activation is bytea: little-endian float32, one row per token. The weight or the model gives the width of a row, so
+the number of tokens is not passed. Sizes that do not fit are errors (22023) that name the argument. NULL as tokens or
+activation gives NULL. llm.engine selects the operators: engine/composed over packed weights, with the bits of
+llm.generate, or reference/composed.
 """
 
 import functools
@@ -1364,26 +1365,26 @@ import numpy as np
 
 from ..generate import sampling
 from ..model import finite
+from ..model.finite import LARGEST_FLOAT32
 from ..reference import operators as ops
 from ..server import arguments, ceilings, errors
 from ..session import engines, kv_handles, models
 from . import samplers
 
-# What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This lets one
-# query serve every family. Any other tensor that is missing is an error.
+# Tensors that some families lack: a missing bias adds nothing, a missing norm changes nothing. So one query serves
+# every family. Any other missing tensor is an error.
 OPTIONAL = frozenset(
     ("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "attn_q_norm.weight", "attn_k_norm.weight")
 )
 
-LARGEST = float(np.finfo(np.float32).max)
 FLOAT32 = np.dtype("<f4")
 UNKNOWN = object()
 
 
 def forward_tokens(tokens, cache, start, model=None):
-    """The tokens of a call of llm.forward, checked: of the vocabulary, from a start that a KV cache leads up to.
+    """The checked tokens of a call of llm.forward: ids of the vocabulary, and a KV cache if start is above 0.
 
-    More than the context holds are an error (53400) before anything is computed.
+    More tokens than the context holds are an error (53400) before anything is computed.
     """
     if tokens is None:
         return None
@@ -1391,7 +1392,7 @@ def forward_tokens(tokens, cache, start, model=None):
     if cache is None and start > 0:
         raise errors.invalid_parameter(
             f"start is {start} and there is no KV cache",
-            "without a handle nothing is known of the tokens before it",
+            "without a handle there are no keys and values of earlier positions",
             "Make a KV cache with llm.new_kv_cache, and give its handle to each call.",
         )
     model = models.current(model)
@@ -1415,7 +1416,7 @@ def embedding(tokens, model=None):
 def linear(x, weight, model=None, bias=None, residual=None):
     """x @ weight.T + bias + residual: [n, columns] -> [n, rows]; the residual, [n, rows], is added last.
 
-    Every layer ends with it, and so do the logits: a result that is not finite is an error (XX001).
+    A result that is not finite is an error (XX001). Layers and logits end with this operator, so none is missed.
     """
     if x is None:
         return None
@@ -1434,9 +1435,9 @@ def linear(x, weight, model=None, bias=None, residual=None):
 
 
 def queries_keys_values(x, layer, positions, model=None):
-    """What a layer's attention takes: x times its three matrices, [n, hidden] -> ([n, heads * head_dim], keys, values).
+    """A layer's queries, keys and values: x times three matrices, [n, hidden] -> ([n, heads * head_dim], keys, values).
 
-    Biases and head norms where the family has them; queries and keys are rotated by their tokens' positions.
+    With biases and head norms if the family has them; queries and keys are rotated by their tokens' positions.
     """
     if x is None or layer is None or positions is None:
         return None
@@ -1451,7 +1452,7 @@ def queries_keys_values(x, layer, positions, model=None):
 
 
 def rms_norm(x, weight, model=None, epsilon=None):
-    """Root-mean-square norm of rows as wide as the weight: one as wide as a head norms every head by itself."""
+    """RMS norm of rows as wide as the weight; a weight as wide as a head normalises each head."""
     if x is None:
         return None
     model, _, operators = models.at_this_moment(model)
@@ -1477,10 +1478,10 @@ def rope(x, positions, model=None):
 
 
 def attention(q, k, v, cache, layer, positions, model=None):
-    """Store k and v at their positions in the KV cache, then let q see all up to its own: [n, heads * head_dim].
+    """Store k and v in the KV cache, then let each query attend to all positions up to its own: [n, heads * head_dim].
 
-    cache: a handle of llm.new_kv_cache, or NULL for the session's scratch cache. The positions follow each other and
-    what the cache holds; from the first of them on it is overwritten, so the same call twice gives the same twice.
+    cache: a handle of llm.new_kv_cache, or NULL for the session's scratch cache. Positions are consecutive and start at
+    most at the end of the cache, which is overwritten from there on: the same call twice gives the same result.
     """
     if q is None or k is None or v is None or positions is None:
         return None
@@ -1491,11 +1492,11 @@ def attention(q, k, v, cache, layer, positions, model=None):
     n = len(positions)
     q = heads("q", q, n, a.heads, a.head_dim)
     k, v = heads("k", k, n, a.kv_heads, a.head_dim), heads("v", v, n, a.kv_heads, a.head_dim)
-    return operators.attention(q, k, v, kv_cache.room(layer, positions), layer, positions).tobytes()
+    return operators.attention(q, k, v, kv_cache.reserved(layer, positions), layer, positions).tobytes()
 
 
 def swiglu(gate, up):
-    """silu(gate) * up, number by number."""
+    """silu(gate) * up, element by element."""
     if gate is None or up is None:
         return None
     return models.swiglu()(*pair("gate", gate, "up", up)).tobytes()
@@ -1515,7 +1516,7 @@ def swiglu_of_weights(x, gate, up, model=None):
 
 
 def add(x, y):
-    """x + y, number by number: what a residual connection does."""
+    """x + y, element by element: a residual connection."""
     if x is None or y is None:
         return None
     x, y = pair("x", x, "y", y)
@@ -1555,7 +1556,7 @@ def sample(logits, *given):
 
 
 def floats(x):
-    """The numbers of an activation, to look at."""
+    """Converts an activation to numbers for inspection."""
     if x is None:
         return None
     ceilings.require_count(len(x) // FLOAT32.itemsize, "the result")
@@ -1563,19 +1564,19 @@ def floats(x):
 
 
 def bytes_of(numbers):
-    """An activation from numbers, the inverse of `floats`."""
+    """Converts numbers to an activation: the inverse of `floats`."""
     if numbers is None:
         return None
     ceilings.require_elements(numbers, "numbers")
     flat = np.asarray(numbers, object).ravel()
     for number in flat:
-        if number is None or LARGEST < abs(number) < np.inf:
+        if number is None or LARGEST_FLOAT32 < abs(number) < np.inf:
             raise arguments.ill("numbers", number, "float32 numbers, none of them NULL")
     return flat.astype("<f4").tobytes()
 
 
 def shape(model, operators, name, dimensions):
-    """The shape of the tensor `name` of `model`, or None where it is one that this family lacks; found out once."""
+    """The shape of a tensor, None for one that this family lacks; looked up once."""
     shape = operators.shapes.get((name, dimensions), UNKNOWN)
     if shape is UNKNOWN:
         shape = operators.shapes[name, dimensions] = found_shape(model, operators, name, dimensions)
@@ -1583,7 +1584,7 @@ def shape(model, operators, name, dimensions):
 
 
 def found_shape(model, operators, name, dimensions):
-    """The same, from the tensors of the model."""
+    """The same, looked up in the model's tensors."""
     if name is None:
         raise errors.invalid_parameter("no weight is named", hint="Weights are listed in llm.tensors.")
     try:
@@ -1603,7 +1604,7 @@ def found_shape(model, operators, name, dimensions):
 
 @functools.cache
 def optional_tensors(layers):
-    """The names of what a family may lack, of all layers."""
+    """The names of all tensors that a family may lack."""
     return frozenset(f"blk.{layer}.{name}" for layer in range(layers) for name in OPTIONAL)
 
 
@@ -1659,7 +1660,7 @@ COMMENT ON FUNCTION llm_runtime.sql__operators() IS
 CREATE OR REPLACE FUNCTION llm_runtime.sql__packed_cache()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What the SQL functions of the packed weights call: llm.pack, llm.evict, llm.collect and others."""
+AS $python$"""Packed weights as SQL functions call them: llm.pack, llm.evict, llm.collect and others."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -1669,20 +1670,20 @@ from ..session import engines, models
 
 
 def pack(name=None):
-    """Pack what is not packed of a model that the caller sees, so that no later call has to. -> bytes when packed."""
+    """Pack the tensors of a model that are not packed yet, so that no later call has to. -> bytes when packed."""
     return engines.modules().shared_weights.pack_model(*models.identity(name))
 
 
 def pack_model(hash, name):
-    """The same of a model by the hash of its content, which only who sees the model knows; `name` is for messages.
+    """The same for a model by its hash, which only roles that see the model know; `name` is for messages.
 
-    llm_store.pack_model runs with its owner's rights, whoever calls it: it reads weights and gives none away.
+    llm_store.pack_model runs with its owner's rights: it reads weights that its caller may not read, and returns none.
     """
     return engines.modules().shared_weights.pack(models.weights_of(hash).tensors(), name)
 
 
 def evict(name=None):
-    """Unlink the files of a model, None: all files of all databases. Sessions that use them go on. -> bytes."""
+    """Unlink a model's files; None: all files of all databases. Sessions that use them can continue. -> bytes."""
     shared = engines.modules().shared_weights
     if name is None:
         return shared.files().remove()
@@ -1691,7 +1692,7 @@ def evict(name=None):
 
 
 def forget(tensors):
-    """Unlink the files with tensors, by their hashes, that the database has no more. -> bytes; 0 without numba."""
+    """Unlink files with tensors, given by hash, that the database no longer has. -> bytes; 0 without numba."""
     try:
         files = engines.modules().shared_weights.files()
     except errors.ModelError:
@@ -1711,7 +1712,7 @@ def packed_tensors():
 
 
 def warm_up():
-    """Compile all code of the compiled engine, unless that is done; which engine then computes."""
+    """Compile the compiled engine, if that is not done yet. Returns which engine computes then."""
     engines.compile_all()
     return engines.description()
 
@@ -1730,7 +1731,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__packed_cache() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__packed_cache() IS
-'What the SQL functions of the packed weights call: llm.pack, llm.evict, llm.collect and others.';
+'Packed weights as SQL functions call them: llm.pack, llm.evict, llm.collect and others.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__samplers()
 RETURNS void
@@ -1774,13 +1775,13 @@ COMMENT ON FUNCTION llm_runtime.sql__samplers() IS
 CREATE OR REPLACE FUNCTION llm_runtime.sql__scoring()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Scores without generation: what the model expects next, and its logits at every position."""
+AS $python$"""Scores without generation: the most likely next tokens, and the logits at every position."""
 
 import numpy as np
 
 from ..model import finite
 from ..reference.decoder import PREFILL_CHUNK
-from ..server import arguments, database
+from ..server import arguments, streams
 from ..session import admission, models
 from . import generation
 
@@ -1820,7 +1821,7 @@ def logits(tokens, model=None):
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     generation.most_tokens(model.architecture, tokens, 0)
     generation.most_tokens_in_memory(model, tokens)
-    return database.Stream(_logits(model, tokens), 2)
+    return streams.Stream(_logits(model, tokens), 2)
 
 
 def _logits(model, tokens):
@@ -1843,56 +1844,55 @@ def log_softmax(logits):
 
 
 def largest(logits, k):
-    """Ids of the k largest logits, the largest first, the lower id first of equals; sorts no more than it returns."""
+    """Ids of the k largest logits, largest first, of equal ones the lower id first; sorts only these k."""
     smallest = np.partition(logits, len(logits) - k)[len(logits) - k] if k < len(logits) else -np.inf
-    ids = np.flatnonzero(logits >= smallest)  # more than k, if several equal the smallest
+    ids = np.flatnonzero(logits >= smallest)  # more than k if several are equal to the smallest
     return ids[np.argsort(-logits[ids], kind="stable")][:k].tolist()
 
 
 def token_text(tokenizer, token):
-    """A token's bytes as text: what is not UTF-8, and NUL, is U+FFFD."""
+    """A token's bytes as text; U+FFFD replaces what is not UTF-8, and NUL."""
     return tokenizer.token_bytes(token).decode("utf-8", "replace").replace("\0", "\ufffd")
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__scoring() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__scoring() IS
-'Scores without generation: what the model expects next, and its logits at every position.';
+'Scores without generation: the most likely next tokens, and the logits at every position.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__search()
 RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Exact search: the rows of a table whose embeddings are closest to a query's, at the speed of memory.
 
-A session keeps a table's embeddings as one matrix beside the identity of each row version: where it lies (ctid) and
-which transaction wrote it (xmin). A search reads, in its own snapshot, which versions it sees; what the matrix lacks is
-fetched, what is gone is dropped, so it finds what a scan would find, in every transaction, after ROLLBACK too, without
-a trigger or an index. That reading is spared or cheaper where the matrix was right in an earlier snapshot:
+A session keeps a table's embeddings as one matrix, with each row version's tid (ctid) and writer (xmin, the transaction
+that wrote it). A search reads in its own snapshot which versions are visible, fetches those that the matrix lacks and
+drops those that are gone. So it finds what a scan would find, in every transaction and after ROLLBACK, without a
+trigger or an index. If the matrix was valid in an earlier snapshot, two shortcuts avoid reading all versions:
 
-- When the snapshot is the same and the transaction has written nothing, the database looks the same by definition.
-- When all that the earlier one saw as ended is so in this one too, it is enough to count the versions that each
-  transaction wrote. One of which the matrix has rows had ended then; of its versions none can have come since, so as
-  many as there were are the same. Rows of any other transaction are seen in the counts.
+- The snapshot is the same, and the transaction has written nothing: then nothing has changed, by definition.
+- All transactions that had ended in the earlier snapshot have ended in this one: then it is enough to count the visible
+  versions of each writer. A writer with rows in the matrix had ended at that time, so it has added no versions since;
+  if their number is the same, so are they. Versions of other writers show up in the counts.
 
-All statements of a call share its snapshot, because the SQL function is STABLE.
+All statements of a call use its snapshot, because the SQL function is STABLE.
 """
 
 import numpy as np
 
 from ..kernels import cosine
 from ..kernels.cosine import ArrayTable
-from ..server import arguments, database, settings
+from ..server import arguments, interrupts, settings
 from ..server.database import Query
 from ..session import search_matrices
 from ..session.search_matrices import Matrix
 from ..store.embedding_columns import find_column
 from . import embeddings
 
-DEFAULT_MEGABYTES = 1024
+DEFAULT_SEARCH_MB = 1024
 LARGEST_K = 10_000
-BYTES_TOGETHER = 12 << 20  # in one piece of what is fetched: 8192 rows of 384 numbers
-FEW = 4  # a matrix that lacks less than a quarter is mended, any other read anew
-
-MANY_WRITERS = 8  # counting is no cheaper where a transaction wrote fewer rows each
+BYTES_TOGETHER = 12 << 20  # that are fetched at once: 8192 rows of 384 numbers
+FEW = 4  # a matrix that lacks less than a quarter of the rows is updated, any other is read again
+MANY_WRITERS = 8  # counting saves nothing if transactions wrote fewer rows each
 
 MOMENT = Query(
     "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_snapshot()::text END AS snapshot, "
@@ -1901,7 +1901,7 @@ MOMENT = Query(
 
 
 def search(query, source, k=None, model=None, column=None):
-    """Rows (content as JSON, similarity, place) of a table for a text: see `nearest`."""
+    """Rows (content as JSON, similarity, ctid) of a table for a text: see `nearest`."""
     if query is None or source is None:
         return []
     return nearest(embeddings.query_vector(query, model), source, k, column)
@@ -1924,52 +1924,52 @@ def nearest(vector, source, k, column):
     direction = cosine.unit(vector)
     if np.isnan(direction).any():
         raise arguments.described("query", "a vector without direction", "finite numbers, one of them not 0")
-    places, scores = _best(column, direction, k)
-    contents = column.contents(places)
-    rows = [(contents[place], float(score), place) for place, score in zip(places, scores, strict=True)]
-    return [(content, min(max(score, -1.0), 1.0), place_text(place)) for content, score, place in rows]
+    tids, scores = _best(column, direction, k)
+    contents = column.contents(tids)
+    rows = [(contents[tid], float(score), tid) for tid, score in zip(tids, scores, strict=True)]
+    return [(content, min(max(score, -1.0), 1.0), tid_text(tid)) for content, score, tid in rows]
 
 
 def _best(column, vector, k):
-    memory = settings.megabytes("search_mb", DEFAULT_MEGABYTES, 0)
+    memory = settings.megabytes("search_mb", DEFAULT_SEARCH_MB, 0)
     moment = MOMENT.one()
     snapshot = None if column.hides_rows or moment["writing"] else moment["snapshot"]
     known = search_matrices.find(column.key)
     if not _is_right(known, column, snapshot, moment["snapshot"]):
-        places, writers = column.versions()
-        if len(places) * 4 * len(vector) > memory:
+        tids, writers = column.versions()
+        if len(tids) * 4 * len(vector) > memory:
             search_matrices.drop(column.key)
-            return _streamed(column, places, vector, k)
-        known = _current(column, known, places, _ended(writers, moment["writing"]), len(vector))
+            return _streamed(column, tids, vector, k)
+        known = _current(column, known, tids, _ended(writers, moment["writing"]), len(vector))
         known.snapshot = snapshot
     elif snapshot:
         known.snapshot = snapshot
     search_matrices.keep(column.key, known, memory)
-    return _nearest(column, known.places, known.table, vector, k)
+    return _nearest(column, known.tids, known.table, vector, k)
 
 
 def _is_right(known, column, snapshot, moment):
-    """Whether a matrix that was right in an earlier snapshot is so at this moment; False where that is not known."""
+    """Whether a matrix of an earlier snapshot is known to be valid now."""
     if known is None or known.snapshot is None or moment is None or column.hides_rows:
         return False
     if known.snapshot == snapshot:
         return True
-    if not is_later(moment, known.snapshot) or len(known.counts[0]) * MANY_WRITERS > len(known.places):
+    if not is_later(moment, known.snapshot) or len(known.counts[0]) * MANY_WRITERS > len(known.tids):
         return False
     return all(np.array_equal(*pair) for pair in zip(known.counts, column.writers(), strict=True))
 
 
 def is_later(snapshot, earlier):
-    """Whether a snapshot (the text of a pg_snapshot) sees all transactions as ended that an earlier one sees so."""
+    """Whether all transactions that have ended in an earlier snapshot (the text of a pg_snapshot) have in this one."""
     (_, end, running), (_, earlier_end, earlier_running) = (text.split(":") for text in (snapshot, earlier))
     running = {number for number in running.split(",") if number and int(number) < int(earlier_end)}
     return int(end) >= int(earlier_end) and running <= set(earlier_running.split(","))
 
 
 def _ended(writers, writing):
-    """The writers, 0 for the transaction that goes on (the text of its xid8) and its subtransactions, whose ids follow.
+    """The writers, with 0 for the current transaction (the text of its xid8) and its subtransactions, whose ids follow.
 
-    It can put other rows where its own ones were: TRUNCATE of a table that it made empties the same file.
+    The current transaction can reuse the tids of its own rows: TRUNCATE of a table that it created keeps the file.
     """
     if writing is None:
         return writers
@@ -1977,63 +1977,63 @@ def _ended(writers, writing):
     return np.where((writers - own).view(np.int32) >= 0, np.uint32(0), writers)
 
 
-def _current(column, known, places, writers, width):
-    """The matrix of these row versions: the known one, that one mended, or a new one."""
+def _current(column, known, tids, writers, width):
+    """The matrix of these row versions: the known one, an updated copy, or a new one."""
     if known is None or (len(known.rows) and known.rows.shape[1] != width):
-        return Matrix(places, writers, _fetched(column, places, width))
-    if np.array_equal(known.places, places) and np.array_equal(known.writers, writers) and np.all(writers):
+        return Matrix(tids, writers, _fetched(column, tids, width))
+    if np.array_equal(known.tids, tids) and np.array_equal(known.writers, writers) and np.all(writers):
         return known
-    at = np.searchsorted(known.places, places)
-    at[at == len(known.places)] = 0
-    same = np.zeros(len(places), bool)
-    if len(known.places):
-        same = (known.places[at] == places) & (known.writers[at] == writers) & (writers != 0)
-    if np.count_nonzero(~same) * FEW > len(places):
-        return Matrix(places, writers, _fetched(column, places, width))
-    rows = np.empty((len(places), width), np.float32)
+    at = np.searchsorted(known.tids, tids)
+    at[at == len(known.tids)] = 0
+    same = np.zeros(len(tids), bool)
+    if len(known.tids):
+        same = (known.tids[at] == tids) & (known.writers[at] == writers) & (writers != 0)
+    if np.count_nonzero(~same) * FEW > len(tids):
+        return Matrix(tids, writers, _fetched(column, tids, width))
+    rows = np.empty((len(tids), width), np.float32)
     rows[same] = known.rows[at[same]]
-    rows[~same] = column.some(places[~same], width)
-    return Matrix(places, writers, rows)
+    rows[~same] = column.some(tids[~same], width)
+    return Matrix(tids, writers, rows)
 
 
-def _fetched(column, places, width):
-    rows = np.empty((len(places), width), np.float32)
+def _fetched(column, tids, width):
+    rows = np.empty((len(tids), width), np.float32)
     done = 0
-    for _, piece in column.pieces(places, _rows_together(width), width):
+    for _, piece in column.pieces(tids, _rows_together(width), width):
         rows[done : done + len(piece)] = piece
         done += len(piece)
     return rows
 
 
 def _rows_together(width):
-    """How many rows of so many numbers are fetched in one piece, whole blocks of the table."""
+    """How many rows of so many numbers are fetched at once, in whole blocks of the table."""
     return max(1, BYTES_TOGETHER // (4 * width))
 
 
-def _streamed(column, places, vector, k):
+def _streamed(column, tids, vector, k):
     """The best of a table that is too large to keep, piece by piece."""
-    best_places, best_scores = np.zeros(0, np.int64), np.zeros(0)
-    for piece_places, rows in column.pieces(places, _rows_together(len(vector)), len(vector)):
-        found, scores = _nearest(column, piece_places, ArrayTable(rows), vector, k)
-        best_places, best_scores = np.append(best_places, found), np.append(best_scores, scores)
-        order = np.lexsort((best_places, -best_scores))[:k]
-        best_places, best_scores = best_places[order], best_scores[order]
-    return best_places, best_scores
+    best_tids, best_scores = np.zeros(0, np.int64), np.zeros(0)
+    for piece_tids, rows in column.pieces(tids, _rows_together(len(vector)), len(vector)):
+        found, scores = _nearest(column, piece_tids, ArrayTable(rows), vector, k)
+        best_tids, best_scores = np.append(best_tids, found), np.append(best_scores, scores)
+        order = np.lexsort((best_tids, -best_scores))[:k]
+        best_tids, best_scores = best_tids[order], best_scores[order]
+    return best_tids, best_scores
 
 
-def _nearest(column, places, table, vector, k):
-    """(places, cosines) of the k rows of a table that are nearest, the first place first of equals."""
-    if not len(places):
-        return places, np.zeros(0)
+def _nearest(column, tids, table, vector, k):
+    """(tids, cosines) of the k nearest rows of a table, of equal ones the lower tid first."""
+    if not len(tids):
+        return tids, np.zeros(0)
     if table.shape[1] != len(vector):
         raise column.wrong_width(table.shape[1], len(vector))
-    found, cosines = cosine.nearest(table, vector, k, (), database.checkpoint)
-    return places[found], cosines
+    found, cosines = cosine.nearest(table, vector, k, (), interrupts.checkpoint)
+    return tids[found], cosines
 
 
-def place_text(place):
-    """A place as the text of a tid."""
-    return f"({int(place) >> 16},{int(place) & 0xFFFF})"
+def tid_text(tid):
+    """A tid, block << 16 | line, as text."""
+    return f"({int(tid) >> 16},{int(tid) & 0xFFFF})"
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__search() FROM PUBLIC;
@@ -2043,9 +2043,9 @@ COMMENT ON FUNCTION llm_runtime.sql__search() IS
 CREATE OR REPLACE FUNCTION llm_runtime.sql__session()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What a session tells about itself, and what it keeps for its queries: versions, engine, counters, KV caches."""
+AS $python$"""A session's own state as SQL sees it: version, engine, figures of the last call, KV caches."""
 
-from ..server.database import version
+from ..server.connection import version
 from ..session.engines import description as engine
 from ..session.kv_handles import free as free_kv_cache
 from ..session.kv_handles import new as new_kv_cache
@@ -2057,15 +2057,15 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__session() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__session() IS
-'What a session tells about itself, and what it keeps for its queries: versions, engine, counters, KV caches.';
+'A session''s own state as SQL sees it: version, engine, figures of the last call, KV caches.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__similarity()
 RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Tokens by meaning: llm.similar_tokens and llm.analogy, exact by cosine over a model's token embedding.
 
-The compiled engine reads the packed weights that all sessions share; numpy reads the decoded table, and does so too for
-types that packing rounds (Q4_1 and the K types), so that both give the same answer.
+The compiled engine reads the packed weights. numpy reads the decoded table, also for types that packing rounds (Q4_1
+and the K types), so that both give the same answer.
 """
 
 from weakref import WeakKeyDictionary
@@ -2073,7 +2073,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..kernels import cosine as cosine_search
-from ..server import arguments, database, errors
+from ..server import arguments, errors, interrupts
 from ..session import engines, models
 from ..store import tokens as stored_tokens
 from .weight_rows import EMBEDDING, stored_tensor
@@ -2113,7 +2113,7 @@ def analogy(a, b, c, k=None, model=None):
 
 
 def _search(model, table, x, k, excluded):
-    ids, cosines = cosine_search.nearest(table, x, k, excluded, database.checkpoint)
+    ids, cosines = cosine_search.nearest(table, x, k, excluded, interrupts.checkpoint)
     texts = stored_tokens.texts(model, ids.tolist())
     return [
         (rank, token, texts.get(token), cosine)
@@ -2122,36 +2122,37 @@ def _search(model, table, x, k, excluded):
 
 
 def _direction(model, table, token):
-    """A token's embedding with the length 1 -> f64[columns]."""
+    """A token's embedding, scaled to length 1 -> f64[columns]."""
     direction = cosine_search.unit(table.rows([token])[0])
     if np.isnan(direction).any():
         text = stored_tokens.texts(model, [token]).get(token)
         raise errors.invalid_parameter(
-            f'token {token} of model "{model.name}" has no direction', f'The embedding of "{text}" is all zero or ill.'
+            f'token {token} of model "{model.name}" has no direction',
+            f'The embedding of "{text}" is all zero or not finite.',
         )
     return direction
 
 
 def _table(model):
-    """The model's embedding as cosine_search reads it, with the lengths of its rows: made once a session."""
+    """The model's token embedding for cosine_search, with the lengths of its rows: made once a session."""
     tensor = stored_tensor(model, EMBEDDING)
     compiled, _ = engines.chosen()
     packed = compiled and tensor.type in engines.modules().packing.LAYOUT_OF
-    kept = _tables.setdefault(model, {})
-    if packed not in kept:
-        kept[packed] = _packed_table(tensor, model) if packed else _decoded_table(model)
-    return kept[packed]
+    tables = _tables.setdefault(model, {})
+    if packed not in tables:
+        tables[packed] = _packed_table(tensor, model) if packed else _decoded_table(model)
+    return tables[packed]
 
 
 def _packed_table(tensor, model):
     modules = engines.modules()
     packed = modules.shared_weights.attach([tensor], model.name, model.hash)
     modules.shared_weights.touch([tensor])
-    return modules.similarity.PackedTable(packed, tensor.name, database.checkpoint)
+    return modules.similarity.PackedTable(packed, tensor.name, interrupts.checkpoint)
 
 
 def _decoded_table(model):
-    return cosine_search.ArrayTable(model.weights[EMBEDDING], database.checkpoint)
+    return cosine_search.ArrayTable(model.weights[EMBEDDING], interrupts.checkpoint)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__similarity() FROM PUBLIC;
@@ -2161,7 +2162,7 @@ COMMENT ON FUNCTION llm_runtime.sql__similarity() IS
 CREATE OR REPLACE FUNCTION llm_runtime.sql__token_map()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What llm.project calls: the map of a model's tokens."""
+AS $python$"""The map of a model's tokens, as llm.project makes it."""
 
 from ..atoms.token_map import store
 
@@ -2170,15 +2171,15 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__token_map() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__token_map() IS
-'What llm.project calls: the map of a model''s tokens.';
+'The map of a model''s tokens, as llm.project makes it.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__weight_rows()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Rows of stored tensors as numbers: what llm.weight_matrices, llm.token_embeddings and their functions call.
+AS $python$"""Rows of stored tensors as numbers, for llm.weight_matrices, llm.token_embeddings and their functions.
 
-A row is read as a slice of its tile, by the view llm_store.tensor_row and with the caller's rights. The hash of a tile
-is over the whole of it, so a single row is not checked against it; llm.matrix, which reads all tiles, does check.
+A row is read as a slice of its tile, through the view llm_store.tensor_row and with the caller's rights. The hash
+covers the whole tile, so a single row is not checked; llm.matrix, which reads all tiles, does check them.
 """
 
 import functools
@@ -2190,14 +2191,14 @@ from ..model import encodings
 from ..server import arguments, database, errors
 from ..session import models
 from ..store import tokens
+from ..store.models import SEE_TENSORS
 from ..weights import tensors
 
 EMBEDDING = "token_embd.weight"
-MOST_BYTES = (1 << 30) - 1024  # of a value in PostgreSQL, with some room for what stands around it
-SEE_TENSORS = "The tensors of a model are listed in llm.tensors."
+MOST_VALUE_BYTES = (1 << 30) - 1024  # of a value in PostgreSQL, less its header
 
-# Models that share a tensor share its rows, and what is kept of a model may have been found under another name.
-ROW = database.Query(
+# By the tensor's hash, not by the model's name: models that share a tensor share its rows.
+STORED_ROW = database.Query(
     """SELECT r.type, r.content FROM llm_store.tensor_row AS r
     WHERE r.tensor_hash = $1 AND r.row_number = $2 LIMIT 1""",
     *("bytea", "integer"),
@@ -2205,19 +2206,19 @@ ROW = database.Query(
 
 
 def decoded(type, content):
-    """The numbers of a stored row: its bytes in a type's encoding -> little-endian float32 as bytes."""
+    """A stored row, bytes in a type's encoding -> little-endian float32 as bytes."""
     return encodings.decode(type, content, (_columns(type, content),)).tobytes()
 
 
 def decoded_array(type, content):
-    """The numbers of a stored row as the text of a real[], exactly."""
+    """A stored row as the text of a real[], exactly."""
     return sql_literals.reals(encodings.decode(type, content, (_columns(type, content),)))
 
 
 def atom_keys(type, content, plane):
     """The Hilbert key of each number's weight atom in one plane (0: xy, 1: yz, 2: zm), as the text of a bigint[].
 
-    None for a type whose codes are no atoms.
+    None for a type whose codes are not atoms.
     """
     if type not in geometry.CODES:
         return None
@@ -2247,10 +2248,10 @@ def matrix(name, model=None):
     model = models.current(model)
     shape = stored_tensor(model, name).shape
     size = 4 * int(np.prod(shape))
-    if size > MOST_BYTES:
+    if size > MOST_VALUE_BYTES:
         raise errors.limit_exceeded(
             f'tensor "{name}" does not fit in one value',
-            f"its {' x '.join(map(str, shape))} numbers take {size} bytes, a value holds {MOST_BYTES}",
+            f"its {' x '.join(map(str, shape))} numbers take {size} bytes, a value holds {MOST_VALUE_BYTES}",
             "llm.weight_matrices has it by rows and columns.",
         )
     return model.weights[name].tobytes()
@@ -2267,16 +2268,16 @@ def embedding(token, model=None):
 def row_numbers(tensor, row):
     """A row of a tensor -> f32[columns]. Raises ModelError 42704 when no model has the tensor any more, XX001 for a row
     whose tile is missing."""
-    found = ROW.one(tensor.hash, row)
+    found = STORED_ROW.one(tensor.hash, row)
     if found is None:
-        raise errors.undefined_object(f'tensor "{tensor.name}" changed meanwhile', hint="Ask again.")
+        raise errors.undefined_object(f'tensor "{tensor.name}" was changed by another session', hint="Try again.")
     if found["content"] is None:
         raise tensors.corrupt(tensor, f"the tile of row {row} is missing")
     return encodings.decode(found["type"], found["content"], (_columns(found["type"], found["content"]),))
 
 
 def stored_tensor(model, name):
-    """What is stored about a model's tensor. ModelError 42704 for a name that the model has not."""
+    """The Tensor of a model by its name. ModelError 42704 if the model has none of that name."""
     if arguments.name("tensor", name) not in model.weights:
         shown = arguments.shown_name(name)
         raise errors.undefined_object(f'model "{model.name}" has no tensor "{shown}"', hint=SEE_TENSORS)
@@ -2295,13 +2296,13 @@ def _columns(type, content):
 
 @functools.cache
 def _keys_by_code(type):
-    """Keys of all codes of an encoding, written out: str[3, codes]."""
+    """Keys of all codes of an encoding, as text: str[3, codes]."""
     keys = geometry.keys(geometry.code_points(type, np.arange(1 << geometry.CODES[type].codes.bits)))
     return [np.array([str(key) for key in plane], object) for plane in keys]
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__weight_rows() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__weight_rows() IS
-'Rows of stored tensors as numbers: what llm.weight_matrices, llm.token_embeddings and their functions call.';
+'Rows of stored tensors as numbers, for llm.weight_matrices, llm.token_embeddings and their functions.';
 
 COMMIT;

@@ -9,11 +9,11 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.store__embedding_columns()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""A column of embeddings in somebody's table: which row versions a snapshot shows, and their vectors.
+AS $python$"""A column of embeddings in a user's table: the row versions that a snapshot shows, and their vectors.
 
-A vector is bytea (little-endian float32), real[], or pgvector's type where that extension is there. All come in the
-binary form of their type, aggregated by the server into pieces of some megabytes: a row at a time takes ten times as
-long. The caller's own rights and policies decide what is read.
+A vector is bytea (little-endian float32), real[], or pgvector's type if that extension is installed. The server
+aggregates vectors in their binary form into pieces of some megabytes; row by row takes ten times as long. The caller's
+rights and policies decide what is read.
 """
 
 import numpy as np
@@ -74,7 +74,7 @@ def _pgvector(raw, count, width):
 
 
 # name of the type -> (decoder of its binary form, bytes before the numbers, bytes of each)
-DECODERS = {"bytea": (_bytea, 0, 4), "_float4": (_real_array, 20, 8), "vector": (_pgvector, 4, 4)}
+VECTOR_DECODERS = {"bytea": (_bytea, 0, 4), "_float4": (_real_array, 20, 8), "vector": (_pgvector, 4, 4)}
 
 
 def find_column(source, name):
@@ -88,7 +88,7 @@ def find_column(source, name):
         raise errors.not_supported(
             f"{source} is not an ordinary table or materialised view", f"it is {OTHERS[row['relkind']]}"
         )
-    if row["type_name"] not in DECODERS:
+    if row["type_name"] not in VECTOR_DECODERS:
         raise errors.invalid_parameter(
             f'column "{name}" of {source} has type {row["type_shown"]}', "embeddings are bytea, real[] or vector"
         )
@@ -96,33 +96,34 @@ def find_column(source, name):
 
 
 class Column:
-    """A column as the catalogue has it now. key: equal as long as equal places hold equal versions of one column.
+    """A column as it is in the catalogue now.
 
-    A rewrite of the table (VACUUM FULL, CLUSTER, ALTER TABLE) moves rows about, and gives it another file.
-    hides_rows: policies decide, by what they like, which rows the caller sees.
+    key: while it is equal, equal tids and writers are equal row versions. A rewrite of the table (VACUUM FULL, CLUSTER,
+    ALTER TABLE) moves rows and gives the table another file, which is part of the key.
+    hides_rows: row-level policies apply, and they may depend on anything.
     """
 
     def __init__(self, row):
         self.source, self.name, self._column = row["source"], row["name"], row["column"]
         self.key = row["relation"], row["filenode"], row["attnum"], row["type"]
         self.hides_rows = row["hides_rows"]
-        self._decode, self._before, self._each = DECODERS[row["type_name"]]
+        self._decode, self._before, self._each = VECTOR_DECODERS[row["type_name"]]
         is_bytes = row["type_name"] == "bytea"
         self._vector = f"t.{self._column}" if is_bytes else f"{row['send']}(t.{self._column})"
         self._from = f"FROM ONLY {self.source} AS t WHERE t.{self._column} IS NOT NULL"
 
     def versions(self):
-        """(places, writers) of the row versions that are seen, ascending: int64[n], uint32[n]."""
+        """(tids, writers) of the visible row versions, ascending by tid: int64[n], uint32[n]."""
         row = self._one(
             "SELECT pg_catalog.string_agg(pg_catalog.tidsend(t.ctid), '') AS tids, "
             f"pg_catalog.string_agg(pg_catalog.xidsend(t.xmin), '') AS writers {self._from}"
         )
-        places, writers = _places(row["tids"]), np.frombuffer(row["writers"] or b"", ">u4").astype(np.uint32)
-        order = _order(places)
-        return (places, writers) if order is None else (places[order], writers[order])
+        tids, writers = _tids_of(row["tids"]), np.frombuffer(row["writers"] or b"", ">u4").astype(np.uint32)
+        order = _order(tids)
+        return (tids, writers) if order is None else (tids[order], writers[order])
 
     def writers(self):
-        """(writers, how many versions that are seen each wrote), ascending: uint32[n], int64[n]; sooner."""
+        """(writers, number of visible versions of each), ascending: uint32[n], int64[n]. Faster than `versions`."""
         row = self._one(
             "SELECT pg_catalog.string_agg(pg_catalog.xidsend(w.writer), '') AS writers, "
             "pg_catalog.string_agg(pg_catalog.int8send(w.versions), '') AS counts "
@@ -133,49 +134,49 @@ class Column:
         order = np.argsort(writers)
         return writers[order], counts[order]
 
-    def pieces(self, places, count, width):
-        """The vectors of all places in pieces of about `count` rows: (places, f32[n, width]), in their order."""
+    def pieces(self, tids, count, width):
+        """The vectors of all tids, in order, in pieces of about `count` rows: (tids, f32[n, width])."""
         sql = f"{self._aggregated()} AND t.ctid >= $1 AND t.ctid < $2"
         query = Query(sql, "tid", "tid")
         try:
             begin = 0
-            while begin < len(places):
-                end = min(begin + count, len(places))
-                after = (int(places[end - 1]) >> 16) + 1  # whole blocks
-                end = int(np.searchsorted(places, after << 16))
-                row = query.one(f"({int(places[begin]) >> 16},0)", f"({after},0)")
-                yield self._decoded(row, places[begin:end], width)
+            while begin < len(tids):
+                end = min(begin + count, len(tids))
+                after = (int(tids[end - 1]) >> 16) + 1  # whole blocks
+                end = int(np.searchsorted(tids, after << 16))
+                row = query.one(f"({int(tids[begin]) >> 16},0)", f"({after},0)")
+                yield self._decoded(row, tids[begin:end], width)
                 begin = end
         finally:
             query.forget()
 
-    def some(self, places, width):
-        """The vectors of some places: f32[n, width]."""
+    def some(self, tids, width):
+        """The vectors of some tids: f32[n, width]."""
         query = Query(f"{self._aggregated()} AND t.ctid = ANY($1)", "tid[]")
         try:
-            rows = np.empty((len(places), width), np.float32)
-            for begin in range(0, len(places), FETCH_SOME):
-                part = places[begin : begin + FETCH_SOME]
-                rows[begin : begin + len(part)] = self._decoded(query.one(_tids(part)), part, width)[1]
+            rows = np.empty((len(tids), width), np.float32)
+            for begin in range(0, len(tids), FETCH_SOME):
+                part = tids[begin : begin + FETCH_SOME]
+                rows[begin : begin + len(part)] = self._decoded(query.one(_tid_texts(part)), part, width)[1]
             return rows
         finally:
             query.forget()
 
-    def contents(self, places):
-        """{place: the row as JSON without the column} of some places. It is an error for who may not read the table."""
+    def contents(self, tids):
+        """{tid: the row as JSON without the column} of some tids. PostgreSQL checks the right to read."""
         query = Query(
             f"SELECT pg_catalog.tidsend(t.ctid) AS tid, (pg_catalog.to_jsonb(t.*) - $2)::text AS content "
             f"FROM ONLY {self.source} AS t WHERE t.ctid = ANY($1)",
             *("tid[]", "text"),
         )
         try:
-            rows = query.all(_tids(places), self.name)
+            rows = query.all(_tid_texts(tids), self.name)
         finally:
             query.forget()
-        return {int(_places(row["tid"])[0]): row["content"] for row in rows}
+        return {int(_tids_of(row["tid"])[0]): row["content"] for row in rows}
 
     def wrong_width(self, found, wanted):
-        """The error of vectors of another length than the query's: `found` numbers, or what else it holds."""
+        """The error for vectors of another length than the query's: `found` numbers, or a description."""
         return errors.invalid_parameter(
             f'column "{self.name}" of {self.source} does not hold vectors of {wanted} numbers',
             f"it has one of {found}",
@@ -190,23 +191,23 @@ class Column:
             f"max(pg_catalog.octet_length({self._vector})) AS longest {self._from}"
         )
 
-    def _decoded(self, row, places, width):
-        """(places, f32[n, width]) of an aggregated row, in the order of the places, which it must have."""
+    def _decoded(self, row, tids, width):
+        """(tids, f32[n, width]) of an aggregated row, in the order of the tids, which must be all of its tids."""
         expected = self._before + self._each * width
         for size in (row["shortest"], row["longest"]):
             if size is not None and size != expected:
                 raise self.wrong_width(self._described(size), width)
-        found = _places(row["tids"])
+        found = _tids_of(row["tids"])
         order = _order(found)
         if order is not None:
             found = found[order]
-        if not np.array_equal(found, places):
+        if not np.array_equal(found, tids):
             raise errors.corrupt_data(f"the rows of {self.source} changed within one snapshot")
         vectors = self._decode(np.frombuffer(row["vectors"] or b"", np.uint8), len(found), width)
-        return places, vectors if order is None else vectors[order]
+        return tids, vectors if order is None else vectors[order]
 
     def _described(self, size):
-        """How many numbers a vector of so many bytes has; no number has another size."""
+        """How many numbers a vector of so many bytes has, or a description of bytes that are no vector."""
         numbers, rest = divmod(max(size - self._before, 0), self._each)  # an empty array has no dimensions either
         if not rest:
             return numbers
@@ -220,29 +221,29 @@ class Column:
             query.forget()
 
 
-def _places(tids):
-    """Concatenated tids in their binary form as int64[n]."""
+def _tids_of(tids):
+    """Concatenated tids in binary form -> int64[n], block << 16 | line."""
     fields = np.frombuffer(tids or b"", TID)
     return fields["block"].astype(np.int64) << 16 | fields["line"]
 
 
-def _order(places):
-    """What sorts the places, None when they are sorted: a scan begins where another one is."""
-    return None if np.all(places[1:] > places[:-1]) else np.argsort(places)
+def _order(tids):
+    """The order that sorts tids, None if they are sorted. (A scan may start in the middle, where another one is.)"""
+    return None if np.all(tids[1:] > tids[:-1]) else np.argsort(tids)
 
 
-def _tids(places):
-    return [f"({int(place) >> 16},{int(place) & 0xFFFF})" for place in places]
+def _tid_texts(tids):
+    return [f"({int(tid) >> 16},{int(tid) & 0xFFFF})" for tid in tids]
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.store__embedding_columns() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.store__embedding_columns() IS
-'A column of embeddings in somebody''s table: which row versions a snapshot shows, and their vectors.';
+'A column of embeddings in a user''s table: the row versions that a snapshot shows, and their vectors.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.store__manifest()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What llm.publish asks of Python: is the manifest a model, how do its tensors lie in tiles, what is its vocabulary.
+AS $python$"""Checks of llm.publish: is the manifest a valid model, which tiles do its tensors need, what is its vocabulary.
 
 A manifest is the loader's description of a model whose tiles it has uploaded:
 
@@ -250,8 +251,8 @@ A manifest is the loader's description of a model whose tiles it has uploaded:
      "tensors": [{"name": "token_embd.weight", "type": "Q8_0", "shape": [rows, columns], "tiles": ["hex", ...]}, ...],
      "files": [{"path": "model.gguf", "segments": [{"tile": "hex"}, {"tensor": "token_embd.weight"}, ...]}]}
 
-Everything is checked here except what only the tables know: whether the tiles are stored, and their sizes. Each problem
-is a ModelError that names the tensor, file or value. No hash is taken on trust: the server computes them all.
+Everything is checked here except what only the tables can tell: whether the tiles are stored, and their sizes. Each
+problem is a ModelError that names the tensor, file or value. No hash is trusted: the server computes all of them.
 """
 
 import json
@@ -339,7 +340,7 @@ def vocabulary(definition, settings):
 
 
 def check_vocabulary(tokenizer):
-    """Raise ModelError for a token that `vocabulary` would refuse, or one beyond the model's rows; looks at few."""
+    """Raise ModelError for a token that `vocabulary` would refuse, or that has no row in the model. Fast."""
     for piece, token_id in tokenizer.spellings().items():
         if token_id >= tokenizer.vocabulary_size:
             raise errors.invalid_parameter(
@@ -406,7 +407,7 @@ def _rows(name, type, shape):
 
 
 def tile_sizes(rows, row_bytes):
-    """Bytes of each tile: as many whole rows as fit 1 MiB; a longer row is pieces of 1 MiB, its last one shorter."""
+    """Bytes of each tile: whole rows, as many as fit into 1 MiB. A longer row is tiles of 1 MiB and a shorter one."""
     if row_bytes > TILE_BYTES:
         return _pieces(row_bytes, TILE_BYTES) * rows
     return _pieces(rows * row_bytes, TILE_BYTES // row_bytes * row_bytes)
@@ -497,15 +498,14 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.store__manifest() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.store__manifest() IS
-'What llm.publish asks of Python: is the manifest a model, how do its tensors lie in tiles, what is its '
-'vocabulary.';
+'Checks of llm.publish: is the manifest a valid model, which tiles do its tensors need, what is its vocabulary.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.store__merge_methods()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Arithmetic on the weights of models that share an architecture: one tensor of several models to one.
+AS $python$"""Arithmetic of merging: one tensor of several models of the same architecture to one tensor.
 
-All functions take and return f32 arrays of one shape and know nothing of names or storage.
+All functions take and return f32 arrays of the same shape.
     linear            model soups: Wortsman et al. 2022, arXiv 2203.05482
     slerp             spherical interpolation: Shoemake 1985, "Animating rotation with quaternion curves"
     task_arithmetic   Ilharco et al. 2022, arXiv 2212.04089
@@ -514,7 +514,7 @@ All functions take and return f32 arrays of one shape and know nothing of names 
 
 import numpy as np
 
-PARALLEL = 0.9995  # the cosine from which on an arc is taken for the straight line: sin of the angle has no digits left
+PARALLEL = 0.9995  # above this cosine an arc is interpolated linearly, because the sine of the angle has no digits left
 
 
 def linear(tensors, weights):
@@ -526,9 +526,9 @@ def linear(tensors, weights):
 
 
 def slerp(first, second, t):
-    """From `first` (t = 0) to `second` (t = 1) along the arc between them as vectors, the whole tensor one vector.
+    """Interpolate from `first` (t = 0) to `second` (t = 1) along an arc; the whole tensor is one vector.
 
-    Vectors that point the same way, or opposite ways, or nowhere, have no arc: they are interpolated linearly.
+    Parallel, opposite and zero vectors have no arc: they are interpolated linearly.
     """
     cosine = _cosine(first, second)
     if abs(cosine) > PARALLEL:
@@ -543,11 +543,11 @@ def task_arithmetic(base, tensors, weights, scale):
 
 
 def ties(base, tensors, weights, density, scale):
-    """The base plus scale times the merged task vectors t_i - base, each of them trimmed to what is large in it.
+    """The base plus scale times the merged task vectors t_i - base.
 
-    1. Trim: of each task vector the `density` part that is largest in magnitude stays, the rest becomes 0.
-    2. Elect: a weight's sign is that of the weighted sum; where it is exactly 0, the sign of most weights here.
-    3. Merge: the weighted mean of those that are not 0 and have the elected sign. Equal weights give the paper's mean.
+    1. Trim: of each task vector keep the `density` part that is largest in magnitude, set the rest to 0.
+    2. Elect: the sign of a weight is that of the weighted sum; if the sum is 0, the sign of most weights of the tensor.
+    3. Merge: the weighted mean of the values with the elected sign. Equal weights give the paper's mean.
     """
     vectors = [trimmed(tensor - base, density) for tensor in tensors]
     sign = elected(linear(vectors, weights))
@@ -561,26 +561,26 @@ def ties(base, tensors, weights, density, scale):
 
 
 def trimmed(vector, density):
-    """`vector` with all but the largest `density` part of its numbers 0; equal ones at the border all stay."""
-    kept = round(density * vector.size)
-    if kept >= vector.size:
+    """`vector` with only the largest `density` part of its numbers, the others 0; ties at the border are all kept."""
+    count = round(density * vector.size)
+    if count >= vector.size:
         return vector
-    if kept == 0:
+    if count == 0:
         return np.zeros_like(vector)
     magnitudes = np.abs(vector)
-    border = np.partition(magnitudes, vector.size - kept, axis=None)[vector.size - kept]
+    border = np.partition(magnitudes, vector.size - count, axis=None)[vector.size - count]
     return np.where(magnitudes >= border, vector, 0)
 
 
 def elected(total):
-    """The sign of each number, 1 or -1; of 0 the sign that most others have, and 1 where that is a draw."""
+    """The sign of each number, 1 or -1; for 0 the sign of the majority, and 1 if there is none."""
     sign = np.sign(total)
     majority = np.float32(1 if sign.sum(dtype=np.float64) >= 0 else -1)
     return np.where(sign == 0, majority, sign)
 
 
 def _cosine(first, second):
-    """The cosine of the angle between two tensors as vectors; 1 where one of them is 0 everywhere."""
+    """The cosine of the angle between two tensors as vectors; 1 if one of them is all 0."""
     a, b = (tensor.reshape(-1).astype(np.float64) for tensor in (first, second))
     norms = np.linalg.norm(a) * np.linalg.norm(b)
     return float(np.clip(a @ b / norms, -1.0, 1.0)) if norms else 1.0
@@ -588,14 +588,14 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.store__merge_methods() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.store__merge_methods() IS
-'Arithmetic on the weights of models that share an architecture: one tensor of several models to one.';
+'Arithmetic of merging: one tensor of several models of the same architecture to one tensor.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.store__models()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Models as rows: found with the caller's rights, made, changed and recorded, for what makes models of models.
+AS $python$"""Models as rows, for functions that edit and derive models: finds, creates, changes and records them.
 
-Everything runs as the caller, so row-level security has the last word; what is checked here is checked for the message.
+Everything runs as the caller, so row-level security decides what is allowed. The checks here give better messages.
 """
 
 import json
@@ -609,7 +609,7 @@ from ..weights.tensors import Weights
 NOT_THE_OWNER = "42501"
 SEE_TENSORS = "The tensors of a model are listed in llm.tensors."
 
-MODEL = database.Query(
+STORED_MODEL = database.Query(
     """SELECT m.id, m.name, m.hash, m.architecture, m.tokenizer_id, m.owner::text AS owner,
         pg_catalog.pg_has_role(current_user, m.owner, 'USAGE') AS mine
     FROM llm_store.model AS m WHERE m.name = $1""",
@@ -647,7 +647,7 @@ RECORD = database.Query(
 
 def found(name):
     """The row of a model by its name. Raises ModelError 42704 without one."""
-    row = MODEL.one(arguments.name("model", name))
+    row = STORED_MODEL.one(arguments.name("model", name))
     if row is None:
         raise errors.undefined_object(
             "no model is named" if name is None else f'model "{arguments.shown_name(name)}" does not exist',
@@ -657,9 +657,10 @@ def found(name):
 
 
 def owned(name):
-    """The row of a model that the caller may change, locked against other edits and drops until the transaction ends.
+    """The row of a model that the caller may change, locked against edits and drops until the transaction ends.
 
-    Who waits may find another model under the name, or none: the row that is returned is the one that is locked.
+    While it waited for the lock, the name may have come to mean another model. So it looks again until the row that it
+    found is the row that it locked.
     """
     locked, row = None, found(name)
     while row["id"] != locked:
@@ -701,7 +702,7 @@ def check_encodable(model, tensor):
 
 
 def new_model(source, name):
-    """The id of a new model of the caller's with the source's architecture and tokenizer, and no tensors yet."""
+    """The id of a new model of the caller, with the source's architecture and tokenizer and without tensors."""
     CHECK_NAME.all(name)
     made = NEW_MODEL.one(source["id"], name)
     if made is None:
@@ -715,13 +716,13 @@ def add_tensors(model_id, hashes):
 
 
 def change_tensors(model, operation, details, hashes):
-    """Point a model's tensors at others, {name: hash}, and record it, unless all are what they were."""
+    """Replace tensors of a model, {name: hash}, and record the operation if any has changed."""
     if CHANGE_TENSORS.all(model["id"], list(hashes), list(hashes.values())):
         finish(model["id"], operation, details, None, model["hash"])
 
 
 def finish(model_id, operation, details, parents, hash_before):
-    """What every change ends with: atoms for what is new, and a row of history."""
+    """The end of every change: store new atoms, and add a row of history."""
     ATOMISE.all(model_id)
     RECORD.all(model_id, operation, json.dumps(details), parents, hash_before)
 
@@ -747,15 +748,15 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.store__models() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.store__models() IS
-'Models as rows: found with the caller''s rights, made, changed and recorded, for what makes models of models.';
+'Models as rows, for functions that edit and derive models: finds, creates, changes and records them.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.store__tensor_writer()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Tensors written anew: new values become bytes in a tensor's own encoding, and only tiles that differ are stored.
+AS $python$"""Writes tensors: encodes new values in a tensor's encoding, and stores only the tiles that differ.
 
-A block whose values stay keeps its bytes: encoding is not the inverse of decoding for quantised types, so blocks that
-nobody touched must not go through it. The server computes all hashes; those here only spare storing what is there.
+A block whose values do not change keeps its bytes. For quantised types encoding is not the inverse of decoding, so
+unchanged blocks must not be encoded again. The server computes all hashes; hashes here only avoid storing tiles twice.
 """
 
 import hashlib
@@ -764,7 +765,7 @@ import json
 import numpy as np
 
 from ..model import encodings, finite
-from ..server import database, errors
+from ..server import database, errors, interrupts
 from ..weights import tensors
 from . import manifest
 
@@ -786,7 +787,7 @@ SOME_TILES = database.Query(
 
 
 class TileWriter:
-    """The tiles of a tensor that is written from its beginning to its end; `known` are hashes that are stored."""
+    """Writes the tiles of a tensor in order. known: hashes of tiles that are stored already."""
 
     def __init__(self, name, type, shape, known=()):
         self._name, self._type, self._shape = name, type, shape
@@ -804,10 +805,10 @@ class TileWriter:
             tile, self._rest = self._rest[: self._size], self._rest[self._size :]
             self._store(tile)
             self._size = next(self._sizes, 0)
-            database.checkpoint()
+            interrupts.checkpoint()
 
     def finish(self):
-        """The hash of the tensor, which is stored now."""
+        """Store the tensor and return its hash."""
         if self._size or self._rest:
             raise errors.corrupt_data(f'tensor "{self._name}" was not written to its end')
         return _store_tensor(self._name, self._type, self._shape, self._tiles)
@@ -821,9 +822,9 @@ class TileWriter:
 
 
 def rewrite(tensor, change):
-    """Store the tensor with other values: change(f32[rows, columns], number of the first row) returns the new ones.
+    """Store the tensor with new values: change(f32[rows, columns], number of the first row) returns them.
 
-    Returns (hash of the new tensor, largest difference between the values asked for and those stored).
+    Returns (hash of the new tensor, largest rounding error).
     """
     writer = TileWriter(tensor.name, tensor.type, tensor.shape, tile_hashes(tensor))
     largest, first = 0.0, 0
@@ -836,7 +837,7 @@ def rewrite(tensor, change):
 
 
 def write(name, type, shape, values):
-    """Store f32 values as a tensor of a type. Returns (hash, largest difference to the values)."""
+    """Store f32 values as a tensor of a type. Returns (hash, largest rounding error)."""
     writer = TileWriter(name, type, shape)
     rows = values.reshape(-1, shape[-1])
     step = max(1, manifest.TILE_BYTES // encodings.row_bytes(type, shape[-1]))
@@ -849,7 +850,7 @@ def write(name, type, shape, values):
 
 
 def convert(tensor, type):
-    """Store the tensor's values in another type. Returns (hash, largest difference)."""
+    """Store the tensor's values in another type. Returns (hash, largest rounding error)."""
     writer = TileWriter(tensor.name, type, tensor.shape)
     largest, first = 0.0, 0
     for _, values in row_pieces(tensor):
@@ -860,7 +861,7 @@ def convert(tensor, type):
 
 
 def replace_row(tensor, number, values):
-    """Store the tensor with another row, reading only the tiles it is in. Returns (hash, largest difference)."""
+    """Store the tensor with a new row; reads only the row's tiles. Returns (hash, largest rounding error)."""
     row_bytes = encodings.row_bytes(tensor.type, tensor.shape[-1])
     first, count, offset = row_place(tensor, number)
     hashes = tile_hashes(tensor)
@@ -888,9 +889,9 @@ def row_place(tensor, number):
 
 
 def row_pieces(tensor):
-    """(bytes, f32[rows, columns]) of the tensor in order: a tile, or a row that spans several.
+    """(bytes, f32[rows, columns]) of the tensor in order: of a tile, or of a row that spans several tiles.
 
-    Raises ModelError 42704 where it ends early.
+    Raises ModelError 42704 if tiles at the end are missing.
     """
     columns = tensor.shape[-1]
     row_bytes = encodings.row_bytes(tensor.type, columns)
@@ -901,13 +902,13 @@ def row_pieces(tensor):
         if len(rest) % row_bytes == 0:
             yield rest, encodings.decode(tensor.type, rest, (len(rest) // row_bytes, columns))
             rest = b""
-        database.checkpoint()
+        interrupts.checkpoint()
     if read < tensor.bytes:
         raise _removed(tensor)
 
 
 def reencoded(tensor, raw, old, new, first):
-    """The bytes of rows `new`, from number `first` on, where `raw` are those of `old`: (bytes, largest difference)."""
+    """(bytes, largest rounding error) of rows `new`, from number `first` on; `raw` are the bytes of rows `old`."""
     elements, size = encodings.BLOCKS[tensor.type]
     changed = (old != new).reshape(-1, elements).any(axis=1)
     if not changed.any():
@@ -920,7 +921,7 @@ def reencoded(tensor, raw, old, new, first):
 
 
 def encoded(name, type, values, first):
-    """(bytes, largest difference) of f32[rows, columns] in a type, from row number `first` on; see finite.encoded."""
+    """(bytes, largest rounding error) of f32[rows, columns] in a type, from row `first` on; see finite.encoded."""
     raw, stored = finite.encoded(name, type, values, range(first, first + len(values)))
     return raw.tobytes(), _largest_difference(stored, values)
 
@@ -954,7 +955,7 @@ def _tiles_between(tensor, first, count):
 
 
 def _removed(tensor):
-    """Of a tensor whose tiles are not there: what a model has cannot lose them, so no model has it any more."""
+    """The error for missing tiles. Tensors of a model never lose tiles, so no model has this tensor any more."""
     return errors.undefined_object(
         f'tensor "{tensor.name}" was removed meanwhile',
         "Its model was dropped or edited, and llm.collect ran.",
@@ -969,13 +970,12 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.store__tensor_writer() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.store__tensor_writer() IS
-'Tensors written anew: new values become bytes in a tensor''s own encoding, and only tiles that differ are '
-'stored.';
+'Writes tensors: encodes new values in a tensor''s encoding, and stores only the tiles that differ.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.store__tokens()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Tokens of a model's vocabulary by id or by what they say, with the caller's rights."""
+AS $python$"""Looks up tokens of a model's vocabulary by id or by text, with the caller's rights."""
 
 from ..server import arguments, database, errors
 
@@ -992,7 +992,7 @@ TEXTS = database.Query(
 
 
 def token_id(model, token):
-    """The id of a token, given as its id or as exactly its text; of several with one text a normal one, the lowest.
+    """The id of a token, given as its id or exact text. Of several with one text: normal ones first, then the lowest.
 
     Raises ModelError 22023 for an id outside of the vocabulary, 42704 for a text that is no token.
     """
@@ -1007,7 +1007,7 @@ def token_id(model, token):
 
 
 def texts(model, ids):
-    """What tokens say, {id: text}."""
+    """The texts of tokens, {id: text}."""
     return {row["id"]: row["text"] for row in TEXTS.all(model.tokenizer_id, ids)}
 
 
@@ -1015,11 +1015,11 @@ def _hint(model, token):
     other = token[1:] if token.startswith(" ") else f" {token}"
     if other and BY_BYTES.one(model.tokenizer_id, other) is not None:
         return f'There is a token "{other}": a space before a word belongs to the token.'
-    return "llm.tokenize tells the tokens of a text, llm.tokens lists all."
+    return "llm.tokenize shows the tokens of a text, llm.tokens lists all of them."
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.store__tokens() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.store__tokens() IS
-'Tokens of a model''s vocabulary by id or by what they say, with the caller''s rights.';
+'Looks up tokens of a model''s vocabulary by id or by text, with the caller''s rights.';
 
 COMMIT;

@@ -9,14 +9,14 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.weights__address_space()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""One range of addresses into which files are mapped: many files, one flat read-only array.
+AS $python$"""Maps many files into one range of addresses, so that they form one flat read-only array.
 
-The kernels see a model as one buffer with offsets; its tensors are files of their own that other models share. So a
-range of addresses is reserved first, which costs no memory, and each file is mapped into its place in it. All sessions
-of the server share the pages of a file. What of the range no file fills must not be touched.
+The kernels see a model as one buffer with offsets, but its tensors are separate files, which other models share. So a
+range of addresses is reserved first, which costs no memory, and each file is mapped at its offset. All sessions of the
+server share the pages of a file. Addresses of the range that no file covers must not be read.
 
-Memory is read a third faster in pages of 2 MiB than in those of 4 KiB. Linux gives a file such pages where it fills
-them, was brought into memory in them, and lies at an address that is a multiple of 2 MiB: so all three are seen to.
+Memory is read a third faster in pages of 2 MiB than in pages of 4 KiB. Linux uses huge pages for a file if it fills
+them, was read into memory in them, and is mapped at a multiple of 2 MiB. This module provides all three.
 """
 
 import ctypes
@@ -42,7 +42,7 @@ _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 def side_by_side(sizes):
-    """(offsets at which files of such sizes lie in a range, the size of the range)."""
+    """(offsets of files of these sizes in a range, the size of the range)."""
     offsets, end = [], 0
     for size in sizes:
         start = rounded_up(end, HUGE_PAGE if size >= HUGE_PAGE else PAGE)
@@ -57,15 +57,16 @@ def rounded_up(size, unit):
 
 
 def in_whole_pages(size):
-    """What a file of so many bytes is padded to: the end of its last huge page, if it fills one."""
+    """The padded size of a file of so many bytes: up to the end of its last huge page, if it fills one."""
     return rounded_up(size, HUGE_PAGE if size >= HUGE_PAGE else ALIGNMENT)
 
 
 def in_huge_pages(memory, checkpoint):
-    """Bring an mmap.mmap of a file into memory in huge pages; where the system has none, it stays as it is.
+    """Read an mmap.mmap of a file into memory in huge pages, if the system has them.
 
-    A huge page is made by the first touch of it, unless reading ahead has put small ones there. So that is turned off,
-    and each is touched by a call, which a failing disk makes an error and not a signal. checkpoint() may end it.
+    The first access to a huge page creates it, unless read-ahead has filled the range with small pages. So read-ahead
+    is turned off. The access is a system call, so that a failing disk is an error and not a signal. checkpoint() may
+    end it.
     """
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):
@@ -87,14 +88,14 @@ class Mapping:
         self.__array_interface__ = {"version": 3, "shape": (self.size,), "typestr": "|u1", "data": (self.address, True)}
 
     def place(self, offset, file, size):
-        """Map the first `size` bytes of a file descriptor at `offset`, a multiple of the page.
+        """Map the first `size` bytes of a file descriptor at `offset`, a multiple of the page size.
 
         The file must be that long, and stay so: touching what a file has lost is a signal that ends the server.
         """
         if offset % PAGE or offset < 0 or offset + size > self.size:
             raise ValueError(f"{size} bytes at {offset} are no place in a range of {self.size}")
         address = _map(self.address + offset, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, file)
-        _libc.madvise(address, size, getattr(mmap, "MADV_HUGEPAGE", 0))  # 0: nothing special; refusal does no harm
+        _libc.madvise(address, size, getattr(mmap, "MADV_HUGEPAGE", 0))  # 0 is no advice; a refusal does no harm
 
     def __del__(self):
         if getattr(self, "_reserved", None) is not None:
@@ -113,7 +114,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.weights__address_space() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.weights__address_space() IS
-'One range of addresses into which files are mapped: many files, one flat read-only array.';
+'Maps many files into one range of addresses, so that they form one flat read-only array.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.weights__packed_files()
 RETURNS void
@@ -123,10 +124,10 @@ AS $python$"""Packed tensors as files that all sessions of a server share: built
     <root>/<edition>/<SHA-256 of the tensor>.<layout>    content, zeros up to whole pages, trailer; mode 0400
     trailer    "HARTPACK", u64 bytes of the content, SHA-256 of the content, zeros to 64 bytes
 
-The edition names the code that packs, so code that packs otherwise never reads another's files. A file appears whole
-or not at all: its builder holds the lock of a .partial file beside it, which dies with the builder, and renames it.
-Nothing is fsynced: a content's hash is checked at its first use after each start of the server, and what a crash or the
-disk has spoilt is built again. Times are the file system's: modified when it was built, accessed when last used.
+The edition is a hash of the code that packs, so no code reads files of another layout. A file appears as a whole or not
+at all: its builder locks a .partial file beside it, a lock that ends with the builder, and renames it at the end.
+Nothing is fsynced. Instead the content's hash is checked at the first use after each start of the server, and damaged
+files are built again. Modification time is when a file was built, access time when it was last used.
 """
 
 import errno
@@ -148,21 +149,21 @@ MAGIC = b"HARTPACK"
 TRAILER = struct.Struct("<8sQ32s16x")
 PARTIAL = ".partial"
 MARKS = "verified."
-STEP = 1 << 22  # bytes hashed between looks for an interrupt: some milliseconds
+STEP = 1 << 22  # bytes hashed between checkpoints: some milliseconds
 WAIT = 0.005  # seconds between tries for a lock
-RECOUNT = 1  # seconds until the bytes of all files are counted anew; what others build meanwhile is missed
+RECOUNT = 1  # seconds until the bytes of all files are counted again; until then files of other builders are missed
 
 PackedFile = namedtuple("PackedFile", "name size")  # "<hash>.<layout>", bytes of the content
-Limits = namedtuple("Limits", "size free")  # bytes that all files may take, bytes of the disk that stay free
+Limits = namedtuple("Limits", "size free")  # the most bytes of all files, bytes of the disk that stay free
 Entry = namedtuple("Entry", "path name size built last_used")  # a complete file: bytes, seconds of the epoch
 
 
 class DamagedError(Exception):
-    """A file that is not what was built; the message says how."""
+    """A file differs from what was built; the message says how."""
 
 
 class PackedFiles:
-    """The files below `root`. server_start: a text that differs for each start. checkpoint() may end any long work."""
+    """The files below `root`. server_start: a text that differs for each start. checkpoint() may end long work."""
 
     def __init__(self, root, edition, server_start, checkpoint):
         self._root = private_folder(root)
@@ -173,7 +174,7 @@ class PackedFiles:
         self._used, self._counted = 0, -RECOUNT  # bytes of all files, when they were counted
 
     def open(self, file):
-        """A descriptor of a complete and right file, which begins with its content; None without one. DamagedError."""
+        """A descriptor of a complete, verified file, which begins with its content; None without one. DamagedError."""
         try:
             descriptor = os.open(self._folder / file.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -188,10 +189,10 @@ class PackedFiles:
         return descriptor
 
     def build(self, file, fill, limits, keep=()):
-        """Build a file by fill(memory), which writes the content into zeros, a uint8 buffer; True when it is there.
+        """Build a file by fill(memory), which writes the content into a zeroed uint8 buffer. True if it exists then.
 
-        False: another session builds it now. Makes room by evicting the files unused longest, but none named in `keep`.
-        Raises ModelError 53100 for a full disk and 53400 at the size limit, and what `fill` raises; nothing is left.
+        False if another session is building it. Evicts the longest unused files, but none named in `keep`. Raises
+        ModelError 53100 for a full disk, 53400 at the size limit, and errors of `fill`; then no partial file is left.
         """
         private_folder(self._folder)
         path = self._folder / file.name
@@ -211,14 +212,14 @@ class PackedFiles:
         return True
 
     def check_room(self, size, limits, keep=()):
-        """Raise what `build` would raise for files of so many bytes together, before anything is evicted for them."""
+        """Raise the errors of `build` for files of so many bytes together, before anything is evicted for them."""
         entries = self.entries()
         kept = sum(entry.size for entry in entries if entry.name in keep)
         evictable = sum(entry.size for entry in entries) - kept
         self._refuse(size, kept, self._free() + evictable, limits)
 
     def touch(self, names):
-        """Remember that files were used now."""
+        """Record that files are in use now."""
         now = time.time_ns()
         for name in names:
             path = self._folder / name
@@ -235,7 +236,7 @@ class PackedFiles:
         ]
 
     def remove(self, names=None):
-        """Unlink files, by default all, and what killed builders left; sessions that use them go on. -> bytes."""
+        """Unlink files, by default all, and partial files of killed builders. Sessions can still use them. -> bytes."""
         freed = 0
         for entry in self.entries():
             if names is None or entry.name in names:
@@ -267,7 +268,7 @@ class PackedFiles:
         self._mark(state, file)
 
     def _bring_in(self, descriptor):
-        """Before any reading: what is read first decides the size of the pages."""
+        """Must come before any reading, because the first access determines the size of the pages."""
         with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as memory:
             in_huge_pages(memory, self._checkpoint)
 
@@ -284,7 +285,7 @@ class PackedFiles:
         return mark in self._verified or mark in self._read_marks()
 
     def _read_marks(self):
-        """What any session has verified since the server started."""
+        """The files that any session has verified since the server started."""
         try:
             if self._marks.stat().st_size != self._marks_size:
                 text = self._marks.read_text("ascii")
@@ -308,7 +309,7 @@ class PackedFiles:
     # Building
 
     def _locked_partial(self, path):
-        """A new empty file that this process has locked; None when a living session has one."""
+        """A new empty file, locked by this process; None if a living session is building it."""
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         while True:
             try:
@@ -319,7 +320,7 @@ class PackedFiles:
                 continue
             if _lock(descriptor) and is_at(descriptor, path):
                 return descriptor
-            os.close(descriptor)  # somebody took it for an abandoned one before it was locked
+            os.close(descriptor)  # another session removed it as abandoned before it was locked
 
     def _write(self, descriptor, file, fill, limits, keep):
         with self._admission():
@@ -340,7 +341,7 @@ class PackedFiles:
         memory[-TRAILER.size :] = TRAILER.pack(MAGIC, file.size, digest.digest())
         os.utime(descriptor)
 
-    # Room. Who makes room holds the lock of the root until the space is allocated: nobody else counts it as free.
+    # Space. Making space holds the lock of the root until it is allocated, so no other session counts it as free.
 
     @contextmanager
     def _admission(self):
@@ -402,9 +403,9 @@ class PackedFiles:
 
 
 def private_folder(path):
-    """Make the folder, and those that it is in, unless it is there. ModelError 55000 where others can enter it.
+    """Make the folder and its parents, unless they exist. ModelError 55000 if others can enter it.
 
-    llm_runtime.boot() says the same in the same words: it makes the folder that modules are imported from.
+    llm_runtime.boot() has the same function with the same messages, for the folder of the modules.
     """
     path = Path(path)
     if not path.parent.exists():
@@ -448,7 +449,7 @@ def is_at(descriptor, path):
 
 
 def _remove_if_abandoned(path):
-    """Unlink a partial file that nobody holds a lock of: its builder was killed. False when somebody does."""
+    """Unlink a partial file without a lock, whose builder was killed. False if it is locked."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -464,7 +465,7 @@ def _remove_if_abandoned(path):
 
 
 def _unlink(path):
-    """Whether there was a file to unlink."""
+    """Unlink a file. Returns whether there was one."""
     try:
         path.unlink()
     except FileNotFoundError:
@@ -635,11 +636,11 @@ COMMENT ON FUNCTION llm_runtime.weights__packed_model() IS
 CREATE OR REPLACE FUNCTION llm_runtime.weights__shared()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""A model's weights in memory that all sessions share: packed once a machine, mapped by each.
+AS $python$"""A model's packed weights in memory that all sessions share: packed once a machine, mapped by each session.
 
-A tensor is a file of its own, named by the hash of what is in it, so an edited tensor is packed alone, models share
-what they have in common, and ROLLBACK finds the old files again. The smaller tensors of a layer lie together in one
-(`weights/tensor_groups`). Files are built from tiles, whose hashes are checked.
+A tensor is a file named by the hash of its content. So an edited tensor is packed alone, models share equal tensors,
+and after ROLLBACK the old files are found again. The smaller tensors of a layer share a file (`weights/tensor_groups`).
+Files are built from tiles, whose hashes are checked.
 """
 
 import functools
@@ -651,15 +652,15 @@ from collections import namedtuple
 import numpy as np
 
 from ..kernels import blocks, dispatch, floats, groups, packing
-from ..server import database, errors
+from ..server import database, errors, interrupts, messages, module_files
 from . import packed_files, tensor_groups
 from . import tensors as weights
 from .address_space import Mapping, side_by_side
 from .packed_model import PackedModel
 
-TRIES = 5  # how often files may be evicted between packing and opening
+TRIES = 5  # to open files that may be evicted between packing and opening
 SECONDS_BEFORE_NOTICE = 1
-WAIT = 0.01  # seconds between looks at what another session builds
+WAIT = 0.01  # seconds between checks of files that another session builds
 
 SERVER_START = database.Query(
     "SELECT (1000000 * extract(epoch FROM pg_catalog.pg_postmaster_start_time()))::bigint::text AS start"
@@ -667,31 +668,31 @@ SERVER_START = database.Query(
 LIMITS = database.Query("SELECT l.bytes, l.free_bytes FROM llm_runtime.pack_limits() AS l")
 PACK = database.Query("SELECT llm_store.pack_model($1, $2) AS bytes", "bytea", "text")
 
-# A packed_files.PackedFile, the weights.Tensors in it and where each begins: at 0, or behind the table of a group.
+# A packed_files.PackedFile, its weights.Tensors and their offsets: 0, or after the table of a group.
 Part = namedtuple("Part", "file members")
 
 
 @functools.cache
 def files():
     """The files of this server: beside the folder of the modules, below the data directory."""
-    root = database.home().parent / "packed"
+    root = module_files.home().parent / "packed"
     modules = (packing, groups, floats, blocks, *dispatch.MODULES, tensor_groups, packed_files)
-    edition = hashlib.sha256(b"".join(database.file_of(module).read_bytes() for module in modules)).hexdigest()[:16]
-    return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], database.checkpoint)
+    edition = hashlib.sha256(b"".join(module_files.file_of(module).read_bytes() for module in modules)).hexdigest()[:16]
+    return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], interrupts.checkpoint)
 
 
 def parts(tensors):
     """The Parts of some tensors of a model, each file once. Raises ModelError 0A000 for one that cannot be packed.
 
-    Of a layer all tensors must be given, or none: they may lie together.
+    All tensors of a layer must be given, or none, because they may share a file.
     """
     return [Part(*part) for part in tensor_groups.files_of(tensors)]
 
 
 def attach(tensors, name, hash):
-    """The PackedModel of tensors of the model `name` of that hash: what is not packed yet llm_store.pack_model packs.
+    """The PackedModel of tensors of the model `name` of that hash. llm_store.pack_model packs those that are missing.
 
-    It runs with the caller's rights and needs none to the weights. What is mapped stays, whatever happens to the files.
+    It runs with the caller's rights, and needs no right to read weights. Mapped files stay usable after an eviction.
     """
     missing = wanted = parts(tensors)
     offsets, size = side_by_side(packed_files.file_size(part.file) for part in wanted)
@@ -713,17 +714,17 @@ def attach(tensors, name, hash):
 
 
 def pack_model(hash, name):
-    """Pack what is missing of the model of that hash with the owner's rights. -> bytes of its packed weights."""
+    """Pack missing tensors of the model of that hash, with the owner's rights. -> bytes of its packed weights."""
     return PACK.one(hash, name)["bytes"]
 
 
 def touch(tensors):
-    """Remember that a model's files are in use, so that others are evicted first."""
+    """Record that a model's files are in use, so that others are evicted first."""
     files().touch(part.file.name for part in parts(tensors))
 
 
 def pack(tensors, name):
-    """Build what is missing of the model `name`, with whoever else is building it. -> bytes of all that is in them."""
+    """Build the missing files of the model `name`, together with other sessions. -> bytes of all its files."""
     wanted = parts(tensors)
     keep = {part.file.name for part in wanted}
     limits = LIMITS.one()
@@ -738,7 +739,7 @@ def pack(tensors, name):
                 fill = functools.partial(_fill, part, progress)
                 (built if files().build(part.file, fill, limits, keep) else busy).append(part)
             if len(busy) == len(missing):
-                database.checkpoint()
+                interrupts.checkpoint()
                 time.sleep(WAIT)
             missing = busy
     except errors.ModelError as error:
@@ -759,10 +760,10 @@ class Progress:
 
     def tick(self):
         """Called after each tile."""
-        database.checkpoint()
+        interrupts.checkpoint()
         if not self._told and time.monotonic() - self._begin > SECONDS_BEFORE_NOTICE:
             self._told = True
-            database.notice(
+            messages.notice(
                 f'packing model "{self._name}", {self._bytes / 1e6:.0f} MB',
                 hint="This happens once; all sessions share what is packed. SELECT llm.pack(model) does it ahead.",
             )
@@ -778,10 +779,10 @@ def _fill(part, progress, memory):
 
 
 def _fill_tensor(tensor, progress, out):
-    """Pack a tensor into its zeroed place, tile by tile."""
+    """Pack a tensor into its part of the zeroed memory, tile by tile."""
     if tensor.rows_per_tile == 0 or len(tensor.shape) == 1:
         raw = weights.raw(tensor)
-        raw.flags.writeable = False  # as tiles are: compiled code is made for each kind
+        raw.flags.writeable = False  # as tiles are, because numba compiles for read-only and writable arrays separately
         packing.pack_rows(raw, tensor.type, tensor.shape, 0, out)
         progress.tick()
         return
@@ -804,7 +805,7 @@ def _entry(tensor, offset):
 
 
 def _placed(mapping, part, offset):
-    """Map a file into its place; False when there is none that is right."""
+    """Map a file at its offset. False if there is no valid file."""
     descriptor = _opened(part)
     if descriptor is None:
         return False
@@ -823,11 +824,11 @@ def _is_there(part):
 
 
 def _opened(part):
-    """A descriptor of the file, or None; a damaged one is removed, so that it is built again."""
+    """A descriptor of the file, or None. A damaged file is removed, so that it is built again."""
     try:
         return files().open(part.file)
     except packed_files.DamagedError as damage:
-        database.warning(
+        messages.warning(
             f"the packed file of {_what_is_in(part)} is damaged and is built again",
             str(damage),
             "If this comes again, the disk of the data directory may be failing.",
@@ -844,7 +845,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.weights__shared() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.weights__shared() IS
-'A model''s weights in memory that all sessions share: packed once a machine, mapped by each.';
+'A model''s packed weights in memory that all sessions share: packed once a machine, mapped by each session.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.weights__tensor_groups()
 RETURNS void
@@ -975,7 +976,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model import encodings
-from ..server import database, errors
+from ..server import database, errors, interrupts
 
 TENSORS = database.Query(
     """
@@ -1120,7 +1121,7 @@ def raw(tensor):
 def decoded(tensor):
     """The tensor's values -> f32 of its shape; tile by tile, so that its bytes are never all in memory beside them."""
     if tensor.rows_per_tile == 0 or len(tensor.shape) == 1:
-        return encodings.decode(tensor.type, raw(tensor), tensor.shape, checkpoint=database.checkpoint)
+        return encodings.decode(tensor.type, raw(tensor), tensor.shape, checkpoint=interrupts.checkpoint)
     columns = tensor.shape[-1]
     values = np.empty(tensor.shape, np.float32)
     rows = values.reshape(-1, columns)
@@ -1131,7 +1132,7 @@ def decoded(tensor):
             raise corrupt(tensor, f"its tiles hold more than {len(rows)} rows")
         rows[filled : filled + count] = encodings.decode(tensor.type, tile, (count, columns))
         filled += count
-        database.checkpoint()
+        interrupts.checkpoint()
     if filled != len(rows):
         raise corrupt(tensor, f"its tiles hold {filled} rows, expected {len(rows)}")
     return values

@@ -4,7 +4,7 @@
 -- Roles belong to the whole cluster: another database may have deployed this one already.
 -- pg_read_server_files: COPY from a session's own memory counts as reading a file. Without it, where an administrator
 -- revokes it, atoms are inserted one by one.
--- The comment remembers that a deployment created the role: the revert of the last one drops it then.
+-- The comment marks a role that a deployment created: only then does the revert of the last deployment drop it.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -14,7 +14,8 @@ BEGIN
         RAISE NOTICE 'role llm_atom_copier is there already';
     ELSE
         CREATE ROLE llm_atom_copier NOLOGIN IN ROLE pg_read_server_files;
-        COMMENT ON ROLE llm_atom_copier IS 'owns the one function of language models that copies rows from memory (created by the deployment of hartonomous)';
+        COMMENT ON ROLE llm_atom_copier IS
+            'owns the function that copies atoms of language models from memory (created by the deployment of hartonomous)';
     END IF;
 END
 $role$;

@@ -2,7 +2,7 @@
 -- requires: role_llm_user
 
 -- Roles belong to the whole cluster: another database may have deployed this one already.
--- The comment remembers that a deployment created the role: the revert of the last one drops it then.
+-- The comment marks a role that a deployment created: only then does the revert of the last deployment drop it.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 

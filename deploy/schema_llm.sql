@@ -6,7 +6,7 @@ SET LOCAL lock_timeout = '5s';
 
 CREATE SCHEMA llm AUTHORIZATION llm_owner;
 COMMENT ON SCHEMA llm IS
-'Language models in SQL: the functions and views that people use.';
+'Language models in SQL: functions and views for users.';
 GRANT USAGE ON SCHEMA llm TO llm_user;
 
 COMMIT;

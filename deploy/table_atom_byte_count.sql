@@ -18,9 +18,9 @@ ALTER TABLE llm_store.atom_byte_count OWNER TO llm_owner;
 GRANT SELECT ON llm_store.atom_byte_count TO llm_user;
 
 COMMENT ON TABLE llm_store.atom_byte_count IS
-'How often each byte is in the tokens of a tokenizer, and where the tokenizer lies: immutable like the tokenizer.';
+'How often each byte occurs in the tokens of a tokenizer, and the tokenizer''s point. Immutable like the tokenizer.';
 COMMENT ON COLUMN llm_store.atom_byte_count.tokenizer_id IS 'The tokenizer.';
-COMMENT ON COLUMN llm_store.atom_byte_count.counts IS 'How often, from byte 0 to byte 255.';
-COMMENT ON COLUMN llm_store.atom_byte_count.geom IS 'The mean of its tokens'' places, in the middle of a step.';
+COMMENT ON COLUMN llm_store.atom_byte_count.counts IS 'Occurrences of byte 0 to byte 255.';
+COMMENT ON COLUMN llm_store.atom_byte_count.geom IS 'The mean of the points of its tokens, in the middle of a step.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:table_atom_code_count to pg
 -- requires: table_tensor
 
--- code_bits repeats codes, for searches: of 16-bit codes 8 kB instead of 262, and bit_or finds what a model uses at all.
+-- code_bits repeats codes, for searches: 8 kB instead of 262 for 16-bit codes, and bit_or combines the codes of a model.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -23,12 +23,12 @@ ALTER TABLE llm_store.atom_code_count OWNER TO llm_owner;
 GRANT SELECT ON llm_store.atom_code_count TO llm_user;
 
 COMMENT ON TABLE llm_store.atom_code_count IS
-'How often each weight code is in a tensor: immutable like the tensor. Counting references adds these rows up, so that '
-'no load writes to a row that others share. Tensors of types whose codes are not atoms have no row.';
+'How often each weight code occurs in a tensor. Immutable like the tensor. Reference counts are sums of these rows, '
+'so no load updates a row that others share. Tensors of types whose codes are not atoms have no row.';
 COMMENT ON COLUMN llm_store.atom_code_count.tensor_hash IS 'The tensor.';
-COMMENT ON COLUMN llm_store.atom_code_count.codes IS 'The codes that are there, ascending, as unsigned integers.';
-COMMENT ON COLUMN llm_store.atom_code_count.counts IS 'How often, in the same order.';
+COMMENT ON COLUMN llm_store.atom_code_count.codes IS 'The codes that occur, ascending, as unsigned integers.';
+COMMENT ON COLUMN llm_store.atom_code_count.counts IS 'Their occurrences, in the same order.';
 COMMENT ON COLUMN llm_store.atom_code_count.code_bits IS
-'A bit for each code of the encoding, from code 0: whether it is there.';
+'A bit for each code of the encoding, from code 0: whether it occurs.';
 
 COMMIT;

@@ -1,8 +1,8 @@
 -- Deploy hartonomous:table_atom_part to pg
 -- requires: table_tokenizer
 
--- A row is written with the part's atoms, in one transaction, and before them: of two loads that bring one tokenizer the
--- second waits here, and then has nothing to do.
+-- A row is written in the transaction that writes the part's atoms, before them. So of two loads of the same tokenizer the second
+-- waits here, and then has nothing to do.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -24,13 +24,13 @@ ALTER TABLE llm_store.atom_part OWNER TO llm_owner;
 GRANT SELECT ON llm_store.atom_part TO llm_user;
 
 COMMENT ON TABLE llm_store.atom_part IS
-'The parts of tokenizers whose tokens are stored as atoms: immutable. A tokenizer of which all are there gets its row '
-'of llm_store.atom_byte_count, with its bytes.';
+'The parts of tokenizers whose tokens are stored as atoms. Immutable. A tokenizer with all parts also has a row of '
+'llm_store.atom_byte_count.';
 COMMENT ON COLUMN llm_store.atom_part.tokenizer_id IS 'The tokenizer.';
 COMMENT ON COLUMN llm_store.atom_part.part IS
-'Tokens whose first byte is below that of @: 0; the others, so letters: 1.';
-COMMENT ON COLUMN llm_store.atom_part.tokens IS 'How many there are.';
-COMMENT ON COLUMN llm_store.atom_part.counts IS 'How often each byte is in them, from byte 0 to byte 255.';
+'0: tokens whose first byte is below that of @; 1: the others, such as letters.';
+COMMENT ON COLUMN llm_store.atom_part.tokens IS 'The number of tokens.';
+COMMENT ON COLUMN llm_store.atom_part.counts IS 'Occurrences of byte 0 to byte 255 in them.';
 COMMENT ON COLUMN llm_store.atom_part.steps IS 'The sums of their x, y, z and m, in steps.';
 
 COMMIT;

@@ -24,13 +24,13 @@ ALTER TABLE llm_store.atom_run OWNER TO llm_owner;
 GRANT SELECT ON llm_store.atom_run TO llm_user;
 
 COMMENT ON TABLE llm_store.atom_run IS
-'The bytes and tokens of each tokenizer in runs of up to 32 along the Hilbert curve of four dimensions, so that an '
-'index finds those near a place: immutable like the tokenizer.';
+'The bytes and tokens of each tokenizer in runs of up to 32 along the four-dimensional Hilbert curve, so that an '
+'index finds those near a point. Immutable like the tokenizer.';
 COMMENT ON COLUMN llm_store.atom_run.tokenizer_id IS 'The tokenizer.';
-COMMENT ON COLUMN llm_store.atom_run.part IS 'That of llm_store.atom_part; 2 is the bytes.';
-COMMENT ON COLUMN llm_store.atom_run.number IS 'The place along the curve, from 1.';
-COMMENT ON COLUMN llm_store.atom_run.content IS 'The bytes of all of them, joined.';
-COMMENT ON COLUMN llm_store.atom_run.starts IS 'Where in content each begins, from 1.';
-COMMENT ON COLUMN llm_store.atom_run.geom IS 'Their places, in the same order.';
+COMMENT ON COLUMN llm_store.atom_run.part IS 'That of llm_store.atom_part; 2: the bytes.';
+COMMENT ON COLUMN llm_store.atom_run.number IS 'The position along the curve, from 1.';
+COMMENT ON COLUMN llm_store.atom_run.content IS 'The bytes of all its tokens, joined.';
+COMMENT ON COLUMN llm_store.atom_run.starts IS 'Where each token begins in content, from 1.';
+COMMENT ON COLUMN llm_store.atom_run.geom IS 'Their points, in the same order.';
 
 COMMIT;

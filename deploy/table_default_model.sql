@@ -1,8 +1,7 @@
 -- Deploy hartonomous:table_default_model to pg
 -- requires: table_model
 
--- A row stays when its model is dropped, and is empty then: a default that is gone is remembered, and no other model
--- answers in its place until one is chosen.
+-- When its model is dropped, a row stays with NULL: so no other model becomes the default until one is chosen.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -34,11 +33,12 @@ COMMENT ON TABLE llm_store.default_model IS
 'llm.set_default_model chooses another.';
 COMMENT ON COLUMN llm_store.default_model.kind IS 'decoder or encoder.';
 COMMENT ON COLUMN llm_store.default_model.model_id IS
-'The model, which is of that kind. NULL: the default was dropped and none was chosen since.';
-COMMENT ON POLICY default_model_read ON llm_store.default_model IS 'Whoever may use models knows which is the default.';
+'A model of that kind. NULL: the default was dropped and none was chosen since.';
+COMMENT ON POLICY default_model_read ON llm_store.default_model IS
+'Roles that may use models can see which is the default.';
 COMMENT ON POLICY default_model_insert ON llm_store.default_model IS
-'While a kind never had a default, any loader may choose it.';
+'If a kind never had a default, any loader may set it.';
 COMMENT ON POLICY default_model_update ON llm_store.default_model IS
-'A loader hands the default on from a model of its own; after the default was dropped, any loader may choose.';
+'The owner of the current default may choose another model; after the default was dropped, any loader may.';
 
 COMMIT;

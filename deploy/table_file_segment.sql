@@ -42,12 +42,12 @@ USING (EXISTS (
 COMMENT ON TABLE llm_store.file_segment IS 'The loaded files, byte for byte: the concatenation of their segments.';
 COMMENT ON COLUMN llm_store.file_segment.model_id IS 'The model.';
 COMMENT ON COLUMN llm_store.file_segment.path IS 'The file''s path below the folder that was loaded.';
-COMMENT ON COLUMN llm_store.file_segment.ordinal IS 'The place of the segment in the file, from 0.';
+COMMENT ON COLUMN llm_store.file_segment.ordinal IS 'The position of the segment in the file, from 0.';
 COMMENT ON COLUMN llm_store.file_segment.tensor_name IS
-'The segment is this tensor of the model; NULL: it is a tile, or the whole of an empty file.';
-COMMENT ON COLUMN llm_store.file_segment.tile_hash IS 'The segment is this tile: headers, padding, other files.';
-COMMENT ON POLICY file_segment_read ON llm_store.file_segment IS 'Whoever sees a model sees these rows of it.';
-COMMENT ON POLICY file_segment_insert ON llm_store.file_segment IS 'A loader adds to models of its own.';
-COMMENT ON POLICY file_segment_delete ON llm_store.file_segment IS 'A loader takes from models of its own.';
+'The segment is this tensor of the model. NULL: it is a tile, or the file is empty.';
+COMMENT ON COLUMN llm_store.file_segment.tile_hash IS 'The segment is this tile: a header, padding, or another file.';
+COMMENT ON POLICY file_segment_read ON llm_store.file_segment IS 'Roles that can see a model can see its rows here.';
+COMMENT ON POLICY file_segment_insert ON llm_store.file_segment IS 'A loader may add files to its own models.';
+COMMENT ON POLICY file_segment_delete ON llm_store.file_segment IS 'A loader may remove files of its own models.';
 
 COMMIT;

@@ -1,8 +1,8 @@
 -- Deploy hartonomous:table_model to pg
 -- requires: table_tokenizer, function_store_is_model_name
 
--- The owner cannot be forged: no role may insert the column, so it is who inserts. Its rights are row-level security:
--- who may act as the owner may change the model. The hash is kept by a trigger on model_tensor.
+-- The owner cannot be forged: no role may insert the column, so it is always the inserting role. Row-level security lets roles with
+-- the owner's rights change the model. A trigger on model_tensor updates the hash.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -39,21 +39,22 @@ WITH CHECK (pg_has_role(current_user, owner, 'USAGE'));
 CREATE POLICY model_delete ON llm_store.model FOR DELETE TO llm_loader
 USING (pg_has_role(current_user, owner, 'USAGE'));
 
-COMMENT ON TABLE llm_store.model IS 'Models; a row appears together with everything it needs, by llm.publish.';
-COMMENT ON COLUMN llm_store.model.id IS 'Never used again, also after the model is dropped.';
+COMMENT ON TABLE llm_store.model IS
+'Models. llm.publish adds a model with everything that it needs in one transaction.';
+COMMENT ON COLUMN llm_store.model.id IS 'Never reused, also after the model was dropped.';
 COMMENT ON COLUMN llm_store.model.name IS
-'Unique; its form is that of llm_store.is_model_name.';
+'Unique; llm_store.is_model_name says which names are valid.';
 COMMENT ON COLUMN llm_store.model.hash IS 'The root of the Merkle tree: llm_store.model_hash(id).';
 COMMENT ON COLUMN llm_store.model.architecture IS
-'The numbers that fix the transformer, as plpython/model/decoder.py has them.';
+'Sizes and switches of the transformer, as in plpython/model/decoder.py.';
 COMMENT ON COLUMN llm_store.model.tokenizer_id IS 'The tokenizer.';
 COMMENT ON COLUMN llm_store.model.container IS 'The format of the loaded files: gguf or huggingface.';
 COMMENT ON COLUMN llm_store.model.kind IS
-'decoder: it generates text. encoder: it makes embeddings, and its architecture says how it pools.';
-COMMENT ON COLUMN llm_store.model.owner IS 'The role that loaded it; who has that role''s rights may drop it.';
+'decoder: it generates text. encoder: it makes embeddings, and its architecture has the pooling.';
+COMMENT ON COLUMN llm_store.model.owner IS 'The role that loaded it. Roles with its rights may drop it.';
 COMMENT ON COLUMN llm_store.model.created_at IS 'When it was published.';
-COMMENT ON POLICY model_read ON llm_store.model IS 'Whoever may use models sees all of them.';
-COMMENT ON POLICY model_insert ON llm_store.model IS 'A loader adds models of its own.';
-COMMENT ON POLICY model_delete ON llm_store.model IS 'A loader drops models of its own.';
+COMMENT ON POLICY model_read ON llm_store.model IS 'Roles that may use models can see all of them.';
+COMMENT ON POLICY model_insert ON llm_store.model IS 'A loader may add models of its own.';
+COMMENT ON POLICY model_delete ON llm_store.model IS 'A loader may drop its own models.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:table_model_tensor to pg
 -- requires: table_model, table_tensor
 
--- The key on tensor_hash keeps llm.collect from removing a tensor that a model needs, whoever is faster.
+-- The foreign key on tensor_hash keeps llm.collect from removing a tensor that a model needs.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -37,15 +37,15 @@ USING (EXISTS (
     SELECT FROM llm_store.model AS m WHERE m.id = model_tensor.model_id AND pg_has_role(current_user, m.owner, 'USAGE')
 ));
 
-COMMENT ON TABLE llm_store.model_tensor IS 'The tensors of each model under their names.';
+COMMENT ON TABLE llm_store.model_tensor IS 'The tensors of each model by name.';
 COMMENT ON COLUMN llm_store.model_tensor.model_id IS 'The model.';
-COMMENT ON COLUMN llm_store.model_tensor.ordinal IS 'The place of the tensor in the model''s hash, from 0.';
+COMMENT ON COLUMN llm_store.model_tensor.ordinal IS 'The position of the tensor in the model''s hash, from 0.';
 COMMENT ON COLUMN llm_store.model_tensor.name IS
 'The name in GGUF''s scheme: token_embd.weight, blk.0.attn_q.weight, ...';
-COMMENT ON COLUMN llm_store.model_tensor.tensor_hash IS 'The tensor; one tensor may stand in many models.';
-COMMENT ON POLICY model_tensor_read ON llm_store.model_tensor IS 'Whoever sees a model sees these rows of it.';
-COMMENT ON POLICY model_tensor_insert ON llm_store.model_tensor IS 'A loader adds to models of its own.';
-COMMENT ON POLICY model_tensor_update ON llm_store.model_tensor IS 'A loader edits models of its own.';
-COMMENT ON POLICY model_tensor_delete ON llm_store.model_tensor IS 'A loader takes from models of its own.';
+COMMENT ON COLUMN llm_store.model_tensor.tensor_hash IS 'The tensor; many models may share it.';
+COMMENT ON POLICY model_tensor_read ON llm_store.model_tensor IS 'Roles that can see a model can see its rows here.';
+COMMENT ON POLICY model_tensor_insert ON llm_store.model_tensor IS 'A loader may add tensors to its own models.';
+COMMENT ON POLICY model_tensor_update ON llm_store.model_tensor IS 'A loader may edit its own models.';
+COMMENT ON POLICY model_tensor_delete ON llm_store.model_tensor IS 'A loader may remove tensors of its own models.';
 
 COMMIT;

@@ -1,8 +1,8 @@
 -- Deploy hartonomous:table_number to pg
 -- requires: schema_llm_store, role_llm_user
 
--- generate_series makes every number before a condition is looked at; an index finds one. So a view that makes a row of
--- each number can be asked for one of them.
+-- generate_series would generate every number before a condition is applied; an index finds one directly. So a view with a row
+-- for each number can be queried for one of them.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -18,7 +18,7 @@ ALTER TABLE llm_store.number OWNER TO llm_owner;
 GRANT SELECT ON llm_store.number TO llm_user;
 
 COMMENT ON TABLE llm_store.number IS
-'The numbers from 0 to 262,143, once and for all: rows and columns of matrices, for views that have a row for each.';
+'The numbers from 0 to 262,143: row and column numbers for views that have a row for each.';
 COMMENT ON COLUMN llm_store.number.n IS 'The number.';
 
 COMMIT;

@@ -1,8 +1,8 @@
 -- Deploy hartonomous:table_operation to pg
 -- requires: table_model
 
--- The author cannot be forged: no role may insert the column, so it is who inserts. Nobody may change or delete a row;
--- it goes with its model.
+-- The author cannot be forged: no role may insert the column, so it is always the inserting role. No role may change or delete a
+-- row; it is deleted with its model.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -35,19 +35,20 @@ WITH CHECK (EXISTS (
 ));
 
 COMMENT ON TABLE llm_store.operation IS
-'What was done to models since they were loaded: a row for each fork, edit and merge, written by the functions that do '
-'them. llm.history reads it.';
+'Operations on models since they were loaded: one row for each fork, edit and merge, written by the functions that '
+'do them. llm.history reads it.';
 COMMENT ON COLUMN llm_store.operation.id IS 'The order of operations.';
 COMMENT ON COLUMN llm_store.operation.model_id IS 'The model that was made or changed.';
 COMMENT ON COLUMN llm_store.operation.operation IS 'The name of the function: fork, set_row, merge, ...';
-COMMENT ON COLUMN llm_store.operation.details IS 'Its arguments, without weights, and what it found.';
+COMMENT ON COLUMN llm_store.operation.details IS 'Its arguments, without weights, and its result.';
 COMMENT ON COLUMN llm_store.operation.parents IS
-'The names of the models that a new one was made of; NULL: the model itself was changed.';
-COMMENT ON COLUMN llm_store.operation.hash_before IS 'The hash of the model before, or of its first parent.';
-COMMENT ON COLUMN llm_store.operation.hash_after IS 'The hash of the model after it.';
-COMMENT ON COLUMN llm_store.operation.author IS 'The role that did it, by the name that it had then.';
-COMMENT ON COLUMN llm_store.operation.done_at IS 'When.';
-COMMENT ON POLICY operation_read ON llm_store.operation IS 'Whoever sees a model sees these rows of it.';
-COMMENT ON POLICY operation_insert ON llm_store.operation IS 'A loader records what was done to models of its own.';
+'The names of the models that a new model was made of. NULL: the model itself was changed.';
+COMMENT ON COLUMN llm_store.operation.hash_before IS
+'The hash before the operation, of the model or of its first parent.';
+COMMENT ON COLUMN llm_store.operation.hash_after IS 'The hash of the model after the operation.';
+COMMENT ON COLUMN llm_store.operation.author IS 'The role that did it, by its name at that time.';
+COMMENT ON COLUMN llm_store.operation.done_at IS 'When it was done.';
+COMMENT ON POLICY operation_read ON llm_store.operation IS 'Roles that can see a model can see its rows here.';
+COMMENT ON POLICY operation_insert ON llm_store.operation IS 'A loader may record operations on its own models.';
 
 COMMIT;

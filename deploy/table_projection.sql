@@ -19,12 +19,12 @@ ALTER TABLE llm_store.projection OWNER TO llm_owner;
 GRANT SELECT ON llm_store.projection TO llm_user;
 
 COMMENT ON TABLE llm_store.projection IS
-'Embeddings that have a map: their rows on the four directions along which they differ most. Made by llm.project.';
-COMMENT ON COLUMN llm_store.projection.tensor_hash IS 'The embedding.';
+'Token embeddings that have a map: their rows on the first four principal components. llm.project adds them.';
+COMMENT ON COLUMN llm_store.projection.tensor_hash IS 'The token embedding.';
 COMMENT ON COLUMN llm_store.projection.explained IS
-'The part of the variance that each direction holds, the largest first; together less than 1.';
+'The share of the variance along each component, the largest first; together less than 1.';
 COMMENT ON COLUMN llm_store.projection.units IS
-'Units of the map for a distance of 1 among the four components: the same for all axes.';
+'Units of the map for a distance of 1 between rows; the same for all axes.';
 COMMENT ON COLUMN llm_store.projection.created_at IS 'When it was made.';
 
 COMMIT;

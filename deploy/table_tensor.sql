@@ -24,11 +24,13 @@ GRANT SELECT ON llm_store.tensor TO llm_user;
 COMMENT ON TABLE llm_store.tensor IS
 'Tensors by content: equal tensors of different models are one row.';
 COMMENT ON COLUMN llm_store.tensor.hash IS
-'SHA-256 of the UTF-8 line "type dimensions" (dimensions comma-separated, ended by a newline) and the tiles'' hashes.';
-COMMENT ON COLUMN llm_store.tensor.type IS 'The encoding under its GGUF name: F32, F16, BF16, Q8_0, ...';
-COMMENT ON COLUMN llm_store.tensor.shape IS 'Dimensions as numpy orders them: {rows, columns}; a vector has one.';
+'SHA-256 of the line "type dimensions" (dimensions comma-separated, and a newline) in UTF-8 and the hashes of the '
+'tiles.';
+COMMENT ON COLUMN llm_store.tensor.type IS 'The encoding''s GGUF name: F32, F16, BF16, Q8_0, ...';
+COMMENT ON COLUMN llm_store.tensor.shape IS 'Dimensions in numpy''s order: {rows, columns}; a vector has one.';
 COMMENT ON COLUMN llm_store.tensor.rows_per_tile IS
-'Whole rows in each tile but the last; 0: a row is longer than 1 MiB and spans tiles of 1 MiB, its last one shorter.';
+'Whole rows in each tile but the last. 0: a row is longer than 1 MiB and spans tiles of 1 MiB, of which the last is '
+'shorter.';
 COMMENT ON COLUMN llm_store.tensor.bytes IS 'Bytes of all tiles together.';
 
 COMMIT;

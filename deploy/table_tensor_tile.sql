@@ -1,7 +1,7 @@
 -- Deploy hartonomous:table_tensor_tile to pg
 -- requires: table_tile, table_tensor
 
--- The key on tile_hash keeps llm.collect from removing a tile that a tensor needs, whoever is faster.
+-- The foreign key on tile_hash keeps llm.collect from removing a tile that a tensor needs.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -19,9 +19,9 @@ CREATE INDEX tensor_tile_tile_hash_idx ON llm_store.tensor_tile (tile_hash);
 ALTER TABLE llm_store.tensor_tile OWNER TO llm_owner;
 GRANT SELECT ON llm_store.tensor_tile TO llm_user;
 
-COMMENT ON TABLE llm_store.tensor_tile IS 'The tiles of each tensor in order; immutable like the tensor.';
+COMMENT ON TABLE llm_store.tensor_tile IS 'The tiles of each tensor in order. Immutable like the tensor.';
 COMMENT ON COLUMN llm_store.tensor_tile.tensor_hash IS 'The tensor.';
-COMMENT ON COLUMN llm_store.tensor_tile.ordinal IS 'The place of the tile in the tensor, from 0.';
-COMMENT ON COLUMN llm_store.tensor_tile.tile_hash IS 'The tile; one tile may stand in many tensors.';
+COMMENT ON COLUMN llm_store.tensor_tile.ordinal IS 'The position of the tile in the tensor, from 0.';
+COMMENT ON COLUMN llm_store.tensor_tile.tile_hash IS 'The tile; many tensors may share it.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:table_tile to pg
 -- requires: schema_llm_store, role_llm_loader
 
--- The hash is generated: nobody can give a wrong one, and COPY through llm.upload stays as fast as COPY into the table.
+-- The hash is a generated column: it cannot be wrong, and COPY through llm.upload is as fast as COPY into the table.
 -- EXTERNAL: quantised weights do not compress, and trying costs time at every load.
 -- Truncating the toast table would take ACCESS EXCLUSIVE and cancel the queries of standbys.
 BEGIN;
@@ -22,10 +22,10 @@ GRANT INSERT (content) ON llm_store.tile TO llm_loader;
 
 COMMENT ON TABLE llm_store.tile IS
 'Pieces of tensors and files of at most 1 MiB, in the file''s own encoding. Equal pieces are stored once, whoever '
-'loads them; a piece that nothing refers to is removed by llm.collect.';
+'loads them. llm.collect removes pieces that nothing refers to.';
 COMMENT ON COLUMN llm_store.tile.hash IS 'The SHA-256 of the content, computed by the server.';
 COMMENT ON COLUMN llm_store.tile.content IS 'Whole rows of a tensor, or a piece of a row or file longer than 1 MiB.';
 COMMENT ON COLUMN llm_store.tile.stored_at IS
-'When it was stored: what llm.collect spares while a load may be going on.';
+'When it was stored; llm.collect spares young tiles, because a load may be in progress.';
 
 COMMIT;

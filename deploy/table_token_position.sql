@@ -23,13 +23,14 @@ ALTER TABLE llm_store.token_position OWNER TO llm_owner;
 GRANT SELECT ON llm_store.token_position TO llm_user;
 
 COMMENT ON TABLE llm_store.token_position IS
-'Where each token of an embedding lies on its map; immutable like the embedding.';
-COMMENT ON COLUMN llm_store.token_position.tensor_hash IS 'The embedding.';
+'The position of each token of an embedding on its map. Immutable like the embedding.';
+COMMENT ON COLUMN llm_store.token_position.tensor_hash IS 'The token embedding.';
 COMMENT ON COLUMN llm_store.token_position.token_id IS 'The token: the row of the embedding, from 0.';
-COMMENT ON COLUMN llm_store.token_position.h_xy IS 'The place of (x, y) along the Hilbert curve, of 31 bits an axis.';
-COMMENT ON COLUMN llm_store.token_position.h_yz IS 'The same of (y, z).';
-COMMENT ON COLUMN llm_store.token_position.h_zm IS 'The same of (z, m).';
+COMMENT ON COLUMN llm_store.token_position.h_xy IS
+'The key of (x, y) on the plane''s Hilbert curve, of 31 bits an axis.';
+COMMENT ON COLUMN llm_store.token_position.h_yz IS 'The key of (y, z).';
+COMMENT ON COLUMN llm_store.token_position.h_zm IS 'The key of (z, m).';
 COMMENT ON COLUMN llm_store.token_position.geom IS
-'x, y, z and m: the first to the fourth principal component, each times units, from the middle of the map on.';
+'x, y, z and m: the first to the fourth principal component, times units, from the middle of the map.';
 
 COMMIT;

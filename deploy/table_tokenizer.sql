@@ -18,13 +18,14 @@ CREATE TABLE llm_store.tokenizer (
 ALTER TABLE llm_store.tokenizer OWNER TO llm_owner;
 GRANT SELECT ON llm_store.tokenizer TO llm_user;
 
-COMMENT ON TABLE llm_store.tokenizer IS 'Tokenizers by content; written only by llm_store.store_tokenizer.';
-COMMENT ON COLUMN llm_store.tokenizer.id IS 'What models and tokens refer to.';
+COMMENT ON TABLE llm_store.tokenizer IS 'Tokenizers by content. Only llm_store.store_tokenizer writes it.';
+COMMENT ON COLUMN llm_store.tokenizer.id IS 'Models and tokens refer to it.';
 COMMENT ON COLUMN llm_store.tokenizer.hash IS 'SHA-256 of the definition, a newline and the settings.';
 COMMENT ON COLUMN llm_store.tokenizer.definition IS
-'A tokenizer.json document, as Hugging Face''s tokenizers read it.';
+'A tokenizer.json document, as the library Hugging Face tokenizers reads it.';
 COMMENT ON COLUMN llm_store.tokenizer.settings IS
-'What the document does not say: bos_id, eos_ids, before and after (ids around a text), same_as (pairs of ids with one '
-'text), vocabulary_size (padded), chat_template. Models stored earlier have add_bos and add_eos for before and after.';
+'What the document does not say: bos_id, eos_ids, before and after (ids around a text), same_as (pairs of ids with '
+'the same text), vocabulary_size (padded), chat_template. Models that were stored earlier have add_bos and add_eos '
+'instead of before and after.';
 
 COMMIT;

@@ -24,7 +24,7 @@ $function$;
 ALTER FUNCTION llm_store.keep_model_codes() OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.keep_model_codes() FROM PUBLIC;
 COMMENT ON FUNCTION llm_store.keep_model_codes() IS
-'Finds again which weight codes the models have whose tensors changed.';
+'Updates which weight codes models have after their tensors changed.';
 
 CREATE TRIGGER weight_codes_after_update
 AFTER UPDATE ON llm_store.model_tensor

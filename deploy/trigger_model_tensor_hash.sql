@@ -1,8 +1,8 @@
 -- Deploy hartonomous:trigger_model_tensor_hash to pg
 -- requires: function_store_model_hash
 
--- SECURITY DEFINER: nobody who may add a tensor to a model may write its hash, so it cannot be forged, and whatever is
--- kept under it belongs to that content. A restore of data alone finds the hash that its rows give and writes nothing.
+-- SECURITY DEFINER: roles that may add a tensor to a model may not write its hash. So the hash cannot be forged, and what is
+-- cached under it belongs to that content. A restore of data alone finds the hash that its rows give and writes nothing.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 

@@ -21,13 +21,13 @@ $function$;
 
 ALTER FUNCTION llm_store.skip_known_number() OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.skip_known_number() FROM PUBLIC;
-COMMENT ON FUNCTION llm_store.skip_known_number() IS 'Leaves out a row of llm_store.number that is there already.';
+COMMENT ON FUNCTION llm_store.skip_known_number() IS 'Skips a row of llm_store.number that exists already.';
 
 CREATE TRIGGER known_before_insert
 BEFORE INSERT ON llm_store.number
 FOR EACH ROW EXECUTE FUNCTION llm_store.skip_known_number();
 
 COMMENT ON TRIGGER known_before_insert ON llm_store.number IS
-'Leaves out numbers that are there: a restore has them too.';
+'Skips numbers that exist already: a restore contains them too.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:trigger_upload to pg
 -- requires: view_upload, table_tile
 
--- With the loader's own right to insert the column content; the hash is generated, so a tile cannot be forged.
+-- It uses the loader's right to insert the column content. The hash is generated, so a tile cannot be forged.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -20,7 +20,7 @@ $function$;
 
 ALTER FUNCTION llm_store.upload_tile() OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.upload_tile() FROM PUBLIC;
-COMMENT ON FUNCTION llm_store.upload_tile() IS 'Stores a tile unless it is there already.';
+COMMENT ON FUNCTION llm_store.upload_tile() IS 'Stores a tile, if it is not stored yet.';
 
 CREATE TRIGGER upload
 INSTEAD OF INSERT ON llm.upload

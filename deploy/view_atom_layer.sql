@@ -31,11 +31,11 @@ ALTER VIEW llm_store.atom_layer OWNER TO llm_owner;
 GRANT SELECT ON llm_store.atom_layer TO llm_user;
 
 COMMENT ON VIEW llm_store.atom_layer IS
-'The layers of each model: the tensors blk.N.* together, N without leading zeros; others are outside of layers.';
+'The layers of each model: the tensors blk.N.*, with N without leading zeros. Other tensors are in no layer.';
 COMMENT ON COLUMN llm_store.atom_layer.model_id IS 'The model.';
 COMMENT ON COLUMN llm_store.atom_layer.layer IS 'The layer, from 0.';
-COMMENT ON COLUMN llm_store.atom_layer.tensors IS 'How many tensors it has.';
-COMMENT ON COLUMN llm_store.atom_layer.ordinal IS 'The place of its first tensor in the model.';
+COMMENT ON COLUMN llm_store.atom_layer.tensors IS 'The number of its tensors.';
+COMMENT ON COLUMN llm_store.atom_layer.ordinal IS 'The position of its first tensor in the model.';
 COMMENT ON COLUMN llm_store.atom_layer.hash IS
 'SHA-256 of "layer", a newline, and for each tensor in the order of names its name within the layer, a newline and '
 'its hash.';

@@ -180,20 +180,20 @@ ALTER VIEW llm.atoms OWNER TO llm_owner;
 GRANT SELECT ON llm.atoms TO llm_user;
 
 COMMENT ON VIEW llm.atoms IS
-'What the models are made of, each part once: bytes, tokens, weight codes, tiles, tensors, layers, tokenizers and '
+'The parts of all models, each part once: bytes, tokens, weight codes, tiles, tensors, layers, tokenizers and '
 'models. See docs/atoms.md.';
-COMMENT ON COLUMN llm.atoms.h_xy IS 'The key of x and y on the plane''s Hilbert curve, from 0 to 2^62 - 1.';
-COMMENT ON COLUMN llm.atoms.h_yz IS 'The key of y and z.';
-COMMENT ON COLUMN llm.atoms.h_zm IS 'The key of z and m.';
+COMMENT ON COLUMN llm.atoms.h_xy IS 'The key of (x, y) on the plane''s Hilbert curve, from 0 to 2^62 - 1.';
+COMMENT ON COLUMN llm.atoms.h_yz IS 'The key of (y, z).';
+COMMENT ON COLUMN llm.atoms.h_zm IS 'The key of (z, m).';
 COMMENT ON COLUMN llm.atoms.geom IS
-'The place, a POINT ZM that depends on the content alone; SRID 3857, so that map programs draw it.';
+'A POINT ZM that depends only on the content; SRID 3857, so that map programs draw it.';
 COMMENT ON COLUMN llm.atoms.modality IS
 'discrete (bytes), compositional (tokens), continuous (weight codes, tiles) or relational (tensors, layers, '
 'tokenizers, models).';
 COMMENT ON COLUMN llm.atoms.content_hash IS 'The SHA-256 of the content.';
 COMMENT ON COLUMN llm.atoms.ref_count IS
 'How often the models use it: bytes in tokens, tokens in vocabularies, codes in tensors, tiles in tensors and files, '
-'the others in models. Two models with the same tensor use it twice.';
-COMMENT ON COLUMN llm.atoms.meta IS 'The kind of atom, and what it is called or how large it is.';
+'the others in models. A tensor of two models counts twice.';
+COMMENT ON COLUMN llm.atoms.meta IS 'The kind of atom, and its name or size.';
 
 COMMIT;

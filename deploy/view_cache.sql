@@ -1,7 +1,7 @@
 -- Deploy hartonomous:view_cache to pg
 -- requires: function_packed_tensors, table_model_tensor
 
--- security_invoker: the reader's own rights decide which models are there.
+-- security_invoker: the reader sees only models that its own rights allow.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -42,14 +42,15 @@ ALTER VIEW llm.cache OWNER TO llm_owner;
 GRANT SELECT ON llm.cache TO llm_user;
 
 COMMENT ON VIEW llm.cache IS
-'Packed weights on the server''s disk by model. A tensor that several models share is counted for each, one '
-'that lies in several files once: llm.packed_tensors() lists them all.';
+'Packed weights on the server''s disk, by model. A tensor of several models counts for each of them, a tensor in '
+'several files once; llm.packed_tensors() lists them all.';
 COMMENT ON COLUMN llm.cache.model IS
-'The model''s name; NULL: what no model of this database has, packed for other databases or for models since dropped.';
-COMMENT ON COLUMN llm.cache.tensors IS 'Tensors of the model that are packed, equal ones once.';
-COMMENT ON COLUMN llm.cache.of_tensors IS 'Tensors of the model, equal ones once.';
-COMMENT ON COLUMN llm.cache.bytes IS 'Bytes of these tensors in the files.';
+'The model''s name. NULL: tensors that no model of this database has, packed for other databases or for dropped '
+'models.';
+COMMENT ON COLUMN llm.cache.tensors IS 'Tensors of the model that are packed; equal ones count once.';
+COMMENT ON COLUMN llm.cache.of_tensors IS 'All tensors of the model; equal ones count once.';
+COMMENT ON COLUMN llm.cache.bytes IS 'Bytes of the packed tensors.';
 COMMENT ON COLUMN llm.cache.built IS 'When the last of them was packed.';
-COMMENT ON COLUMN llm.cache.last_used IS 'When a session used one of them last, give or take a minute.';
+COMMENT ON COLUMN llm.cache.last_used IS 'When a session last used one of them, to about a minute.';
 
 COMMIT;

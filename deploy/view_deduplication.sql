@@ -1,7 +1,7 @@
 -- Deploy hartonomous:view_deduplication to pg
 -- requires: schema_llm, view_atoms
 
--- Two ratios that must not be confused: the first says how few values there are, the second what storage was saved.
+-- Two ratios that must not be confused: the first says how few different values there are, the second how much storage is saved.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -59,17 +59,17 @@ CROSS JOIN b;
 ALTER VIEW llm.deduplication OWNER TO llm_owner;
 GRANT SELECT ON llm.deduplication TO llm_user;
 
-COMMENT ON VIEW llm.deduplication IS 'What storing equal things once amounts to, over all models: one row, two ratios.';
+COMMENT ON VIEW llm.deduplication IS 'What storing equal parts once saves, over all models: one row with two ratios.';
 COMMENT ON COLUMN llm.deduplication.code_references IS
 'Weights of all models whose encoding has codes that are atoms: F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K, IQ4_NL, IQ4_XS.';
 COMMENT ON COLUMN llm.deduplication.codes IS 'Different codes among them.';
 COMMENT ON COLUMN llm.deduplication.references_per_atom IS
-'Their quotient. It says how few values weights take; it is not a ratio of storage, since a reference takes as many '
-'bits as a code.';
+'code_references over codes: how few values weights take. It is not a ratio of storage, because a reference takes as '
+'many bits as a code.';
 COMMENT ON COLUMN llm.deduplication.bytes_presented IS
-'Bytes of all tiles, as often as the models'' tensors and files have them.';
-COMMENT ON COLUMN llm.deduplication.bytes_stored IS 'Bytes of the same tiles, each once.';
+'Bytes of all tiles, counted for each tensor and file that has them.';
+COMMENT ON COLUMN llm.deduplication.bytes_stored IS 'Bytes of the same tiles, counted once.';
 COMMENT ON COLUMN llm.deduplication.bytes_presented_per_stored IS
-'Their quotient: the ratio of storage, 1 where nothing is there twice.';
+'bytes_presented over bytes_stored: the ratio of storage, 1 if nothing is shared.';
 
 COMMIT;

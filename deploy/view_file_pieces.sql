@@ -1,7 +1,7 @@
 -- Deploy hartonomous:view_file_pieces to pg
 -- requires: schema_llm, table_file_segment, table_tensor_tile
 
--- security_invoker: the reader's own rights decide which models are there.
+-- security_invoker: the reader sees only models that its own rights allow.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -24,15 +24,15 @@ ALTER VIEW llm.file_pieces OWNER TO llm_owner;
 GRANT SELECT ON llm.file_pieces TO llm_user;
 
 COMMENT ON VIEW llm.file_pieces IS
-'The loaded files of each model, byte for byte, in pieces of at most 1 MiB: what `hartonomous export` reads. A file is '
-'the concatenation of content ORDER BY segment, piece. After an edit the tensors in it are the edited ones.';
+'The loaded files of each model, byte for byte, in pieces of at most 1 MiB, as `hartonomous export` reads them. A '
+'file is the concatenation of content ORDER BY segment, piece. After an edit it contains the edited tensors.';
 COMMENT ON COLUMN llm.file_pieces.model IS 'The model''s name.';
 COMMENT ON COLUMN llm.file_pieces.path IS 'The file''s path below the folder that was loaded, or its name.';
-COMMENT ON COLUMN llm.file_pieces.segment IS 'The place of the segment in the file, from 0.';
-COMMENT ON COLUMN llm.file_pieces.piece IS 'The place of the piece in the segment, from 0.';
+COMMENT ON COLUMN llm.file_pieces.segment IS 'The position of the segment in the file, from 0.';
+COMMENT ON COLUMN llm.file_pieces.piece IS 'The position of the piece in the segment, from 0.';
 COMMENT ON COLUMN llm.file_pieces.tensor IS
-'The tensor that the segment is; NULL: bytes that are nothing but themselves, such as a header.';
+'The tensor that the segment is. NULL: literal bytes, such as a header.';
 COMMENT ON COLUMN llm.file_pieces.hash IS 'The SHA-256 that the content must have; NULL for an empty file.';
-COMMENT ON COLUMN llm.file_pieces.content IS 'The bytes; NULL for an empty file, or where a tile is lost.';
+COMMENT ON COLUMN llm.file_pieces.content IS 'The bytes; NULL for an empty file, or if a tile is missing.';
 
 COMMIT;

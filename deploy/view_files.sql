@@ -1,7 +1,7 @@
 -- Deploy hartonomous:view_files to pg
 -- requires: view_file_pieces
 
--- security_invoker: the reader's own rights decide which models are there.
+-- security_invoker: the reader sees only models that its own rights allow.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -18,8 +18,8 @@ ALTER VIEW llm.files OWNER TO llm_owner;
 GRANT SELECT ON llm.files TO llm_user;
 
 COMMENT ON VIEW llm.files IS
-'The files that a model was loaded from and that `hartonomous export` gives back. A model that was made here, by '
-'llm.merge or llm.quantize, has none.';
+'The files that a model was loaded from; `hartonomous export` writes them again. A model from llm.merge or '
+'llm.quantize has none.';
 COMMENT ON COLUMN llm.files.model IS 'The model''s name.';
 COMMENT ON COLUMN llm.files.path IS 'The file''s path below the folder that was loaded, or its name.';
 COMMENT ON COLUMN llm.files.bytes IS 'The length of the file.';

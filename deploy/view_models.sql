@@ -1,7 +1,7 @@
 -- Deploy hartonomous:view_models to pg
 -- requires: schema_llm, table_model_tensor, table_default_model
 
--- security_invoker: the reader's own rights decide which models are there.
+-- security_invoker: the reader sees only models that its own rights allow.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -34,23 +34,23 @@ CROSS JOIN LATERAL (
 ALTER VIEW llm.models OWNER TO llm_owner;
 GRANT SELECT ON llm.models TO llm_user;
 
-COMMENT ON VIEW llm.models IS 'The models of this database, a row each.';
-COMMENT ON COLUMN llm.models.name IS 'The name that functions take.';
+COMMENT ON VIEW llm.models IS 'The models of this database.';
+COMMENT ON COLUMN llm.models.name IS 'The name, as functions take it.';
 COMMENT ON COLUMN llm.models.family IS
-'The line of models whose files are read alike, such as llama or qwen3; '
-'bert is an encoder, which embeds and writes no text.';
-COMMENT ON COLUMN llm.models.parameters IS 'Numbers in all tensors.';
+'The model family, such as llama or qwen3. bert is an encoder, which embeds texts; all others are decoders, which '
+'generate.';
+COMMENT ON COLUMN llm.models.parameters IS 'The number of weights in all tensors.';
 COMMENT ON COLUMN llm.models.bytes IS
-'Bytes of all tensors in their own encoding; equal tiles are stored once, here they count each.';
+'Bytes of all tensors in their own encoding, shared tiles included.';
 COMMENT ON COLUMN llm.models.layers IS 'Transformer layers.';
-COMMENT ON COLUMN llm.models.context_length IS 'The most tokens that prompt and continuation may have together.';
-COMMENT ON COLUMN llm.models.tokens IS 'Rows of the vocabulary, padded ones included.';
-COMMENT ON COLUMN llm.models.container IS 'The format it was loaded from: gguf or huggingface.';
-COMMENT ON COLUMN llm.models.owner IS 'The role that loaded it and may drop it.';
+COMMENT ON COLUMN llm.models.context_length IS 'The most tokens of prompt and continuation together.';
+COMMENT ON COLUMN llm.models.tokens IS 'Rows of the vocabulary, including padding rows.';
+COMMENT ON COLUMN llm.models.container IS 'The format that it was loaded from: gguf or huggingface.';
+COMMENT ON COLUMN llm.models.owner IS 'The role that loaded it. Roles with its rights may drop it.';
 COMMENT ON COLUMN llm.models.is_default IS
-'Whether functions use it when no model is named: at most one decoder and one encoder.';
+'Whether functions use it when no model is named; at most one decoder and one encoder.';
 COMMENT ON COLUMN llm.models.created_at IS 'When it was published.';
 COMMENT ON COLUMN llm.models.hash IS
-'SHA-256 over architecture, tokenizer and tensors: equal models have equal hashes.';
+'SHA-256 over architecture, tokenizer and tensors. Equal models have equal hashes.';
 
 COMMIT;

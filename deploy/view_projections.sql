@@ -1,7 +1,7 @@
 -- Deploy hartonomous:view_projections to pg
 -- requires: schema_llm, table_model_tensor, table_projection
 
--- security_invoker: the reader's own rights decide which models are there.
+-- security_invoker: the reader sees only models that its own rights allow.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -19,11 +19,11 @@ ALTER VIEW llm.projections OWNER TO llm_owner;
 GRANT SELECT ON llm.projections TO llm_user;
 
 COMMENT ON VIEW llm.projections IS
-'The models that have a map of their tokens, and how much of the differences it shows.';
+'The models that have a map of their tokens, and how much of the variance it shows.';
 COMMENT ON COLUMN llm.projections.model IS 'The model''s name.';
 COMMENT ON COLUMN llm.projections.explained IS
-'The part of the variance of the embedding that each of the four directions holds, the largest first.';
-COMMENT ON COLUMN llm.projections.units IS 'Units of the map for a distance of 1 among the four components.';
-COMMENT ON COLUMN llm.projections.created_at IS 'When llm.project made it.';
+'The share of the variance of the embedding along each of the four components, the largest first.';
+COMMENT ON COLUMN llm.projections.units IS 'Units of the map for a distance of 1 between rows of the embedding.';
+COMMENT ON COLUMN llm.projections.created_at IS 'When llm.project made the map.';
 
 COMMIT;

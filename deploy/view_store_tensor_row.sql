@@ -1,7 +1,7 @@
 -- Deploy hartonomous:view_store_tensor_row to pg
 -- requires: table_model_tensor, function_store_row_content, function_store_numbers_below
 
--- security_invoker: the reader's own rights decide which models are there.
+-- security_invoker: the reader sees only models that its own rights allow.
 -- The content is a function and no join: it is computed for the rows that are asked for, from a slice of their tile, and
 -- planning a query takes a fraction of the time.
 BEGIN;
@@ -29,8 +29,9 @@ ALTER VIEW llm_store.tensor_row OWNER TO llm_owner;
 GRANT SELECT ON llm_store.tensor_row TO llm_user;
 
 COMMENT ON VIEW llm_store.tensor_row IS
-'Every row of every tensor of each model as it is stored; a vector is one row. A condition on model, tensor and row '
-'reads that row alone, without the check of its tile''s hash, which would take the whole tile: llm.verify does that.';
+'Every row of every tensor of each model, as it is stored; a vector is one row. A condition on model, tensor and row '
+'reads only that row. The hash of its tile is not checked, because that would read the whole tile; llm.verify does '
+'it.';
 COMMENT ON COLUMN llm_store.tensor_row.model_id IS 'The model.';
 COMMENT ON COLUMN llm_store.tensor_row.model IS 'The model''s name.';
 COMMENT ON COLUMN llm_store.tensor_row.tokenizer_id IS 'The model''s tokenizer.';

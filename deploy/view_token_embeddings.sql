@@ -1,7 +1,7 @@
 -- Deploy hartonomous:view_token_embeddings to pg
 -- requires: schema_llm, table_token, table_token_position, view_store_tensor_row, function_store_decoded, function_store_atom_keys
 
--- security_invoker: the reader's own rights decide which models are there.
+-- security_invoker: the reader sees only models that its own rights allow.
 -- Subqueries are computed for the rows and columns that are asked for.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
@@ -26,16 +26,16 @@ ALTER VIEW llm.token_embeddings OWNER TO llm_owner;
 GRANT SELECT ON llm.token_embeddings TO llm_user;
 
 COMMENT ON VIEW llm.token_embeddings IS
-'The embedding of every token of every model. Nothing of it is stored: a condition on model and token_id decodes the '
-'rows that it asks for. To find a token by its text ask llm.tokens, or llm.embedding(text).';
+'The embedding of every token of every model. Nothing of it is stored: a condition on model and token_id decodes '
+'only those rows. To find a token by its text, use llm.tokens or llm.embedding(text).';
 COMMENT ON COLUMN llm.token_embeddings.model IS 'The model''s name.';
-COMMENT ON COLUMN llm.token_embeddings.token_id IS 'The token''s number in the model.';
-COMMENT ON COLUMN llm.token_embeddings.token_text IS 'The token to read.';
+COMMENT ON COLUMN llm.token_embeddings.token_id IS 'The token id.';
+COMMENT ON COLUMN llm.token_embeddings.token_text IS 'The token as readable text.';
 COMMENT ON COLUMN llm.token_embeddings.embedding_atom_id IS
-'For each number of the embedding h_xy of its weight code in llm.atoms; NULL for encodings whose codes are no atoms.';
+'h_xy in llm.atoms of the weight code of each number; NULL for encodings whose codes are not atoms.';
 COMMENT ON COLUMN llm.token_embeddings.embedding_h_coords IS
-'h_xy, h_yz and h_zm of the token''s place on the model''s map; NULL before llm.project(model) has made it.';
+'h_xy, h_yz and h_zm of the token on the model''s map; NULL if llm.project(model) has not made it.';
 COMMENT ON COLUMN llm.token_embeddings.embedding IS
-'The numbers: bytea of little-endian float32, as the operators take them; llm.floats shows them.';
+'The numbers: bytea of little-endian float32, as operators take them; llm.floats shows them.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:view_token_positions to pg
 -- requires: schema_llm, table_model_tensor, table_token, table_token_position
 
--- security_invoker: the reader's own rights decide which models are there.
+-- security_invoker: the reader sees only models that its own rights allow.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -24,15 +24,16 @@ ALTER VIEW llm.token_positions OWNER TO llm_owner;
 GRANT SELECT ON llm.token_positions TO llm_user;
 
 COMMENT ON VIEW llm.token_positions IS
-'The maps of the models for which llm.project made one: where each token lies among the four directions along which '
-'the model''s embedding differs most. Near on the map is not near in meaning: for that ask llm.similar_tokens.';
+'The maps of tokens that llm.project made: each token by the first four principal components of the model''s token '
+'embedding. Tokens that are close on the map need not be close in meaning; for that use llm.similar_tokens.';
 COMMENT ON COLUMN llm.token_positions.model IS 'The model''s name.';
-COMMENT ON COLUMN llm.token_positions.token_id IS 'The token''s number in the model.';
-COMMENT ON COLUMN llm.token_positions.token IS 'The token to read.';
-COMMENT ON COLUMN llm.token_positions.kind IS 'normal, control, byte, added, unused (a padded row) or unknown.';
-COMMENT ON COLUMN llm.token_positions.h_xy IS 'The place of (x, y) along the Hilbert curve: llm.hilbert_keys(geom).';
-COMMENT ON COLUMN llm.token_positions.h_yz IS 'The same of (y, z).';
-COMMENT ON COLUMN llm.token_positions.h_zm IS 'The same of (z, m).';
+COMMENT ON COLUMN llm.token_positions.token_id IS 'The token id.';
+COMMENT ON COLUMN llm.token_positions.token IS 'The token as readable text.';
+COMMENT ON COLUMN llm.token_positions.kind IS 'normal, control, byte, added, unused (a padding row) or unknown.';
+COMMENT ON COLUMN llm.token_positions.h_xy IS
+'The key of (x, y) on the plane''s Hilbert curve: llm.hilbert_keys(geom).';
+COMMENT ON COLUMN llm.token_positions.h_yz IS 'The key of (y, z).';
+COMMENT ON COLUMN llm.token_positions.h_zm IS 'The key of (z, m).';
 COMMENT ON COLUMN llm.token_positions.geom IS
 'POINT ZM with SRID 3857: the first to the fourth principal component in units of the map.';
 

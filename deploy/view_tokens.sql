@@ -1,7 +1,7 @@
 -- Deploy hartonomous:view_tokens to pg
 -- requires: schema_llm, table_model, table_token
 
--- security_invoker: the reader's own rights decide which models are there.
+-- security_invoker: the reader sees only models that its own rights allow.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -18,11 +18,12 @@ INNER JOIN llm_store.token AS t ON m.tokenizer_id = t.tokenizer_id;
 ALTER VIEW llm.tokens OWNER TO llm_owner;
 GRANT SELECT ON llm.tokens TO llm_user;
 
-COMMENT ON VIEW llm.tokens IS 'The vocabulary of each model, a row for each row of its embedding.';
+COMMENT ON VIEW llm.tokens IS 'The vocabulary of each model: one row for each row of its token embedding.';
 COMMENT ON COLUMN llm.tokens.model IS 'The model''s name.';
-COMMENT ON COLUMN llm.tokens.id IS 'The token''s number in the model.';
-COMMENT ON COLUMN llm.tokens.text IS 'The token to read; U+FFFD stands for bytes that are only part of a character.';
-COMMENT ON COLUMN llm.tokens.bytes IS 'The exact bytes the token stands for.';
-COMMENT ON COLUMN llm.tokens.kind IS 'normal, control, byte, added, unused (a padded row) or unknown.';
+COMMENT ON COLUMN llm.tokens.id IS 'The token id.';
+COMMENT ON COLUMN llm.tokens.text IS
+'The token as readable text; U+FFFD replaces bytes that are only part of a character.';
+COMMENT ON COLUMN llm.tokens.bytes IS 'The exact bytes of the token.';
+COMMENT ON COLUMN llm.tokens.kind IS 'normal, control, byte, added, unused (a padding row) or unknown.';
 
 COMMIT;

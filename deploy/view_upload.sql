@@ -1,7 +1,7 @@
 -- Deploy hartonomous:view_upload to pg
 -- requires: schema_llm, role_llm_loader
 
--- A view, so that COPY has a target with one column whose rows may be there already. Reading it gives nothing.
+-- A view, so that COPY has a target with one column that skips tiles which are stored already. Reading it returns nothing.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
@@ -13,8 +13,8 @@ ALTER VIEW llm.upload OWNER TO llm_owner;
 GRANT INSERT ON llm.upload TO llm_loader;
 
 COMMENT ON VIEW llm.upload IS
-'COPY llm.upload (content) FROM STDIN BINARY stores tiles; those that are there already are skipped. No view shows '
-'them before llm.publish makes a model of them.';
+'The target of COPY llm.upload (content) FROM STDIN BINARY, which stores tiles and skips those that are stored '
+'already. No view shows tiles before llm.publish makes a model of them.';
 COMMENT ON COLUMN llm.upload.content IS 'The bytes of a tile, 1 to 1,048,576 of them.';
 
 COMMIT;

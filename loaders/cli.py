@@ -21,16 +21,16 @@ from plpython.server.errors import ModelError
 
 from .errors import LoaderError, ServerError
 from .export.export import export, plan_export
-from .quantized import TYPES, quantized, summary
+from .quantized import QUANTIZED_TYPES, quantized, summary
 from .reader import read_model
 from .source.fields import storable
 from .upload.background_uploads import Ahead
 from .upload.progress import progress_bar, readable_bytes
 from .upload.upload import upload
 
-INTERRUPTED = 130  # as a shell reports Ctrl-C
-EXAMPLES = {"tidy": "date: 3 March 2024"}  # prompts of models that go on with nothing else, by the file's name
-NEEDS = {"load": "llm_loader", "drop": "llm_loader"}  # which role a command needs, where it is not llm_user
+INTERRUPTED_STATUS = 130  # the exit status of Ctrl-C in a shell
+EXAMPLES = {"tidy": "date: 3 March 2024"}  # example prompts for models that need a special one, by file name
+NEEDS = {"load": "llm_loader", "drop": "llm_loader"}  # the role that a command needs, if not llm_user
 NOT_ALLOWED = "42501"
 NOT_DEPLOYED = ("3F000", "42P01", "42883")  # undefined schema, table, function
 
@@ -61,7 +61,9 @@ def reported(command: Callable) -> Callable:
         except OSError as problem:
             _fail(f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem))
         except KeyboardInterrupt:
-            _fail("interrupted", "A broken load shows nothing; the same command goes on with it.", code=INTERRUPTED)
+            _fail(
+                "interrupted", "A broken load shows nothing; the same command goes on with it.", code=INTERRUPTED_STATUS
+            )
 
     return wrapped
 
@@ -76,7 +78,7 @@ def load(
     quantize: Annotated[
         str | None,
         typer.Option(
-            help=f"{', '.join(TYPES).lower()}: store the matrices in this encoding, and tell what it changed."
+            help=f"{', '.join(QUANTIZED_TYPES).lower()}: store the matrices in this encoding, and tell what it changed."
         ),
     ] = None,
 ) -> None:
@@ -194,7 +196,7 @@ def _connected(dsn: str) -> psycopg.Connection:
 
 
 def _server_message(problem: psycopg.Error, role: str) -> tuple[str, str | None]:
-    """(message, hint) of what the server, or the way to it, said to a command that needs the role."""
+    """(message, hint) for an error of the server or the connection, in a command that needs the role."""
     diagnostics = problem.diag
     if diagnostics.sqlstate in NOT_DEPLOYED and "llm" in (diagnostics.message_primary or ""):
         return diagnostics.message_primary, "Is this the right database, and is hartonomous deployed in it?"
@@ -216,7 +218,7 @@ def _fail(message: str, hint: str | None = None, code: int = 1) -> None:
 
 
 def _one_line(text: str) -> str:
-    """Text that may hold a hostile file's names, fit to print: what is not printable is escaped."""
+    """Text in one line, with unprintable characters escaped: it may contain names from a hostile file."""
     joined = " ".join(text.split())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in joined)
 

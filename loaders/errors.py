@@ -1,4 +1,4 @@
-"""What can go wrong between a model file and a server, each as one line and a hint for what to do."""
+"""Errors of the loader: each has one line and a hint for what to do."""
 
 
 class LoaderError(Exception):
@@ -14,4 +14,4 @@ class SourceError(LoaderError):
 
 
 class ServerError(LoaderError):
-    """The server cannot be reached, is not deployed, or does not allow what was asked."""
+    """The server cannot be reached, has no deployment, or does not allow the operation."""

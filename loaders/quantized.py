@@ -1,8 +1,8 @@
-"""A model in another encoding, made while it is loaded: no file of the smaller model is needed.
+"""Quantises a model while it is loaded, so that no file of the smaller model is needed.
 
-The rule is that of llm.quantize and of llama.cpp: matrices change, vectors (norms, biases) stay as they are, and a
-matrix whose rows no blocks fill becomes F16. Tensors are decoded and encoded tile by tile as they are sent. The result
-was never a file: `hartonomous export --format` writes it as one.
+The rule is that of llm.quantize and llama.cpp: matrices are encoded, vectors (norms, biases) keep their type, and a
+matrix whose row length is no multiple of the block becomes F16. Tensors are decoded and encoded tile by tile while they
+are sent. The result was never a file; `hartonomous export --format` writes one.
 """
 
 import math
@@ -16,19 +16,19 @@ from plpython.model import encodings, finite
 from .errors import SourceError
 from .source.model import SourceModel, SourceTensor, cut
 
-# Those of blocks that packing keeps in their own bits.
-TYPES = tuple(e.name for e in encodings.ENCODINGS if e.encodable and e.block > 1 and e.layout)
+# Block types with a packed layout that holds them exactly.
+QUANTIZED_TYPES = tuple(e.name for e in encodings.ENCODINGS if e.encodable and e.block > 1 and e.layout)
 
 
 @dataclass
 class RoundingError:
-    """Sums over the weights seen so far: of their squares, and of the squares of what encoding changed."""
+    """Sums over the weights so far: of their squares, and of the squares of the rounding errors."""
 
     squares: float = 0.0
     changes: float = 0.0
 
     def add(self, values: np.ndarray, stored: np.ndarray) -> None:
-        """Take in f32 values and what is stored for them."""
+        """Add f32 values and the values that are stored for them."""
         flat = values.reshape(-1)
         change = flat - stored.reshape(-1)
         self.squares += float(np.dot(flat, flat))
@@ -36,13 +36,13 @@ class RoundingError:
 
     @property
     def relative(self) -> float:
-        """The root of the mean squared change over that of the weights: 0 is exact, 1 as bad as storing zeros."""
+        """Root mean square of the errors over that of the weights: 0 is exact, 1 is as bad as storing zeros."""
         return math.sqrt(self.changes / self.squares) if self.squares else 0.0
 
 
 @dataclass(frozen=True)
 class QuantizedTensor(SourceTensor):
-    """A tensor whose bytes are made of another's as they are asked for; `error` is complete when all tiles were."""
+    """A tensor that is encoded from a source tile by tile; `error` is complete after the last tile."""
 
     source: SourceTensor | None = None
     error: RoundingError = field(default_factory=RoundingError)
@@ -51,7 +51,7 @@ class QuantizedTensor(SourceTensor):
         return math.prod(self.shape[:-1]) * encodings.row_bytes(self.type, self.shape[-1])
 
     def check(self) -> None:
-        """Raises ModelError too where the type cannot hold a row. Only rows with large numbers are decoded for that."""
+        """Also raises ModelError if the type cannot hold a row. Only pieces with large numbers are decoded for that."""
         first = 0
         for raw in self._pieces():
             blocks = np.frombuffer(raw, np.uint8).reshape(-1, encodings.BLOCKS[self.source.type][1])
@@ -81,9 +81,9 @@ class QuantizedTensor(SourceTensor):
 
 
 def quantized(model: SourceModel, type: str) -> SourceModel:
-    """The model with its matrices in a type of TYPES. Raises SourceError for another type."""
-    if type.upper() not in TYPES:
-        raise SourceError(f"cannot quantize to {type!r}", f"Choose {' or '.join(t.lower() for t in TYPES)}.")
+    """The model with its matrices in a type of QUANTIZED_TYPES. Raises SourceError for another type."""
+    if type.upper() not in QUANTIZED_TYPES:
+        raise SourceError(f"cannot quantize to {type!r}", f"Choose {' or '.join(t.lower() for t in QUANTIZED_TYPES)}.")
     return replace(model, tensors=tuple(_quantized(tensor, type.upper()) for tensor in model.tensors), files=())
 
 
@@ -95,7 +95,7 @@ def _quantized(tensor: SourceTensor, type: str) -> SourceTensor:
 
 
 def summary(model: SourceModel) -> list[tuple[str, str, str, str, str]]:
-    """(tensor, from, to, bytes, relative error) of each tensor that was made anew, once it was sent."""
+    """(tensor, from, to, bytes, relative error) of each tensor that was encoded, after it was sent."""
     return [
         (tensor.name, tensor.source.type, tensor.type, f"{tensor.size():,}", f"{tensor.error.relative:.2%}")
         for tensor in model.tensors

@@ -1,4 +1,4 @@
-"""A path as a model, whichever container it holds."""
+"""Reads a model from a path, in any of the supported formats."""
 
 from pathlib import Path
 
@@ -19,6 +19,6 @@ def read_model(path: Path) -> SourceModel:
     if path.is_dir():
         return read_folder(path)
     if path.suffix == ".safetensors":
-        read_safetensors(path)  # its own faults are named before those of its folder
+        read_safetensors(path)  # errors of the file come before those of its folder
         return read_folder(path.parent)
     return read_gguf(path)

@@ -20,7 +20,7 @@ LONGEST = 56  # characters of a value
 
 
 class Kind(NamedTuple):
-    """How one kind's values are made: its share of the data, its generator, its words, and what noise it bears."""
+    """How values of a kind are generated: share of the data, generator, words, and noise."""
 
     share: float
     generate: Callable[[random.Random], tuple[str, str]]
@@ -96,7 +96,7 @@ class Example(NamedTuple):
 
     @property
     def prompt(self) -> str:
-        """What is given to the model."""
+        """The prompt for the model."""
         return f"{self.kind}: {self.text}"
 
 
@@ -106,7 +106,7 @@ def _stranger(rng: random.Random, kind: str) -> str:
 
 
 def example(rng: random.Random, kind: str | None = None, roughness: float = 1.0) -> Example:
-    """One value; roughness 0 gives clean ones, 1 the full share of slips, labels, odd spaces and nonsense."""
+    """One value. roughness: from 0, clean values, to 1, the full share of typos, labels, odd spaces and nonsense."""
     kind = kind or rng.choices(tuple(KINDS), [k.share for k in KINDS.values()])[0]
     spec = KINDS[kind]
     while True:
@@ -126,12 +126,12 @@ def example(rng: random.Random, kind: str | None = None, roughness: float = 1.0)
 
 
 def held_out(item: Example) -> bool:
-    """Whether training must not see this value (short ones are too few to be kept from it)."""
+    """Whether this value is held out of training. Short values are not, because there are too few."""
     return len(item.text) >= 6 and hashlib.blake2b(item.prompt.encode(), digest_size=1).digest()[0] < 8
 
 
 def training(seed: int, count: int, roughness: float = 1.0, kinds: tuple[str, ...] | None = None) -> Iterator[Example]:
-    """count values to train on, in the mixture of all kinds or evenly of some."""
+    """count training values, of all kinds in their shares, or evenly of some kinds."""
     rng = random.Random(f"tidy training {seed}")
     while count:
         item = example(rng, rng.choice(kinds) if kinds else None, roughness)
@@ -141,7 +141,7 @@ def training(seed: int, count: int, roughness: float = 1.0, kinds: tuple[str, ..
 
 
 def unseen(seed: int, count: int, kinds: tuple[str, ...] | None = None) -> list[Example]:
-    """count distinct values that training never sees, in the mixture of all kinds or evenly of some."""
+    """count distinct held-out values, of all kinds in their shares, or evenly of some kinds."""
     rng = random.Random(f"tidy unseen {seed}")
     found: dict[str, Example] = {}
     while len(found) < count:

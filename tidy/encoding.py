@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 class Encoder:
-    """Examples to token ids and the places where the loss counts."""
+    """Examples -> token ids and the positions of the loss."""
 
     def __init__(self, tokens: list[str], merges: list[tuple[str, str]]):
         self.tokenizer = vocabulary.tokenizer(tokens, merges)
@@ -24,7 +24,7 @@ class Encoder:
 
 
 def batches(encoder: Encoder, examples: list, size: int, rng: random.Random):
-    """Batches of examples of like length: (tokens, targets), both [size, length], -100 where there is no loss."""
+    """Batches of examples of similar length: (tokens, targets), both [size, length], -100 without loss."""
     rows = [
         (prompt, encoder.answer(item.answer))
         for item, prompt in zip(examples, encoder.prompts([item.prompt for item in examples]), strict=True)

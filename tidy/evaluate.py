@@ -67,14 +67,14 @@ class Cleaner:
 
 
 def handwritten() -> list[data.Example]:
-    """The list that was written before the generator."""
+    """The values that were written by hand before the generator existed."""
     with HANDWRITTEN.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         return [data.Example(row["kind"], row["input"], row["answer"]) for row in rows]
 
 
 def uncommon(items: list[data.Example], count: int) -> list[data.Example]:
-    """Those that are not, letter for letter, among `count` values that training could see."""
+    """The values that are not, letter for letter, among `count` training values."""
     made = {item.prompt for item in data.training(1, count)}
     return [item for item in items if item.prompt not in made]
 
@@ -90,7 +90,7 @@ def leap_days() -> list[data.Example]:
 
 
 def round_amounts() -> list[data.Example]:
-    """Amounts of one to ten millions with many noughts, which are easily lost count of."""
+    """Amounts of one to ten millions with many zeros, which are easily miscounted."""
     forms = {"${:,}": "USD", "{:,} USD": "USD", "{:,} EUR": "EUR", "EUR {}": "EUR"}
     return [
         data.Example("money", form.format(amount), f"{amount}.00 {code}")
@@ -108,7 +108,7 @@ def wilson(hits: int, trials: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def uncastable(dsn: str, said: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The (kind, answer) pairs that the server cannot cast."""
+    """The (kind, answer) pairs that PostgreSQL cannot cast."""
     import psycopg
 
     bad = []

@@ -1,4 +1,4 @@
-"""Qwen2 in PyTorch, small enough to read: what `tidy` is trained with. Its weights go by GGUF's tensor names."""
+"""A small Qwen2 in PyTorch, for training `tidy`. Its weights have GGUF's tensor names."""
 
 from dataclasses import dataclass
 
@@ -93,7 +93,7 @@ class Qwen2(nn.Module):
         return functional.linear(self.hidden(tokens), self.token_embd.weight)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The weights by GGUF's names: the joined matrices taken apart."""
+        """The weights by GGUF's names, with joined matrices split."""
         s, out = self.shape, {}
         kv = s.kv_heads * s.head
         for name, value in self.state_dict().items():

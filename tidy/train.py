@@ -22,8 +22,8 @@ from encoding import Encoder, accuracy, batches
 from model import Qwen2, Shape
 from torch.nn import functional
 
-POOL = 8192  # examples sorted by length together, so that a batch has little padding
-LONGEST_STEP = 60.0  # seconds; what is more was time stopped
+POOL = 8192  # examples that are sorted by length, so that a batch has little padding
+LONGEST_STEP = 60.0  # seconds; a longer step was suspended
 SAVE_EVERY = 300.0  # seconds
 CHECK_SHAPE = Shape(width=64, layers=2, heads=2, kv_heads=1, ffn=192)
 CHECK_KINDS = ("boolean", "date_us")
@@ -49,14 +49,14 @@ def optimizers(model: Qwen2, rate: float) -> list[torch.optim.Optimizer]:
 
 
 def rate_at(progress: float, warm_up: float = 0.015) -> float:
-    """The share of the peak learning rate: up, then along a cosine to nothing."""
+    """The fraction of the peak learning rate: warm-up, then a cosine to 0."""
     if progress < warm_up:
         return progress / warm_up
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warm_up) / (1 - warm_up))))
 
 
 class Training:
-    """One run: the model, its optimizers, and how far it has come."""
+    """A training run: the model, its optimizers and its progress."""
 
     def __init__(self, options, shape: Shape, kinds: tuple[str, ...] | None = None):
         torch.manual_seed(options.seed)
@@ -82,7 +82,7 @@ class Training:
         return self.spent / (60 * self.options.minutes)
 
     def batches(self):
-        """Batches without end, rougher as the training goes on."""
+        """Endless batches, with more noise as the training proceeds."""
         rng = random.Random(self.options.seed)
         for pool in range(1, sys.maxsize):
             roughness = min(1.0, 0.3 + 3 * self.progress)
@@ -106,7 +106,7 @@ class Training:
         self.loss = loss.item() if self.loss is None else 0.98 * self.loss + 0.02 * loss.item()
 
     def run(self) -> float:
-        """Train to the end; the share of unseen values answered exactly."""
+        """Train to the end. Returns the share of held-out values that are answered exactly."""
         before, saved, shown = time.monotonic(), 0.0, 0.0
         for tokens, targets in self.batches():
             self.step(tokens, targets)
@@ -126,7 +126,7 @@ class Training:
         return self.scores()["all"]
 
     def scores(self) -> dict[str, float]:
-        """Exact answers on values that training does not see, by kind."""
+        """Exact answers on held-out values, by kind."""
         scores = accuracy(self.model, self.encoder, data.unseen(1, 400, self.kinds))
         self.say("unseen " + "  ".join(f"{kind} {value:.3f}" for kind, value in scores.items()))
         return scores
@@ -136,7 +136,7 @@ class Training:
         print((facts + line).rstrip(), file=self.options.log, flush=True)
 
     def save(self) -> None:
-        """Write beside, then rename: the checkpoint can be read at any time."""
+        """Write under another name, then rename, so that the checkpoint can be read at any time."""
         beside = Path(f"{self.options.out}.new")
         facts = {"steps": self.steps, "seen": self.seen, "seed": self.options.seed}
         shape = vars(self.model.shape)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs the checks of `make test` in two lanes, one a core, and says at the end what failed.
+"""Runs the checks of `make test` in two lanes at the same time, and lists at the end what failed.
 
     tools/check.py        everything
-    tools/check.py lint   style and drift alone, without a server
+    tools/check.py lint   only style and rendered scripts, without a server
 
 The first lane has a server of its own, with everything deployed, and shows its output as it comes. The second does not
 use that one: its output follows when the first lane is through.
@@ -35,7 +35,7 @@ Result = tuple[str, bool]
 
 
 def run(*command: object, output: IO[str] = sys.stdout, **environment: str) -> bool:
-    """Runs one check and writes what it says to the output; true when it passed."""
+    """Runs one check and writes its messages to the output. Returns whether it passed."""
     started = time.monotonic()
     print(f"\n=== {' '.join(map(str, command)).replace(f'{CHECKOUT}/', '')}", file=output, flush=True)
     done = subprocess.run(
@@ -104,7 +104,7 @@ def everything() -> Iterator[Result]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="?", choices=["all", "lint"], default="all")
-    # A stopped run still takes its server away.
+    # An interrupted run still removes its server.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     checks = lint() if parser.parse_args().what == "lint" else everything()
     failed = [name for name, passed in checks if not passed]

@@ -20,8 +20,8 @@ sys.path.insert(0, str(CHECKOUT))
 from transformers import AutoConfig  # noqa: E402 (a script's own folder comes first)
 
 from loaders import families  # noqa: E402
-from loaders.huggingface.architecture import DECODER  # noqa: E402
-from loaders.huggingface.encoder import ENCODER  # noqa: E402
+from loaders.huggingface.architecture import DECODER_CONFIG  # noqa: E402
+from loaders.huggingface.encoder import ENCODER_CONFIG  # noqa: E402
 
 TABLE = CHECKOUT / "loaders" / "families" / "class_defaults.py"
 HEADER = '''"""What the configuration classes of transformers 5.24 have for an absent key.
@@ -31,7 +31,7 @@ Written by tools/class_defaults.py. A row: (family, key of config.json, default,
 
 ROWS = (
 '''
-# Read by the base class from whatever config.json says, not fields of a class.
+# The base class reads these from config.json; they are no fields of a class.
 READ_BY_NAME = (("rope_scaling", None, True), ("layer_types", None, True))
 # Sizes that divide one another, as the defaults of a class need not: what follows from a null is then possible too.
 SIZES = {"hidden_size": 64, "num_attention_heads": 4}
@@ -52,7 +52,7 @@ def rows(family: str, model_type: str, known: set[str]) -> list[Row]:
 def takes_null(kind: type, key: str) -> bool:
     try:
         kind(**(SIZES | {key: None}))
-    except Exception:  # the class's own refusals have no common kind
+    except Exception:  # classes raise errors of many kinds
         return False
     return True
 
@@ -61,8 +61,8 @@ def table() -> str:
     """The whole file."""
     lines = []
     for family in (*families.FAMILIES, *families.ENCODERS):
-        keys = ENCODER if isinstance(family, families.EncoderFamily) else DECODER | family.keys
-        lines += rows(family.name, family.model_type, {*keys.used, *keys.neutral})
+        keys = ENCODER_CONFIG if isinstance(family, families.EncoderFamily) else DECODER_CONFIG | family.keys
+        lines += rows(family.name, family.model_type, {*keys.used, *keys.harmless_at})
     return HEADER + "".join(f"    {quoted(row)},\n" for row in lines) + ")\n"
 
 

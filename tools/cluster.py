@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """A private PostgreSQL server with the database deployed in it: for the demo, for tests, for development.
 
-    tools/cluster.py up      make it when it is not there, start it when it is stopped, deploy what is not deployed
+    tools/cluster.py up      create it if there is none, start it, deploy what is not deployed yet
     tools/cluster.py down    stop it
     tools/cluster.py dsn     print one libpq URI of a login that may load and generate, usable by any local account
     tools/cluster.py psql    open psql as that login
     tools/cluster.py remove  stop it and delete it with everything in it
 
-The deployment is `sqitch deploy`, as on any server of a DBA's own. This file only makes a server for it and sets the
-target and the variables. The server never runs as root; tools/where tells the account and the folders. A superuser
-comes in through the Unix socket and only from the accounts that made the cluster (peer authentication); logins come
-in through 127.0.0.1 with a random password.
+The deployment is `sqitch deploy`, as on a DBA's server. This file only makes a server for it and sets the target and
+the variables. The server never runs as root; tools/where prints its account and folders. The superuser connects only
+through the Unix socket and from the accounts that made the cluster (peer authentication). Logins connect through
+127.0.0.1 with a random password.
 """
 
 import argparse
@@ -40,7 +40,7 @@ max_wal_size = '4GB'
 shared_buffers = '256MB'
 timezone = 'UTC'
 """
-# For clusters that live as long as one test run.
+# For clusters of one test run.
 FORGETFUL = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
 HBA = """\
 local all,replication postgres   peer map=makers
@@ -50,12 +50,12 @@ host  all all      127.0.0.1/32  scram-sha-256
 
 
 class ClusterError(Exception):
-    """Something that the person at the keyboard can mend; the message says what."""
+    """A problem that the caller can fix; the message says how."""
 
 
 @cache
 def where(name: str) -> str:
-    """What tools/where says."""
+    """The output of tools/where."""
     found = subprocess.run([CHECKOUT / "tools" / "where", name], capture_output=True, text=True, check=False)
     if found.returncode:
         raise ClusterError("no PostgreSQL with plpython3, PostGIS and pgTAP on this machine: run tools/install")
@@ -69,7 +69,7 @@ def site_packages() -> Path:
 
 
 def free_port(wanted: int = 0) -> int:
-    """The wanted port where it is free, so that connection strings stay good; otherwise any other."""
+    """The wanted port if it is free, so that connection strings stay valid; otherwise any other."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
         try:
@@ -80,7 +80,7 @@ def free_port(wanted: int = 0) -> int:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """Nothing of the shell's: a server, and psql, would obey its variables."""
+    """An environment without the shell's variables, which a server and psql would obey."""
     path = f"{where('bin')}:/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"
     kept = {name: os.environ[name] for name in ("HOME", "TERM") if name in os.environ}
     return {"PATH": path, "LANG": "C.UTF-8", **kept, **more}
@@ -88,7 +88,7 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 @dataclass
 class Cluster:
-    """One server: its name tells its folder."""
+    """One server, in a folder of its name."""
 
     name: str = "main"
     forgetful: bool = False
@@ -164,7 +164,7 @@ class Cluster:
             shutil.rmtree(folder, ignore_errors=True)
 
     def up(self) -> None:
-        """Whatever state it is in: a running server with everything deployed and a login."""
+        """From any state to a running server with everything deployed and a login."""
         if not self.exists:
             say(f"making a server in {self.folder}")
             self.create()
@@ -181,7 +181,7 @@ class Cluster:
         self.query(f"CREATE DATABASE {database} ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0")
 
     def sqitch(self, command: str, *arguments: str, database: str = DATABASE) -> subprocess.CompletedProcess:
-        """Runs one sqitch command on a database; its output is captured, its success is for the caller to judge."""
+        """Runs a sqitch command on a database. Captures the output; the caller checks the exit status."""
         target = f"db:pg://postgres@/{database}?host={quote(str(self.sockets), safe='')}&port={self.port}"
         return subprocess.run(
             ["sqitch", command, *arguments, target],
@@ -267,7 +267,7 @@ class Cluster:
         command = [where("bin") + "/" + program, *map(str, arguments)]
         if os.getuid() == 0:
             command = ["runuser", "-u", where("user"), "--", *command]
-        # pg_ctl's child keeps the output open as long as it lives: a file, not a pipe.
+        # A file, not a pipe: pg_ctl's child keeps the output open as long as it lives.
         output = self.folder.parent / f".{self.name}.output"
         with output.open("w") as file:
             done = subprocess.run(
@@ -302,7 +302,7 @@ def account_name() -> str:
 
 
 def own_folder(folder: Path, uid: int) -> None:
-    """Makes the folder, or refuses one that somebody else made: /var/tmp is everybody's."""
+    """Makes the folder, or refuses one of another account: anybody can write to /var/tmp."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o755, parents=True)
     if folder.stat(follow_symlinks=False).st_uid != uid:

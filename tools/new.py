@@ -3,8 +3,8 @@
 
     make new function NAME
 
-The function is llm.NAME(text), and gives its argument back: deployed and tested as it is, to be changed into what it
-shall do. CONTRIBUTING.md says what else a function needs.
+The function is llm.NAME(text), which returns its argument. It can be deployed and tested at once; then change it.
+CONTRIBUTING.md says what else a function needs.
 """
 
 import argparse
@@ -26,7 +26,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,50}")
 
 
 class NewError(Exception):
-    """What was asked for cannot be made; the message says why."""
+    """The function cannot be made; the message says why."""
 
 
 def scripts(name: str) -> dict[str, str]:
@@ -47,7 +47,7 @@ def scripts(name: str) -> dict[str, str]:
 
 
 def write_function(name: str, checkout: Path) -> list[str]:
-    """Writes the scripts and the plan line; the paths of what was written. Raises NewError."""
+    """Writes the scripts and the plan line. Returns the paths. Raises NewError."""
     if not NAME.fullmatch(name):
         raise NewError(f'"{name}" is no name for a function: lower-case letters, digits and _ make one')
     plan = checkout / "sqitch.plan"

@@ -4,10 +4,10 @@
     tools/render.py           write what differs: scripts, plan lines and their notes, the map of docs/architecture.md
     tools/render.py --check   write nothing; fail when something is not what a rendering would give
 
-A server needs Python packages and never our files, so each module is the body of a function that nobody calls:
-plpython/kernels/matrix.py is llm_runtime.kernels__matrix(). The body is the source alone, from its first byte to its
-last: a traceback's line numbers are those of the file here. Comments come from the modules' first docstring lines,
-notes of the plan from those of the wings, requirements from sqitch.plan.
+A server needs Python packages but none of our files: each module is the body of a function that nobody calls.
+plpython/kernels/matrix.py is llm_runtime.kernels__matrix(). The body is exactly the source, so line numbers in a
+traceback are those of the file here. Comments come from the first docstring lines of modules, notes of the plan from
+those of wings, requirements from sqitch.plan.
 """
 
 import argparse
@@ -53,7 +53,7 @@ class RenderError(Exception):
 
 @dataclass(frozen=True)
 class Module:
-    """One file of plpython/: its path there without the ending, its source, what its docstring says in one line."""
+    """A file of plpython/: its path there without the suffix, its source, the first line of its docstring."""
 
     path: str
     source: str
@@ -75,7 +75,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Wing:
-    """One folder of plpython/: its name, what its docstring says in one line, its modules."""
+    """A folder of plpython/: its name, the first line of its docstring, its modules."""
 
     name: str
     note: str
@@ -87,7 +87,7 @@ class Wing:
 
 
 def read_docstring(path: Path) -> tuple[str, str]:
-    """(source, the first line of the docstring). Refuses what would not survive as a function body."""
+    """(source, the first line of the docstring). Refuses sources that cannot be function bodies."""
     source = path.read_text(encoding="utf-8")
     tree = ast.parse(source, str(path))
     docstring = ast.get_docstring(tree)
@@ -126,12 +126,12 @@ def read_wings(folder: Path) -> list[Wing]:
 
 
 def modules_of(wings: list[Wing]) -> list[Module]:
-    """All modules in the order of their functions' names, which is the order that the release's hash takes them in."""
+    """All modules in the order of their functions' names, which is the order of the release's hash."""
     return sorted((module for wing in wings for module in wing.modules), key=lambda module: module.function)
 
 
 def release(modules: list[Module]) -> str:
-    """The hash over all modules: SHA-256 of the text that `sha256sum` would print for them."""
+    """The hash over all modules: SHA-256 of the output that `sha256sum` would print for them."""
     return hashlib.sha256("".join(f"{m.sha256}  {m.function}\n" for m in modules).encode()).hexdigest()
 
 
@@ -147,7 +147,7 @@ def plan_line(change: str, requires: list[str], note: str) -> str:
 
 
 def complete_plan(plan: list[str], wings: list[Wing]) -> list[str]:
-    """The plan with a line for each wing, in their order and with their notes, and the release behind them all."""
+    """The plan with a line for each wing, in order and with its note, and the release after them."""
     notes = {wing.change: wing.note for wing in wings}
     plan = [re.sub(r" # .*", f" # {notes[c]}", line) if (c := line.split(" ")[0]) in notes else line for line in plan]
     for wing in wings:
@@ -163,7 +163,7 @@ def complete_plan(plan: list[str], wings: list[Wing]) -> list[str]:
 
 
 def check_planned(plan: list[str], wings: list[Wing]) -> None:
-    """Refuses a plan with a change of a wing that is not there: it would deploy what nobody maintains."""
+    """Refuses a plan with a change of a wing that does not exist."""
     rendered = {wing.change for wing in wings}
     for change in plan_requires(plan):
         if change.startswith("python_runtime_") and change not in rendered:
@@ -223,7 +223,7 @@ def architecture_map(wings: list[Wing]) -> str:
 
 
 def with_map(page: str, wings: list[Wing]) -> str:
-    """The page with its map written anew between the two markers."""
+    """The page with a new map between the two markers."""
     before, begin, rest = page.partition(MAP_BEGIN)
     _, end, after = rest.partition(MAP_END)
     if not (begin and end):
@@ -232,13 +232,13 @@ def with_map(page: str, wings: list[Wing]) -> str:
 
 
 def sql_literal(text: str) -> str:
-    """A string literal; a long one goes on on the next line, as SQL allows."""
+    """A string literal; a long one continues on the next line."""
     words = textwrap.wrap(text.replace("'", "''"), 110, drop_whitespace=False)
     return "\n".join(f"'{part}'" for part in words)
 
 
 def strangers(scripts: dict[str, str]) -> list[str]:
-    """Scripts of wings that are no longer in plpython/."""
+    """Scripts of wings that plpython/ no longer has."""
     found = (path for folder in TEMPLATES for path in (CHECKOUT / folder).glob("python_runtime_*.sql"))
     return sorted(set(map(str, (path.relative_to(CHECKOUT) for path in found))) - set(scripts))
 

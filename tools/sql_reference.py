@@ -48,7 +48,7 @@ LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
 WHERE t.typnamespace = 'llm'::regnamespace AND (t.typtype IN ('d', 'e') OR c.relkind = 'c')
 ORDER BY t.typname COLLATE "C"
 """
-# The wrapper generate(prompt) stands in a schema of the deployer's choice: sqitch.conf's default is public.
+# The wrapper generate(prompt) is in a schema that the deployment chooses; sqitch.conf's default is public.
 FUNCTIONS = """
 SELECT p.oid, n.nspname || '.' || p.proname, pg_catalog.pg_get_function_arguments(p.oid),
     pg_catalog.pg_get_function_result(p.oid), pg_catalog.obj_description(p.oid, 'pg_proc'),
@@ -61,7 +61,7 @@ WHERE (n.nspname = 'llm' OR (n.nspname = 'public' AND p.proname = 'generate'))
 
 
 def split_arguments(arguments: str) -> list[str]:
-    """An argument list at its commas, but not at those inside parentheses, brackets or quotes."""
+    """Split an argument list at its commas, except those inside parentheses, brackets or quotes."""
     parts, depth, quoted, start = [], 0, False, 0
     for i, character in enumerate(arguments):
         if character == "'":
@@ -77,7 +77,7 @@ def split_arguments(arguments: str) -> list[str]:
 
 
 def broken(head: str, parts: list[str]) -> str:
-    """head(part, part) on one line when that fits, else with one part a line."""
+    """head(part, part) on one line if that fits, else with one part per line."""
     line = f"{head}({', '.join(parts)})"
     return line if len(line) <= LONGEST_LINE else f"{head}(\n    " + ",\n    ".join(parts) + "\n)"
 
@@ -127,7 +127,7 @@ def topics() -> Iterator[tuple[str, list[str]]]:
 
 
 def objects(connection: psycopg.Connection, change: str) -> Iterator[int]:
-    """The oids of what the deploy script of a change comments in schema llm, and of the wrapper public.generate."""
+    """The oids of the objects of schema llm, or of the wrapper public.generate, that a change's script comments."""
     script = (CHECKOUT / "deploy" / f"{change}.sql").read_text(encoding="utf-8")
     for kind, name, arguments in COMMENTED.findall(script):
         schema = "public" if change == "function_generate_wrapper" else "llm"
@@ -181,7 +181,7 @@ def main() -> int:
     parser.add_argument("--dsn", help="a superuser's URI (default: the private server's)")
     arguments = parser.parse_args()
     with psycopg.connect(arguments.dsn or Cluster().superuser_dsn()) as connection:
-        # A function's defaults are shown with the schemas that are not on the path.
+        # With this path, defaults of functions are shown with their schemas.
         connection.execute("SET search_path = pg_catalog")
         text = "\n".join(sections(connection))
     if not arguments.check:

@@ -8,8 +8,9 @@ DECLARE
     module text;
 BEGIN
     FOREACH module IN ARRAY '{
-        server__arguments, server__background, server__ceilings, server__database, server__errors,
-        server__settings, server__statement_clock
+        server__arguments, server__background, server__ceilings, server__connection, server__database,
+        server__errors, server__interrupts, server__messages, server__module_files, server__server_variables,
+        server__settings, server__spi, server__sql_errors, server__statement_clock, server__streams
     }'::text[] LOOP
         ASSERT EXISTS (
             SELECT FROM pg_catalog.pg_proc AS p

@@ -1,6 +1,6 @@
-"""The atoms that a model is made of: its tokens by how they are spelt, its weight codes by value, and how many of each.
+"""A picture of a model's atoms: tokens by spelling, weight codes by value, and counts.
 
-Places are those of llm.atoms; docs/atoms.md says what the axes mean.
+Points are those of llm.atoms; docs/atoms.md says what the axes mean.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ TOKENS = """
     FROM llm.tokens AS t INNER JOIN llm_store.atom AS a ON a.content_hash = sha256(t.bytes)
     WHERE t.model = %s AND octet_length(t.bytes) > 1 AND t.kind IN ('normal', 'added')
 """
-CODES = """
+CODES_QUERY = """
     SELECT public.st_x(a.geom), u.type, u.number
     FROM (
         SELECT t.type, c.code, sum(c.number)::bigint AS number
@@ -27,7 +27,7 @@ CODES = """
     INNER JOIN llm_store.atom AS a ON a.content_hash = llm_store.atom_code_hash(u.type, u.code)
     ORDER BY 2, 1
 """
-COUNTS = """
+COUNTS_QUERY = """
     WITH t AS (SELECT hash FROM llm.tensors WHERE model = %(model)s), k AS (
         SELECT DISTINCT bytes FROM llm.tokens WHERE model = %(model)s AND bytes <> ''
     ), c AS (
@@ -52,12 +52,12 @@ SHORTEST_STRIP = 1 / 60  # of an axis that a letter needs to be written beside i
 
 def draw_atoms(connection: psycopg.Connection, name: str, _: str | None):
     """A figure: the tokens, the weight codes, the counts."""
-    read_stored(connection, name)  # says so when there is no such model
+    read_stored(connection, name)  # raises for an unknown model
     figure = pyplot().figure(figsize=(13.5, 8.6), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=(1.55, 1))
     tokens = connection.execute(TOKENS, (name,)).fetchall()
-    codes = connection.execute(CODES, (name,)).fetchall()
-    counts = connection.execute(COUNTS, {"model": name}).fetchall()
+    codes = connection.execute(CODES_QUERY, (name,)).fetchall()
+    counts = connection.execute(COUNTS_QUERY, {"model": name}).fetchall()
     _draw_tokens(figure, figure.add_subplot(grid[:, 0]), name, tokens)
     _draw_codes(figure.add_subplot(grid[0, 1]), codes)
     _draw_counts(figure.add_subplot(grid[1, 1]), counts)
@@ -65,7 +65,7 @@ def draw_atoms(connection: psycopg.Connection, name: str, _: str | None):
 
 
 def _draw_tokens(figure, axes, name: str, tokens: list[tuple]) -> None:
-    """Tokens in the order of their places, so that neighbours stay neighbours and nothing lies on one heap."""
+    """Tokens by the ranks of their coordinates, so that they are spread evenly and neighbours stay neighbours."""
     from matplotlib.colors import LogNorm
 
     x, y = (_ranks(np.array([token[axis] for token in tokens])) for axis in (0, 1))
@@ -82,7 +82,7 @@ def _draw_tokens(figure, axes, name: str, tokens: list[tuple]) -> None:
     title(
         axes,
         f"The atoms of {name}",
-        f"{len(tokens):,} tokens in the order of their places in llm.atoms; near is spelt alike, not meant alike.",
+        f"{len(tokens):,} tokens by the order of their coordinates in llm.atoms; near tokens are spelt alike.",
     )
 
 
@@ -95,8 +95,8 @@ def _label_tokens(axes, x: np.ndarray, y: np.ndarray, tokens: list[tuple]) -> No
         if text is None or any(abs(x[number] - a) < 0.11 and abs(y[number] - b) < 0.022 for a, b in taken):
             continue
         taken.append((x[number], y[number]))
-        place = {"textcoords": "offset points", "xytext": (3, 2), "fontsize": 7.5, "path_effects": effects}
-        axes.annotate(text, (x[number], y[number]), **place)
+        style = {"textcoords": "offset points", "xytext": (3, 2), "fontsize": 7.5, "path_effects": effects}
+        axes.annotate(text, (x[number], y[number]), **style)
         if len(taken) == 110:
             return
 
@@ -139,23 +139,23 @@ def _draw_counts(axes, counts: list[tuple]) -> None:
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Places from 0 to 1 by order; equal values share theirs."""
+    """Ranks from 0 to 1; equal values share a rank."""
     ordered, inverse = np.unique(values, return_inverse=True)
     return inverse / max(1, len(ordered) - 1)
 
 
-def _ticks(places: np.ndarray, letters: list[bytes]) -> tuple[list[float], list[str]]:
+def _ticks(ranks: np.ndarray, letters: list[bytes]) -> tuple[list[float], list[str]]:
     """(middle, letter) of the strips of an axis whose tokens share a byte there, where a strip is wide enough."""
     strips: dict[bytes, list[float]] = {}
-    for place, letter in zip(places, letters, strict=True):
-        strips.setdefault(letter, []).append(place)
+    for rank, letter in zip(ranks, letters, strict=True):
+        strips.setdefault(letter, []).append(rank)
     found = []
     for letter, inside in strips.items():
         shown = _shown(letter)
         if shown is not None and max(inside) - min(inside) >= SHORTEST_STRIP:
             found.append(((max(inside) + min(inside)) / 2, shown))
     found.sort()
-    return [place for place, _ in found], [shown for _, shown in found]
+    return [middle for middle, _ in found], [shown for _, shown in found]
 
 
 def _shown(content: bytes) -> str | None:

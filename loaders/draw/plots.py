@@ -1,6 +1,6 @@
-"""Pictures of what is stored: the map of the tokens, the curve through it, a tensor, the atoms.
+"""Pictures of stored models: the map of the tokens, the Hilbert curve through it, a tensor, the atoms.
 
-matplotlib is not among what the loader needs; without it these commands say how to get it.
+matplotlib is optional; without it these commands say how to install it.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ WHOLE_CURVE = "SELECT llm.hilbert_decode(n, 2, %s) FROM generate_series(0, %s) A
 
 
 def plot(connection: psycopg.Connection, kind: str, name: str, output: Path, tensor: str | None = None) -> None:
-    """Draw one of PLOTS into a file whose ending tells the format. Raises LoaderError for what cannot be drawn."""
+    """Draw one of PLOTS into a file; its suffix is the format. Raises LoaderError for what cannot be drawn."""
     if kind not in PLOTS:
         raise LoaderError(f'plot "{kind}" is not known', f"Known are {', '.join(PLOTS)}.")
     canvas = pyplot()
@@ -39,26 +39,26 @@ def plot(connection: psycopg.Connection, kind: str, name: str, output: Path, ten
     if output.suffix[1:].lower() not in known:
         raise LoaderError(f"{output} ends in none of {', '.join(sorted(known))}", "Name a file like tokens.png.")
     check_file(output, replace=True)
-    with canvas.rc_context(STYLE), written_beside(output, is_folder=False) as place:
+    with canvas.rc_context(STYLE), written_beside(output, is_folder=False) as path_beside:
         figure = PLOTS[kind](connection, name, tensor)
         try:
-            figure.savefig(place, dpi=160, facecolor=PAPER)
+            figure.savefig(path_beside, dpi=160, facecolor=PAPER)
         finally:
             canvas.close(figure)
 
 
 def draw_tokens(connection: psycopg.Connection, name: str, _: str | None):
-    """The map: two directions are place, the third is colour, the fourth is size."""
+    """The map: the first two components are the position, the third is the colour, the fourth the size."""
     tokens = read_token_map(connection, name)
     figure, axes = pyplot().subplots(figsize=(11, 8.5), layout="constrained")
-    size = _spread(tokens.places[:, 3])
+    size = _spread(tokens.positions[:, 3])
     points = axes.scatter(
-        *tokens.places[:, :2].T,
-        c=tokens.places[:, 2],
+        *tokens.positions[:, :2].T,
+        c=tokens.positions[:, 2],
         s=_area(len(size)) * (0.4 + 1.6 * size),
         cmap="viridis",
-        vmin=np.quantile(tokens.places[:, 2], 0.02),
-        vmax=np.quantile(tokens.places[:, 2], 0.98),
+        vmin=np.quantile(tokens.positions[:, 2], 0.02),
+        vmax=np.quantile(tokens.positions[:, 2], 0.98),
         alpha=0.75,
         linewidths=0,
     )
@@ -79,7 +79,7 @@ def draw_hilbert(connection: psycopg.Connection, name: str, _: str | None):
     from matplotlib.collections import LineCollection
 
     tokens = read_token_map(connection, name)
-    steps = cells(tokens.places, CURVE_BITS)
+    steps = cells(tokens.positions, CURVE_BITS)
     rows = connection.execute(CURVE, (steps[:, 0].tolist(), steps[:, 1].tolist())).fetchall()
     order = np.array([number for number, _ in sorted(rows, key=lambda row: row[1])])
     cell_count = 1 << 2 * BACKGROUND_BITS
@@ -106,7 +106,7 @@ def draw_hilbert(connection: psycopg.Connection, name: str, _: str | None):
 
 
 def draw_tensor(connection: psycopg.Connection, name: str, tensor_name: str | None):
-    """A matrix as a heat map, and how often its values are; a vector as a line."""
+    """A matrix as a heat map, or a vector as a line, with a histogram of the values."""
     model = read_stored(connection, name)
     tensor_name = tensor_name or "blk.0.attn_q.weight"
     tensor = next((tensor for tensor in model.tensors if tensor.name == tensor_name), None)
@@ -142,7 +142,7 @@ def draw_tensor(connection: psycopg.Connection, name: str, tensor_name: str | No
 
 
 def _heat_map(figure, axes, matrix: np.ndarray, shape: tuple[int, int]) -> None:
-    """Red above 0, blue below, and the outermost half percent of the values all the same."""
+    """Red above 0, blue below; the outermost half percent of the values have the same colour."""
     limit = float(np.quantile(np.abs(matrix), 0.995)) or 1.0
     extent = (0, shape[1], shape[0], 0)
     style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "interpolation": "nearest", "aspect": "auto"}
@@ -153,7 +153,7 @@ def _heat_map(figure, axes, matrix: np.ndarray, shape: tuple[int, int]) -> None:
 
 
 def _histogram(axes, values: np.ndarray) -> None:
-    """How often values are, with lines at the mean and one standard deviation to its sides."""
+    """A histogram of the values, with lines at the mean and one standard deviation from it."""
     low, high, mean, spread = (float(f(values)) for f in (np.min, np.max, np.mean, np.std))
     bins = min(201, max(31, len(np.unique(values[:65536]))))
     axes.hist(values, bins=bins, range=(low, high) if high > low else None, color=ACCENT, alpha=0.85)
@@ -168,10 +168,10 @@ def _histogram(axes, values: np.ndarray) -> None:
 
 def _label_tokens(axes, tokens: TokenMap, most: int) -> None:
     effects = outline()
-    for number, shown in chosen_labels(tokens.places, tokens.texts, most, room=(0.0085, 0.019)):
-        place = tokens.places[number, :2]
+    for number, shown in chosen_labels(tokens.positions, tokens.texts, most, label_size=(0.0085, 0.019)):
+        position = tokens.positions[number, :2]
         offset = {"textcoords": "offset points", "xytext": (3, 2)}
-        axes.annotate(shown, place, **offset, fontsize=7.5, color=INK, path_effects=effects, zorder=4)
+        axes.annotate(shown, position, **offset, fontsize=7.5, color=INK, path_effects=effects, zorder=4)
 
 
 def _name_directions(axes, tokens: TokenMap) -> None:
@@ -186,13 +186,13 @@ def _name_directions(axes, tokens: TokenMap) -> None:
 
 
 def _spread(values: np.ndarray) -> np.ndarray:
-    """Values from 0 to 1 by their place between the outermost."""
+    """Values scaled to 0 to 1, with the outermost 2 percent clipped."""
     low, high = np.quantile(values, [0.02, 0.98])
     return np.clip((values - low) / ((high - low) or 1), 0, 1)
 
 
 def _area(count: int) -> float:
-    """Square points of a marker, so that many are small and few are not."""
+    """The area of a marker in square points: smaller for more tokens."""
     return float(np.clip(24_000 / count, 1.2, 46))
 
 

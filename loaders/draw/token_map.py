@@ -1,7 +1,7 @@
-"""Where the tokens of a model lie: the map that llm.project stores, and which of its tokens can be labelled.
+"""The map of a model's tokens that llm.project stores, and which tokens of it can be labelled.
 
-Four directions hold only a part of the differences, which the pictures state; what is near on the map is not therefore
-near in meaning.
+The map shows only part of the variance, which the pictures state. Tokens that are close on it need not be close in
+meaning.
 """
 
 import unicodedata
@@ -13,9 +13,9 @@ import psycopg
 from ..errors import ServerError
 from ..export.stored_model import read_stored
 
-MAP = "SELECT explained FROM llm.projections WHERE model = %s"
+MAP_QUERY = "SELECT explained FROM llm.projections WHERE model = %s"
 MAKE = "SELECT llm.project(%s)"
-PLACES = """
+POSITIONS = """
     SELECT public.st_x(geom), public.st_y(geom), public.st_z(geom), public.st_m(geom), token FROM llm.token_positions
     WHERE model = %s AND kind IN ('normal', 'added') ORDER BY token_id
 """
@@ -24,44 +24,44 @@ LONGEST_LABEL = 14
 
 @dataclass(frozen=True)
 class TokenMap:
-    """places: f64[n, 4]; explained: the part of the variance in each direction; texts: what the tokens say."""
+    """positions: f64[n, 4]; explained: the share of the variance of each component; texts: of the tokens."""
 
     model: str
-    places: np.ndarray
+    positions: np.ndarray
     explained: np.ndarray
     texts: list[str]
 
 
 def read_token_map(connection: psycopg.Connection, name: str) -> TokenMap:
-    """The map of a model's normal tokens, made now if it is not there.
+    """The map of a model's normal tokens; made now if there is none.
 
     Raises ServerError for a model that is not there, has too few tokens, or has no map that the caller may make.
     """
     read_stored(connection, name)  # raises for a model that is not there
-    explained = connection.execute(MAP, (name,)).fetchone()
+    explained = connection.execute(MAP_QUERY, (name,)).fetchone()
     if explained is None:
         try:
             explained = connection.execute(MAKE, (name,)).fetchone()
         except psycopg.errors.InsufficientPrivilege:
             hint = f"A member of llm_loader makes it once: SELECT llm.project('{name}')."
             raise ServerError(f'model "{name}" has no map yet', hint) from None
-    rows = connection.execute(PLACES, (name,)).fetchall()
+    rows = connection.execute(POSITIONS, (name,)).fetchall()
     if len(rows) < 5:
         raise ServerError(f'model "{name}" has {len(rows)} tokens, too few for a map')
-    places = np.array([row[:4] for row in rows])
-    return TokenMap(name, places, np.array(explained[0]), [row[4] for row in rows])
+    positions = np.array([row[:4] for row in rows])
+    return TokenMap(name, positions, np.array(explained[0]), [row[4] for row in rows])
 
 
-def cells(places: np.ndarray, bits: int) -> np.ndarray:
+def cells(positions: np.ndarray, bits: int) -> np.ndarray:
     """The first two directions as cells of a square of 2^bits steps a side -> i64[n, 2]."""
-    plane = places[:, :2]
+    plane = positions[:, :2]
     low, high = plane.min(axis=0), plane.max(axis=0)
     steps = (plane - low) / np.where(high > low, high - low, 1) * ((1 << bits) - 1)
     return np.rint(steps).astype(np.int64)
 
 
 def label(text: str) -> str | None:
-    """How a token is written on a map: a leading space as an open box; None for what has no letters to show."""
+    """The label of a token, with a leading space as an open box; None if it has no letters to show."""
     shown = text.replace(" ", "\u2423")
     if not 1 <= len(shown) <= LONGEST_LABEL or not shown.isprintable():
         return None
@@ -70,13 +70,15 @@ def label(text: str) -> str | None:
     return shown if letters and is_latin else None
 
 
-def chosen_labels(places: np.ndarray, texts: list[str], most: int, room: tuple[float, float]) -> list[tuple[int, str]]:
-    """(index, label) of tokens that can be labelled without labels lying on each other.
+def chosen_labels(
+    positions: np.ndarray, texts: list[str], most: int, label_size: tuple[float, float]
+) -> list[tuple[int, str]]:
+    """(index, label) of tokens, chosen so that labels do not overlap.
 
-    Words that begin with a space come first, then the rest, and early tokens before late ones: they are the frequent
-    ones. `room` is the width and height that a label of one character takes, as parts of the map.
+    Words that begin with a space come first, then the rest, and lower ids before higher ones, because those are more
+    frequent. `label_size` is the width and height of a label of one character, as fractions of the map.
     """
-    plane = places[:, :2]
+    plane = positions[:, :2]
     low, high = plane.min(axis=0), plane.max(axis=0)
     at = (plane - low) / np.where(high > low, high - low, 1)
     candidates = [(n, shown) for n, text in enumerate(texts) if (shown := label(text)) is not None]
@@ -85,8 +87,8 @@ def chosen_labels(places: np.ndarray, texts: list[str], most: int, room: tuple[f
     labels = []
     for number, shown in candidates:
         x, y = at[number]
-        width = room[0] * (len(shown) + 1)
-        if any(abs(y - other_y) < room[1] and x < end and other_x < x + width for other_x, other_y, end in taken):
+        width = label_size[0] * (len(shown) + 1)
+        if any(abs(y - other_y) < label_size[1] and x < end and other_x < x + width for other_x, other_y, end in taken):
             continue
         taken.append((x, y, x + width))
         labels.append((number, shown))

@@ -1,7 +1,7 @@
-"""A stored model as files: the loaded ones back, byte for byte, or new ones in the format that is asked for.
+"""Exports a stored model: the loaded files, byte for byte, or new ones in a chosen format.
 
-Nothing is ever whole in memory but one tile, or for the rearranged rows of q and k one tensor. A model of one GGUF file
-becomes a file, any other a folder: that of a Hugging Face model, or one with the parts of a GGUF that was split.
+At most one tile is in memory, or one tensor when the rows of q and k are reordered. A model of one GGUF file becomes a
+file. Any other model becomes a folder: a Hugging Face model, or the parts of a split GGUF.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from plpython.model.encoder import EncoderArchitecture
 
 from ..errors import LoaderError, ServerError
 from .gguf import gguf_bytes, write_gguf
-from .huggingface import FILES, huggingface_bytes, write_folder
+from .huggingface import FOLDER_FILES, huggingface_bytes, write_folder
 from .stored_model import StoredModel, file_pieces, read_stored
 from .targets import check_file, check_folder, written_beside
 
 FORMATS = ("gguf", "huggingface")
-Progress = Callable[[int], None]  # told how many more bytes are written
+Progress = Callable[[int], None]  # called with the number of further bytes written
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Plan:
 
 
 def plan_export(connection: psycopg.Connection, name: str, path: Path, format: str | None, replace: bool) -> Plan:
-    """Decide everything before anything is written. Raises LoaderError for what cannot be."""
+    """Decide and check everything before anything is written. Raises LoaderError for what cannot be exported."""
     if format not in (None, *FORMATS):
         raise LoaderError(f'format "{format}" is not known', f"Known are {', '.join(FORMATS)}.")
     model = read_stored(connection, name)
@@ -73,28 +73,28 @@ def _is_folder(model: StoredModel, format: str | None) -> bool:
 
 def _check_folder(model: StoredModel, path: Path, format: str | None, replace: bool) -> None:
     if path.suffix == ".gguf":
-        files = len(FILES if format else model.files)
+        files = len(FOLDER_FILES if format else model.files)
         hint = "Name a folder, or write one file with --format gguf."
         raise LoaderError(f"{path} is the name of a file, and {files} files are written", hint)
-    check_folder(path, replace, FILES if format else model.files)
+    check_folder(path, replace, FOLDER_FILES if format else model.files)
 
 
 def export(connection: psycopg.Connection, plan: Plan, progress: Progress = lambda _: None) -> list[Exported]:
-    """Write the model. Raises LoaderError for damaged bytes and for what the format cannot hold."""
-    with written_beside(plan.target, plan.is_folder) as place:
+    """Write the model. Raises LoaderError for damaged bytes and for what the format cannot express."""
+    with written_beside(plan.target, plan.is_folder) as work:
         if plan.format == "gguf":
-            write_gguf(connection, plan.model, place, progress)
+            write_gguf(connection, plan.model, work, progress)
         elif plan.format == "huggingface":
-            write_folder(connection, plan.model, place, progress)
+            write_folder(connection, plan.model, work, progress)
         else:
-            _write_loaded_files(connection, plan, place, progress)
-        paths = sorted(path for path in place.rglob("*") if path.is_file()) if plan.is_folder else [place]
-        return [_exported(path, plan.target / path.relative_to(place)) for path in paths]
+            _write_loaded_files(connection, plan, work, progress)
+        paths = sorted(path for path in work.rglob("*") if path.is_file()) if plan.is_folder else [work]
+        return [_exported(path, plan.target / path.relative_to(work)) for path in paths]
 
 
-def _write_loaded_files(connection: psycopg.Connection, plan: Plan, place: Path, progress: Progress) -> None:
+def _write_loaded_files(connection: psycopg.Connection, plan: Plan, work: Path, progress: Progress) -> None:
     for path in plan.model.files:
-        target = place / _safe(path) if plan.is_folder else place
+        target = work / _safe(path) if plan.is_folder else work
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:
             for piece in file_pieces(connection, plan.model.name, path):
@@ -103,7 +103,7 @@ def _write_loaded_files(connection: psycopg.Connection, plan: Plan, place: Path,
 
 
 def _safe(path: str) -> PurePosixPath:
-    """A path of the database as a path below a folder: whoever may load models may also have written it by hand."""
+    """A stored path as a path below a folder. It is not trusted: any loader may have written it."""
     parts = path.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\\" in path or not path.isprintable():
         raise ServerError(f"the stored path {path[:80]!r} would leave the folder")

@@ -23,18 +23,16 @@ from .. import families
 from ..errors import LoaderError, SourceError
 from ..gguf.file import read_gguf
 from .stored_model import StoredModel, StoredTensor, tensor_tiles
-from .tokenizer import add_tokenizer, check_same_tokens
-
-OTHER_WAY = "Export it with --format huggingface."
+from .tokenizer import OTHER_WAY, add_tokenizer, check_same_tokens
 
 
 def gguf_bytes(model: StoredModel) -> int:
-    """About how long the file becomes: its tensors."""
+    """The approximate size of the file: that of its tensors."""
     return sum(_size(tensor) for tensor in model.tensors)
 
 
 def write_gguf(connection: psycopg.Connection, model: StoredModel, path: Path, progress: Callable[[int], None]) -> None:
-    """Write the file. Raises LoaderError for what GGUF, or the loader's reading of it, cannot hold."""
+    """Write the file. Raises LoaderError for what GGUF, or the loader's GGUF reader, cannot express."""
     expected = gguf_architecture(model.architecture)
     writer = gguf.GGUFWriter(None, _gguf_name(expected))
     _add_architecture(writer, expected)
@@ -62,11 +60,11 @@ def write_gguf(connection: psycopg.Connection, model: StoredModel, path: Path, p
 
 
 def gguf_architecture(architecture: Architecture) -> Architecture:
-    """What the file will say: numbers are float32 there, and a family may have another name."""
+    """The architecture as the file will have it: numbers rounded to float32, perhaps another family name."""
     family = _family(architecture)
     windows = architecture.windows
     if windows is not None and len(set(windows)) > 1:
-        raise LoaderError("GGUF has no place for windows that differ from layer to layer", OTHER_WAY)
+        raise LoaderError("GGUF cannot express windows that differ from layer to layer", OTHER_WAY)
     if windows is not None and windows[0] >= architecture.context_length:
         windows = None
     scaling = architecture.rope_scaling
@@ -142,7 +140,7 @@ def _size(tensor: StoredTensor) -> int:
 def _content(
     connection: psycopg.Connection, stored: Architecture, wanted: Architecture, tensor: StoredTensor
 ) -> Iterator[bytes]:
-    """The tensor's bytes as the file has them, its rows in the order that the file's architecture says."""
+    """The tensor's bytes for the file, with its rows in the order of the file's architecture."""
     heads = rotated_heads(tensor.name, stored)
     moves = heads is not None and stored.rope_interleaved != wanted.rope_interleaved
     if len(tensor.shape) > 1 and not moves:

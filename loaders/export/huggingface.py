@@ -23,20 +23,20 @@ from plpython.model.tokenizer import Tokenizer
 from .. import families
 from ..errors import LoaderError
 from ..huggingface.architecture import read_architecture
-from ..huggingface.safetensors_file import TYPES
+from ..huggingface.safetensors_file import SAFETENSORS_TYPES
 from ..huggingface.tokenizer import read_tokenizer
 from ..source.fields import Fields, read_json
 from .stored_model import StoredModel, StoredTensor, tensor_rows, tensor_tiles
 from .tokenizer import tokenizer_json
 
-FILES = ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors")
+FOLDER_FILES = ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors")
 TORCH_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-OUTSIDE = {
+NAMES_OUTSIDE_LAYERS = {
     "token_embd.weight": "model.embed_tokens.weight",
     "output_norm.weight": "model.norm.weight",
     "output.weight": "lm_head.weight",
 }
-INSIDE = {
+NAMES_IN_LAYERS = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -58,14 +58,14 @@ LLAMA3 = [
 
 
 def huggingface_bytes(model: StoredModel) -> int:
-    """About how much is written: the tensors, some of them decoded."""
+    """The approximate size of the files: that of the tensors, some of them decoded."""
     return sum(_size(tensor) for tensor in model.tensors)
 
 
 def write_folder(
     connection: psycopg.Connection, model: StoredModel, folder: Path, progress: Callable[[int], None]
 ) -> None:
-    """Write the files. Raises LoaderError for what config.json cannot say."""
+    """Write the files. Raises LoaderError for what config.json cannot express."""
     architecture = _huggingface_architecture(connection, model)
     config = _config(architecture, model)
     _check_reads_back(config, architecture, model.name)
@@ -78,7 +78,7 @@ def write_folder(
 
 
 def _write_tokenizer(folder: Path, model: StoredModel) -> None:
-    """The tokenizer's files, beside config.json. Raises LoaderError unless they are read back as they are stored."""
+    """Write the tokenizer's files. Raises LoaderError if reading them back gives another tokenizer."""
     template = model.tokenizer_settings.get("chat_template")
     own = {"tokenizer_class": "PreTrainedTokenizerFast"} | ({"chat_template": template} if template else {})
     _write_json(folder / "tokenizer_config.json", own)
@@ -161,7 +161,7 @@ def _write_safetensors(
     tensors = [tensor for tensor in model.tensors if tensor.name != ROPE_DIVISORS]
     for tensor in tensors:
         end = position + _size(tensor)
-        kind = tensor.type if tensor.type in TYPES else "F32"
+        kind = tensor.type if tensor.type in SAFETENSORS_TYPES else "F32"
         header[_name(tensor.name)] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [position, end]}
         position = end
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -183,7 +183,7 @@ def _content(connection: psycopg.Connection, stored: Architecture, tensor: Store
     else:
         pieces = tensor_rows(connection, tensor)
     for piece in pieces:
-        if tensor.type in TYPES:
+        if tensor.type in SAFETENSORS_TYPES:
             yield piece
         else:
             rows = len(piece) // tensor.row_bytes
@@ -191,15 +191,15 @@ def _content(connection: psycopg.Connection, stored: Architecture, tensor: Store
 
 
 def _size(tensor: StoredTensor) -> int:
-    return tensor.bytes if tensor.type in TYPES else 4 * math.prod(tensor.shape)
+    return tensor.bytes if tensor.type in SAFETENSORS_TYPES else 4 * math.prod(tensor.shape)
 
 
 def _name(name: str) -> str:
     """The Hugging Face name of a tensor."""
-    if name in OUTSIDE:
-        return OUTSIDE[name]
+    if name in NAMES_OUTSIDE_LAYERS:
+        return NAMES_OUTSIDE_LAYERS[name]
     layer, part, kind = LAYER_TENSOR.fullmatch(name).groups()
-    return f"model.layers.{layer}.{INSIDE[part]}.{kind}"
+    return f"model.layers.{layer}.{NAMES_IN_LAYERS[part]}.{kind}"
 
 
 def _write_json(path: Path, document: dict) -> None:

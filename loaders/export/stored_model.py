@@ -16,18 +16,18 @@ from plpython.model.encodings import row_bytes
 
 from ..errors import ServerError
 
-MODEL = """
+MODEL_QUERY = """
     SELECT m.container, m.architecture, k.definition, k.settings
     FROM llm_store.model AS m INNER JOIN llm_store.tokenizer AS k ON k.id = m.tokenizer_id
     WHERE m.name = %s
 """
-TENSORS = "SELECT name, type, shape, bytes, hash FROM llm.tensors WHERE model = %s ORDER BY ordinal"
-FILES = "SELECT path, bytes FROM llm.files WHERE model = %s ORDER BY path"
-FILE_PIECES = """
+TENSORS_QUERY = "SELECT name, type, shape, bytes, hash FROM llm.tensors WHERE model = %s ORDER BY ordinal"
+FILES_QUERY = "SELECT path, bytes FROM llm.files WHERE model = %s ORDER BY path"
+COPY_FILE_PIECES = """
     COPY (SELECT hash, content FROM llm.file_pieces WHERE model = {} AND path = {} ORDER BY segment, piece)
     TO STDOUT (FORMAT BINARY)
 """
-TENSOR_TILES = """
+COPY_TENSOR_TILES = """
     COPY (
         SELECT u.tile_hash, t.content FROM llm_store.tensor_tile AS u
         LEFT JOIN llm_store.tile AS t ON t.hash = u.tile_hash
@@ -66,11 +66,11 @@ class StoredModel:
 
 def read_stored(connection: psycopg.Connection, name: str) -> StoredModel:
     """The model called `name`. Raises ServerError if there is none."""
-    found = connection.execute(MODEL, (name,)).fetchone()
+    found = connection.execute(MODEL_QUERY, (name,)).fetchone()
     if found is None:
         raise ServerError(f'model "{name}" does not exist', "hartonomous list shows the models of the database.")
     container, architecture, definition, settings = found
-    tensors = connection.execute(TENSORS, (name,)).fetchall()
+    tensors = connection.execute(TENSORS_QUERY, (name,)).fetchall()
     return StoredModel(
         name=name,
         container=container,
@@ -78,18 +78,18 @@ def read_stored(connection: psycopg.Connection, name: str) -> StoredModel:
         tokenizer_definition=definition,
         tokenizer_settings=settings,
         tensors=tuple(StoredTensor(n, t, tuple(shape), size, bytes(h)) for n, t, shape, size, h in tensors),
-        files=dict(connection.execute(FILES, (name,)).fetchall()),
+        files=dict(connection.execute(FILES_QUERY, (name,)).fetchall()),
     )
 
 
 def file_pieces(connection: psycopg.Connection, model: str, path: str) -> Iterator[bytes]:
     """The bytes of a loaded file in order, each piece checked."""
-    return _checked(connection, FILE_PIECES, (model, path), f'file "{path}"')
+    return _checked(connection, COPY_FILE_PIECES, (model, path), f'file "{path}"')
 
 
 def tensor_tiles(connection: psycopg.Connection, tensor: StoredTensor) -> Iterator[bytes]:
     """The bytes of a tensor in order, each tile checked."""
-    return _checked(connection, TENSOR_TILES, (tensor.hash,), f'tensor "{tensor.name}"')
+    return _checked(connection, COPY_TENSOR_TILES, (tensor.hash,), f'tensor "{tensor.name}"')
 
 
 def tensor_rows(connection: psycopg.Connection, tensor: StoredTensor) -> Iterator[bytes]:

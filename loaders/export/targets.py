@@ -1,7 +1,7 @@
-"""Where commands write: a file or folder is made beside its place, complete and on the disk, and then takes it.
+"""Writes a file or folder under a temporary name beside its target, syncs it, and then renames it to the target.
 
-What was there stays until then, and stays if anything fails. Only regular files and folders are ever replaced: a
-device, a pipe, a socket or a link is refused by name, and a folder that holds anything that is not written anew.
+The old target stays until then, and stays if anything fails. Only regular files and folders are replaced. Devices,
+pipes, sockets and links are refused by name, and so is a folder with anything that would not be written again.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import LoaderError
 
-KINDS = (
+SPECIAL_FILES = (
     (stat.S_ISLNK, "a link"),
     (stat.S_ISCHR, "a character device"),
     (stat.S_ISBLK, "a block device"),
@@ -25,8 +25,8 @@ ANOTHER_PATH = "Choose another path."
 
 
 def check_file(path: Path, replace: bool) -> None:
-    """Raise LoaderError unless a regular file may be written at `path`; over another one only with `replace`."""
-    _check_place(path)
+    """Raise LoaderError unless a regular file may be written at `path`. replace: an existing file may be replaced."""
+    _check_target(path)
     if path.is_dir():
         raise LoaderError(f"{path} is a folder, and the model is written to one file", ANOTHER_PATH)
     if path.exists() and not replace:
@@ -36,9 +36,9 @@ def check_file(path: Path, replace: bool) -> None:
 def check_folder(path: Path, replace: bool, names: Collection[str]) -> None:
     """Raise LoaderError unless a folder with files of these names may be written at `path`.
 
-    An empty folder may be there, and with `replace` one that holds nothing but files of these names.
+    An empty folder may exist. replace: so may a folder that contains only files of these names.
     """
-    _check_place(path)
+    _check_target(path)
     if not path.exists():
         return
     if not path.is_dir():
@@ -54,34 +54,34 @@ def check_folder(path: Path, replace: bool, names: Collection[str]) -> None:
 
 @contextmanager
 def written_beside(target: Path, is_folder: bool) -> Iterator[Path]:
-    """A place to write to that takes the target's when all went well, and goes when it did not.
+    """A path to write to. It is renamed to the target at the end, or removed after an exception.
 
-    The target has been checked. It keeps the permissions of what it replaces, else it has those of the umask.
+    The target must have been checked. It keeps the permissions of what it replaces, else the umask applies.
     """
     final = target.parent.resolve() / target.name
-    work = Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=final.parent))
-    place = work / final.name
+    folder = Path(tempfile.mkdtemp(prefix=".", suffix=".partial", dir=final.parent))
+    work = folder / final.name
     try:
         if is_folder:
-            place.mkdir()
-        yield place
-        _sync(*place.rglob("*"), place)
-        _take_place(place, final)
+            work.mkdir()
+        yield work
+        _sync(*work.rglob("*"), work)
+        _move_into_place(work, final)
     except OSError as problem:
-        problem.filename = problem.filename or str(target)  # a disk that is full does not say whose
+        problem.filename = problem.filename or str(target)  # the error of a full disk has no name
         raise
     finally:
-        _remove(place)
+        _remove(work)
         with suppress(OSError):
-            work.rmdir()
+            folder.rmdir()
 
 
-def _check_place(path: Path) -> None:
+def _check_target(path: Path) -> None:
     if not path.parent.is_dir():
         raise LoaderError(f"{path.parent} is not a folder")
     if not os.path.lexists(path):
         return
-    for is_kind, kind in KINDS:
+    for is_kind, kind in SPECIAL_FILES:
         if is_kind(path.lstat().st_mode):
             hint = f"Name what it points to, {path.resolve()}." if kind == "a link" else ANOTHER_PATH
             raise LoaderError(f"{path} is {kind}, which is not written over", hint)
@@ -92,7 +92,7 @@ def _exists(path: Path) -> LoaderError:
 
 
 def _check_nothing_is_lost(folder: Path, names: Collection[str]) -> None:
-    """Raise LoaderError for what is in the folder and would not be written anew."""
+    """Raise LoaderError if the folder contains anything that would not be written again."""
     parents = {parent.as_posix() for name in names for parent in Path(name).parents}
     for path in sorted(folder.rglob("*")):
         name, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
@@ -103,7 +103,7 @@ def _check_nothing_is_lost(folder: Path, names: Collection[str]) -> None:
 
 
 def _sync(*paths: Path) -> None:
-    """Wait until files, and the names that folders have for them, are on the disk."""
+    """Wait until files and the entries of folders are on the disk."""
     for path in paths:
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -112,33 +112,33 @@ def _sync(*paths: Path) -> None:
             os.close(handle)
 
 
-def _take_place(place: Path, final: Path) -> None:
-    """Rename; what is there is looked at again, for it may have changed since it was checked."""
-    _check_place(final)
+def _move_into_place(work: Path, final: Path) -> None:
+    """Rename to the target, which is checked again, because it may have changed."""
+    _check_target(final)
     if final.exists():
-        place.chmod(stat.S_IMODE(final.stat().st_mode))
-    if place.is_dir() and final.exists():
-        _check_nothing_is_lost(final, {path.relative_to(place).as_posix() for path in place.rglob("*")})
-        _exchange(place, final)
+        work.chmod(stat.S_IMODE(final.stat().st_mode))
+    if work.is_dir() and final.exists():
+        _check_nothing_is_lost(final, {path.relative_to(work).as_posix() for path in work.rglob("*")})
+        _exchange(work, final)
     else:
-        place.replace(final)
+        work.replace(final)
     _sync(final.parent)
 
 
-def _exchange(place: Path, final: Path) -> None:
-    """A folder takes another's place; no call does both renames at once."""
-    old = place.with_name(f"{final.name}.old")
+def _exchange(work: Path, final: Path) -> None:
+    """Replace a folder by another one, with two renames, because no system call does both."""
+    old = work.with_name(f"{final.name}.old")
     final.rename(old)
     try:
-        place.rename(final)
+        work.rename(final)
     except OSError:
         old.rename(final)
         raise
     shutil.rmtree(old)
 
 
-def _remove(place: Path) -> None:
-    if place.is_dir():
-        shutil.rmtree(place, ignore_errors=True)
+def _remove(work: Path) -> None:
+    if work.is_dir():
+        shutil.rmtree(work, ignore_errors=True)
     else:
-        place.unlink(missing_ok=True)
+        work.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
-"""A stored tokenizer, which is a tokenizer.json document, as GGUF's `tokenizer.ggml.*`; the inverse of gguf/tokenizer.
+"""Writes a stored tokenizer, a tokenizer.json document, as GGUF's `tokenizer.ggml.*`; the inverse of gguf/tokenizer.
 
-A byte-level vocabulary needs the name of its `pre`: the one in pre_tokenizers whose patterns are the document's. A
-SentencePiece vocabulary needs scores, of which the document kept the order: a piece's score is minus the rank of its
-first merge. GGUF has room for one token before a text and one behind it, BOS and EOS, and for three that end a text;
-more of these are found by their names. Whether the result means the same is tried before the file is used.
+A byte-level vocabulary needs the name of its `pre`: the one in pre_tokenizers with the same patterns. A SentencePiece
+vocabulary needs scores. The document has only their order, so a piece's score is minus the rank of its first merge.
+GGUF can name one token before a text and one after it, BOS and EOS, and three that end a text; readers find more of
+these by their names. The result is compared with the stored tokenizer before the file is used.
 """
 
 import json
@@ -30,7 +30,7 @@ ENDS_OF_WRITER = (
     gguf.GGUFWriter.add_eom_token_id,
 )
 NEVER_MERGED = -1e6  # the score of a piece that no merge makes
-TEXTS = (
+SAMPLE_TEXTS = (
     "Once upon a time, there was a little girl named Lily. She didn't like 12345 apples.",
     "def f(x):\n\treturn [x ** 2  for _ in range(100)]  # 3.14\r\n\r\n",
     "Zażółć gęślą jaźń - Grüße, 你好世界 🙂 \u00a0e\u0301 <0x41> <s></s><|im_end|>",
@@ -93,14 +93,14 @@ def _part(kind: str, name: str) -> dict:
 def check_same_tokens(written: SourceModel, model: StoredModel) -> None:
     """Raise LoaderError unless both tokenizers give the same ids for texts of all sorts and all ids the same bytes.
 
-    What stands around a text and what ends one must be the same too. A file cannot say two things: that a token of a
-    well-known name (ENDS) does not end a text, where every reader of GGUF stops, and that there is no BOS, which
-    without a place before texts is of no use. Both are accepted.
+    The tokens around a text and those that end one must be the same too. Two differences are accepted, because GGUF
+    cannot express them: a token with a well-known name (ENDS) that does not end a text, where every reader of GGUF
+    stops, and a missing BOS, which is unused if no token is added before texts.
     """
     mine = Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
     theirs = Tokenizer(written.tokenizer_definition, written.tokenizer_settings)
     _check_same_settings(theirs, mine)
-    for text in (*TEXTS, *_texts_of(mine)):
+    for text in (*SAMPLE_TEXTS, *_texts_of(mine)):
         if mine.encode(text) != theirs.encode(text):
             raise LoaderError(f"in a GGUF file the tokenizer would cut {text[:40]!r} in another way", OTHER_WAY)
     for token_id in range(mine.vocabulary_size):
@@ -115,7 +115,7 @@ def _name(tokenizer: Tokenizer, token_id: int) -> str:
 def _check_same_settings(theirs: Tokenizer, mine: Tokenizer) -> None:
     dropped = [token_id for token_id in mine.eos_ids if token_id not in theirs.eos_ids]
     if dropped:
-        raise LoaderError(f"a GGUF file has no room for the end-of-sequence token {dropped[0]}", OTHER_WAY)
+        raise LoaderError(f"a GGUF file cannot name the end-of-sequence token {dropped[0]}", OTHER_WAY)
     more = {_name(mine, token_id) for token_id in theirs.eos_ids if token_id not in mine.eos_ids}
     problems = {
         "would end a text at another token": not more <= set(ENDS) or theirs.eos_ids[:1] != mine.eos_ids[:1],
@@ -129,7 +129,7 @@ def _check_same_settings(theirs: Tokenizer, mine: Tokenizer) -> None:
 
 
 def _texts_of(tokenizer: Tokenizer) -> Iterator[str]:
-    """Texts that use the vocabulary: stretches of it, one after the other, thinned out when it is large."""
+    """Texts from the tokens of the vocabulary, a sample of them if it is large."""
     step = 40
     starts = range(0, tokenizer.vocabulary_size, max(step, tokenizer.vocabulary_size // 200))
     for start in starts:
@@ -223,13 +223,13 @@ def _add_settings(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
         writer.add_chat_template(tokenizer.chat_template)
 
 
-def _check_around(place: str, ids: tuple[int, ...], possible: tuple[int, ...]) -> None:
+def _check_around(side: str, ids: tuple[int, ...], possible: tuple[int, ...]) -> None:
     if ids and ids != possible:
-        raise LoaderError(f"a GGUF file cannot put the tokens {list(ids)} {place} a text", OTHER_WAY)
+        raise LoaderError(f"a GGUF file cannot put the tokens {list(ids)} {side} a text", OTHER_WAY)
 
 
 def _named_ends(tokenizer: Tokenizer) -> list[int]:
-    """The ids that get a key: the first, then those that no reader finds by their name."""
+    """The ids that get a key: the first, then those that readers do not find by name."""
     first, others = tokenizer.eos_ids[:1], tokenizer.eos_ids[1:]
     found = [i for i in others if tokenizer.kind(i) == "control" and _name(tokenizer, i) in ENDS]
     return [*first, *(i for i in others if i not in found), *found][: len(ENDS_OF_WRITER)]

@@ -68,7 +68,7 @@ class EncoderFamily:
 
 QWEN_KEYS = Keys(
     used=("use_sliding_window", "sliding_window", "max_window_layers"),
-    neutral={"use_mrope": (False,), "mlp_bias": (False,)},
+    harmless_at={"use_mrope": (False,), "mlp_bias": (False,)},
 )
 
 

@@ -13,7 +13,12 @@ from .base import Family, stated_windows
 
 KEYS = Keys(
     used=("attention_bias",),
-    neutral={"mlp_bias": (False,), "sliding_window": (), "use_sliding_window": (False,), "rope_interleaved": (False,)},
+    harmless_at={
+        "mlp_bias": (False,),
+        "sliding_window": (),
+        "use_sliding_window": (False,),
+        "rope_interleaved": (False,),
+    },
     harmless=("pretraining_tp", "max_window_layers", "is_llama_config"),
 )
 

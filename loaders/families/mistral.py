@@ -13,7 +13,7 @@ from .base import Family, sliding_layers, stated_windows
 
 KEYS = Keys(
     used=("sliding_window",),
-    neutral={"attention_bias": (False,), "mlp_bias": (False,)},
+    harmless_at={"attention_bias": (False,), "mlp_bias": (False,)},
     harmless=("use_sliding_window", "max_window_layers", "pretraining_tp"),
 )
 

@@ -13,7 +13,7 @@ from .base import Family, stated_windows
 
 KEYS = Keys(
     used=("attention_bias", "attention_out_bias"),
-    neutral={"mlp_bias": (False,), "sliding_window": (), "use_sliding_window": (False,)},
+    harmless_at={"mlp_bias": (False,), "sliding_window": (), "use_sliding_window": (False,)},
     harmless=("pretraining_tp", "residual_dropout"),
 )
 

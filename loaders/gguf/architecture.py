@@ -4,7 +4,7 @@ import re
 
 from gguf import PoolingType
 
-from plpython.model.decoder import LARGEST, Architecture
+from plpython.model.decoder import LARGEST_SIZES, Architecture
 from plpython.model.encoder import EncoderArchitecture
 from plpython.server.errors import ModelError
 
@@ -13,7 +13,15 @@ from ..errors import SourceError
 from ..source.fields import Fields
 from ..source.known_keys import check_keys
 from .encoder import read_encoder
-from .keys import DECODER, architecture_of, check_equal, check_general, check_outside, of_all_layers, vocabulary_size
+from .keys import (
+    DECODER_KEYS,
+    architecture_of,
+    check_equal,
+    check_general,
+    check_outside,
+    of_all_layers,
+    vocabulary_size,
+)
 
 NO_SCALING, LINEAR = "none", "linear"
 OF_A_LAYER = re.compile(r"blk\.[\w.]+")
@@ -46,7 +54,7 @@ def read_architecture(metadata: Fields, shapes: dict[str, tuple[int, ...]]) -> A
 
 
 def _read_decoder(own: Fields, shapes: dict, family: families.Family) -> Architecture:
-    check_keys(own, DECODER)
+    check_keys(own, DECODER_KEYS)
     config = _sizes(own, shapes)
     _check_pooling(own)
     config |= {
@@ -118,4 +126,4 @@ def _windows(own: Fields, layers: int) -> list[int] | None:
     window = own.integer("attention.sliding_window", 0)
     if window == 0 or window >= own.integer("context_length"):
         return None
-    return [window] * min(layers, LARGEST["layers"])
+    return [window] * min(layers, LARGEST_SIZES["layers"])

@@ -19,13 +19,13 @@ from gguf.constants import GGML_QUANT_SIZES, GGUF_DEFAULT_ALIGNMENT, GGMLQuantiz
 
 from ..errors import SourceError
 
-MAGIC = b"GGUF"
+GGUF_MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 UNKNOWN_TYPE = "number"
 LONGEST_KEY = 65_535
-LONGEST_NAME = 63  # GGML_MAX_NAME less its final NUL
+LONGEST_TENSOR_NAME = 63  # GGML_MAX_NAME less its final NUL
 MOST_DIMENSIONS = 4
-LARGEST = (1 << 63) - 1
+LARGEST_INT64 = (1 << 63) - 1
 SMALLEST_PAIR = 8 + 4 + 1  # key length, type, one byte of value
 SMALLEST_TENSOR = 8 + 4 + 4 + 8  # name length, dimensions, type, offset
 
@@ -46,7 +46,7 @@ NUMBERS = {
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """A row of the tensor directory; `offset` counts from the beginning of the file, `shape` is numpy's order."""
+    """A row of the tensor directory; `offset` is from the beginning of the file, `shape` in numpy's order."""
 
     name: str
     type: str
@@ -93,7 +93,7 @@ def read_container(data: memoryview) -> Container:
 
 
 class _Cursor:
-    """A position in the file that never leaves it."""
+    """A reading position that cannot leave the file."""
 
     def __init__(self, data: memoryview):
         self.data = data
@@ -113,7 +113,7 @@ class _Cursor:
         return struct.unpack("<Q", self.bytes(8, what))[0]
 
     def count(self, what: str, smallest: int) -> int:
-        """How many of something follow, each of at least `smallest` bytes."""
+        """A count of items that follow, each of at least `smallest` bytes."""
         number = self.unsigned64(f"the number of {what}")
         if number > (len(self.data) - self.position) // smallest:
             raise SourceError(f"the file says it has {number} {what}, more than its {len(self.data)} bytes can hold")
@@ -142,7 +142,7 @@ class _Cursor:
 
 def _version(cursor: _Cursor) -> int:
     magic = bytes(cursor.bytes(4, "the magic"))
-    if magic != MAGIC:
+    if magic != GGUF_MAGIC:
         shown = magic.decode("ascii", "backslashreplace")
         raise SourceError(f'not a GGUF file: it begins with "{shown}"')
     version = cursor.unsigned32("the version")
@@ -154,7 +154,7 @@ def _version(cursor: _Cursor) -> int:
 
 
 def _name(cursor: _Cursor, what: str, longest: int) -> str:
-    """A key or a tensor's name; bytes that are not UTF-8 are shown escaped, they match nothing anyway."""
+    """A key or a tensor's name. Bytes that are not UTF-8 are escaped; such a name matches nothing."""
     name = cursor.string(f"a {what}")
     if len(name) > longest:
         begin = name[:40].decode(errors="replace")
@@ -197,20 +197,20 @@ def _alignment(metadata: dict) -> int:
 
 def _directory_row(cursor: _Cursor) -> tuple[str, str, tuple[int, ...], int]:
     """(name, type, numpy shape, offset from the beginning of the data)."""
-    name = _name(cursor, "tensor name", LONGEST_NAME)
+    name = _name(cursor, "tensor name", LONGEST_TENSOR_NAME)
     what = f'tensor "{name}"'
     dimensions = cursor.unsigned32(what)
     if dimensions > MOST_DIMENSIONS:
         raise SourceError(f"{what} has {dimensions} dimensions, at most {MOST_DIMENSIONS}")
     extents = struct.unpack(f"<{dimensions}Q", cursor.bytes(8 * dimensions, what))
     type_name = _type_name(cursor.unsigned32(what))
-    if math.prod(extents) > LARGEST:
+    if math.prod(extents) > LARGEST_INT64:
         raise SourceError(f"{what} has dimensions {list(extents)}, more elements than there can be")
     return name, type_name, tuple(reversed(extents)), cursor.unsigned64(what)
 
 
 def _type_name(number: int) -> str:
-    """The name of an encoding; one that the gguf package does not know yet is left for the reader to refuse."""
+    """The name of an encoding. The reader refuses one that the gguf package does not know."""
     try:
         return GGMLQuantizationType(number).name
     except ValueError:
@@ -218,7 +218,7 @@ def _type_name(number: int) -> str:
 
 
 def _placed(directory: list, start: int, alignment: int, end: int | None) -> tuple[TensorEntry, ...]:
-    """The tensors with their place in the file; `end` is where the file ends, None if it has no data."""
+    """The tensors with their offsets in the file; `end` is the end of the file, None if it has no data."""
     tensors, names, expected = [], set(), 0
     for name, type_name, shape, offset in directory:
         what = f'tensor "{name}"'

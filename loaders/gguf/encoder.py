@@ -11,14 +11,14 @@ from plpython.model.encoder import EncoderArchitecture
 from ..errors import SourceError
 from ..source.fields import Fields
 from ..source.known_keys import check_keys
-from .keys import ENCODER, architecture_of, check_equal, vocabulary_size
+from .keys import ENCODER_KEYS, architecture_of, check_equal, vocabulary_size
 
-POOLINGS = {PoolingType.MEAN: "mean", PoolingType.CLS: "cls"}
+POOLING_OF_TYPE = {PoolingType.MEAN: "mean", PoolingType.CLS: "cls"}
 
 
 def read_encoder(own: Fields, shapes: dict[str, tuple[int, ...]], name: str) -> EncoderArchitecture:
     """The encoder, checked against the tensors. Raises SourceError or ModelError that names what does not fit."""
-    check_keys(own, ENCODER)
+    check_keys(own, ENCODER_KEYS)
     if own.flag("attention.causal"):
         raise SourceError(f'{own.source} "{name}.attention.causal" is true, which is not supported for an encoder')
     _check_sizes(own, shapes)
@@ -57,8 +57,8 @@ def _check_sizes(own: Fields, shapes: dict) -> None:
 
 def _pooling(own: Fields) -> str:
     number = own.integer("pooling_type", int(PoolingType.MEAN))
-    if number not in POOLINGS:
+    if number not in POOLING_OF_TYPE:
         raise SourceError(
             f'{own.source} "{own.prefix}pooling_type" is {number}, which is not supported', "1 and 2 are."
         )
-    return POOLINGS[number]
+    return POOLING_OF_TYPE[number]

@@ -1,4 +1,4 @@
-"""A GGUF file, or one of several parts, as a SourceModel. Nothing is converted: tensors keep encoding, order and rows.
+"""Reads a GGUF file, or a split one, as a SourceModel. Tensors keep their encoding, order and rows.
 
 Tensors have the names that Llama's files give them; a family says where its own differ.
 In files of the Llama family the rows of q and k are permuted for interleaved rope; that is stated in the architecture,
@@ -20,7 +20,7 @@ from .tokenizer import read_tokenizer
 
 
 def read_gguf(path: Path) -> SourceModel:
-    """The model in the file, and in the files that it says are its other parts.
+    """The model in the file and, if it is split, in its other parts.
 
     Raises SourceError or ModelError, which name what is broken or unsupported.
     """

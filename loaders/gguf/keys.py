@@ -1,8 +1,8 @@
-"""Which metadata keys of a GGUF are used, which have no effect on results, and the refusal of every other.
+"""The known metadata keys of a GGUF: used ones, and those without effect on results. All others are refused.
 
 The names are llama.cpp's (LLM_KV_NAMES in src/llama-arch.cpp) and those that its converter and people who publish
-files add. Keys under "tokenizer." have their table in gguf_tokenizer. A key that llama.cpp reads for other
-architectures alone is refused too: a file that brings one was made for something that is not computed here.
+files add. Keys under "tokenizer." have their table in gguf/tokenizer.py. A key that llama.cpp reads only for other
+architectures is refused too, because a file with such a key needs something that is not computed here.
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ from ..errors import SourceError
 from ..source.fields import Fields, in_its_words, shown
 from ..source.known_keys import Keys, check_keys
 
-# Values of an architecture, by the keys that say them.
-KEYS = {
+# The key of each value of an architecture.
+KEY_OF_VALUE = {
     "hidden_size": "embedding_length",
     "layers": "block_count",
     "heads": "attention.head_count",
@@ -28,10 +28,10 @@ KEYS = {
     "rope_scaling": "rope.scaling.factor",
     "windows": "attention.sliding_window",
 }
-# What kind of file it is, and what is said about it. An adapter, a projector or an imatrix is no model.
-GENERAL = Keys(
+# The type of the file, and descriptions. An adapter, a projector or an imatrix is no model.
+GENERAL_KEYS = Keys(
     used=("architecture", "alignment"),
-    neutral={"type": (b"model",), "quantization_version": (2,)},  # of the layout of blocks: always 2 in GGUF files
+    harmless_at={"type": (b"model",), "quantization_version": (2,)},  # of the layout of blocks: always 2 in GGUF files
     harmless=(
         *("name", "author", "version", "organization", "finetune", "basename", "description", "summary"),
         *("quantized_by", "converted_by", "size_label", "parameter_count", "parameter_size", "file_type"),
@@ -41,8 +41,8 @@ GENERAL = Keys(
     ),
 )
 
-# Beginnings of keys that stand outside of the model: how it was split, quantised, trained and published.
-OUTSIDE = Keys(
+# Keys that are not about the model: how it was split, quantised, trained and published.
+OUTSIDE_KEYS = Keys(
     used=("split.no", "split.count", "split.tensors.count"),
     harmless=(
         *("general.*", "tokenizer.*"),  # have tables of their own
@@ -52,13 +52,13 @@ OUTSIDE = Keys(
 )
 
 # Keys of the architecture that a decoder and an encoder have in common.
-COMMON = Keys(
+COMMON_KEYS = Keys(
     used=(
         *("block_count", "context_length", "embedding_length", "embedding_length_out", "feed_forward_length"),
         *("vocab_size", "attention.head_count", "attention.head_count_kv", "attention.causal", "pooling_type"),
         *("attention.key_length", "attention.value_length"),
     ),
-    neutral={
+    harmless_at={
         "attention.clamp_kqv": (0.0,),
         "attention.max_alibi_bias": (0.0,),
         "attention.output_scale": (0.0, 1.0),
@@ -85,14 +85,14 @@ COMMON = Keys(
     },
 )
 
-DECODER = COMMON | Keys(
+DECODER_KEYS = COMMON_KEYS | Keys(
     used=(
         *("attention.layer_norm_rms_epsilon", "attention.sliding_window"),
         *("attention.key_length_swa", "attention.value_length_swa"),
         *("rope.dimension_count", "rope.dimension_count_swa", "rope.freq_base", "rope.freq_base_swa"),
         *("rope.scaling.type", "rope.scaling.factor", "rope.scale_linear"),
     ),
-    neutral={
+    harmless_at={
         "attention.sliding_window_pattern": (True, 0),  # the window is every layer's
         "rope.scaling.alpha": (0.0,),
         "rope.scaling.attn_factor": (1.0,),
@@ -108,23 +108,23 @@ DECODER = COMMON | Keys(
     ),
 )
 
-ENCODER = COMMON | Keys(used=("attention.layer_norm_epsilon",))
+ENCODER_KEYS = COMMON_KEYS | Keys(used=("attention.layer_norm_epsilon",))
 
 # Keys that have one number for all layers, or an array with one for each.
-PER_LAYER = (
+PER_LAYER_KEYS = (
     *("attention.head_count", "attention.head_count_kv", "attention.sliding_window_pattern"),
     *("expert_used_count", "feed_forward_length"),
 )
 
 
 def check_general(metadata: Fields) -> None:
-    """Raise SourceError for a file that is no model, or that says something about itself that is not known."""
-    check_keys(Fields(metadata.source, metadata.values, "general."), GENERAL)
+    """Raise SourceError for a file that is no model, or that has an unknown key under "general."."""
+    check_keys(Fields(metadata.source, metadata.values, "general."), GENERAL_KEYS)
 
 
 def check_outside(metadata: Fields, architecture: str) -> None:
-    """Raise SourceError for a key that is under no beginning that is known, another architecture's among them."""
-    check_keys(metadata, OUTSIDE | Keys(harmless=(f"{architecture}.*",)))
+    """Raise SourceError for a key with an unknown prefix, such as another architecture's."""
+    check_keys(metadata, OUTSIDE_KEYS | Keys(harmless=(f"{architecture}.*",)))
 
 
 def of_all_layers(own: Fields, layers: int) -> Fields:
@@ -133,7 +133,7 @@ def of_all_layers(own: Fields, layers: int) -> Fields:
     Raises SourceError for an array of another length than `layers` and for numbers that differ.
     """
     values = dict(own.values)
-    for key in PER_LAYER:
+    for key in PER_LAYER_KEYS:
         value = values.get(own.prefix + key)
         if isinstance(value, np.ndarray):
             values[own.prefix + key] = _of_all_layers(f'{own.source} "{own.prefix}{key}"', value, layers)
@@ -149,7 +149,7 @@ def _of_all_layers(what: str, array: np.ndarray, layers: int) -> int | float | b
 
 
 def check_equal(own: Fields, facts: dict[str, tuple[str, int | float]]) -> None:
-    """Raise SourceError where a key contradicts what is known from elsewhere: {key: (what that is, its value)}."""
+    """Raise SourceError if a key contradicts a value from elsewhere, {key: (description, value)}."""
     for key, (what, expected) in facts.items():
         value = own.integer(key, expected) if isinstance(expected, int) else own.number(key, expected)
         if value != expected:
@@ -174,10 +174,10 @@ def architecture_of(own: Fields, kind: type, values: dict, shapes: dict) -> Arch
 
 
 def _keys(own: Fields) -> dict[str, str]:
-    """KEYS, and for what two keys can say the one that the file has."""
+    """KEY_OF_VALUE; of two keys for one value, the key that the file has."""
     said = [("norm_epsilon", "attention.layer_norm_rms_epsilon"), ("norm_epsilon", "attention.layer_norm_epsilon")]
     said += [("head_dim", "attention.key_length")]
-    return KEYS | {value: key for value, key in said if key in own}
+    return KEY_OF_VALUE | {value: key for value, key in said if key in own}
 
 
 def vocabulary_size(shapes: dict) -> int:

@@ -18,9 +18,9 @@ from ..source.fields import Fields, shown
 from ..source.files import mapped
 from .container import Container, read_container
 
-NUMBER, COUNT, TENSORS = "split.no", "split.count", "split.tensors.count"
+SPLIT_NUMBER, SPLIT_COUNT, SPLIT_TENSORS = "split.no", "split.count", "split.tensors.count"
 MOST_PARTS = (1 << 16) - 1  # split.count is a UINT16
-OF_ONE_PART = (NUMBER, "general.alignment")  # what parts may say differently
+OF_ONE_PART = (SPLIT_NUMBER, "general.alignment")  # what parts may say differently
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,15 @@ def _read(path: Path) -> Part:
 
 def _count(first: Part) -> int:
     """How many parts there are; gguf-split writes 0 when it joins them."""
-    count = first.metadata.integer(COUNT, 1)
+    count = first.metadata.integer(SPLIT_COUNT, 1)
     if not 0 <= count <= MOST_PARTS:
-        raise SourceError(f'{first.metadata.source} "{COUNT}" is {count}, at most {MOST_PARTS}')
+        raise SourceError(f'{first.metadata.source} "{SPLIT_COUNT}" is {count}, at most {MOST_PARTS}')
     return max(count, 1)
 
 
 def _paths(first: Part, count: int) -> list[Path]:
-    """Where all parts are, by the name of the first; one file may have any name."""
-    number, path = first.metadata.integer(NUMBER, 0), first.path
+    """The paths of all parts, by the name of the first; a single file may have any name."""
+    number, path = first.metadata.integer(SPLIT_NUMBER, 0), first.path
     if count == 1 and number == 0:
         return [path]
     begin = re.fullmatch(r"(.+)-\d{5}-of-\d{5}\.gguf", path.name)
@@ -85,8 +85,8 @@ def _other_part(first: Part, path: Path) -> Part:
 
 
 def _check_part(part: Part, first: Part, number: int, count: int) -> None:
-    """The part is the one that its name says, and of the first part's model."""
-    for key, expected in ((NUMBER, number), (COUNT, count)):
+    """Raise SourceError unless a part is the one of its name, and of the first part's model."""
+    for key, expected in ((SPLIT_NUMBER, number), (SPLIT_COUNT, count)):
         value = part.metadata.integer(key)
         if value != expected:
             raise SourceError(f'{part.metadata.source} "{key}" is {value}, expected {expected}')
@@ -105,7 +105,7 @@ def _same(value, other) -> bool:
 
 
 def _check_tensors(parts: list[Part]) -> None:
-    """Every tensor has its data, none is in two parts, and together they are as many as the first part says."""
+    """Raise SourceError unless all tensors have data, none is in two parts, and their number is right."""
     for part in parts:
         if part.container.tensors and not part.container.has_data:
             raise SourceError(f"{part.path.name} has no tensor data")
@@ -114,9 +114,9 @@ def _check_tensors(parts: list[Part]) -> None:
         if times > 1:
             found = [part.path.name for part in parts if name in {tensor.name for tensor in part.container.tensors}]
             raise SourceError(f'tensor "{name}" is in {" and in ".join(found)}')
-    expected = parts[0].metadata.integer(TENSORS, names.total())
+    expected = parts[0].metadata.integer(SPLIT_TENSORS, names.total())
     if expected != names.total():
-        what = f'{parts[0].metadata.source} "{TENSORS}" is {expected}'
+        what = f'{parts[0].metadata.source} "{SPLIT_TENSORS}" is {expected}'
         raise SourceError(f"{what}, the parts have {names.total()} tensors", "A part is of another model.")
 
 

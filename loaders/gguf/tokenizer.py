@@ -12,7 +12,7 @@ from ..errors import SourceError
 from ..source.fields import Fields, storable
 from ..source.known_keys import Keys, check_keys
 from ..tokenizers.definition import (
-    AROUND,
+    BERT_AROUND,
     SPACE_MARK,
     WORD_GOES_ON,
     Piece,
@@ -26,30 +26,30 @@ from ..tokenizers.definition import (
 from ..tokenizers.pre_tokenizers import named
 
 DEEPSEEKS_END = "<\uff5cend\u2581of\u2581sentence\uff5c>"
-# Control tokens that end a text whatever eos_token_id says: a GGUF has room for three ids, chat models have more.
+# Control tokens that end a text, whatever eos_token_id says: a GGUF can name three ids, chat models have more.
 ENDS = (
     *("<|eot_id|>", "<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "<|end|>", "<end_of_turn>"),
     *("</s>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<eos>", "<end_of_utterance>", DEEPSEEKS_END),
 )
-ABSENT = 0xFFFFFFFF  # what some converters write for "no such token", which is as no key
+NO_SUCH_TOKEN = 0xFFFFFFFF  # some converters write this for "no such token"; it counts as absent
 DEFAULT_IDS = {"llama": {"bos": 1, "eos": 2}, "gpt2": {"bos": 11, "eos": 11}, "bert": {}}
 WORDPIECE_CONTROL = ("cls", "seperator", "unknown", "padding", "mask", "bos", "eos")  # the keys' own spelling
-WHOLE = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.USER_DEFINED)  # cut out of a text before any merge
-KINDS = {int(kind): kind for kind in TokenType}
-PREFIX = "tokenizer."
-KEYS = Keys(
+WHOLE = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.USER_DEFINED)  # split out of a text before any merge
+TOKEN_TYPES = {int(kind): kind for kind in TokenType}
+KEY_PREFIX = "tokenizer."
+TOKENIZER_KEYS = Keys(
     used=(
         *("chat_template", "ggml.model", "ggml.pre", "ggml.tokens", "ggml.scores", "ggml.token_type", "ggml.merges"),
         *(f"ggml.{name}_token_id" for name in (*WORDPIECE_CONTROL, "eot", "eom")),
         *("ggml.add_bos_token", "ggml.add_eos_token", "ggml.add_space_prefix", "ggml.remove_extra_whitespaces"),
         *("ggml.normalizer.lowercase", "ggml.normalizer.strip_accents"),
     ),
-    neutral={"ggml.escape_whitespaces": (True,), "ggml.treat_whitespace_as_suffix": (False,)},
+    harmless_at={"ggml.escape_whitespaces": (True,), "ggml.treat_whitespace_as_suffix": (False,)},
     harmless=(
-        # llama.cpp's [SEP] stands behind a BERT's text whatever add_sep_token says, and behind no other text
+        # llama.cpp adds [SEP] after a BERT's text whatever add_sep_token says, and after no other model's text
         *("ggml.add_sep_token", "ggml.token_type_count", "ggml.added_tokens", "ggml.separator_token_id"),
         *("chat_templates", "chat_template.*", "huggingface.json", "hub.*"),
-        # where a fill-in-the-middle prompt has its tokens: the prompt is the caller's
+        # for fill-in-the-middle prompts, which the caller writes
         *(f"ggml.{name}_token_id" for name in ("prefix", "suffix", "middle")),
         *(f"ggml.fim_{name}_token_id" for name in ("pre", "suf", "mid", "pad", "rep", "sep")),
     ),
@@ -57,11 +57,11 @@ KEYS = Keys(
 
 
 def read_tokenizer(metadata: Fields, vocabulary_size: int) -> tuple[str, dict]:
-    """(definition, settings). Raises SourceError for an unknown model or `pre`, and for vocabularies that are ill."""
+    """(definition, settings). Raises SourceError for an unknown model or `pre`, and for invalid vocabularies."""
     model = metadata.text("tokenizer.ggml.model")
     if model not in ("gpt2", "llama", "bert"):
         raise SourceError(f'tokenizer model "{model}" is not supported', "Supported are gpt2, llama and bert.")
-    check_keys(Fields(metadata.source, metadata.values, PREFIX), KEYS)
+    check_keys(Fields(metadata.source, metadata.values, KEY_PREFIX), TOKENIZER_KEYS)
     pieces = _pieces(metadata)
     if len(pieces) > vocabulary_size:
         raise SourceError(f"the tokenizer has {len(pieces)} tokens, the embedding {vocabulary_size} rows")
@@ -104,7 +104,7 @@ def _wordpiece(metadata: Fields, pieces: list[Piece], vocabulary_size: int) -> t
     spelled = [Piece(_as_wordpiece(piece.text, kind), kind) for piece, kind in zip(pieces, kinds, strict=True)]
     ids = [_token_id(metadata, f"{key}_token_id", len(pieces)) for key in ("cls", "bos", "seperator", "eos")]
     before, after = (next((i for i in pair if i is not None), None) for pair in (ids[:2], ids[2:]))
-    before, after = _named_if_absent(spelled, before, AROUND[0]), _named_if_absent(spelled, after, AROUND[1])
+    before, after = _named_if_absent(spelled, before, BERT_AROUND[0]), _named_if_absent(spelled, after, BERT_AROUND[1])
     lowercase = metadata.flag("tokenizer.ggml.normalizer.lowercase", True)
     strip_accents = metadata.flag("tokenizer.ggml.normalizer.strip_accents", None)
     unknown = _token_id(metadata, "unknown_token_id", len(pieces))
@@ -147,9 +147,9 @@ def _pieces(metadata: Fields) -> list[Piece]:
 
 
 def _kind(number: int) -> TokenType:
-    if number not in KINDS:
+    if number not in TOKEN_TYPES:
         raise SourceError(f'metadata "tokenizer.ggml.token_type" has an unknown type, {number}')
-    return KINDS[number]
+    return TOKEN_TYPES[number]
 
 
 def _settings(metadata: Fields, pieces: list[Piece], add_bos: bool, vocabulary_size: int) -> dict:
@@ -171,7 +171,7 @@ def _settings(metadata: Fields, pieces: list[Piece], add_bos: bool, vocabulary_s
 
 
 def _repeated(pieces: list[Piece]) -> dict:
-    """The setting of ids that have the text of another, where there are any."""
+    """The setting `same_as`, if there are ids with the text of another."""
     pairs = same_as(pieces)
     for pair in pairs:
         _refuse_a_shared_name(pieces, *pair)
@@ -179,7 +179,7 @@ def _repeated(pieces: list[Piece]) -> dict:
 
 
 def _refuse_a_shared_name(pieces: list[Piece], first: int, last: int) -> None:
-    """A token that is cut out of a text as a whole must be the only one with its text."""
+    """Raise SourceError if a token that is split out of a text as a whole shares its text with another."""
     for number in (first, last):
         if pieces[first].kind != TokenType.UNUSED and pieces[number].kind in WHOLE:
             kind = pieces[number].kind.name.lower()
@@ -196,7 +196,7 @@ def _chat_template(metadata: Fields) -> str | None:
 
 def _token_id(metadata: Fields, key: str, size: int) -> int | None:
     token_id = metadata.integer(f"tokenizer.ggml.{key}", None)
-    if token_id is None or token_id == ABSENT:
+    if token_id is None or token_id == NO_SUCH_TOKEN:
         return None
     if not 0 <= token_id < size:
         raise SourceError(f'metadata "tokenizer.ggml.{key}" is {token_id}, the vocabulary has {size} tokens')

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from plpython.model.decoder import LARGEST, Architecture
+from plpython.model.decoder import LARGEST_SIZES, Architecture
 from plpython.server.errors import ModelError
 
 from .. import families
@@ -12,11 +12,11 @@ from ..errors import SourceError
 from ..source.fields import Fields, in_its_words, quoted
 from ..source.known_keys import Keys, check_keys
 from .config_defaults import completed
-from .config_keys import PRETRAINED, SIZES
+from .config_keys import CONFIG_KEY_OF_SIZE, PRETRAINED
 
 # An architecture's sizes, and what config.json calls them.
-# Values of an architecture, by the keys that say them.
-KEYS = SIZES | {
+# The key of each value of an architecture.
+CONFIG_KEY_OF_VALUE = CONFIG_KEY_OF_SIZE | {
     "kv_heads": "num_key_value_heads",
     "head_dim": "hidden_size",
     "norm_epsilon": "rms_norm_eps",
@@ -25,9 +25,9 @@ KEYS = SIZES | {
     "rope_theta": "rope_theta",
     "rope_scaling": "rope_scaling",
 }
-DECODER = PRETRAINED | Keys(
+DECODER_CONFIG = PRETRAINED | Keys(
     used=(
-        *SIZES.values(),
+        *CONFIG_KEY_OF_SIZE.values(),
         "num_key_value_heads",
         "head_dim",
         "rms_norm_eps",
@@ -38,7 +38,7 @@ DECODER = PRETRAINED | Keys(
         "tie_word_embeddings",
         "layer_types",
     ),
-    neutral={
+    harmless_at={
         "hidden_act": ("silu", "swish"),
         "is_causal": (True,),
         "partial_rotary_factor": (1, 1.0),
@@ -55,7 +55,7 @@ SCALINGS = {
 }
 ROPE = Keys(
     used=("rope_type", "type", "rope_theta", "original_max_position_embeddings"),
-    neutral={"partial_rotary_factor": (1, 1.0)},
+    harmless_at={"partial_rotary_factor": (1, 1.0)},
     harmless=("finetuned",),
 )
 
@@ -77,12 +77,12 @@ def family_of(config: Fields) -> families.Family | families.EncoderFamily:
 
 
 def read_architecture(config: Fields) -> Architecture:
-    """The architecture. Raises SourceError that names what is unsupported or ill."""
+    """The architecture. Raises SourceError that names what is unsupported or invalid."""
     family = family_of(config)
-    keys = DECODER | family.keys
+    keys = DECODER_CONFIG | family.keys
     check_keys(config, keys)
     config = completed(config, family.name, keys)
-    values = {ours: config.count(theirs, LARGEST[ours]) for ours, theirs in SIZES.items()}
+    values = {ours: config.count(theirs, LARGEST_SIZES[ours]) for ours, theirs in CONFIG_KEY_OF_SIZE.items()}
     values |= {"family": family.name, "rope_interleaved": False} | _heads(config) | _rope(config)
     values |= {
         "norm_epsilon": config.number("rms_norm_eps"),
@@ -91,7 +91,9 @@ def read_architecture(config: Fields) -> Architecture:
     try:
         architecture = Architecture.from_config(values | family.always | family.from_config(config))
     except ModelError as problem:
-        raise in_its_words(config, problem, KEYS | ({"head_dim": "head_dim"} if "head_dim" in config else {})) from None
+        raise in_its_words(
+            config, problem, CONFIG_KEY_OF_VALUE | ({"head_dim": "head_dim"} if "head_dim" in config else {})
+        ) from None
     _check_frequencies(config, architecture)
     return architecture
 
@@ -99,8 +101,8 @@ def read_architecture(config: Fields) -> Architecture:
 def _heads(config: Fields) -> dict:
     heads = config.integer("num_attention_heads")
     return {
-        "kv_heads": config.count("num_key_value_heads", LARGEST["kv_heads"], heads),
-        "head_dim": config.count("head_dim", LARGEST["head_dim"], config.integer("hidden_size") // heads),
+        "kv_heads": config.count("num_key_value_heads", LARGEST_SIZES["kv_heads"], heads),
+        "head_dim": config.count("head_dim", LARGEST_SIZES["head_dim"], config.integer("hidden_size") // heads),
     }
 
 
@@ -140,11 +142,11 @@ def _original_length(config: Fields, parameters: Fields) -> int:
     """The context that llama3 scales from. As in transformers: outside before inside, else the context itself."""
     name = "original_max_position_embeddings"
     given = [place for place in (config, parameters) if name in place.values]
-    return given[0].count(name, LARGEST["context_length"]) if given else config.integer("max_position_embeddings")
+    return given[0].count(name, LARGEST_SIZES["context_length"]) if given else config.integer("max_position_embeddings")
 
 
 def _check_frequencies(config: Fields, architecture: Architecture) -> None:
-    """Theta and factors that are numbers each may still divide to infinity."""
+    """Raise SourceError if theta and factors, although finite, give infinite frequencies."""
     with np.errstate(all="ignore"):
         frequencies = architecture.rope_frequencies()
     if not np.isfinite(frequencies).all():

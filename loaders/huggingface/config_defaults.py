@@ -9,11 +9,11 @@ from ..source.known_keys import Keys
 def completed(config: Fields, family: str, keys: Keys) -> Fields:
     """The configuration with the defaults of a family's class.
 
-    Raises SourceError for a null where the class takes none. For a neutral key without a class default, null
+    Raises SourceError for a null where the class takes none. For a key of `harmless_at` without a class default, null
     means that the feature is off.
     """
     rows = {key: (default, takes_null) for name, key, default, takes_null in ROWS if name == family}
-    for name in (*keys.used, *(name for name in keys.neutral if name in rows)):
+    for name in (*keys.used, *(name for name in keys.harmless_at if name in rows)):
         _, takes_null = rows.get(name, (None, False))
         if name in config.values and config.values[name] is None and not takes_null:
             raise SourceError(f'{config.source} "{name}" is null, which is not supported')

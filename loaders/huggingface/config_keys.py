@@ -1,9 +1,9 @@
-"""The keys of config.json and generation_config.json that are no family's own: those of transformers' base classes."""
+"""Keys of config.json and generation_config.json that all families share: those of transformers' base classes."""
 
 from ..source.known_keys import Keys
 
-# Sizes of an architecture, and the keys that say them for decoders and encoders alike.
-SIZES = {
+# The key of each size of an architecture, the same for decoders and encoders.
+CONFIG_KEY_OF_SIZE = {
     "vocabulary_size": "vocab_size",
     "hidden_size": "hidden_size",
     "layers": "num_hidden_layers",
@@ -11,11 +11,11 @@ SIZES = {
     "ffn_size": "intermediate_size",
     "context_length": "max_position_embeddings",
 }
-# What shapes a text after the logits. Calls here have settings of their own for sampling and length. What no call can
-# ask for is refused, unless it is off. transformers reads these from generation_config.json; old files have them in
+# Settings of generation after the logits. Calls here have their own settings for sampling and length. What a call
+# cannot ask for is refused, unless it is off. transformers reads these from generation_config.json, in old files from
 # config.json.
 GENERATION = Keys(
-    neutral={
+    harmless_at={
         "suppress_tokens": ([],),
         "begin_suppress_tokens": ([],),
         "bad_words_ids": ([],),
@@ -55,11 +55,11 @@ GENERATION = Keys(
         "max_length",
         "max_new_tokens",
         "max_time",
-        # Beam search alone reads these.
+        # Only for beam search.
         "early_stopping",
         "length_penalty",
         "low_memory",
-        # Only what is not finite is touched by the first, and the order of probabilities by neither.
+        # The first changes only values that are not finite; neither changes the order of probabilities.
         "remove_invalid_values",
         "renormalize_logits",
         # How many answers, and what is returned with them.
@@ -69,7 +69,7 @@ GENERATION = Keys(
         "output_logits",
         "output_scores",
         "return_dict_in_generate",
-        # How keys and values are kept, and how tokens are guessed ahead: the text is the same.
+        # The KV cache and speculative decoding: the text is the same.
         "use_cache",
         "cache_config",
         "cache_implementation",
@@ -134,7 +134,7 @@ PRETRAINED = (
     | WRITTEN_BY
     | Keys(
         used=("model_type", "architectures"),
-        neutral={
+        harmless_at={
             "quantization_config": (),
             "compression_config": (),
             "quantization": (),

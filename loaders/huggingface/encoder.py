@@ -7,7 +7,7 @@ sentence-transformers for a plain encoder: the mean of the tokens, not normalise
 
 from pathlib import Path, PurePosixPath
 
-from plpython.model.decoder import LARGEST
+from plpython.model.decoder import LARGEST_SIZES
 from plpython.model.encoder import CONTROL_TOKENS, POOLINGS, EncoderArchitecture
 from plpython.server.errors import ModelError
 
@@ -16,12 +16,12 @@ from ..source.fields import Fields, in_its_words, parse_json, quoted, read_json,
 from ..source.files import can_be_a_file
 from ..source.known_keys import Keys, check_keys
 from .config_defaults import completed
-from .config_keys import PRETRAINED, SIZES
+from .config_keys import CONFIG_KEY_OF_SIZE, PRETRAINED
 
 # An architecture's sizes, and what config.json calls them.
-ENCODER = PRETRAINED | Keys(
-    used=(*SIZES.values(), "type_vocab_size", "layer_norm_eps"),
-    neutral={
+ENCODER_CONFIG = PRETRAINED | Keys(
+    used=(*CONFIG_KEY_OF_SIZE.values(), "type_vocab_size", "layer_norm_eps"),
+    harmless_at={
         "hidden_act": ("gelu",),
         "position_embedding_type": ("absolute",),
         "is_causal": (False,),
@@ -40,7 +40,7 @@ ENCODER = PRETRAINED | Keys(
 )
 
 MODULES = "modules.json"
-MODULE = Keys(used=("type", "path", "name"), neutral={"kwargs": ([],)}, harmless=("idx",))
+MODULE = Keys(used=("type", "path", "name"), harmless_at={"kwargs": ([],)}, harmless=("idx",))
 # What a folder may have after the encoder, in this order; without Pooling there is no embedding of a text.
 ORDERS = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
 
@@ -51,7 +51,7 @@ TRANSFORMER_FILES = tuple(
 )
 TRANSFORMER = Keys(
     used=("max_seq_length", "do_lower_case"),
-    neutral={
+    harmless_at={
         "transformer_task": ("feature-extraction",),
         "modality_config": ({"text": {"method": "forward", "method_output_name": "last_hidden_state"}},),
         "module_output_name": ("token_embeddings",),
@@ -79,7 +79,7 @@ TRANSFORMER = Keys(
 # `similarity_fn_name` is how two embeddings are compared, which calls here say themselves.
 SENTENCE_TRANSFORMERS_FILE = "config_sentence_transformers.json"
 SENTENCE_TRANSFORMERS = Keys(
-    neutral={"model_type": ("SentenceTransformer",), "default_prompt_name": (), "truncate_dim": ()},
+    harmless_at={"model_type": ("SentenceTransformer",), "default_prompt_name": (), "truncate_dim": ()},
     harmless=("__version__", "prompts", "similarity_fn_name", "requirements"),
 )
 
@@ -94,23 +94,23 @@ POOLING_MODES = {
 }
 POOLING = Keys(
     used=("pooling_mode", *POOLING_MODES, "word_embedding_dimension", "embedding_dimension"),
-    neutral={"include_prompt": (True,)},
+    harmless_at={"include_prompt": (True,)},
 )
-NORMALIZE = Keys(neutral=dict.fromkeys(("module_input_name", "module_output_name"), ("sentence_embedding",)))
+NORMALIZE = Keys(harmless_at=dict.fromkeys(("module_input_name", "module_output_name"), ("sentence_embedding",)))
 
 
 def read_encoder(folder: Path, config: Fields, name: str) -> EncoderArchitecture:
     """The encoder `name` in the folder. Raises SourceError that names what is unsupported or ill."""
-    check_keys(config, ENCODER)
-    config = completed(config, name, ENCODER)
+    check_keys(config, ENCODER_CONFIG)
+    config = completed(config, name, ENCODER_CONFIG)
     check_keys(read_optional(folder, SENTENCE_TRANSFORMERS_FILE), SENTENCE_TRANSFORMERS)
-    values = {ours: config.count(theirs, LARGEST[ours]) for ours, theirs in SIZES.items()}
+    values = {ours: config.count(theirs, LARGEST_SIZES[ours]) for ours, theirs in CONFIG_KEY_OF_SIZE.items()}
     context_length = values["context_length"]
     pooling, normalize = _after_the_encoder(folder, values["hidden_size"])
     values |= {
         "family": name,
         "longest_text": min(_longest_text(folder, context_length), context_length),
-        "token_types": config.count("type_vocab_size", LARGEST["heads"]),
+        "token_types": config.count("type_vocab_size", LARGEST_SIZES["heads"]),
         "norm_epsilon": config.number("layer_norm_eps"),
         "pooling": pooling,
         "normalize": normalize,
@@ -118,7 +118,7 @@ def read_encoder(folder: Path, config: Fields, name: str) -> EncoderArchitecture
     try:
         return EncoderArchitecture.from_config(values)
     except ModelError as problem:
-        raise in_its_words(config, problem, SIZES | {"token_types": "type_vocab_size"}) from None
+        raise in_its_words(config, problem, CONFIG_KEY_OF_SIZE | {"token_types": "type_vocab_size"}) from None
 
 
 def companions(folder: Path) -> list[Path]:
@@ -222,7 +222,7 @@ def _longest_text(folder: Path, context_length: int) -> int:
     """Tokens of the longest text: sentence-transformers' own limit, else the tokenizer's."""
     own = _transformer(folder)
     if "max_seq_length" in own:
-        return own.count("max_seq_length", LARGEST["context_length"], smallest=CONTROL_TOKENS + 1)
+        return own.count("max_seq_length", LARGEST_SIZES["context_length"], smallest=CONTROL_TOKENS + 1)
     tokenizer = read_optional(folder, "tokenizer_config.json")
     key = "model_max_length" if "model_max_length" in tokenizer.values else "max_len"  # the older name
     return int(min(tokenizer.number(key, context_length), context_length))

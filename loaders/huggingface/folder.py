@@ -22,7 +22,7 @@ from ..source.model import Segment, SourceFile, SourceModel, SourceTensor, cut, 
 from .architecture import family_of, read_architecture
 from .encoder import MODULES, check_lower_case, read_encoder
 from .encoder import companions as encoder_companions
-from .safetensors_file import TYPES, StoredTensor, read_safetensors
+from .safetensors_file import SAFETENSORS_TYPES, StoredTensor, read_safetensors
 from .tokenizer import read_tokenizer
 
 INDEX = "model.safetensors.index.json"
@@ -33,7 +33,7 @@ COMPANIONS = (".json", ".jinja", ".model", ".txt", ".md")
 LARGEST_COMPANION = 64 << 20
 COMPUTED = ".rotary_emb.inv_freq"  # old Llama checkpoints store what the configuration determines
 SUFFIXES = (".weight", ".bias")
-HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
+LM_HEAD, EMBED_TOKENS = "lm_head.weight", "model.embed_tokens.weight"
 COMPARED_BYTES = 1 << 20
 DECODERS_EMBED = (
     f"Remove {MODULES} to load it as a decoder; llm.embed(text, model, pooling => 'last') says how it embeds."
@@ -50,7 +50,7 @@ class _WeightFile:
 
 
 def read_folder(folder: Path) -> SourceModel:
-    """The model in the folder. Raises SourceError or ModelError, which name what is broken or unsupported."""
+    """The model in the folder. Raises SourceError or ModelError that names what is broken or unsupported."""
     if not (folder / "config.json").is_file():
         raise SourceError(f"{folder} has no config.json", "A Hugging Face model is a folder with one.")
     if (folder / ADAPTER).is_file():
@@ -85,15 +85,19 @@ def read_folder(folder: Path) -> SourceModel:
 
 
 def _with_the_stored_head(architecture: Architecture, files: list[_WeightFile]) -> Architecture:
-    """As in transformers: a model that says it is tied has the head that is stored, unless it is the embedding."""
+    """As in transformers: a tied model with a stored head that differs from the embedding uses that head."""
     stored = {tensor.name: tensor for file in files for tensor in file.tensors}
-    if not architecture.tied_embeddings or HEAD not in stored or _are_equal(stored[HEAD], stored.get(EMBEDDING)):
+    if (
+        not architecture.tied_embeddings
+        or LM_HEAD not in stored
+        or _are_equal(stored[LM_HEAD], stored.get(EMBED_TOKENS))
+    ):
         return architecture
     return dataclasses.replace(architecture, tied_embeddings=False)
 
 
 def _are_equal(one: StoredTensor, other: StoredTensor | None) -> bool:
-    """Same type, shape and bytes."""
+    """Whether two tensors have the same type, shape and bytes."""
     if other is None or (one.type, one.shape, len(one.data)) != (other.type, other.shape, len(other.data)):
         return False
     pieces = zip(cut(one.data, COMPARED_BYTES), cut(other.data, COMPARED_BYTES), strict=True)
@@ -109,8 +113,8 @@ class _WeightNames:
         self._tied = architecture.tied_embeddings
 
     def is_used(self, tensor: StoredTensor) -> bool:
-        """False for what transformers ignores too: an equal copy of a tied head, precomputed frequencies."""
-        return not (tensor.name.endswith(COMPUTED) or (self._tied and tensor.name == HEAD))
+        """Whether the model needs a tensor; not an equal copy of a tied head, nor precomputed frequencies."""
+        return not (tensor.name.endswith(COMPUTED) or (self._tied and tensor.name == LM_HEAD))
 
     def own_name(self, tensor: StoredTensor) -> str:
         """The name that gguf's table knows."""
@@ -120,10 +124,10 @@ class _WeightNames:
         name = self._names.get_name(self.own_name(tensor), try_suffixes=SUFFIXES)
         if name is None or not name.endswith(SUFFIXES):
             raise SourceError(f"tensor {quoted(tensor.name)} is not part of the architecture")
-        if tensor.type not in TYPES:
-            hint = f"Supported are {', '.join(TYPES)}."
+        if tensor.type not in SAFETENSORS_TYPES:
+            hint = f"Supported are {', '.join(SAFETENSORS_TYPES)}."
             raise SourceError(f"tensor {quoted(tensor.name)} has type {tensor.type}, which is not supported", hint)
-        return SourceTensor(self._family.renamed(name), TYPES[tensor.type], tensor.shape, tensor.data)
+        return SourceTensor(self._family.renamed(name), SAFETENSORS_TYPES[tensor.type], tensor.shape, tensor.data)
 
 
 class _EncoderNames(_WeightNames):
@@ -139,11 +143,11 @@ class _EncoderNames(_WeightNames):
         self._family = family
 
     def is_used(self, tensor: StoredTensor) -> bool:
-        """False for what makes no embedding, and for positions that are stored as numbers."""
+        """Whether embeddings need a tensor; not heads of the training, nor stored position numbers."""
         return not self.own_name(tensor).startswith(self._family.unused)
 
     def own_name(self, tensor: StoredTensor) -> str:
-        """The name without the class, and a norm's tensors as newer files call them."""
+        """The name without the class, and with the newer names of a norm's tensors."""
         name = tensor.name.removeprefix(self._family.prefix)
         for old, new in self.OLD:
             name = name.removesuffix(old) + new if name.endswith(old) else name
@@ -160,13 +164,13 @@ def _check(architecture: Architecture | EncoderArchitecture, tensors: list[Sourc
 
 
 def _order(architecture: Architecture | EncoderArchitecture):
-    """The architecture's own order, whatever the shards' order was."""
+    """The tensors in the architecture's order, whatever the order of the shards."""
     ordinals = {name: n for n, name in enumerate(architecture.tensors())}
     return lambda tensor: ordinals.get(tensor.name, len(ordinals))
 
 
 def _weight_files(folder: Path) -> list[_WeightFile]:
-    """As in transformers, one file with the whole model counts before an index."""
+    """The safetensors files. As in transformers, a single file with the whole model takes precedence over an index."""
     if not (folder / SINGLE).is_file() and (folder / INDEX).is_file():
         return _shards(folder)
     found = [folder / SINGLE] if (folder / SINGLE).is_file() else sorted(folder.glob("*.safetensors"))

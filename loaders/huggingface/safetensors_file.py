@@ -10,7 +10,7 @@ from ..errors import SourceError
 from ..source.fields import parse_json
 from ..source.files import mapped
 
-TYPES = {"F32": "F32", "F16": "F16", "BF16": "BF16"}
+SAFETENSORS_TYPES = {"F32": "F32", "F16": "F16", "BF16": "BF16"}
 
 
 @dataclass(frozen=True)

@@ -35,12 +35,18 @@ from ..tokenizers.definition import (
     wordpiece_vocabulary,
 )
 from ..tokenizers.sentencepiece_model import read_sentencepiece
-from ..tokenizers.special_tokens import AREA, EXTRA, SpecialTokens, add_special_tokens, read_special_tokens
+from ..tokenizers.special_tokens import (
+    AREA,
+    EXTRA,
+    TOKENIZER_CONFIG,
+    SpecialTokens,
+    add_special_tokens,
+    read_special_tokens,
+)
 from ..tokenizers.steps import added_tokens, around, check_steps, model_type, steps
 from .generation_config import check_generation, token_ids
 
-CONFIG = "tokenizer_config.json"
-NAMED = f"{CONFIG} or special_tokens_map.json"
+NAMED_IN = f"{TOKENIZER_CONFIG} or special_tokens_map.json"
 TEMPLATE, TEMPLATES = "chat_template.jinja", "additional_chat_templates"
 # Classes that take tokenizer.json as it is, and those that transformers reads as BertTokenizer.
 AS_THE_FILE_SAYS = ("PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend")
@@ -66,7 +72,7 @@ CONFIG_KEYS = Keys(
         *("add_bos_token", "add_eos_token", "add_prefix_space", "added_tokens_decoder", "chat_template"),
         *(*BERT_NORMALIZER, *EXTRA, "model_max_length", "max_len", "tokenizer_class"),
     ),
-    neutral={"fix_mistral_regex": (False,), "split_special_tokens": (False,), "sp_model_kwargs": ({},)}
+    harmless_at={"fix_mistral_regex": (False,), "split_special_tokens": (False,), "sp_model_kwargs": ({},)}
     | {"wordpieces_prefix": ("##",)},
     harmless=(
         # what transformers 5.24 does not read, or reads for decoding, for padding or for the slow classes alone
@@ -105,7 +111,7 @@ def read_tokenizer(folder: Path, config: Fields, vocabulary_size: int, is_encode
 
     An encoder's configuration names no ids: what stands around its texts is what its tokenizer puts there.
     """
-    own = read_optional(folder, CONFIG)
+    own = read_optional(folder, TOKENIZER_CONFIG)
     generation = read_optional(folder, "generation_config.json")
     _check_config(own, is_encoder)
     check_generation(generation)
@@ -160,7 +166,7 @@ def _check_class(own: Fields, config: Fields) -> None:
     tokenizer_class = _class(own, config)
     if tokenizer_class not in (None, *AS_THE_FILE_SAYS, *BERT_CLASSES):
         raise SourceError(
-            f'{CONFIG} "tokenizer_class" is {shown(tokenizer_class)}, which is not supported for an encoder',
+            f'{TOKENIZER_CONFIG} "tokenizer_class" is {shown(tokenizer_class)}, which is not supported for an encoder',
             "Supported are BertTokenizer and PreTrainedTokenizerFast.",
         )
 
@@ -212,9 +218,9 @@ def _check_bert(document: dict, names: dict[str, str], own: Fields) -> None:
         if ids != found[name]:
             text = names[name][:40]
             raise SourceError(
-                f'{NAMED} "{name}" is {text!r}, {ids}; tokenizer.json puts {found[name][:8]} in its place'
+                f'{NAMED_IN} "{name}" is {text!r}, {ids}; tokenizer.json puts {found[name][:8]} in its place'
             )
-    _refuse_difference({"unk_token": names["unk_token"]}, {"unk_token": document["model"].get("unk_token")}, NAMED)
+    _refuse_difference({"unk_token": names["unk_token"]}, {"unk_token": document["model"].get("unk_token")}, NAMED_IN)
 
 
 def _check_bert_steps(document: dict) -> None:
@@ -238,7 +244,7 @@ def _bert_around(document: dict, names: dict[str, str]) -> dict[str, list[int]]:
     return {name: [numbers[names[name]]] if names[name] in numbers else [] for name in AROUND_NAMES}
 
 
-def _refuse_difference(said: dict, found: dict, source: str = CONFIG) -> None:
+def _refuse_difference(said: dict, found: dict, source: str = TOKENIZER_CONFIG) -> None:
     for key, value in said.items():
         if value != found[key]:
             raise SourceError(f'{source} "{key}" is {shown(value)}, in tokenizer.json it is {shown(found[key])}')
@@ -334,7 +340,7 @@ def _added(own: Fields, flag: str, default: bool, pieces: list[Piece], text: str
         return []
     numbers = _number(pieces, text)
     if flag in own and not numbers:
-        raise SourceError(f'{CONFIG} "{flag}" is true, but {text[:40]!r} is no piece of tokenizer.model')
+        raise SourceError(f'{TOKENIZER_CONFIG} "{flag}" is true, but {text[:40]!r} is no piece of tokenizer.model')
     return numbers
 
 
@@ -346,7 +352,7 @@ def _refuse_area_flags(special: SpecialTokens) -> None:
         for flag in AREA:
             if getattr(token, flag):
                 raise SourceError(
-                    f'{CONFIG} added_tokens_decoder {number} "{flag}" is true, which is not supported beside '
+                    f'{TOKENIZER_CONFIG} added_tokens_decoder {number} "{flag}" is true, which is not supported beside '
                     "tokenizer.model"
                 )
 
@@ -357,16 +363,18 @@ def _check_beside_pieces(special: SpecialTokens, pieces: list[Piece], rows: int)
     named = special.named.values()
     for text in (*special.extra, *(named if len(pieces) < rows else ())):
         if text not in kinds:
-            raise SourceError(f"{NAMED} has the token {text[:40]!r}, which is no piece of tokenizer.model")
+            raise SourceError(f"{NAMED_IN} has the token {text[:40]!r}, which is no piece of tokenizer.model")
     for text in (*special.extra, *named, *(token.content for token in special.numbered.values())):
         if kinds.get(text) == TokenType.NORMAL:
-            raise SourceError(f"{NAMED} has the token {text[:40]!r}, which is a normal piece of tokenizer.model")
+            raise SourceError(f"{NAMED_IN} has the token {text[:40]!r}, which is a normal piece of tokenizer.model")
 
 
 def _check_prefix(own: Fields, space_prefix: bool) -> None:
     if own.flag("add_prefix_space", space_prefix) != space_prefix:
         said = shown(own.values["add_prefix_space"])
-        raise SourceError(f'{CONFIG} "add_prefix_space" is {said}, in tokenizer.model it is {shown(space_prefix)}')
+        raise SourceError(
+            f'{TOKENIZER_CONFIG} "add_prefix_space" is {said}, in tokenizer.model it is {shown(space_prefix)}'
+        )
 
 
 def _number(pieces: list[Piece], text: str) -> list[int]:
@@ -404,12 +412,12 @@ def _chat_template(folder: Path, own: Fields) -> str | None:
         return files.get("default")
     given = own.values.get("chat_template")
     if isinstance(given, list):
-        templates = [Fields(f'{CONFIG} "chat_template"', t if isinstance(t, dict) else {}) for t in given]
+        templates = [Fields(f'{TOKENIZER_CONFIG} "chat_template"', t if isinstance(t, dict) else {}) for t in given]
         given = {template.text("name"): template.text("template") for template in templates}
     if isinstance(given, dict):
         given = given.get("default")
-    template = Fields(CONFIG, {"chat_template": given}).text("chat_template", None)
-    return None if template is None else storable(template, f'{CONFIG} "chat_template"')
+    template = Fields(TOKENIZER_CONFIG, {"chat_template": given}).text("chat_template", None)
+    return None if template is None else storable(template, f'{TOKENIZER_CONFIG} "chat_template"')
 
 
 def _template_files(folder: Path) -> Iterable[tuple[str, str]]:

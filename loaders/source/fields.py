@@ -1,4 +1,4 @@
-"""Typed reading of GGUF metadata and config.json, so that a wrong type is named instead of met later."""
+"""Typed access to GGUF metadata and JSON configurations: a wrong type is an error that names the field."""
 
 import json
 import math
@@ -12,15 +12,15 @@ from plpython.server.errors import ModelError
 from ..errors import SourceError
 
 ARCHITECTURE_VALUE = re.compile(r'architecture value "(\w+)"')
-LONGEST_NUMBER = 4000  # digits, fewer than Python's own limit
+LONGEST_NUMBER = 4000  # digits; Python's own limit is a little higher
 LARGEST_JSON = 256 << 20
 REQUIRED = object()
 
 
 class Fields:
-    """Named values of a file. Every accessor returns `default` for an absent or null field, or refuses its absence.
+    """Named values of a file. Accessors return `default` for an absent or null field, or raise if there is no default.
 
-    `prefix` stands before every name: GGUF's keys begin with the architecture's.
+    `prefix` is put before every name: GGUF's keys begin with the architecture's name.
     """
 
     def __init__(self, source: str, values: dict, prefix: str = ""):
@@ -89,7 +89,7 @@ class Fields:
 
 
 def in_its_words(file: Fields, problem: ModelError, keys: dict[str, str]) -> SourceError:
-    """What an architecture refuses, as an error of the file that it was read from: keys, {architecture value: key}."""
+    """An error of an architecture, rewritten in the terms of the file. keys: {architecture value: key of the file}."""
 
     def key(found: re.Match) -> str:
         return quoted(file.prefix + keys[found[1]]) if found[1] in keys else found[0]
@@ -98,7 +98,7 @@ def in_its_words(file: Fields, problem: ModelError, keys: dict[str, str]) -> Sou
 
 
 def storable(text: str, where: str) -> str:
-    """The text, if PostgreSQL can hold it. where: the file and the key that the error names."""
+    """The text, if PostgreSQL can store it. where: the file and the key, for the error."""
     for position, character in enumerate(text):
         if character == "\0" or "\ud800" <= character <= "\udfff":
             kind = "U+0000" if character == "\0" else "half a surrogate pair"
@@ -107,17 +107,17 @@ def storable(text: str, where: str) -> str:
 
 
 def read_json(path: Path, source: str | None = None) -> dict:
-    """The object in a JSON file. Raises SourceError for anything else, which calls the file `source`."""
+    """The object in a JSON file. Raises SourceError for anything else. source: the name of the file in errors."""
     return parse_json(read_text(path, source), source or path.name)
 
 
 def read_optional(folder: Path, name: str) -> Fields:
-    """The object in a JSON file of a folder, which the fields are named after; empty if there is no such file."""
+    """The object in a JSON file of a folder as Fields; empty if there is no such file."""
     return Fields(name, read_json(folder / name, name) if (folder / name).is_file() else {})
 
 
 def read_text(path: Path, source: str | None = None, newline: str | None = None) -> str:
-    """A whole text file, of a size that a configuration or a vocabulary may have. newline: as open() takes it."""
+    """The text of a file, up to LARGEST_JSON bytes. newline: as for open()."""
     source = source or path.name
     if path.stat().st_size > LARGEST_JSON:
         raise SourceError(f"{source} has {path.stat().st_size} bytes, at most {LARGEST_JSON} are read")
@@ -141,7 +141,7 @@ def parse_json(text: str, source: str) -> dict:
 
 
 def _integer(digits: str) -> int | float:
-    """A whole number; infinity for one with so many digits that Python does not read them."""
+    """A whole number; infinity for one with more digits than Python reads."""
     return int(digits) if len(digits) <= LONGEST_NUMBER else float(digits)
 
 
@@ -167,7 +167,7 @@ def _is_texts(value) -> bool:
 
 
 def shown(value) -> str:
-    """A value as an error message has it: one line, not longer than a line."""
+    """A value for an error message, in one short line."""
     if isinstance(value, np.ndarray):
         return f"an array of {len(value)} {value.dtype.name}"
     if isinstance(value, list):
@@ -179,6 +179,6 @@ def shown(value) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name that a file brings, as an error message has it: quoted, in one line, every character one that prints."""
+    """A name from a file for an error message: quoted, in one line, with unprintable characters escaped."""
     text = json.dumps(name)
     return text if len(text) <= 100 else text[:100] + "…"

@@ -1,22 +1,22 @@
-"""Files as memory: mapped read-only, so that a model is never copied into the loader."""
+"""Maps files read-only, so that a model is never copied into the loader."""
 
 import mmap
 from pathlib import Path
 
 from ..errors import SourceError
 
-LONGEST_NAME = 255  # bytes, as Linux has it
+LONGEST_FILE_NAME = 255  # bytes, Linux's limit
 
 
 def can_be_a_file(name: object) -> bool:
-    """Whether a name that a file brings can be that of a file in its folder, and leads nowhere else."""
+    """Whether a name from a file can be a file name in its folder, without leading outside."""
     if not isinstance(name, str) or not name or "\0" in name or "\\" in name:
         return False
-    return Path(name).name == name and len(name.encode(errors="replace")) <= LONGEST_NAME
+    return Path(name).name == name and len(name.encode(errors="replace")) <= LONGEST_FILE_NAME
 
 
 def mapped(path: Path) -> memoryview:
-    """The bytes of a file. Raises SourceError if it is not a file with something in it."""
+    """The bytes of a file. Raises SourceError if it is no file or is empty."""
     if not path.is_file():
         raise SourceError(f"{path} is not a file")
     if path.stat().st_size == 0:
@@ -26,6 +26,6 @@ def mapped(path: Path) -> memoryview:
 
 
 def let_go(view: memoryview) -> None:
-    """Take the file that a view is of out of this process's memory; whoever reads it again gets it from the system."""
+    """Release the memory of a mapped file; reading it again loads it again."""
     if isinstance(view.obj, mmap.mmap):
         view.obj.madvise(mmap.MADV_DONTNEED)

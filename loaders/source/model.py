@@ -1,6 +1,6 @@
-"""What every reader returns and the upload sends: a model's tensors, architecture, tokenizer, and its files.
+"""A model as readers return it and the upload sends it: tensors, architecture, tokenizer and files.
 
-Nothing here copies weights: a tensor's data is a view of the mapped file.
+Weights are not copied: a tensor's data is a view of the mapped file.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,9 @@ from plpython.model.decoder import ROPE_DIVISORS, Architecture
 from plpython.model.encoder import EncoderArchitecture
 from plpython.model.encodings import row_bytes
 from plpython.server.errors import ModelError
+from plpython.store.manifest import TILE_BYTES
 
 from ..errors import SourceError
-
-TILE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class SourceTensor:
         return len(self.data)
 
     def check(self) -> None:
-        """Look at every weight. Raises ModelError that names the tensor and the row of infinity or NaN."""
+        """Check every weight. Raises ModelError with tensor and row for infinity or NaN."""
         finite.check_rows(self.name, self.type, self.shape[-1], self.tiles())
         if self.name == ROPE_DIVISORS:
             finite.check_divisors(self.name, self.type, self.tiles())
@@ -63,7 +62,7 @@ class SourceTensor:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a loaded file: a tensor's bytes (by name) or bytes that are nothing but themselves."""
+    """A part of a loaded file: a tensor's bytes (by name), or literal bytes."""
 
     tensor: str | None = None
     literal: memoryview | None = None
@@ -71,7 +70,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A loaded file is the concatenation of its segments, so that it can be given back byte for byte."""
+    """A loaded file: the concatenation of its segments, so that it can be exported byte for byte."""
 
     path: str
     segments: tuple[Segment, ...]
@@ -79,7 +78,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class SourceModel:
-    """A model ready to be uploaded; all but its weights has been checked, as far as a client can."""
+    """A model ready for upload. Everything but its weights has been checked, as far as a client can."""
 
     container: str
     architecture: Architecture | EncoderArchitecture
@@ -89,7 +88,7 @@ class SourceModel:
     files: tuple[SourceFile, ...]
 
     def check_weights(self) -> None:
-        """Look at every weight, at the speed of memory. Raises SourceError that names a tensor and a row."""
+        """Check every weight, at the speed of memory. Raises SourceError with tensor and row."""
         try:
             for tensor in self.tensors:
                 tensor.check()
@@ -97,7 +96,7 @@ class SourceModel:
             raise SourceError(str(problem), "Nothing was stored: the model cannot be loaded like this.") from None
 
     def bytes(self) -> int:
-        """Bytes of all files together, or of all tensors if there are none: what the progress bar counts."""
+        """Bytes of all files, or of all tensors if there are no files: what the progress bar counts."""
         sizes = {tensor.name: tensor.size() for tensor in self.tensors}
         if not self.files:
             return sum(sizes.values())

@@ -13,21 +13,19 @@ from dataclasses import dataclass
 
 from gguf import TokenType
 
-from plpython.model.tokenizer import SPACE_MARK, Tokenizer
+from plpython.model.tokenizer import BYTE_PIECE, SPACE_MARK, WORD_GOES_ON, Tokenizer
 from plpython.server.errors import ModelError
 from plpython.store.manifest import check_vocabulary
 
 from ..errors import SourceError
 from .pre_tokenizers import PreTokenizer
 
-BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
-WORD_GOES_ON = "##"
-# What Rust's str::trim_end takes away, with which transformers' tokenizer reads a vocab.txt.
-WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-AROUND = ("[CLS]", "[SEP]")  # what BERT has before and after a text
-BERT_CONTROL = (*AROUND, "[UNK]", "[PAD]", "[MASK]")
-NAMED = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.BYTE)  # kinds whose spelling is a name, not a text
-LONGEST_PIECE = 512  # characters; SentencePiece trains at most 16, a merge is looked for at each of them
+# The characters that Rust's str::trim_end removes; transformers' tokenizer reads a vocab.txt with it.
+RUST_WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+BERT_AROUND = ("[CLS]", "[SEP]")  # before and after a text
+BERT_CONTROL = (*BERT_AROUND, "[UNK]", "[PAD]", "[MASK]")
+SPELLED_AS_NAMES = (TokenType.CONTROL, TokenType.UNKNOWN, TokenType.BYTE)  # kinds whose spelling is a name, not a text
+LONGEST_PIECE = 512  # characters; SentencePiece trains at most 16. Every split of a piece is tried as a merge
 
 
 @dataclass(frozen=True)
@@ -81,20 +79,20 @@ def sentencepiece_document(
 
 
 def _cuts_around(whole: Sequence[Piece], pieces: Sequence[Piece]) -> dict:
-    """Cuts before and behind each whole piece, the longest that fits.
+    """Splits before and after each whole piece, the longest that fits.
 
     A cut that is a token is encoded as it (`ignore_merges`). So the name of a control token or of a byte, which is only
     text, is cut once more, behind its first character.
     """
     longest_first = sorted((piece.text for piece in whole), key=len, reverse=True)
-    names = [piece.text for piece in pieces if piece.kind in NAMED and len(piece.text) > 1]
+    names = [piece.text for piece in pieces if piece.kind in SPELLED_AS_NAMES and len(piece.text) > 1]
     first_of_name = "|".join(rf"{re.escape(name[0])}(?={re.escape(name[1:])}\z)" for name in names)
     patterns = ["|".join(map(re.escape, longest_first)), rf"\A(?:{first_of_name})"]
     return {"type": "Sequence", "pretokenizers": [_split(pattern) for pattern in patterns]}
 
 
 def merges_of_scores(pieces: Sequence[Piece], scores: Sequence[float]) -> list[tuple[str, str]]:
-    """The merges that SentencePiece's scores mean: every way to make a piece of two others, best score first.
+    """The merges that SentencePiece's scores imply: every split of a piece into two others, best score first.
 
     Among equal scores the order is that of transformers' converter: longer left half, then longer right half first.
     """
@@ -118,7 +116,7 @@ def wordpiece_document(
     chinese_characters: bool = True,
     unknown: str = "[UNK]",
 ) -> dict:
-    """BERT's WordPiece: ## begins a piece that goes on with a word.
+    """BERT's WordPiece: ## begins a piece that continues a word.
 
     strip_accents: None is as `lowercase`. chinese_characters: each is a word. unknown: what a word without pieces is.
     """
@@ -138,7 +136,7 @@ def wordpiece_document(
 
 def wordpiece_vocabulary(text: str, control: Collection[str] = BERT_CONTROL) -> list[Piece]:
     """The pieces of a vocab.txt, one a line, without white space behind it. control: texts of the control tokens."""
-    lines = [line.rstrip(WHITE_SPACE) for line in text.removesuffix("\n").split("\n")]
+    lines = [line.rstrip(RUST_WHITE_SPACE) for line in text.removesuffix("\n").split("\n")]
     return [Piece(line, TokenType.CONTROL if line in control else TokenType.NORMAL) for line in lines]
 
 
@@ -182,7 +180,7 @@ def _document(pieces: Sequence[Piece], model: dict, whole: Sequence[Piece] = (),
 
 
 def _numbers(pieces: Sequence[Piece]) -> dict[str, int]:
-    """{text: id} of the pieces that stand for something; of several with one text the last."""
+    """{text: id} of the pieces that are used; of several with the same text the last."""
     for number, piece in enumerate(pieces):
         if piece.kind == TokenType.BYTE and not BYTE_PIECE.fullmatch(piece.text):
             raise SourceError(f"token {number} is a byte spelled {piece.text[:40]!r}, expected <0x00> to <0xFF>")
@@ -207,7 +205,7 @@ def _split(pattern: str) -> dict:
 
 
 def _halves(merge: str) -> tuple[str, str]:
-    """The two halves of a merge; the space between them is not the first character, which may be one itself."""
+    """The two halves of a merge, split at a space that is not the first character."""
     cut = merge.find(" ", 1)
     if cut < 0:
         raise SourceError(f"merge {merge[:40]!r} does not have two halves")

@@ -1,4 +1,4 @@
-"""Tokens that stand beside a tokenizer, in tokenizer_config.json, special_tokens_map.json and added_tokens.json.
+"""Special tokens from tokenizer_config.json, special_tokens_map.json and added_tokens.json.
 
 They are added as transformers 5.24 adds them (tokenization_utils_base.py, tokenization_utils_tokenizers.py): the table
 `added_tokens_decoder` first, or where there is none special_tokens_map.json and added_tokens.json; then the tokens with
@@ -18,9 +18,13 @@ from ..errors import SourceError
 from ..source.fields import Fields, read_optional, shown, storable
 from ..source.known_keys import Keys, check_keys
 
-CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
+TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS = (
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 EXTRA = ("additional_special_tokens", "extra_special_tokens")
-AREA = ("single_word", "lstrip", "rstrip")  # flags that change where a token is found in a text, and how much of it
+AREA = ("single_word", "lstrip", "rstrip")  # flags that change where a token matches in a text, and how much it takes
 ID = re.compile("[0-9]{1,9}")
 FLAGS = (*AREA, "normalized", "special")
 TOKEN = Keys(used=("content", *FLAGS), harmless=("__type", "id"))
@@ -48,7 +52,7 @@ class SpecialTokens:
     flagged: tuple[Flagged, ...] = ()
 
     def with_defaults(self, names: dict[str, str]) -> "SpecialTokens":
-        """The same; a name that is in no file has the default text."""
+        """As the above; a name that is in no file has the default text."""
         return replace(self, named=names | self.named)
 
     def texts(self) -> set[str]:
@@ -66,17 +70,17 @@ def read_special_tokens(folder: Path, own: Fields, known: Collection[int] = ()) 
     flagged = tuple(_flagged(own))
     if "added_tokens_decoder" in own:
         return SpecialTokens(named, _numbered(own), extra, flagged)
-    token_map = read_optional(folder, MAP)
+    token_map = read_optional(folder, SPECIAL_TOKENS_MAP)
     map_named, map_extra = _named_and_extra(token_map)
     _check_map_keys(token_map, map_named)
     named, extra = named | map_named, tuple(dict.fromkeys((*extra, *map_extra)))
-    older = _older(read_optional(folder, ADDED), {*named.values(), *extra})
+    older = _older(read_optional(folder, ADDED_TOKENS), {*named.values(), *extra})
     numbered = {number: token for number, token in older.items() if number not in known}
     return SpecialTokens(named, numbered, extra, (*flagged, *_flagged(token_map)))
 
 
 def add_special_tokens(library: Library, special: SpecialTokens, rows: int) -> bool:
-    """Add to a tokenizer those that it has not, or has with other flags; whether there were any.
+    """Add to a tokenizer those that it lacks or has with other flags. Returns whether there were any.
 
     A special token that would get an id beyond the model's `rows` is left out: no text is encoded as it.
     Raises SourceError where a file numbers a token otherwise than the library, or gives it another flag of AREA.
@@ -92,7 +96,7 @@ def add_special_tokens(library: Library, special: SpecialTokens, rows: int) -> b
         if library.token_to_id(token.content) != number:
             found = library.token_to_id(token.content)
             name = token.content[:40]
-            raise SourceError(f"{CONFIG} or {ADDED} numbers {name!r} {number}, the tokenizer {found}")
+            raise SourceError(f"{TOKENIZER_CONFIG} or {ADDED_TOKENS} numbers {name!r} {number}, the tokenizer {found}")
     _check_flags(library, special.flagged)
     return _described(library) != before
 
@@ -111,7 +115,7 @@ def _described(library: Library) -> dict[int, str]:
 
 
 def _named_and_extra(fields: Fields) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Tokens with a name, a usual one (bos_token) or the model's own (image_token), and the others."""
+    """Named tokens, with a usual name (bos_token) or the model's own (image_token), and the others."""
     names = _names(fields)
     named = {name: _text(fields, name, fields.values[name]) for name in names if fields.values[name] is not None}
     extra = []
@@ -163,8 +167,8 @@ def _numbered(own: Fields) -> dict[int, AddedToken]:
     numbered = {}
     for number, token in own.nested("added_tokens_decoder").values.items():
         if not ID.fullmatch(number) or not isinstance(token, dict):
-            raise SourceError(f'{CONFIG} "added_tokens_decoder" is not a table of tokens')
-        described = Fields(f"{CONFIG} added_tokens_decoder {number}", token)
+            raise SourceError(f'{TOKENIZER_CONFIG} "added_tokens_decoder" is not a table of tokens')
+        described = Fields(f"{TOKENIZER_CONFIG} added_tokens_decoder {number}", token)
         check_keys(described, TOKEN)
         flags = {name: described.flag(name) for name in FLAGS if name in described}
         numbered[int(number)] = AddedToken(_text(own, "added_tokens_decoder", token), **flags)
@@ -176,6 +180,6 @@ def _older(fields: Fields, special: set[str]) -> dict[int, AddedToken]:
     numbered = {}
     for text, number in fields.values.items():
         if type(number) is not int or number < 0:
-            raise SourceError(f'{ADDED} "{text[:40]}" is {shown(number)}, expected a token id')
+            raise SourceError(f'{ADDED_TOKENS} "{text[:40]}" is {shown(number)}, expected a token id')
         numbered[number] = AddedToken(text, normalized=text not in special, special=text in special)
     return numbered

@@ -1,7 +1,7 @@
-"""The steps of a tokenizer.json: their known types and keys, and the tokens that they put around a text.
+"""The steps of a tokenizer.json: their known types and keys, and the tokens that they add around a text.
 
-Types and keys are those of the `tokenizers` library 0.23, which passes over keys that it does not know. A decoder is
-read here as far as plpython/model/tokenizer.py decodes: byte-level, SentencePiece's or WordPiece's.
+Types and keys are those of the `tokenizers` library 0.23, which ignores unknown keys. Decoders are limited to what
+plpython/model/tokenizer.py can decode: byte-level, SentencePiece and WordPiece.
 """
 
 from collections.abc import Iterator
@@ -19,29 +19,31 @@ DOCUMENT = Keys(
     harmless=("version", "padding"),
 )
 ADDED_TOKEN = Keys(used=("id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"))
-NOTHING = Keys()
+NO_KEYS = Keys()
 BYTE_LEVEL = Keys(used=("add_prefix_space", "use_regex"), harmless=("trim_offsets",))
 METASPACE = Keys(
-    used=("prepend_scheme", "split", "add_prefix_space"), neutral={"replacement": (SPACE_MARK,)}, harmless=("str_rep",)
+    used=("prepend_scheme", "split", "add_prefix_space"),
+    harmless_at={"replacement": (SPACE_MARK,)},
+    harmless=("str_rep",),
 )
-NORMALIZERS = {
+NORMALIZER_TYPES = {
     "BertNormalizer": Keys(used=("clean_text", "handle_chinese_chars", "strip_accents", "lowercase")),
-    "ByteLevel": NOTHING,
-    "Lowercase": NOTHING,
-    "NFC": NOTHING,
-    "NFD": NOTHING,
-    "NFKC": NOTHING,
-    "NFKD": NOTHING,
-    "Nmt": NOTHING,
+    "ByteLevel": NO_KEYS,
+    "Lowercase": NO_KEYS,
+    "NFC": NO_KEYS,
+    "NFD": NO_KEYS,
+    "NFKC": NO_KEYS,
+    "NFKD": NO_KEYS,
+    "Nmt": NO_KEYS,
     "Precompiled": Keys(used=("precompiled_charsmap",)),
     "Prepend": Keys(used=("prepend",)),
     "Replace": Keys(used=("pattern", "content")),
     "Sequence": Keys(used=("normalizers",)),
     "Strip": Keys(used=("strip_left", "strip_right")),
-    "StripAccents": NOTHING,
+    "StripAccents": NO_KEYS,
 }
-PRE_TOKENIZERS = {
-    "BertPreTokenizer": NOTHING,
+PRE_TOKENIZER_TYPES = {
+    "BertPreTokenizer": NO_KEYS,
     "ByteLevel": BYTE_LEVEL,
     "CharDelimiterSplit": Keys(used=("delimiter",)),
     "Digits": Keys(used=("individual_digits",)),
@@ -50,57 +52,57 @@ PRE_TOKENIZERS = {
     "Punctuation": Keys(used=("behavior",)),
     "Sequence": Keys(used=("pretokenizers",)),
     "Split": Keys(used=("pattern", "behavior", "invert")),
-    "UnicodeScripts": NOTHING,
-    "Whitespace": NOTHING,
-    "WhitespaceSplit": NOTHING,
+    "UnicodeScripts": NO_KEYS,
+    "Whitespace": NO_KEYS,
+    "WhitespaceSplit": NO_KEYS,
 }
-POST_PROCESSORS = {
+POST_PROCESSOR_TYPES = {
     "BertProcessing": Keys(used=("cls", "sep")),
-    "ByteLevel": Keys(harmless=("add_prefix_space", "trim_offsets", "use_regex")),  # changes offsets alone
+    "ByteLevel": Keys(harmless=("add_prefix_space", "trim_offsets", "use_regex")),  # changes only offsets
     "RobertaProcessing": Keys(used=("cls", "sep"), harmless=("add_prefix_space", "trim_offsets")),
     "Sequence": Keys(used=("processors",)),
     "TemplateProcessing": Keys(used=("single", "special_tokens"), harmless=("pair",)),
 }
-DECODERS = {
-    "ByteFallback": NOTHING,
+DECODER_TYPES = {
+    "ByteFallback": NO_KEYS,
     "ByteLevel": Keys(harmless=("add_prefix_space", "trim_offsets", "use_regex")),
-    "Fuse": NOTHING,
+    "Fuse": NO_KEYS,
     "Metaspace": METASPACE,
-    "Replace": Keys(neutral={"pattern": ({"String": SPACE_MARK},), "content": (" ",)}),
+    "Replace": Keys(harmless_at={"pattern": ({"String": SPACE_MARK},), "content": (" ",)}),
     "Sequence": Keys(used=("decoders",)),
-    "Strip": Keys(used=("start",), neutral={"content": (" ",), "stop": (0,)}),
-    "WordPiece": Keys(neutral={"prefix": ("##",)}, harmless=("cleanup",)),  # decoding keeps the spaces of all words
+    "Strip": Keys(used=("start",), harmless_at={"content": (" ",), "stop": (0,)}),
+    "WordPiece": Keys(harmless_at={"prefix": ("##",)}, harmless=("cleanup",)),  # decoding keeps the spaces of all words
 }
 BPE = Keys(
     used=("vocab", "merges", "unk_token", "fuse_unk", "byte_fallback", "ignore_merges"),
-    neutral={"dropout": (0, 0.0), "continuing_subword_prefix": ("",), "end_of_word_suffix": ("",)},
+    harmless_at={"dropout": (0, 0.0), "continuing_subword_prefix": ("",), "end_of_word_suffix": ("",)},
 )
 WORDPIECE = Keys(
-    used=("vocab", "unk_token", "max_input_chars_per_word"), neutral={"continuing_subword_prefix": ("##",)}
+    used=("vocab", "unk_token", "max_input_chars_per_word"), harmless_at={"continuing_subword_prefix": ("##",)}
 )
-MODELS = {
+MODEL_TYPES = {
     "BPE": BPE,
     "Unigram": Keys(used=("vocab", "unk_id", "byte_fallback")),
     "WordLevel": Keys(used=("vocab", "unk_token")),
     "WordPiece": WORDPIECE,
 }
 STEPS = {  # kind of step: (its types, the key of a sequence's parts)
-    "normalizer": (NORMALIZERS, "normalizers"),
-    "pre_tokenizer": (PRE_TOKENIZERS, "pretokenizers"),
-    "post_processor": (POST_PROCESSORS, "processors"),
-    "decoder": (DECODERS, "decoders"),
+    "normalizer": (NORMALIZER_TYPES, "normalizers"),
+    "pre_tokenizer": (PRE_TOKENIZER_TYPES, "pretokenizers"),
+    "post_processor": (POST_PROCESSOR_TYPES, "processors"),
+    "decoder": (DECODER_TYPES, "decoders"),
 }
 
 
 def check_steps(document: dict) -> None:
-    """Raise SourceError for a type or a key of the document that is not known, or not supported at its value."""
+    """Raise SourceError for an unknown type or key of the document, or a value that is not supported."""
     check_keys(Fields(FILE, document), DOCUMENT)
     for token in added_tokens(document):
         check_keys(Fields(f"{FILE} added_tokens", token), ADDED_TOKEN)
     for kind, (types, _) in STEPS.items():
         for step in steps(document, kind):
             _check_step(step, kind, types)
-    _check_step({"type": model_type(document)} | Fields(FILE, document).nested("model").values, "model", MODELS)
+    _check_step({"type": model_type(document)} | Fields(FILE, document).nested("model").values, "model", MODEL_TYPES)
 
 
 def added_tokens(document: dict) -> list[dict]:
@@ -112,7 +114,7 @@ def added_tokens(document: dict) -> list[dict]:
 
 
 def steps(document: dict, kind: str) -> Iterator[dict]:
-    """Every step of a kind in their order, those of sequences in their place, the sequences first."""
+    """All steps of a kind in order; a sequence is followed by its parts."""
     return _flat(document.get(kind), kind, STEPS[kind][1])
 
 
@@ -136,7 +138,7 @@ def _check_step(step: dict, kind: str, types: dict[str, Keys]) -> None:
 
 
 def model_type(document: dict) -> str:
-    """The model's type, which files of 2019 leave out."""
+    """The model's type; files of 2019 do not name it."""
     model = Fields(FILE, document).nested("model").values
     found = model.get("type", "BPE" if "merges" in model else "WordPiece" if "unk_token" in model else "Unigram")
     if not isinstance(found, str):
@@ -145,11 +147,11 @@ def model_type(document: dict) -> str:
 
 
 def around(document: dict) -> tuple[list[int], list[int]]:
-    """The ids that the post-processor puts (before, behind) a single text."""
+    """The ids that the post-processor adds (before, after) a single text."""
     before, behind = [], []
     for step in steps(document, "post_processor"):
-        first, last = AROUND.get(step["type"], _nothing)(step)
-        before, behind = first + before, behind + last  # a later step goes around an earlier one
+        first, last = IDS_AROUND.get(step["type"], _nothing)(step)
+        before, behind = first + before, behind + last  # a later step adds outside of an earlier one
     return before, behind
 
 
@@ -192,4 +194,4 @@ def _list(step: dict, key: str, kind: str) -> list:
     return value
 
 
-AROUND = {"BertProcessing": _of_pair, "RobertaProcessing": _of_pair, "TemplateProcessing": _of_template}
+IDS_AROUND = {"BertProcessing": _of_pair, "RobertaProcessing": _of_pair, "TemplateProcessing": _of_template}

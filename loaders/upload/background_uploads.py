@@ -1,8 +1,8 @@
-"""What can be stored before all tiles are there, on connections of its own while another one sends them.
+"""Stores the tokenizer and finished tensors on further connections, while another one sends tiles.
 
-A tokenizer with its atoms takes the server about as long as half a gigabyte of tiles, and so does counting their weight
-codes: beside each other they cost the time of one. All of it is named by its content and committed ahead; no view shows
-it, `llm.publish` finds it and checks everything as if it were not there, `llm.collect` removes what no model came for.
+Storing a tokenizer with its atoms takes the server about as long as half a gigabyte of tiles, and so does counting the
+weight codes of those. In parallel they take the time of one. All of it is stored by content and committed ahead, and no
+view shows it. `llm.publish` finds it, and still checks everything; `llm.collect` removes it if no model needs it.
 """
 
 import json
@@ -11,18 +11,18 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 import psycopg
 
-PARTS = 2  # of a vocabulary's tokens: llm.upload_token_atoms
+VOCABULARY_PARTS = 2  # as many as llm.upload_token_atoms has
 
 
 class Ahead:
-    """Connections of its own, each with a thread that waits for it and runs one statement after the other.
+    """Further connections, each with a thread that runs one statement after the other.
 
     The second one only stores its part of the tokens' atoms: two sessions do that in little more than half the time.
-    Leaving the block stops what is not done.
+    Leaving the block stops what is not finished.
     """
 
     def __init__(self, connect: Callable[[], psycopg.Connection]):
-        self._lines = tuple(_Line(connect) for _ in range(PARTS))
+        self._lines = tuple(_Line(connect) for _ in range(VOCABULARY_PARTS))
         self._pending: list[Future] = []
 
     def __enter__(self) -> "Ahead":
@@ -39,14 +39,14 @@ class Ahead:
         self._later(self._lines[0], self._store_tokenizer, definition, json.dumps(settings))
 
     def tensors(self, tensors: list[dict]) -> None:
-        """Store tensors, as the manifest has them, all of whose tiles are there."""
+        """Store tensors of the manifest whose tiles are all stored."""
         if tensors:
             self._later(
                 self._lines[0], self._lines[0].execute, "SELECT llm.upload_tensors(%s::jsonb)", json.dumps(tensors)
             )
 
     def check(self) -> None:
-        """Raise what was refused so far."""
+        """Raise the first error so far."""
         for future in [future for future in self._pending if future.done()]:
             future.result()
             self._pending.remove(future)
@@ -61,7 +61,7 @@ class Ahead:
         self._pending.append(line.submit(action, *arguments))
 
     def _store_tokenizer(self, definition: str, settings: str) -> None:
-        """In the first line's thread: the vocabulary, its parts on a line each, then what is left."""
+        """In the first line's thread: the vocabulary, then its parts on all lines, then the rest."""
         first = self._lines[0]
         tokenizer = first.execute("SELECT llm.upload_vocabulary(%s, %s::jsonb)", definition, settings)
         others = [line.submit(line.store_part, tokenizer, part) for part, line in enumerate(self._lines) if part]
@@ -72,7 +72,7 @@ class Ahead:
 
 
 class _Line:
-    """One connection, made when it is first needed, and its thread."""
+    """A connection, made when it is first needed, and its thread."""
 
     def __init__(self, connect: Callable[[], psycopg.Connection]):
         self._connect = connect
@@ -86,7 +86,7 @@ class _Line:
         return self._last
 
     def execute(self, statement: str, *arguments: object) -> object:
-        """The one value that a statement gives; in this line's thread."""
+        """The single value of a statement; called in this line's thread."""
         if self._stopped:
             raise CancelledError
         if self._connection is None:
@@ -97,7 +97,7 @@ class _Line:
         self.execute("SELECT llm.upload_token_atoms(%s, %s)", tokenizer, part)
 
     def stop(self) -> None:
-        """Begin nothing more, and cancel what is running."""
+        """Start nothing more, and cancel the running statement."""
         self._stopped = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._connection is not None and self._last is not None and not self._last.done():

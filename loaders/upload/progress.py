@@ -1,4 +1,4 @@
-"""How far a load is: a bar with MB/s and time left on a terminal, a plain line every few seconds elsewhere."""
+"""Progress of a load: a bar with MB/s and time left on a terminal, a plain line every few seconds elsewhere."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @contextmanager
 def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A function that is told how many more bytes are done, of `total`."""
+    """A function to call with the number of further bytes done, of `total`."""
     if not sys.stderr.isatty():
         yield PlainLines(title, total)
         return
@@ -27,7 +27,7 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 class PlainLines:
-    """Progress for a log: what is done, how fast, how long it will take."""
+    """Progress for a log: bytes done, speed, time left."""
 
     def __init__(self, title: str, total: int, clock: Callable[[], float] = time.monotonic):
         self._title, self._total, self._clock = title, total, clock

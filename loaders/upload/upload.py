@@ -1,12 +1,12 @@
-"""A SourceModel into a database: tiles by COPY, then one call that makes the model visible.
+"""Uploads a SourceModel into a database: tiles by COPY, then one call that makes the model visible.
 
-The server trusts nothing it is sent: it computes every hash again. Hashes here only ask which tiles are there already
-(`llm.missing_tiles`), so that nothing is sent twice, neither within a file nor after a break. Tiles are committed in
-batches that no view shows; `llm.publish` checks and shows the model in one transaction. Whatever is interrupted leaves
-at most tiles that `llm.collect` removes later and the next try finds.
+The server computes every hash itself and trusts none from here. Hashes here only ask which tiles are stored already
+(`llm.missing_tiles`), so that nothing is sent twice, neither within a file nor after an interruption. Tiles are
+committed in batches that no view shows; `llm.publish` checks the model and makes it visible in one transaction. An
+interrupted upload leaves only tiles, which the next try reuses or `llm.collect` removes.
 
-Weights go from the mapped file to the socket without a copy in Python. A thread hashes the next batch meanwhile, and
-what does not need all tiles is stored meanwhile on a second connection, see `ahead`.
+Weights go from the mapped file to the socket without a copy in Python. Meanwhile a thread hashes the next batch, and
+`background_uploads` stores what does not need all tiles.
 """
 
 import hashlib
@@ -19,17 +19,16 @@ from itertools import groupby
 
 import psycopg
 
-from plpython.store.manifest import check_manifest
+from plpython.atoms.sql_literals import COPY_BEGIN, COPY_END
+from plpython.store.manifest import TILE_BYTES, check_manifest
 
 from ..source.files import let_go
-from ..source.model import TILE_BYTES, Segment, SourceModel, SourceTensor, cut
+from ..source.model import Segment, SourceModel, SourceTensor, cut
 from .background_uploads import Ahead
 
 BATCH_BYTES = 64 << 20
-COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)  # signature, flags, no extension
 NO_HASH = "0" * 64
-COPY_END = struct.pack("!h", -1)
-Progress = Callable[[int], None]  # told how many more bytes of the source are in the database
+Progress = Callable[[int], None]  # called with the number of further bytes that are stored
 
 
 @dataclass
@@ -47,7 +46,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Upload:
-    """What a load did: the model's id, bytes of the source, bytes that had to be sent."""
+    """The result of a load: the model's id, bytes of the source, bytes that were sent."""
 
     model_id: int
     bytes: int
@@ -126,11 +125,11 @@ class _Hashes:
         yield batch
 
     def manifest(self) -> dict:
-        """What llm.publish takes; valid when `batches` has come to its end."""
+        """The manifest for llm.publish; complete after the end of `batches`."""
         return self._described([self._tensor(tensor) for tensor in self._model.tensors], self._segment)
 
     def outline(self) -> dict:
-        """The manifest before anything is hashed: as many tiles as there will be, each with the same hash."""
+        """The manifest before hashing, for checks: the right number of tiles, all with the same hash."""
         tensors = [
             {"name": t.name, "type": t.type, "shape": list(t.shape), "tiles": [NO_HASH] * t.tile_count()}
             for t in self._model.tensors
@@ -170,7 +169,7 @@ class _Hashes:
 
 
 def _send(connection: psycopg.Connection, batch: Batch, progress: Progress) -> int:
-    """Send the tiles of a batch that the server misses, in a transaction of their own; bytes sent."""
+    """Send the tiles of a batch that are not stored yet, in one transaction. Returns the bytes sent."""
     progress(batch.repeated_bytes)
     hashes = list(batch.tiles)
     rows = connection.execute("SELECT llm.missing_tiles(%b)", (hashes,)) if hashes else ()

@@ -1,1 +1,1 @@
-"""Where atoms lie: bytes, tokens and weight codes as points and Hilbert keys."""
+"""Atoms: bytes, tokens and weight codes as points and Hilbert keys."""

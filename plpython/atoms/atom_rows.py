@@ -1,7 +1,7 @@
-"""Rows of llm_store.atom, whole vocabularies at once: copied where all are new, else inserted where they are missing.
+"""Stores rows of llm_store.atom, whole vocabularies at once: by COPY if all are new, else by INSERT of missing ones.
 
-COPY writes many rows of a page at once and logs them as one, which takes a third less time than INSERT. It reads a
-file: here one in memory, without a name, that is gone with its descriptor, also when the session is killed.
+COPY fills a page at a time and logs it as one, which takes a third less time than INSERT. It reads a file: here an
+unnamed one in memory, which disappears with its descriptor, also when the session is killed.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from ..server import database
 from . import geometry, sql_literals
 
 COPY = database.Query("SELECT llm_store.copy_atoms($1) AS stored", "integer")
-# OFFSET 0: the planner must not put the arrays' texts, to be read for each row, in the place of the arrays.
+# OFFSET 0: otherwise the planner would inline the arrays as texts and parse them again for each row.
 INSERT_MISSING = database.Query(
     """INSERT INTO llm_store.atom (h_xy, h_yz, h_zm, geom, modality, content_hash, content)
     SELECT
@@ -39,9 +39,9 @@ INSERT_MISSING = database.Query(
 
 
 def store(points, content, lengths, modality, expected_new=False):
-    """Rows for distinct ascending contents, given joined, with their lengths and points (steps [n, 4]).
+    """Store distinct ascending contents, given joined, with their lengths and points (steps [n, 4]).
 
-    expected_new: nobody is known to have stored any of them.
+    expected_new: probably none of them is stored yet.
     """
     if not len(points):
         return
@@ -58,7 +58,7 @@ def store(points, content, lengths, modality, expected_new=False):
 
 
 def _copied(keys, points, hashes, contents, modality):
-    """Whether COPY stored the rows; it stores all of them or none."""
+    """Store the rows by COPY. Returns whether it did: all of them or none."""
     columns = [
         *keys,
         np.frombuffer(points, "V41"),

@@ -1,23 +1,27 @@
-"""Atoms of a model: its bytes, tokens and weight codes as rows, and how often each is used.
+"""Stores the atoms of a model: its bytes, tokens and weight codes as rows, and how often each occurs.
 
-`llm_store.atomise` calls this, once for what is new in a model. Whole vocabularies and tensors go through numpy, and
-SQL makes rows from arrays. Atoms are stored in one order, in parts of the tokens and then (h_xy, content), so that
-loads that bring the same ones wait for each other but never in a circle.
+`llm_store.atomise` calls this for what is new in a model. numpy computes whole vocabularies and tensors, and SQL makes
+rows from arrays. Atoms are stored in one order, by parts of the tokens and then by (h_xy, content), so that two loads
+of the same atoms wait for each other but cannot deadlock.
 """
 
 import numpy as np
 
 from ..model import encodings, finite
 from ..model.decoder import ROPE_DIVISORS
-from ..server import database, errors
+from ..server import database, errors, interrupts
 from . import atom_rows, atom_runs, geometry, sql_literals
 
-# Tokens of two bytes or more are stored in parts, by their first byte, so that two sessions can store a vocabulary
-# between them: spaces, digits and punctuation, then letters. What is in which part must not depend on the vocabulary,
-# and the partitions of llm_store.atom follow it.
-BOUNDS = (b"\x00", b"@", b"\xff" * 2700)  # the last is above every token: an entry of its index holds 2,704 bytes
+# Tokens of two bytes or more are stored in two parts, by their first byte (spaces, digits and punctuation; letters), so
+# that two sessions can share the work. The parts must not depend on the vocabulary. The partitions of llm_store.atom
+# are cut at the same byte.
+BOUNDS = (
+    b"\x00",
+    b"@",
+    b"\xff" * 2700,
+)  # the last is above every token, because an entry of its index holds 2,704 bytes
 PARTS = len(BOUNDS) - 1
-PART = database.Query(
+PART_TOKENS = database.Query(
     """SELECT string_agg(t.bytes, ''::bytea) AS content,
         string_agg(int4send(octet_length(t.bytes)), ''::bytea) AS lengths,
         string_agg(int4send(t.times), ''::bytea) AS times
@@ -56,12 +60,12 @@ STORE_CODE_COUNTS = database.Query(
     ON CONFLICT DO NOTHING""",
     *("bytea", "text", "text", "text"),
 )
-COUNTS = database.Query(
+CODE_COUNTS = database.Query(
     """SELECT n.codes::text AS codes, n.counts::text AS counts
     FROM llm_store.atom_code_count AS n WHERE n.tensor_hash = $1""",
     "bytea",
 )
-# The tiles that one of two tensors has and the other has not in the same place; 1 of the first, -1 of the second.
+# The tiles at which two tensors differ: sign 1 for those of the first, -1 for those of the second.
 DIFFERENT_TILES = database.Query(
     """SELECT d.sign, t.content
     FROM llm_store.tensor_tile AS u
@@ -71,15 +75,17 @@ DIFFERENT_TILES = database.Query(
     WHERE u.tensor_hash = $1 AND v.tensor_hash = $2""",
     *("bytea", "bytea"),
 )
-TENSOR = database.Query("SELECT t.type, t.shape, t.rows_per_tile FROM llm_store.tensor AS t WHERE t.hash = $1", "bytea")
-TILES = database.Query(
+TENSOR_FORM = database.Query(
+    "SELECT t.type, t.shape, t.rows_per_tile FROM llm_store.tensor AS t WHERE t.hash = $1", "bytea"
+)
+TILE_CONTENTS = database.Query(
     """SELECT t.content FROM llm_store.tensor_tile AS u INNER JOIN llm_store.tile AS t ON t.hash = u.tile_hash
     WHERE u.tensor_hash = $1 ORDER BY u.ordinal""",
     "bytea",
 )
 
 
-# The tiles of a tensor of whole rows a tile that no other such tensor of its type has: those have been looked at.
+# The tiles of a tensor that no other tensor of its type has; tiles of others were checked. For tiles of whole rows.
 NEW_TILES = database.Query(
     """SELECT u.ordinal, t.content
     FROM llm_store.tensor_tile AS u
@@ -97,7 +103,7 @@ NEW_TILES = database.Query(
 
 
 def store_tokenizer(tokenizer_id):
-    """Rows for the tokens and bytes of a tokenizer that are not there yet. Returns how many tokens it has."""
+    """Store the missing tokens and bytes of a tokenizer. Returns how many tokens it has."""
     there = {total["part"] for total in PART_TOTALS.all(tokenizer_id)}
     for part in range(PARTS):
         if part not in there:
@@ -107,7 +113,7 @@ def store_tokenizer(tokenizer_id):
     counts = sum(sql_literals.integers(total["counts"]) for total in totals)
     mean = sum(sql_literals.integers(total["steps"]) for total in totals) // max(1, tokens)
     if STORE_BYTE_COUNTS.one(tokenizer_id, sql_literals.array(counts), sql_literals.points(mean[None])) is None:
-        return 0  # another load was faster, and has stored all of it
+        return 0  # another load has stored all of it meanwhile
     letters = np.flatnonzero(counts)
     content, lengths = bytes(letters.tolist()), np.ones(letters.size, np.int64)
     points = geometry.byte_points(content, lengths)
@@ -117,8 +123,8 @@ def store_tokenizer(tokenizer_id):
 
 
 def store_part(tokenizer_id, part):
-    """Rows for one part of a tokenizer's tokens, unless they are there. Returns how many of its tokens are in it."""
-    vocabulary = PART.one(tokenizer_id, BOUNDS[part], BOUNDS[part + 1])
+    """Store one part of a tokenizer's tokens, unless it is stored. Returns how many tokens are in it."""
+    vocabulary = PART_TOKENS.one(tokenizer_id, BOUNDS[part], BOUNDS[part + 1])
     content = vocabulary["content"] or b""
     lengths, times = (np.frombuffer(vocabulary[name] or b"", ">i4").astype(np.int64) for name in ("lengths", "times"))
     points = geometry.byte_points(content, lengths)
@@ -126,8 +132,8 @@ def store_part(tokenizer_id, part):
     counts = np.bincount(np.frombuffer(content, np.uint8), np.repeat(times, lengths), 256).astype(np.int64)
     steps = (points * times[:, None]).sum(axis=0)
     if CLAIM_PART.one(tokenizer_id, part, tokens, sql_literals.array(counts), sql_literals.array(steps)) is None:
-        return 0  # another load was faster, and has stored all of it
-    longer = np.flatnonzero(lengths > 1)  # one byte is the byte, and that is stored with the bytes
+        return 0  # another load has stored all of it meanwhile
+    longer = np.flatnonzero(lengths > 1)  # a token of one byte is the atom of that byte
     content, _ = sql_literals.taken(content, lengths, longer)
     points, lengths = points[longer], lengths[longer]
     atom_rows.store(points, content, lengths, "compositional", expected_new=not HAS_OTHERS.one(tokenizer_id)["has"])
@@ -136,11 +142,12 @@ def store_part(tokenizer_id, part):
 
 
 def check_weights(tensor_hash, name, is_new):
-    """Raise ModelError 22023 that names the tensor, and where, unless a stored tensor's weights can be computed with.
+    """Raise ModelError 22023 with tensor and row if a stored tensor has weights that are not finite.
 
-    A tensor that is not new has been looked at, except as what its name says; one that store_codes counts will be.
+    Tensors that are not new were checked before, and store_codes checks those whose codes it counts. The divisors of
+    rope are always checked, because other names allow other values.
     """
-    tensor = TENSOR.one(tensor_hash)
+    tensor = TENSOR_FORM.one(tensor_hash)
     if is_new and tensor["type"] not in geometry.CODES:
         _check_tiles(tensor_hash, name, tensor)
     if name == ROPE_DIVISORS:
@@ -149,26 +156,26 @@ def check_weights(tensor_hash, name, is_new):
 
 def _check_tiles(tensor_hash, name, tensor):
     type, columns, rows_per_tile = tensor["type"], tensor["shape"][-1], tensor["rows_per_tile"]
-    if rows_per_tile == 0:  # a row spans tiles, and a block may
+    if rows_per_tile == 0:  # a row spans tiles, and a block may too
         finite.check_rows(name, type, columns, tiles(tensor_hash))
         return
     for tile in NEW_TILES.stream(tensor_hash, type):
-        database.checkpoint()
+        interrupts.checkpoint()
         finite.check_rows(name, type, columns, [tile["content"]], tile["ordinal"] * rows_per_tile)
 
 
 def store_edited_codes(tensor_hash, base_hash):
-    """Counts of the weight codes of an edited tensor: those of the one before, and what differs between their tiles.
+    """Count the weight codes of an edited tensor, from those of its base and the tiles that differ.
 
-    Both have one type and shape, and tiles of whole blocks; the one before has been counted.
+    Both have the same type and shape and tiles of whole blocks, and the base has been counted.
     """
-    encoding = TENSOR.one(tensor_hash)["type"]
-    before = COUNTS.one(base_hash)
+    encoding = TENSOR_FORM.one(tensor_hash)["type"]
+    before = CODE_COUNTS.one(base_hash)
     counts = np.zeros(1 << geometry.CODES[encoding].codes.bits, np.int64)
     counts[sql_literals.integers(before["codes"])] = sql_literals.integers(before["counts"])
     fresh = np.zeros_like(counts)
     for tile in DIFFERENT_TILES.stream(tensor_hash, base_hash):
-        database.checkpoint()
+        interrupts.checkpoint()
         found = geometry.count_codes(encoding, encodings.whole_blocks(encoding, [tile["content"]]))
         counts += tile["sign"] * found
         if tile["sign"] > 0:
@@ -178,9 +185,9 @@ def store_edited_codes(tensor_hash, base_hash):
 
 
 def store_codes(tensor_hashes, names):
-    """Counts of the weight codes of tensors that have none yet, and rows for the codes. Returns how many weights.
+    """Count the weight codes of new tensors, and store the codes as atoms. Returns how many weights were counted.
 
-    The tensors are read whole for the first time: ModelError 22023 names one with infinity or NaN.
+    This reads new tensors as a whole, so it also checks them: ModelError 22023 names one with infinity or NaN.
     """
     weights = 0
     seen = {}
@@ -204,7 +211,7 @@ def _store_counts(tensor_hash, counts):
 
 
 def _store_code_atoms(encoding, counts):
-    """Rows for the codes of an encoding that are counted at all."""
+    """Store the codes of an encoding whose count is not 0 as atoms."""
     codes = np.flatnonzero(counts)
     if codes.size:
         contents = geometry.code_contents(encoding, codes)
@@ -214,7 +221,7 @@ def _store_code_atoms(encoding, counts):
 
 def _counted(tensor_hash):
     """(encoding, shape) of a stored tensor whose codes are atoms. Raises ModelError 0A000 for any other."""
-    tensor = TENSOR.one(tensor_hash)
+    tensor = TENSOR_FORM.one(tensor_hash)
     if tensor is None or tensor["type"] not in geometry.CODES:
         raise errors.not_supported(
             "the tensor has no weight codes that are atoms", f"known are {', '.join(geometry.CODES)}"
@@ -230,7 +237,7 @@ def code_counts(tensor_hash):
 
 
 def tiles(tensor_hash):
-    """The bytes of a tensor, tile by tile; the work can be interrupted between two."""
-    for tile in TILES.stream(tensor_hash):
-        database.checkpoint()
+    """The bytes of a tensor, tile by tile, with a checkpoint for each."""
+    for tile in TILE_CONTENTS.stream(tensor_hash):
+        interrupts.checkpoint()
         yield tile["content"]

@@ -1,7 +1,8 @@
-"""Where atoms lie: points in four dimensions as a pure function of what an atom is, and nothing else.
+"""Points of atoms in four dimensions, a pure function of their content.
 
-An axis has 2^31 steps. `llm.atom_point` is the same function of bytes in SQL, one value a call; docs/atoms.md says what
-x, y, z and m mean for each modality. Near means spelt alike or weighing alike: it does not mean alike in meaning.
+An axis has 2^31 steps. `llm.atom_point` is the same function of bytes in SQL, one value a call. docs/atoms.md says what
+x, y, z and m mean for each modality. Near tokens are spelt alike and near weight codes have nearly equal values;
+nearness says nothing about meaning.
 """
 
 import numpy as np
@@ -11,13 +12,13 @@ from ..server import errors
 from . import hilbert_plane
 
 AXIS_BITS = 31
-STEP = 1 / 256  # of an axis, in the units of the map
-LOWEST = float(1 << 23)  # where step 0 begins
+STEP_SIZE = 1 / 256  # of an axis, in the units of the map
+LOWEST_COORDINATE = float(1 << 23)  # where step 0 begins
 
 # The encodings whose codes are atoms.
 CODES = {encoding.name: encoding for encoding in ENCODINGS if encoding.codes}
-# What the order of codes by value is, in straight lines, where `half` is half the number of codes: from a first to a
-# last code, the place of a code among all is intercept + slope * code. [(first, last, intercept, slope), ...]
+# The rank of a code's value among all codes, in straight lines: from a first to a last code it is
+# intercept + slope * code. `half` is half the number of codes. [(first, last, intercept, slope), ...]
 LINES = {
     "unsigned": lambda half: [(0, 2 * half - 1, 0, 1)],
     "two's complement": lambda half: [(0, half - 1, half, 1), (half, 2 * half - 1, -half, 1)],
@@ -59,7 +60,7 @@ def _four_bytes(content, first, direction, available):
 
 
 def log_steps(numbers):
-    """2^26 steps for each doubling of an integer from 1 to 2^31, straight in between: 1, 2, 3, 4 -> 0, 1, 1.5, 2."""
+    """log2 of integers from 1 to 2^31, times 2^26, linear between powers of two: 1, 2, 3, 4 -> 0, 1, 1.5, 2."""
     numbers = np.asarray(numbers, np.int64)
     doublings = np.frexp(numbers.astype(np.float64))[1].astype(np.int64) - 1
     return np.minimum((doublings << 26) + ((numbers - (1 << doublings) << 26) >> doublings), (1 << AXIS_BITS) - 1)
@@ -68,7 +69,7 @@ def log_steps(numbers):
 def code_points(encoding, codes):
     """Steps [n, 4] (int64) of weight codes of an encoding, unsigned integers as they are stored.
 
-    x: the order of the values that the codes stand for; y: the code itself; z: its bits; m: the encoding's GGUF number.
+    x: the rank of the code's value; y: the code itself; z: its bits; m: the encoding's GGUF number.
     """
     bits = CODES[encoding].codes.bits
     codes = np.asarray(codes, np.int64)
@@ -87,7 +88,7 @@ def code_lines(encoding):
 
 
 def _value_order(encoding, codes):
-    """The place of codes among all codes of the encoding, by value."""
+    """The ranks of codes among all codes of the encoding, by value."""
     order = np.empty_like(codes)
     for first, last, intercept, slope in code_lines(encoding):
         here = (first <= codes) & (codes <= last)
@@ -96,7 +97,7 @@ def _value_order(encoding, codes):
 
 
 def code_contents(encoding, codes):
-    """What a weight code's identity is the hash of: the encoding's name, a zero byte, the code little-endian."""
+    """The content of weight codes, which is hashed: the encoding's name, a zero byte, the code little-endian."""
     size = CODES[encoding].codes.bits // 8 or 1
     return [encoding.encode() + b"\0" + int(code).to_bytes(size, "little") for code in codes]
 
@@ -104,7 +105,7 @@ def code_contents(encoding, codes):
 def codes_in_order(encoding, raw):
     """The code of each weight of whole blocks, in the order of the weights: bytes as stored -> unsigned integers.
 
-    Where two codes share a byte, the low four bits of a run of bytes come first and then the high ones.
+    If two codes share a byte, the low halves of a run of bytes come first, then the high halves.
     """
     codes = CODES[encoding].codes
     content = np.ascontiguousarray(np.frombuffer(raw, np.uint8).reshape(-1, CODES[encoding].size)[:, codes.first :])
@@ -128,7 +129,7 @@ def count_codes(encoding, pieces):
 
 def _byte_or_word_counts(encoding, blocks):
     codes = CODES[encoding].codes
-    # Pairs of bytes: counting costs by the element, and one count of 65,536 folds into two of 256.
+    # Count pairs of bytes, because bincount costs per element; then fold the 65,536 counts into 256.
     words = np.ascontiguousarray(blocks[:, codes.first :]).view(np.uint16).ravel()
     counts = np.bincount(words, minlength=1 << 16)
     if codes.bits == 16:
@@ -146,8 +147,9 @@ def keys(points):
 def coordinates(points):
     """Steps as coordinates of the map: the middle of each, exactly.
 
-    PostGIS's GiST index rounds coordinates to single precision outwards. From 2^23 to 2^24 that is to whole numbers,
-    and no middle is one: so the index never takes two atoms to be further apart than they are, not by a rounding
-    error either, which would end a search for neighbours with "index returned tuples in wrong order".
+    PostGIS's GiST index rounds coordinates outwards to single precision, which from 2^23 to 2^24 are whole numbers. No
+    middle of a step is a whole number, so every box of the index is larger than its point, and no rounding error can
+    make the index's distance larger than the true one. That would end a search with "index returned tuples in wrong
+    order".
     """
-    return (points + 0.5) * STEP + LOWEST
+    return (points + 0.5) * STEP_SIZE + LOWEST_COORDINATE

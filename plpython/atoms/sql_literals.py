@@ -1,7 +1,7 @@
-"""Numbers, points and rows in the forms that SQL reads in bulk: the text of an array, EWKB, COPY's binary format.
+"""Numbers, points and rows in formats that SQL reads in bulk: the text of an array, EWKB, COPY's binary format.
 
-PL/Python converts a list item by item; PostgreSQL reads an array from its text several times as fast, and points and
-byte strings are cut out of one bytea.
+PL/Python converts a list item by item. PostgreSQL reads an array from text several times as fast, and SQL cuts points
+and byte strings out of one bytea.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from . import geometry
 
 SRID = 3857
-POINT_ZM, MULTIPOINT_ZM = 0xC0000001, 0xC0000004  # EWKB's numbers of what has z and m
+POINT_ZM, MULTIPOINT_ZM = 0xC0000001, 0xC0000004  # EWKB's type numbers, with z and m
 HAS_SRID = 0x20000000
 POINT = np.dtype([("order", "u1"), ("type", "<u4"), ("srid", "<u4"), ("xyzm", "<f8", 4)])
 POINT_OF_MANY = np.dtype([("order", "u1"), ("type", "<u4"), ("xyzm", "<f8", 4)])
@@ -18,7 +18,7 @@ MANY = np.dtype([("order", "u1"), ("type", "<u4"), ("srid", "<u4"), ("points", "
 COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # no flags, no extension
 COPY_END = b"\xff\xff"
 
-DIGITS = 4  # of a number that are written at once
+DIGITS = 4  # that are written at once
 SIGNS = np.frombuffer(b"+-", np.uint8)
 HEXADECIMAL = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), "<u2")
 EXPONENTS = np.frombuffer(b"".join(b"%+04d" % (max(exponent, 1) - 150) for exponent in range(256)), "<u4")

@@ -1,19 +1,19 @@
-"""Where the tokens of a model lie on its map: the stored projection of its token embedding.
+"""The map of a model's tokens: the stored projection of its token embedding.
 
-It belongs to the tensor, whose content decides it: models that share an embedding share their map, and an edited
-embedding has none until it is made.
+A map depends only on the tensor's content. So models that share an embedding share its map, and an edited embedding has
+none until `llm.project` makes it.
 """
 
 import numpy as np
 
-from ..server import database, errors
+from ..server import database, errors, interrupts
 from ..weights import tensors
 from . import geometry, projection, sql_literals
 
-TENSOR = database.Query(
+EMBEDDING_TENSOR = database.Query(
     """SELECT t.hash, t.type, t.shape, t.rows_per_tile, t.bytes FROM llm_store.tensor AS t WHERE t.hash = $1""", "bytea"
 )
-STORE = database.Query(
+STORE_PROJECTION = database.Query(
     """INSERT INTO llm_store.projection (tensor_hash, explained, units) VALUES ($1, $2::double precision[], $3)
     ON CONFLICT DO NOTHING RETURNING tensor_hash""",
     *("bytea", "text", "double precision"),
@@ -31,8 +31,8 @@ STORE_POSITIONS = database.Query(
 
 
 def store(tensor_hash):
-    """Make the map of a stored matrix unless it is there. Raises ModelError 22023 for what is no matrix of numbers."""
-    row = TENSOR.one(tensor_hash)
+    """Make the map of a stored matrix, if there is none yet. ModelError 22023 for other shapes, infinity and NaN."""
+    row = EMBEDDING_TENSOR.one(tensor_hash)
     if row is None:
         raise errors.undefined_object("there is no such tensor")
     tensor = tensors.Tensor(
@@ -43,10 +43,10 @@ def store(tensor_hash):
     values = tensors.decoded(tensor)
     if not np.isfinite(values).all():
         raise errors.invalid_parameter("the embedding holds numbers that are not finite", None, "It has no map.")
-    found = projection.principal(values, database.checkpoint)
-    steps, units = projection.places(found.components)
+    found = projection.principal(values, interrupts.checkpoint)
+    steps, units = projection.map_steps(found.components)
     explained = "{" + ",".join(map(repr, found.explained.tolist())) + "}"
-    if STORE.one(tensor_hash, explained, units) is None:
-        return  # another session was faster, and has stored all of it
+    if STORE_PROJECTION.one(tensor_hash, explained, units) is None:
+        return  # another session has stored it meanwhile
     keys = geometry.keys(steps)
     STORE_POSITIONS.all(tensor_hash, *(sql_literals.array(key) for key in keys), sql_literals.points(steps))

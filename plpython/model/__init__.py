@@ -1,1 +1,1 @@
-"""What a model is: its architecture, its encodings, its tokenizer."""
+"""What a model is: its architecture, encodings and tokenizer."""

@@ -1,7 +1,7 @@
-"""What a model is: the numbers that fix a decoder-only transformer of the Llama line.
+"""The architecture of a decoder: sizes and switches of a decoder-only transformer of the Llama line.
 
-One frozen dataclass covers all families, which differ in sizes and switches only. It is stored as jsonb with the model,
-read back strictly, and says which tensors the model must have, under GGUF's names.
+One frozen dataclass covers all families, which differ only in sizes and switches. It is stored with the model as
+jsonb, is validated when it is read, and lists the tensors that the model must have, by GGUF name.
 """
 
 import math
@@ -13,10 +13,10 @@ import numpy as np
 
 from ..server import errors
 
-FAMILY = re.compile(r"[a-z][a-z0-9_]{0,62}")
+FAMILY_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
-# The largest value believed for each size. Real models are far below; a hostile file is refused at once.
-LARGEST = {
+# The largest accepted value of each size. Real models are far below; a hostile file is refused at once.
+LARGEST_SIZES = {
     "vocabulary_size": 1 << 24,
     "hidden_size": 1 << 20,
     "layers": 1 << 10,
@@ -27,14 +27,14 @@ LARGEST = {
     "context_length": 1 << 24,
 }
 LARGEST_NUMBER = 1e30
-ROPE_DIVISORS = "rope_freqs.weight"  # by which GGUF's files divide the frequencies of rope
-SMALLEST_DIVISOR = float(np.finfo(np.float32).tiny)  # what is below has no reciprocal in float32
-# Below, rope would turn by so many radians a position that the float32 of its angles has no digits left.
+ROPE_DIVISORS = "rope_freqs.weight"  # a tensor of GGUF files: divisors of the frequencies of rope
+SMALLEST_DIVISOR = float(np.finfo(np.float32).tiny)  # smaller numbers have no reciprocal in float32
+# With smaller values the angles of rope would be so large that float32 has no digits left for them.
 SMALLEST_THETA = 0.1
 SMALLEST_FACTOR = 1e-3
 SWITCHES = ("rope_interleaved", "attention_bias", "attention_output_bias", "qk_norm", "tied_embeddings")
 
-SAME_ARITHMETIC = {"mistral": "llama"}  # a GGUF has no word of its own for the first, it says the second
+SAME_ARITHMETIC = {"mistral": "llama"}  # a GGUF has no name for the first and uses the second
 
 # The parameters of each rope scaling, beside its "type". GGUF's rope_freqs.weight holds what "llama3" computes.
 ROPE_SCALINGS = {
@@ -89,10 +89,10 @@ class Architecture:
         return config
 
     def comparable(self):
-        """The values that two models must share for their weights to be added, in one form whichever file they are of.
+        """The values that must be equal to merge two models, in a form that does not depend on the file format.
 
-        Numbers are float32 as in a GGUF, a window as long as the context is none. Rope is not among them: the order of
-        the rows can be changed, and its angles are compared as `rope_frequencies`.
+        Numbers are rounded to float32, as in a GGUF, and a window as long as the context counts as none. Rope is left
+        out: rows can be reordered, and the angles are compared with `rope_frequencies`.
         """
         config = self.to_config()
         for name in ("rope_interleaved", "rope_theta", "rope_scaling"):
@@ -119,22 +119,22 @@ class Architecture:
         return shapes
 
     def optional_tensors(self):
-        """{name: shape} of what a model may bring: GGUF's rope_freqs.weight, unless the configuration scales itself."""
+        """{name: shape} of optional tensors: GGUF's rope_freqs.weight, unless the configuration scales as Llama 3."""
         if self.rope_scaling is not None and self.rope_scaling["type"] == "llama3":
             return {}
         return {ROPE_DIVISORS: (self.head_dim // 2,)}
 
     def check_tensors(self, shapes):
-        """Raise ModelError 22023 naming the first of `shapes` ({name: shape}) that is missing, not known or ill."""
+        """Raise ModelError 22023 for the first of `shapes` ({name: shape}) that is missing, unknown or wrong."""
         description = f"{self.family}, {self.layers} layers"
         check_shapes(shapes, self.tensors(), self.optional_tensors(), description, self._switches())
 
     def kv_bytes(self, dtype):
-        """Memory of one token's keys and values, kept as numbers of `dtype`."""
+        """Bytes of one token's keys and values, stored as numbers of `dtype`."""
         return 2 * self.layers * self.kv_heads * self.head_dim * np.dtype(dtype).itemsize
 
     def require_room(self, held, more):
-        """ModelError 53400 unless `more` tokens fit in the context after the `held` that are there."""
+        """ModelError 53400 unless `more` tokens fit in the context after `held` tokens."""
         excess = held + more - self.context_length
         if excess > 0:
             raise errors.limit_exceeded(
@@ -146,9 +146,9 @@ class Architecture:
     def rope_frequencies(self, rope_freqs_tensor=None):
         """Radians per position of each rotated pair -> f32[head_dim / 2]; theta^(-2i/head_dim) (RoFormer, 2104.09864).
 
-        Linear scaling divides all by the factor (2306.15595). Llama 3 divides the long wavelengths by the factor, keeps
-        the short ones and blends between (Llama 3.1's reference code). `rope_freqs_tensor`, GGUF's rope_freqs.weight,
-        holds the divisors that do the same. Raises ModelError XX001 unless they are finite and above 0.
+        Linear scaling divides all frequencies by the factor (2306.15595). Llama 3 divides those of long wavelengths,
+        keeps those of short ones, and interpolates between (Llama 3.1's reference code). `rope_freqs_tensor`, GGUF's
+        rope_freqs.weight, has divisors to the same effect. Raises ModelError XX001 unless they are finite and above 0.
         """
         pairs = np.arange(self.head_dim // 2, dtype=np.float64)
         frequencies = self.rope_theta ** (-2.0 * pairs / self.head_dim)
@@ -156,9 +156,9 @@ class Architecture:
             scale = {"linear": _linear_scaling, "llama3": _llama3_scaling}[self.rope_scaling["type"]]
             frequencies = scale(frequencies, self.rope_scaling)
         if rope_freqs_tensor is not None:
-            if (place := first_ill_divisor(rope_freqs_tensor)) is not None:
+            if (index := first_ill_divisor(rope_freqs_tensor)) is not None:
                 raise errors.corrupt_data(
-                    f'tensor "{ROPE_DIVISORS}" cannot be divided by', f"number {place} is {rope_freqs_tensor[place]:g}"
+                    f'tensor "{ROPE_DIVISORS}" cannot be divided by', f"number {index} is {rope_freqs_tensor[index]:g}"
                 )
             frequencies = frequencies / np.asarray(rope_freqs_tensor, np.float64)
         return frequencies.astype(np.float32)
@@ -190,14 +190,14 @@ class Architecture:
 
 
 def first_ill_divisor(divisors):
-    """The place of the first number of rope_freqs.weight that rope cannot divide by; None without one."""
+    """The index of the first divisor of rope_freqs.weight that is not finite or too small; None if all are valid."""
     flat = np.asarray(divisors, np.float32).reshape(-1)
     ill = ~(np.isfinite(flat) & (flat >= SMALLEST_DIVISOR))
     return int(ill.argmax()) if ill.any() else None
 
 
 def check_shapes(shapes, required, optional, description, switches="with no switch on"):
-    """Raise ModelError 22023 naming the first of `shapes` that is missing, neither required nor optional, or ill."""
+    """Raise ModelError 22023 for the first of `shapes` that is missing, neither required nor optional, or wrong."""
     for name, expected in required.items():
         if name not in shapes:
             raise errors.invalid_parameter(
@@ -222,9 +222,9 @@ def _linear_scaling(frequencies, scaling):
 
 def _llama3_scaling(frequencies, scaling):
     factor, low, high = scaling["factor"], scaling["low_freq_factor"], scaling["high_freq_factor"]
-    turns = scaling["original_context_length"] * frequencies / (2 * math.pi)  # in the context trained at first
-    kept = np.clip((turns - low) / (high - low), 0.0, 1.0)
-    return kept * frequencies + (1.0 - kept) * frequencies / factor
+    turns = scaling["original_context_length"] * frequencies / (2 * math.pi)  # turns within the original context
+    share = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    return share * frequencies + (1.0 - share) * frequencies / factor
 
 
 def _checked(config):
@@ -239,7 +239,7 @@ def _checked(config):
     if missing:
         raise errors.invalid_parameter(f'architecture value "{missing[0]}" is missing')
     check_family(given["family"])
-    for name, largest in LARGEST.items():
+    for name, largest in LARGEST_SIZES.items():
         integer_in_range(name, given[name], 1, largest)
     for name in SWITCHES:
         if not isinstance(given[name], bool):
@@ -282,13 +282,13 @@ def _windows(windows, layers):
         raise _ill("windows", windows, f"null or a list of {layers} windows, one for each layer")
     for window in windows:
         if window is not None:
-            integer_in_range("windows", window, 1, LARGEST["context_length"])
+            integer_in_range("windows", window, 1, LARGEST_SIZES["context_length"])
     return tuple(windows) if any(window is not None for window in windows) else None
 
 
 def check_family(family):
     """ModelError 22023 unless it is a name."""
-    if not (isinstance(family, str) and FAMILY.fullmatch(family)):
+    if not (isinstance(family, str) and FAMILY_NAME.fullmatch(family)):
         raise _ill("family", family, "a name of lower-case letters, digits and _")
 
 
@@ -305,7 +305,7 @@ def integer_in_range(name, value, smallest, largest):
 
 
 def positive_number(name, value, smallest=0):
-    """The value as a float. ModelError 22023 unless it is a finite number above 0, and not below `smallest`."""
+    """The value as a float. ModelError 22023 unless it is a finite number above 0 and at least `smallest`."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number and 0 < value < LARGEST_NUMBER and value >= smallest):  # false for NaN too
         raise _ill(name, value, f"a finite number from {smallest:g} on" if smallest else "a finite number above 0")

@@ -1,8 +1,8 @@
-"""What an encoder is: the numbers that fix a transformer of the BERT line (1810.04805), which makes a text one vector.
+"""The architecture of an encoder: a transformer of the BERT line (1810.04805), which turns a text into one vector.
 
-An encoder is no decoder: every token sees every other, nothing is cached, and there is no output head. So it is a
-class of its own beside `decoder.Architecture`, with the same doors: `from_config`, `to_config`, `tensors`,
-`check_tensors`. `of_config` reads either. Tensors have GGUF's names.
+In an encoder every token attends to every other, nothing is cached, and there is no output head. So it has a class of
+its own beside `decoder.Architecture`, with the same methods: `from_config`, `to_config`, `tensors`, `check_tensors`.
+`of_config` reads either. Tensors have their GGUF names.
 """
 
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -10,20 +10,20 @@ from dataclasses import MISSING, asdict, dataclass, fields
 import numpy as np
 
 from ..server import errors
-from .decoder import LARGEST, Architecture, check_family, check_shapes, integer_in_range, one_of, positive_number
+from .decoder import LARGEST_SIZES, Architecture, check_family, check_shapes, integer_in_range, one_of, positive_number
 
 POOLINGS = ("mean", "cls")  # the mean of all tokens' vectors, or the first token's
-SIZES = ("vocabulary_size", "hidden_size", "layers", "heads", "ffn_size", "context_length")
-CONTROL_TOKENS = 2  # what stands around a text: [CLS] and [SEP]
+SIZE_NAMES = ("vocabulary_size", "hidden_size", "layers", "heads", "ffn_size", "context_length")
+CONTROL_TOKENS = 2  # around a text: [CLS] and [SEP]
 
 
 @dataclass(frozen=True)
 class EncoderArchitecture:
     """Sizes of an encoder; `from_config` checks them, `EncoderArchitecture(...)` alone does not.
 
-    context_length: rows of the position embedding. longest_text: tokens that are read of a text, the two around it
-    included; the rest is cut off, as sentence-transformers does. token_types: rows of their embedding, the first of
-    which every token gets. pooling: one of POOLINGS. normalize: embeddings have length 1.
+    context_length: rows of the position embedding. longest_text: tokens of a text that are read, including the two
+    around it; longer texts are truncated, as in sentence-transformers. token_types: rows of the token-type embedding,
+    of which only the first is used. pooling: one of POOLINGS. normalize: embeddings have length 1.
     """
 
     family: str
@@ -49,12 +49,12 @@ class EncoderArchitecture:
         return asdict(self)
 
     def comparable(self):
-        """As of an Architecture: numbers are float32 as in a GGUF."""
+        """As Architecture.comparable: numbers are rounded to float32, as in a GGUF."""
         return self.to_config() | {"norm_epsilon": float(np.float32(self.norm_epsilon))}
 
     @property
     def rope_interleaved(self):
-        """Never: there is no rope, so no rows that it pairs."""
+        """False: there is no rope, so no rows are paired."""
         return False
 
     def rope_frequencies(self, _=None):
@@ -80,7 +80,7 @@ class EncoderArchitecture:
         return shapes
 
     def check_tensors(self, shapes):
-        """Raise ModelError 22023 naming the first of `shapes` ({name: shape}) that is missing, not known or ill."""
+        """Raise ModelError 22023 for the first of `shapes` ({name: shape}) that is missing, unknown or wrong."""
         check_shapes(shapes, self.tensors(), {}, f"{self.family}, {self.layers} layers")
 
     def _layer_tensors(self):
@@ -100,12 +100,12 @@ class EncoderArchitecture:
 
 
 # What an encoder alone has.
-OWN = {field.name for field in fields(EncoderArchitecture)} - {field.name for field in fields(Architecture)}
+ENCODERS_OWN = {field.name for field in fields(EncoderArchitecture)} - {field.name for field in fields(Architecture)}
 
 
 def of_config(config):
-    """The Architecture or EncoderArchitecture that a stored configuration describes, by the values it has."""
-    if isinstance(config, dict) and any(name in config for name in OWN):
+    """The Architecture or EncoderArchitecture that a stored configuration describes, by the values that it has."""
+    if isinstance(config, dict) and any(name in config for name in ENCODERS_OWN):
         return EncoderArchitecture.from_config(config)
     return Architecture.from_config(config)
 
@@ -121,9 +121,9 @@ def _checked(config):
     given = dict(config)
     check_family(given["family"])
     one_of("pooling", given["pooling"], POOLINGS)
-    for name in SIZES:
-        integer_in_range(name, given[name], 1, LARGEST[name])
-    integer_in_range("token_types", given["token_types"], 1, LARGEST["heads"])
+    for name in SIZE_NAMES:
+        integer_in_range(name, given[name], 1, LARGEST_SIZES[name])
+    integer_in_range("token_types", given["token_types"], 1, LARGEST_SIZES["heads"])
     integer_in_range("longest_text", given["longest_text"], CONTROL_TOKENS + 1, given["context_length"])
     if given["hidden_size"] % given["heads"]:
         raise errors.invalid_parameter(

@@ -1,8 +1,8 @@
-"""Codecs of GGUF's tensor types: bytes as they stand in the file <-> float32.
+"""Encodings of tensors, GGUF's types: bytes as in the file <-> float32.
 
-F32, F16 and BF16 are numpy views and shifts. Q8_0 and Q4_0 are done here, many blocks at a time and bit for bit as the
-gguf package does them in 1.1 to 1.9 times the time. The other block types are decoded and encoded by that package, the
-format's own Python implementation, imported only when one is met. Everything is little-endian.
+F32, F16 and BF16 are numpy views and shifts. Q8_0 and Q4_0 are implemented here, many blocks at a time; the gguf
+package gives the same bits and takes 1.1 to 1.9 times as long. That package, the format's own Python implementation,
+decodes and encodes the other block types; it is imported at the first of them. Everything is little-endian.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ import numpy as np
 
 from ..server import errors
 
-# A float as a whole number: the bits of infinity, above which, but for the sign, only NaN is.
+# The bits of infinity as a whole number. Without the sign, larger numbers are NaN and only NaN.
 INFINITY = {"F32": (np.uint32, 0x7F800000), "F16": (np.uint16, 0x7C00), "BF16": (np.uint16, 0x7F80)}
-LARGEST_FACTOR = 1 << 13  # what multiplies a block's floats, at most: 128 * 32 in Q6_K
+LARGEST_FACTOR = 1 << 13  # a bound of the integers that multiply a block's floats: 128 * 32 in Q6_K
 
 
 @dataclass(frozen=True)
 class Codes:
-    """How the codes of an encoding whose codes are atoms lie in a block, and what their order by value is."""
+    """Where the codes of an encoding are in a block, and their order by value. Only for codes that are atoms."""
 
     bits: int
-    first: int  # bytes of the block before them
-    run: int = 16  # of four bits: the low halves of so many bytes come first, then the high ones
+    first: int  # the bytes of the block before the codes
+    run: int = 16  # for four bits: first the low halves of so many bytes, then their high halves
     order: str = "unsigned"  # or "two's complement", or "sign and magnitude"
 
 
@@ -30,25 +30,25 @@ class Codes:
 class Floats:
     """The floats of a block: its number, or its scale and its minimum.
 
-    Everything else in a block is a small integer: a value is below 2^13 times the largest of them, and so it cannot
-    overflow. It is infinite or NaN exactly when one of these is, since infinity times 0 is NaN.
+    Everything else in a block is a small integer, so a value is below 2^13 times the largest float and cannot overflow.
+    A block has an infinite or NaN value if and only if one of its floats is, because infinity times 0 is NaN.
     """
 
     form: str = "F16"
-    at: tuple = (0,)  # bytes of the block before each
+    at: tuple = (0,)  # the byte at which each begins
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """One tensor type of GGUF: all that is to be known of it, except its arithmetic."""
+    """One tensor type of GGUF: everything about it except its arithmetic."""
 
     name: str
     number: int  # GGUF's
     block: int  # elements in a block; a row is a whole number of blocks
     size: int  # bytes of a block
-    layout: str | None = None  # the packed layout that keeps its weights exactly; None: they are rounded to f16
-    encodable: bool = False  # `encode` makes it; the others are decoded only
-    codes: Codes | None = None  # None: its codes are no atoms
+    layout: str | None = None  # the packed layout that holds its weights exactly; None: packing rounds them to f16
+    encodable: bool = False  # whether `encode` can write it; others can only be decoded
+    codes: Codes | None = None  # None: its codes are not atoms
     floats: Floats = Floats()
 
 
@@ -76,13 +76,13 @@ FLOATS = {encoding.name: (encoding.floats.form, encoding.floats.at) for encoding
 ENCODED = tuple(encoding.name for encoding in ENCODINGS if encoding.encodable)
 
 BLOCK = 32  # elements of a block of Q8_0 and Q4_0
-BLOCKS_AT_ONCE = 512  # 64 KiB of numbers: what is made of them stays in the cache, and needs no new pages
-BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))  # added before truncation, it rounds halves away from zero
-DECODE_STEP = 1 << 15  # elements decoded between checkpoints, and few enough to stay in the cache
+BLOCKS_AT_ONCE = 512  # 64 KiB of numbers: intermediate arrays stay in the cache and are reused
+BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))  # added before truncation: rounds halves away from zero
+DECODE_STEP = 1 << 15  # elements decoded between checkpoints; they stay in the cache
 
 
 def row_bytes(type, columns):
-    """Bytes of a row of `columns` elements. ModelError 0A000 for an unknown type, 22023 when no blocks fill the row."""
+    """Bytes of a row of `columns` elements. ModelError 0A000 for an unknown type, 22023 if no blocks fill the row."""
     if type not in BLOCKS:
         raise errors.not_supported(f'tensor type "{type}" is not supported', f"known are {', '.join(BLOCKS)}")
     elements, size = BLOCKS[type]
@@ -96,7 +96,7 @@ def row_bytes(type, columns):
 def decode(type, raw, shape, *, checkpoint=None):
     """The values of a tensor: uint8[bytes] (or any buffer) -> f32 of `shape`, numpy order; exact for every type.
 
-    Raises ModelError XX001 when the bytes are not as many as type and shape need, and what row_bytes raises.
+    Raises ModelError XX001 for a wrong number of bytes, and the errors of row_bytes.
     """
     raw = np.frombuffer(raw, np.uint8)
     columns = shape[-1] if shape else 1
@@ -109,7 +109,7 @@ def decode(type, raw, shape, *, checkpoint=None):
         )
     if type == "F32":
         return np.require(raw.view(np.float32).reshape(shape), requirements="A")
-    decode_rows = DECODERS.get(type) or _block_decoder(type)
+    decode_rows = ROW_DECODERS.get(type) or _block_decoder(type)
     raw = raw.reshape(rows, row_size)
     values = np.empty((rows, columns), np.float32)
     step = max(1, DECODE_STEP // max(1, columns))
@@ -121,9 +121,9 @@ def decode(type, raw, shape, *, checkpoint=None):
 
 
 def whole_blocks(type, pieces):
-    """The bytes of a tensor, which come in pieces of any length -> uint8[blocks, bytes of one], some blocks at a time.
+    """The bytes of a tensor, in pieces of any length -> uint8[blocks, bytes of a block], some blocks at a time.
 
-    Raises ModelError XX001 when they end within a block.
+    Raises ModelError XX001 if they end within a block.
     """
     size, rest = BLOCKS[type][1], b""
     for piece in pieces:
@@ -136,9 +136,9 @@ def whole_blocks(type, pieces):
 
 
 def largest_bound(type, blocks):
-    """A number that no value of uint8[blocks, bytes of one] exceeds in magnitude; infinity or NaN where one is.
+    """An upper bound of the magnitudes in uint8[blocks, bytes of a block]; infinity or NaN if one of the values is.
 
-    Found at the speed of memory: nothing is decoded.
+    Runs at the speed of memory, because nothing is decoded.
     """
     form, _ = FLOATS[type]
     largest = np.array([max(map(_largest_bits, _floats(type, blocks)))], INFINITY[form][0])
@@ -147,17 +147,17 @@ def largest_bound(type, blocks):
 
 
 def first_not_finite(type, blocks):
-    """The first of uint8[blocks, bytes of one] with a value that is infinite or NaN; there must be one."""
+    """The index of the first block with infinity or NaN, of uint8[blocks, bytes of a block]; one must exist."""
     word, infinity = INFINITY[FLOATS[type][0]]
     ill = [(field & _magnitude(word)) >= infinity for field in _floats(type, blocks)]
     return int(np.logical_or.reduce(ill).argmax())
 
 
 def encode(type, values):
-    """The bytes of f32[..., columns] in a type of ENCODED -> uint8[bytes], rounded as llama.cpp's reference code does.
+    """f32[..., columns] in a type of ENCODED -> uint8[bytes], rounded as llama.cpp's reference code does.
 
-    Raises ModelError 0A000 for a type that is decoded only, 22023 for values that blocks cannot hold (NaN, infinity),
-    and what row_bytes raises.
+    Raises ModelError 0A000 for a type that can only be decoded, 22023 for NaN or infinity in a block type, and the
+    errors of row_bytes.
     """
     values = np.ascontiguousarray(values, np.float32)
     row_bytes(type, values.shape[-1])
@@ -166,34 +166,34 @@ def encode(type, values):
     if type == "F32":
         return values.view(np.uint8).reshape(-1)
     if type == "F16":
-        with np.errstate(over="ignore"):  # beyond 65504 becomes infinity, as IEEE 754 says
+        with np.errstate(over="ignore"):  # beyond 65504 becomes infinity, as in IEEE 754
             return values.astype(np.float16).view(np.uint8).reshape(-1)
     if type == "BF16":
         return _encode_bf16(values).view(np.uint8).reshape(-1)
     if not np.isfinite(values).all():
         raise errors.invalid_parameter(f"{type} cannot hold NaN or infinity")
-    if type in ENCODERS:
+    if type in BLOCK_ENCODERS:
         return _encode_blocks(values.reshape(-1, BLOCK), type)
     quants, number = _gguf(type)
     return quants.quantize(values, number).reshape(-1)
 
 
 def _floats(type, blocks):
-    """The floats of blocks as whole numbers, an array for each place in a block where one is: see Floats."""
+    """The floats of blocks as whole numbers: an array for each float of a block. See Floats."""
     form, offsets = FLOATS[type]
     words = blocks.view(INFINITY[form][0])
     return [np.ascontiguousarray(words[:, offset // words.itemsize]) for offset in offsets]
 
 
 def _largest_bits(words):
-    """The largest of some floats without their signs, all of them as whole numbers; 0 of none."""
+    """The largest magnitude of some floats, given and returned as bits; 0 for none."""
     magnitude = _magnitude(words.dtype)
     positive = words.view(f"i{words.itemsize}").max(initial=0)
     return max(int(positive), int(words.max(initial=0)) & magnitude)
 
 
 def _magnitude(word):
-    """All bits of a float but its sign."""
+    """The mask of all bits of a float but its sign."""
     return (1 << 8 * np.dtype(word).itemsize - 1) - 1
 
 
@@ -215,16 +215,16 @@ def _decode_bf16(raw):
 def _encode_bf16(values):
     bits = values.view(np.uint32)
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16  # to nearest, ties to even
-    quiet = (bits >> 16) | 0x40  # rounding could carry a NaN over into infinity
+    quiet = (bits >> 16) | 0x40  # rounding could turn a NaN into infinity
     return np.where(np.isnan(values), quiet, rounded).astype(np.uint16)
 
 
 def _encode_blocks(blocks, type):
-    """f32[blocks, 32] -> uint8[bytes] of a type of ENCODERS."""
+    """f32[blocks, 32] -> uint8[bytes] in a type of BLOCK_ENCODERS."""
     raw = np.empty((len(blocks), BLOCKS[type][1]), np.uint8)
-    with np.errstate(all="ignore"):  # a scale may leave the range of half precision, as in the reference
+    with np.errstate(all="ignore"):  # a scale may overflow half precision, as in the reference
         for start in range(0, len(blocks), BLOCKS_AT_ONCE):
-            ENCODERS[type](blocks[start : start + BLOCKS_AT_ONCE], raw[start : start + BLOCKS_AT_ONCE])
+            BLOCK_ENCODERS[type](blocks[start : start + BLOCKS_AT_ONCE], raw[start : start + BLOCKS_AT_ONCE])
     return raw.reshape(-1)
 
 
@@ -248,7 +248,7 @@ def _encode_q4_0(blocks, raw):
 
 
 def _scaled(blocks, scales, raw):
-    """Blocks over their scales, which go to the first two bytes of each; 0 where a scale is 0."""
+    """Store the scales in the first two bytes of each block. Returns blocks / scales, 0 where a scale is 0."""
     raw[:, :2] = scales.astype(np.float16).view(np.uint8).reshape(-1, 2)
     return blocks * np.where(scales == 0, np.float32(0), 1 / scales)[:, None]
 
@@ -268,12 +268,12 @@ def _decode_q4_0(raw):
 
 
 def _scales(blocks):
-    """f32[blocks, 1]: the half precision number that each block begins with."""
+    """f32[blocks, 1]: the scales, half-precision numbers at the beginning of each block."""
     return np.ascontiguousarray(blocks[:, :2]).view(np.float16).astype(np.float32)
 
 
-DECODERS = {"F16": _decode_f16, "BF16": _decode_bf16, "Q8_0": _decode_q8_0, "Q4_0": _decode_q4_0}
-ENCODERS = {"Q8_0": _encode_q8_0, "Q4_0": _encode_q4_0}
+ROW_DECODERS = {"F16": _decode_f16, "BF16": _decode_bf16, "Q8_0": _decode_q8_0, "Q4_0": _decode_q4_0}
+BLOCK_ENCODERS = {"Q8_0": _encode_q8_0, "Q4_0": _encode_q4_0}
 
 
 def _block_decoder(type):
@@ -282,6 +282,6 @@ def _block_decoder(type):
 
 
 def _gguf(type):
-    from gguf import GGMLQuantizationType, quants  # only now: it takes longer than small models do
+    from gguf import GGMLQuantizationType, quants  # imported late, because it takes longer than loading a small model
 
     return quants, GGMLQuantizationType[type]

@@ -1,8 +1,8 @@
-"""Numbers that are no numbers: weights, logits and embeddings that are infinite or NaN are refused, and named.
+"""Refuses infinity and NaN in weights, logits and embeddings, with an error that says where.
 
-Weights are looked at where they come in, from a file, from a client or by an edit, at the speed of memory: see
-encodings.Floats. What a model computes is looked at before anything is chosen from it, for numbers can also grow beyond
-float32, and a table can be written by a superuser.
+Weights are checked when they come in: from a file, from a client or by an edit, at the speed of memory (see
+encodings.Floats). Computed numbers are checked too, because they can overflow float32, and because a superuser can
+write to the tables.
 """
 
 import math
@@ -13,12 +13,13 @@ from ..server import errors
 from . import encodings
 from .decoder import SMALLEST_DIVISOR, first_ill_divisor
 
-ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of encodings.ENCODED can hold no less
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+ALWAYS_HELD = 65504.0  # the largest number of half precision: every type of encodings.ENCODED can hold it
 SEE_VERIFY = "SELECT * FROM llm.verify(model) tells whether its weights are those that were loaded."
 
 
 def checked_blocks(name, type, columns, pieces, first_row=0):
-    """encodings.whole_blocks of a tensor's rows, from number first_row on, each looked at before it is given.
+    """encodings.whole_blocks of a tensor's rows, from number first_row on, each checked before it is yielded.
 
     Raises ModelError 22023 that names the tensor and the first row with infinity or NaN.
     """
@@ -31,36 +32,36 @@ def checked_blocks(name, type, columns, pieces, first_row=0):
 
 
 def check_rows(name, type, columns, pieces, first_row=0):
-    """Look at all of them: raise what checked_blocks raises."""
+    """Check all blocks: raises the errors of checked_blocks."""
     for _ in checked_blocks(name, type, columns, pieces, first_row):
         pass
 
 
 def check_divisors(name, type, pieces):
-    """Raise ModelError 22023 unless the numbers of a tensor by which rope divides are finite and above 0."""
+    """Raise ModelError 22023 unless all divisors of rope in a tensor are finite and above 0."""
     before = 0
     for blocks in encodings.whole_blocks(type, pieces):
         values = encodings.decode(type, blocks, (len(blocks), encodings.BLOCKS[type][0]))
-        place = first_ill_divisor(values)
-        if place is not None:
+        index = first_ill_divisor(values)
+        if index is not None:
             raise errors.invalid_parameter(
                 f'tensor "{name}" holds a number that rope cannot divide by',
-                f"number {before + place}, counted from 0, is {values.reshape(-1)[place]:g}; "
+                f"number {before + index}, counted from 0, is {values.reshape(-1)[index]:g}; "
                 f"expected finite and at least {SMALLEST_DIVISOR:g}",
             )
         before += values.size
 
 
 def encoded(name, type, values, rows):
-    """(uint8[bytes], what they decode to) of f32[n, columns] in a type; rows: the number of the row of each of the n.
+    """(uint8[bytes], the decoded values) of f32[n, columns] in a type. rows: the row number of each of the n.
 
-    Raises ModelError 22023 that names tensor and row where the type cannot hold a value: NaN, infinity, or what is too
-    large, such as a number beyond 65504 in F16.
+    Raises ModelError 22023 with tensor and row if the type cannot hold a value: NaN, infinity, or a number that is too
+    large, such as one above 65504 in F16.
     """
     ill = _first_ill(values)
     if ill is not None:
         raise not_finite(name, rows[ill])
-    with np.errstate(over="ignore", invalid="ignore"):  # what the type cannot hold is named below
+    with np.errstate(over="ignore", invalid="ignore"):  # the check below names what the type cannot hold
         raw = encodings.encode(type, values)
         stored = encodings.decode(type, raw, values.shape)
     ill = _first_ill(stored)
@@ -84,7 +85,7 @@ def check_embedding(vector, model=None):
 
 
 def check_result(x, weight, model=None):
-    """Raise ModelError XX001 unless what an operator made of its input and a weight is all finite."""
+    """Raise ModelError XX001 unless the result of an operator with a weight is all finite."""
     _check_computed(f'the result of "{weight}" is not finite', x, "from what it was given", model)
 
 
@@ -104,6 +105,6 @@ def _check_computed(message, x, what, model):
 
 
 def _first_ill(values):
-    """The first of f32[n, columns] with infinity or NaN; None without."""
+    """The first row of f32[n, columns] with infinity or NaN; None if there is none."""
     ill = ~np.isfinite(values)
     return int(ill.any(axis=1).argmax()) if ill.any() else None

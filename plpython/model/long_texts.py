@@ -1,15 +1,15 @@
-"""Long texts: how many bytes a token can stand for, and where a text may be cut so that its token ids stay the same.
+"""Long texts: the most bytes that a token can stand for, and where a text may be cut without changing its token ids.
 
-Tokenizing takes about 170 bytes of memory for each byte of text. So a prompt that cannot fit is refused by its bytes
-alone, and other long texts are tokenized in pieces. Both depend on the tokenizer: where nothing is certain of one,
-`bytes_a_token` is None, or `cut` is.
+Tokenizing takes about 170 bytes of memory for each byte of text. So a prompt that cannot fit is refused by its number
+of bytes, and other long texts are tokenized in pieces. Both must be proven for each tokenizer; if that fails,
+`bytes_a_token` or `cut` is None.
 """
 
 import json
 import re
 
 SPACE_MARK = "\u2581"
-# Letters of some scripts, without combining marks; every version of Unicode agrees on these.
+# Letters of some scripts, without combining marks; they are the same in every version of Unicode.
 LETTER = "[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u0391-\u03a1\u03a3-\u03c9\u0410-\u044f\u05d0-\u05ea\u4e00-\u9fa5]"
 WIDE_STOP = "[\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]"  # Chinese and Japanese punctuation
 WHITE_SPACE = re.compile(r"[ \t\r\n]")
@@ -23,7 +23,7 @@ BETWEEN_LINES_AND_CLAUSES_TOO = re.compile(
 LARGEST_PIECE = 20_000  # characters
 ENDLESS_WORD = re.compile(f"[0-9A-Za-z]{{{LARGEST_PIECE},}}+(?![^ \\t\\r\\n])")  # with white space or the end behind it
 TWO_WORDS = re.compile(f"[^{SPACE_MARK}]{SPACE_MARK}")  # in one piece of a vocabulary
-# Words to put before and behind a cut, to see whether a pre-tokenizer takes them apart there.
+# Words to try before and after a cut, to test whether a pre-tokenizer splits there.
 BEFORE = (
     *("word", "a", "it's", "x1y", "(w", ".w", "A\u00c0", "\u65e5\u4e00", "\u0441\u043b", "\n\nw", "1 w", "  w", "'w"),
     *("1", "1234", "1.5", "w.", "w'", "...", "w)", '"', "$", "# ", "a,1", "-", "w_"),
@@ -33,21 +33,20 @@ AFTER = (
     *("1", "1234", "12 a", ".", "...", "'s", "(w", '"a', "$1", "#", "- a", "_w", ".\n"),
 )
 
-# How many times smaller a text may get, in bytes. NFC: a Kelvin sign of 3 bytes is a K, and letters that compose take
-# up to three times what they are then. Lower case: a Kelvin sign is a k.
+# By how much a normalizer can shrink a text, in bytes. NFC: a Kelvin sign of 3 bytes becomes K, and composing shrinks
+# letters by up to 3, so 9 together. Lower case: a Kelvin sign becomes k.
 SHRINKS = {"NFC": 9, "Lowercase": 3, "Prepend": 1}
-LOSES_NOTHING = ("ByteLevel", "Split", "Digits", "Metaspace")  # pre-tokenizers, unless they are told to remove
-LOOKS_NO_FURTHER = ("NFC", "NFD", "NFKC", "NFKD", "Lowercase")  # normalizers: what stands beyond a space is the same
+LOSES_NOTHING = ("ByteLevel", "Split", "Digits", "Metaspace")  # pre-tokenizers, unless their behavior is to remove
+LOOKS_NO_FURTHER = ("NFC", "NFD", "NFKC", "NFKD", "Lowercase")  # normalizers that do not look across a space
 
 
 class LongTexts:
-    """What is certain of a tokenizer of the library `tokenizers`.
+    """Proven properties of a tokenizer of the library `tokenizers`.
 
-    size: ids are below it. added: its added tokens that are looked for in a text.
-    bytes_a_token: the most bytes of a text, in UTF-8, that one token can stand for, or None.
-    cut: a pattern. Where it matches, the ids of a text are those of what stands before, then those of the rest. Or
-    None.
-    drops_space: the space at a cut belongs to neither side, the tokenizer puts it there.
+    size: ids are below it. added: its added tokens that are searched in a text.
+    bytes_a_token: the most bytes of UTF-8 text that one token can stand for, or None.
+    cut: a pattern, or None. Where it matches, the ids of a text are those of the part before, then those of the rest.
+    drops_space: the space at a cut belongs to neither part, because the tokenizer adds it.
     """
 
     def __init__(self, library, size, added):
@@ -63,9 +62,9 @@ class LongTexts:
     def pieces(self, text, size, longest):
         """(begin, end) of the pieces of a text: their ids, joined, are those of the text.
 
-        The first one has about `size` characters, each next one twice as many, up to LARGEST_PIECE.
-        The last one is what is left when there is no cut in the next `longest` characters, so it may be longer. Of a
-        word that WordPiece does not know because of its length, what is beyond that length is part of no piece.
+        The first one has about `size` characters, each next one twice as many, up to LARGEST_PIECE. If there is no cut
+        in the next `longest` characters, the rest is one piece, which may be longer. A word that is unknown to
+        WordPiece because of its length is truncated just beyond that length.
         """
         begin = 0
         while self.cut is not None and len(text) - begin > size:
@@ -77,11 +76,11 @@ class LongTexts:
             begin, size = word.end() if word else found.start() + self.drops_space, min(2 * size, LARGEST_PIECE)
         yield begin, len(text)
 
-    def _endless_word(self, text, begin, place):
-        """The match of a word around a place that is unknown for its length, or None."""
+    def _endless_word(self, text, begin, position):
+        """The match of a word around a position that is unknown because of its length, or None."""
         if self._longest_word is None or self._longest_word >= LARGEST_PIECE:
             return None
-        spaces = WHITE_SPACE.finditer(text, begin, place)
+        spaces = WHITE_SPACE.finditer(text, begin, position)
         return ENDLESS_WORD.match(text, max((space.end() for space in spaces), default=begin))
 
     def _bytes_a_token(self, vocabulary):
@@ -102,7 +101,7 @@ class LongTexts:
         return all(step["type"] in LOSES_NOTHING and step.get("behavior") != "Removed" for step in self._pre_tokenizers)
 
     def _knows_all_bytes(self, vocabulary):
-        """Whether nothing is unknown: of what is, any number is one token, or none."""
+        """Whether no text is unknown: of unknown characters any number could become one token, or none."""
         if "ByteLevel" in _types(self._pre_tokenizers):
             return all(character in vocabulary for character in self._byte_alphabet())
         return getattr(self._library.model, "byte_fallback", False) and all(
@@ -131,14 +130,14 @@ class LongTexts:
         return any(pattern.search(f"a{token.content}a") for token in self._added)
 
     def _is_bert(self, pattern):
-        """Words are encoded one by one, and white space is nothing."""
+        """Whether words are encoded one by one and white space is dropped."""
         return _types(self._pre_tokenizers) == ["BertPreTokenizer"] and _types(self._normalizers) in (
             [],
             ["BertNormalizer"],
         )
 
     def _is_byte_level(self, pattern):
-        """Its pre-tokenizer makes the same words of both sides of a cut as of the whole, for all that is tried."""
+        """Whether, in all trials, its pre-tokenizer makes the same words of both sides of a cut as of the whole."""
         if "ByteLevel" not in _types(self._pre_tokenizers) or set(_types(self._normalizers)) - set(LOOKS_NO_FURTHER):
             return False
         trials = [(before, separator + after) for before in BEFORE for separator in " \n\u3002" for after in AFTER]
@@ -149,7 +148,7 @@ class LongTexts:
         return [word for word, _ in self._library.pre_tokenizer.pre_tokenize_str(text)]
 
     def _is_sentencepiece(self, vocabulary):
-        """The whole text is one word of BPE, and no piece goes on behind a word, so that no merge does."""
+        """Whether a text is one word of BPE in which no piece, and so no merge, spans two words."""
         model = self._library.model
         return (
             type(model).__name__ == "BPE"
@@ -178,7 +177,7 @@ def _marks_spaces(step):
 
 
 def _is_metaspace(step):
-    """Splits at the mark of a space, or at spaces, of which the normalizer left none."""
+    """Whether it splits at the mark of a space, or at spaces, of which the normalizer left none."""
     return step["type"] == "Metaspace" or (step["type"] == "Split" and step["pattern"] == {"String": " "})
 
 

@@ -1,4 +1,4 @@
-"""The order of q's and k's rows, which GGUF and Hugging Face have differently in the Llama family.
+"""The order of the rows of q and k, which differs between GGUF and Hugging Face in the Llama family.
 
 Rotary embedding rotates pairs of a head's rows: Hugging Face pairs row i with row i + head_dim/2 (halves), GGUF's
 converter permutes the rows so that pairs are neighbours (interleaved). Whole rows move, so no encoding is touched.
@@ -10,7 +10,7 @@ ROTATED = re.compile(r"blk\.\d+\.attn_(q|k)\.(weight|bias)")
 
 
 def rotated_heads(name, architecture):
-    """How many heads the rows of a tensor belong to; None if they are not rotated."""
+    """The number of heads of a tensor's rows; None if rope does not rotate them."""
     found = ROTATED.fullmatch(name)
     if found is None:
         return None
@@ -18,14 +18,14 @@ def rotated_heads(name, architecture):
 
 
 def moved_heads(name, here, there):
-    """How many heads the rows of a tensor belong to if two architectures have them in different orders, else None."""
+    """The number of heads of a tensor's rows if two architectures have them in different orders, else None."""
     if here.rope_interleaved == there.rope_interleaved or here.head_dim != there.head_dim:
         return None
     return rotated_heads(name, here)
 
 
 def rearranged(rows, heads, head_dim, interleave):
-    """An array of heads * head_dim rows, one after the other: from halves to neighbours if `interleave`, else back.
+    """Reorder heads * head_dim rows: from halves to neighbours if `interleave`, else back.
 
     The rows are numbers or bytes, in any shape; the result has the same.
     """

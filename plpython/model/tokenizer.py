@@ -1,14 +1,14 @@
 """Text to token ids and back, over Hugging Face `tokenizers`.
 
 A tokenizer is a tokenizer.json document (the definition, which is stored) and a few settings of the model it serves:
-    bos_id, eos_ids       the beginning-of-sequence token and those that end a text; None and [] where there are none
-    before, after         ids that `encode` puts before and behind a text
-    same_as               [[id, other id], ...]: the first has the same text as the second, which is the one encoded
+    bos_id, eos_ids       the beginning-of-sequence token and those that end a text; None and [] if there are none
+    before, after         ids that `encode` adds before and after a text
+    same_as               [[id, other id], ...]: both have the same text, and only the second is ever encoded
     vocabulary_size       rows of the model's embedding, which may be padded beyond the tokenizer
     chat_template         jinja source or None; not used here
-Models stored earlier have add_bos and add_eos instead of before and after: bos_id before, the first of eos_ids behind.
-The library encodes. Decoding is done here, because it has to be exact in bytes: a token is often half a character, and
-the library's decoders only return text. Three spellings of pieces are known, told apart by the definition's decoder:
+Models stored earlier have add_bos and add_eos instead of before and after: bos_id before, the first of eos_ids after.
+The library encodes. Decoding is done here, because it must be exact in bytes: a token is often half a character, and
+the library's decoders only return text. The definition's decoder tells which of three spellings of pieces is used:
     byte level      every byte is one character of GPT-2's table (Radford et al. 2019, encoder.py)
     SentencePiece   a space is U+2581, <0xAB> is the byte AB, and a text begins with one space that is not its own
     WordPiece       ## begins a piece that goes on with a word, every other begins one; spaces, and often case and
@@ -21,7 +21,7 @@ import json
 import os
 import re
 
-# The library's worker threads are for batches. In a server process they would inherit PostgreSQL's signals.
+# The library starts worker threads for batches. In a server process they would receive PostgreSQL's signals.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import tokenizers
@@ -33,7 +33,7 @@ WORD_GOES_ON = "##"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 SETTINGS = ("bos_id", "eos_ids", "before", "after", "same_as", "vocabulary_size", "chat_template")
 OLDER_SETTINGS = ("add_bos", "add_eos")
-PANIC = "PanicException"  # what the library raises where its own code fails; derived from BaseException, not importable
+PANIC = "PanicException"  # raised by the library when its own code fails; a BaseException that cannot be imported
 
 
 class Tokenizer:
@@ -72,10 +72,10 @@ class Tokenizer:
         return (*(() if self.bos_id is None else (self.bos_id,)), *self.eos_ids, *self.before, *self.after)
 
     def encode(self, text, add_special=True, parse_special=False):
-        """Token ids of `text`, within those that the model wants around it if `add_special`.
+        """Token ids of `text`, with the model's ids before and after it if `add_special`.
 
-        Control tokens written in the text are text unless `parse_special`: what a user types cannot end a turn.
-        Raises ModelError 22023 for a text that the tokenizer has no tokens for.
+        Control tokens written in the text are text unless `parse_special`, so a user's text cannot end a turn.
+        Raises ModelError 22023 for a text for which the tokenizer has no tokens.
         """
         self._library.encode_special_tokens = not parse_special  # the library's name for "encode them as text"
         ids = self._encodings(self._library.encode_batch_fast, text)[0].ids  # no offsets: much faster
@@ -86,18 +86,18 @@ class Tokenizer:
         return self.with_special(ids) if add_special else ids
 
     def with_special(self, ids):
-        """The ids, a list or an array, within those that the model wants around a text."""
-        for place, token_id in enumerate(self.before):
-            ids.insert(place, token_id)
+        """Add the model's ids before and after a text to its ids, a list or an array."""
+        for index, token_id in enumerate(self.before):
+            ids.insert(index, token_id)
         ids.extend(self.after)
         return ids
 
     @staticmethod
     def _encodings(encode, text):
-        """What the library makes of a text. All that it raises for one, its panics too, is a ModelError."""
+        """The library's encodings of a text. Everything that it raises, panics too, becomes a ModelError."""
         try:
-            return encode([text], add_special_tokens=False)  # lets go of Python's lock
-        except TypeError:  # the library takes what has a UTF-8 form
+            return encode([text], add_special_tokens=False)  # releases Python's lock
+        except TypeError:  # the text has no UTF-8 form
             raise errors.invalid_parameter("the text is not valid Unicode") from None
         except BaseException as problem:
             if not _is_the_librarys(problem):
@@ -105,15 +105,15 @@ class Tokenizer:
             raise errors.invalid_parameter("the tokenizer cannot encode the text", _reason(problem)) from None
 
     def pieces(self, text, size, longest, parse_special=False):
-        """(begin, end) of pieces of a text whose ids, joined, are those of the text: see LongTexts.pieces."""
+        """(begin, end) of pieces of a text; their ids, joined, are the ids of the text. See LongTexts.pieces."""
         return self._long_texts(parse_special).pieces(text, size, longest)
 
     def bytes_a_token(self, parse_special=False):
-        """The most bytes of a text that a token can stand for, None where that is not known."""
+        """The most bytes of a text that a token can stand for, None if unknown."""
         return self._long_texts(parse_special).bytes_a_token
 
     def drops_space(self):
-        """Whether there is a space between two pieces of a text, part of the token that begins the second one."""
+        """Whether pieces of a text are separated by a space, which belongs to the first token of the second piece."""
         return self._long_texts(False).drops_space
 
     def spans(self, text):
@@ -124,14 +124,14 @@ class Tokenizer:
     def decode(self, ids, keep_control=False):
         """The text of `ids`, from its beginning; control tokens are left out unless `keep_control`.
 
-        Bytes that are not UTF-8 (half a character) become U+FFFD. Padded ids are nothing; an id outside of the
-        vocabulary raises ModelError 22023.
+        Bytes that are not UTF-8 (half a character) become U+FFFD. Ids of padding rows have no text; an id outside of
+        the vocabulary raises ModelError 22023.
         """
         decoder = StreamDecoder(self, at_start=True, keep_control=keep_control)
         return "".join([decoder.push(token_id) for token_id in ids]) + decoder.finish()
 
     def token_bytes(self, token_id):
-        """The bytes that a token stands for; a control token's are its name, a padded row has none."""
+        """The bytes of a token. Those of a control token are its name; a padding row has none."""
         content = self._cache.get(token_id)
         if content is None:
             self._check(token_id)
@@ -164,7 +164,7 @@ class Tokenizer:
     def vocabulary(self):
         """Every row of the vocabulary in order: (id, bytes, text, kind).
 
-        `text` is for reading and fits PostgreSQL: what is not UTF-8, and NUL, is U+FFFD.
+        `text` is readable and valid in PostgreSQL: U+FFFD replaces what is not UTF-8, and NUL.
         """
         for token_id in range(self.vocabulary_size):
             content = self.token_bytes(token_id)
@@ -187,7 +187,7 @@ class Tokenizer:
             )
 
     def _long_texts(self, parse_special):
-        """What is certain of long texts, found out once: it takes a tenth of a second for 150,000 tokens."""
+        """The LongTexts of the tokenizer, made once: it takes a tenth of a second for 150,000 tokens."""
         if parse_special not in self._long:
             added = [token for token in self._added.values() if parse_special or not token.special]
             self._long[parse_special] = LongTexts(self._library, self.vocabulary_size, added)
@@ -198,10 +198,10 @@ class Tokenizer:
 
 
 class StreamDecoder:
-    """Text of tokens as they come, which never ends in half a character.
+    """Decodes tokens one by one, without splitting characters.
 
-    at_start: the tokens begin a text, so that SentencePiece's leading space is not part of it; a continuation keeps it.
-    The pieces of text, joined, are what all bytes at once decode to.
+    at_start: the tokens begin a text, so SentencePiece's leading space is dropped; in a continuation it stays.
+    The pieces of text, joined, are the same as decoding all bytes at once.
     """
 
     def __init__(self, tokenizer, at_start=False, keep_control=False):
@@ -211,7 +211,7 @@ class StreamDecoder:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, token_id):
-        """The text that became certain with this token, perhaps none."""
+        """The text that is complete with this token, perhaps empty."""
         content = self._tokenizer.token_bytes(token_id)
         if not self._keep_control and not self._tokenizer.is_shown(token_id):
             return ""
@@ -221,7 +221,7 @@ class StreamDecoder:
         return self._utf8.decode(content)
 
     def finish(self):
-        """What is left at the end: U+FFFD where the last character is incomplete."""
+        """The rest at the end: U+FFFD if the last character is incomplete."""
         return self._utf8.decode(b"", final=True)
 
 
@@ -239,7 +239,7 @@ def _read(definition):
 
 
 def _is_the_librarys(problem):
-    """Whether the library raised it: nothing more precise than Exception, or its panic; no interrupt is either."""
+    """Whether the library may have raised it: an Exception or its panic, but not an interrupt."""
     return isinstance(problem, Exception) or type(problem).__name__ == PANIC
 
 
@@ -248,7 +248,7 @@ def _reason(problem):
 
 
 def _around(settings):
-    """(ids before a text, ids behind it), of a model stored earlier too."""
+    """(ids before a text, ids after it), also for a model that was stored earlier."""
     before, after = _ids(settings, "before"), _ids(settings, "after")
     if settings.get("add_bos") and settings.get("bos_id") is not None and "before" not in settings:
         before = (settings["bos_id"],)
@@ -273,14 +273,14 @@ def _pairs(settings):
 
 
 def _give_back_memory():
-    """Parsing takes as much again as the tokenizer keeps, 70 MB for Qwen's; the C library would hold it for later."""
+    """Return memory of parsing to the system, 70 MB for Qwen's tokenizer; the C library would keep it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
     if trim is not None:
         trim(0)
 
 
 def _spelling(library):
-    """How pieces spell bytes, and whether a text begins with a space that is not its own."""
+    """(how pieces spell bytes, whether the tokenizer adds a leading space to a text)."""
     steps = _steps(json.loads(library.decoder.__getstate__())) if library.decoder else []
     kinds = {step["type"] for step in steps}
     if "ByteLevel" in kinds:
@@ -320,7 +320,7 @@ BYTE_OF = _byte_table()
 def _byte_level_bytes(piece):
     try:
         return bytes([BYTE_OF[character] for character in piece])
-    except KeyError:  # not in the alphabet, so it stands for itself
+    except KeyError:  # not in the table, so it is literal
         return piece.encode()
 
 

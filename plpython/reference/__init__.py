@@ -1,1 +1,1 @@
-"""The transformer in numpy: the reference that every other engine is held against."""
+"""The transformer in numpy: the reference that other engines are compared with."""

@@ -1,7 +1,6 @@
-"""The transformer's operators over decoded weights, by `operators`: what queries compose without numba.
+"""The transformer's operators over decoded weights, for queries that compose them without numba.
 
-Activations are flat float32 arrays, a row a token, as engine/composed has them; what fits what is checked by
-`operators`.
+Activations are flat float32 arrays, one row per token, as in engine/composed. `operators` checks shapes.
 """
 
 from . import operators
@@ -14,7 +13,7 @@ class NumpyOperators:
         self.engine = engine
         self._weights = engine.weights
         self._checkpoint = checkpoint
-        self.shapes = {}  # what `operators` has found out of tensors
+        self.shapes = {}  # of tensors, as sql/operators has looked them up
 
     def new_cache(self):
         """An empty KVCache for this model."""
@@ -35,7 +34,7 @@ class NumpyOperators:
         return y if residual is None else y + residual.reshape(y.shape)
 
     def queries_keys_values(self, x, layer, positions):
-        """What `attention` takes of a layer: [n * hidden], int[n] -> [n, heads, head_dim], keys and values."""
+        """A layer's queries, keys and values: [n * hidden], int[n] -> [n, heads, head_dim], keys and values."""
         a, blk = self.engine.architecture, f"blk.{layer}.attn_"
         q, k, v = (self.linear(x, f"{blk}{y}.weight", f"{blk}{y}.bias" if a.attention_bias else None) for y in "qkv")
         if a.qk_norm:
@@ -52,13 +51,13 @@ class NumpyOperators:
         return operators.rms_norm(x.reshape(-1, len(scale)), scale, epsilon)
 
     def rope(self, x, positions):
-        """Every head turned by its token's position: [n * heads * head_dim], int[n]."""
+        """Rotate every head by its token's position: [n * heads * head_dim], int[n]."""
         a = self.engine.architecture
         per_token = x.reshape(len(positions), -1, a.head_dim)
         return operators.rope(per_token, positions, self.engine.frequencies, a.rope_interleaved)
 
     def attention(self, q, k, v, cache, layer, positions):
-        """Store keys and values in a KVCache that has room for them, then let every query see all up to its own."""
+        """Store keys and values in a KVCache with space for them; queries attend to all positions up to their own."""
         a, n = self.engine.architecture, len(positions)
         k, v = (part.reshape(n, a.kv_heads, a.head_dim) for part in (k, v))
         keys, values = cache.store(layer, positions, k, v)

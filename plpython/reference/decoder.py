@@ -1,7 +1,7 @@
 """The reference engine: a Llama-line transformer in numpy, float32 throughout, KV cache included.
 
-`block` is the one definition of a layer's dataflow. llm.forward makes the same calls of the same functions of
-`operators` as one SQL query, in the same chunks, and gets the same bits. Faster engines are judged against this one.
+`block` defines the dataflow of a layer. llm.forward makes the same calls of `operators` as one SQL query, in the same
+chunks, and gets the same bits. Faster engines are compared with this one.
 """
 
 import numpy as np
@@ -10,8 +10,8 @@ from ..model.decoder import ROPE_DIVISORS
 from ..server import errors
 from . import operators
 
-PREFILL_CHUNK = 64  # tokens computed together, as deploy/function_forward.sql has it; a decode step is a chunk of one
-LOGITS_CHUNK = 16  # rows that go through the output head together, when all positions are asked for
+PREFILL_CHUNK = 64  # tokens computed together, the same as in deploy/function_forward.sql; decoding computes one
+LOGITS_CHUNK = 16  # rows computed together by the output head, if all positions are wanted
 
 
 class KVCache:
@@ -57,7 +57,7 @@ class KVCache:
 
 
 class NumpyEngine:
-    """architecture: an Architecture. weights: a mapping from tensor name to float32 array, asked again on each use."""
+    """architecture: an Architecture. weights: a mapping from tensor name to float32 array, read again at each use."""
 
     def __init__(self, architecture, weights):
         self.architecture = architecture
@@ -71,8 +71,8 @@ class NumpyEngine:
     def forward(self, tokens, cache, last_only=True, checkpoint=None):
         """Logits after `tokens`, which follow the cache's: int[n] -> f32 [1, vocabulary], or [n, ...] if not last_only.
 
-        The cache's length grows at the very end: when `checkpoint` or anything else raises, it holds what it held.
-        Raises ModelError 22023 without tokens or for one outside the vocabulary, 53400 when they do not fit.
+        The cache's length grows at the very end, so an exception leaves the cache unchanged. Raises ModelError 22023
+        without tokens or for one outside the vocabulary, 53400 if they do not fit in the context.
         """
         tokens = np.asarray(tokens, np.int64)
         if len(tokens) == 0:
@@ -91,7 +91,7 @@ class NumpyEngine:
         return logits
 
     def states(self, texts, checkpoint=None):
-        """The vectors behind the last norm of each text's tokens: [int[n], ...] -> [f32[n, hidden_size], ...]."""
+        """The outputs of the last norm for each text's tokens: [int[n], ...] -> [f32[n, hidden_size], ...]."""
         return [self._states(np.asarray(tokens, np.int64), checkpoint) for tokens in texts]
 
     def _states(self, tokens, checkpoint):

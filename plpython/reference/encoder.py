@@ -1,7 +1,7 @@
 """The reference encoder: a BERT-line transformer in numpy, float32 throughout, a text at a time.
 
-`block` is the one definition of a layer's dataflow; the compiled encoder is judged against this one. The norms come
-after each residual connection, as in the first transformer (1706.03762).
+`block` defines the dataflow of a layer; the compiled encoder is compared with this one. Norms come after each residual
+connection, as in the original transformer (1706.03762).
 """
 
 from . import operators

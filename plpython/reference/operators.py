@@ -1,10 +1,10 @@
-"""The transformer's arithmetic, whole: pure functions from float32 arrays to float32 arrays.
+"""The arithmetic of the transformer: pure functions from float32 arrays to float32 arrays.
 
-n is the number of tokens computed now, m the number of positions they may look at (m >= n: the KV cache and
-themselves). A vector per token is a row: every array is [n, width], C-contiguous and aligned, heads a reshape of it.
-The same functions run behind the SQL operators and in `decoder`, and a result depends on nothing but the arguments'
-values and shapes: two programs that make the same calls get the same bits. A `checkpoint`, where there is one, is
-called every few milliseconds of work; what it raises ends the computation.
+n is the number of tokens computed now, m the number of positions that they may attend to (m >= n: the KV cache and
+themselves). Every array is [n, width], one row per token, C-contiguous and aligned; heads are a reshape of it.
+The SQL operators and `decoder` use the same functions. A result depends only on the values and shapes of the arguments,
+so two programs that make the same calls get the same bits. A `checkpoint` is called every few milliseconds of work; an
+exception of it ends the computation.
 """
 
 import math
@@ -129,13 +129,13 @@ _erf = np.frompyfunc(math.erf, 1, 1)  # numpy has none
 
 
 def pooled(x, pooling):
-    """One vector of a text's: [n, width] -> [width]. pooling: "mean" of all, "cls" the first, "last" the last."""
+    """One vector for a text: [n, width] -> [width]. pooling: "mean" of all rows, "cls" the first, "last" the last."""
     if pooling == "mean":
         return np.mean(x, axis=0, dtype=np.float64).astype(np.float32)
     return x[{"cls": 0, "last": -1}[pooling]].copy()
 
 
 def normalized(x):
-    """x / |x|, as long as |x| is above 1e-12: [width] -> [width]."""
+    """x / max(|x|, 1e-12): [width] -> [width]."""
     length = np.sqrt(np.sum(np.square(x, dtype=np.float64)))
     return (x / max(length, 1e-12)).astype(np.float32)

@@ -1,1 +1,1 @@
-"""What everything in the server needs: plpy, errors, settings, arguments, background threads."""
+"""Access to the PostgreSQL server: plpy, queries, errors, interrupts, settings, arguments, background threads."""

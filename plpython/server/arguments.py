@@ -1,4 +1,4 @@
-"""What SQL callers pass, checked: every value has a range, NULL is the default, and an error names the argument.
+"""Checks the arguments of SQL callers: every value has a range, NULL is the default, an error names the argument.
 
 All raise ModelError 22023 (invalid parameter value).
 """
@@ -12,8 +12,8 @@ from . import ceilings, errors
 MOST_SHOWN = 200  # characters of a value in an error
 MOST_OF_A_NAME = 1000  # characters of the name of a model, tensor or token
 MOST_OF_A_NAME_SHOWN = 100
-MOST_DIGITS = 4000  # of a whole number, fewer than Python's own limit
-MOST_OPTIONS = 1 << 20  # characters of an object of options; nobody needs as many
+MOST_DIGITS = 4000  # of a whole number; Python's own limit is a little higher
+MOST_OPTIONS = 1 << 20  # characters of an object of options
 KIND_NAMES = {bool: "true or false", list: "an array", int: "an integer", float: "a number"}  # of an option's value
 
 
@@ -39,18 +39,18 @@ def number(name, value, default, smallest, largest):
 
 
 def name(what, value, hint=None):
-    """The name of a model, tensor or token, or None. ModelError 42704 for one that is longer than a name can be."""
+    """The name of a model, tensor or token, or None. ModelError 42704 for one that is too long to exist."""
     if value is not None and len(value) > MOST_OF_A_NAME:
         raise errors.undefined_object(
             f'{what} "{shown_name(value)}" does not exist',
-            f"its name goes on: it has {len(value)} characters, a name has at most {MOST_OF_A_NAME}",
+            f"the name has {len(value)} characters, allowed are {MOST_OF_A_NAME}",
             hint,
         )
     return value
 
 
 def shown_name(name):
-    """As much of a name as an error shows."""
+    """The part of a name that an error shows."""
     return name[:MOST_OF_A_NAME_SHOWN]
 
 
@@ -64,7 +64,7 @@ def strings(name, value):
 
 
 def indices(name, value, size):
-    """An array of integers in 0 .. size - 1, in one dimension and without NULL, as a list."""
+    """A one-dimensional array of integers from 0 to size - 1, without NULL, as a list."""
     if value is None:
         raise ill(name, value, "an array of integers")
     ceilings.require_elements(value, name)
@@ -78,7 +78,7 @@ def indices(name, value, size):
 
 
 def positions(name, value, context):
-    """Positions of consecutive tokens in a context of so many, as an array: int[n], n >= 1."""
+    """Consecutive positions within a context of that size, as an array: int[n], n >= 1."""
     positions = indices(name, value, context)
     if not positions or positions != list(range(positions[0], positions[0] + len(positions))):
         raise ill(name, positions, "positions that follow each other, at least one")
@@ -86,12 +86,12 @@ def positions(name, value, context):
 
 
 def _whole(digits):
-    """A whole number of JSON; infinity for one with so many digits that Python does not read them."""
+    """A whole number of JSON; infinity for one with more digits than Python reads."""
     return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
 def options(value, known):
-    """A jsonb object (as text, None for NULL) as a dict; `known` is {key: (type, description)}, all that is allowed."""
+    """A jsonb object (as text, None for NULL) as a dict. known: {key: (type, description)} of all allowed keys."""
     if value is not None and len(value) > MOST_OPTIONS:
         raise described("options", f"{len(value)} characters", f"an object of {MOST_OPTIONS} characters at most")
     given = {} if value is None else json.loads(value, parse_int=_whole)
@@ -120,22 +120,22 @@ def is_integer(value):
 
 
 def ill(name, value, allowed):
-    """The error of an argument that is of another kind, shape or size than what is allowed."""
+    """The error for an argument of the wrong kind, shape or size."""
     return described(name, shown(value), allowed)
 
 
 def described(name, description, allowed):
-    """The same error with words for the value, such as "12 numbers"."""
+    """The same error with a description of the value, such as "12 numbers"."""
     return errors.invalid_parameter(f"argument {name} does not fit", f"{name} is {description}, allowed is {allowed}")
 
 
 def out_of_range(name, value, allowed):
-    """The error of a number that is smaller or larger than what is allowed."""
+    """The error for a number that is too small or too large."""
     return errors.invalid_parameter(f"{name} is out of range", f"{name} is {shown(value)}, allowed is {allowed}")
 
 
 def shown(value):
-    """A value as Python writes it, cut after 200 characters; None is null."""
+    """A value as Python writes it, truncated to 200 characters; None is null."""
     if value is None:
         return "null"
     text = repr(value if not isinstance(value, (str, bytes, list)) else value[: MOST_SHOWN + 1])

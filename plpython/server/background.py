@@ -1,23 +1,23 @@
-"""A pure computation that runs beside the session's own work, in a thread.
+"""Runs a pure computation in a thread, so that the session can be interrupted meanwhile.
 
-The thread may use nothing of the server: no plpy, no database. It gains where it lets go of Python's lock, as library
-calls that parse or hash do.
+The thread must not use the server: no plpy, no database. It helps if the work releases Python's lock, as library calls
+that parse or hash do.
 """
 
 import ctypes
 import threading
 
-from . import database
+from . import interrupts
 
-POLL = 0.01  # seconds between looks for an interrupt while waiting
+POLL = 0.01  # seconds between checks for an interrupt while waiting
 
 
 def skip_destructors_at_exit():
     """From now on exit() ends the process without the destructors of libraries loaded so far.
 
-    A session can end while its threads still compile or compute: llm.warm_up() was cancelled, or the session was
-    terminated. Destructors of LLVM would then free what those threads use, and a crash of one session restarts the
-    server. PostgreSQL has done all of its own cleaning before it calls exit().
+    A session can end while its threads still run, after llm.warm_up() was cancelled or the session was terminated. Then
+    destructors of LLVM would free memory that these threads use, and the crash of one session restarts the server.
+    PostgreSQL has done its own cleanup before it calls exit().
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "on_exit"):  # glibc has it; functions given to it run before destructors registered earlier
@@ -25,21 +25,21 @@ def skip_destructors_at_exit():
 
 
 class Background:
-    """function(*arguments), begun at once."""
+    """A call of function(*arguments) in a thread, started at once."""
 
     def __init__(self, function, *arguments):
         self._outcome = None
         self._thread = threading.Thread(
             target=self._run, args=(function, arguments), daemon=True, name="llm background"
         )
-        with database.signals_blocked():
+        with interrupts.signals_blocked():
             self._thread.start()
 
     def result(self):
-        """What the function returned, when it has; what it raised is raised. Waits interruptibly."""
+        """Wait for the function, interruptibly. Returns what it returned, or raises what it raised."""
         while self._thread.is_alive():
             self._thread.join(POLL)
-            database.checkpoint()
+            interrupts.checkpoint()
         value, error = self._outcome
         if error is not None:
             raise error

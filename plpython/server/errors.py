@@ -1,6 +1,6 @@
 """The one exception that crosses the border to SQL.
 
-Every module raises ModelError; `database` turns it into a PostgreSQL error with the same SQLSTATE, DETAIL and HINT.
+Every module raises ModelError; `sql_errors` turns it into a PostgreSQL error with the same SQLSTATE, DETAIL and HINT.
 Messages follow the PostgreSQL style: lower case, no full stop; DETAIL carries the numbers, HINT the next step.
 """
 

@@ -1,6 +1,6 @@
-"""What a session, a role or a database may set with SET llm.<name>: read at each call, checked, with a default.
+"""Settings llm.<name> of a session, a role or a database: read at each call, checked, with a default.
 
-Any user may set them, so none is a path, and none raises a limit that protects others: `ceilings` has those.
+Any user may set them. So none of them is a path, and limits that protect other users are not settings: see `ceilings`.
 """
 
 import re
@@ -13,7 +13,7 @@ SETTING = database.Query("SELECT pg_catalog.current_setting($1, true) AS value",
 
 
 def choice(name, choices):
-    """The setting `llm.<name>`, one of the choices, the first when it is not set. ModelError 22023 for another."""
+    """The setting `llm.<name>`, one of the choices; the first if it is not set. ModelError 22023 for another value."""
     value = SETTING.one(f"llm.{name}")["value"] or choices[0]
     if value not in choices:
         raise errors.invalid_parameter(f'llm.{name} is "{value}", allowed are {", ".join(choices)}')
@@ -21,7 +21,7 @@ def choice(name, choices):
 
 
 def integer(name, default, smallest, largest):
-    """The setting `llm.<name>`; `default` when it is not set. ModelError 22023 when it is no such number."""
+    """The setting `llm.<name>`, an integer in a range; `default` if not set. ModelError 22023 for other values."""
     value = SETTING.one(f"llm.{name}")["value"]
     if not value:
         return default
@@ -30,10 +30,10 @@ def integer(name, default, smallest, largest):
 
 
 def megabytes(name, default, smallest):
-    """The setting `llm.<name>` of megabytes, as bytes, within the superuser's limit of that name.
+    """The setting `llm.<name>` in megabytes, as bytes, within the superuser's limit of the same name.
 
-    Not set it is the default, or the limit where that is less. ModelError 22023 when it is no such number, 53400 when
-    it is above the limit.
+    If it is not set: the default, or the limit if that is lower. ModelError 22023 for a value that is no such number,
+    53400 for one above the limit.
     """
     wanted = integer(name, None, smallest, sys.maxsize)
     if wanted is None:

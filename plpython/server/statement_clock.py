@@ -1,14 +1,15 @@
-"""The moment of a call: equal for two calls between which nothing that a query sees can have changed by the session.
+"""The moment of a call: two calls at the same moment see the same data.
 
-A generation in SQL makes hundreds of calls a statement, and each must mean the model of its name as it is now, with the
-rights of who calls. Asking the tables costs 10 us a call, this 2 us: the server's own counters, read in place. They are
-the start of the statement and of the transaction, the transaction and subtransaction, the command within it (each write
-of the session begins another) and the current user. What other sessions commit is seen by the next statement.
+A query over operators makes hundreds of calls in a statement, and each must use the model of its name as it is now,
+with the caller's rights. A look-up in the tables takes 10 us; comparing moments takes 2 us. A moment is made of
+counters of the server: the start of the statement and of the transaction, the transaction, the subtransaction, the
+command (each write of the session begins a new one) and the current user. Commits of other sessions become visible with
+the next statement.
 """
 
 import ctypes
 
-_server = ctypes.PyDLL(None)  # the process itself; its counters are read without letting go of the interpreter
+_server = ctypes.PyDLL(None)  # the server process; PyDLL keeps Python's lock during a call
 
 
 def _counter(name, result, *arguments):
@@ -30,7 +31,7 @@ def _counters():
 
 try:
     _statement, _transaction, _xid, _subtransaction, _user, _command = _counters()
-except AttributeError:  # not inside a server: no two moments are known to be the same
+except AttributeError:  # not inside a server: no two moments are equal
     now = object
 else:
 

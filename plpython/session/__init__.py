@@ -1,1 +1,1 @@
-"""What a session knows: its models, engines, KV caches, prefixes, matrices."""
+"""The state of a session: its models, engines, KV caches, kept prefixes and matrices."""

@@ -1,9 +1,9 @@
-"""How many sessions of the server compute at once: each holds a slot while it does, the others wait, interruptibly.
+"""Limits how many sessions of the server compute at once: each holds a slot meanwhile, the others wait, interruptibly.
 
-A slot is the lock of a file below the data directory. It dies with its process, however that ends, holds across
-databases and works on a standby, where nothing can be written to a table. The number of slots is a superuser's
-decision: llm_runtime.run_limits(). Nothing that may wait for another session (a query, packing, a client that fetches
-rows) belongs inside: a slot that waits could wait for one that waits for it.
+A slot is a lock on a file below the data directory. The lock ends with its process, however that ends. It works across
+databases, and on a standby, where tables cannot be written. A superuser sets the number of slots:
+llm_runtime.run_limits(). Never hold a slot while waiting for another session (for a query, for packing, for a client
+that fetches rows): that session may be waiting for the slot.
 """
 
 import fcntl
@@ -12,40 +12,40 @@ import random
 import time
 from contextlib import contextmanager
 
-from ..server import ceilings, database, errors, settings
+from ..server import ceilings, database, errors, interrupts, module_files, settings
 from ..weights import packed_files
 
-WAIT = 0.002  # seconds between looks for a free slot, at first
+SHORTEST_WAIT = 0.002  # seconds between two tries to get a slot, at first; then doubled up to LONGEST_WAIT
 LONGEST_WAIT = 0.05
 MOST_THREADS = 64
 
-LIMITS = database.Query("SELECT l.running, l.threads FROM llm_runtime.run_limits() AS l")
+RUN_LIMITS = database.Query("SELECT l.running, l.threads FROM llm_runtime.run_limits() AS l")
 
 
 class Slots:
-    """The files of `folder`, of which each locked one is a session that computes. checkpoint() may end the waiting."""
+    """The slots: files of `folder`, locked by sessions that compute. checkpoint() may end the waiting."""
 
     def __init__(self, folder, checkpoint):
         self._folder, self._checkpoint = packed_files.private_folder(folder), checkpoint
         self._files = {}
         self._held = self._since = None
-        self._seconds = 0.0  # that slots were held before this one
+        self._seconds = 0.0  # for which earlier slots were held
 
     @property
     def is_held(self):
-        """Whether this session computes."""
+        """Whether this session holds a slot."""
         return self._held is not None
 
     @property
     def seconds(self):
-        """How long this session has held slots, all together."""
+        """The total time in which this session has held slots."""
         return self._seconds + (time.monotonic() - self._since if self.is_held else 0.0)
 
     def acquire(self, running):
-        """Wait for one of `running` slots, and hold it until `release`. Whether it was not held already."""
+        """Wait for one of `running` slots and hold it until `release`. Returns False if the session has one already."""
         if self._held is not None:
             return False
-        wait = WAIT
+        wait = SHORTEST_WAIT
         while not self._locked(running):
             self._checkpoint()
             time.sleep(wait)
@@ -62,8 +62,8 @@ class Slots:
 
     def _locked(self, running):
         first = random.randrange(running)
-        for place in range(first, first + running):
-            file = self._file(place % running)
+        for number in range(first, first + running):
+            file = self._file(number % running)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -72,16 +72,16 @@ class Slots:
             return True
         return False
 
-    def _file(self, place):
-        """The descriptor of a slot's file, made anew when somebody deleted it: other sessions lock what is there."""
-        path, file = self._folder / f"{place}.lock", self._files.pop(place, None)
+    def _file(self, number):
+        """The descriptor of a slot's file. A deleted file is created again, because other sessions lock the new one."""
+        path, file = self._folder / f"{number}.lock", self._files.pop(number, None)
         if file is not None and not packed_files.is_at(file, path):
             os.close(file)
             file = None
         if file is None:
             packed_files.private_folder(self._folder)
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        self._files[place] = file
+        self._files[number] = file
         return file
 
 
@@ -92,15 +92,15 @@ def slots():
     """The slots of this server: beside the folder of the modules, below the data directory."""
     global _slots  # noqa: PLW0603 - made once a session
     if _slots is None:
-        _slots = Slots(database.home().parent / "slots", database.checkpoint)
+        _slots = Slots(module_files.home().parent / "slots", interrupts.checkpoint)
     return _slots
 
 
 @contextmanager
 def running(most=None):
-    """Compute inside, at most as many sessions at once as the limit says, or `most`.
+    """Hold a slot inside; at most `most` sessions do, or as many as the limit says.
 
-    A call that computes within another one's computing shares its slot.
+    Within another `running` of the session the slot is shared.
     """
     acquired = slots().acquire(most or _running())
     try:
@@ -111,10 +111,9 @@ def running(most=None):
 
 
 class Call:
-    """A call that computes, and how long: no longer than the superuser's limit `seconds` of llm_runtime.call_limits().
+    """A call that computes for at most the limit `seconds` of llm_runtime.call_limits().
 
-    What counts is the time in which it holds a slot. Waiting for one, reading the rows of a query and a client that
-    fetches rows do not count.
+    Only the time in which it holds a slot counts: not waiting for one, reading rows of a query, or the client's time.
     """
 
     def __init__(self):
@@ -128,7 +127,7 @@ class Call:
 
     @contextmanager
     def running(self):
-        """As `running`, and the time counts."""
+        """As the function `running`; the time counts."""
         with running(self._most):
             self._began = slots().seconds
             try:
@@ -137,7 +136,7 @@ class Call:
                 self._spent, self._began = self.seconds, None
 
     def each(self, results):
-        """The results of an iterator, each computed in a slot that is given back while the caller has the result."""
+        """The results of an iterator. A slot is held while each is computed, and released while the caller uses it."""
         while True:
             with self.running():
                 result = next(results, None)
@@ -146,19 +145,19 @@ class Call:
             yield result
 
     def checkpoint(self):
-        """As database.checkpoint, and ModelError 53400 when the call has computed longer than it may."""
-        database.checkpoint()
+        """As interrupts.checkpoint; also raises ModelError 53400 if the call has computed for too long."""
+        interrupts.checkpoint()
         if self._allowed is not None and self.seconds > self._allowed:
             raise errors.limit_exceeded(
                 "the call computes for longer than the limit seconds",
                 f"it has computed for {self.seconds:.0f} seconds, allowed {self._allowed}",
-                f"Ask for less in one call. {ceilings.HINT}",
+                f"Ask for less in one call. {ceilings.LIMITS_HINT}",
             )
 
 
 @contextmanager
 def paused():
-    """Do what may wait for others, inside of `running`, without holding a slot."""
+    """Inside of `running`: release the slot for work that may wait for other sessions."""
     held = slots().is_held
     slots().release()
     try:
@@ -169,19 +168,19 @@ def paused():
 
 
 def threads():
-    """(threads for a single token, threads for several): llm.threads for both, else 1 and all of the machine's.
+    """(threads for one token, threads for several): llm.threads for both; unless set, 1 and the number of processors.
 
-    Neither is more than the superuser's limit. Results do not depend on them.
+    Both are at most the superuser's limit. Results do not depend on them.
     """
-    most = LIMITS.one()["threads"] or processors()
+    most = RUN_LIMITS.one()["threads"] or processors()
     wanted = settings.integer("threads", None, 1, MOST_THREADS)
     return (1, most) if wanted is None else (min(wanted, most), min(wanted, most))
 
 
 def processors():
-    """How many the server may use."""
+    """How many processors the server may use."""
     return min(len(os.sched_getaffinity(0)), MOST_THREADS)
 
 
 def _running():
-    return LIMITS.one()["running"] or processors()
+    return RUN_LIMITS.one()["running"] or processors()

@@ -1,10 +1,10 @@
-"""Which engine computes: compiled code over shared packed weights where that is ready, numpy where it is not.
+"""Selects the engine: compiled code over shared packed weights if that is ready, else numpy.
 
-The setting llm.engine, which anyone may make for a session, a role or a database, says
+Anyone may set llm.engine for a session, a role or a database:
     auto        compiled, if numba is installed and llm.warm_up() has compiled the code; otherwise numpy (the default)
-    compiled    compiled, or an error: never another engine, and nothing is compiled within a question
+    compiled    compiled, or an error; a call never waits for a compiler
     numpy       the reference: float32 throughout, no packed weights
-Compiled code lies beside the modules of its release, in a folder named by the processor's instructions that it uses.
+Compiled code is stored beside the modules of its release, in a folder named by the processor's instructions.
 """
 
 import importlib
@@ -15,10 +15,10 @@ import numpy as np
 
 from ..generate.candidates import Candidates
 from ..reference import operators
-from ..server import background, database, errors, settings
+from ..server import background, errors, interrupts, messages, module_files, settings
 
 ENGINES = ("auto", "compiled", "numpy")
-COMPILED = {  # the modules that need numba, by what `modules` calls them
+COMPILED = {  # the modules that need numba, by their names in `modules`
     "candidates": "kernels.candidates",
     "decoder": "engine.decoder",
     "decoder_pass": "engine.decoder_pass",
@@ -30,23 +30,23 @@ COMPILED = {  # the modules that need numba, by what `modules` calls them
     "tensor_groups": "weights.tensor_groups",
 }
 PACKAGE = __package__.rpartition(".")[0]
-READY = "ready"  # the file that says for what the code beside it was compiled
+READY = "ready"  # the file that names what the code beside it was compiled for
 NOT_READY = "llm.warm_up() has not compiled it"
 WARM_UP = "A loader runs SELECT llm.warm_up() once, on each server and after each release."
 INSTALL = "Install numba for the server's Python."
 
 _modules = None  # what `modules` returns
 _missing = None  # why there is no numba
-_ready = None  # the file READY, once the code is known to be compiled
-_was_ready = False  # whether it was found in this session
-_told = False
+_ready = None  # the file READY, if the code is compiled
+_was_ready = False  # whether this session has found it
+_told = False  # whether this session has said that numpy computes
 
 
 def chosen():
     """(whether the compiled engine computes, why not).
 
-    Raises ModelError 22023 for an unknown llm.engine; where it asks for the compiled one, 0A000 when that cannot run
-    and 55000 when it is not compiled.
+    Raises ModelError 22023 for an unknown llm.engine. If it is `compiled`: 0A000 if numba is missing, 55000 if nothing
+    is compiled.
     """
     wanted = settings.choice("engine", ENGINES)
     if wanted == "numpy":
@@ -62,12 +62,12 @@ def chosen():
 
 
 def candidates():
-    """What makes the candidates of a draw: compiled where that is there, and wanted. All give the same tokens."""
+    """The class for the candidates of sampling, of the current engine. Both give the same tokens."""
     return modules().candidates.Candidates if chosen()[0] else Candidates
 
 
 def swiglu():
-    """The operator of the engine that computes."""
+    """The operator of the current engine."""
     return modules().operators.swiglu if chosen()[0] else operators.swiglu
 
 
@@ -92,7 +92,7 @@ def modules():
 
 
 def is_ready():
-    """Whether the code is compiled for this processor, and is still there: whoever deletes it makes it not ready.
+    """Whether the code is compiled for this processor and was not deleted since.
 
     Looks for a file before it imports numba, which takes longer.
     """
@@ -111,7 +111,7 @@ def is_ready():
 
 
 def compile_all():
-    """Compile all that models of any kind need, unless that is done. Interruptible; what is begun is then finished."""
+    """Compile the engine, if not done yet. Interruptible; the thread then finishes what it began."""
     if not is_ready():
         _require_fresh_session()
         modules()
@@ -124,7 +124,7 @@ def compile_all():
 
 
 def _require_fresh_session():
-    """ModelError 55000 where the session had the compiled code before: numba keeps it in memory and writes none."""
+    """ModelError 55000 if the session has used compiled code: numba has it in memory and would write no files."""
     if _was_ready:
         raise errors.not_prepared(
             "the compiled code was deleted while this session used it", hint="Run llm.warm_up() in a new session."
@@ -132,9 +132,9 @@ def _require_fresh_session():
 
 
 def _imported():
-    """The modules, with a checkpoint after each import: never within one, for numpy and numba load only once.
+    """The modules, with a checkpoint after each import, not within one: numpy and numba can be imported only once.
 
-    numba takes the folder of its cache from its configuration when a function is declared; others keep theirs.
+    A function takes the folder of its cache from the configuration when it is declared, so other code keeps its own.
     """
     _loaded("llvmlite.binding")
     config = _loaded("numba").core.config
@@ -149,10 +149,10 @@ def _imported():
 
 
 def _loaded(name):
-    """The module, imported as a whole; then an interrupt may stop the call. Its threads leave signals alone."""
-    with database.signals_blocked():
+    """Import a module, then let an interrupt stop the call. Threads that it starts get no signals."""
+    with interrupts.signals_blocked():
         module = importlib.import_module(name)
-    database.checkpoint()
+    interrupts.checkpoint()
     return module
 
 
@@ -160,12 +160,12 @@ def _tell(reason):
     global _told  # noqa: PLW0603 - once a session
     if not _told:
         _told = True
-        database.notice("numpy computes, not the compiled engine", reason, WARM_UP)
+        messages.notice("numpy computes, not the compiled engine", reason, WARM_UP)
 
 
 def _home():
-    """Where the modules are; only the server can write there."""
-    return database.home()
+    """The folder of the modules; only the server can write there."""
+    return module_files.home()
 
 
 def _folder():
@@ -191,11 +191,11 @@ def _numba_version():
 
 
 def _compiled_for():
-    """What compiled code depends on: versions, the processor, and when its sources were written."""
+    """What compiled code depends on: versions, the processor, and the times of its sources."""
     import llvmlite
     from numba.core.codegen import get_host_cpu_features
 
     processor = f"{llvmlite.binding.get_host_cpu_name()} {get_host_cpu_features()}"
     sources = (modules().packing, modules().decoder_pass)
-    sources = [database.file_of(module).stat().st_mtime_ns for module in sources]
+    sources = [module_files.file_of(module).stat().st_mtime_ns for module in sources]
     return f"numba {_numba_version()}, llvmlite {llvmlite.__version__}, {processor}, {sources}"

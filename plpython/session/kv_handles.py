@@ -1,38 +1,38 @@
-"""The KV caches that a query's operators fill, behind handles that a session gives out."""
+"""KV caches for operators in queries, named by handles."""
 
 import itertools
 
-from ..server import ceilings, database, errors
+from ..generate.scheduler import PAGE
+from ..server import ceilings, connection, errors
 from . import models
 
-KV_CACHES = 256  # a session's handles at a time
-PAGE = 64  # positions for which memory is asked for at once
+KV_CACHES = 256  # of a session at a time
 
 
 def current(handle, name=None):
-    """(Model, its operators, SessionCache) of a handle at this moment; None is the session's scratch cache."""
+    """(Model, its operators, SessionCache) of a handle; None is the session's scratch cache."""
     model, role, operators = models.at_this_moment(name)
     return model, operators, _caches.find(handle, model, role, operators)
 
 
 def new(name=None):
     """The handle of an empty KV cache for a model. It lives until it is freed or the session ends."""
-    database.mark_session()
+    connection.mark_session()
     return _caches.new(*models.at_this_moment(name))
 
 
 def free(handle):
-    """Free a KV cache of the caller's; whether there was one."""
+    """Free a KV cache of the caller. Returns whether there was one."""
     return _caches.free(handle, models.role())
 
 
 def reset():
-    """Free all KV caches; their handles are not given again."""
+    """Free all KV caches; their handles are not used again."""
     _caches.clear()
 
 
 class SessionCache:
-    """A KV cache that operators fill layer by layer: how far each layer is, and whose it is."""
+    """A KV cache that operators fill layer by layer, with the length of each layer and the role that owns it."""
 
     def __init__(self, model, role, operators):
         model.require_decoder()
@@ -44,8 +44,8 @@ class SessionCache:
         self.model_hash = model.hash
         self.role = role
 
-    def room(self, layer, positions):
-        """The engine's cache with room for these positions of a layer; what it held of the layer after them is gone."""
+    def reserved(self, layer, positions):
+        """The engine's cache with space for these positions of a layer; later positions of the layer are dropped."""
         first, end = int(positions[0]), int(positions[-1]) + 1
         if first > self._lengths[layer]:
             raise errors.invalid_parameter(
@@ -60,7 +60,7 @@ class SessionCache:
         return self._kv
 
     def _ask_for(self, positions):
-        """Count the memory of so many positions. ModelError 53400 when the session's caches take more than they may."""
+        """Account the memory of so many positions. ModelError 53400 if the session's caches exceed the limit."""
         needed = -(-positions // PAGE) * PAGE * self._each
         if needed > self.bytes:
             ceilings.require_bytes(
@@ -84,7 +84,7 @@ class KVCaches:
         return sum(cache.bytes for cache in [*self._caches.values(), *scratch])
 
     def new(self, model, role, operators):
-        """The handle of a new cache. ModelError 53400 when the session holds as many as it may."""
+        """The handle of a new cache. ModelError 53400 if the session has too many."""
         if len(self._caches) >= KV_CACHES:
             raise errors.limit_exceeded(
                 f"this session holds {len(self._caches)} KV caches", None, "Free some with llm.free_kv_cache."
@@ -94,8 +94,10 @@ class KVCaches:
         return handle
 
     def find(self, handle, model, role, operators):
-        """The cache of a handle. ModelError 42704 without it or when it is another role's, 22023 for another model, or
-        another engine."""
+        """The cache of a handle.
+
+        ModelError 42704 if there is none or it belongs to another role, 22023 if it is of another model or engine.
+        """
         if handle is None:
             return self._scratch_of(model, role, operators)
         cache = self._caches.get(handle)
@@ -111,13 +113,13 @@ class KVCaches:
         if cache.kind != _kind(operators):
             raise errors.invalid_parameter(
                 f"the KV cache {handle} belongs to another engine",
-                "llm.engine or llm.kv_type was another one when it was made",
+                "llm.engine or llm.kv_type has changed since it was made",
                 "Make a new one with llm.new_kv_cache.",
             )
         return cache
 
     def free(self, handle, role):
-        """Forget a cache; whether there was one."""
+        """Forget a cache. Returns whether there was one."""
         found = handle in self._caches and self._caches[handle].role == role
         if found:
             del self._caches[handle]
@@ -136,7 +138,7 @@ class KVCaches:
 
 
 def _kind(operators):
-    """Caches of one engine and one type of numbers suit these whenever they are made anew, and no others."""
+    """Operators can use caches of their own kind: the same engine and the same number type."""
     return type(operators), getattr(operators.engine, "kv_dtype", None)
 
 

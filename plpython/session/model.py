@@ -1,4 +1,4 @@
-"""A loaded model: its architecture, its weights, and, once they are needed, its engines and its tokenizer."""
+"""A loaded model: its architecture and weights, and, made at first use, its engines and tokenizer."""
 
 import functools
 import json
@@ -9,22 +9,22 @@ from ..model.encoder import EncoderArchitecture, of_config
 from ..reference.composed import NumpyOperators
 from ..reference.decoder import NumpyEngine
 from ..reference.encoder import NumpyEncoder
-from ..server import ceilings, database, errors, settings
+from ..server import ceilings, database, errors, interrupts, settings
 from ..server.background import Background
 from ..weights import tensors
 from . import admission, engines
 
 KV_TYPES = ("auto", "f32", "i16")  # of compiled engines; auto: f32 where all weights are, else i16
 LONG_TEXT = 20_000  # characters; shorter texts are encoded within a few milliseconds
-PIECE = 10_000  # characters of a long text that are encoded together
-CHARACTERS_A_TOKEN = 8  # of the first piece of a text of which only some tokens are wanted
-SECONDS_BETWEEN_TOUCHES = 60  # of packed files, whose times tell which were used last
+PIECE = 10_000  # characters of a long text that are encoded together, at first
+CHARACTERS_A_TOKEN = 8  # a guess: how much of a text to read for some first tokens
+SECONDS_BETWEEN_TOUCHES = 60  # of packed files, whose times say when they were last used
 
 TOKENIZER = database.Query("SELECT t.definition, t.settings FROM llm_store.tokenizer AS t WHERE t.id = $1", "integer")
 
 
 class Model:
-    """A model as the row of llm_store.model says that it is now; what is changed later is another one."""
+    """A model as the row of llm_store.model is now. An edited model is another Model."""
 
     def __init__(self, row):
         self.name = row["name"]
@@ -38,7 +38,7 @@ class Model:
         self._engines = {}  # compiled ones, by llm.kv_type
 
     def _require_whole(self):
-        """ModelError XX001 unless all tensors of the architecture are there: half of a dump may have been restored."""
+        """ModelError XX001 if a tensor of the architecture is missing: a dump may have been restored in part."""
         missing = next((name for name in self.architecture.tensors() if name not in self.weights), None)
         if missing is not None:
             raise errors.corrupt_data(
@@ -49,17 +49,17 @@ class Model:
 
     @property
     def is_encoder(self):
-        """Whether it makes embeddings and no text."""
+        """Whether it makes embeddings and cannot generate."""
         return isinstance(self.architecture, EncoderArchitecture)
 
     @property
     def normalizes(self):
-        """Whether embeddings have length 1: a decoder's have, an encoder's if its configuration says so."""
+        """Whether embeddings have length 1: always for a decoder, for an encoder as its configuration says."""
         return self.architecture.normalize if self.is_encoder else True
 
     @property
     def longest_text(self):
-        """Tokens that are read of a text to embed."""
+        """How many tokens of a text to embed are read."""
         return self.architecture.longest_text if self.is_encoder else self.architecture.context_length
 
     def require_decoder(self):
@@ -73,18 +73,18 @@ class Model:
 
     @property
     def engine(self):
-        """The engine that computes whole forwards, by the setting llm.engine at this moment."""
+        """The engine for whole forwards, by the current setting llm.engine."""
         compiled, _ = engines.chosen()
         return self._compiled if compiled else self.reference
 
     @property
     def operators(self):
-        """The operators that queries compose, of the engine that computes at this moment; numpy's of an encoder."""
+        """The operators for queries, of the current engine; for an encoder those of numpy."""
         engine = self.reference if self.is_encoder else self.engine
         if self._operators is None or self._operators.engine is not engine:
             is_numpy = engine is self.reference
             kind = NumpyOperators if is_numpy else engines.modules().operators.CompiledOperators
-            self._operators = kind(engine, database.checkpoint)
+            self._operators = kind(engine, interrupts.checkpoint)
         return self._operators
 
     @functools.cached_property
@@ -100,14 +100,14 @@ class Model:
     @functools.cached_property
     def tokenizer(self):
         row = TOKENIZER.one(self.tokenizer_id)
-        with database.signals_blocked():
+        with interrupts.signals_blocked():
             from ..model.tokenizer import Tokenizer
 
-        database.checkpoint()
+        interrupts.checkpoint()
         return Background(Tokenizer, row["definition"], json.loads(row["settings"])).result()
 
     def encode(self, text, add_special=True, parse_special=False):
-        """Token ids of a text, as Tokenizer.encode gives them, an array of int32 if it is long; interruptible."""
+        """Token ids of a text, as from Tokenizer.encode; an array of int32 for a long text. Interruptible."""
         if len(text) < LONG_TEXT:
             return self.tokenizer.encode(text, add_special, parse_special)
         ids = array("i")
@@ -116,9 +116,9 @@ class Model:
         return self.tokenizer.with_special(ids) if add_special else ids
 
     def encode_at_most(self, text, most, parse_special=False):
-        """Token ids of a text, without BOS and EOS; of a long one no more is read than shows that they are too many.
+        """Token ids of a text, without BOS and EOS. A long text is read only until it has too many.
 
-        ModelError 53400 when they are more than `most`. That of a short text is left to the caller, who gets its ids.
+        Raises ModelError 53400 for a long text of more than `most` tokens. For a short text the caller must check.
         """
         if len(text) < LONG_TEXT:
             return self.tokenizer.encode(text, False, parse_special)
@@ -134,21 +134,18 @@ class Model:
         return ids
 
     def most_bytes(self, most, parse_special=False):
-        """The bytes that `most` tokens can have: a larger text certainly has more. None where that is unknown."""
+        """The most bytes that `most` tokens can stand for, so a larger text has more tokens. None if unknown."""
         each = self.tokenizer.bytes_a_token(parse_special)
         return None if each is None else each * most
 
     def require_bytes(self, size, most, parse_special=False):
-        """ModelError 53400 when a text of so many bytes is certainly more than `most` tokens."""
+        """ModelError 53400 if a text of so many bytes certainly has more than `most` tokens."""
         allowed = self.most_bytes(most, parse_special)
         if allowed is not None and size > allowed:
             raise too_long(f"the prompt has {size} bytes, allowed {allowed}, the most that {most} tokens can have")
 
     def first_tokens(self, text, count):
-        """The first `count` ids of a text, control tokens in it as text; of a long one no more is read than they take.
-
-        Interruptible too.
-        """
+        """The first `count` ids of a text, control tokens in it as text; reads only what they take. Interruptible."""
         ids = []
         for _, piece in self._encoded(text, count * CHARACTERS_A_TOKEN, False):
             ids += piece
@@ -157,7 +154,7 @@ class Model:
         return ids[:count]
 
     def spans(self, text):
-        """The first characters of the tokens, and the ends, int32 each, as Tokenizer.spans has them; interruptible."""
+        """The first characters of the tokens and their ends, int32 each, as from Tokenizer.spans. Interruptible."""
         starts, ends = array("i"), array("i")
         for begin, end in self._pieces(text, PIECE, False):
             pairs = self._tokenized("spans", text[begin:end])
@@ -173,7 +170,7 @@ class Model:
             yield end, self._tokenized("encode", text[begin:end], False, parse_special)
 
     def _pieces(self, text, size, parse_special):
-        """(begin, end) of pieces of about `size` characters, none larger than the superuser's limit piece_mb."""
+        """(begin, end) of pieces of about `size` characters. ModelError 53400 for a piece above the limit piece_mb."""
         if len(text) <= size:
             yield 0, len(text)
             return
@@ -184,13 +181,13 @@ class Model:
                 piece = f"the text from character {begin + 1} on, which has no place to cut,"
                 ceilings.require_bytes("piece_mb", ceilings.utf8_size(text[begin:end]), piece)
             yield begin, end
-            database.checkpoint()
+            interrupts.checkpoint()
 
     def _tokenized(self, method, text, *options):
         tokenizer = self.tokenizer
         if len(text) < LONG_TEXT:
             return getattr(tokenizer, method)(text, *options)
-        del self.tokenizer  # an interrupted thread goes on using it; the next call makes another one
+        del self.tokenizer  # after an interrupt the thread still uses it; the next call makes another
         result = Background(getattr(tokenizer, method), text, *options).result()
         self.tokenizer = tokenizer
         return result
@@ -213,23 +210,23 @@ class Model:
         return engines.modules().shared_weights.attach(self.weights.tensors(), self.name, self.hash)
 
     def _compiled_engine(self, kv_type):
-        modules, interrupts = engines.modules(), database.cancel_addresses()
+        modules, cancel = engines.modules(), interrupts.cancel_addresses()
         if not self.is_encoder:
             kept_as = None if kv_type == "auto" else kv_type
             kind = modules.decoder.CompiledEngine
-            return kind(self.architecture, self._packed, kv_type=kept_as, interrupts=interrupts)
-        positions = self.weights["position_embd.weight"] + self.weights["token_types.weight"][0]
-        return modules.encoder.CompiledEncoder(self.architecture, self._packed, positions, interrupts=interrupts)
+            return kind(self.architecture, self._packed, kv_type=kept_as, interrupts=cancel)
+        position_rows = self.weights["position_embd.weight"] + self.weights["token_types.weight"][0]
+        return modules.encoder.CompiledEncoder(self.architecture, self._packed, position_rows, interrupts=cancel)
 
 
 def _with_its_space(token, following=(None, None)):
-    """The characters of a piece's first token, with the space in front of the piece that is part of it.
+    """The characters of a piece's first token, including the space before the piece, which belongs to it.
 
-    It is nothing but the space where the next token begins with the piece.
+    If the next token begins where the piece does, the first token is only that space.
     """
     return -1, 0 if following[0] == 0 else token[1]
 
 
 def too_long(detail):
-    """The error of a prompt that was not read to its end."""
+    """The error for a prompt that is longer than the context."""
     return errors.limit_exceeded("the prompt is longer than the model's context", detail, "Shorten the prompt.")

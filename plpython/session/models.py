@@ -1,7 +1,8 @@
-"""Which model a call means, and what a session keeps of the models that it used.
+"""Finds the model of a call, and keeps loaded models for the session.
 
-A model is found by its name with the caller's rights at every call; what is kept is keyed by the hash of its content.
-So an edit inside a transaction is another model, ROLLBACK brings the old one back, and no role reaches what it may not.
+Every call looks the model up by name, with the caller's rights. Loaded models are cached by the hash of their content.
+So a model that was edited in a transaction is another one, ROLLBACK brings the old one back, and a role only reaches
+models that it may see.
 """
 
 from collections import OrderedDict
@@ -13,63 +14,62 @@ from .model import Model
 
 DECODER, ENCODER = "decoder", "encoder"  # llm_store.model.kind
 SEE_MODELS = "The models of this database are listed in llm.models."
-MODELS_KEPT = 2  # the session's most recently used; their weights are its memory
+MODELS_KEPT = 2  # the most recently used; their weights are in the session's memory
 
-COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
-BY_NAME = database.Query(f"SELECT {COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")
-DEFAULT = database.Query(
-    f"""SELECT d.kind, {COLUMNS}
+MODEL_COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
+MODEL_BY_NAME = database.Query(f"SELECT {MODEL_COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")
+DEFAULT_MODEL = database.Query(
+    f"""SELECT d.kind, {MODEL_COLUMNS}
     FROM llm_store.default_model AS d LEFT JOIN llm_store.model AS m ON m.id = d.model_id
     WHERE d.kind = ANY ($1) ORDER BY pg_catalog.array_position($1, d.kind) LIMIT 1""",
     "text[]",
 )
-BY_HASH = database.Query("SELECT m.id FROM llm_store.model AS m WHERE m.hash = $1 LIMIT 1", "bytea")
+MODEL_BY_HASH = database.Query("SELECT m.id FROM llm_store.model AS m WHERE m.hash = $1 LIMIT 1", "bytea")
 ROLE = database.Query("SELECT pg_catalog.quote_ident(current_user) AS role")
 
 _models = OrderedDict()  # by hash, the most recently used last
-_current = (None, {})  # a moment, and what names meant then
+_current = (None, {})  # a moment (statement_clock), and the models that names meant then
 
 
 def resolve(name=None):
-    """The Model that `name` means to the caller now; None is the default decoder, or where there never was one the
-    default encoder.
+    """The Model of a name, for the caller. None is the default decoder, or else, if there never was one, the encoder.
 
-    Raises ModelError 42704 when there is none.
+    Raises ModelError 42704 if there is none.
     """
-    return _kept(_find(name))
+    return _loaded(_find(name))
 
 
 def decoder(name=None):
-    """As `resolve`, for what only a decoder can do; None is the default decoder. ModelError 0A000 for an encoder."""
-    model = _kept(_find(name, DECODER))
+    """As `resolve`, but only a decoder; None is the default decoder. ModelError 0A000 for an encoder."""
+    model = _loaded(_find(name, DECODER))
     model.require_decoder()
     return model
 
 
 def embedder(name=None):
-    """As `resolve`, for embeddings; None is the default encoder, or where there never was one the default decoder."""
-    return _kept(_find(name, ENCODER, DECODER))
+    """As `resolve`, for embeddings: None is the default encoder, or, if there never was one, the default decoder."""
+    return _loaded(_find(name, ENCODER, DECODER))
 
 
 def current(name=None):
-    """As `resolve`, and asks the tables only once a moment. No engine is made, so nothing is packed."""
-    return _kept(_row_now(name))
+    """As `resolve`, with one look-up in the tables for each moment. Makes no engine, so packs nothing."""
+    return _loaded(_row_now(name))
 
 
 def at_this_moment(name=None):
-    """(Model, role, operators): what `current` gives, who calls, and the model's operators, of which a query calls
-    hundreds."""
+    """(Model, role, operators): the model as from `current`, the caller, and the model's operators. A query calls this
+    hundreds of times."""
     known = _current[1] if _current[0] == statement_clock.now() else _known_now()
     found = known.get(name)
     if found is None:
         row = _row_now(name)
-        model = _kept(row)
+        model = _loaded(row)
         found = known[name] = (model, row["role"], model.operators)
     return found
 
 
 def swiglu():
-    """The one operator that needs no model, of the engine that computes at this moment."""
+    """The one operator that needs no model, of the current engine."""
     known = _known_now()
     found = known.get(swiglu)
     if found is None:
@@ -78,7 +78,7 @@ def swiglu():
 
 
 def role():
-    """Who calls: the current role."""
+    """The current role."""
     return ROLE.one()["role"]
 
 
@@ -91,25 +91,25 @@ def reset():
 
 def architecture(name=None):
     """The architecture of a model as a JSON object."""
-    return _kept(_row_now(name)).description
+    return _loaded(_row_now(name)).description
 
 
 def identity(name=None):
-    """(hash, name) of the model that `name` means to the caller, which is not loaded for it."""
+    """(hash, name) of the model of a name, for the caller; does not load it."""
     row = _find(name)
     return row["hash"], row["name"]
 
 
 def weights_of(hash):
     """The Weights of a model by the hash of its content. Raises ModelError 42704 where there is none."""
-    row = BY_HASH.one(hash)
+    row = MODEL_BY_HASH.one(hash)
     if row is None:
         raise errors.undefined_object("no model has this content", hash.hex())
     return tensors.Weights(row["id"])
 
 
 def _known_now():
-    """What was found out at this moment, by name."""
+    """The cache of look-ups for the current moment."""
     global _current  # noqa: PLW0603 - one interpreter serves one session
     now = statement_clock.now()
     if _current[0] != now:
@@ -118,7 +118,7 @@ def _known_now():
 
 
 def _row_now(name):
-    """The row of a model, asked for once a moment."""
+    """The row of a model, looked up once for each moment."""
     known = _known_now()
     row = known.get((_find, name))
     if row is None:
@@ -127,10 +127,10 @@ def _row_now(name):
 
 
 def _find(name, *kinds):
-    """The row of a model by its name; for None of the default model of the first of the kinds that has had one."""
+    """The row of a model by name. None: the default of the first of the kinds that ever had one."""
     if name is None:
         return _default(kinds or (DECODER, ENCODER))
-    row = BY_NAME.one(arguments.name("model", name, SEE_MODELS))
+    row = MODEL_BY_NAME.one(arguments.name("model", name, SEE_MODELS))
     if row is None:
         raise errors.undefined_object(
             f'model "{arguments.shown_name(name)}" does not exist',
@@ -140,8 +140,8 @@ def _find(name, *kinds):
 
 
 def _default(kinds):
-    """The row of a default model. Where it was dropped no other model takes its place."""
-    row = DEFAULT.one(list(kinds))
+    """The row of a default model. If that was dropped, no other model takes its place."""
+    row = DEFAULT_MODEL.one(list(kinds))
     if row is None:
         kind = "model" if len(kinds) > 1 else kinds[0]
         raise errors.undefined_object(f"there is no {kind}", hint="Load one: hartonomous load PATH --name NAME.")
@@ -154,8 +154,8 @@ def _default(kinds):
     return row
 
 
-def _kept(row):
-    """The loaded model of a row, from the session where its content is the same."""
+def _loaded(row):
+    """The Model of a row: the cached one if its content is the same."""
     model = _models.pop(row["hash"], None) or Model(row)
     _models[row["hash"]] = model
     while len(_models) > MODELS_KEPT:

@@ -1,4 +1,4 @@
-"""What a session keeps of the columns that it searched: their vectors as matrices, the longest unused leaving first."""
+"""Matrices of embedding columns that a session searched; the longest unused are dropped first."""
 
 import functools
 from collections import OrderedDict
@@ -6,27 +6,27 @@ from collections import OrderedDict
 import numpy as np
 
 from ..kernels.cosine import ArrayTable
-from ..server import database
+from ..server import interrupts
 
 _matrices = OrderedDict()  # by embedding_columns.Column.key, the most recently used last
 
 
 class Matrix:
-    """The vectors of the row versions of a table that a snapshot shows.
+    """The vectors of the row versions of a table that are visible in a snapshot.
 
-    places: int64[n], block << 16 | line, ascending. writers: uint32[n], the versions' xmin, 0 of what a transaction
-    wrote that is still going on. rows: f32[n, width].
-    table: the rows as they are searched. snapshot: the one it was last found right in, or None.
+    tids: int64[n], block << 16 | line, ascending. writers: uint32[n], the versions' xmin; 0 for rows of a transaction
+    that is still running. rows: f32[n, width].
+    table: the rows in the form that is searched. snapshot: the last one in which it was valid, or None.
     """
 
-    def __init__(self, places, writers, rows):
-        self.places, self.writers, self.rows = places, writers, rows
-        self.table = ArrayTable(rows, database.checkpoint)
+    def __init__(self, tids, writers, rows):
+        self.tids, self.writers, self.rows = tids, writers, rows
+        self.table = ArrayTable(rows, interrupts.checkpoint)
         self.snapshot = None
 
     @functools.cached_property
     def counts(self):
-        """(writers, how many versions each wrote), ascending."""
+        """(writers, how many versions each has), ascending."""
         return np.unique(self.writers, return_counts=True)
 
 
@@ -39,10 +39,10 @@ def find(key):
 
 
 def keep(key, matrix, memory):
-    """Keep a column's matrix, and of the others what fits in so many bytes beside it."""
+    """Keep a column's matrix, and as many of the others as fit in so many bytes with it."""
     _matrices[key] = matrix
     _matrices.move_to_end(key)
-    held = sum(kept.rows.nbytes for kept in _matrices.values())
+    held = sum(other.rows.nbytes for other in _matrices.values())
     while held > memory and len(_matrices) > 1:
         held -= _matrices.popitem(last=False)[1].rows.nbytes
 

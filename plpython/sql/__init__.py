@@ -1,1 +1,1 @@
-"""What SQL functions call, and nothing else is called by SQL."""
+"""The modules that SQL functions call. They call no others."""

@@ -8,7 +8,7 @@ that is NULL or too long is the error of its row, and the other rows go on; a wr
 import time
 
 from ..generate.scheduler import Scheduler
-from ..server import arguments, ceilings, database, errors, settings
+from ..server import arguments, ceilings, database, errors, settings, sql_errors, streams
 from ..session import admission, prefixes
 from .generation import Request
 
@@ -42,7 +42,7 @@ def generate_many(prompts, *given):
         if prompt is not None and not isinstance(prompt, str):
             raise arguments.ill("prompts", prompts, "an array of one dimension")
     ceilings.require_texts(prompts, "prompts")
-    return database.Stream(written(Request(*given), enumerate(prompts, 1)), COLUMNS_GIVEN)
+    return streams.Stream(written(Request(*given), enumerate(prompts, 1)), COLUMNS_GIVEN)
 
 
 def generate_query(query, *given):
@@ -50,7 +50,7 @@ def generate_query(query, *given):
     if query is None:
         return []
     request = Request(*given)
-    return database.Stream(written(request, rows_of(query, request)), COLUMNS_GIVEN)
+    return streams.Stream(written(request, rows_of(query, request)), COLUMNS_GIVEN)
 
 
 def generate_into(query, target, *given):
@@ -58,7 +58,7 @@ def generate_into(query, target, *given):
     if query is None or target is None:
         raise arguments.ill("query" if query is None else "target", None, "not null")
     insert = database.Query(*_insertion(target))
-    with database.hint_for([errors.INVALID_TERMINATION], "It commits as it goes: call it outside of a transaction."):
+    with sql_errors.hint_for([errors.INVALID_TERMINATION], "It commits as it goes: call it outside of a transaction."):
         database.commit()  # nothing yet: where none is possible, that is said before anything is computed
     request = Request(*given)
     try:
@@ -121,7 +121,7 @@ def rows_of(query, request, cursor=database.cursor):
 
 
 def _check_columns(query):
-    with database.hint_for((errors.SYNTAX_ERROR, errors.SEVERAL_STATEMENTS), f"The query stands in FROM. {SHAPE}"):
+    with sql_errors.hint_for((errors.SYNTAX_ERROR, errors.SEVERAL_STATEMENTS), f"The query stands in FROM. {SHAPE}"):
         columns = database.columns_of(query)
     if len(columns) != 2:
         raise errors.invalid_parameter(

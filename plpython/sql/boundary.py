@@ -1,6 +1,6 @@
-"""What SQL asks before it calls Python, and after: is an array too large to hand over, and the error of a later row."""
+"""Around a call of Python: SQL checks the size of an array before it, and raises the error of a later row after it."""
 
 from ..server.ceilings import check_array
-from ..server.database import raise_late
+from ..server.streams import raise_late
 
 __all__ = ["check_array", "raise_late"]

@@ -1,39 +1,40 @@
-"""Long texts in chunks of some tokens that overlap and end, where they can, with a sentence or at least with a word."""
+"""Splits long texts into overlapping chunks that end after a sentence, or else after a word, where possible."""
 
 import re
 from bisect import bisect_left
 
-from ..server import arguments, ceilings, database
+from ..server import arguments, ceilings, interrupts, streams
 from ..session import models
 from . import embeddings
 
-COLUMNS = 4  # ordinal, chunk, first character, tokens
+CHUNK_COLUMNS = 4  # ordinal, chunk, first character, tokens
 DEFAULT_TOKENS = 128
 DEFAULT_OVERLAP = 16
-LARGEST = 1 << 20
-# A full stop and what closes after it, before white space; the full stops of Chinese and Japanese; an empty line.
+MOST_CHUNK_TOKENS = 1 << 20
+# A sentence ends with a full stop and closing quotes or brackets before white space, with a full stop of Chinese or
+# Japanese, or with an empty line.
 CLOSING = "\"'\u201d\u2019\u00bb)\\]"
 WIDE_STOPS, WIDE_CLOSING = "\u3002\uff01\uff1f", "\u300d\u300f\uff09"
-# Possessive, and from the first stop on: a text of nothing but full stops is read once.
+# Possessive quantifiers, and a match only at the first stop of several: a text of full stops alone is scanned once.
 SENTENCE_END = re.compile(
     rf"(?<![.!?\u2026])[.!?\u2026]++[{CLOSING}]*+(?=\s)|[{WIDE_STOPS}]++[{WIDE_CLOSING}]*+|\n[ \t]*+\n"
 )
 
 
 def chunk(text, model=None, tokens=None, overlap=None):
-    """Rows (ordinal from 1, chunk, first character from 1, tokens) of a text; none of one that is blank or None."""
+    """Rows (ordinal from 1, chunk, first character from 1, tokens) of a text; none for None or a blank text."""
     if text is None:
         return []
     ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
     model = models.embedder(model)
-    room = min(LARGEST, embeddings.room(model))
-    tokens = arguments.integer("tokens", tokens, min(DEFAULT_TOKENS, room), 1, room)
+    most = min(MOST_CHUNK_TOKENS, embeddings.most_text_tokens(model))
+    tokens = arguments.integer("tokens", tokens, min(DEFAULT_TOKENS, most), 1, most)
     overlap = arguments.integer("overlap", overlap, min(DEFAULT_OVERLAP, tokens // 2), 0, tokens - 1)
-    return database.Stream(_rows(text, model.spans(text), tokens, overlap), COLUMNS)
+    return streams.Stream(_rows(text, model.spans(text), tokens, overlap), CHUNK_COLUMNS)
 
 
 def _rows(text, spans, tokens, overlap):
-    """The rows, one by one: chunks that overlap much are together many times as large as the text."""
+    """The rows, one by one: with a large overlap the chunks together are many times as large as the text."""
     pieces = ((_between(text, spans, begin, end), end - begin) for begin, end in _cuts(text, spans, tokens, overlap))
     pieces = ((first, content, count) for (first, content), count in pieces if content)
     for n, (first, content, count) in enumerate(pieces, 1):
@@ -41,26 +42,28 @@ def _rows(text, spans, tokens, overlap):
 
 
 def _cuts(text, spans, size, overlap):
-    """(first token, end) of each chunk. A cut is looked for in the second half of a chunk, so that none is small."""
+    """(first token, end) of each chunk. Ends are searched in the second half of a chunk, so none is small."""
     starts, _ = spans
     sentences = {bisect_left(starts, match.end()) for match in SENTENCE_END.finditer(text)}
     begin, total = 0, len(starts)
     while begin < total:
-        database.checkpoint()
+        interrupts.checkpoint()
         end = begin + size
         if end >= total:
             yield begin, total
             return
-        places = range(end, begin + (size + 1) // 2, -1)
-        end = _first(places, sentences.__contains__) or _first(places, lambda at: _begins_word(text, spans, at)) or end
+        end = _best_cut(text, spans, sentences, range(end, begin + (size + 1) // 2, -1)) or end
         yield begin, end
-        places = range(max(end - overlap, begin + 1), end)
-        again = _first(places, sentences.__contains__) or _first(places, lambda at: _begins_word(text, spans, at))
-        begin = again or end
+        begin = _best_cut(text, spans, sentences, range(max(end - overlap, begin + 1), end)) or end
 
 
-def _first(places, fits):
-    return next((place for place in places if fits(place)), None)
+def _best_cut(text, spans, sentences, cuts):
+    """The first of the cuts that is between sentences, else the first between words; None without either."""
+    return _first(cuts, sentences.__contains__) or _first(cuts, lambda at: _begins_word(text, spans, at))
+
+
+def _first(cuts, fits):
+    return next((cut for cut in cuts if fits(cut)), None)
 
 
 def _begins_word(text, spans, at):
@@ -70,7 +73,7 @@ def _begins_word(text, spans, at):
 
 
 def _between(text, spans, begin, end):
-    """(first character, content) of the tokens begin .. end, with what lies between them, without outer spaces."""
+    """(first character, content) of the tokens begin .. end and the text between them, without outer white space."""
     starts, _ = spans
     first = starts[begin] if begin else 0
     content = text[first : starts[end] if end < len(starts) else len(text)]

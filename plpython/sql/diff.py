@@ -1,7 +1,7 @@
-"""How two models differ, tensor by tensor: llm.diff. Equal tensors cost nothing, for their hashes are equal.
+"""How two models differ, tensor by tensor: llm.diff. Equal tensors cost nothing, because their hashes are equal.
 
-A model is the same whichever file it came from: rows of q and k that the files have in different orders are compared
-in the order of `b`, and a rope_freqs.weight that only says what the other model's configuration says is no difference.
+The same model can come from different files. Rows of q and k that the files have in different orders are compared in
+the order of `b`. A rope_freqs.weight that says the same as the other model's configuration is no difference.
 """
 
 import json
@@ -23,19 +23,19 @@ class Described:
     tensors: dict
 
     def frequencies(self):
-        """f32[head_dim / 2], what rope turns by; None for an encoder, which has none."""
+        """f32[head_dim / 2], the frequencies of rope; None for an encoder, which has no rope."""
         divisors = self.tensors.get(ROPE_DIVISORS)
         return self.architecture.rope_frequencies(None if divisors is None else weights.decoded(divisors))
 
 
 def described(model):
-    """What a row of `stored_models.found` stands for."""
+    """The Described of a row of `store.models.found`."""
     architecture = encoder.of_config(json.loads(model["architecture"]))
     return Described(architecture, models.tensors(model))
 
 
 def same_rotation(one, other):
-    """Whether two models turn q and k by the same angles. In a GGUF they are float32, or divisors that are."""
+    """Whether two models rotate q and k by the same angles, up to float32: a GGUF has them, or their divisors, so."""
     here, there = one.frequencies(), other.frequencies()
     if here is None or there is None:
         return here is there
@@ -63,7 +63,7 @@ def _differences(before, after):
 
 
 def _of_one(before, after, tensor, change):
-    """The row of a tensor that one of the models does not have."""
+    """The row of a tensor that only one of the models has."""
     tiles = len(tensor_writer.tile_hashes(tensor))
     if tensor.name == ROPE_DIVISORS and same_rotation(before, after):
         return tensor.name, "none", tiles, 0, 0.0
@@ -88,7 +88,7 @@ def _compared(before, after, old, new):
 
 
 def _compared_in_one_order(architecture, heads, old, new):
-    """The row of a tensor whose rows `old` has in another order: they are put in that of `architecture`, b's."""
+    """The row of a tensor whose rows `old` has in another order: compared in that of `architecture`, b's."""
     order = heads, architecture.head_dim, architecture.rope_interleaved
     raw_old, raw_new = rope_rows.rearranged(weights.raw(old), *order), weights.raw(new)
     norm = _norm(encodings.decode(new.type, raw_new, new.shape) - encodings.decode(old.type, raw_old, old.shape))
@@ -101,7 +101,7 @@ def _compared_in_one_order(architecture, heads, old, new):
 
 
 def _norm_of_tiles(old, new, changed):
-    """The norm of the difference, of which only tiles that differ are read."""
+    """The norm of the difference; reads only tiles that differ."""
     if new.rows_per_tile == 0:
         return _norm(weights.decoded(new) - weights.decoded(old))
     norms = [_norm(tensor_writer.tile_values(new, n) - tensor_writer.tile_values(old, n)) for n in changed]

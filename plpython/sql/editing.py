@@ -1,12 +1,11 @@
-"""Models as data: copies that share what they do not change, edits of weights, other encodings.
+"""Models as data: forks, edits of weights, copies in another encoding.
 
-Everything is rows in the caller's transaction. Tensors are immutable and kept by content; an edit stores the tiles that
-differ and points the model's row at the new tensor. So a fork is a few hundred small rows, other sessions go on with
-the old weights until COMMIT, and after ROLLBACK nothing happened. Edits of one model wait for each other; nobody else
-waits.
+Everything is rows in the caller's transaction. Tensors are immutable and stored by content. An edit stores the tiles
+that differ and points the model's row at the new tensor. So a fork is a few hundred small rows, other sessions see the
+old weights until COMMIT, and ROLLBACK undoes an edit. Edits of one model wait for each other; readers never wait.
 
-An edit keeps a tensor's type and shape, so the files that the model was loaded from stay files, with the edited tensors
-in their places. A merged or quantised model never was a file.
+An edit keeps a tensor's type and shape, so the model's files can still be exported, with the edited tensors in them. A
+merged or quantised model never was a file.
 """
 
 import math
@@ -15,10 +14,9 @@ import re
 import numpy as np
 
 from ..model import encodings
+from ..model.finite import LARGEST_FLOAT32
 from ..server import arguments, database, errors
 from ..store import models, tensor_writer
-
-LARGEST = 3.4028234e38  # float32
 
 COPY_TENSORS = database.Query(
     """INSERT INTO llm_store.model_tensor (model_id, ordinal, name, tensor_hash)
@@ -43,7 +41,7 @@ def fork(model, new):
 
 
 def set_tensor(model, tensor, numbers):
-    """Give a tensor other values (little-endian f32 in its shape). Returns the largest rounding error."""
+    """Replace a tensor's values (little-endian f32 in its shape). Returns the largest rounding error."""
     target, stored = _editable(model, tensor)
     values = models.floats("numbers", numbers, math.prod(stored.shape)).reshape(-1, stored.shape[-1])
     hash, error = tensor_writer.rewrite(stored, lambda old, first: values[first : first + len(old)])
@@ -52,7 +50,7 @@ def set_tensor(model, tensor, numbers):
 
 
 def set_row(model, tensor, row_number, numbers):
-    """Give one row of a tensor, from 0, other values (little-endian f32). Returns the largest rounding error."""
+    """Replace one row of a tensor, from 0 (little-endian f32). Returns the largest rounding error."""
     target, stored = _editable(model, tensor)
     row_number = arguments.integer("row_number", row_number, None, 0, math.prod(stored.shape[:-1]) - 1)
     values = models.floats("numbers", numbers, stored.shape[-1])
@@ -65,8 +63,8 @@ def set_row(model, tensor, row_number, numbers):
 def scale_tensor(model, tensor, factor):
     """Multiply a tensor by a number. Returns the largest rounding error."""
     target, stored = _editable(model, tensor)
-    factor = models.number("factor", factor, -LARGEST, LARGEST)
-    with np.errstate(over="ignore"):  # what overflows is refused when it is encoded
+    factor = models.number("factor", factor, -LARGEST_FLOAT32, LARGEST_FLOAT32)
+    with np.errstate(over="ignore"):  # encoding refuses the infinity of an overflow
         hash, error = tensor_writer.rewrite(stored, lambda old, _: old * np.float32(factor))
     details = {"tensor": tensor, "factor": factor, "error": error}
     models.change_tensors(target, "scale_tensor", details, {tensor: hash})
@@ -75,7 +73,7 @@ def scale_tensor(model, tensor, factor):
 
 def prune(model, threshold, tensors):
     """Set weights below a magnitude to 0 in matrices whose names are LIKE `tensors`. Returns how many became 0."""
-    threshold = models.number("threshold", threshold, 0.0, LARGEST)
+    threshold = models.number("threshold", threshold, 0.0, LARGEST_FLOAT32)
     if tensors is None:
         raise arguments.ill("tensors", tensors, "a pattern as LIKE has it")
     target = models.owned(model)
@@ -104,7 +102,7 @@ def prune(model, threshold, tensors):
 def quantize(model, new, type):
     """A copy of a model whose matrices have another type. Returns the largest rounding error.
 
-    As llama.cpp does it: vectors stay as they are, and matrices whose rows no blocks fill become F16.
+    As in llama.cpp, vectors keep their type, and matrices whose row length is no multiple of the block become F16.
     """
     source = models.found(model)
     if type is None or type.upper() not in encodings.ENCODED:

@@ -1,24 +1,25 @@
-"""Embeddings: a text as one vector, by an encoder or by a decoder's last layer.
+"""Embeddings: one vector for a text, from an encoder or from a decoder's last layer.
 
-An encoder's own pooling is what its configuration says; a decoder has the mean of its tokens, or the last of them.
-A text longer than the model reads is cut off, as sentence-transformers does: an encoder keeps the first longest_text
-tokens, those around the text included, a decoder its context length. An empty text is what stands around it.
-Many texts share passes, those of like length together; each embedding is what its text gets alone (bit for bit with
-the compiled engine).
+An encoder's configuration has its pooling; a decoder uses the mean of its tokens' vectors, or the last token's. A text
+longer than the model reads is truncated, as in sentence-transformers: for an encoder to longest_text tokens, including
+those around the text, for a decoder to its context length. An empty text is embedded as the tokens around it.
+Texts of similar length are batched. An embedding does not depend on the other texts of its batch (bit for bit with the
+compiled engine).
 """
 
 import numpy as np
 
 from ..model import finite
 from ..reference import operators
-from ..server import arguments, ceilings, database, errors
+from ..server import arguments, ceilings, errors, interrupts, messages, streams
 from ..session import admission, models
 from . import generation
 
-COLUMNS = 2  # ordinal, embedding
-POOLINGS = {True: ("mean", "cls"), False: ("mean", "last")}  # of encoders, of decoders; the first is the default
-TOKENS_TOGETHER = 2048  # in one call of an engine, at least one text
-TEXTS_TOGETHER = 1024  # of which those of like length are looked for; more would take memory for all their tokens
+EMBEDDING_COLUMNS = 2  # ordinal, embedding
+# By whether the model is an encoder; the first is a decoder's default.
+POOLINGS_ALLOWED = {True: ("mean", "cls"), False: ("mean", "last")}
+TOKENS_TOGETHER = 2048  # in one call of an engine, which has at least one text
+TEXTS_TOGETHER = 1024  # that are sorted by length; the tokens of all of them are in memory
 
 
 def embed(text, model=None, pooling=None):
@@ -34,7 +35,7 @@ def embed_bytes(text, model=None, pooling=None):
 def embed_many(texts, model=None, pooling=None):
     """Rows (ordinal from 1, embedding as little-endian float32) of an array of texts, in its order.
 
-    The embedding is NULL for NULL, and for a text that has none; a warning tells how many and why the first.
+    The embedding is NULL for NULL and for a text that cannot be encoded; a warning counts these and gives one reason.
     """
     if texts is None:
         return []
@@ -43,12 +44,12 @@ def embed_many(texts, model=None, pooling=None):
             raise arguments.ill("texts", texts, "an array of one dimension")
     ceilings.require_texts(texts, "texts")
     model, pooling = _chosen(model, pooling)
-    room(model)  # what is wrong with the model is no text's fault
-    return database.Stream(_numbered(texts, model, pooling), COLUMNS)
+    most_text_tokens(model)  # an error of the model is not one of a text
+    return streams.Stream(_numbered(texts, model, pooling), EMBEDDING_COLUMNS)
 
 
 def _numbered(texts, model, pooling):
-    """The rows of embed_many, as they are computed; texts that cannot be read have none, and a warning says so."""
+    """The rows of embed_many, as they are computed, then a warning for texts that cannot be encoded."""
     call, problems = admission.Call(), {}
     for start in range(0, len(texts), TEXTS_TOGETHER):
         tokens = dict(_readable(texts[start : start + TEXTS_TOGETHER], start + 1, model, problems))
@@ -59,7 +60,7 @@ def _numbered(texts, model, pooling):
 
 
 def _readable(texts, first, model, problems):
-    """(ordinal, token ids) of each text that is there and can be read; the others' ModelErrors go to `problems`."""
+    """(ordinal, token ids) of each text that can be encoded; the ModelErrors of others go to `problems`."""
     for number, text in enumerate(texts, first):
         try:
             if text is not None:
@@ -72,11 +73,11 @@ def _warn(problems, total):
     """One warning for all texts without an embedding, {ordinal: problem}."""
     if problems:
         number, problem = next(iter(problems.items()))
-        database.warning(f"{len(problems)} of {total} texts have no embedding", f"text {number}: {problem}")
+        messages.warning(f"{len(problems)} of {total} texts have no embedding", f"text {number}: {problem}")
 
 
 def similarity(a, b):
-    """The cosine of the angle between two vectors, lists or bytes; None where one is None or of length 0."""
+    """The cosine of the angle between two vectors, lists or bytes; None if one is None or has length 0."""
     if a is None or b is None:
         return None
     a, b = vector("a", a), vector("b", b)
@@ -90,7 +91,7 @@ def similarity(a, b):
 
 
 def similarity_of_texts(a, b, model=None):
-    """The same of the embeddings of two texts; None where one is None."""
+    """The same for the embeddings of two texts; None if one is None."""
     if a is None or b is None:
         return None
     one, other = (_vector_of(text, model, None) for text in (a, b))
@@ -98,43 +99,43 @@ def similarity_of_texts(a, b, model=None):
 
 
 def query_vector(text, model):
-    """f32[width] of a text that is searched for."""
+    """f32[width], the embedding of a text to search for."""
     return _vector_of(text, model, None)
 
 
 def tokens_of(model, text):
-    """Token ids of a text as they are embedded: cut to what the model reads, at least one."""
+    """Token ids of a text as they are embedded: truncated to what the model reads, at least one."""
     tokenizer = model.tokenizer
-    tokens = [*tokenizer.before, *model.first_tokens(text, room(model)), *tokenizer.after]
+    tokens = [*tokenizer.before, *model.first_tokens(text, most_text_tokens(model)), *tokenizer.after]
     return tokens or [_stand_in(model)]
 
 
-def room(model):
-    """How many tokens of a text fit between those around it. ModelError 0A000 for none."""
+def most_text_tokens(model):
+    """How many tokens of a text fit between the tokens around it. ModelError 0A000 for none."""
     around = len(model.tokenizer.before) + len(model.tokenizer.after)
     if around >= model.longest_text:
         raise errors.not_supported(
-            f'model "{model.name}" has no room for a text',
-            f"it reads {model.longest_text} tokens, and puts {around} around each text",
+            f'model "{model.name}" has no tokens left for a text',
+            f"it reads {model.longest_text} tokens, and adds {around} around each text",
         )
     return model.longest_text - around
 
 
 def _stand_in(model):
-    """The token of an empty text, for a decoder that puts nothing around a text."""
+    """The token that stands for an empty text, for a decoder that adds none around a text."""
     tokenizer = model.tokenizer
     for token in (tokenizer.bos_id, *tokenizer.eos_ids):
         if token is not None:
             return token
     raise errors.invalid_parameter(
-        "the text is empty and the tokenizer has no token to begin or to end one", hint="Give it a character."
+        "the text is empty, and the tokenizer has no beginning- or end-of-sequence token", hint="Add a character."
     )
 
 
 def _chosen(name, pooling):
-    """(Model, pooling) of what a call says."""
+    """(Model, pooling) of a call's arguments."""
     model = models.embedder(name)
-    allowed = POOLINGS[model.is_encoder]
+    allowed = POOLINGS_ALLOWED[model.is_encoder]
     if pooling is not None and pooling not in allowed:
         raise arguments.ill("pooling", pooling, f"NULL or one of {', '.join(allowed)} for this model")
     own = model.architecture.pooling if model.is_encoder else allowed[0]
@@ -149,8 +150,8 @@ def _vector_of(text, model, pooling):
 
 
 def _checked_tokens(model, text):
-    """Token ids of a text. ModelError 53400 when its keys and values would need more memory than is allowed."""
-    database.checkpoint()
+    """Token ids of a text. ModelError 53400 if its KV cache would need more memory than is allowed."""
+    interrupts.checkpoint()
     tokens = tokens_of(model, text)
     if not model.is_encoder:
         generation.most_tokens_in_memory(model, tokens)
@@ -171,7 +172,7 @@ def _vectors(tokens, model, pooling, call):
 
 
 def _together(lengths):
-    """The numbers of the texts that are computed in one call, those of like length together."""
+    """Batches of text numbers, texts of similar length together."""
     now, total = [], 0
     for number in sorted(range(len(lengths)), key=lengths.__getitem__):
         if now and total + lengths[number] > TOKENS_TOGETHER:
@@ -184,7 +185,7 @@ def _together(lengths):
 
 
 def vector(name, given):
-    """An argument that is a list of numbers, or little-endian float32, as f64."""
+    """An argument, a list of numbers or little-endian float32, as f64."""
     ceilings.require_bytes("activation_mb", len(given) if isinstance(given, bytes) else 4 * len(given), name)
     if isinstance(given, bytes):
         if len(given) % 4:

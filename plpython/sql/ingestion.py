@@ -1,4 +1,4 @@
-"""What publishing and uploading call: manifests, vocabularies, and the atoms of what is stored."""
+"""Called by publishing and uploading: checks manifests, reads vocabularies, stores atoms."""
 
 from ..atoms.atoms import check_weights, code_counts, store_codes, store_edited_codes, store_part, store_tokenizer
 from ..store.manifest import check_manifest, tensor_layout, vocabulary

@@ -1,7 +1,7 @@
-"""Several stored models to one new: llm.merge. `store/merge_methods` has the arithmetic.
+"""Merges several stored models into a new one: llm.merge. `store/merge_methods` has the arithmetic.
 
-The models must be of one kind. Which file a model came from does not matter: a folder and a GGUF have the rows of q and
-k in different orders, and rope's frequencies as numbers or as a tensor.
+The models must have the same architecture, tensors and vocabulary. It does not matter which file a model came from: a
+folder and a GGUF have the rows of q and k in different orders, and rope's frequencies as numbers or as a tensor.
 """
 
 import json
@@ -18,7 +18,7 @@ from . import diff
 
 METHODS = ("linear", "slerp", "task_arithmetic", "ties")
 WITH_BASE = ("task_arithmetic", "ties")
-LARGEST = 1e6  # a weight beyond is a mistake
+LARGEST_WEIGHT = 1e6  # a larger weight is a mistake
 MOST_MODELS = 64
 
 FIRST_OTHER_TOKEN = database.Query(
@@ -34,13 +34,13 @@ FIRST_OTHER_TOKEN = database.Query(
 def merge(models, new, factors, method, base, density, scale):
     """A new model of several, tensor by tensor. Returns the largest rounding error of encoding it.
 
-    One tensor of each model is in memory at a time, as f32. Tensors have the first model's types and its order of the
-    rows of q and k; those that are equal in all models are shared. Rope turns as in the first model, and in all others.
+    One tensor of each model is in memory at a time, as f32. Tensors get the first model's types and its order of the
+    rows of q and k; those that are equal in all models are shared. Rope rotates by the same angles in all models.
     """
     names = _names(models)
     factors, method = _recipe(len(names), factors, method, base)
     density = arguments.number("density", density, 0.2, 0.0, 1.0)
-    scale = arguments.number("scale", scale, 1.0, -LARGEST, LARGEST)
+    scale = arguments.number("scale", scale, 1.0, -LARGEST_WEIGHT, LARGEST_WEIGHT)
     parents = names if base is None else [*names, base]
     found = {name: stored_models.found(name) for name in dict.fromkeys(parents)}
     sources = [found[name] for name in parents]
@@ -60,7 +60,7 @@ def merge(models, new, factors, method, base, density, scale):
                 values = _merged([_values(name, kind, kinds[0]) for kind in kinds], factors, method, density, scale)
         except FloatingPointError:
             raise errors.invalid_parameter(
-                f'tensor "{name}" cannot be merged', "its weights or those of a sum grow beyond float32"
+                f'tensor "{name}" cannot be merged', "its weights, or their sum, overflow float32"
             ) from None
         hashes[name], error = tensor_writer.write(name, first.type, first.shape, values)
         largest = max(largest, error)
@@ -73,9 +73,9 @@ def merge(models, new, factors, method, base, density, scale):
 
 
 def _merged(arrays, factors, method, density, scale):
-    """The merged values of one tensor; the base is the last of `arrays` where the method has one.
+    """The merged values of one tensor; if the method has a base, it is the last of `arrays`.
 
-    Raises FloatingPointError where a sum or a difference grows beyond float32: ties would take it for no change.
+    Raises FloatingPointError if a sum or a difference overflows float32; ties would treat it as no change.
     """
     match method:
         case "linear":
@@ -108,14 +108,14 @@ def _recipe(count, factors, method, base):
         factors = [1.0 if method in WITH_BASE else 1.0 / count] * count
     if len(factors) != count or None in factors:
         raise arguments.ill("weights", factors, f"{count} numbers, one for each model")
-    factors = [arguments.number("weights", factor, None, -LARGEST, LARGEST) for factor in factors]
+    factors = [arguments.number("weights", factor, None, -LARGEST_WEIGHT, LARGEST_WEIGHT) for factor in factors]
     if method == "slerp" and not (min(factors) >= 0 and sum(factors) > 0):
         raise arguments.ill("weights", factors, "two numbers from 0 on, one of them above 0, for slerp")
     return factors, method
 
 
 def _is_shared(name, kinds):
-    """Whether a tensor is one and the same in all models: equal bytes, in one order."""
+    """Whether a tensor is the same in all models: equal bytes, in the same order of rows."""
     orders = {kind.architecture.rope_interleaved for kind in kinds if rope_rows.rotated_heads(name, kind.architecture)}
     return len(orders) <= 1 and len({kind.tensors[name].hash for kind in kinds}) == 1
 
@@ -130,7 +130,7 @@ def _values(name, kind, first):
 
 
 def _check_same_kind(sources, kinds):
-    """Raise ModelError 22023 unless the models have one architecture, one set of tensors and one vocabulary."""
+    """Raise ModelError 22023 unless the models have the same architecture, tensors and vocabulary."""
     for source, kind in zip(sources[1:], kinds[1:], strict=True):
         difference = (
             _other_value(kinds[0].architecture.comparable(), kind.architecture.comparable())
@@ -147,7 +147,7 @@ def _check_same_kind(sources, kinds):
 
 
 def _other_value(here, there):
-    """Which value of the architecture differs; None if none does."""
+    """Says which value of the architecture differs; None if none does."""
     for field in (*here, *(field for field in there if field not in here)):
         if here.get(field) != there.get(field):
             return f"{field} is {json.dumps(here.get(field))} in one, {json.dumps(there.get(field))} in the other"
@@ -155,13 +155,13 @@ def _other_value(here, there):
 
 
 def _other_tensor(here, there):
-    """Which tensor one of the models does not have; that of rope's frequencies is compared by what it does."""
+    """Says which tensor only one of the models has; None if none. Rope's frequencies are compared elsewhere."""
     names = (here.tensors.keys() ^ there.tensors.keys()) - {ROPE_DIVISORS}
     return f'tensor "{min(names)}" is in one of them only' if names else None
 
 
 def _other_rotation(here, there):
-    """What makes rope turn by other angles in one of the models; None if it does not."""
+    """Says why the models rotate by different angles; None if they do not."""
     if diff.same_rotation(here, there):
         return None
     if ROPE_DIVISORS in here.tensors or ROPE_DIVISORS in there.tensors:
@@ -171,6 +171,6 @@ def _other_rotation(here, there):
 
 
 def _other_token(here, there):
-    """Which token id stands for other bytes in one of two tokenizers; None if none does."""
+    """Says which token id stands for different bytes in two tokenizers; None if none does."""
     found = None if here == there else FIRST_OTHER_TOKEN.one(here, there)
     return None if found is None else f"their tokenizers differ: token {found['id']} is not the same in both"

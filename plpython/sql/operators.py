@@ -1,9 +1,9 @@
 """The transformer's operators as SQL calls them: activations as bytes, weights by name.
 
-An activation is bytea: little-endian float32, one row a token, rows one after the other. The width of a row follows
-from the weight or the model it meets, so n is never passed. Sizes that do not fit are errors (22023) that name the
-argument. Tokens or activations that are NULL give NULL. What computes is the operators of the engine that llm.engine
-says: engine/composed over the packed weights, whose bits are llm.generate's, or reference/composed.
+An activation is bytea: little-endian float32, one row per token. The weight or the model gives the width of a row, so
+the number of tokens is not passed. Sizes that do not fit are errors (22023) that name the argument. NULL as tokens or
+activation gives NULL. llm.engine selects the operators: engine/composed over packed weights, with the bits of
+llm.generate, or reference/composed.
 """
 
 import functools
@@ -13,26 +13,26 @@ import numpy as np
 
 from ..generate import sampling
 from ..model import finite
+from ..model.finite import LARGEST_FLOAT32
 from ..reference import operators as ops
 from ..server import arguments, ceilings, errors
 from ..session import engines, kv_handles, models
 from . import samplers
 
-# What some families have and others lack: a missing bias adds nothing, a missing norm changes nothing. This lets one
-# query serve every family. Any other tensor that is missing is an error.
+# Tensors that some families lack: a missing bias adds nothing, a missing norm changes nothing. So one query serves
+# every family. Any other missing tensor is an error.
 OPTIONAL = frozenset(
     ("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias", "attn_q_norm.weight", "attn_k_norm.weight")
 )
 
-LARGEST = float(np.finfo(np.float32).max)
 FLOAT32 = np.dtype("<f4")
 UNKNOWN = object()
 
 
 def forward_tokens(tokens, cache, start, model=None):
-    """The tokens of a call of llm.forward, checked: of the vocabulary, from a start that a KV cache leads up to.
+    """The checked tokens of a call of llm.forward: ids of the vocabulary, and a KV cache if start is above 0.
 
-    More than the context holds are an error (53400) before anything is computed.
+    More tokens than the context holds are an error (53400) before anything is computed.
     """
     if tokens is None:
         return None
@@ -40,7 +40,7 @@ def forward_tokens(tokens, cache, start, model=None):
     if cache is None and start > 0:
         raise errors.invalid_parameter(
             f"start is {start} and there is no KV cache",
-            "without a handle nothing is known of the tokens before it",
+            "without a handle there are no keys and values of earlier positions",
             "Make a KV cache with llm.new_kv_cache, and give its handle to each call.",
         )
     model = models.current(model)
@@ -64,7 +64,7 @@ def embedding(tokens, model=None):
 def linear(x, weight, model=None, bias=None, residual=None):
     """x @ weight.T + bias + residual: [n, columns] -> [n, rows]; the residual, [n, rows], is added last.
 
-    Every layer ends with it, and so do the logits: a result that is not finite is an error (XX001).
+    A result that is not finite is an error (XX001). Layers and logits end with this operator, so none is missed.
     """
     if x is None:
         return None
@@ -83,9 +83,9 @@ def linear(x, weight, model=None, bias=None, residual=None):
 
 
 def queries_keys_values(x, layer, positions, model=None):
-    """What a layer's attention takes: x times its three matrices, [n, hidden] -> ([n, heads * head_dim], keys, values).
+    """A layer's queries, keys and values: x times three matrices, [n, hidden] -> ([n, heads * head_dim], keys, values).
 
-    Biases and head norms where the family has them; queries and keys are rotated by their tokens' positions.
+    With biases and head norms if the family has them; queries and keys are rotated by their tokens' positions.
     """
     if x is None or layer is None or positions is None:
         return None
@@ -100,7 +100,7 @@ def queries_keys_values(x, layer, positions, model=None):
 
 
 def rms_norm(x, weight, model=None, epsilon=None):
-    """Root-mean-square norm of rows as wide as the weight: one as wide as a head norms every head by itself."""
+    """RMS norm of rows as wide as the weight; a weight as wide as a head normalises each head."""
     if x is None:
         return None
     model, _, operators = models.at_this_moment(model)
@@ -126,10 +126,10 @@ def rope(x, positions, model=None):
 
 
 def attention(q, k, v, cache, layer, positions, model=None):
-    """Store k and v at their positions in the KV cache, then let q see all up to its own: [n, heads * head_dim].
+    """Store k and v in the KV cache, then let each query attend to all positions up to its own: [n, heads * head_dim].
 
-    cache: a handle of llm.new_kv_cache, or NULL for the session's scratch cache. The positions follow each other and
-    what the cache holds; from the first of them on it is overwritten, so the same call twice gives the same twice.
+    cache: a handle of llm.new_kv_cache, or NULL for the session's scratch cache. Positions are consecutive and start at
+    most at the end of the cache, which is overwritten from there on: the same call twice gives the same result.
     """
     if q is None or k is None or v is None or positions is None:
         return None
@@ -140,11 +140,11 @@ def attention(q, k, v, cache, layer, positions, model=None):
     n = len(positions)
     q = heads("q", q, n, a.heads, a.head_dim)
     k, v = heads("k", k, n, a.kv_heads, a.head_dim), heads("v", v, n, a.kv_heads, a.head_dim)
-    return operators.attention(q, k, v, kv_cache.room(layer, positions), layer, positions).tobytes()
+    return operators.attention(q, k, v, kv_cache.reserved(layer, positions), layer, positions).tobytes()
 
 
 def swiglu(gate, up):
-    """silu(gate) * up, number by number."""
+    """silu(gate) * up, element by element."""
     if gate is None or up is None:
         return None
     return models.swiglu()(*pair("gate", gate, "up", up)).tobytes()
@@ -164,7 +164,7 @@ def swiglu_of_weights(x, gate, up, model=None):
 
 
 def add(x, y):
-    """x + y, number by number: what a residual connection does."""
+    """x + y, element by element: a residual connection."""
     if x is None or y is None:
         return None
     x, y = pair("x", x, "y", y)
@@ -204,7 +204,7 @@ def sample(logits, *given):
 
 
 def floats(x):
-    """The numbers of an activation, to look at."""
+    """Converts an activation to numbers for inspection."""
     if x is None:
         return None
     ceilings.require_count(len(x) // FLOAT32.itemsize, "the result")
@@ -212,19 +212,19 @@ def floats(x):
 
 
 def bytes_of(numbers):
-    """An activation from numbers, the inverse of `floats`."""
+    """Converts numbers to an activation: the inverse of `floats`."""
     if numbers is None:
         return None
     ceilings.require_elements(numbers, "numbers")
     flat = np.asarray(numbers, object).ravel()
     for number in flat:
-        if number is None or LARGEST < abs(number) < np.inf:
+        if number is None or LARGEST_FLOAT32 < abs(number) < np.inf:
             raise arguments.ill("numbers", number, "float32 numbers, none of them NULL")
     return flat.astype("<f4").tobytes()
 
 
 def shape(model, operators, name, dimensions):
-    """The shape of the tensor `name` of `model`, or None where it is one that this family lacks; found out once."""
+    """The shape of a tensor, None for one that this family lacks; looked up once."""
     shape = operators.shapes.get((name, dimensions), UNKNOWN)
     if shape is UNKNOWN:
         shape = operators.shapes[name, dimensions] = found_shape(model, operators, name, dimensions)
@@ -232,7 +232,7 @@ def shape(model, operators, name, dimensions):
 
 
 def found_shape(model, operators, name, dimensions):
-    """The same, from the tensors of the model."""
+    """The same, looked up in the model's tensors."""
     if name is None:
         raise errors.invalid_parameter("no weight is named", hint="Weights are listed in llm.tensors.")
     try:
@@ -252,7 +252,7 @@ def found_shape(model, operators, name, dimensions):
 
 @functools.cache
 def optional_tensors(layers):
-    """The names of what a family may lack, of all layers."""
+    """The names of all tensors that a family may lack."""
     return frozenset(f"blk.{layer}.{name}" for layer in range(layers) for name in OPTIONAL)
 
 

@@ -1,4 +1,4 @@
-"""What the SQL functions of the packed weights call: llm.pack, llm.evict, llm.collect and others."""
+"""Packed weights as SQL functions call them: llm.pack, llm.evict, llm.collect and others."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -8,20 +8,20 @@ from ..session import engines, models
 
 
 def pack(name=None):
-    """Pack what is not packed of a model that the caller sees, so that no later call has to. -> bytes when packed."""
+    """Pack the tensors of a model that are not packed yet, so that no later call has to. -> bytes when packed."""
     return engines.modules().shared_weights.pack_model(*models.identity(name))
 
 
 def pack_model(hash, name):
-    """The same of a model by the hash of its content, which only who sees the model knows; `name` is for messages.
+    """The same for a model by its hash, which only roles that see the model know; `name` is for messages.
 
-    llm_store.pack_model runs with its owner's rights, whoever calls it: it reads weights and gives none away.
+    llm_store.pack_model runs with its owner's rights: it reads weights that its caller may not read, and returns none.
     """
     return engines.modules().shared_weights.pack(models.weights_of(hash).tensors(), name)
 
 
 def evict(name=None):
-    """Unlink the files of a model, None: all files of all databases. Sessions that use them go on. -> bytes."""
+    """Unlink a model's files; None: all files of all databases. Sessions that use them can continue. -> bytes."""
     shared = engines.modules().shared_weights
     if name is None:
         return shared.files().remove()
@@ -30,7 +30,7 @@ def evict(name=None):
 
 
 def forget(tensors):
-    """Unlink the files with tensors, by their hashes, that the database has no more. -> bytes; 0 without numba."""
+    """Unlink files with tensors, given by hash, that the database no longer has. -> bytes; 0 without numba."""
     try:
         files = engines.modules().shared_weights.files()
     except errors.ModelError:
@@ -50,7 +50,7 @@ def packed_tensors():
 
 
 def warm_up():
-    """Compile all code of the compiled engine, unless that is done; which engine then computes."""
+    """Compile the compiled engine, if that is not done yet. Returns which engine computes then."""
     engines.compile_all()
     return engines.description()
 

@@ -1,10 +1,10 @@
-"""Scores without generation: what the model expects next, and its logits at every position."""
+"""Scores without generation: the most likely next tokens, and the logits at every position."""
 
 import numpy as np
 
 from ..model import finite
 from ..reference.decoder import PREFILL_CHUNK
-from ..server import arguments, database
+from ..server import arguments, streams
 from ..session import admission, models
 from . import generation
 
@@ -44,7 +44,7 @@ def logits(tokens, model=None):
     tokens = arguments.indices("tokens", tokens, model.architecture.vocabulary_size)
     generation.most_tokens(model.architecture, tokens, 0)
     generation.most_tokens_in_memory(model, tokens)
-    return database.Stream(_logits(model, tokens), 2)
+    return streams.Stream(_logits(model, tokens), 2)
 
 
 def _logits(model, tokens):
@@ -67,12 +67,12 @@ def log_softmax(logits):
 
 
 def largest(logits, k):
-    """Ids of the k largest logits, the largest first, the lower id first of equals; sorts no more than it returns."""
+    """Ids of the k largest logits, largest first, of equal ones the lower id first; sorts only these k."""
     smallest = np.partition(logits, len(logits) - k)[len(logits) - k] if k < len(logits) else -np.inf
-    ids = np.flatnonzero(logits >= smallest)  # more than k, if several equal the smallest
+    ids = np.flatnonzero(logits >= smallest)  # more than k if several are equal to the smallest
     return ids[np.argsort(-logits[ids], kind="stable")][:k].tolist()
 
 
 def token_text(tokenizer, token):
-    """A token's bytes as text: what is not UTF-8, and NUL, is U+FFFD."""
+    """A token's bytes as text; U+FFFD replaces what is not UTF-8, and NUL."""
     return tokenizer.token_bytes(token).decode("utf-8", "replace").replace("\0", "\ufffd")

@@ -1,6 +1,6 @@
-"""What a session tells about itself, and what it keeps for its queries: versions, engine, counters, KV caches."""
+"""A session's own state as SQL sees it: version, engine, figures of the last call, KV caches."""
 
-from ..server.database import version
+from ..server.connection import version
 from ..session.engines import description as engine
 from ..session.kv_handles import free as free_kv_cache
 from ..session.kv_handles import new as new_kv_cache

@@ -1,7 +1,7 @@
 """Tokens by meaning: llm.similar_tokens and llm.analogy, exact by cosine over a model's token embedding.
 
-The compiled engine reads the packed weights that all sessions share; numpy reads the decoded table, and does so too for
-types that packing rounds (Q4_1 and the K types), so that both give the same answer.
+The compiled engine reads the packed weights. numpy reads the decoded table, also for types that packing rounds (Q4_1
+and the K types), so that both give the same answer.
 """
 
 from weakref import WeakKeyDictionary
@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..kernels import cosine as cosine_search
-from ..server import arguments, database, errors
+from ..server import arguments, errors, interrupts
 from ..session import engines, models
 from ..store import tokens as stored_tokens
 from .weight_rows import EMBEDDING, stored_tensor
@@ -49,7 +49,7 @@ def analogy(a, b, c, k=None, model=None):
 
 
 def _search(model, table, x, k, excluded):
-    ids, cosines = cosine_search.nearest(table, x, k, excluded, database.checkpoint)
+    ids, cosines = cosine_search.nearest(table, x, k, excluded, interrupts.checkpoint)
     texts = stored_tokens.texts(model, ids.tolist())
     return [
         (rank, token, texts.get(token), cosine)
@@ -58,33 +58,34 @@ def _search(model, table, x, k, excluded):
 
 
 def _direction(model, table, token):
-    """A token's embedding with the length 1 -> f64[columns]."""
+    """A token's embedding, scaled to length 1 -> f64[columns]."""
     direction = cosine_search.unit(table.rows([token])[0])
     if np.isnan(direction).any():
         text = stored_tokens.texts(model, [token]).get(token)
         raise errors.invalid_parameter(
-            f'token {token} of model "{model.name}" has no direction', f'The embedding of "{text}" is all zero or ill.'
+            f'token {token} of model "{model.name}" has no direction',
+            f'The embedding of "{text}" is all zero or not finite.',
         )
     return direction
 
 
 def _table(model):
-    """The model's embedding as cosine_search reads it, with the lengths of its rows: made once a session."""
+    """The model's token embedding for cosine_search, with the lengths of its rows: made once a session."""
     tensor = stored_tensor(model, EMBEDDING)
     compiled, _ = engines.chosen()
     packed = compiled and tensor.type in engines.modules().packing.LAYOUT_OF
-    kept = _tables.setdefault(model, {})
-    if packed not in kept:
-        kept[packed] = _packed_table(tensor, model) if packed else _decoded_table(model)
-    return kept[packed]
+    tables = _tables.setdefault(model, {})
+    if packed not in tables:
+        tables[packed] = _packed_table(tensor, model) if packed else _decoded_table(model)
+    return tables[packed]
 
 
 def _packed_table(tensor, model):
     modules = engines.modules()
     packed = modules.shared_weights.attach([tensor], model.name, model.hash)
     modules.shared_weights.touch([tensor])
-    return modules.similarity.PackedTable(packed, tensor.name, database.checkpoint)
+    return modules.similarity.PackedTable(packed, tensor.name, interrupts.checkpoint)
 
 
 def _decoded_table(model):
-    return cosine_search.ArrayTable(model.weights[EMBEDDING], database.checkpoint)
+    return cosine_search.ArrayTable(model.weights[EMBEDDING], interrupts.checkpoint)

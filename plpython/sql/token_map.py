@@ -1,4 +1,4 @@
-"""What llm.project calls: the map of a model's tokens."""
+"""The map of a model's tokens, as llm.project makes it."""
 
 from ..atoms.token_map import store
 

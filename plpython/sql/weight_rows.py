@@ -1,7 +1,7 @@
-"""Rows of stored tensors as numbers: what llm.weight_matrices, llm.token_embeddings and their functions call.
+"""Rows of stored tensors as numbers, for llm.weight_matrices, llm.token_embeddings and their functions.
 
-A row is read as a slice of its tile, by the view llm_store.tensor_row and with the caller's rights. The hash of a tile
-is over the whole of it, so a single row is not checked against it; llm.matrix, which reads all tiles, does check.
+A row is read as a slice of its tile, through the view llm_store.tensor_row and with the caller's rights. The hash
+covers the whole tile, so a single row is not checked; llm.matrix, which reads all tiles, does check them.
 """
 
 import functools
@@ -13,14 +13,14 @@ from ..model import encodings
 from ..server import arguments, database, errors
 from ..session import models
 from ..store import tokens
+from ..store.models import SEE_TENSORS
 from ..weights import tensors
 
 EMBEDDING = "token_embd.weight"
-MOST_BYTES = (1 << 30) - 1024  # of a value in PostgreSQL, with some room for what stands around it
-SEE_TENSORS = "The tensors of a model are listed in llm.tensors."
+MOST_VALUE_BYTES = (1 << 30) - 1024  # of a value in PostgreSQL, less its header
 
-# Models that share a tensor share its rows, and what is kept of a model may have been found under another name.
-ROW = database.Query(
+# By the tensor's hash, not by the model's name: models that share a tensor share its rows.
+STORED_ROW = database.Query(
     """SELECT r.type, r.content FROM llm_store.tensor_row AS r
     WHERE r.tensor_hash = $1 AND r.row_number = $2 LIMIT 1""",
     *("bytea", "integer"),
@@ -28,19 +28,19 @@ ROW = database.Query(
 
 
 def decoded(type, content):
-    """The numbers of a stored row: its bytes in a type's encoding -> little-endian float32 as bytes."""
+    """A stored row, bytes in a type's encoding -> little-endian float32 as bytes."""
     return encodings.decode(type, content, (_columns(type, content),)).tobytes()
 
 
 def decoded_array(type, content):
-    """The numbers of a stored row as the text of a real[], exactly."""
+    """A stored row as the text of a real[], exactly."""
     return sql_literals.reals(encodings.decode(type, content, (_columns(type, content),)))
 
 
 def atom_keys(type, content, plane):
     """The Hilbert key of each number's weight atom in one plane (0: xy, 1: yz, 2: zm), as the text of a bigint[].
 
-    None for a type whose codes are no atoms.
+    None for a type whose codes are not atoms.
     """
     if type not in geometry.CODES:
         return None
@@ -70,10 +70,10 @@ def matrix(name, model=None):
     model = models.current(model)
     shape = stored_tensor(model, name).shape
     size = 4 * int(np.prod(shape))
-    if size > MOST_BYTES:
+    if size > MOST_VALUE_BYTES:
         raise errors.limit_exceeded(
             f'tensor "{name}" does not fit in one value',
-            f"its {' x '.join(map(str, shape))} numbers take {size} bytes, a value holds {MOST_BYTES}",
+            f"its {' x '.join(map(str, shape))} numbers take {size} bytes, a value holds {MOST_VALUE_BYTES}",
             "llm.weight_matrices has it by rows and columns.",
         )
     return model.weights[name].tobytes()
@@ -90,16 +90,16 @@ def embedding(token, model=None):
 def row_numbers(tensor, row):
     """A row of a tensor -> f32[columns]. Raises ModelError 42704 when no model has the tensor any more, XX001 for a row
     whose tile is missing."""
-    found = ROW.one(tensor.hash, row)
+    found = STORED_ROW.one(tensor.hash, row)
     if found is None:
-        raise errors.undefined_object(f'tensor "{tensor.name}" changed meanwhile', hint="Ask again.")
+        raise errors.undefined_object(f'tensor "{tensor.name}" was changed by another session', hint="Try again.")
     if found["content"] is None:
         raise tensors.corrupt(tensor, f"the tile of row {row} is missing")
     return encodings.decode(found["type"], found["content"], (_columns(found["type"], found["content"]),))
 
 
 def stored_tensor(model, name):
-    """What is stored about a model's tensor. ModelError 42704 for a name that the model has not."""
+    """The Tensor of a model by its name. ModelError 42704 if the model has none of that name."""
     if arguments.name("tensor", name) not in model.weights:
         shown = arguments.shown_name(name)
         raise errors.undefined_object(f'model "{model.name}" has no tensor "{shown}"', hint=SEE_TENSORS)
@@ -118,6 +118,6 @@ def _columns(type, content):
 
 @functools.cache
 def _keys_by_code(type):
-    """Keys of all codes of an encoding, written out: str[3, codes]."""
+    """Keys of all codes of an encoding, as text: str[3, codes]."""
     keys = geometry.keys(geometry.code_points(type, np.arange(1 << geometry.CODES[type].codes.bits)))
     return [np.array([str(key) for key in plane], object) for plane in keys]

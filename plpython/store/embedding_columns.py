@@ -1,8 +1,8 @@
-"""A column of embeddings in somebody's table: which row versions a snapshot shows, and their vectors.
+"""A column of embeddings in a user's table: the row versions that a snapshot shows, and their vectors.
 
-A vector is bytea (little-endian float32), real[], or pgvector's type where that extension is there. All come in the
-binary form of their type, aggregated by the server into pieces of some megabytes: a row at a time takes ten times as
-long. The caller's own rights and policies decide what is read.
+A vector is bytea (little-endian float32), real[], or pgvector's type if that extension is installed. The server
+aggregates vectors in their binary form into pieces of some megabytes; row by row takes ten times as long. The caller's
+rights and policies decide what is read.
 """
 
 import numpy as np
@@ -63,7 +63,7 @@ def _pgvector(raw, count, width):
 
 
 # name of the type -> (decoder of its binary form, bytes before the numbers, bytes of each)
-DECODERS = {"bytea": (_bytea, 0, 4), "_float4": (_real_array, 20, 8), "vector": (_pgvector, 4, 4)}
+VECTOR_DECODERS = {"bytea": (_bytea, 0, 4), "_float4": (_real_array, 20, 8), "vector": (_pgvector, 4, 4)}
 
 
 def find_column(source, name):
@@ -77,7 +77,7 @@ def find_column(source, name):
         raise errors.not_supported(
             f"{source} is not an ordinary table or materialised view", f"it is {OTHERS[row['relkind']]}"
         )
-    if row["type_name"] not in DECODERS:
+    if row["type_name"] not in VECTOR_DECODERS:
         raise errors.invalid_parameter(
             f'column "{name}" of {source} has type {row["type_shown"]}', "embeddings are bytea, real[] or vector"
         )
@@ -85,33 +85,34 @@ def find_column(source, name):
 
 
 class Column:
-    """A column as the catalogue has it now. key: equal as long as equal places hold equal versions of one column.
+    """A column as it is in the catalogue now.
 
-    A rewrite of the table (VACUUM FULL, CLUSTER, ALTER TABLE) moves rows about, and gives it another file.
-    hides_rows: policies decide, by what they like, which rows the caller sees.
+    key: while it is equal, equal tids and writers are equal row versions. A rewrite of the table (VACUUM FULL, CLUSTER,
+    ALTER TABLE) moves rows and gives the table another file, which is part of the key.
+    hides_rows: row-level policies apply, and they may depend on anything.
     """
 
     def __init__(self, row):
         self.source, self.name, self._column = row["source"], row["name"], row["column"]
         self.key = row["relation"], row["filenode"], row["attnum"], row["type"]
         self.hides_rows = row["hides_rows"]
-        self._decode, self._before, self._each = DECODERS[row["type_name"]]
+        self._decode, self._before, self._each = VECTOR_DECODERS[row["type_name"]]
         is_bytes = row["type_name"] == "bytea"
         self._vector = f"t.{self._column}" if is_bytes else f"{row['send']}(t.{self._column})"
         self._from = f"FROM ONLY {self.source} AS t WHERE t.{self._column} IS NOT NULL"
 
     def versions(self):
-        """(places, writers) of the row versions that are seen, ascending: int64[n], uint32[n]."""
+        """(tids, writers) of the visible row versions, ascending by tid: int64[n], uint32[n]."""
         row = self._one(
             "SELECT pg_catalog.string_agg(pg_catalog.tidsend(t.ctid), '') AS tids, "
             f"pg_catalog.string_agg(pg_catalog.xidsend(t.xmin), '') AS writers {self._from}"
         )
-        places, writers = _places(row["tids"]), np.frombuffer(row["writers"] or b"", ">u4").astype(np.uint32)
-        order = _order(places)
-        return (places, writers) if order is None else (places[order], writers[order])
+        tids, writers = _tids_of(row["tids"]), np.frombuffer(row["writers"] or b"", ">u4").astype(np.uint32)
+        order = _order(tids)
+        return (tids, writers) if order is None else (tids[order], writers[order])
 
     def writers(self):
-        """(writers, how many versions that are seen each wrote), ascending: uint32[n], int64[n]; sooner."""
+        """(writers, number of visible versions of each), ascending: uint32[n], int64[n]. Faster than `versions`."""
         row = self._one(
             "SELECT pg_catalog.string_agg(pg_catalog.xidsend(w.writer), '') AS writers, "
             "pg_catalog.string_agg(pg_catalog.int8send(w.versions), '') AS counts "
@@ -122,49 +123,49 @@ class Column:
         order = np.argsort(writers)
         return writers[order], counts[order]
 
-    def pieces(self, places, count, width):
-        """The vectors of all places in pieces of about `count` rows: (places, f32[n, width]), in their order."""
+    def pieces(self, tids, count, width):
+        """The vectors of all tids, in order, in pieces of about `count` rows: (tids, f32[n, width])."""
         sql = f"{self._aggregated()} AND t.ctid >= $1 AND t.ctid < $2"
         query = Query(sql, "tid", "tid")
         try:
             begin = 0
-            while begin < len(places):
-                end = min(begin + count, len(places))
-                after = (int(places[end - 1]) >> 16) + 1  # whole blocks
-                end = int(np.searchsorted(places, after << 16))
-                row = query.one(f"({int(places[begin]) >> 16},0)", f"({after},0)")
-                yield self._decoded(row, places[begin:end], width)
+            while begin < len(tids):
+                end = min(begin + count, len(tids))
+                after = (int(tids[end - 1]) >> 16) + 1  # whole blocks
+                end = int(np.searchsorted(tids, after << 16))
+                row = query.one(f"({int(tids[begin]) >> 16},0)", f"({after},0)")
+                yield self._decoded(row, tids[begin:end], width)
                 begin = end
         finally:
             query.forget()
 
-    def some(self, places, width):
-        """The vectors of some places: f32[n, width]."""
+    def some(self, tids, width):
+        """The vectors of some tids: f32[n, width]."""
         query = Query(f"{self._aggregated()} AND t.ctid = ANY($1)", "tid[]")
         try:
-            rows = np.empty((len(places), width), np.float32)
-            for begin in range(0, len(places), FETCH_SOME):
-                part = places[begin : begin + FETCH_SOME]
-                rows[begin : begin + len(part)] = self._decoded(query.one(_tids(part)), part, width)[1]
+            rows = np.empty((len(tids), width), np.float32)
+            for begin in range(0, len(tids), FETCH_SOME):
+                part = tids[begin : begin + FETCH_SOME]
+                rows[begin : begin + len(part)] = self._decoded(query.one(_tid_texts(part)), part, width)[1]
             return rows
         finally:
             query.forget()
 
-    def contents(self, places):
-        """{place: the row as JSON without the column} of some places. It is an error for who may not read the table."""
+    def contents(self, tids):
+        """{tid: the row as JSON without the column} of some tids. PostgreSQL checks the right to read."""
         query = Query(
             f"SELECT pg_catalog.tidsend(t.ctid) AS tid, (pg_catalog.to_jsonb(t.*) - $2)::text AS content "
             f"FROM ONLY {self.source} AS t WHERE t.ctid = ANY($1)",
             *("tid[]", "text"),
         )
         try:
-            rows = query.all(_tids(places), self.name)
+            rows = query.all(_tid_texts(tids), self.name)
         finally:
             query.forget()
-        return {int(_places(row["tid"])[0]): row["content"] for row in rows}
+        return {int(_tids_of(row["tid"])[0]): row["content"] for row in rows}
 
     def wrong_width(self, found, wanted):
-        """The error of vectors of another length than the query's: `found` numbers, or what else it holds."""
+        """The error for vectors of another length than the query's: `found` numbers, or a description."""
         return errors.invalid_parameter(
             f'column "{self.name}" of {self.source} does not hold vectors of {wanted} numbers',
             f"it has one of {found}",
@@ -179,23 +180,23 @@ class Column:
             f"max(pg_catalog.octet_length({self._vector})) AS longest {self._from}"
         )
 
-    def _decoded(self, row, places, width):
-        """(places, f32[n, width]) of an aggregated row, in the order of the places, which it must have."""
+    def _decoded(self, row, tids, width):
+        """(tids, f32[n, width]) of an aggregated row, in the order of the tids, which must be all of its tids."""
         expected = self._before + self._each * width
         for size in (row["shortest"], row["longest"]):
             if size is not None and size != expected:
                 raise self.wrong_width(self._described(size), width)
-        found = _places(row["tids"])
+        found = _tids_of(row["tids"])
         order = _order(found)
         if order is not None:
             found = found[order]
-        if not np.array_equal(found, places):
+        if not np.array_equal(found, tids):
             raise errors.corrupt_data(f"the rows of {self.source} changed within one snapshot")
         vectors = self._decode(np.frombuffer(row["vectors"] or b"", np.uint8), len(found), width)
-        return places, vectors if order is None else vectors[order]
+        return tids, vectors if order is None else vectors[order]
 
     def _described(self, size):
-        """How many numbers a vector of so many bytes has; no number has another size."""
+        """How many numbers a vector of so many bytes has, or a description of bytes that are no vector."""
         numbers, rest = divmod(max(size - self._before, 0), self._each)  # an empty array has no dimensions either
         if not rest:
             return numbers
@@ -209,16 +210,16 @@ class Column:
             query.forget()
 
 
-def _places(tids):
-    """Concatenated tids in their binary form as int64[n]."""
+def _tids_of(tids):
+    """Concatenated tids in binary form -> int64[n], block << 16 | line."""
     fields = np.frombuffer(tids or b"", TID)
     return fields["block"].astype(np.int64) << 16 | fields["line"]
 
 
-def _order(places):
-    """What sorts the places, None when they are sorted: a scan begins where another one is."""
-    return None if np.all(places[1:] > places[:-1]) else np.argsort(places)
+def _order(tids):
+    """The order that sorts tids, None if they are sorted. (A scan may start in the middle, where another one is.)"""
+    return None if np.all(tids[1:] > tids[:-1]) else np.argsort(tids)
 
 
-def _tids(places):
-    return [f"({int(place) >> 16},{int(place) & 0xFFFF})" for place in places]
+def _tid_texts(tids):
+    return [f"({int(tid) >> 16},{int(tid) & 0xFFFF})" for tid in tids]

@@ -1,4 +1,4 @@
-"""What llm.publish asks of Python: is the manifest a model, how do its tensors lie in tiles, what is its vocabulary.
+"""Checks of llm.publish: is the manifest a valid model, which tiles do its tensors need, what is its vocabulary.
 
 A manifest is the loader's description of a model whose tiles it has uploaded:
 
@@ -6,8 +6,8 @@ A manifest is the loader's description of a model whose tiles it has uploaded:
      "tensors": [{"name": "token_embd.weight", "type": "Q8_0", "shape": [rows, columns], "tiles": ["hex", ...]}, ...],
      "files": [{"path": "model.gguf", "segments": [{"tile": "hex"}, {"tensor": "token_embd.weight"}, ...]}]}
 
-Everything is checked here except what only the tables know: whether the tiles are stored, and their sizes. Each problem
-is a ModelError that names the tensor, file or value. No hash is taken on trust: the server computes them all.
+Everything is checked here except what only the tables can tell: whether the tiles are stored, and their sizes. Each
+problem is a ModelError that names the tensor, file or value. No hash is trusted: the server computes all of them.
 """
 
 import json
@@ -95,7 +95,7 @@ def vocabulary(definition, settings):
 
 
 def check_vocabulary(tokenizer):
-    """Raise ModelError for a token that `vocabulary` would refuse, or one beyond the model's rows; looks at few."""
+    """Raise ModelError for a token that `vocabulary` would refuse, or that has no row in the model. Fast."""
     for piece, token_id in tokenizer.spellings().items():
         if token_id >= tokenizer.vocabulary_size:
             raise errors.invalid_parameter(
@@ -162,7 +162,7 @@ def _rows(name, type, shape):
 
 
 def tile_sizes(rows, row_bytes):
-    """Bytes of each tile: as many whole rows as fit 1 MiB; a longer row is pieces of 1 MiB, its last one shorter."""
+    """Bytes of each tile: whole rows, as many as fit into 1 MiB. A longer row is tiles of 1 MiB and a shorter one."""
     if row_bytes > TILE_BYTES:
         return _pieces(row_bytes, TILE_BYTES) * rows
     return _pieces(rows * row_bytes, TILE_BYTES // row_bytes * row_bytes)

@@ -1,6 +1,6 @@
-"""Arithmetic on the weights of models that share an architecture: one tensor of several models to one.
+"""Arithmetic of merging: one tensor of several models of the same architecture to one tensor.
 
-All functions take and return f32 arrays of one shape and know nothing of names or storage.
+All functions take and return f32 arrays of the same shape.
     linear            model soups: Wortsman et al. 2022, arXiv 2203.05482
     slerp             spherical interpolation: Shoemake 1985, "Animating rotation with quaternion curves"
     task_arithmetic   Ilharco et al. 2022, arXiv 2212.04089
@@ -9,7 +9,7 @@ All functions take and return f32 arrays of one shape and know nothing of names 
 
 import numpy as np
 
-PARALLEL = 0.9995  # the cosine from which on an arc is taken for the straight line: sin of the angle has no digits left
+PARALLEL = 0.9995  # above this cosine an arc is interpolated linearly, because the sine of the angle has no digits left
 
 
 def linear(tensors, weights):
@@ -21,9 +21,9 @@ def linear(tensors, weights):
 
 
 def slerp(first, second, t):
-    """From `first` (t = 0) to `second` (t = 1) along the arc between them as vectors, the whole tensor one vector.
+    """Interpolate from `first` (t = 0) to `second` (t = 1) along an arc; the whole tensor is one vector.
 
-    Vectors that point the same way, or opposite ways, or nowhere, have no arc: they are interpolated linearly.
+    Parallel, opposite and zero vectors have no arc: they are interpolated linearly.
     """
     cosine = _cosine(first, second)
     if abs(cosine) > PARALLEL:
@@ -38,11 +38,11 @@ def task_arithmetic(base, tensors, weights, scale):
 
 
 def ties(base, tensors, weights, density, scale):
-    """The base plus scale times the merged task vectors t_i - base, each of them trimmed to what is large in it.
+    """The base plus scale times the merged task vectors t_i - base.
 
-    1. Trim: of each task vector the `density` part that is largest in magnitude stays, the rest becomes 0.
-    2. Elect: a weight's sign is that of the weighted sum; where it is exactly 0, the sign of most weights here.
-    3. Merge: the weighted mean of those that are not 0 and have the elected sign. Equal weights give the paper's mean.
+    1. Trim: of each task vector keep the `density` part that is largest in magnitude, set the rest to 0.
+    2. Elect: the sign of a weight is that of the weighted sum; if the sum is 0, the sign of most weights of the tensor.
+    3. Merge: the weighted mean of the values with the elected sign. Equal weights give the paper's mean.
     """
     vectors = [trimmed(tensor - base, density) for tensor in tensors]
     sign = elected(linear(vectors, weights))
@@ -56,26 +56,26 @@ def ties(base, tensors, weights, density, scale):
 
 
 def trimmed(vector, density):
-    """`vector` with all but the largest `density` part of its numbers 0; equal ones at the border all stay."""
-    kept = round(density * vector.size)
-    if kept >= vector.size:
+    """`vector` with only the largest `density` part of its numbers, the others 0; ties at the border are all kept."""
+    count = round(density * vector.size)
+    if count >= vector.size:
         return vector
-    if kept == 0:
+    if count == 0:
         return np.zeros_like(vector)
     magnitudes = np.abs(vector)
-    border = np.partition(magnitudes, vector.size - kept, axis=None)[vector.size - kept]
+    border = np.partition(magnitudes, vector.size - count, axis=None)[vector.size - count]
     return np.where(magnitudes >= border, vector, 0)
 
 
 def elected(total):
-    """The sign of each number, 1 or -1; of 0 the sign that most others have, and 1 where that is a draw."""
+    """The sign of each number, 1 or -1; for 0 the sign of the majority, and 1 if there is none."""
     sign = np.sign(total)
     majority = np.float32(1 if sign.sum(dtype=np.float64) >= 0 else -1)
     return np.where(sign == 0, majority, sign)
 
 
 def _cosine(first, second):
-    """The cosine of the angle between two tensors as vectors; 1 where one of them is 0 everywhere."""
+    """The cosine of the angle between two tensors as vectors; 1 if one of them is all 0."""
     a, b = (tensor.reshape(-1).astype(np.float64) for tensor in (first, second))
     norms = np.linalg.norm(a) * np.linalg.norm(b)
     return float(np.clip(a @ b / norms, -1.0, 1.0)) if norms else 1.0

@@ -1,6 +1,6 @@
-"""Models as rows: found with the caller's rights, made, changed and recorded, for what makes models of models.
+"""Models as rows, for functions that edit and derive models: finds, creates, changes and records them.
 
-Everything runs as the caller, so row-level security has the last word; what is checked here is checked for the message.
+Everything runs as the caller, so row-level security decides what is allowed. The checks here give better messages.
 """
 
 import json
@@ -14,7 +14,7 @@ from ..weights.tensors import Weights
 NOT_THE_OWNER = "42501"
 SEE_TENSORS = "The tensors of a model are listed in llm.tensors."
 
-MODEL = database.Query(
+STORED_MODEL = database.Query(
     """SELECT m.id, m.name, m.hash, m.architecture, m.tokenizer_id, m.owner::text AS owner,
         pg_catalog.pg_has_role(current_user, m.owner, 'USAGE') AS mine
     FROM llm_store.model AS m WHERE m.name = $1""",
@@ -52,7 +52,7 @@ RECORD = database.Query(
 
 def found(name):
     """The row of a model by its name. Raises ModelError 42704 without one."""
-    row = MODEL.one(arguments.name("model", name))
+    row = STORED_MODEL.one(arguments.name("model", name))
     if row is None:
         raise errors.undefined_object(
             "no model is named" if name is None else f'model "{arguments.shown_name(name)}" does not exist',
@@ -62,9 +62,10 @@ def found(name):
 
 
 def owned(name):
-    """The row of a model that the caller may change, locked against other edits and drops until the transaction ends.
+    """The row of a model that the caller may change, locked against edits and drops until the transaction ends.
 
-    Who waits may find another model under the name, or none: the row that is returned is the one that is locked.
+    While it waited for the lock, the name may have come to mean another model. So it looks again until the row that it
+    found is the row that it locked.
     """
     locked, row = None, found(name)
     while row["id"] != locked:
@@ -106,7 +107,7 @@ def check_encodable(model, tensor):
 
 
 def new_model(source, name):
-    """The id of a new model of the caller's with the source's architecture and tokenizer, and no tensors yet."""
+    """The id of a new model of the caller, with the source's architecture and tokenizer and without tensors."""
     CHECK_NAME.all(name)
     made = NEW_MODEL.one(source["id"], name)
     if made is None:
@@ -120,13 +121,13 @@ def add_tensors(model_id, hashes):
 
 
 def change_tensors(model, operation, details, hashes):
-    """Point a model's tensors at others, {name: hash}, and record it, unless all are what they were."""
+    """Replace tensors of a model, {name: hash}, and record the operation if any has changed."""
     if CHANGE_TENSORS.all(model["id"], list(hashes), list(hashes.values())):
         finish(model["id"], operation, details, None, model["hash"])
 
 
 def finish(model_id, operation, details, parents, hash_before):
-    """What every change ends with: atoms for what is new, and a row of history."""
+    """The end of every change: store new atoms, and add a row of history."""
     ATOMISE.all(model_id)
     RECORD.all(model_id, operation, json.dumps(details), parents, hash_before)
 

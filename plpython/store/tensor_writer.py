@@ -1,7 +1,7 @@
-"""Tensors written anew: new values become bytes in a tensor's own encoding, and only tiles that differ are stored.
+"""Writes tensors: encodes new values in a tensor's encoding, and stores only the tiles that differ.
 
-A block whose values stay keeps its bytes: encoding is not the inverse of decoding for quantised types, so blocks that
-nobody touched must not go through it. The server computes all hashes; those here only spare storing what is there.
+A block whose values do not change keeps its bytes. For quantised types encoding is not the inverse of decoding, so
+unchanged blocks must not be encoded again. The server computes all hashes; hashes here only avoid storing tiles twice.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import json
 import numpy as np
 
 from ..model import encodings, finite
-from ..server import database, errors
+from ..server import database, errors, interrupts
 from ..weights import tensors
 from . import manifest
 
@@ -32,7 +32,7 @@ SOME_TILES = database.Query(
 
 
 class TileWriter:
-    """The tiles of a tensor that is written from its beginning to its end; `known` are hashes that are stored."""
+    """Writes the tiles of a tensor in order. known: hashes of tiles that are stored already."""
 
     def __init__(self, name, type, shape, known=()):
         self._name, self._type, self._shape = name, type, shape
@@ -50,10 +50,10 @@ class TileWriter:
             tile, self._rest = self._rest[: self._size], self._rest[self._size :]
             self._store(tile)
             self._size = next(self._sizes, 0)
-            database.checkpoint()
+            interrupts.checkpoint()
 
     def finish(self):
-        """The hash of the tensor, which is stored now."""
+        """Store the tensor and return its hash."""
         if self._size or self._rest:
             raise errors.corrupt_data(f'tensor "{self._name}" was not written to its end')
         return _store_tensor(self._name, self._type, self._shape, self._tiles)
@@ -67,9 +67,9 @@ class TileWriter:
 
 
 def rewrite(tensor, change):
-    """Store the tensor with other values: change(f32[rows, columns], number of the first row) returns the new ones.
+    """Store the tensor with new values: change(f32[rows, columns], number of the first row) returns them.
 
-    Returns (hash of the new tensor, largest difference between the values asked for and those stored).
+    Returns (hash of the new tensor, largest rounding error).
     """
     writer = TileWriter(tensor.name, tensor.type, tensor.shape, tile_hashes(tensor))
     largest, first = 0.0, 0
@@ -82,7 +82,7 @@ def rewrite(tensor, change):
 
 
 def write(name, type, shape, values):
-    """Store f32 values as a tensor of a type. Returns (hash, largest difference to the values)."""
+    """Store f32 values as a tensor of a type. Returns (hash, largest rounding error)."""
     writer = TileWriter(name, type, shape)
     rows = values.reshape(-1, shape[-1])
     step = max(1, manifest.TILE_BYTES // encodings.row_bytes(type, shape[-1]))
@@ -95,7 +95,7 @@ def write(name, type, shape, values):
 
 
 def convert(tensor, type):
-    """Store the tensor's values in another type. Returns (hash, largest difference)."""
+    """Store the tensor's values in another type. Returns (hash, largest rounding error)."""
     writer = TileWriter(tensor.name, type, tensor.shape)
     largest, first = 0.0, 0
     for _, values in row_pieces(tensor):
@@ -106,7 +106,7 @@ def convert(tensor, type):
 
 
 def replace_row(tensor, number, values):
-    """Store the tensor with another row, reading only the tiles it is in. Returns (hash, largest difference)."""
+    """Store the tensor with a new row; reads only the row's tiles. Returns (hash, largest rounding error)."""
     row_bytes = encodings.row_bytes(tensor.type, tensor.shape[-1])
     first, count, offset = row_place(tensor, number)
     hashes = tile_hashes(tensor)
@@ -134,9 +134,9 @@ def row_place(tensor, number):
 
 
 def row_pieces(tensor):
-    """(bytes, f32[rows, columns]) of the tensor in order: a tile, or a row that spans several.
+    """(bytes, f32[rows, columns]) of the tensor in order: of a tile, or of a row that spans several tiles.
 
-    Raises ModelError 42704 where it ends early.
+    Raises ModelError 42704 if tiles at the end are missing.
     """
     columns = tensor.shape[-1]
     row_bytes = encodings.row_bytes(tensor.type, columns)
@@ -147,13 +147,13 @@ def row_pieces(tensor):
         if len(rest) % row_bytes == 0:
             yield rest, encodings.decode(tensor.type, rest, (len(rest) // row_bytes, columns))
             rest = b""
-        database.checkpoint()
+        interrupts.checkpoint()
     if read < tensor.bytes:
         raise _removed(tensor)
 
 
 def reencoded(tensor, raw, old, new, first):
-    """The bytes of rows `new`, from number `first` on, where `raw` are those of `old`: (bytes, largest difference)."""
+    """(bytes, largest rounding error) of rows `new`, from number `first` on; `raw` are the bytes of rows `old`."""
     elements, size = encodings.BLOCKS[tensor.type]
     changed = (old != new).reshape(-1, elements).any(axis=1)
     if not changed.any():
@@ -166,7 +166,7 @@ def reencoded(tensor, raw, old, new, first):
 
 
 def encoded(name, type, values, first):
-    """(bytes, largest difference) of f32[rows, columns] in a type, from row number `first` on; see finite.encoded."""
+    """(bytes, largest rounding error) of f32[rows, columns] in a type, from row `first` on; see finite.encoded."""
     raw, stored = finite.encoded(name, type, values, range(first, first + len(values)))
     return raw.tobytes(), _largest_difference(stored, values)
 
@@ -200,7 +200,7 @@ def _tiles_between(tensor, first, count):
 
 
 def _removed(tensor):
-    """Of a tensor whose tiles are not there: what a model has cannot lose them, so no model has it any more."""
+    """The error for missing tiles. Tensors of a model never lose tiles, so no model has this tensor any more."""
     return errors.undefined_object(
         f'tensor "{tensor.name}" was removed meanwhile',
         "Its model was dropped or edited, and llm.collect ran.",

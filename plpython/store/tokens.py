@@ -1,4 +1,4 @@
-"""Tokens of a model's vocabulary by id or by what they say, with the caller's rights."""
+"""Looks up tokens of a model's vocabulary by id or by text, with the caller's rights."""
 
 from ..server import arguments, database, errors
 
@@ -15,7 +15,7 @@ TEXTS = database.Query(
 
 
 def token_id(model, token):
-    """The id of a token, given as its id or as exactly its text; of several with one text a normal one, the lowest.
+    """The id of a token, given as its id or exact text. Of several with one text: normal ones first, then the lowest.
 
     Raises ModelError 22023 for an id outside of the vocabulary, 42704 for a text that is no token.
     """
@@ -30,7 +30,7 @@ def token_id(model, token):
 
 
 def texts(model, ids):
-    """What tokens say, {id: text}."""
+    """The texts of tokens, {id: text}."""
     return {row["id"]: row["text"] for row in TEXTS.all(model.tokenizer_id, ids)}
 
 
@@ -38,4 +38,4 @@ def _hint(model, token):
     other = token[1:] if token.startswith(" ") else f" {token}"
     if other and BY_BYTES.one(model.tokenizer_id, other) is not None:
         return f'There is a token "{other}": a space before a word belongs to the token.'
-    return "llm.tokenize tells the tokens of a text, llm.tokens lists all."
+    return "llm.tokenize shows the tokens of a text, llm.tokens lists all of them."

@@ -1,11 +1,11 @@
-"""One range of addresses into which files are mapped: many files, one flat read-only array.
+"""Maps many files into one range of addresses, so that they form one flat read-only array.
 
-The kernels see a model as one buffer with offsets; its tensors are files of their own that other models share. So a
-range of addresses is reserved first, which costs no memory, and each file is mapped into its place in it. All sessions
-of the server share the pages of a file. What of the range no file fills must not be touched.
+The kernels see a model as one buffer with offsets, but its tensors are separate files, which other models share. So a
+range of addresses is reserved first, which costs no memory, and each file is mapped at its offset. All sessions of the
+server share the pages of a file. Addresses of the range that no file covers must not be read.
 
-Memory is read a third faster in pages of 2 MiB than in those of 4 KiB. Linux gives a file such pages where it fills
-them, was brought into memory in them, and lies at an address that is a multiple of 2 MiB: so all three are seen to.
+Memory is read a third faster in pages of 2 MiB than in pages of 4 KiB. Linux uses huge pages for a file if it fills
+them, was read into memory in them, and is mapped at a multiple of 2 MiB. This module provides all three.
 """
 
 import ctypes
@@ -31,7 +31,7 @@ _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 def side_by_side(sizes):
-    """(offsets at which files of such sizes lie in a range, the size of the range)."""
+    """(offsets of files of these sizes in a range, the size of the range)."""
     offsets, end = [], 0
     for size in sizes:
         start = rounded_up(end, HUGE_PAGE if size >= HUGE_PAGE else PAGE)
@@ -46,15 +46,16 @@ def rounded_up(size, unit):
 
 
 def in_whole_pages(size):
-    """What a file of so many bytes is padded to: the end of its last huge page, if it fills one."""
+    """The padded size of a file of so many bytes: up to the end of its last huge page, if it fills one."""
     return rounded_up(size, HUGE_PAGE if size >= HUGE_PAGE else ALIGNMENT)
 
 
 def in_huge_pages(memory, checkpoint):
-    """Bring an mmap.mmap of a file into memory in huge pages; where the system has none, it stays as it is.
+    """Read an mmap.mmap of a file into memory in huge pages, if the system has them.
 
-    A huge page is made by the first touch of it, unless reading ahead has put small ones there. So that is turned off,
-    and each is touched by a call, which a failing disk makes an error and not a signal. checkpoint() may end it.
+    The first access to a huge page creates it, unless read-ahead has filled the range with small pages. So read-ahead
+    is turned off. The access is a system call, so that a failing disk is an error and not a signal. checkpoint() may
+    end it.
     """
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):
@@ -76,14 +77,14 @@ class Mapping:
         self.__array_interface__ = {"version": 3, "shape": (self.size,), "typestr": "|u1", "data": (self.address, True)}
 
     def place(self, offset, file, size):
-        """Map the first `size` bytes of a file descriptor at `offset`, a multiple of the page.
+        """Map the first `size` bytes of a file descriptor at `offset`, a multiple of the page size.
 
         The file must be that long, and stay so: touching what a file has lost is a signal that ends the server.
         """
         if offset % PAGE or offset < 0 or offset + size > self.size:
             raise ValueError(f"{size} bytes at {offset} are no place in a range of {self.size}")
         address = _map(self.address + offset, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, file)
-        _libc.madvise(address, size, getattr(mmap, "MADV_HUGEPAGE", 0))  # 0: nothing special; refusal does no harm
+        _libc.madvise(address, size, getattr(mmap, "MADV_HUGEPAGE", 0))  # 0 is no advice; a refusal does no harm
 
     def __del__(self):
         if getattr(self, "_reserved", None) is not None:

@@ -3,10 +3,10 @@
     <root>/<edition>/<SHA-256 of the tensor>.<layout>    content, zeros up to whole pages, trailer; mode 0400
     trailer    "HARTPACK", u64 bytes of the content, SHA-256 of the content, zeros to 64 bytes
 
-The edition names the code that packs, so code that packs otherwise never reads another's files. A file appears whole
-or not at all: its builder holds the lock of a .partial file beside it, which dies with the builder, and renames it.
-Nothing is fsynced: a content's hash is checked at its first use after each start of the server, and what a crash or the
-disk has spoilt is built again. Times are the file system's: modified when it was built, accessed when last used.
+The edition is a hash of the code that packs, so no code reads files of another layout. A file appears as a whole or not
+at all: its builder locks a .partial file beside it, a lock that ends with the builder, and renames it at the end.
+Nothing is fsynced. Instead the content's hash is checked at the first use after each start of the server, and damaged
+files are built again. Modification time is when a file was built, access time when it was last used.
 """
 
 import errno
@@ -28,21 +28,21 @@ MAGIC = b"HARTPACK"
 TRAILER = struct.Struct("<8sQ32s16x")
 PARTIAL = ".partial"
 MARKS = "verified."
-STEP = 1 << 22  # bytes hashed between looks for an interrupt: some milliseconds
+STEP = 1 << 22  # bytes hashed between checkpoints: some milliseconds
 WAIT = 0.005  # seconds between tries for a lock
-RECOUNT = 1  # seconds until the bytes of all files are counted anew; what others build meanwhile is missed
+RECOUNT = 1  # seconds until the bytes of all files are counted again; until then files of other builders are missed
 
 PackedFile = namedtuple("PackedFile", "name size")  # "<hash>.<layout>", bytes of the content
-Limits = namedtuple("Limits", "size free")  # bytes that all files may take, bytes of the disk that stay free
+Limits = namedtuple("Limits", "size free")  # the most bytes of all files, bytes of the disk that stay free
 Entry = namedtuple("Entry", "path name size built last_used")  # a complete file: bytes, seconds of the epoch
 
 
 class DamagedError(Exception):
-    """A file that is not what was built; the message says how."""
+    """A file differs from what was built; the message says how."""
 
 
 class PackedFiles:
-    """The files below `root`. server_start: a text that differs for each start. checkpoint() may end any long work."""
+    """The files below `root`. server_start: a text that differs for each start. checkpoint() may end long work."""
 
     def __init__(self, root, edition, server_start, checkpoint):
         self._root = private_folder(root)
@@ -53,7 +53,7 @@ class PackedFiles:
         self._used, self._counted = 0, -RECOUNT  # bytes of all files, when they were counted
 
     def open(self, file):
-        """A descriptor of a complete and right file, which begins with its content; None without one. DamagedError."""
+        """A descriptor of a complete, verified file, which begins with its content; None without one. DamagedError."""
         try:
             descriptor = os.open(self._folder / file.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -68,10 +68,10 @@ class PackedFiles:
         return descriptor
 
     def build(self, file, fill, limits, keep=()):
-        """Build a file by fill(memory), which writes the content into zeros, a uint8 buffer; True when it is there.
+        """Build a file by fill(memory), which writes the content into a zeroed uint8 buffer. True if it exists then.
 
-        False: another session builds it now. Makes room by evicting the files unused longest, but none named in `keep`.
-        Raises ModelError 53100 for a full disk and 53400 at the size limit, and what `fill` raises; nothing is left.
+        False if another session is building it. Evicts the longest unused files, but none named in `keep`. Raises
+        ModelError 53100 for a full disk, 53400 at the size limit, and errors of `fill`; then no partial file is left.
         """
         private_folder(self._folder)
         path = self._folder / file.name
@@ -91,14 +91,14 @@ class PackedFiles:
         return True
 
     def check_room(self, size, limits, keep=()):
-        """Raise what `build` would raise for files of so many bytes together, before anything is evicted for them."""
+        """Raise the errors of `build` for files of so many bytes together, before anything is evicted for them."""
         entries = self.entries()
         kept = sum(entry.size for entry in entries if entry.name in keep)
         evictable = sum(entry.size for entry in entries) - kept
         self._refuse(size, kept, self._free() + evictable, limits)
 
     def touch(self, names):
-        """Remember that files were used now."""
+        """Record that files are in use now."""
         now = time.time_ns()
         for name in names:
             path = self._folder / name
@@ -115,7 +115,7 @@ class PackedFiles:
         ]
 
     def remove(self, names=None):
-        """Unlink files, by default all, and what killed builders left; sessions that use them go on. -> bytes."""
+        """Unlink files, by default all, and partial files of killed builders. Sessions can still use them. -> bytes."""
         freed = 0
         for entry in self.entries():
             if names is None or entry.name in names:
@@ -147,7 +147,7 @@ class PackedFiles:
         self._mark(state, file)
 
     def _bring_in(self, descriptor):
-        """Before any reading: what is read first decides the size of the pages."""
+        """Must come before any reading, because the first access determines the size of the pages."""
         with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as memory:
             in_huge_pages(memory, self._checkpoint)
 
@@ -164,7 +164,7 @@ class PackedFiles:
         return mark in self._verified or mark in self._read_marks()
 
     def _read_marks(self):
-        """What any session has verified since the server started."""
+        """The files that any session has verified since the server started."""
         try:
             if self._marks.stat().st_size != self._marks_size:
                 text = self._marks.read_text("ascii")
@@ -188,7 +188,7 @@ class PackedFiles:
     # Building
 
     def _locked_partial(self, path):
-        """A new empty file that this process has locked; None when a living session has one."""
+        """A new empty file, locked by this process; None if a living session is building it."""
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         while True:
             try:
@@ -199,7 +199,7 @@ class PackedFiles:
                 continue
             if _lock(descriptor) and is_at(descriptor, path):
                 return descriptor
-            os.close(descriptor)  # somebody took it for an abandoned one before it was locked
+            os.close(descriptor)  # another session removed it as abandoned before it was locked
 
     def _write(self, descriptor, file, fill, limits, keep):
         with self._admission():
@@ -220,7 +220,7 @@ class PackedFiles:
         memory[-TRAILER.size :] = TRAILER.pack(MAGIC, file.size, digest.digest())
         os.utime(descriptor)
 
-    # Room. Who makes room holds the lock of the root until the space is allocated: nobody else counts it as free.
+    # Space. Making space holds the lock of the root until it is allocated, so no other session counts it as free.
 
     @contextmanager
     def _admission(self):
@@ -282,9 +282,9 @@ class PackedFiles:
 
 
 def private_folder(path):
-    """Make the folder, and those that it is in, unless it is there. ModelError 55000 where others can enter it.
+    """Make the folder and its parents, unless they exist. ModelError 55000 if others can enter it.
 
-    llm_runtime.boot() says the same in the same words: it makes the folder that modules are imported from.
+    llm_runtime.boot() has the same function with the same messages, for the folder of the modules.
     """
     path = Path(path)
     if not path.parent.exists():
@@ -328,7 +328,7 @@ def is_at(descriptor, path):
 
 
 def _remove_if_abandoned(path):
-    """Unlink a partial file that nobody holds a lock of: its builder was killed. False when somebody does."""
+    """Unlink a partial file without a lock, whose builder was killed. False if it is locked."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -344,7 +344,7 @@ def _remove_if_abandoned(path):
 
 
 def _unlink(path):
-    """Whether there was a file to unlink."""
+    """Unlink a file. Returns whether there was one."""
     try:
         path.unlink()
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""A model's weights in memory that all sessions share: packed once a machine, mapped by each.
+"""A model's packed weights in memory that all sessions share: packed once a machine, mapped by each session.
 
-A tensor is a file of its own, named by the hash of what is in it, so an edited tensor is packed alone, models share
-what they have in common, and ROLLBACK finds the old files again. The smaller tensors of a layer lie together in one
-(`weights/tensor_groups`). Files are built from tiles, whose hashes are checked.
+A tensor is a file named by the hash of its content. So an edited tensor is packed alone, models share equal tensors,
+and after ROLLBACK the old files are found again. The smaller tensors of a layer share a file (`weights/tensor_groups`).
+Files are built from tiles, whose hashes are checked.
 """
 
 import functools
@@ -14,15 +14,15 @@ from collections import namedtuple
 import numpy as np
 
 from ..kernels import blocks, dispatch, floats, groups, packing
-from ..server import database, errors
+from ..server import database, errors, interrupts, messages, module_files
 from . import packed_files, tensor_groups
 from . import tensors as weights
 from .address_space import Mapping, side_by_side
 from .packed_model import PackedModel
 
-TRIES = 5  # how often files may be evicted between packing and opening
+TRIES = 5  # to open files that may be evicted between packing and opening
 SECONDS_BEFORE_NOTICE = 1
-WAIT = 0.01  # seconds between looks at what another session builds
+WAIT = 0.01  # seconds between checks of files that another session builds
 
 SERVER_START = database.Query(
     "SELECT (1000000 * extract(epoch FROM pg_catalog.pg_postmaster_start_time()))::bigint::text AS start"
@@ -30,31 +30,31 @@ SERVER_START = database.Query(
 LIMITS = database.Query("SELECT l.bytes, l.free_bytes FROM llm_runtime.pack_limits() AS l")
 PACK = database.Query("SELECT llm_store.pack_model($1, $2) AS bytes", "bytea", "text")
 
-# A packed_files.PackedFile, the weights.Tensors in it and where each begins: at 0, or behind the table of a group.
+# A packed_files.PackedFile, its weights.Tensors and their offsets: 0, or after the table of a group.
 Part = namedtuple("Part", "file members")
 
 
 @functools.cache
 def files():
     """The files of this server: beside the folder of the modules, below the data directory."""
-    root = database.home().parent / "packed"
+    root = module_files.home().parent / "packed"
     modules = (packing, groups, floats, blocks, *dispatch.MODULES, tensor_groups, packed_files)
-    edition = hashlib.sha256(b"".join(database.file_of(module).read_bytes() for module in modules)).hexdigest()[:16]
-    return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], database.checkpoint)
+    edition = hashlib.sha256(b"".join(module_files.file_of(module).read_bytes() for module in modules)).hexdigest()[:16]
+    return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], interrupts.checkpoint)
 
 
 def parts(tensors):
     """The Parts of some tensors of a model, each file once. Raises ModelError 0A000 for one that cannot be packed.
 
-    Of a layer all tensors must be given, or none: they may lie together.
+    All tensors of a layer must be given, or none, because they may share a file.
     """
     return [Part(*part) for part in tensor_groups.files_of(tensors)]
 
 
 def attach(tensors, name, hash):
-    """The PackedModel of tensors of the model `name` of that hash: what is not packed yet llm_store.pack_model packs.
+    """The PackedModel of tensors of the model `name` of that hash. llm_store.pack_model packs those that are missing.
 
-    It runs with the caller's rights and needs none to the weights. What is mapped stays, whatever happens to the files.
+    It runs with the caller's rights, and needs no right to read weights. Mapped files stay usable after an eviction.
     """
     missing = wanted = parts(tensors)
     offsets, size = side_by_side(packed_files.file_size(part.file) for part in wanted)
@@ -76,17 +76,17 @@ def attach(tensors, name, hash):
 
 
 def pack_model(hash, name):
-    """Pack what is missing of the model of that hash with the owner's rights. -> bytes of its packed weights."""
+    """Pack missing tensors of the model of that hash, with the owner's rights. -> bytes of its packed weights."""
     return PACK.one(hash, name)["bytes"]
 
 
 def touch(tensors):
-    """Remember that a model's files are in use, so that others are evicted first."""
+    """Record that a model's files are in use, so that others are evicted first."""
     files().touch(part.file.name for part in parts(tensors))
 
 
 def pack(tensors, name):
-    """Build what is missing of the model `name`, with whoever else is building it. -> bytes of all that is in them."""
+    """Build the missing files of the model `name`, together with other sessions. -> bytes of all its files."""
     wanted = parts(tensors)
     keep = {part.file.name for part in wanted}
     limits = LIMITS.one()
@@ -101,7 +101,7 @@ def pack(tensors, name):
                 fill = functools.partial(_fill, part, progress)
                 (built if files().build(part.file, fill, limits, keep) else busy).append(part)
             if len(busy) == len(missing):
-                database.checkpoint()
+                interrupts.checkpoint()
                 time.sleep(WAIT)
             missing = busy
     except errors.ModelError as error:
@@ -122,10 +122,10 @@ class Progress:
 
     def tick(self):
         """Called after each tile."""
-        database.checkpoint()
+        interrupts.checkpoint()
         if not self._told and time.monotonic() - self._begin > SECONDS_BEFORE_NOTICE:
             self._told = True
-            database.notice(
+            messages.notice(
                 f'packing model "{self._name}", {self._bytes / 1e6:.0f} MB',
                 hint="This happens once; all sessions share what is packed. SELECT llm.pack(model) does it ahead.",
             )
@@ -141,10 +141,10 @@ def _fill(part, progress, memory):
 
 
 def _fill_tensor(tensor, progress, out):
-    """Pack a tensor into its zeroed place, tile by tile."""
+    """Pack a tensor into its part of the zeroed memory, tile by tile."""
     if tensor.rows_per_tile == 0 or len(tensor.shape) == 1:
         raw = weights.raw(tensor)
-        raw.flags.writeable = False  # as tiles are: compiled code is made for each kind
+        raw.flags.writeable = False  # as tiles are, because numba compiles for read-only and writable arrays separately
         packing.pack_rows(raw, tensor.type, tensor.shape, 0, out)
         progress.tick()
         return
@@ -167,7 +167,7 @@ def _entry(tensor, offset):
 
 
 def _placed(mapping, part, offset):
-    """Map a file into its place; False when there is none that is right."""
+    """Map a file at its offset. False if there is no valid file."""
     descriptor = _opened(part)
     if descriptor is None:
         return False
@@ -186,11 +186,11 @@ def _is_there(part):
 
 
 def _opened(part):
-    """A descriptor of the file, or None; a damaged one is removed, so that it is built again."""
+    """A descriptor of the file, or None. A damaged file is removed, so that it is built again."""
     try:
         return files().open(part.file)
     except packed_files.DamagedError as damage:
-        database.warning(
+        messages.warning(
             f"the packed file of {_what_is_in(part)} is damaged and is built again",
             str(damage),
             "If this comes again, the disk of the data directory may be failing.",

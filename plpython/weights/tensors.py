@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model import encodings
-from ..server import database, errors
+from ..server import database, errors, interrupts
 
 TENSORS = database.Query(
     """
@@ -159,7 +159,7 @@ def raw(tensor):
 def decoded(tensor):
     """The tensor's values -> f32 of its shape; tile by tile, so that its bytes are never all in memory beside them."""
     if tensor.rows_per_tile == 0 or len(tensor.shape) == 1:
-        return encodings.decode(tensor.type, raw(tensor), tensor.shape, checkpoint=database.checkpoint)
+        return encodings.decode(tensor.type, raw(tensor), tensor.shape, checkpoint=interrupts.checkpoint)
     columns = tensor.shape[-1]
     values = np.empty(tensor.shape, np.float32)
     rows = values.reshape(-1, columns)
@@ -170,7 +170,7 @@ def decoded(tensor):
             raise corrupt(tensor, f"its tiles hold more than {len(rows)} rows")
         rows[filled : filled + count] = encodings.decode(tensor.type, tile, (count, columns))
         filled += count
-        database.checkpoint()
+        interrupts.checkpoint()
     if filled != len(rows):
         raise corrupt(tensor, f"its tiles hold {filled} rows, expected {len(rows)}")
     return values

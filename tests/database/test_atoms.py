@@ -351,11 +351,11 @@ def test_a_recount_finds_no_difference_and_finds_a_made_one(superuser, folder):
         superuser.execute("UPDATE llm_store.model_code SET code_bits = ~code_bits WHERE type = 'F16'")
         problems = [row[0] for row in superuser.execute("SELECT problem FROM llm.recount()")]
     for expected in (
-        "is in it 1 times and counted 2 times",
-        "byte 32 is in",
+        "occurs 1 times, but the count is 2",
+        "byte 32 occurs",
         "token  was is not",
         "what its content",
-        "in its runs",
+        "missing from the runs",
         "the codes of F16 are not those of the tensors",
     ):
         assert any(expected in problem for problem in problems)

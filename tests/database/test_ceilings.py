@@ -196,7 +196,7 @@ def test_a_name_of_more_than_a_thousand_characters_is_refused_and_not_repeated(s
     with pytest.raises(psycopg.errors.UndefinedObject) as refusal, superuser.transaction():
         superuser.execute(query.format(name=name))
     diagnosis = refusal.value.diag
-    assert diagnosis.message_detail.endswith("it has 1001 characters, a name has at most 1000")
+    assert diagnosis.message_detail.endswith("the name has 1001 characters, allowed are 1000")
     assert len(diagnosis.message_primary) < 200
     with pytest.raises(psycopg.errors.UndefinedObject) as unknown, superuser.transaction():
         superuser.execute(query.format(name="repeat('m', 1000)"))

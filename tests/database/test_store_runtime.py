@@ -63,12 +63,12 @@ def test_a_half_written_folder_is_completed(superuser_dsn, superuser, in_folder)
 
 def test_a_changed_file_is_never_run(superuser_dsn, superuser, in_folder):
     in_folder(
-        "path = os.path.join(folder, 'server/database.py')\n"
+        "path = os.path.join(folder, 'server/connection.py')\n"
         "text = open(path).read().replace('hartonomous release', 'somebody elses release')\n"
         "open(path, 'w').write(text)"
     )
     assert version_of_a_new_session(superuser_dsn).startswith("hartonomous release")
-    assert file_on_server(superuser, "server/database.py") == body(superuser, "server/database")
+    assert file_on_server(superuser, "server/connection.py") == body(superuser, "server/connection")
 
 
 def test_a_link_in_place_of_a_file_is_replaced_and_not_followed(superuser_dsn, superuser, in_folder):
@@ -121,10 +121,10 @@ def test_a_folder_that_others_may_enter_is_refused(superuser_dsn, in_folder):
 
 @pytest.fixture
 def upgrade(superuser: psycopg.Connection) -> Iterator[Callable[..., None]]:
-    """upgrade(old, new, release=True) replaces text in the module `database` and the release to match; undone after."""
+    """upgrade(old, new, release=True) replaces text in module `connection`, and the release to match; undone after."""
     originals = [
         superuser.execute("SELECT pg_get_functiondef(%s::regprocedure)", [f"llm_runtime.{name}()"]).fetchone()[0]
-        for name in ("server__database", "release")
+        for name in ("server__connection", "release")
     ]
 
     def replace(old: str, new: str, release: bool = True) -> None:
@@ -162,7 +162,7 @@ def test_an_open_session_goes_back_with_the_release(user, upgrade, superuser):
     before = run_version(user)
     (release,) = superuser.execute("SELECT pg_get_functiondef('llm_runtime.release()'::regprocedure)").fetchone()
     (database,) = superuser.execute(
-        "SELECT pg_get_functiondef('llm_runtime.server__database()'::regprocedure)"
+        "SELECT pg_get_functiondef('llm_runtime.server__connection()'::regprocedure)"
     ).fetchone()
     upgrade("hartonomous release", "hartonomous upgraded")
     assert run_version(user) != before
@@ -188,7 +188,7 @@ def test_an_unexpected_error_carries_the_traceback_as_detail(user, upgrade):
     upgrade("import numpy as np", "import numpy as np; {}['salt']")
     with pytest.raises(psycopg.errors.InternalError_, match="llm: unexpected KeyError: 'salt'") as raised:
         run_version(user)
-    assert "database.py" in raised.value.diag.message_detail
+    assert "connection.py" in raised.value.diag.message_detail
     assert user.execute("SELECT 1").fetchone() == (1,)
 
 

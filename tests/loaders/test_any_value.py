@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from loaders.errors import SourceError
 from loaders.families import FAMILIES
-from loaders.huggingface.architecture import DECODER, ROPE, SCALINGS
+from loaders.huggingface.architecture import DECODER_CONFIG, ROPE, SCALINGS
 from loaders.huggingface.config_keys import GENERATION_CONFIG
-from loaders.huggingface.encoder import ENCODER, MODULE, NORMALIZE, POOLING, SENTENCE_TRANSFORMERS, TRANSFORMER
+from loaders.huggingface.encoder import ENCODER_CONFIG, MODULE, NORMALIZE, POOLING, SENTENCE_TRANSFORMERS, TRANSFORMER
 from loaders.huggingface.folder import read_folder
 from plpython.server.errors import ModelError
 
@@ -24,11 +24,11 @@ TOKENIZERS_OWN = {"bos_token_id", "eos_token_id"}  # their values are the tokeni
 
 
 def names(*tables) -> list[str]:
-    found = {name for keys in tables for name in (*keys.used, *keys.neutral, *keys.harmless)}
+    found = {name for keys in tables for name in (*keys.used, *keys.harmless_at, *keys.harmless)}
     return sorted(found - TOKENIZERS_OWN - {name for name in found if name.endswith("*")})
 
 
-DECODER_KEYS = names(DECODER, *(family.keys for family in FAMILIES))
+DECODER_KEYS = names(DECODER_CONFIG, *(family.keys for family in FAMILIES))
 ROPE_KEYS = sorted({*names(ROPE), *(name for scaling in SCALINGS.values() for name in scaling)})
 NUMBERS = st.sampled_from([0, -1, 1, 2, 10**400, -(10**400), 2**63, 1e999, -1e999, float("nan"), -0.0, 5e-324, 1e308])
 VALUES = st.recursive(
@@ -86,7 +86,7 @@ def test_any_value_of_a_decoders_key(decoders, case, key, value):
         path.write_text(before)
 
 
-@pytest.mark.parametrize("key", [*DECODER.used, "quantization_config"])
+@pytest.mark.parametrize("key", [*DECODER_CONFIG.used, "quantization_config"])
 def test_a_value_that_is_nested_deeply(families, tmp_path, key):
     folder = Path(shutil.copytree(families / "llama3", tmp_path / "llama3"))
     config = json.loads((folder / "config.json").read_text())
@@ -145,7 +145,7 @@ def test_any_map_of_weights(decoders, listed):
 
 
 ENCODER_FILES = {
-    "config.json": ENCODER,
+    "config.json": ENCODER_CONFIG,
     "1_Pooling/config.json": POOLING,
     "2_Normalize/config.json": NORMALIZE,
     "sentence_bert_config.json": TRANSFORMER,

@@ -7,22 +7,22 @@ import pytest
 from loaders import families
 from loaders.errors import SourceError
 from loaders.families.class_defaults import ROWS
-from loaders.huggingface.architecture import DECODER, SIZES, read_architecture
+from loaders.huggingface.architecture import CONFIG_KEY_OF_SIZE, DECODER_CONFIG, read_architecture
 from loaders.huggingface.config_defaults import completed
-from loaders.huggingface.encoder import ENCODER
+from loaders.huggingface.encoder import ENCODER_CONFIG
 from loaders.source.fields import Fields
 
 ALL = [*families.FAMILIES, *families.ENCODERS]
 
 
 def keys_of(family):
-    return ENCODER if isinstance(family, families.EncoderFamily) else DECODER | family.keys
+    return ENCODER_CONFIG if isinstance(family, families.EncoderFamily) else DECODER_CONFIG | family.keys
 
 
 def test_a_row_is_a_family_a_key_that_the_loader_looks_at_a_json_value_and_whether_null_is_one():
     known = {family.name: keys_of(family) for family in ALL}
     for family, key, default, takes_null in ROWS:
-        assert key in known[family].used or key in known[family].neutral, (family, key)
+        assert key in known[family].used or key in known[family].harmless_at, (family, key)
         assert json.loads(json.dumps(default)) == default
         assert type(takes_null) is bool and (takes_null or default is not None)
 
@@ -36,7 +36,7 @@ def test_rows_are_sorted_within_their_family_and_none_appears_twice():
 @pytest.mark.parametrize("family", ALL, ids=lambda family: family.name)
 def test_every_size_has_a_default(family):
     keys = {key for name, key, _, _ in ROWS if name == family.name}
-    assert set(SIZES.values()) <= keys
+    assert set(CONFIG_KEY_OF_SIZE.values()) <= keys
 
 
 @pytest.mark.parametrize("family", families.FAMILIES, ids=lambda family: family.name)

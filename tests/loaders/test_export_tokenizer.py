@@ -84,7 +84,7 @@ def test_what_a_gguf_can_say_is_read_back(stored, tmp_path, settings):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"eos_ids": [END, A, B, 5]}, "no room for the end-of-sequence token 5"),
+        ({"eos_ids": [END, A, B, 5]}, "cannot name the end-of-sequence token 5"),
         ({"before": [END]}, r"cannot put the tokens \[3\] before a text"),
         ({"before": [BOS, END]}, r"cannot put the tokens \[1, 3\] before a text"),
         ({"eos_ids": [EOS], "after": [END]}, r"cannot put the tokens \[3\] behind a text"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from loaders.errors import SourceError
 from loaders.gguf.file import read_gguf
-from loaders.gguf.keys import COMMON, DECODER, ENCODER, GENERAL, OUTSIDE
+from loaders.gguf.keys import COMMON_KEYS, DECODER_KEYS, ENCODER_KEYS, GENERAL_KEYS, OUTSIDE_KEYS
 from plpython.server.errors import ModelError
 from tests.loaders.matrix.tiny_gguf import write
 
@@ -25,9 +25,15 @@ def library_keys(architecture: str) -> set[str]:
 
 
 def our_keys(architecture: str) -> set[str]:
-    own = [key for table in (COMMON, DECODER, ENCODER) for key in (*table.used, *table.neutral, *table.harmless)]
-    general = [f"general.{key}" for key in (*GENERAL.used, *GENERAL.neutral, *GENERAL.harmless)]
-    return {f"{architecture}.{key}" for key in own} | {*general, *OUTSIDE.used, *OUTSIDE.harmless} - {"tokenizer.*"}
+    own = [
+        key
+        for table in (COMMON_KEYS, DECODER_KEYS, ENCODER_KEYS)
+        for key in (*table.used, *table.harmless_at, *table.harmless)
+    ]
+    general = [f"general.{key}" for key in (*GENERAL_KEYS.used, *GENERAL_KEYS.harmless_at, *GENERAL_KEYS.harmless)]
+    return {f"{architecture}.{key}" for key in own} | {*general, *OUTSIDE_KEYS.used, *OUTSIDE_KEYS.harmless} - {
+        "tokenizer.*"
+    }
 
 
 def integers(sign: str, bits: int) -> st.SearchStrategy:
@@ -80,10 +86,10 @@ def test_any_value_in_any_key_is_read_or_refused_in_one_line(tmp_path, architect
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3", "bert"])
 def test_every_key_that_the_library_knows_is_in_a_table_or_is_refused_by_its_name(tmp_path, architecture):
-    """At 0.5, which no key is neutral at."""
+    """At 0.5, at which no key is harmless."""
     ours = our_keys(architecture)
     for key in sorted(library_keys(architecture) - ours):
-        table = GENERAL if key.startswith("general.") else OUTSIDE
+        table = GENERAL_KEYS if key.startswith("general.") else OUTSIDE_KEYS
         if table.knows(key.removeprefix("general.")):
             continue
         with pytest.raises(SourceError, match=f'"{key}" is not known here'):

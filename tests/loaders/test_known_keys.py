@@ -6,7 +6,7 @@ from loaders.errors import SourceError
 from loaders.source.fields import Fields
 from loaders.source.known_keys import Keys, check_keys
 
-KEYS = Keys(used=("hidden_size",), neutral={"scale": (1, 1.0), "bias": (False,)}, harmless=("name", "general.*"))
+KEYS = Keys(used=("hidden_size",), harmless_at={"scale": (1, 1.0), "bias": (False,)}, harmless=("name", "general.*"))
 
 
 def check(prefix: str = "", **values) -> None:
@@ -53,5 +53,5 @@ def test_keys_of_another_prefix_are_left_alone():
 
 
 def test_tables_are_joined():
-    joined = KEYS | Keys(used=("layers",), neutral={"scale": (2,)}, harmless=("note",))
+    joined = KEYS | Keys(used=("layers",), harmless_at={"scale": (2,)}, harmless=("note",))
     check_keys(Fields("config.json", {"hidden_size": 1, "layers": 1, "scale": 2, "note": 1}), joined)

@@ -11,9 +11,9 @@ from loaders.errors import LoaderError
 
 
 def test_the_map_fills_its_square_of_cells():
-    places = np.array([[-2.0, 5, 9, 9], [0, 6, 9, 9], [2, 7, 9, 9]])
-    assert token_map.cells(places, 2).tolist() == [[0, 0], [2, 2], [3, 3]]
-    assert token_map.cells(places, 31)[2].tolist() == [2**31 - 1, 2**31 - 1]
+    positions = np.array([[-2.0, 5, 9, 9], [0, 6, 9, 9], [2, 7, 9, 9]])
+    assert token_map.cells(positions, 2).tolist() == [[0, 0], [2, 2], [3, 3]]
+    assert token_map.cells(positions, 31)[2].tolist() == [2**31 - 1, 2**31 - 1]
 
 
 def test_tokens_that_all_lie_on_one_line_have_cells_too():
@@ -39,11 +39,11 @@ def test_a_label_shows_its_space_and_only_what_can_be_read(text, shown):
 
 def test_labels_do_not_lie_on_each_other():
     random = np.random.default_rng(3)
-    places, texts = random.random((500, 4)), [f" token{n}" for n in range(500)]
-    labels = token_map.chosen_labels(places, texts, most=200, room=(0.01, 0.02))
+    positions, texts = random.random((500, 4)), [f" token{n}" for n in range(500)]
+    labels = token_map.chosen_labels(positions, texts, most=200, label_size=(0.01, 0.02))
     assert 20 < len(labels) <= 200
-    low, high = places[:, :2].min(axis=0), places[:, :2].max(axis=0)
-    boxes = [((places[n, :2] - low) / (high - low), 0.01 * (len(shown) + 1)) for n, shown in labels]
+    low, high = positions[:, :2].min(axis=0), positions[:, :2].max(axis=0)
+    boxes = [((positions[n, :2] - low) / (high - low), 0.01 * (len(shown) + 1)) for n, shown in labels]
     for i, (first, width) in enumerate(boxes):
         for second, other_width in boxes[:i]:
             apart_across = first[0] + width <= second[0] or second[0] + other_width <= first[0]

@@ -7,7 +7,7 @@ import pytest
 from gguf import GGMLQuantizationType, quants
 
 from loaders.errors import SourceError
-from loaders.quantized import TYPES, QuantizedTensor, RoundingError, quantized, summary
+from loaders.quantized import QUANTIZED_TYPES, QuantizedTensor, RoundingError, quantized, summary
 from loaders.reader import read_model
 from loaders.source.model import SourceTensor
 from plpython.model import encodings
@@ -19,7 +19,7 @@ def stories(own_data):
     return read_model(own_data / "stories260K/stories260K.gguf")
 
 
-@pytest.mark.parametrize("type", TYPES)
+@pytest.mark.parametrize("type", QUANTIZED_TYPES)
 def test_matrices_have_the_reference_encoders_bytes_and_vectors_stay(stories, type):
     before = {tensor.name: tensor for tensor in stories.tensors}
     after = quantized(stories, type.lower())

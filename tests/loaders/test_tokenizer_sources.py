@@ -16,7 +16,7 @@ from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from loaders.errors import SourceError
 from loaders.gguf.container import read_container
 from loaders.gguf.file import read_gguf
-from loaders.gguf.tokenizer import KEYS
+from loaders.gguf.tokenizer import TOKENIZER_KEYS
 from loaders.gguf.tokenizer import read_tokenizer as read_gguf_tokenizer
 from loaders.huggingface.folder import read_folder
 from loaders.source.fields import Fields
@@ -198,7 +198,7 @@ def test_whatever_stands_in_a_ggufs_metadata_it_is_read_or_refused_in_one_line(t
         metadata["tokenizer.ggml.tokens"][1:3] = [b"[CLS]", b"[SEP]"]
         metadata["tokenizer.ggml.token_type"] = np.ones(len(metadata["tokenizer.ggml.tokens"]), "int32")
     read_gguf_tokenizer(Fields("metadata", metadata), 300)
-    for key in (f"tokenizer.{name}" for name in (*KEYS.used, *KEYS.neutral)):
+    for key in (f"tokenizer.{name}" for name in (*TOKENIZER_KEYS.used, *TOKENIZER_KEYS.harmless_at)):
         for odd in ODD:
             try:
                 Tokenizer(*read_gguf_tokenizer(Fields("metadata", metadata | {key: odd}), 300)).encode("ab \u4e16")

@@ -17,7 +17,7 @@ SELECT is_empty('SELECT * FROM llm.recount()', 'with a model too');
 UPDATE llm_store.atom_run SET geom = public.st_multi(llm.atom_point('aqy')) WHERE content = 'aqz';
 SELECT results_eq(
     'SELECT holder, problem FROM llm.recount()',
-    $$VALUES (sha256('tokenizer'), 'aqz is not in its runs, once and in its place')$$,
+    $$VALUES (sha256('tokenizer'), 'aqz is missing from the runs, or there twice or at a wrong position')$$,
     'what is searched elsewhere is found');
 
 UPDATE llm_store.atom_run SET geom = public.st_multi(llm.atom_point('aqz')) WHERE content = 'aqz';

@@ -18,7 +18,7 @@ SELECT is_empty(
     format('SELECT FROM llm_store.model_tensor WHERE model_id = %s', :copy), 'it has no tensors');
 SELECT throws_ok(
     format('SELECT llm_store.add_model(''copy'', %L, %s, ''gguf'')', :'tiny', :tokens),
-    '42710', 'model "copy" was made by somebody else meanwhile', 'a name is not taken twice');
+    '42710', 'model "copy" was created by another session meanwhile', 'a name is not taken twice');
 SELECT throws_ok(
     format('SELECT llm_store.add_model(''a b'', %L, %s, ''gguf'')', :'tiny', :tokens),
     '23514', NULL, 'what is no name never becomes one');

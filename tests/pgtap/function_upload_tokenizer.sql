@@ -18,7 +18,7 @@ SELECT is(
     'llm.publish finds it');
 SELECT throws_ok(
     'SELECT llm.upload_tokenizer(pg_temp.tiny_tokenizer(), ''{}'')', '22023',
-    'the tokenizer''s settings have no vocabulary_size that a model could have',
+    'the tokenizer''s settings have no valid vocabulary_size',
     'how long the vocabulary is must be told');
 SELECT throws_ok('SELECT llm.upload_tokenizer(NULL, ''{}'')', '22023', NULL, 'NULL is no tokenizer');
 SELECT throws_ok(

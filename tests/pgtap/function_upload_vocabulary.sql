@@ -13,7 +13,7 @@ SELECT is(
 SELECT is_empty('SELECT FROM llm.tokens', 'no view shows it before a model has it');
 SELECT throws_ok(
     'SELECT llm.upload_vocabulary(pg_temp.tiny_tokenizer(), ''{}'')', '22023',
-    'the tokenizer''s settings have no vocabulary_size that a model could have',
+    'the tokenizer''s settings have no valid vocabulary_size',
     'how long the vocabulary is must be told');
 SELECT throws_ok('SELECT llm.upload_vocabulary(NULL, ''{}'')', '22023', NULL, 'NULL is no tokenizer');
 SET LOCAL ROLE llm_user;

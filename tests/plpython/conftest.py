@@ -6,7 +6,7 @@ import pytest
 
 from loaders.huggingface.folder import read_folder
 from plpython.model import encodings
-from plpython.server import ceilings, database
+from plpython.server import ceilings, database, spi
 from plpython.session import kv_handles, model, models
 from tests.plpython.model_store import FAMILIES, Store
 
@@ -86,9 +86,9 @@ def limits(monkeypatch):
 
 @pytest.fixture
 def plpy(monkeypatch):
-    """A fake plpy that plpython.server.database uses for the test's duration."""
+    """A fake plpy that the modules of plpython.server use for the test's duration."""
     fake = FakePlpy()
-    monkeypatch.setattr(database, "_plpy", fake)
+    monkeypatch.setattr(spi, "plpy", fake)
     monkeypatch.setattr(database, "_plans", {})
     return fake
 

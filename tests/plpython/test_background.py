@@ -48,7 +48,7 @@ def test_waiting_can_be_interrupted_and_taken_up_again(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(background.database, "checkpoint", interrupt)
+        patch.setattr(background.interrupts, "checkpoint", interrupt)
         with pytest.raises(KeyboardInterrupt):
             work.result()
     finish.set()

@@ -1,11 +1,11 @@
-"""The module that touches plpy, with a fake one. tests/database/test_store_runtime.py has the real one."""
+"""The modules that touch plpy, with a fake one. tests/database/test_store_runtime.py has the real one."""
 
 import sys
 import types
 
 import pytest
 
-from plpython.server import database, errors
+from plpython.server import connection, database, errors, interrupts, server_variables, streams
 
 
 @pytest.fixture
@@ -15,9 +15,9 @@ def session(plpy, monkeypatch):
     for name in ("llm_test", "llm_test.sql"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     monkeypatch.setitem(sys.modules, "llm_test.sql.kitchen", kitchen)
-    monkeypatch.setattr(database, "_catalog_changes", types.SimpleNamespace(value=1))
+    monkeypatch.setattr(server_variables, "catalog_changes", types.SimpleNamespace(value=1))
     plpy.answers["llm_runtime.release"] = [{"release": "one"}]
-    session = database.connect(plpy, {}, "llm_test", "one")
+    session = connection.connect(plpy, {}, "llm_test", "one")
     session.test_kitchen = kitchen
     return session
 
@@ -91,7 +91,7 @@ def test_a_package_that_a_module_misses_is_named_with_what_to_do(session, plpy, 
     def missing(name):
         raise ModuleNotFoundError("No module named 'tokenizers'", name="tokenizers")
 
-    monkeypatch.setattr(database.importlib, "import_module", missing)
+    monkeypatch.setattr(connection.importlib, "import_module", missing)
     with pytest.raises(plpy.Error, match="cannot import tokenizers") as raised:
         _ = session.pantry
     assert raised.value.sqlstate == "55000"
@@ -153,7 +153,7 @@ def test_a_stream_computes_its_first_row_at_once_and_the_others_as_they_are_fetc
             served.append(dish)
             yield (dish,)
 
-    session.test_kitchen.cook = lambda *dishes: database.Stream(cook(*dishes), 1)
+    session.test_kitchen.cook = lambda *dishes: streams.Stream(cook(*dishes), 1)
     dishes = session.kitchen.cook("soup", "fish", "cake")
     assert served == ["soup"]
     assert next(dishes) == ("soup", None) and served == ["soup"]
@@ -197,8 +197,8 @@ def test_an_error_in_a_later_row_of_a_stream_is_a_row_of_its_own_that_can_be_rai
         yield "soup", 1
         raise raised(plpy)
 
-    session.test_kitchen.cook = lambda: database.Stream(cook(), 2)
-    session.test_kitchen.complain = database.raise_late
+    session.test_kitchen.cook = lambda: streams.Stream(cook(), 2)
+    session.test_kitchen.complain = streams.raise_late
     soup, failed = session.kitchen.cook()
     assert soup == ("soup", 1, None) and failed[:2] == (None, None)
     with pytest.raises(plpy.Error) as late:
@@ -221,15 +221,15 @@ def test_a_package_that_the_server_lacks_is_named_with_the_function_to_replace(s
 def test_what_is_kept_for_a_client_is_forgotten_after_discard_all(session, plpy, monkeypatch):
     """The mark is a prepared statement: here a set of names stands for the server's."""
     prepared, forgotten = set(), []
-    monkeypatch.setattr(database, "_find_statement", lambda name, raises: name in prepared)
-    monkeypatch.setattr(database, "_marked", False)
-    plpy.answers["PREPARE"] = lambda: prepared.add(database.SESSION_MARK.encode()) or []
+    monkeypatch.setattr(server_variables, "find_statement", lambda name, raises: name in prepared)
+    monkeypatch.setattr(connection, "_marked", False)
+    plpy.answers["PREPARE"] = lambda: prepared.add(connection.SESSION_MARK.encode()) or []
     prefixes = types.ModuleType("llm_test.session.prefixes")
     prefixes.forget = lambda: forgotten.append(True)
     monkeypatch.setitem(sys.modules, "llm_test.session.prefixes", prefixes)
     session.test_kitchen.cook = lambda: None
     session.kitchen.cook()
-    database.mark_session()
+    connection.mark_session()
     session.kitchen.cook()
     assert forgotten == [] and len(prepared) == 1
     prepared.clear()
@@ -250,13 +250,13 @@ def test_an_upgrade_boots_the_session_anew_before_the_call(session, plpy):
     plpy.answers["llm_runtime.boot"] = boot
     plpy.answers["llm_runtime.release"] = [{"release": "two"}]
     assert session.kitchen.cook() == "old recipe", "the server has not told of a change yet"
-    database._catalog_changes.value += 1
+    server_variables.catalog_changes.value += 1
     assert session.kitchen.cook() == "new recipe"
 
 
 def test_another_change_of_the_catalogue_does_not_boot_anew(session, plpy):
     session.test_kitchen.cook = lambda: "old recipe"
-    database._catalog_changes.value += 1
+    server_variables.catalog_changes.value += 1
     assert session.kitchen.cook() == "old recipe"
     assert plpy.executed == []
 
@@ -297,9 +297,9 @@ def test_a_stream_that_is_left_early_closes_its_cursor(plpy):
 
 def test_a_checkpoint_enters_the_server_only_when_an_interrupt_is_pending(plpy, monkeypatch):
     pending = types.SimpleNamespace(value=0)
-    monkeypatch.setattr(database, "_interrupt_pending", pending)
-    database.checkpoint()
+    monkeypatch.setattr(server_variables, "interrupt_pending", pending)
+    interrupts.checkpoint()
     assert plpy.executed == []
     pending.value = 1
-    database.checkpoint()
+    interrupts.checkpoint()
     assert plpy.executed == ["SELECT 1"]

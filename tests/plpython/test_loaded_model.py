@@ -49,7 +49,7 @@ def test_an_interrupt_need_not_wait_for_a_long_text_and_leaves_its_tokenizer_beh
         tokenizer.begun.wait()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loaded_model.database, "checkpoint", cancel)
+    monkeypatch.setattr(loaded_model.interrupts, "checkpoint", cancel)
     with pytest.raises(KeyboardInterrupt):
         model.encode("a" * loaded_model.LONG_TEXT)
     assert "tokenizer" not in vars(model)

@@ -20,7 +20,7 @@ def test_principal_directions_of_points_on_a_plane_are_the_planes():
 
 
 def test_principal_directions_are_those_of_the_singular_value_decomposition(monkeypatch):
-    monkeypatch.setattr(projection, "STEP", 17)  # several steps
+    monkeypatch.setattr(projection, "ROWS_A_PIECE", 17)  # several pieces
     rows = np.random.default_rng(2).standard_normal((100, 12)).astype(np.float32) * np.arange(1, 13, dtype=np.float32)
     found = projection.principal(rows)
     centred = rows - rows.mean(axis=0, dtype=np.float64)
@@ -54,19 +54,19 @@ def test_fewer_columns_than_directions_leave_the_others_empty(columns):
 def test_equal_rows_lie_in_the_middle():
     found = projection.principal(np.ones((5, 8), np.float32))
     assert found.explained.tolist() == [0, 0, 0, 0]
-    steps, _ = projection.places(found.components)
+    steps, _ = projection.map_steps(found.components)
     assert np.abs(geometry.coordinates(steps) - 12582912).max() < 1 / 256
 
 
 def test_places_are_the_components_in_units_of_the_map():
     components = np.array([[3.0, 0, -1, 0.5], [-1.5, 1, 0, 0]])
-    steps, units = projection.places(components)
+    steps, units = projection.map_steps(components)
     assert steps.min() >= 0
     assert steps.max() == 2**31 - 1
     assert geometry.coordinates(steps) == pytest.approx(12582912 + components * units, abs=1 / 256)
 
 
 def test_no_coordinate_is_exact_in_the_single_precision_of_the_index():
-    steps, _ = projection.places(np.random.default_rng(6).standard_normal((1000, 4)))
+    steps, _ = projection.map_steps(np.random.default_rng(6).standard_normal((1000, 4)))
     coordinates = geometry.coordinates(steps)
     assert (coordinates.astype(np.float32) != coordinates).all()

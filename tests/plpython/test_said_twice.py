@@ -14,12 +14,39 @@ from plpython.reference.decoder import PREFILL_CHUNK
 from plpython.server import errors
 from plpython.weights import packed_files
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+CHECKOUT = Path(__file__).resolve().parents[2]
+DEPLOY = CHECKOUT / "deploy"
+# Wings that are being rewritten: their constants come under the rule with that work.
+NOT_YET = ("plpython/kernels", "plpython/simd", "plpython/engine", "plpython/weights")
+# A family is a module that says the same few things as every other: FAMILY, KEYS.
+FAMILIES = "loaders/families"
 
 
 def deployed(change):
     """The deploy script of a change."""
     return (DEPLOY / f"{change}.sql").read_text(encoding="utf-8")
+
+
+def constants(path):
+    """The names in capitals that a module defines at its top level."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = (name for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
+            yield from (name.id for name in names if name.id.isupper())
+
+
+def test_a_constant_is_defined_once_and_imported_where_else_it_is_needed():
+    """So a name in capitals has one value, wherever it is read."""
+    modules = [path for top in ("plpython", "loaders") for path in sorted((CHECKOUT / top).rglob("*.py"))]
+    found = {}
+    for path in modules:
+        name = path.relative_to(CHECKOUT).as_posix()
+        if not name.startswith((*NOT_YET, FAMILIES)):
+            for constant in constants(path):
+                found.setdefault(constant, set()).add(name)
+    assert len(found) > 300
+    assert {constant: names for constant, names in found.items() if len(names) > 1} == {}
 
 
 def test_the_forward_query_cuts_a_prompt_as_the_numpy_engine_does():

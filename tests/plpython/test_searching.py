@@ -8,7 +8,7 @@ import pytest
 from plpython.server.errors import ModelError
 from plpython.session import search_matrices
 from plpython.sql import search
-from plpython.store.embedding_columns import DECODERS
+from plpython.store.embedding_columns import VECTOR_DECODERS
 
 ROWS = np.array([[1.5, -2, 0.25], [3, 4, -5]], np.float32)
 # As the servers' send functions write them: PostgreSQL's array_send of real[], pgvector's vector_send.
@@ -24,7 +24,7 @@ SENT = {
 
 @pytest.mark.parametrize("type", SENT)
 def test_vectors_are_read_from_the_binary_form_of_their_type(type):
-    decode, before, each = DECODERS[type]
+    decode, before, each = VECTOR_DECODERS[type]
     assert len(SENT[type]) == len(ROWS) * (before + each * 3)
     np.testing.assert_array_equal(decode(np.frombuffer(SENT[type], np.uint8), 2, 3), ROWS)
 
@@ -32,7 +32,7 @@ def test_vectors_are_read_from_the_binary_form_of_their_type(type):
 def test_an_array_of_two_dimensions_is_no_vector():
     sent = struct.pack(">iiiiiii", 2, 0, 700, 2, 1, 1, 1) + struct.pack(">ifif", 4, 1.0, 4, 2.0)
     with pytest.raises(ModelError, match="more than one dimension"):
-        DECODERS["_float4"][0](np.frombuffer(sent, np.uint8), 1, 3)
+        VECTOR_DECODERS["_float4"][0](np.frombuffer(sent, np.uint8), 1, 3)
 
 
 def test_an_array_with_null_elements_is_no_vector_though_it_has_the_size_of_one():
@@ -40,7 +40,7 @@ def test_an_array_with_null_elements_is_no_vector_though_it_has_the_size_of_one(
     sent = struct.pack(">iiiii", 1, 1, 700, 3, 1) + struct.pack(">if", 4, 1.0) + struct.pack(">ii", -1, -1)
     assert len(sent) == 20 + 8 * 2
     with pytest.raises(ModelError, match="NULL elements"):
-        DECODERS["_float4"][0](np.frombuffer(sent, np.uint8), 1, 2)
+        VECTOR_DECODERS["_float4"][0](np.frombuffer(sent, np.uint8), 1, 2)
 
 
 def test_the_longest_unused_matrix_leaves_first(monkeypatch):
@@ -57,7 +57,7 @@ def test_the_longest_unused_matrix_leaves_first(monkeypatch):
 
 
 def test_a_place_is_written_as_a_tid():
-    assert search.place_text(np.int64(70_000 << 16 | 12)) == "(70000,12)"
+    assert search.tid_text(np.int64(70_000 << 16 | 12)) == "(70000,12)"
 
 
 @pytest.mark.parametrize(

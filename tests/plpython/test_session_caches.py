@@ -15,7 +15,7 @@ def rows(model, n, value=0.0):
 
 def stored(cache, layer, positions, k, v):
     """What the engine's cache holds of a layer after keys and values were put at their positions."""
-    return cache.room(layer, positions).store(layer, positions, k, v)
+    return cache.reserved(layer, positions).store(layer, positions, k, v)
 
 
 def test_a_kv_cache_returns_everything_up_to_the_last_position(store):
@@ -32,7 +32,7 @@ def test_storing_at_earlier_positions_forgets_what_followed(store):
     stored(cache, 0, range(5), rows(model, 5, 1), rows(model, 5))
     keys, _ = stored(cache, 0, [1, 2], rows(model, 2, 7), rows(model, 2))
     assert keys[:, 0, 0].tolist() == [1, 7, 7]
-    refusal("22023", cache.room, 0, [4])
+    refusal("22023", cache.reserved, 0, [4])
 
 
 def test_a_layer_grows_without_losing_what_the_others_hold(store):
@@ -48,14 +48,14 @@ def test_a_layer_grows_without_losing_what_the_others_hold(store):
 def test_a_gap_in_a_kv_cache_is_an_error_that_says_where(store):
     store.add("a")
     cache = kv_handles.current(kv_handles.new("a"), "a")[2]
-    assert "no positions 0 to 2 of layer 1" in refusal("22023", cache.room, 1, [3]).message
+    assert "no positions 0 to 2 of layer 1" in refusal("22023", cache.reserved, 1, [3]).message
 
 
 def test_a_kv_cache_is_no_longer_than_the_context(store):
     store.add("a")
     model, _, cache = kv_handles.current(None, "a")
     n = model.architecture.context_length + 1
-    refusal("53400", cache.room, 0, range(n))
+    refusal("53400", cache.reserved, 0, range(n))
 
 
 def test_the_handle_of_another_model_or_another_role_is_refused(store):
@@ -97,7 +97,7 @@ def test_the_scratch_cache_is_not_shared_between_roles_or_models(store):
     assert kv_handles.current(None, "a")[2] is scratch
     store.role = "mallory"
     other = kv_handles.current(None, "a")[2]
-    refusal("22023", other.room, 0, [1])
+    refusal("22023", other.reserved, 0, [1])
     assert kv_handles.current(None, "b")[2] is not other
 
 

@@ -52,7 +52,7 @@ def limits():
 @pytest.fixture
 def packed(plpy, store, limits, tmp_path, monkeypatch):
     """The folder of packed files; llm_store.pack_model packs `packed.tensors` and counts its calls."""
-    files = PackedFiles(tmp_path / "packed", "edition", "start", shared_weights.database.checkpoint)
+    files = PackedFiles(tmp_path / "packed", "edition", "start", shared_weights.interrupts.checkpoint)
     monkeypatch.setattr(shared_weights, "files", lambda: files)
     plpy.answers["llm_runtime.pack_limits"] = lambda: [limits]
 

@@ -329,7 +329,7 @@ def wordpiece(**changes):
 @pytest.mark.parametrize("method", ["encode", "spans"])
 def test_the_session_looks_for_interrupts_while_a_long_text_is_read(monkeypatch, method):
     looks, ours = [], wordpiece()
-    monkeypatch.setattr(background.database, "checkpoint", lambda: looks.append(1))
+    monkeypatch.setattr(background.interrupts, "checkpoint", lambda: looks.append(1))
     work = Background(getattr(ours, method), "the cat " * 200_000)
     assert len(work.result()) >= 400_000
     assert len(looks) > 10  # of a hundred; with Python's lock held, it looks once or twice

@@ -1,4 +1,4 @@
-"""What typing does to a value without changing what it means."""
+"""Noise of typing that does not change the meaning of a value."""
 
 import string
 
@@ -38,7 +38,7 @@ def nonsense(rng) -> str:
 
 
 def _edits(word: str, rng) -> str:
-    """The word with one slip of the fingers."""
+    """The word with one typo."""
     i = rng.randrange(len(word) - 1)
     slip = rng.choice(("swap", "drop", "double", "near", "add"))
     if slip == "swap":
@@ -63,7 +63,7 @@ def within_one(a: str, b: str) -> bool:
 
 
 def typo(rng, text: str, known: frozenset[str]) -> str:
-    """One slip in one word of five letters or more, unless another known word is as near as the one that was meant."""
+    """One typo in a word of five letters or more, unless another known word is as close as the original."""
     parts = text.split(" ")
     long = [i for i, part in enumerate(parts) if len(part) >= 4 and part.isalpha() and part.isascii()]
     if not long:

@@ -29,7 +29,7 @@ PARTS = {  # what stands in a text: the part of one that it names, the longer na
 
 
 def read(text: str, lone_point_is_thousands: bool) -> tuple[str, str] | None:
-    """The (whole, decimals) digits that a number without sign stands for by the rules, or None when it breaks them."""
+    """The digits (whole, decimals) of an unsigned number, by the rules; None if it breaks them."""
     text = re.sub(r"(?<=\d)[ '\u00a0_\u2019](?=\d{3}(?!\d))", "", text)
     if not re.fullmatch(r"[\d.,]*\d", text):
         return None
@@ -51,7 +51,7 @@ def read(text: str, lone_point_is_thousands: bool) -> tuple[str, str] | None:
 
 
 def write(rng, whole: int, decimals: str) -> str:
-    """One way to write the number; what it means is what `read` says."""
+    """One way to write the number; `read` defines its value."""
     digits = str(whole)
     if whole >= 1000 and rng.random() < 0.6:
         mark = rng.choices(THOUSANDS_MARKS, (10, 6, 2, 4, 1, 0.3, 0.7))[0]

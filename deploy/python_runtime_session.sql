@@ -420,11 +420,11 @@ AS $python$"""The KV caches that a query's operators fill, behind handles that a
 
 import itertools
 
+from ..generate.interfaces import PAGE
 from ..server import ceilings, database, errors
 from . import models
 
 KV_CACHES = 256  # a session's handles at a time
-PAGE = 64  # positions for which memory is asked for at once
 
 
 def current(handle, name=None):

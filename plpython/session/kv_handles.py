@@ -2,11 +2,11 @@
 
 import itertools
 
+from ..generate.interfaces import PAGE
 from ..server import ceilings, database, errors
 from . import models
 
 KV_CACHES = 256  # a session's handles at a time
-PAGE = 64  # positions for which memory is asked for at once
 
 
 def current(handle, name=None):

@@ -18,7 +18,7 @@ from ..server import database, errors
 from . import packed_files, tensor_groups
 from . import tensors as weights
 from .address_space import Mapping, side_by_side
-from .packed_model import PackedModel
+from .packed_model import PackedModel, directory_entry
 
 TRIES = 5  # how often files may be evicted between packing and opening
 SECONDS_BEFORE_NOTICE = 1
@@ -38,7 +38,7 @@ Part = namedtuple("Part", "file members")
 def files():
     """The files of this server: beside the folder of the modules, below the data directory."""
     root = database.home().parent / "packed"
-    modules = (packing, groups, floats, blocks, *dispatch.MODULES, tensor_groups, packed_files)
+    modules = (packing, groups, floats, blocks, *dispatch.LAYOUT_MODULES, tensor_groups, packed_files)
     edition = hashlib.sha256(b"".join(database.file_of(module).read_bytes() for module in modules)).hexdigest()[:16]
     return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], database.checkpoint)
 
@@ -64,7 +64,9 @@ def attach(tensors, name, hash):
         missing = [part for part in missing if not _placed(mapping, part, offsets[part.file])]
         if not missing:
             directory = {
-                tensor.name: _entry(tensor, offsets[part.file] + at) for part in wanted for tensor, at in part.members
+                tensor.name: directory_entry(tensor.type, tensor.shape, offsets[part.file] + at)
+                for part in wanted
+                for tensor, at in part.members
             }
             return PackedModel(np.asarray(mapping), directory)
         pack_model(hash, name)
@@ -157,13 +159,6 @@ def _fill_tensor(tensor, progress, out):
         raise errors.corrupt_data(
             f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {tensor.shape[0]}"
         )
-
-
-def _entry(tensor, offset):
-    """packed_model's directory entry of a tensor."""
-    shape = tensor.shape
-    layout = packing.layout_of(tensor.type, shape)
-    return [layout, offset, shape[0] if len(shape) > 1 else 1, shape[-1]]
 
 
 def _placed(mapping, part, offset):

@@ -16,8 +16,8 @@ import struct
 
 import numpy as np
 
-from ..kernels.dispatch import NAMES
-from ..kernels.groups import ALIGNMENT
+from ..kernels.dispatch import LAYOUT_NAMES
+from ..kernels.groups import CACHE_LINE
 from ..kernels.packing import layout_of, packed_bytes
 from .address_space import HUGE_PAGE
 from .packed_files import PackedFile
@@ -66,7 +66,7 @@ def tensors_in(path):
         with path.open("rb") as file:
             (count,) = HEAD.unpack(file.read(HEAD.size))
             table = file.read(min(count, path.stat().st_size // ROW.size) * ROW.size)
-        return [(hash, NAMES[layout], size) for hash, layout, size in ROW.iter_unpack(table)]
+        return [(hash, LAYOUT_NAMES[layout], size) for hash, layout, size in ROW.iter_unpack(table)]
     except (struct.error, KeyError):
         return []
 
@@ -78,7 +78,7 @@ def _layer_of_small(tensor):
 
 
 def _file_of(tensor):
-    return PackedFile(f"{tensor.hash.hex()}.{NAMES[layout_of(tensor.type, tensor.shape)]}", _size(tensor))
+    return PackedFile(f"{tensor.hash.hex()}.{LAYOUT_NAMES[layout_of(tensor.type, tensor.shape)]}", _size(tensor))
 
 
 def _side_by_side(tensors):
@@ -87,7 +87,7 @@ def _side_by_side(tensors):
     offset, offsets = HEAD.size + len(first) * ROW.size, {}
     for hash in sorted(first):
         offsets[hash] = offset
-        offset += -(-_size(first[hash]) // ALIGNMENT) * ALIGNMENT
+        offset += -(-_size(first[hash]) // CACHE_LINE) * CACHE_LINE
     places = sorted(((tensor, offsets[tensor.hash]) for tensor in tensors), key=lambda place: place[1])
     return PackedFile(f"{hashlib.sha256(_table(places)).hexdigest()}.{GROUP}", offset), places
 

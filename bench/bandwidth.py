@@ -7,14 +7,14 @@ import numpy as np
 from numba import njit
 
 from plpython.simd.memory import array_at, load_bytes, store
-from plpython.simd.registers import OPTIONS, fill, i32
+from plpython.simd.registers import NJIT_OPTIONS, fill, i32
 from plpython.simd.threads import new_state, team
 
 SIZE = 1 << 29  # bytes, far more than any cache
 LONG_ENOUGH = 0.2  # seconds
 
 
-@njit(**OPTIONS)
+@njit(**NJIT_OPTIONS)
 def read_bytes(thread, threads, _state, address, like, size, out):
     """Read every byte of this thread's part once, four registers at a time; the threads share nothing."""
     part = size // threads // 256 * 256

@@ -2,9 +2,9 @@
 
     python bench/kernels.py [--types Q8_0,Q4_0,Q5_0,F16] [--threads 1,2] [--rounds 5]
 
-Weights are random, of Qwen2.5-0.5B's shape, made in memory. Each figure stands beside its limit, measured in turns with
-it: for one token the speed at which memory is read, for many the speed of the instruction in registers. Seconds are of
-processor time for one thread, so that a busy neighbour matters little, and of the clock for more.
+Weights are random, with the shapes of Qwen2.5-0.5B. Each figure is shown with its limit, measured in turns with it: for
+one token the speed of reading memory, for many tokens the speed of the same instruction on registers alone. One thread
+is timed by its processor time, so that other processes matter little; several threads by the clock.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from plpython.kernels.matrix import linear
 from plpython.model import encodings
 from plpython.model.decoder import Architecture
 from plpython.simd.memory import load, load_bytes, spread, spread_bytes, store
-from plpython.simd.registers import OPTIONS, dot4, f32, fill, fma, i32, to_f32
+from plpython.simd.registers import NJIT_OPTIONS, dot4, f32, fill, fma, i32, to_f32
 from plpython.weights.packed_model import PackedModel, pack_model
 
 EIGHT, EIGHT_I32 = f32[8], i32[8]
@@ -34,11 +34,11 @@ PROMPT = 512
 STEPS = 16  # decode steps timed together
 
 
-@njit(**OPTIONS)
-def multiply_in_registers(count, whole_numbers, u8, i8, x, out):
-    """8 x 16 sums of `count` columns from the nearest cache: dot4 for whole numbers, fma for floats."""
+@njit(**NJIT_OPTIONS)
+def multiply_in_registers(count, integers, u8, i8, x, out):
+    """8 x 16 sums over `count` columns, with all data in L1: dot4 for integers, fma for floats."""
     total, sums = fill(0.0, EIGHT), fill(0, EIGHT_I32)
-    if whole_numbers:
+    if integers:
         for _ in range(count // 4):
             sums = dot4(sums, load_bytes(u8, 0, i32), spread_bytes(i8, 0, EIGHT_I32, 64))
         total = to_f32(sums)
@@ -48,7 +48,7 @@ def multiply_in_registers(count, whole_numbers, u8, i8, x, out):
     store(out, 0, total, 16)
 
 
-@njit(**OPTIONS)
+@njit(**NJIT_OPTIONS)
 def product(weights, matrix, groups, x, codes, tokens, out):
     columns = matrix[3]
     step = max(2, (1 << 16) // (columns * 16) // 2 * 2)
@@ -65,10 +65,10 @@ def seconds_of(action, threads: int = 1) -> float:
     return clock() - start
 
 
-def peak(whole_numbers: bool) -> float:
+def peak(integers: bool) -> float:
     """Billions of multiplications and additions a second in one thread."""
     count, x = 1 << 22, np.ones(128, np.float32)
-    arguments = (count, whole_numbers, np.ones(64, np.uint8), np.ones(512, np.int8), x, np.zeros(128, np.float32))
+    arguments = (count, integers, np.ones(64, np.uint8), np.ones(512, np.int8), x, np.zeros(128, np.float32))
     return 2 * 128 * count / seconds_of(lambda: multiply_in_registers(*arguments)) / 1e9
 
 
@@ -87,15 +87,15 @@ def product_speed(model: PackedModel, name: str, tokens: int) -> tuple[float, fl
 
 
 def random_model(type: str) -> PackedModel:
-    """Weights of the 0.5B shape; of the block types random bytes with a scale that keeps activations sane."""
+    """Random weights; of quantised types random bytes, with a scale that keeps activations in range."""
     random = np.random.default_rng(0)
     tensors = {}
     for name, shape in tensor_shapes(LAYERS).items():
         if len(shape) == 1 or encodings.BLOCKS[type][0] == 1:
             deviation = 0.1 if len(shape) == 1 else shape[1] ** -0.5
             values = random.standard_normal(shape, np.float32) * np.float32(deviation) + name.endswith("norm.weight")
-            kept = "F32" if len(shape) == 1 else type
-            tensors[name] = kept, shape, encodings.encode(kept, values)
+            encoding = "F32" if len(shape) == 1 else type
+            tensors[name] = encoding, shape, encodings.encode(encoding, values)
         else:
             blocks = random.integers(0, 256, (shape[0] * shape[1] // 32, encodings.BLOCKS[type][1]), dtype=np.uint8)
             scale = shape[1] ** -0.5 / {"Q8_0": 74, "Q5_0": 9.2, "Q4_0": 4.6}[type]  # the integers' deviation
@@ -124,7 +124,7 @@ def architecture() -> Architecture:
 
 
 def decode_speed(engine: CompiledEngine, context: int) -> float:
-    """Tokens a second after `context` positions; their keys and values are zeros, which take as long as others."""
+    """Tokens a second after `context` positions, whose keys and values are zeros: they take as long as others."""
     cache = engine.new_cache()
     cache.reserve(context + STEPS + 1)
     for page in cache._pages:
@@ -152,11 +152,11 @@ def batch_speed(engine: CompiledEngine) -> float:
 
 
 def bench_kernels(type: str, model: PackedModel, rounds: int) -> None:
-    whole_numbers = encodings.BLOCKS[type][0] > 1
+    integers = encodings.BLOCKS[type][0] > 1
     measured = interleaved(
         {
             "memory": lambda: bandwidth(model.weights.u8, 1),
-            "peak": lambda: peak(whole_numbers),
+            "peak": lambda: peak(integers),
             "one": lambda: product_speed(model, "token_embd.weight", 1)[0],
             "eight": lambda: product_speed(model, "blk.0.ffn_gate.weight", 8)[1],
             "many": lambda: product_speed(model, "blk.0.ffn_gate.weight", 256)[1],

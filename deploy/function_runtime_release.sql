@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '57ab731d03b955ed510f870d9fcdb3f6dbd947ebba61ed6f0a66c1b20bf0b820'::text;
+RETURN 'f17cd88e4c4207b9f32763db44a1b455c8c6f42ee132393db9e753ba2ffdcd01'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

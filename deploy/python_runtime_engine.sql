@@ -9,10 +9,10 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.engine__composed()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The transformer's operators over packed weights: what queries compose where the compiled engine computes.
+AS $python$"""The compiled operators over packed weights, one by one: for SQL queries that compose a transformer.
 
-Activations are flat float32 arrays, a row a token, as reference/composed has them; that sizes fit is checked in
-`operators`.
+Activations are flat float32 arrays, a row for each token, as in reference/composed. sql/operators has checked that
+sizes fit.
 """
 
 from collections import namedtuple
@@ -25,16 +25,16 @@ from ..kernels.kv_pages import PAGE_FIELDS
 from ..simd.frames import Frame
 from ..simd.threads import new_state, team
 from . import operator_entries
-from .decoder import TILE
+from .decoder import QUERY_TILE
 from .operator_entries import (
-    ATTENTION,
-    EMBED,
-    GATED,
-    HEADS,
-    LINEAR,
-    NORM,
-    ROTATION,
-    SWIGLU,
+    ATTENTION_STRUCT,
+    EMBED_STRUCT,
+    GATED_STRUCT,
+    HEADS_STRUCT,
+    LINEAR_STRUCT,
+    NORM_STRUCT,
+    ROTATION_STRUCT,
+    SWIGLU_STRUCT,
     Attention,
     Embed,
     Gated,
@@ -46,31 +46,31 @@ from .operator_entries import (
 )
 from .steps import ONE_SET, TWO_SETS, Batch
 
-SLICE = 64  # tokens between checkpoints: tens of milliseconds in the largest matrix of a large model
-SEEN_TWICE = "attn_v.weight", "attn_output.weight"  # as decoder_pass does
-WORTH_SHARING = 1 << 24  # multiplications: about as long as it takes to hand work to a thread
-NOTHING, NO_NUMBERS = np.zeros(0, np.float32), np.zeros(0, np.int64)
+SLICE_TOKENS = 64  # most tokens between checkpoints: tens of milliseconds in the largest matrix of a large model
+TWO_SET_MATRICES = "attn_v.weight", "attn_output.weight"  # they read two sets of codes, as in decoder_pass
+LEAST_SHARED_PRODUCTS = 1 << 24  # with fewer multiplications, waking workers would take longer than the work
+NO_FLOATS, NO_INTS = np.zeros(0, np.float32), np.zeros(0, np.int64)
 
-# What `linear` needs to know of a matrix and a bias: their entries, the matrix's shape, the distance between rows of
-# output, and how many sets of codes it sees.
+# A matrix for `linear`: rows of the weight table of the matrix and the bias, the matrix's shape, the distance between
+# rows of output, and how many sets of codes it reads.
 Product = namedtuple("Product", "matrix bias rows columns stride sets")
 
 
 class CompiledOperators:
-    """The operators of one CompiledEngine's model. `checkpoint` is called between slices of work.
+    """The operators of a CompiledEngine's model. checkpoint: called between slices of work; what it raises ends a call.
 
-    Frames are kept, one for each use of a weight, and only what differs from call to call is written anew.
+    Frames are kept, one for each use of a weight; a call overwrites only the fields that differ.
     """
 
     def __init__(self, engine, checkpoint):
         self.engine = engine
         self._checkpoint = checkpoint
         self._weights = engine.packed.weights
-        self.shapes = {}  # what `operators` has found out of tensors
+        self.shapes = {}  # {(tensor name, dimensions): shape}: the cache of sql/operators
         self._entries, self._products, self._tiles = {}, {}, {}
         self._absent = np.array([ABSENT, 0, 0, 0], np.int64)
         self._state = new_state(operator_entries.CLAIMS)
-        self._codes, self._spare, self._qkv = new_codes(0), NOTHING, NOTHING
+        self._codes, self._spare, self._qkv = new_codes(0), NO_FLOATS, NO_FLOATS
         self._frames, self._written = {}, (None, None)
 
     def new_cache(self):
@@ -83,10 +83,10 @@ class CompiledOperators:
         return (columns,) if layout == VECTOR else (rows, columns)
 
     def embedding(self, tokens):
-        """int[n] -> [n * hidden]."""
+        """The embeddings of tokens: int[n] -> [n * hidden]."""
         matrix, tokens = self._entry("token_embd.weight"), np.asarray(tokens, np.int64)
         out = np.empty(len(tokens) * matrix[COLUMNS], np.float32)
-        frame = EMBED.frame(Embed(self._weights, matrix, tokens, out))
+        frame = EMBED_STRUCT.frame(Embed(self._weights, matrix, tokens, out))
         operator_entries.embed(0, 1, self._state, frame)
         return out
 
@@ -95,25 +95,25 @@ class CompiledOperators:
         p = self._products.get((weight, bias)) or self._product(weight, bias)
         rows, columns, stride = p.rows, p.columns, p.stride
         tokens = len(x) // columns
-        self._make_room(min(tokens, SLICE), columns, stride if p.sets == TWO_SETS else 0)
+        self._reserve_codes(min(tokens, SLICE_TOKENS), columns, stride if p.sets == TWO_SETS else 0)
         frame = self._frames.get((weight, bias)) or self._linear_frame(weight, bias)
         out = np.empty(tokens * stride, np.float32)
-        given = NOTHING if residual is None else residual
-        for begin, n, few, to in _slices(tokens, x, columns, out, stride):
-            frame.put(x=few, tokens=n, residual=given[begin * rows : (begin + n) * rows], out=to)
+        arguments = NO_FLOATS if residual is None else residual
+        for begin, n, x_slice, to in _slices(tokens, x, columns, out, stride):
+            frame.put(x=x_slice, tokens=n, residual=arguments[begin * rows : (begin + n) * rows], out=to)
             self._run(operator_entries.linear, n, n * rows * columns, frame)
         return out if stride == rows else out.reshape(tokens, stride)[:, :rows]
 
     def queries_keys_values(self, x, layer, positions):
-        """What `attention` takes of a layer: [n * hidden], int[n] -> [n, heads * head_dim], keys and values."""
+        """Projected and rotated: [n * hidden], int[n] -> [n, heads * head_dim], and two of [n, kv_heads * head_dim]."""
         sizes, tokens = self.engine.sizes, len(positions)
         stride = sizes.qkv_stride
-        self._make_room(min(tokens, SLICE), sizes.hidden, stride)
-        self._reserve(positions)
-        frame = self._frames.get((HEADS, layer)) or self._heads_frame(layer)
+        self._reserve_codes(min(tokens, SLICE_TOKENS), sizes.hidden, stride)
+        self._reserve_positions(positions)
+        frame = self._frames.get((HEADS_STRUCT, layer)) or self._heads_frame(layer)
         out = np.empty(tokens * stride, np.float32)
-        for begin, n, few, to in _slices(tokens, x, sizes.hidden, out, stride):
-            frame.put(x=few, positions=positions[begin : begin + n], out=to)
+        for begin, n, x_slice, to in _slices(tokens, x, sizes.hidden, out, stride):
+            frame.put(x=x_slice, positions=positions[begin : begin + n], out=to)
             self._run(operator_entries.queries_keys_values, n, n * stride * sizes.hidden, frame)
         rows, width = out.reshape(tokens, stride), sizes.kv_heads * sizes.head_dim
         q, k = rows[:, : sizes.heads * sizes.head_dim], rows[:, sizes.k_column : sizes.k_column + width]
@@ -124,101 +124,107 @@ class CompiledOperators:
         p = self._products.get((gate, None)) or self._product(gate, None)
         rows, columns, stride = p.rows, p.columns, p.stride
         tokens = len(x) // columns
-        self._make_room(min(tokens, SLICE), columns, stride)
-        frame = self._frames.get((GATED, gate, up)) or self._gated_frame(gate, up)
+        self._reserve_codes(min(tokens, SLICE_TOKENS), columns, stride)
+        frame = self._frames.get((GATED_STRUCT, gate, up)) or self._gated_frame(gate, up)
         out = np.empty(tokens * stride, np.float32)
-        for _, n, few, to in _slices(tokens, x, columns, out, stride):
-            frame.put(x=few, tokens=n, out=to)
+        for _, n, x_slice, to in _slices(tokens, x, columns, out, stride):
+            frame.put(x=x_slice, tokens=n, out=to)
             self._run(operator_entries.gated, n, 2 * n * rows * columns, frame)
         return out if stride == rows else out.reshape(tokens, stride)[:, :rows]
 
     def rms_norm(self, x, weight, epsilon):
-        """Rows as wide as the weight, each normalised."""
-        frame = self._frames.get((NORM, weight, epsilon)) or self._norm_frame(weight, epsilon)
+        """Normalise rows as wide as the weight: [n * width] -> [n * width]."""
+        frame = self._frames.get((NORM_STRUCT, weight, epsilon)) or self._norm_frame(weight, epsilon)
         out = np.empty(len(x), np.float32)
         frame.put(x=x, out=out)
         operator_entries.normalise(0, 1, self._state, frame.numbers)
         return out
 
     def rope(self, x, positions):
-        """Every head turned by its token's position: [n * heads * head_dim], int[n]."""
-        model, _ = self._reserve(positions)
+        """Rotate all heads by their tokens' positions: [n * heads * head_dim], int[n] -> the same shape."""
+        model, _ = self._reserve_positions(positions)
         out = x.copy()
-        operator_entries.rotate(0, 1, self._state, ROTATION.frame(Rotation(model, out, positions)))
+        operator_entries.rotate(0, 1, self._state, ROTATION_STRUCT.frame(Rotation(model, out, positions)))
         return out
 
     def attention(self, q, k, v, cache, layer, positions):
-        """Store keys and values in a KVCache that has room for them, then let every query see all up to its own."""
+        """Store keys and values in a KVCache that has reserved their positions, then compute attention.
+
+        q, k, v: [n, ...] as `queries_keys_values` returns them. positions: consecutive. -> [n, heads * head_dim].
+        """
         sizes, n = self.engine.sizes, len(positions)
-        self._reserve(positions)
-        frame, stride = self._frames.get(ATTENTION) or self._attention_frame(), sizes.qkv_stride
+        self._reserve_positions(positions)
+        frame, stride = self._frames.get(ATTENTION_STRUCT) or self._attention_frame(), sizes.qkv_stride
         if self._qkv.size < n * stride:
             self._qkv = np.zeros(n * stride, np.float32)
         qkv = self._qkv[: n * stride].reshape(n, stride)
         for column, part in ((0, q), (sizes.k_column, k), (sizes.v_column, v)):
             qkv[:, column : column + part.size // n] = part.reshape(n, -1)
-        for begin in range(0, n, SLICE):
-            few, now = qkv[begin : begin + SLICE].reshape(-1), positions[begin : begin + SLICE]
-            batch = self._batch(now, cache.pages)
-            frame.put(batch=batch, qkv=few, layer=layer)
-            products = len(now) * int(now[-1] + 1) * sizes.heads * sizes.head_dim
-            self._run(operator_entries.attention, len(now), products, frame)
+        for begin in range(0, n, SLICE_TOKENS):
+            some = slice(begin, begin + SLICE_TOKENS)
+            x_slice, positions_slice = qkv[some].reshape(-1), positions[some]
+            batch = self._batch(positions_slice, cache.pages)
+            frame.put(batch=batch, qkv=x_slice, layer=layer)
+            products = len(positions_slice) * int(positions_slice[-1] + 1) * sizes.heads * sizes.head_dim
+            self._run(operator_entries.attention, len(positions_slice), products, frame)
         return qkv[:, : sizes.heads * sizes.head_dim]
 
     def _product(self, weight, bias):
         matrix, vector = self._entry(weight), self._absent if bias is None else self._entry(bias)
         rows, columns = self.shape(weight)
-        sets = TWO_SETS if weight.endswith(SEEN_TWICE) else ONE_SET
+        sets = TWO_SETS if weight.endswith(TWO_SET_MATRICES) else ONE_SET
         known = self._products[weight, bias] = Product(matrix, vector, rows, columns, -(-rows // GROUP) * GROUP, sets)
         return known
 
     def _linear_frame(self, weight, bias):
         p = self._products[weight, bias]
-        given = Linear(
-            *(self._weights, p.matrix, p.bias, NOTHING, 0, p.sets),
-            *(self._codes, NOTHING, NOTHING, p.stride, self._spare),
+        arguments = Linear(
+            *(self._weights, p.matrix, p.bias, NO_FLOATS, 0, p.sets),
+            *(self._codes, NO_FLOATS, NO_FLOATS, p.stride, self._spare),
         )
-        return self._kept((weight, bias), Frame(LINEAR, given))
+        return self._add_frame((weight, bias), Frame(LINEAR_STRUCT, arguments))
 
     def _heads_frame(self, layer):
         model, _ = self._written
         w = self.engine.layer(layer)
-        given = Heads(model, w, NOTHING, NO_NUMBERS, self._codes, NOTHING, self._spare)
-        return self._kept((HEADS, layer), Frame(HEADS, given))
+        arguments = Heads(model, w, NO_FLOATS, NO_INTS, self._codes, NO_FLOATS, self._spare)
+        return self._add_frame((HEADS_STRUCT, layer), Frame(HEADS_STRUCT, arguments))
 
     def _gated_frame(self, gate, up):
         p = self._products[gate, None]
-        given = Gated(
-            *(self._weights, p.matrix, self._entry(up), self._absent, NOTHING, 0),
-            *(self._codes, self._spare, NOTHING, p.stride),
+        arguments = Gated(
+            *(self._weights, p.matrix, self._entry(up), self._absent, NO_FLOATS, 0),
+            *(self._codes, self._spare, NO_FLOATS, p.stride),
         )
-        return self._kept((GATED, gate, up), Frame(GATED, given))
+        return self._add_frame((GATED_STRUCT, gate, up), Frame(GATED_STRUCT, arguments))
 
     def _norm_frame(self, weight, epsilon):
         _, offset, _, width = map(int, self._entry(weight))
-        given = Norm(self._weights.f32, offset // 4, width, epsilon, NOTHING, NOTHING)
-        return self._kept((NORM, weight, epsilon), Frame(NORM, given))
+        arguments = Norm(self._weights.f32, offset // 4, width, epsilon, NO_FLOATS, NO_FLOATS)
+        return self._add_frame((NORM_STRUCT, weight, epsilon), Frame(NORM_STRUCT, arguments))
 
     def _attention_frame(self):
-        model, works = self._written
-        batch = self._batch(NO_NUMBERS, np.zeros((0, PAGE_FIELDS), np.int64))
-        return self._kept(ATTENTION, Frame(ATTENTION, Attention(model, batch, NOTHING, works, 0)))
+        model, workspaces = self._written
+        batch = self._batch(NO_INTS, np.zeros((0, PAGE_FIELDS), np.int64))
+        return self._add_frame(
+            ATTENTION_STRUCT, Frame(ATTENTION_STRUCT, Attention(model, batch, NO_FLOATS, workspaces, 0))
+        )
 
-    def _kept(self, use, frame):
+    def _add_frame(self, use, frame):
         self._frames[use] = frame
         return frame
 
     def _batch(self, positions, pages):
-        """A Batch of consecutive tokens of one sequence, for attention alone."""
+        """A Batch of consecutive tokens of one sequence, with the fields that attention uses."""
         n = len(positions)
         if n not in self._tiles:
-            tiles = [(first, min(TILE, n - first)) for first in range(0, n, TILE)]
+            tiles = [(first, min(QUERY_TILE, n - first)) for first in range(0, n, QUERY_TILE)]
             self._tiles[n] = np.array(tiles, np.int64).reshape(-1, 2), np.zeros(n, np.int64)
         tiles, zeros = self._tiles[n]
-        return Batch(NO_NUMBERS, NO_NUMBERS, positions, zeros, pages, tiles, NO_NUMBERS)
+        return Batch(NO_INTS, NO_INTS, positions, zeros, pages, tiles, NO_INTS)
 
-    def _make_room(self, tokens, columns, spare):
-        """For two sets of codes of so many tokens, and for the products of one of them where `spare` is not 0."""
+    def _reserve_codes(self, tokens, columns, spare):
+        """Make the codes large enough for two sets of so many tokens, and `_spare` for tokens * spare numbers."""
         if self._codes.codes.size < 2 * tokens * columns:
             self._codes = new_codes(2 * tokens * columns)
             self._frames.clear()
@@ -226,8 +232,8 @@ class CompiledOperators:
             self._spare = np.zeros(tokens * spare, np.float32)
             self._frames.clear()
 
-    def _reserve(self, positions):
-        """What of frames is the engine's own, with room for these positions: the numbers of MODEL and of WORKS."""
+    def _reserve_positions(self, positions):
+        """Reserve the positions; returns the numbers of the engine's Model and Workspaces, for frames."""
         written = self.engine.written_for(int(positions[-1]) + 1)
         if written[0] is not self._written[0] or written[1] is not self._written[1]:
             self._written = written
@@ -235,56 +241,56 @@ class CompiledOperators:
         return written
 
     def _entry(self, name):
-        """A tensor's row of the table of weights, int64[4]."""
+        """A tensor's row of the weight table, int64[4]."""
         entry = self._entries.get(name)
         if entry is None:
             entry = self._entries[name] = self.engine.packed.entry(name)
         return entry
 
-    def _run(self, kernel, tokens, products, frame):
-        """A kernel, in as many threads as its multiplications are worth."""
+    def _run(self, entry, tokens, products, frame):
+        """Run an entry, in several threads if it has enough multiplications. tokens: which setting of threads holds."""
         self._checkpoint()
         self._state.fill(0)
         threads = self.engine.threads if tokens == 1 else self.engine.batch_threads
-        if threads == 1 or products < WORTH_SHARING:
-            kernel(0, 1, self._state, frame.numbers)
+        if threads == 1 or products < LEAST_SHARED_PRODUCTS:
+            entry(0, 1, self._state, frame.numbers)
         else:
-            team(threads).run(kernel, self._state, frame.numbers)
+            team(threads).run(entry, self._state, frame.numbers)
 
 
 def _slices(tokens, x, columns, out, stride):
-    """(the first token, how many, their rows of x, their rows of out), slice by slice."""
-    if tokens <= SLICE:
+    """(first token, number of tokens, their rows of x, their rows of out) of each slice."""
+    if tokens <= SLICE_TOKENS:
         yield 0, tokens, x, out
         return
-    for begin in range(0, tokens, SLICE):
-        end = min(tokens, begin + SLICE)
+    for begin in range(0, tokens, SLICE_TOKENS):
+        end = min(tokens, begin + SLICE_TOKENS)
         yield begin, end - begin, x[begin * columns : end * columns], out[begin * stride : end * stride]
 
 
 def swiglu(gate, up):
-    """silu(gate) * up, number by number: f32[n], f32[n] -> f32[n]."""
+    """silu(gate) * up: f32[n], f32[n] -> f32[n]."""
     out = np.empty(len(gate), np.float32)
-    operator_entries.swiglu(0, 1, NO_NUMBERS, SWIGLU.frame(Swiglu(gate, up, out)))
+    operator_entries.swiglu(0, 1, NO_INTS, SWIGLU_STRUCT.frame(Swiglu(gate, up, out)))
     return out
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.engine__composed() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.engine__composed() IS
-'The transformer''s operators over packed weights: what queries compose where the compiled engine computes.';
+'The compiled operators over packed weights, one by one: for SQL queries that compose a transformer.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.engine__decoder()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The engine at memory speed: the interface of reference/decoder over packed weights and one compiled forward.
+AS $python$"""The compiled engine: the interface of reference/decoder, over packed weights and one compiled forward pass.
 
-The logits of a token depend on the tokens before it and on nothing else: not on how many are computed together, in
-what chunks, with which other sequences, by how many threads, or on a prefix that was already there; bit for bit, on
-one machine. So a guess can be verified in a batch, and a batch gives what its rows give alone.
+A token's logits depend on the tokens before it and on nothing else: not on the batch, the chunks of the prompt, the
+number of threads, or whether a prefix was cached; bit for bit, on one machine. So guesses can be verified in a batch,
+and a sequence gives the same text in any batch.
 
-F32 weights are computed in float32 with a float32 cache; F16 and BF16 weights are widened as they are used; the
-block-quantised ones take activations in blocks of int8, as llama.cpp does, and two of a layer's as two sets of them
-(steps.TWO_SETS). Caches of other than F32 models hold 16 bits a number unless kv_type says otherwise.
+F32 weights are computed in float32, with a float32 KV cache. F16 and BF16 weights are widened as they are loaded.
+Quantised weights are multiplied with activations in int8 blocks, as llama.cpp does; two matrices of a layer read two
+sets of codes (steps.TWO_SETS). Unless all weights are F32, the KV cache holds 16 bits a number; kv_type overrides that.
 """
 
 import sys
@@ -293,27 +299,38 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..kernels.attention import OVER, ROWS, Work
-from ..kernels.dispatch import BY_NAME
+from ..kernels.attention import MOST_QUERIES, OVER, Workspace
+from ..kernels.dispatch import LAYOUT_BY_NAME
 from ..kernels.elementwise import NO_TOKEN, new_codes
-from ..kernels.groups import ABSENT, BLOCK, GROUP, VECTOR
+from ..kernels.groups import ABSENT, GROUP, VECTOR
 from ..kernels.kv_pages import PAGE
 from ..model.decoder import ROPE_DIVISORS
+from ..model.encodings import BLOCK
 from ..server import errors
 from ..simd.threads import STOP, new_state, team
-from .decoder_pass import FORWARD, Forward, counters, forward
+from .decoder_pass import FORWARD_STRUCT, Forward, counters, forward
 from .kv_cache import KVCache
-from .steps import HEAD, MODEL, PER_LAYER, SCRATCH, WORKS, Batch, Model, Scratch, Sizes
+from .steps import (
+    LAYER_ROWS,
+    MODEL_STRUCT,
+    OUTPUT_HEAD,
+    SCRATCH_STRUCT,
+    WORKSPACES_STRUCT,
+    Batch,
+    Model,
+    Scratch,
+    Sizes,
+)
 
-CHUNK = 256  # tokens in one pass: beyond it nothing is gained, and their activations are some tens of MB
-LONGEST_RUN = 16  # passes of one token that follow each other in one call
-TILE = 8  # tokens of a sequence whose attention is one piece of work
-NO_WINDOW = 1 << 40
+CHUNK = 256  # most tokens of a pass: more gain nothing, and their activations take tens of MB
+PASSES_PER_CALL = 16  # most passes of a call of `decode`
+QUERY_TILE = 8  # most tokens of a query tile: tokens of a sequence whose attention is one piece of work
+NO_WINDOW = 1 << 40  # the window of a layer that attends to all positions
 NO_INTERRUPTS = 0, 0
 NO_TOKENS = np.zeros(0, np.int64)
-NOT_SHARED = 2  # references to an array that only an attribute, and sys.getrefcount, hold
+NOT_SHARED = 2  # sys.getrefcount of an array that only one attribute refers to
 
-LAYER_TENSORS = (  # in the order of the rows of steps
+LAYER_TENSORS = (  # in the order of the rows in `steps`
     *("attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight"),
     *("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_q_norm.weight", "attn_k_norm.weight"),
     *("attn_output.weight", "attn_output.bias"),
@@ -322,11 +339,13 @@ LAYER_TENSORS = (  # in the order of the rows of steps
 
 
 class CompiledEngine:
-    """architecture: an Architecture. packed: a PackedModel of its tensors.
+    """architecture: an Architecture. packed: a PackedModel with its tensors.
 
-    threads: for a single token. batch_threads: for several, prompts and batches. kv_type: "f32", "i16", or None for
-    the weights' own. interrupts: addresses of two int32, of which one is nonzero when the work is to stop; that is seen
-    within milliseconds, and then the checkpoint is called.
+    threads: how many compute a single token. batch_threads: how many compute several. kv_type: "f32" or "i16"; None
+    chooses by the weights. interrupts: the addresses of two int32. When one of them becomes nonzero, a pass stops
+    within milliseconds and calls the checkpoint.
+
+    Raises KeyError for a missing tensor, ModelError 0A000 for a tensor in an unknown layout.
     """
 
     def __init__(self, architecture, packed, threads=1, batch_threads=1, kv_type=None, interrupts=NO_INTERRUPTS):
@@ -335,7 +354,7 @@ class CompiledEngine:
         self.threads, self.batch_threads = threads, batch_threads
         self.interrupts = interrupts
         table = _table(architecture, packed)
-        plain = all(layout == BY_NAME["f32"].number for layout in table[:, 0] if layout > VECTOR)
+        plain = all(layout == LAYOUT_BY_NAME["f32"].number for layout in table[:, 0] if layout > VECTOR)
         self.kv_dtype = np.dtype({"f32": np.float32, "i16": np.int16}[kv_type or ("f32" if plain else "i16")])
         windows = [architecture.window(layer) or NO_WINDOW for layer in range(architecture.layers)]
         self._model = Model(
@@ -348,10 +367,10 @@ class CompiledEngine:
             OVER[self.kv_dtype].address(),
         )
         self._frequencies = architecture.rope_frequencies(packed.vector(ROPE_DIVISORS))
-        self._positions = 0  # for which there are angles
-        self._state = new_state(counters(architecture.layers, LONGEST_RUN))
-        self._scratch = self._works = None
-        self._numbers = {}  # {Structure: (what it wrote last, the numbers)}
+        self._angle_positions = 0  # how many positions have rope angles
+        self._state = new_state(counters(architecture.layers, PASSES_PER_CALL))
+        self._scratch = self._workspaces = None
+        self._numbers = {}  # {Structure: (the value written last, its numbers)}
         self._logits = np.empty(0, np.float32)
 
     def new_cache(self):
@@ -360,22 +379,26 @@ class CompiledEngine:
 
     @property
     def sizes(self):
-        """The Sizes of the model, as the kernels have them."""
+        """The steps.Sizes of the model."""
         return self._model.sizes
 
     def layer(self, number):
-        """A layer's rows of the table of weights, int64 [PER_LAYER, 4]."""
-        return self._model.table[number * PER_LAYER : (number + 1) * PER_LAYER]
+        """A layer's rows of the weight table, int64 [LAYER_ROWS, 4]."""
+        return self._model.table[number * LAYER_ROWS : (number + 1) * LAYER_ROWS]
 
     def written_for(self, positions):
-        """The numbers of MODEL and of WORKS, with room for so many positions; other lists when they have changed."""
+        """The numbers of the Model and the Workspaces, for frames, after reserving so many positions.
+
+        The same two lists as before, unless something has changed.
+        """
         self._reserve_positions(positions)
-        return self._written(MODEL, self._model), self._written(WORKS, self._works)
+        return self._written(MODEL_STRUCT, self._model), self._written(WORKSPACES_STRUCT, self._workspaces)
 
     def forward(self, tokens, cache, last_only=True, checkpoint=None):
         """Logits after `tokens`, which follow the cache's: int[n] -> f32 [1, vocabulary], or [n, ...] if not last_only.
 
-        As NumpyEngine.forward: the cache's length grows at the very end, and after an exception it holds what it held.
+        As NumpyEngine.forward. The cache grows only when all is computed; an exception leaves it as it was. Raises as
+        `forward_batch`.
         """
         return self.forward_batch([(tokens, cache)], last_only, checkpoint)
 
@@ -383,9 +406,9 @@ class CompiledEngine:
         """The same for several sequences in shared passes: [(tokens, cache), ...], each with a cache of its own.
 
         -> f32 [len(rows), vocabulary], the logits after each row's last token; if not last_only, after every token, row
-        after row. `checkpoint` is called before every pass and when the interrupt address says so; what it raises ends
-        the call, and no cache has grown. Without a checkpoint nothing interrupts. Raises ModelError 22023 for no or
-        unknown tokens or one cache given twice, 53400 when tokens do not fit in the context.
+        after row. `checkpoint` is called before every pass, and when an interrupt is set; what it raises ends the call,
+        and no cache has grown. Without a checkpoint nothing interrupts a pass. Raises ModelError 22023 for no tokens,
+        unknown tokens, or a cache that is given twice; 53400 if tokens do not fit into the context.
         """
         rows = [(np.asarray(tokens, np.int64), cache) for tokens, cache in rows]
         self._check(rows)
@@ -394,7 +417,7 @@ class CompiledEngine:
         self._reserve_positions(max(cache.length + len(tokens) for tokens, cache in rows))
         total = sum(len(tokens) for tokens, _ in rows)
         count = len(rows) if last_only else total
-        logits = self._room_for_logits(count)
+        logits = self._logits_buffer(count)
         done = 0
         for batch in (_batch(pieces, last_only) for pieces in _passes(rows)):
             if checkpoint is not None:
@@ -406,18 +429,18 @@ class CompiledEngine:
         return logits[:, : self.architecture.vocabulary_size]
 
     def decode(self, token, cache, most, ends=NO_TOKENS, checkpoint=None):
-        """Go on with the likeliest tokens: from the logits after `token`, which follows the cache's, and so on.
+        """Greedy decoding: `token` follows the cache's, then the argmax of the logits after it, and so on.
 
-        -> (the tokens chosen, int64[n], fewer than `most` and than LONGEST_RUN; the logits after the last one, f32
-        [vocabulary], from which the caller chooses). None of `ends` (int64[...]) is chosen, nor is anything from logits
-        that are not finite. The cache then holds `token` and those chosen, after an exception what it held. Raises as
-        `forward` does.
+        -> (the chosen tokens, int64[n], fewer than `most` and PASSES_PER_CALL; the logits after the last one, f32
+        [vocabulary], from which the caller chooses). It stops before a token of `ends`, int64[...], and at logits that
+        are not all finite. The cache then holds `token` and the chosen tokens; after an exception, what it held.
+        Raises as `forward_batch`.
         """
-        most = min(most, LONGEST_RUN)
+        most = min(most, PASSES_PER_CALL)
         self._check([(np.array([token]), cache)])
         cache.reserve(most)
         self._reserve_positions(cache.length + most)
-        chosen, logits, ends = np.full(most - 1, NO_TOKEN), self._room_for_logits(1), np.asarray(ends, np.int64)
+        chosen, logits, ends = np.full(most - 1, NO_TOKEN), self._logits_buffer(1), np.asarray(ends, np.int64)
         if checkpoint is not None:
             checkpoint()
         self._run(_single(token, cache), logits, checkpoint, ends, chosen)
@@ -426,9 +449,9 @@ class CompiledEngine:
         return chosen, logits[0, : self.architecture.vocabulary_size]
 
     def states(self, texts, checkpoint=None):
-        """The vectors behind the last norm of each text's tokens: [int[n], ...] -> [f32[n, hidden_size], ...].
+        """The vectors after the last norm, for embeddings: [int[n], ...] -> [f32[n, hidden_size], ...], one per token.
 
-        A pass without an output head leaves them where the head would have read them.
+        Raises as `forward_batch`.
         """
         rows = [(np.asarray(tokens, np.int64), self.new_cache()) for tokens in texts]
         self._check(rows)
@@ -448,10 +471,10 @@ class CompiledEngine:
 
     @contextmanager
     def _headless(self):
-        """Passes inside end with the last norm: the head is a matrix without rows."""
+        """Inside, passes end with the last norm: the output head is a matrix without rows."""
         table = self._model.table
         headless = table.copy()
-        headless[self.architecture.layers * PER_LAYER + HEAD] = ABSENT, 0, 0, 0
+        headless[self.architecture.layers * LAYER_ROWS + OUTPUT_HEAD] = ABSENT, 0, 0, 0
         self._model = self._model._replace(table=headless)
         try:
             yield
@@ -462,22 +485,22 @@ class CompiledEngine:
         tokens = len(batch.tokens)
         crew = team(self.threads if tokens == 1 else self.batch_threads)
         self._reserve_slots(max(tokens, crew.size))
-        model, works = self._written(MODEL, self._model), self._written(WORKS, self._works)
-        scratch = self._written(SCRATCH, self._scratch)
-        given = Forward(model, batch, works, scratch, logits.reshape(-1), ends, chosen, self.interrupts)
-        # After a stop what was chosen holds: the batch is the last such token, which is computed to the end.
-        run_pass(crew, forward, self._state, (FORWARD, given, given._replace(chosen=NO_TOKENS)), checkpoint)
+        model, workspaces = self._written(MODEL_STRUCT, self._model), self._written(WORKSPACES_STRUCT, self._workspaces)
+        scratch = self._written(SCRATCH_STRUCT, self._scratch)
+        given = Forward(model, batch, workspaces, scratch, logits.reshape(-1), ends, chosen, self.interrupts)
+        # If a pass is stopped, the tokens chosen so far are valid; the batch is the last of them, which is repeated.
+        run_pass(crew, forward, self._state, (FORWARD_STRUCT, given, given._replace(chosen=NO_TOKENS)), checkpoint)
 
     def _written(self, structure, value):
-        """The numbers of what stays the same from pass to pass."""
+        """The numbers of a value, which are written again only if it is another object than the last time."""
         before, numbers = self._numbers.get(structure, (None, None))
         if before is not value:
             numbers = structure.write(value)
             self._numbers[structure] = value, numbers
         return numbers
 
-    def _room_for_logits(self, count):
-        """f32 [count, logits_stride]: the memory of the last call, if the caller has let go of what was in it."""
+    def _logits_buffer(self, count):
+        """f32 [count, logits_stride]: the array of the last call, if nobody refers to it any more."""
         size = count * self._model.sizes.logits_stride
         if self._logits.size < size or sys.getrefcount(self._logits) > NOT_SHARED:
             self._logits = np.empty(size, np.float32)
@@ -496,41 +519,41 @@ class CompiledEngine:
                 )
 
     def _reserve_slots(self, slots):
-        """Room for the activations of so many tokens."""
+        """Make the scratch large enough for so many tokens."""
         sizes = self._model.sizes
         if self._scratch is None or self._scratch.x.size < slots * sizes.hidden_stride:
-            self._scratch = scratch_of(sizes, doubled(slots))
+            self._scratch = new_scratch(sizes, next_power_of_two(slots))
 
     def _reserve_positions(self, positions):
-        """Angles of so many positions, and each thread's scratch."""
+        """Compute the rope angles of so many positions, and make the threads' workspaces."""
         threads = max(self.threads, self.batch_threads)
-        if positions > self._positions:
-            self._positions = doubled(max(positions, 256))
-            angles = np.arange(self._positions, dtype=np.float32)[:, None] * self._frequencies
+        if positions > self._angle_positions:
+            self._angle_positions = next_power_of_two(max(positions, 256))
+            angles = np.arange(self._angle_positions, dtype=np.float32)[:, None] * self._frequencies
             self._model = self._model._replace(cosines=np.cos(angles).reshape(-1), sines=np.sin(angles).reshape(-1))
-        if self._works is None or len(self._works.q) < threads:
-            self._works = works_of(self._model.sizes, threads)
+        if self._workspaces is None or len(self._workspaces.q) < threads:
+            self._workspaces = new_workspaces(self._model.sizes, threads)
 
 
-def run_pass(crew, function, state, asked, checkpoint):
-    """One pass; when it is stopped and the checkpoint does not raise, the pass again, to its end.
+def run_pass(threads, function, state, frames, checkpoint):
+    """Run a pass in a team of threads. If it is stopped, call the checkpoint; if that returns, run it to its end.
 
-    asked: (a Structure, what of it the pass is given, what it is given again).
+    frames: (Structure, its value for the first run, its value for the second).
     """
-    structure, given, again = asked
+    structure, given, again = frames
     if checkpoint is None:
         given = given._replace(interrupts=NO_INTERRUPTS)
     state[:] = 0
-    crew.run(function, state, structure.frame(given))
+    threads.run(function, state, structure.frame(given))
     if state[STOP]:
         checkpoint()
         state[:] = 0
-        crew.run(function, state, structure.frame(again._replace(interrupts=NO_INTERRUPTS)))
+        threads.run(function, state, structure.frame(again._replace(interrupts=NO_INTERRUPTS)))
 
 
 def _sizes(a, codes_kv):
-    k_column = registers(a.heads * a.head_dim)
-    v_column = k_column + registers(a.kv_heads * a.head_dim)
+    k_column = whole_registers(a.heads * a.head_dim)
+    v_column = k_column + whole_registers(a.kv_heads * a.head_dim)
     return Sizes(
         layers=a.layers,
         hidden=a.hidden_size,
@@ -541,26 +564,28 @@ def _sizes(a, codes_kv):
         epsilon=a.norm_epsilon,
         interleaved=a.rope_interleaved,
         codes_kv=bool(codes_kv),
-        hidden_stride=registers(a.hidden_size),
+        hidden_stride=whole_registers(a.hidden_size),
         k_column=k_column,
         v_column=v_column,
-        qkv_stride=v_column + registers(a.kv_heads * a.head_dim) + GROUP,  # whole registers are read of the last head
-        ffn_stride=registers(a.ffn_size),
-        logits_stride=registers(a.vocabulary_size),
+        qkv_stride=v_column
+        + whole_registers(a.kv_heads * a.head_dim)
+        + GROUP,  # the last head is read in whole registers
+        ffn_stride=whole_registers(a.ffn_size),
+        logits_stride=whole_registers(a.vocabulary_size),
     )
 
 
 def _table(a, packed):
-    """Where each tensor is: int64 [layers * PER_LAYER + PER_MODEL][layout, offset, rows, columns], zeros if absent."""
+    """The weight table, int64 [layers * LAYER_ROWS + MODEL_ROWS][4]; rows of tensors that the model lacks are zeros."""
     rows = [packed.entry_or_absent(f"blk.{layer}.{name}") for layer in range(a.layers) for name in LAYER_TENSORS]
     head = "token_embd.weight" if a.tied_embeddings else "output.weight"
     rows += [packed.entry(name) for name in ("token_embd.weight", "output_norm.weight", head)]
     return np.array([*rows, [ABSENT, 0, 0, 0]], np.int64)
 
 
-def scratch_of(sizes, slots):
-    """The Scratch for so many tokens."""
-    room = -(-max(sizes.hidden, sizes.heads * sizes.head_dim, sizes.ffn) // BLOCK)
+def new_scratch(sizes, slots):
+    """A Scratch for so many tokens."""
+    token_blocks = -(-max(sizes.hidden, sizes.heads * sizes.head_dim, sizes.ffn) // BLOCK)
 
     def floats(width):
         return np.zeros(slots * width, np.float32)
@@ -572,61 +597,61 @@ def scratch_of(sizes, slots):
         qkv=floats(sizes.qkv_stride),
         gate=floats(sizes.ffn_stride),
         up=floats(sizes.ffn_stride),
-        quantized=new_codes(2 * slots * room * BLOCK),
-        room=room,
-        low=slots * room,
+        codes=new_codes(2 * slots * token_blocks * BLOCK),
+        token_blocks=token_blocks,
+        low=slots * token_blocks,
         spare=floats(max(sizes.hidden_stride, sizes.qkv_stride, sizes.ffn_stride)),
     )
 
 
-def works_of(sizes, threads):
-    """Each thread's own."""
-    head = registers(sizes.head_dim)
+def new_workspaces(sizes, threads):
+    """The Workspaces of so many threads: a Workspace whose arrays have one more axis in front."""
+    head = whole_registers(sizes.head_dim)
 
     def zeros(size, dtype):
         return np.zeros((threads, size), dtype)
 
-    return Work(
-        q=zeros(ROWS * head, np.float32),
-        query_codes=zeros(ROWS * head, np.int16),
-        query_scales=zeros(ROWS, np.float32),
-        firsts=zeros(ROWS, np.int32),
-        limits=zeros(ROWS, np.int32),
-        scores=zeros(ROWS * PAGE, np.float32),
-        weight_codes=zeros(ROWS * PAGE, np.int16),
-        out=zeros(ROWS * head, np.float32),
+    return Workspace(
+        q=zeros(MOST_QUERIES * head, np.float32),
+        query_codes=zeros(MOST_QUERIES * head, np.int16),
+        query_scales=zeros(MOST_QUERIES, np.float32),
+        firsts=zeros(MOST_QUERIES, np.int32),
+        limits=zeros(MOST_QUERIES, np.int32),
+        scores=zeros(MOST_QUERIES * PAGE, np.float32),
+        weight_codes=zeros(MOST_QUERIES * PAGE, np.int16),
+        out=zeros(MOST_QUERIES * head, np.float32),
         row=zeros(head, np.int16),
     )
 
 
 def _passes(rows):
-    """Cut the sequences, one after the other, into passes of at most CHUNK tokens.
+    """Cut the rows, one after the other, into passes of at most CHUNK tokens.
 
-    Each pass is a list of (tokens, first position, pages, whether the last of the row's tokens is among them).
+    A pass is a list of (tokens, first position, page table, whether they include the row's last token).
     """
-    now, room = [], CHUNK
+    now, left = [], CHUNK
     for tokens, cache in rows:
         done = 0
         while done < len(tokens):
-            taken = min(room, len(tokens) - done)
+            taken = min(left, len(tokens) - done)
             end = done + taken
             now.append((tokens[done:end], cache.length + done, cache.pages, end == len(tokens)))
-            done, room = end, room - taken
-            if room == 0:
+            done, left = end, left - taken
+            if left == 0:
                 yield now
-                now, room = [], CHUNK
+                now, left = [], CHUNK
     if now:
         yield now
 
 
 def _single(token, cache):
-    """The Batch of one token."""
+    """The Batch of a single token."""
     zero = np.zeros(1, np.int64)
     return Batch(
         tokens=np.array([token]),
         rows=zero,
         positions=np.array([cache.length]),
-        pages_at=zero,
+        first_page=zero,
         pages=cache.pages,
         tiles=np.array([[0, 1]]),
         wanted=zero,
@@ -634,13 +659,13 @@ def _single(token, cache):
 
 
 def _batch(pieces, last_only):
-    """The Batch of a pass."""
+    """The Batch of a pass, as `_passes` gives it. last_only: whether only rows' last tokens need logits."""
     counts = [len(tokens) for tokens, *_ in pieces]
     begins = [0, *accumulate(counts)]
     total = begins[-1]
     page_begins = [0, *accumulate(len(pages) for _, _, pages, _ in pieces)]
     runs = list(zip(begins[:-1], counts, strict=True))
-    tiles = [(begin + at, min(TILE, count - at)) for begin, count in runs for at in range(0, count, TILE)]
+    tiles = [(begin + at, min(QUERY_TILE, count - at)) for begin, count in runs for at in range(0, count, QUERY_TILE)]
     lasts = [begin + count - 1 for (begin, count), piece in zip(runs, pieces, strict=True) if piece[-1]]
     everyone = np.arange(total)
     return Batch(
@@ -648,38 +673,38 @@ def _batch(pieces, last_only):
         rows=everyone,
         positions=everyone
         + np.repeat([first - begin for (_, first, *_), (begin, _) in zip(pieces, runs, strict=True)], counts),
-        pages_at=np.repeat(page_begins[:-1], counts),
+        first_page=np.repeat(page_begins[:-1], counts),
         pages=np.concatenate([pages for _, _, pages, _ in pieces]),
         tiles=np.array(tiles),
         wanted=np.array(lasts, np.int64) if last_only else everyone,
     )
 
 
-def registers(width):
+def whole_registers(width):
     """The width rounded up to whole registers."""
     return -(-width // GROUP) * GROUP
 
 
-def doubled(size):
-    """The next power of two."""
+def next_power_of_two(size):
+    """The smallest power of two that is not below `size`."""
     return 1 << (size - 1).bit_length()
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.engine__decoder() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.engine__decoder() IS
-'The engine at memory speed: the interface of reference/decoder over packed weights and one compiled forward.';
+'The compiled engine: the interface of reference/decoder, over packed weights and one compiled forward pass.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.engine__decoder_pass()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""One compiled pass over the weights for any tokens: a decode step, a chunk of a prompt, many sequences at once.
+AS $python$"""One compiled pass over the weights, for any tokens: a decode step, a chunk of a prompt, or many sequences at once.
 
-The operators and their order are those of reference/decoder.block; between them the threads wait where one needs all of
-another's result, five times a layer for a single token, at most ten times for several.
+The operators and their order are those of reference/decoder.block. Between them the threads wait where a step needs the
+whole result of the one before: five times a layer for a single token, at most ten times for several.
 
-A single token may be followed by the likeliest next ones in the same call, a pass each: between two calls Python takes
-0.3 milliseconds, its code and its numbers gone from the caches while the weights went through, and the workers must be
-woken.
+After a single token the same call can go on with greedy decoding, one pass for each token. Between two calls Python
+would take 0.3 milliseconds: its code and data have left the caches while the weights went through, and the workers must
+be woken.
 """
 
 from collections import namedtuple
@@ -688,10 +713,10 @@ from ..kernels.groups import ROWS, Rows
 from ..kernels.matrix import is_quantized
 from ..simd.frames import Structure
 from ..simd.registers import compiled, entry, inlined
-from ..simd.threads import Crew, meet
+from ..simd.threads import Crew, barrier
 from .steps import (
     ATTN_NORM,
-    BATCH,
+    BATCH_STRUCT,
     CLAIM_ATTENTION,
     CLAIM_CHOICE,
     CLAIM_DOWN,
@@ -703,24 +728,24 @@ from .steps import (
     DOWN,
     FFN_NORM,
     FINAL_NORM,
-    FLOATS,
+    FLOAT_ARRAY,
     GATE,
-    HEAD,
-    INTERRUPTS,
+    INT_ARRAY,
+    INTERRUPTS_STRUCT,
     LAYER_COUNTERS,
-    MODEL,
+    LAYER_ROWS,
+    MODEL_STRUCT,
     NO_BIAS,
     NO_CODES,
-    NUMBERS,
     ONE_SET,
     OUTPUT,
     OUTPUT_BIAS,
+    OUTPUT_HEAD,
     PASS_COUNTERS,
-    PER_LAYER,
-    SCRATCH,
+    SCRATCH_STRUCT,
     TWO_SETS,
     UP,
-    WORKS,
+    WORKSPACES_STRUCT,
     Pass,
     Pieces,
     Projection,
@@ -728,114 +753,114 @@ from .steps import (
     V,
     all_groups,
     attend,
-    choose,
+    choose_next,
     claim_piece,
     codes_needed,
     embed,
+    kv_address,
     norm,
     normed,
-    place_of,
+    parallel,
     project,
     project_back,
     project_gated,
     quantize_rows,
     queries_keys_values,
-    shared_out,
+    rotate_heads,
     store_head,
-    turn_heads,
-    work_of,
+    workspace_of,
 )
 
-# What `forward` is given.
-Forward = namedtuple("Forward", "model batch works scratch logits ends chosen interrupts")
-FORWARD = Structure(
+# The arguments of `forward`; see there.
+Forward = namedtuple("Forward", "model batch workspaces scratch logits ends chosen interrupts")
+FORWARD_STRUCT = Structure(
     Forward,
-    model=MODEL,
-    batch=BATCH,
-    works=WORKS,
-    scratch=SCRATCH,
-    logits=FLOATS,
-    ends=NUMBERS,
-    chosen=NUMBERS,
-    interrupts=INTERRUPTS,
+    model=MODEL_STRUCT,
+    batch=BATCH_STRUCT,
+    workspaces=WORKSPACES_STRUCT,
+    scratch=SCRATCH_STRUCT,
+    logits=FLOAT_ARRAY,
+    ends=INT_ARRAY,
+    chosen=INT_ARRAY,
+    interrupts=INTERRUPTS_STRUCT,
 )
-_given = FORWARD.read_at
+_arguments = FORWARD_STRUCT.read_at
 
 
 @inlined
-def meet_if_many(crew, tokens):
-    """Meet between steps whose result a single token's threads each have for themselves. True to stop."""
-    return tokens > 1 and meet(crew)
+def barrier_if_many(crew, tokens):
+    """Barrier after a step that, for a single token, every thread does for itself. True to stop."""
+    return tokens > 1 and barrier(crew)
 
 
 @inlined
-def place_head(p, w, layer, token, head):
-    """Normalise (if the model does) and rotate one kv head's key and its queries; store the key and the value."""
+def rotate_and_store_head(p, w, layer, token, head):
+    """Normalise (if the model does so) and rotate one kv head's key and queries; store its key and value."""
     rows = Rows(p.scratch.qkv, token * p.model.sizes.qkv_stride, 0)
-    turn_heads(p.model, w, rows, p.batch.positions[token], head)
-    store_head(p.model.sizes, place_of(p, layer, token, head), rows, head, p.work)
+    rotate_heads(p.model, w, rows, p.batch.positions[token], head)
+    store_head(p.model.sizes, kv_address(p, layer, token, head), rows, head, p.workspace)
 
 
 @inlined
 def _attended(begin, end, given):
-    """Attention of a tile and a kv head; a single token's is placed first."""
+    """Attention of a query tile and a kv head; for a single token, first rotates and stores its key and value."""
     p, w, layer = given
     if len(p.batch.tokens) == 1:
-        place_head(p, w, layer, 0, begin % p.model.sizes.kv_heads)
+        rotate_and_store_head(p, w, layer, 0, begin % p.model.sizes.kv_heads)
     attend(p, layer, begin)
 
 
-attend_all = shared_out(_attended, claim_piece)
+attend_all = parallel(_attended, claim_piece)
 
 
 @inlined
 def attention_block(p, counter, w, layer):
-    """x += the attention of the layer, with its counters. True when the pass is to stop."""
+    """x += the attention of a layer. counter: the layer's first counter. True to stop."""
     crew, sizes, tokens, s = p.crew, p.model.sizes, len(p.batch.tokens), p.scratch
     norm(crew, p.model, w[ATTN_NORM], TWO_SETS if codes_needed(w, Q, V) else NO_CODES, p.batch.rows, s)
-    if meet_if_many(crew, tokens):
+    if barrier_if_many(crew, tokens):
         return True
     if queries_keys_values(p, counter + CLAIM_QKV, w, ONE_SET):
         return True
     if tokens > 1:
         for token in range(crew.thread, tokens, crew.threads):
             for head in range(sizes.kv_heads):
-                place_head(p, w, layer, token, head)
-        if meet(crew):
+                rotate_and_store_head(p, w, layer, token, head)
+        if barrier(crew):
             return True
     if attend_all(crew, counter + CLAIM_ATTENTION, Pieces(len(p.batch.tiles) * sizes.kv_heads), (p, w, layer)):
         return True
     rows = Rows(s.qkv, 0, sizes.qkv_stride)
     if is_quantized(w[OUTPUT]):
         quantize_rows(crew, rows, sizes.heads * sizes.head_dim, TWO_SETS, tokens, s)
-        if meet_if_many(crew, tokens):
+        if barrier_if_many(crew, tokens):
             return True
     return project_back(p, counter + CLAIM_OUTPUT, w[OUTPUT], w[OUTPUT_BIAS], rows, TWO_SETS)
 
 
 @inlined
 def gate_and_up(p, counter, w, no_bias):
-    """up = silu(gate @ normed) * (up @ normed), the same rows of both at a time. True to stop."""
+    """up = silu(gate @ normed) * (up @ normed); a thread computes the same rows of both. True to stop."""
     tokens, s, stride = len(p.batch.tokens), p.scratch, p.model.sizes.ffn_stride
-    weights, given = p.model.weights, normed(p, tokens, ONE_SET)
-    gate = Projection(weights, w[GATE], no_bias, given, tokens, Rows(s.gate, 0, stride), s.spare)
-    up = Projection(weights, w[UP], no_bias, given, tokens, Rows(s.up, 0, stride), s.spare)
+    weights, inputs = p.model.weights, normed(p, tokens, ONE_SET)
+    gate = Projection(weights, w[GATE], no_bias, inputs, tokens, Rows(s.gate, 0, stride), s.spare)
+    up = Projection(weights, w[UP], no_bias, inputs, tokens, Rows(s.up, 0, stride), s.spare)
     return project_gated(p.crew, counter, all_groups(w[GATE], tokens), (gate, up))
 
 
 @inlined
 def feed_forward_block(p, counter, w, no_bias):
-    """x += the gated feed-forward network of the layer, with its counters. True when the pass is to stop."""
+    """x += the gated feed-forward network of a layer. counter: the layer's first counter. True to stop."""
     crew, sizes, tokens, s = p.crew, p.model.sizes, len(p.batch.tokens), p.scratch
     norm(crew, p.model, w[FFN_NORM], ONE_SET if codes_needed(w, GATE, UP) else NO_CODES, p.batch.rows, s)
-    if meet_if_many(crew, tokens):
+    if barrier_if_many(crew, tokens):
         return True
     if gate_and_up(p, counter + CLAIM_GATE, w, no_bias):
         return True
     rows = Rows(s.up, 0, sizes.ffn_stride)
     if is_quantized(w[DOWN]):
         quantize_rows(crew, rows, sizes.ffn, ONE_SET, tokens, s)
-        if meet_if_many(crew, tokens):
+        if barrier_if_many(crew, tokens):
             return True
     return project_back(p, counter + CLAIM_DOWN, w[DOWN], no_bias, rows, ONE_SET)
 
@@ -843,26 +868,26 @@ def feed_forward_block(p, counter, w, no_bias):
 @inlined
 def head_block(p, counter, own, logits):
     """The logits of the wanted tokens. True to stop."""
-    wanted, matrix, s = len(p.batch.wanted), own[HEAD], p.scratch
+    wanted, matrix, s = len(p.batch.wanted), own[OUTPUT_HEAD], p.scratch
     if wanted == 0:
         return False
     norm(p.crew, p.model, own[FINAL_NORM], ONE_SET if is_quantized(matrix) else NO_CODES, p.batch.wanted, s)
-    if meet_if_many(p.crew, wanted):
+    if barrier_if_many(p.crew, wanted):
         return True
-    given, to = normed(p, wanted, ONE_SET), Rows(logits, 0, p.model.sizes.logits_stride)
-    projection = Projection(p.model.weights, matrix, own[NO_BIAS], given, wanted, to, s.spare)
+    inputs, to = normed(p, wanted, ONE_SET), Rows(logits, 0, p.model.sizes.logits_stride)
+    projection = Projection(p.model.weights, matrix, own[NO_BIAS], inputs, wanted, to, s.spare)
     return project(p.crew, counter, all_groups(matrix, wanted), projection)
 
 
 @inlined
 def compute(p, counter, logits):
-    """One pass, with its counters. True when it was stopped."""
+    """One pass. counter: its first counter. True to stop."""
     layers, table = p.model.sizes.layers, p.model.table
-    own = table[layers * PER_LAYER :]
+    own = table[layers * LAYER_ROWS :]
     if embed(p.crew, counter + CLAIM_EMBEDDING, Pieces(len(p.batch.tokens)), p):
         return True
     for layer in range(layers):
-        w, layer_counter = table[layer * PER_LAYER :], counter + PASS_COUNTERS + layer * LAYER_COUNTERS
+        w, layer_counter = table[layer * LAYER_ROWS :], counter + PASS_COUNTERS + layer * LAYER_COUNTERS
         if attention_block(p, layer_counter, w, layer):
             return True
         if feed_forward_block(p, layer_counter, w, own[NO_BIAS]):
@@ -872,7 +897,7 @@ def compute(p, counter, logits):
 
 @compiled
 def counters(layers, passes):
-    """How many counters of claimed work so many passes take."""
+    """The number of counters of so many passes."""
     return passes * (PASS_COUNTERS + layers * LAYER_COUNTERS)
 
 
@@ -880,39 +905,40 @@ def counters(layers, passes):
 def forward(thread, threads, state, frame):
     """Compute a batch: keys and values into their pages, the logits of the wanted tokens into `logits`.
 
-    Every thread of a team runs it with the same frame, of FORWARD, and a zeroed state, that has room for len(chosen) +
-    1 passes. Afterwards threads.STOP of the state is set when a pass was stopped; then of what it wrote only `chosen`
-    holds.
+    frame: a Forward. logits: f32 [wanted * logits_stride]. All threads of a team call it with the same frame and a
+    zeroed state with the counters of len(chosen) + 1 passes. If a pass was stopped, state[threads.STOP] is set, and of
+    all results only `chosen` is valid.
 
-    With room in `chosen` (int64[], filled with NO_TOKEN) the batch is one token, whose place the likeliest next one
-    takes, into `chosen` too, pass after pass until there is no room, the next would be one of `ends` (int64[]), or the
-    logits are not finite. Then `logits` are those after the last one chosen.
+    If `chosen`, int64 filled with NO_TOKEN, is not empty, the batch must be one token. Then the argmax of the logits
+    replaces that token and is appended to `chosen`, pass after pass, until `chosen` is full, the next token would be
+    one of `ends` (int64), or a logit is not finite. `logits` are those after the last token.
     """
-    given = _given(frame, 0)
+    given = _arguments(frame, 0)
     crew, model, batch = Crew(thread, threads, state, given.interrupts), given.model, given.batch
-    p = Pass(crew, model, batch, work_of(given.works, thread), given.scratch)
+    p = Pass(crew, model, batch, workspace_of(given.workspaces, thread), given.scratch)
     logits, ends, chosen, layers = given.logits, given.ends, given.chosen, model.sizes.layers
-    vocabulary = model.table[layers * PER_LAYER + HEAD, ROWS]
+    vocabulary = model.table[layers * LAYER_ROWS + OUTPUT_HEAD, ROWS]
     for number in range(len(chosen) + 1):
         counter = counters(layers, number)
         if compute(p, counter, logits):
             return
         choice = counter + CLAIM_CHOICE
-        if number < len(chosen) and choose(crew, choice, batch, logits, vocabulary, ends, chosen, number):
+        if number < len(chosen) and choose_next(crew, choice, batch, logits, vocabulary, ends, chosen, number):
             return
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.engine__decoder_pass() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.engine__decoder_pass() IS
-'One compiled pass over the weights for any tokens: a decode step, a chunk of a prompt, many sequences at once.';
+'One compiled pass over the weights, for any tokens: a decode step, a chunk of a prompt, or many sequences at '
+'once.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.engine__encoder()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The encoder at the machine's speed: the interface of reference/encoder over packed weights and one compiled pass.
+AS $python$"""The compiled encoder: the interface of reference/encoder, over packed weights and one compiled pass.
 
-A text's vectors depend on its tokens and on nothing else: not on the texts beside it, nor on the threads; bit for bit,
-on one machine. F32 weights are computed in float32; block-quantised ones take activations in blocks of int8, twice.
+A text's vectors depend on its tokens and on nothing else: not on the other texts or the number of threads; bit for bit,
+on one machine. F32 weights are computed in float32; quantised weights are multiplied with two sets of int8 codes.
 """
 
 from itertools import accumulate
@@ -924,30 +950,39 @@ from ..kernels.groups import GROUP
 from ..kernels.kv_pages import PAGE
 from ..server import errors
 from ..simd.threads import new_state, team
-from .decoder import NO_INTERRUPTS, NO_WINDOW, TILE, doubled, registers, run_pass, scratch_of, works_of
-from .encoder_pass import ENCODE, Encode, encode
+from .decoder import (
+    NO_INTERRUPTS,
+    NO_WINDOW,
+    QUERY_TILE,
+    new_scratch,
+    new_workspaces,
+    next_power_of_two,
+    run_pass,
+    whole_registers,
+)
+from .encoder_pass import ENCODE_STRUCT, Encode, encode
 from .steps import LAYER_COUNTERS, Batch, Model, Sizes
 
-PASS = 512  # tokens in one pass, at least one text
+ENCODER_PASS_TOKENS = 512  # most tokens of a pass, unless a single text has more
 
-LAYER_TENSORS = (  # in the order of the rows of encoder_pass; None: what only decoders have
+ENCODER_LAYER_TENSORS = (  # in the order of the rows in `encoder_pass`; None: only decoders have it
     *("attn_output_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight"),
     *("attn_q.bias", "attn_k.bias", "attn_v.bias", None, None),
     *("attn_output.weight", "attn_output.bias"),
     *("layer_output_norm.weight", None, "ffn_up.weight", "ffn_down.weight"),
     *("attn_output_norm.bias", "layer_output_norm.bias", "ffn_up.bias", "ffn_down.bias"),
 )
-MODEL_TENSORS = ("token_embd.weight", "token_embd_norm.weight", "token_embd_norm.bias")
+ENCODER_MODEL_TENSORS = ("token_embd.weight", "token_embd_norm.weight", "token_embd_norm.bias")
 
 
 class CompiledEncoder:
-    """architecture: an EncoderArchitecture. packed: a PackedModel of its tensors.
+    """architecture: an EncoderArchitecture. packed: a PackedModel with its tensors.
 
-    positions: f32[context, hidden], the embedding of each position and of the first token type together.
-    batch_threads: how many compute. interrupts: as CompiledEngine has them.
+    position_embeddings: f32[context, hidden], for each position the sum of its embedding and that of token type 0.
+    batch_threads: how many threads compute; `threads` is not used. interrupts: as CompiledEngine.
     """
 
-    def __init__(self, architecture, packed, positions, threads=1, batch_threads=1, interrupts=NO_INTERRUPTS):
+    def __init__(self, architecture, packed, position_embeddings, threads=1, batch_threads=1, interrupts=NO_INTERRUPTS):
         self.architecture = architecture
         self.packed = packed
         self.threads, self.batch_threads = threads, batch_threads
@@ -955,18 +990,18 @@ class CompiledEncoder:
         nothing, attention = np.zeros(0, np.float32), over_floats.address()
         sizes, table = _sizes(architecture), _table(architecture, packed)
         self._model = Model(sizes, packed.weights, table, np.array([NO_WINDOW]), nothing, nothing, attention)
-        self._positions = np.zeros((architecture.context_length, sizes.hidden_stride), np.float32)
-        self._positions[:, : sizes.hidden] = positions
+        self._position_embeddings = np.zeros((architecture.context_length, sizes.hidden_stride), np.float32)
+        self._position_embeddings[:, : sizes.hidden] = position_embeddings
         self._state = new_state(architecture.layers * LAYER_COUNTERS)
         self._slots = 0
-        self._scratch = self._works = None
+        self._scratch = self._workspaces = None
         self._pages = np.zeros(0, np.float32)
 
     def states(self, texts, checkpoint=None):
-        """The last layer's vectors of each text's tokens: [int[n], ...] -> [f32[n, hidden_size], ...].
+        """The last layer's vectors: [int[n], ...] -> [f32[n, hidden_size], ...], one per token.
 
-        `checkpoint` is called before every pass and when an interrupt says so; what it raises ends the call. Raises
-        ModelError 22023 for no or unknown tokens, 53400 for more than there are positions.
+        `checkpoint` is called before every pass, and when an interrupt is set; what it raises ends the call. Raises
+        ModelError 22023 for no tokens or unknown tokens, 53400 for a text with more tokens than positions.
         """
         texts = [np.asarray(tokens, np.int64) for tokens in texts]
         self._check(texts)
@@ -980,42 +1015,46 @@ class CompiledEncoder:
     def _pass(self, texts, checkpoint):
         lengths = [len(tokens) for tokens in texts]
         total, hidden = sum(lengths), self._model.sizes.hidden
-        if total == 1:  # the steps of the decoder take one token for a sequence that is being written
+        if total == 1:  # the steps treat a single token as decoding, so compute the text twice
             return self._pass(texts * 2, checkpoint)[:1]
-        batch, places = self._batch(texts, lengths)
+        batch, positions = self._batch(texts, lengths)
         crew = team(self.batch_threads)
         self._reserve(max(total, crew.size))
-        embeddings = self._positions.reshape(-1)
-        given = Encode(self._model, embeddings, batch, places, self._works, self._scratch, self.interrupts)
-        run_pass(crew, encode, self._state, (ENCODE, given, given), checkpoint)
+        position_embeddings = self._position_embeddings.reshape(-1)
+        given = Encode(
+            self._model, position_embeddings, batch, positions, self._workspaces, self._scratch, self.interrupts
+        )
+        run_pass(crew, encode, self._state, (ENCODE_STRUCT, given, given), checkpoint)
         x = self._scratch.x[: total * self._model.sizes.hidden_stride].reshape(total, -1)[:, :hidden].copy()
         return np.split(x, list(accumulate(lengths))[:-1])
 
     def _batch(self, texts, lengths):
-        """(Batch, the tokens' own positions)."""
+        """(Batch, each token's position in its text). In the Batch, positions are those of the texts' last tokens."""
         begins = [0, *accumulate(lengths)]
         page_begins = [0, *accumulate(-(-length // PAGE) for length in lengths)]
         runs = list(zip(begins[:-1], lengths, strict=True))
-        tiles = [(begin + at, min(TILE, length - at)) for begin, length in runs for at in range(0, length, TILE)]
-        places = np.concatenate([np.arange(length) for length in lengths])
+        tiles = [
+            (begin + at, min(QUERY_TILE, length - at)) for begin, length in runs for at in range(0, length, QUERY_TILE)
+        ]
+        positions = np.concatenate([np.arange(length) for length in lengths])
         batch = Batch(
             tokens=np.concatenate(texts),
             rows=np.arange(begins[-1]),
             positions=np.repeat([length - 1 for length in lengths], lengths),
-            pages_at=np.repeat(page_begins[:-1], lengths),
+            first_page=np.repeat(page_begins[:-1], lengths),
             pages=self._page_table(page_begins[-1]),
             tiles=np.array(tiles),
             wanted=np.zeros(0, np.int64),
         )
-        return batch, places
+        return batch, positions
 
     def _page_table(self, pages):
-        """Where the keys and the values of each page are, and how many bytes a head's are from the next's."""
+        """A page table (see kv_pages) of so many pages, which hold one layer."""
         sizes = self._model.sizes
-        width = registers(sizes.head_dim)
-        page = sizes.heads * PAGE * width  # elements of the keys, or of the values
+        width = whole_registers(sizes.head_dim)
+        page = sizes.heads * PAGE * width  # elements of a page's keys, and of its values
         if self._pages.size < 2 * pages * page:
-            self._pages = np.zeros(2 * doubled(pages) * page, np.float32)
+            self._pages = np.zeros(2 * next_power_of_two(pages) * page, np.float32)
         keys = self._pages.ctypes.data + 8 * page * np.arange(pages)
         return np.stack([keys, keys + 4 * page, np.full(pages, 4 * PAGE * width)], axis=1)
 
@@ -1032,16 +1071,16 @@ class CompiledEncoder:
                 )
 
     def _reserve(self, slots):
-        """Room for the activations of so many tokens."""
+        """Make the scratch large enough for so many tokens, and the threads' workspaces."""
         if slots > self._slots:
-            self._slots = doubled(slots)
-            self._scratch = scratch_of(self._model.sizes, self._slots)
-        if self._works is None or len(self._works.q) < self.batch_threads:
-            self._works = works_of(self._model.sizes, self.batch_threads)
+            self._slots = next_power_of_two(slots)
+            self._scratch = new_scratch(self._model.sizes, self._slots)
+        if self._workspaces is None or len(self._workspaces.q) < self.batch_threads:
+            self._workspaces = new_workspaces(self._model.sizes, self.batch_threads)
 
 
 def _sizes(a):
-    hidden = registers(a.hidden_size)
+    hidden = whole_registers(a.hidden_size)
     return Sizes(
         layers=a.layers,
         hidden=a.hidden_size,
@@ -1055,23 +1094,25 @@ def _sizes(a):
         hidden_stride=hidden,
         k_column=hidden,
         v_column=2 * hidden,
-        qkv_stride=3 * hidden + GROUP,  # whole registers are read of the last head
-        ffn_stride=registers(a.ffn_size),
+        qkv_stride=3 * hidden + GROUP,  # the last head is read in whole registers
+        ffn_stride=whole_registers(a.ffn_size),
         logits_stride=0,
     )
 
 
 def _table(a, packed):
-    """Where each tensor is: int64 [layers * PER_LAYER + 3][layout, offset, rows, columns], zeros if absent."""
-    rows = [packed.entry_or_absent(f"blk.{layer}.{name}") for layer in range(a.layers) for name in LAYER_TENSORS]
-    return np.array(rows + [packed.entry(name) for name in MODEL_TENSORS], np.int64)
+    """The weight table, int64 [layers * ENCODER_LAYER_ROWS + 3][4]; rows of tensors that the model lacks are zeros."""
+    rows = [
+        packed.entry_or_absent(f"blk.{layer}.{name}") for layer in range(a.layers) for name in ENCODER_LAYER_TENSORS
+    ]
+    return np.array(rows + [packed.entry(name) for name in ENCODER_MODEL_TENSORS], np.int64)
 
 
 def _passes(texts):
-    """The texts in groups of at most PASS tokens, or one text."""
+    """Cut the texts into passes of at most ENCODER_PASS_TOKENS tokens; a longer text is a pass of its own."""
     now, total = [], 0
     for tokens in texts:
-        if now and total + len(tokens) > PASS:
+        if now and total + len(tokens) > ENCODER_PASS_TOKENS:
             yield now
             now, total = [], 0
         now.append(tokens)
@@ -1082,34 +1123,34 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.engine__encoder() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.engine__encoder() IS
-'The encoder at the machine''s speed: the interface of reference/encoder over packed weights and one compiled '
-'pass.';
+'The compiled encoder: the interface of reference/encoder, over packed weights and one compiled pass.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.engine__encoder_pass()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""One compiled pass of an encoder for the tokens of any number of texts, one after the other without padding.
+AS $python$"""One compiled pass of an encoder, for the tokens of any number of texts, one after the other without padding.
 
-The operators and their order are those of reference/encoder.block. Projections and attention are the steps of
-the decoder (`steps`), over pages of keys and values that last for one layer: a token's "position" in the batch is the
-last of its text, so it sees the whole of it. `places` are the tokens' own positions.
+The operators and their order are those of reference/encoder.block. Projections and attention are the decoder's steps
+(`steps`), over KV pages that are reused for each layer. Attention is made bidirectional by the batch's positions: a
+token's is the last of its text, so it attends to the whole text. `positions` are the tokens' real positions.
 
-An encoder's embedding is asked to be right to three digits, and int8 activations alone cost a short text as much: so
-quantised matrices see them twice, as codes and as the codes of what those leave, which together hold 15 bits.
+Embeddings should be right to three digits, and int8 activations alone cost a short text as much as that. So quantised
+matrices read two sets of codes, which together hold 15 bits.
 """
 
 from collections import namedtuple
 
 from ..kernels.elementwise import Affine, add, gelu, layer_norm
-from ..kernels.groups import BLOCK, GROUP, OFFSET, Rows
-from ..kernels.kv_pages import PAGE, Place, store_floats
+from ..kernels.groups import GROUP, OFFSET, Rows
+from ..kernels.kv_pages import PAGE, KVAddress, store_floats
 from ..kernels.matrix import embedding, is_quantized
+from ..model.encodings import BLOCK
 from ..simd.frames import Structure
 from ..simd.registers import compiled, entry, inlined
-from ..simd.threads import Crew, meet
+from ..simd.threads import Crew, barrier
 from .steps import (
     ATTN_NORM,
-    BATCH,
+    BATCH_STRUCT,
     CLAIM_ATTENTION,
     CLAIM_DOWN,
     CLAIM_GATE,
@@ -1117,17 +1158,18 @@ from .steps import (
     CLAIM_QKV,
     DOWN,
     FFN_NORM,
-    FLOATS,
-    INTERRUPTS,
+    FLOAT_ARRAY,
+    INT_ARRAY,
+    INTERRUPTS_STRUCT,
     LAYER_COUNTERS,
-    MODEL,
-    NUMBERS,
+    MODEL_STRUCT,
     OUTPUT,
     OUTPUT_BIAS,
-    SCRATCH,
+    SCRATCH_STRUCT,
+    TOKEN_EMBEDDING,
     TWO_SETS,
     UP,
-    WORKS,
+    WORKSPACES_STRUCT,
     Pass,
     Pieces,
     Projection,
@@ -1136,42 +1178,43 @@ from .steps import (
     all_groups,
     attend,
     claim_piece,
-    coded,
+    code_sets,
     codes_needed,
     normed,
+    parallel,
     project_back,
     projected,
     quantize_rows,
     quantize_token,
     queries_keys_values,
-    shared_out,
-    work_of,
+    workspace_of,
 )
 
-# The rows of a layer begin with those of `steps`, so that its steps can be shared; these follow. Then the model's own.
+# The rows of the weight table. A layer has those of `steps`, so that its steps can be used, and then these four. The
+# model has TOKEN_EMBEDDING, as in `steps`, and then the norm of the embeddings.
 ATTN_NORM_BIAS, FFN_NORM_BIAS, UP_BIAS, DOWN_BIAS = range(15, 19)
-PER_LAYER = 19
-EMBEDDING, NORM, NORM_BIAS = range(3)
+ENCODER_LAYER_ROWS = 19
+EMBEDDING_NORM, EMBEDDING_NORM_BIAS = range(1, 3)
 
-# What `encode` is given. embeddings: f32, what is added to the embedding of a token at each position. places: the
-# tokens' own positions.
-Encode = namedtuple("Encode", "model embeddings batch places works scratch interrupts")
-ENCODE = Structure(
+# The arguments of `encode`. position_embeddings: f32 [context * hidden_stride], added to the token embeddings.
+# positions: int64 [n], each token's position in its text.
+Encode = namedtuple("Encode", "model position_embeddings batch positions workspaces scratch interrupts")
+ENCODE_STRUCT = Structure(
     Encode,
-    model=MODEL,
-    embeddings=FLOATS,
-    batch=BATCH,
-    places=NUMBERS,
-    works=WORKS,
-    scratch=SCRATCH,
-    interrupts=INTERRUPTS,
+    model=MODEL_STRUCT,
+    position_embeddings=FLOAT_ARRAY,
+    batch=BATCH_STRUCT,
+    positions=INT_ARRAY,
+    workspaces=WORKSPACES_STRUCT,
+    scratch=SCRATCH_STRUCT,
+    interrupts=INTERRUPTS_STRUCT,
 )
-_given = ENCODE.read_at
+_arguments = ENCODE_STRUCT.read_at
 
 
 @compiled
 def norm(crew, model, affine, needs_codes, tokens, s):
-    """s.x = s.normed = s.x normalised, with its codes if a quantised matrix follows."""
+    """s.x = s.normed = the rows of s.x, normalised, and quantised if a quantised matrix follows."""
     hidden, stride = model.sizes.hidden, model.sizes.hidden_stride
     for t in range(crew.thread, tokens, crew.threads):
         at = t * stride
@@ -1179,87 +1222,87 @@ def norm(crew, model, affine, needs_codes, tokens, s):
         for i in range(at, at + hidden):
             s.x[i] = s.normed[i]
         if needs_codes:
-            quantize_token(s.normed, at, hidden, coded(s, t * (hidden // BLOCK), TWO_SETS))
+            quantize_token(s.normed, at, hidden, code_sets(s, t * (hidden // BLOCK), TWO_SETS))
 
 
 @inlined
-def norm_and_meet(p, weight, bias, needs_codes):
-    """All rows normalised, by all threads. True to stop."""
+def norm_and_barrier(p, weight, bias, needs_codes):
+    """Normalise all rows; a barrier follows. weight, bias: rows of the weight table. True to stop."""
     affine = Affine(p.model.weights.f32, weight[OFFSET] // 4, bias[OFFSET] // 4)
     norm(p.crew, p.model, affine, needs_codes, len(p.batch.tokens), p.scratch)
-    return meet(p.crew)
+    return barrier(p.crew)
 
 
 @inlined
-def store_keys_values(p, places):
-    """The key and the value of every token and head into their pages."""
+def store_keys_values(p, positions):
+    """Store the keys and values of this thread's tokens in the pages."""
     sizes, x = p.model.sizes, p.scratch.qkv
     for t in range(p.crew.thread, len(p.batch.tokens), p.crew.threads):
-        page, row = p.batch.pages_at[t] + places[t] // PAGE, t * sizes.qkv_stride
+        page, row = p.batch.first_page[t] + positions[t] // PAGE, t * sizes.qkv_stride
         for head in range(sizes.heads):
             key, value = row + sizes.k_column + head * sizes.head_dim, row + sizes.v_column + head * sizes.head_dim
-            store_floats(Place(p.batch.pages, page, head, sizes.head_dim, places[t]), x, key, value)
+            store_floats(KVAddress(p.batch.pages, page, head, sizes.head_dim, positions[t]), x, key, value)
 
 
 @inlined
 def _attended(begin, end, p):
-    """Attention of a tile and a head, over the float32 keys and values of one layer."""
+    """Attention of a query tile and a head; the pages hold one layer."""
     attend(p, 0, begin)
 
 
 @inlined
 def _activated(begin, end, p):
-    """gelu of a Projection."""
+    """gelu of the groups begin .. end - 1 of a Projection."""
     projected(begin, end, p)
     for t in range(p.tokens):
         gelu(p.to.x, t * p.to.stride + begin * GROUP, (end - begin) * GROUP)
 
 
-attend_all, project_activated = shared_out(_attended, claim_piece), shared_out(_activated)
+attend_all, project_activated = parallel(_attended, claim_piece), parallel(_activated)
 
 
 @inlined
 def up(p, counter, matrix, bias):
     """up = gelu(matrix @ normed + bias). True to stop."""
     tokens, s = len(p.batch.tokens), p.scratch
-    given, to = normed(p, tokens, TWO_SETS), Rows(s.up, 0, p.model.sizes.ffn_stride)
-    projection = Projection(p.model.weights, matrix, bias, given, tokens, to, s.spare)
+    inputs, to = normed(p, tokens, TWO_SETS), Rows(s.up, 0, p.model.sizes.ffn_stride)
+    projection = Projection(p.model.weights, matrix, bias, inputs, tokens, to, s.spare)
     return project_activated(p.crew, counter, all_groups(matrix, tokens), projection)
 
 
 @inlined
-def codes_and_meet(p, matrix, rows, width):
-    """The codes of the rows that a matrix reads, if it is quantised, by all threads. True to stop."""
+def codes_and_barrier(p, matrix, rows, width):
+    """If the matrix is quantised, quantise the rows that it reads; a barrier follows. True to stop."""
     if not is_quantized(matrix):
         return False
     quantize_rows(p.crew, rows, width, TWO_SETS, len(p.batch.tokens), p.scratch)
-    return meet(p.crew)
+    return barrier(p.crew)
 
 
 @inlined
-def attention_block(p, counter, w, places):
-    """x += the attention of the layer. True when the pass is to stop."""
+def attention_block(p, counter, w, positions):
+    """x += the attention of a layer. counter: the layer's first counter. True to stop."""
     sizes = p.model.sizes
     if queries_keys_values(p, counter + CLAIM_QKV, w, TWO_SETS):
         return True
-    store_keys_values(p, places)
-    if meet(p.crew):
+    store_keys_values(p, positions)
+    if barrier(p.crew):
         return True
     if attend_all(p.crew, counter + CLAIM_ATTENTION, Pieces(len(p.batch.tiles) * sizes.heads), p):
         return True
     rows = Rows(p.scratch.qkv, 0, sizes.qkv_stride)
-    if codes_and_meet(p, w[OUTPUT], rows, sizes.hidden):
+    if codes_and_barrier(p, w[OUTPUT], rows, sizes.hidden):
         return True
     return project_back(p, counter + CLAIM_OUTPUT, w[OUTPUT], w[OUTPUT_BIAS], rows, TWO_SETS)
 
 
 @inlined
 def feed_forward_block(p, counter, w):
-    """x += the feed-forward network of the layer. True when the pass is to stop."""
+    """x += the feed-forward network of a layer. counter: the layer's first counter. True to stop."""
     if up(p, counter + CLAIM_GATE, w[UP], w[UP_BIAS]):
         return True
     rows = Rows(p.scratch.up, 0, p.model.sizes.ffn_stride)
-    if codes_and_meet(p, w[DOWN], rows, p.model.sizes.ffn):
+    if codes_and_barrier(p, w[DOWN], rows, p.model.sizes.ffn):
         return True
     return project_back(p, counter + CLAIM_DOWN, w[DOWN], w[DOWN_BIAS], rows, TWO_SETS)
 
@@ -1268,59 +1311,59 @@ def feed_forward_block(p, counter, w):
 def encode(thread, threads, state, frame):
     """Compute a batch of at least two tokens: the last layer's vectors into scratch.x.
 
-    Every thread of a team runs it with the same frame, of ENCODE, and a zeroed state; threads.STOP of the state is set
-    afterwards when the pass was stopped.
+    frame: an Encode. All threads of a team call it with the same frame and a zeroed state. If the pass was stopped,
+    state[threads.STOP] is set, and the results are not valid.
     """
-    given = _given(frame, 0)
+    given = _arguments(frame, 0)
     model, batch, s, crew = given.model, given.batch, given.scratch, Crew(thread, threads, state, given.interrupts)
-    p = Pass(crew, model, batch, work_of(given.works, thread), s)
+    p = Pass(crew, model, batch, workspace_of(given.workspaces, thread), s)
     layers, stride = model.sizes.layers, model.sizes.hidden_stride
-    own = model.table[layers * PER_LAYER :]
+    own = model.table[layers * ENCODER_LAYER_ROWS :]
     for t in range(thread, len(batch.tokens), threads):
-        embedding(model.weights, own[EMBEDDING], batch.tokens[t], s.x, t * stride)
-        add(s.x, t * stride, given.embeddings, given.places[t] * stride, stride)
-    if norm_and_meet(p, own[NORM], own[NORM_BIAS], codes_needed(model.table, Q, V)):
+        embedding(model.weights, own[TOKEN_EMBEDDING], batch.tokens[t], s.x, t * stride)
+        add(s.x, t * stride, given.position_embeddings, given.positions[t] * stride, stride)
+    if norm_and_barrier(p, own[EMBEDDING_NORM], own[EMBEDDING_NORM_BIAS], codes_needed(model.table, Q, V)):
         return
     for layer in range(layers):
-        w, counter = model.table[layer * PER_LAYER : (layer + 1) * PER_LAYER], layer * LAYER_COUNTERS
-        if attention_block(p, counter, w, given.places):
+        w, counter = model.table[layer * ENCODER_LAYER_ROWS : (layer + 1) * ENCODER_LAYER_ROWS], layer * LAYER_COUNTERS
+        if attention_block(p, counter, w, given.positions):
             return
-        if norm_and_meet(p, w[ATTN_NORM], w[ATTN_NORM_BIAS], is_quantized(w[UP])):
+        if norm_and_barrier(p, w[ATTN_NORM], w[ATTN_NORM_BIAS], is_quantized(w[UP])):
             return
         if feed_forward_block(p, counter, w):
             return
-        following = model.table[min(layer + 1, layers - 1) * PER_LAYER :]
-        if norm_and_meet(p, w[FFN_NORM], w[FFN_NORM_BIAS], codes_needed(following, Q, V)):
+        following = model.table[min(layer + 1, layers - 1) * ENCODER_LAYER_ROWS :]
+        if norm_and_barrier(p, w[FFN_NORM], w[FFN_NORM_BIAS], codes_needed(following, Q, V)):
             return
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.engine__encoder_pass() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.engine__encoder_pass() IS
-'One compiled pass of an encoder for the tokens of any number of texts, one after the other without padding.';
+'One compiled pass of an encoder, for the tokens of any number of texts, one after the other without padding.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.engine__kv_cache()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Keys and values of the positions already computed, in pages of 64 positions that several caches may share.
+AS $python$"""A KV cache: keys and values of the positions already computed, in pages of 64 positions that caches may share.
 
-Growing adds pages and copies nothing. A cache that forks from another shares its pages; a shared page that is written
-again is copied first, so a fork behaves like a copy.
+A cache grows by adding pages; nothing is copied. A fork shares the pages of its cache, and a shared page is copied
+before it is written (copy on write), so a fork behaves like a copy.
 
-Pages that are made together lie interleaved, so that each kv head's keys, and its values, are one run of memory over
-all of them: attention over a long context reads runs several times as fast as single pages.
+Pages that are allocated together are interleaved: the keys of a kv head are contiguous over all of these pages, and so
+are its values. Attention reads a long context several times as fast as it would from single pages.
 """
 
 import numpy as np
 
+from ..kernels.groups import CACHE_LINE
 from ..kernels.kv_pages import PAGE, PAGE_FIELDS, head_bytes
 from ..server import errors
 
-ALIGNMENT = 64  # bytes
-MOST_AHEAD = 32  # pages: a cache grows by as much as it has, up to this; memory that is not touched is not taken
+MOST_AHEAD = 32  # most pages allocated in advance: a cache doubles up to this. Untouched memory takes no RAM
 
 
 class _Page:
-    """One page: its keys and its values, uint8 [layers * kv_heads][bytes], and how many caches hold it."""
+    """A page: keys and values, uint8 [layers * kv_heads][bytes], and its reference count, `holders`."""
 
     def __init__(self, keys, values):
         self.keys, self.values = keys, values
@@ -1328,15 +1371,15 @@ class _Page:
 
     @property
     def fields(self):
-        """What the kernels need to know: see kv_pages.PAGE_FIELDS."""
+        """Its row of the page table, see kv_pages."""
         return self.keys.ctypes.data, self.values.ctypes.data, self.keys.strides[0]
 
 
 def _new_pages(count, heads, key_bytes, value_bytes):
-    """Pages in one allocation, [head]{keys of all pages, values of all pages}; numpy asks for huge pages if large."""
-    memory = np.empty(heads * count * (key_bytes + value_bytes) + ALIGNMENT, np.uint8)
-    begin = -memory.ctypes.data % ALIGNMENT
-    both = memory[begin : begin + memory.size - ALIGNMENT].reshape(heads, -1)
+    """Allocate pages together, [head]{keys of all pages, values of all pages}; numpy asks for huge pages if large."""
+    memory = np.empty(heads * count * (key_bytes + value_bytes) + CACHE_LINE, np.uint8)
+    begin = -memory.ctypes.data % CACHE_LINE
+    both = memory[begin : begin + memory.size - CACHE_LINE].reshape(heads, -1)
     keys, values = np.split(both, [count * key_bytes], axis=1)
     return [
         _Page(keys[:, at * key_bytes : (at + 1) * key_bytes], values[:, at * value_bytes : (at + 1) * value_bytes])
@@ -1345,7 +1388,7 @@ def _new_pages(count, heads, key_bytes, value_bytes):
 
 
 class KVCache:
-    """The positions 0 .. length - 1 of one sequence. dtype float32, or int16 for codes (see kv_pages)."""
+    """Keys and values of the positions 0 .. length - 1 of one sequence. dtype: float32 or int16, see kv_pages."""
 
     def __init__(self, architecture, dtype):
         self.length = 0
@@ -1354,29 +1397,32 @@ class KVCache:
         self._heads = architecture.layers * architecture.kv_heads
         self._key_bytes, self._value_bytes = head_bytes(architecture.head_dim, self.dtype)
         self._pages = []
-        self.pages = np.zeros((0, PAGE_FIELDS), np.int64)  # for the kernels; may have more rows than there are pages
+        self.pages = np.zeros((0, PAGE_FIELDS), np.int64)  # the page table; may have more rows than pages
 
     @property
     def page_bytes(self):
-        """Memory of one page."""
+        """Bytes of one page."""
         return self._heads * (self._key_bytes + self._value_bytes)
 
     @property
     def bytes(self):
-        """Memory of all the pages, shared ones included."""
+        """Bytes of all pages, shared ones included."""
         return len(self._pages) * self.page_bytes
 
     @property
     def addresses(self):
-        """Where each page begins, int64 [at least the number of pages]: the same in caches that share it."""
+        """The address of each page, int64 [at least the number of pages]; caches that share a page have the same."""
         return self.pages[:, 0]
 
     def reserve(self, tokens):
-        """Make pages for `tokens` more positions, this cache's own. ModelError 53400 beyond the context length."""
+        """Allocate pages for `tokens` more positions, and copy shared pages that will be written.
+
+        Raises ModelError 53400 beyond the context length.
+        """
         self.architecture.require_room(self.length, tokens)
-        for place in range(self.length // PAGE, len(self._pages)):
-            if self._pages[place].holders > 1:
-                self._own(place)
+        for number in range(self.length // PAGE, len(self._pages)):
+            if self._pages[number].holders > 1:
+                self._copy(number)
         missing = -(-(self.length + tokens) // PAGE) - len(self._pages)
         if missing > 0:
             ahead = max(missing, min(len(self._pages), MOST_AHEAD))
@@ -1384,13 +1430,13 @@ class KVCache:
                 self._append(page)
 
     def truncate(self, length):
-        """Forget the positions from `length` on. The pages stay, for what comes next."""
+        """Forget the positions from `length` on; their pages are kept for new ones. Raises ModelError 22023."""
         if not 0 <= length <= self.length:
             raise errors.invalid_parameter(f"cannot truncate a cache of {self.length} positions to {length}")
         self.length = length
 
     def fork(self, length=None):
-        """A cache with the first `length` positions (default all), which shares the pages."""
+        """A cache with the first `length` positions (default: all), which shares the pages. Raises ModelError 22023."""
         length = self.length if length is None else length
         if not 0 <= length <= self.length:
             raise errors.invalid_parameter(f"cannot fork {length} of the {self.length} positions of a cache")
@@ -1412,54 +1458,56 @@ class KVCache:
         self.pages[len(self._pages)] = page.fields
         self._pages.append(page)
 
-    def _own(self, place):
-        shared = self._pages[place]
+    def _copy(self, number):
+        """Replace a shared page by a copy of its own."""
+        shared = self._pages[number]
         shared.holders -= 1
         copy = _new_pages(1, self._heads, self._key_bytes, self._value_bytes)[0]
         copy.keys[:], copy.values[:] = shared.keys, shared.values
-        self._pages[place] = copy
-        self.pages[place] = copy.fields
+        self._pages[number] = copy
+        self.pages[number] = copy.fields
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.engine__kv_cache() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.engine__kv_cache() IS
-'Keys and values of the positions already computed, in pages of 64 positions that several caches may share.';
+'A KV cache: keys and values of the positions already computed, in pages of 64 positions that caches may share.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.engine__operator_entries()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Each operator of the transformer as a compiled call of its own, from the parts of the compiled forward.
+AS $python$"""Each operator of the transformer as a compiled entry of its own, made of the steps of the compiled forward pass.
 
-`decoder_pass` runs them all in one pass; a query that composes operators makes a call for each. The steps are the same,
-and no step's result depends on what it is computed with, so both give the same bits.
+`decoder_pass` runs all operators in one pass; a query that composes operators calls one entry for each. The steps are
+the same, and no step's result depends on what is computed together, so both give the same bits.
 
-Activations are flat and tight, row after row, as SQL passes them; a product's rows are padded to whole registers.
+Activations are flat, row after row without padding, as SQL passes them. Rows of products are padded to whole registers.
 """
 
 from collections import namedtuple
 
 from ..kernels.elementwise import exp, rms_norm, rope
-from ..kernels.groups import BLOCK, COLUMNS, GROUP, ROWS, Rows
+from ..kernels.groups import COLUMNS, GROUP, ROWS, Rows
 from ..kernels.matrix import embedding, is_quantized
+from ..model.encodings import BLOCK
 from ..simd.frames import Real, Structure
 from ..simd.memory import load, load_first, store, store_first
 from ..simd.registers import compiled, entry, f32, fill, inlined
-from ..simd.threads import Crew, meet
+from ..simd.threads import Crew, barrier
 from .steps import (
-    BATCH,
-    CODES,
-    FLOATS,
-    MODEL,
-    NUMBERS,
+    BATCH_STRUCT,
+    CODES_STRUCT,
+    FLOAT_ARRAY,
+    INT_ARRAY,
+    INT_MATRIX,
+    MODEL_STRUCT,
     ONE_SET,
     Q_BIAS,
-    TABLE,
     TWO_SETS,
-    WEIGHTS,
-    WORKS,
-    Coded,
-    Given,
+    WEIGHTS_STRUCT,
+    WORKSPACES_STRUCT,
+    CodeSets,
     Groups,
+    Inputs,
     Interrupts,
     K,
     Pass,
@@ -1472,87 +1520,109 @@ from .steps import (
     claim_piece,
     codes_needed,
     groups_of,
-    place_of,
+    kv_address,
+    parallel,
     project_all,
     project_gated,
     projected,
     quantize_token,
-    shared_out,
+    rotate_heads,
     store_head,
-    turn_heads,
-    work_of,
+    workspace_of,
 )
 
 STORED, ATTENDED = range(2)  # counters of claimed work
 CLAIMS = 2
 
-# What the entries are given. matrix, bias, gate, up: rows of the table of weights; w: those of a layer.
+# The arguments of the entries. matrix, bias, gate, up, no_bias: rows of the weight table, int64[4]. w: a layer's rows.
 Embed = namedtuple("Embed", "weights matrix tokens out")
 Linear = namedtuple("Linear", "weights matrix bias x tokens sets codes residual out stride spare")
 Heads = namedtuple("Heads", "model w x positions codes out spare")
 Gated = namedtuple("Gated", "weights gate up no_bias x tokens codes gates out stride")
 Norm = namedtuple("Norm", "weights at width epsilon x out")
 Rotation = namedtuple("Rotation", "model x positions")
-Attention = namedtuple("Attention", "model batch qkv works layer")
+Attention = namedtuple("Attention", "model batch qkv workspaces layer")
 Swiglu = namedtuple("Swiglu", "gate up out")
-EMBED = Structure(Embed, weights=WEIGHTS, matrix=NUMBERS, tokens=NUMBERS, out=FLOATS)
-LINEAR = Structure(
+EMBED_STRUCT = Structure(Embed, weights=WEIGHTS_STRUCT, matrix=INT_ARRAY, tokens=INT_ARRAY, out=FLOAT_ARRAY)
+LINEAR_STRUCT = Structure(
     Linear,
-    weights=WEIGHTS,
-    matrix=NUMBERS,
-    bias=NUMBERS,
-    x=FLOATS,
-    codes=CODES,
-    residual=FLOATS,
-    out=FLOATS,
-    spare=FLOATS,
+    weights=WEIGHTS_STRUCT,
+    matrix=INT_ARRAY,
+    bias=INT_ARRAY,
+    x=FLOAT_ARRAY,
+    codes=CODES_STRUCT,
+    residual=FLOAT_ARRAY,
+    out=FLOAT_ARRAY,
+    spare=FLOAT_ARRAY,
 )
-HEADS = Structure(Heads, model=MODEL, w=TABLE, x=FLOATS, positions=NUMBERS, codes=CODES, out=FLOATS, spare=FLOATS)
-GATED = Structure(
+HEADS_STRUCT = Structure(
+    Heads,
+    model=MODEL_STRUCT,
+    w=INT_MATRIX,
+    x=FLOAT_ARRAY,
+    positions=INT_ARRAY,
+    codes=CODES_STRUCT,
+    out=FLOAT_ARRAY,
+    spare=FLOAT_ARRAY,
+)
+GATED_STRUCT = Structure(
     Gated,
-    weights=WEIGHTS,
-    gate=NUMBERS,
-    up=NUMBERS,
-    no_bias=NUMBERS,
-    x=FLOATS,
-    codes=CODES,
-    gates=FLOATS,
-    out=FLOATS,
+    weights=WEIGHTS_STRUCT,
+    gate=INT_ARRAY,
+    up=INT_ARRAY,
+    no_bias=INT_ARRAY,
+    x=FLOAT_ARRAY,
+    codes=CODES_STRUCT,
+    gates=FLOAT_ARRAY,
+    out=FLOAT_ARRAY,
 )
-NORM = Structure(Norm, weights=FLOATS, epsilon=Real(), x=FLOATS, out=FLOATS)
-ROTATION = Structure(Rotation, model=MODEL, x=FLOATS, positions=NUMBERS)
-ATTENTION = Structure(Attention, model=MODEL, batch=BATCH, qkv=FLOATS, works=WORKS)
-SWIGLU = Structure(Swiglu, gate=FLOATS, up=FLOATS, out=FLOATS)
-_embed, _linear, _heads, _gated = EMBED.read_at, LINEAR.read_at, HEADS.read_at, GATED.read_at
-_norm, _rotation, _attention, _swiglu = NORM.read_at, ROTATION.read_at, ATTENTION.read_at, SWIGLU.read_at
+NORM_STRUCT = Structure(Norm, weights=FLOAT_ARRAY, epsilon=Real(), x=FLOAT_ARRAY, out=FLOAT_ARRAY)
+ROTATION_STRUCT = Structure(Rotation, model=MODEL_STRUCT, x=FLOAT_ARRAY, positions=INT_ARRAY)
+ATTENTION_STRUCT = Structure(
+    Attention, model=MODEL_STRUCT, batch=BATCH_STRUCT, qkv=FLOAT_ARRAY, workspaces=WORKSPACES_STRUCT
+)
+SWIGLU_STRUCT = Structure(Swiglu, gate=FLOAT_ARRAY, up=FLOAT_ARRAY, out=FLOAT_ARRAY)
+_embed, _linear, _heads, _gated = (
+    EMBED_STRUCT.read_at,
+    LINEAR_STRUCT.read_at,
+    HEADS_STRUCT.read_at,
+    GATED_STRUCT.read_at,
+)
+_norm, _rotation, _attention, _swiglu = (
+    NORM_STRUCT.read_at,
+    ROTATION_STRUCT.read_at,
+    ATTENTION_STRUCT.read_at,
+    SWIGLU_STRUCT.read_at,
+)
 
-# All that attention wants of a Scratch.
+# The one field of a Scratch that attention uses.
 AttentionScratch = namedtuple("AttentionScratch", "qkv")
 
 
 @inlined
 def crew_of(thread, threads, state):
+    """A Crew that nothing interrupts: a call is short."""
     return Crew(thread, threads, state, Interrupts(0, 0))
 
 
 @inlined
 def codes_of_rows(codes, t, columns, sets, tokens):
-    """The sets of codes of rows that follow each other, from row t on."""
+    """The CodeSets of rows of `columns` numbers, from row t of `tokens` on."""
     blocks = columns // BLOCK
-    return Coded(codes, t * blocks, (tokens + t) * blocks, sets)
+    return CodeSets(codes, t * blocks, (tokens + t) * blocks, sets)
 
 
 @inlined
 def quantize_each(crew, x, columns, codes, sets, tokens):
-    """So many sets of codes of every row of x, each done by one of the threads; all of them meet then."""
+    """Quantise the rows of x to so many sets of codes, dealt out to the threads; a barrier follows."""
     for t in range(crew.thread, tokens, crew.threads):
         quantize_token(x, t * columns, columns, codes_of_rows(codes, t, columns, sets, tokens))
-    meet(crew)
+    barrier(crew)
 
 
 @compiled
 def add_residual(residual, width, begin, end, to, tokens):
-    """Add columns begin .. end of rows that are `width` numbers apart to those of the Rows."""
+    """Add columns begin .. end - 1 of the residual, rows of `width` numbers, to those of the Rows `to`."""
     for t in range(tokens):
         for i in range(begin, end, 16):
             given, at = load_first(width - i, residual, t * width + i), to.at + t * to.stride + i
@@ -1561,7 +1631,7 @@ def add_residual(residual, width, begin, end, to, tokens):
 
 @inlined
 def _projected(begin, end, given):
-    """A Projection, and a residual if there is one."""
+    """The groups begin .. end - 1 of a Projection, plus the residual, which may be empty."""
     p, residual = given
     projected(begin, end, p)
     if len(residual) > 0:
@@ -1570,28 +1640,28 @@ def _projected(begin, end, given):
 
 @inlined
 def _stored(begin, end, given):
-    """The key and the value of a token and a kv head."""
+    """Store the key and the value of a token and a kv head."""
     p, layer = given
     sizes = p.model.sizes
     token, head = divmod(begin, sizes.kv_heads)
     rows = Rows(p.scratch.qkv, token * sizes.qkv_stride, 0)
-    store_head(sizes, place_of(p, layer, token, head), rows, head, p.work)
+    store_head(sizes, kv_address(p, layer, token, head), rows, head, p.workspace)
 
 
 @inlined
 def _attended(begin, end, given):
-    """Attention of a tile and a kv head."""
+    """Attention of a query tile and a kv head."""
     p, layer = given
     attend(p, layer, begin)
 
 
-project, store_all = shared_out(_projected), shared_out(_stored, claim_piece)
-attend_all = shared_out(_attended, claim_piece)
+project, store_all = parallel(_projected), parallel(_stored, claim_piece)
+attend_all = parallel(_attended, claim_piece)
 
 
 @entry
 def embed(thread, threads, state, frame):
-    """The rows of the tokens, decoded. Given an Embed."""
+    """out = the decoded rows of the tokens. frame: an Embed."""
     given = _embed(frame, 0)
     for t in range(thread, len(given.tokens), threads):
         embedding(given.weights, given.matrix, given.tokens[t], given.out, t * given.matrix[COLUMNS])
@@ -1599,58 +1669,58 @@ def embed(thread, threads, state, frame):
 
 @entry
 def linear(thread, threads, state, frame):
-    """out[t] = matrix @ x[t] + bias + residual[t], every `stride` numbers; without a residual it is empty.
+    """out[t] = matrix @ x[t] + bias + residual[t]; rows of out are `stride` numbers apart. frame: a Linear.
 
-    A quantised matrix sees x as so many sets of codes. Given a Linear.
+    The residual may be empty. A quantised matrix reads `sets` sets of codes of x.
     """
     given = _linear(frame, 0)
     crew, matrix, tokens, columns = crew_of(thread, threads, state), given.matrix, given.tokens, given.matrix[COLUMNS]
     if is_quantized(matrix):
         quantize_each(crew, given.x, columns, given.codes, given.sets, tokens)
-    seen = Given(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, given.sets, tokens))
+    inputs = Inputs(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, given.sets, tokens))
     to = Rows(given.out, 0, given.stride)
-    projection = Projection(given.weights, matrix, given.bias, seen, tokens, to, given.spare)
+    projection = Projection(given.weights, matrix, given.bias, inputs, tokens, to, given.spare)
     project(crew, 0, all_groups(matrix, tokens), (projection, given.residual))
 
 
 @entry
 def queries_keys_values(thread, threads, state, frame):
-    """The rows of queries, keys and values that `attention` takes, from x. Given Heads."""
+    """out = rows of queries, keys and values of x, rotated, as `attention` takes them. frame: a Heads."""
     given = _heads(frame, 0)
     crew, model, w = crew_of(thread, threads, state), given.model, given.w
     tokens, columns, stride = len(given.positions), w[Q, COLUMNS], model.sizes.qkv_stride
     if codes_needed(w, Q, V):
         quantize_each(crew, given.x, columns, given.codes, TWO_SETS, tokens)
-    seen = Given(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
-    projection = Projection(model.weights, w[Q], w[Q_BIAS], seen, tokens, Rows(given.out, 0, stride), given.spare)
+    inputs = Inputs(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
+    projection = Projection(model.weights, w[Q], w[Q_BIAS], inputs, tokens, Rows(given.out, 0, stride), given.spare)
     work = Groups(groups_of(w[Q]) + groups_of(w[K]) + groups_of(w[V]), w[Q], tokens)
     if project_all(crew, 0, work, (projection, w)):
         return
     for t in range(thread, tokens, threads):
         for head in range(model.sizes.kv_heads):
-            turn_heads(model, w, Rows(given.out, t * stride, 0), given.positions[t], head)
+            rotate_heads(model, w, Rows(given.out, t * stride, 0), given.positions[t], head)
 
 
 @entry
 def gated(thread, threads, state, frame):
-    """out[t] = silu(gate @ x[t]) * (up @ x[t]), every `stride` numbers, the same rows of both at a time. Given a Gated.
+    """out[t] = silu(gate @ x[t]) * (up @ x[t]); rows of out are `stride` numbers apart. frame: a Gated.
 
-    With one set of codes no product needs its spare.
+    A thread computes the same rows of both products. With one set of codes neither needs its `spare`.
     """
     given = _gated(frame, 0)
     crew, tokens, columns = crew_of(thread, threads, state), given.tokens, given.gate[COLUMNS]
     if is_quantized(given.gate) or is_quantized(given.up):
         quantize_each(crew, given.x, columns, given.codes, ONE_SET, tokens)
-    seen = Given(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
+    inputs = Inputs(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
     weights, no_bias, gates, out = given.weights, given.no_bias, given.gates, Rows(given.out, 0, given.stride)
-    gate = Projection(weights, given.gate, no_bias, seen, tokens, Rows(gates, 0, given.stride), gates)
-    up = Projection(weights, given.up, no_bias, seen, tokens, out, gates)
+    gate = Projection(weights, given.gate, no_bias, inputs, tokens, Rows(gates, 0, given.stride), gates)
+    up = Projection(weights, given.up, no_bias, inputs, tokens, out, gates)
     project_gated(crew, 0, all_groups(given.gate, tokens), (gate, up))
 
 
 @entry
 def normalise(thread, threads, state, frame):
-    """Every row of `width` numbers normalised, with the weights that begin at `at`. Given a Norm."""
+    """out = the rows of x, of `width` numbers, normalised (RMS). at: where the weights begin. frame: a Norm."""
     given = _norm(frame, 0)
     width = given.width
     for row in range(thread * width, len(given.x), threads * width):
@@ -1659,7 +1729,7 @@ def normalise(thread, threads, state, frame):
 
 @entry
 def rotate(thread, threads, state, frame):
-    """Every head of every token turned in place by the angles of its token's position. Given a Rotation."""
+    """Rotate (rope) all heads of all tokens in place, each by its token's position. frame: a Rotation."""
     given = _rotation(frame, 0)
     model, tokens, dim = given.model, len(given.positions), given.model.sizes.head_dim
     per_token = len(given.x) // tokens
@@ -1671,13 +1741,13 @@ def rotate(thread, threads, state, frame):
 
 @entry
 def attention(thread, threads, state, frame):
-    """Store the keys and values of consecutive tokens of one sequence, then let every query see what it may.
+    """Store the keys and values of consecutive tokens of one sequence, and then compute attention of their queries.
 
-    Given an Attention, with rows of queries, keys and values; the results replace the queries.
+    frame: an Attention. qkv: rows of queries, keys and values; the results replace the queries.
     """
     given = _attention(frame, 0)
     crew, model, batch, layer = crew_of(thread, threads, state), given.model, given.batch, given.layer
-    p = Pass(crew, model, batch, work_of(given.works, thread), AttentionScratch(given.qkv))
+    p = Pass(crew, model, batch, workspace_of(given.workspaces, thread), AttentionScratch(given.qkv))
     kv_heads = model.sizes.kv_heads
     if store_all(crew, STORED, Pieces(len(batch.positions) * kv_heads), (p, layer)):
         return
@@ -1686,7 +1756,7 @@ def attention(thread, threads, state, frame):
 
 @entry
 def swiglu(thread, threads, state, frame):
-    """silu(gate) * up, with the arithmetic of elementwise.swiglu. Given a Swiglu."""
+    """out = silu(gate) * up, as elementwise.swiglu computes it. frame: a Swiglu."""
     given = _swiglu(frame, 0)
     size = len(given.gate)
     for i in range(thread * 16, size, threads * 16):
@@ -1697,120 +1767,137 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.engine__operator_entries() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.engine__operator_entries() IS
-'Each operator of the transformer as a compiled call of its own, from the parts of the compiled forward.';
+'Each operator of the transformer as a compiled entry of its own, made of the steps of the compiled forward '
+'pass.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.engine__steps()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The steps of a compiled forward: each is one operator for all tokens, of which every thread of a crew does its share.
+AS $python$"""The steps of a compiled forward pass. A step is one operator for all tokens; the threads of a crew share its work.
 
-Matrices are shared out by claiming groups of 16 rows, so a thread that was held up does less; a step that is shared out
-ends when all its groups are done, and says whether to stop. Rows of several tokens are dealt round, and then the
-threads meet. A single token's normalisation and quantisation are done by every thread for itself, in the slot with its
-number, which is cheaper than waiting. A thread that comes late finds nothing left to claim, step after step, until it
-is where the others are. What it computed for itself on the way may come from numbers that changed meanwhile; nobody
-reads it, for of what the threads share only claimed pieces are written. The threads look for a stop before every piece
-of work, and leave if there is one.
+The work of a matrix is groups of 16 rows, which threads claim, so a thread that is delayed does less of it. A step that
+is shared this way ends when all its groups are done, and returns whether to stop. Work on the rows of several tokens
+(norms, quantisation) is dealt out round-robin, and a barrier follows. For a single token every thread normalises and
+quantises the row for itself, into the scratch slot of its number, which is cheaper than a barrier.
+
+A late thread finds nothing left to claim, step after step, until it has caught up with the others. On the way it may
+compute private scratch from stale inputs. That is harmless: only claimed work is published. The threads look for a stop
+before every piece of work.
 """
 
 from collections import namedtuple
 
 import numpy as np
 
-from ..kernels.attention import Attention, Cached, Queries, Work
+from ..kernels.attention import AttentionPiece, Cached, Queries, Workspace
 from ..kernels.attention import attend as attention
 from ..kernels.dispatch import group_bytes
-from ..kernels.elementwise import NO_TOKEN, add, likeliest, quantize, quantize_twice, rms_norm, rope, swiglu
+from ..kernels.elementwise import NO_TOKEN, add, argmax, quantize, quantize_twice, rms_norm, rope, swiglu
 from ..kernels.groups import (
     ABSENT,
-    BLOCK,
-    CODES,
+    CODES_STRUCT,
     COLUMNS,
-    FLOATS,
+    FLOAT_ARRAY,
     GROUP,
+    INT_ARRAY,
     LAYOUT,
-    NUMBERS,
     OFFSET,
     ROWS,
-    WEIGHTS,
+    WEIGHTS_STRUCT,
     Activations,
     Rows,
 )
-from ..kernels.kv_pages import PAGE, Place, store_codes, store_floats
+from ..kernels.kv_pages import PAGE, KVAddress, store_codes, store_floats
 from ..kernels.matrix import embedding, is_quantized, linear
+from ..model.encodings import BLOCK
 from ..simd.frames import Array, Real, Structure
 from ..simd.registers import compiled, inlined
 from ..simd.threads import claim, finish, stopped, wait
 
-# The rows of the table of weights: these for each layer, then those of the model.
+# The rows of the weight table: these for each layer, then the four of the model. The row NO_BIAS is ABSENT.
 (ATTN_NORM, Q, K, V, Q_BIAS, K_BIAS, V_BIAS, Q_NORM, K_NORM, OUTPUT, OUTPUT_BIAS, FFN_NORM, GATE, UP, DOWN) = range(15)
-PER_LAYER = 15
-EMBEDDING, FINAL_NORM, HEAD, NO_BIAS = range(4)
-PER_MODEL = 4
-# Counters of claimed work: the first for each layer, the others for each pass.
+LAYER_ROWS = 15
+TOKEN_EMBEDDING, FINAL_NORM, OUTPUT_HEAD, NO_BIAS = range(4)
+MODEL_ROWS = 4
+# Counters of claimed work: the first five for each layer, the other three for each pass.
 CLAIM_QKV, CLAIM_ATTENTION, CLAIM_OUTPUT, CLAIM_GATE, CLAIM_DOWN = range(5)
 LAYER_COUNTERS = 5
 CLAIM_EMBEDDING, CLAIM_HEAD, CLAIM_CHOICE = range(3)
 PASS_COUNTERS = 3
-# How activations enter quantised matrices: int8 codes, or those and the codes of what they leave. An error of the codes
-# weighs most in the values and in what attention gives back: two sets there, a twentieth of a layer's products, take a
-# quarter off the error of the logits.
+# How many sets of int8 codes the activations become for a quantised matrix. The second set quantises the errors of the
+# first. Errors matter most in the values and in the output of attention: two sets there, a twentieth of a layer's
+# multiplications, reduce the error of the logits by a quarter.
 NO_CODES, ONE_SET, TWO_SETS = range(3)
-# A thread claims its share of one PARTth of what is left of a step, though not less than so many bytes: long runs at
-# first, in which memory is read fastest, and then short ones, so that all end together. Nor more than so many bytes
-# for one token, and for more so many times less: well under a millisecond, after which it looks for a stop.
-PART, LEAST_BYTES, MOST_BYTES = 2, 1 << 14, 1 << 24
+# Guided self-scheduling: a thread claims a run, 1 / (RUN_DIVISOR * threads) of the groups that are left. Runs are long
+# at first, which reads memory fastest, and short in the end, so that all threads finish together. A run has at least
+# SHORTEST_RUN_BYTES of weights and at most LONGEST_RUN_BYTES / tokens, well under a millisecond until the next look for
+# a stop.
+RUN_DIVISOR, SHORTEST_RUN_BYTES, LONGEST_RUN_BYTES = 2, 1 << 14, 1 << 24
 
-# Strides are widths padded to whole registers; the columns of q, k and v in a row of qkv begin at multiples of 16.
+# The sizes of a model. Strides are widths padded to whole registers. A row of qkv has the queries from column 0, the
+# keys from k_column, the values from v_column, all multiples of 16. codes_kv: whether KV pages are int16.
 Sizes = namedtuple(
     "Sizes",
     "layers hidden heads kv_heads head_dim ffn epsilon interleaved codes_kv "
     "hidden_stride k_column v_column qkv_stride ffn_stride logits_stride",
 )
-# table: int64 [layers * PER_LAYER + PER_MODEL][4], rows of groups.LAYOUT and so on. windows: int64 [layers].
-# cosines, sines: f32[positions * head_dim / 2]. attention: the address of the kernel for its pages.
+# table: the weight table, int64 [layers * LAYER_ROWS + MODEL_ROWS][4]; its columns are groups.LAYOUT, OFFSET, ROWS and
+# COLUMNS. windows: int64 [layers]. cosines, sines: rope, f32[positions * head_dim / 2]. attention: the address of the
+# attention kernel for the KV pages.
 Model = namedtuple("Model", "sizes weights table windows cosines sines attention")
-# Each token's id, row (0, 1, ...), position, and where its sequence's KVCache.pages begin in `pages`. Tiles are runs of
-# tokens of one sequence, [first, count]. `wanted` are the rows of the tokens whose logits are asked for.
-Batch = namedtuple("Batch", "tokens rows positions pages_at pages tiles wanted")
-# Activations between the steps, flat. `quantized` has `room` blocks for the codes of each token and, from block `low`
-# on, as many for those of what they leave. added: what a step adds to x. spare: as large as the largest output of a
-# product.
-Scratch = namedtuple("Scratch", "x normed added qkv gate up quantized room low spare")
-# How quantised matrices see rows of activations: as so many `sets` of codes, in blocks from `first` on those of the
-# numbers, from `low` on those of what they leave.
-Coded = namedtuple("Coded", "codes first low sets")
-# What a product reads: Rows, and the same Coded.
-Given = namedtuple("Given", "rows coded")
-# Products of one matrix, plus a bias if there is one, for so many tokens; to: Rows; spare: as large as those.
-Projection = namedtuple("Projection", "weights matrix bias given tokens to spare")
-# What a step shares out: so many groups as wide as the matrix's, for so many tokens; or pieces, each claimed by itself.
+# The tokens of a pass, int64 [n]: ids, rows (0, 1, ...), positions, and the row of `pages` where the page table of a
+# token's sequence begins. tiles: int64 [tiles][2], the query tiles: first token and number of tokens, of one sequence.
+# wanted: the rows of the tokens whose logits are computed.
+Batch = namedtuple("Batch", "tokens rows positions first_page pages tiles wanted")
+# Activations between the steps, flat, one row a token. codes: Codes, with room for `token_blocks` blocks a token and,
+# from block number `low` on, for as many of the second set. added: what a step adds to x. spare: the product with the
+# second set, as large as the largest output.
+Scratch = namedtuple("Scratch", "x normed added qkv gate up codes token_blocks low spare")
+# Quantised rows of activations. `sets`: ONE_SET or TWO_SETS. The first set begins at block number `first`; the second,
+# of the errors of the first, at block number `low`.
+CodeSets = namedtuple("CodeSets", "codes first low sets")
+# What a product reads: Rows, and the same rows as CodeSets.
+Inputs = namedtuple("Inputs", "rows code_sets")
+# to[t] = matrix @ inputs[t] + bias for t < tokens. matrix, bias: rows of the weight table; the bias may be ABSENT.
+# inputs: Inputs. to: Rows. spare: f32, of the size of the output.
+Projection = namedtuple("Projection", "weights matrix bias inputs tokens to spare")
+# The work of a step: `total` groups as wide as those of `matrix`, for so many tokens, claimed in runs; or `total`
+# pieces, claimed one by one.
 Groups = namedtuple("Groups", "total matrix tokens")
 Pieces = namedtuple("Pieces", "total")
-# The addresses of two int32, 0 for none: when one of them is not zero, the pass is to stop.
+# The addresses of two int32 (0: none). The pass stops when one of them is not zero.
 Interrupts = namedtuple("Interrupts", "first second")
-# What a thread computes a pass with: `work` is its own.
-Pass = namedtuple("Pass", "crew model batch work scratch")
+# All that a thread needs in a pass. workspace: its own Workspace; everything else is shared.
+Pass = namedtuple("Pass", "crew model batch workspace scratch")
 
-TABLE = Array(np.int64, 2)
-MODEL = Structure(
+INT_MATRIX = Array(np.int64, 2)
+MODEL_STRUCT = Structure(
     Model,
     sizes=Structure(Sizes, epsilon=Real()),
-    weights=WEIGHTS,
-    table=TABLE,
-    windows=NUMBERS,
-    cosines=FLOATS,
-    sines=FLOATS,
+    weights=WEIGHTS_STRUCT,
+    table=INT_MATRIX,
+    windows=INT_ARRAY,
+    cosines=FLOAT_ARRAY,
+    sines=FLOAT_ARRAY,
 )
-BATCH = Structure(
-    Batch, tokens=NUMBERS, rows=NUMBERS, positions=NUMBERS, pages_at=NUMBERS, pages=TABLE, tiles=TABLE, wanted=NUMBERS
+BATCH_STRUCT = Structure(
+    Batch,
+    tokens=INT_ARRAY,
+    rows=INT_ARRAY,
+    positions=INT_ARRAY,
+    first_page=INT_ARRAY,
+    pages=INT_MATRIX,
+    tiles=INT_MATRIX,
+    wanted=INT_ARRAY,
 )
-INTERRUPTS = Structure(Interrupts)
-SCRATCH = Structure(
-    Scratch, **dict.fromkeys(("x", "normed", "added", "qkv", "gate", "up", "spare"), FLOATS), quantized=CODES
+INTERRUPTS_STRUCT = Structure(Interrupts)
+SCRATCH_STRUCT = Structure(
+    Scratch,
+    **dict.fromkeys(("x", "normed", "added", "qkv", "gate", "up", "spare"), FLOAT_ARRAY),
+    codes=CODES_STRUCT,
 )
-WORKS = Structure(
-    Work,
+WORKSPACES_STRUCT = Structure(
+    Workspace,
     **dict.fromkeys(("q", "query_scales", "scores", "out"), Array(np.float32, 2)),
     **dict.fromkeys(("query_codes", "weight_codes", "row"), Array(np.int16, 2)),
     **dict.fromkeys(("firsts", "limits"), Array(np.int32, 2)),
@@ -1818,16 +1905,19 @@ WORKS = Structure(
 
 
 @inlined
-def work_of(works, thread):
-    """A thread's own part of the arrays of all."""
-    w, t = works, thread
+def workspace_of(workspaces, thread):
+    """A thread's own Workspace, out of that of all threads."""
+    w, t = workspaces, thread
     queries, sight = (w.q[t], w.query_codes[t], w.query_scales[t]), (w.firsts[t], w.limits[t])
-    return Work(*queries, *sight, w.scores[t], w.weight_codes[t], w.out[t], w.row[t])
+    return Workspace(*queries, *sight, w.scores[t], w.weight_codes[t], w.out[t], w.row[t])
 
 
 @compiled
 def share(crew, tokens):
-    """(first token, step, slot of token 0) of what this thread prepares. A slot is a row and has room for its codes."""
+    """(first token, step, slot of token 0): which rows this thread prepares, and in which slot of the scratch.
+
+    A slot is a row of activations and its codes. A single token is prepared by every thread, in a slot of its own.
+    """
     if tokens == 1:
         return 0, 1, crew.thread
     return crew.thread, crew.threads, 0
@@ -1835,19 +1925,19 @@ def share(crew, tokens):
 
 @compiled
 def claim_groups(crew, counter, work):
-    """Claim the next of a step's Groups: (begin, end). When none is left, begin is their total.
+    """Claim the next run of a step's Groups: (begin, end). If none is left, begin is their total.
 
-    Several threads count their claims, and each finds the place of its own in the one sequence of shrinking runs, so
-    that a claim is one addition. Runs are even numbers of groups, of which products take two at a time.
+    A claim is one atomic addition: it gives the number of the run, and from that each thread computes where the run
+    begins in the sequence of shrinking runs. Runs have even lengths, since products take two groups at a time.
     """
     groups, width = work.total, group_bytes(work.matrix[LAYOUT], work.matrix[COLUMNS])
-    most = max(2, MOST_BYTES // (width * work.tokens) // 2 * 2)
+    most = max(2, LONGEST_RUN_BYTES // (width * work.tokens) // 2 * 2)
     if crew.threads == 1:
         begin = min(groups, claim(crew, counter, most))
         return begin, min(groups, begin + most)
     number, begin = claim(crew, counter, 1), 0
     while begin < groups:
-        wanted = max(1, LEAST_BYTES // width, (groups - begin) // (PART * crew.threads))
+        wanted = max(1, SHORTEST_RUN_BYTES // width, (groups - begin) // (RUN_DIVISOR * crew.threads))
         piece = min(most, (wanted + 1) // 2 * 2)
         if number < crew.threads:
             begin = min(groups, begin + number * piece)
@@ -1858,21 +1948,22 @@ def claim_groups(crew, counter, work):
 
 @compiled
 def claim_piece(crew, counter, work):
-    """The same of Pieces."""
+    """Claim the next of a step's Pieces, as `claim_groups`."""
     begin = min(work.total, claim(crew, counter, 1))
     return begin, begin + 1
 
 
-def shared_out(piece, claimed=claim_groups):
-    """A step of a pass: the threads claim runs of its work until none is left, and compute them with `piece`.
+def parallel(piece, claim_next=claim_groups):
+    """Make a step of a pass: its threads claim work until none is left, and call `piece` for what they have claimed.
 
-    piece: (begin, end, given); given: whatever it takes. The step is (crew, counter, work, given) -> True to stop.
+    piece: (begin, end, given) -> None. The step: (crew, counter, work, given) -> True to stop. work: Groups or Pieces,
+    as `claim` takes them. given: passed on to `piece`.
     """
 
     @inlined
     def step(crew, counter, work, given):
         while True:
-            begin, end = claimed(crew, counter, work)
+            begin, end = claim_next(crew, counter, work)
             if begin >= work.total or stopped(crew):
                 return wait(crew, counter, work.total)
             piece(begin, end, given)
@@ -1883,24 +1974,25 @@ def shared_out(piece, claimed=claim_groups):
 
 @compiled
 def groups_of(matrix):
+    """The number of groups of a matrix."""
     return (matrix[ROWS] + GROUP - 1) // GROUP
 
 
 @inlined
 def all_groups(matrix, tokens):
-    """The Groups of a matrix."""
+    """The work of a product with a matrix: all its Groups."""
     return Groups(groups_of(matrix), matrix, tokens)
 
 
 @inlined
-def coded(s, first, sets):
-    """The sets of codes in a Scratch whose first block is `first`."""
-    return Coded(s.quantized, first, s.low + first, sets)
+def code_sets(s, first, sets):
+    """The CodeSets in a Scratch that begin at block number `first`."""
+    return CodeSets(s.codes, first, s.low + first, sets)
 
 
 @compiled
 def quantize_token(x, at, width, to):
-    """The codes of one vector; to: Coded."""
+    """Quantise one vector; to: CodeSets."""
     if to.sets == TWO_SETS:
         quantize_twice(x, at, width, to.codes, to.first, to.low)
     else:
@@ -1909,22 +2001,22 @@ def quantize_token(x, at, width, to):
 
 @compiled
 def product(p, begin, end):
-    """The groups begin .. end of a Projection without its bias: `linear`, of a quantised matrix once for each set."""
-    coded, to = p.given.coded, p.to
-    passes = coded.sets if is_quantized(p.matrix) else 1
+    """The groups begin .. end - 1 of a Projection, without its bias. A quantised matrix is multiplied with each set."""
+    seen, to = p.inputs.code_sets, p.to
+    passes = seen.sets if is_quantized(p.matrix) else 1
     for number in range(passes):
-        first, out = (coded.first, to.x) if number == 0 else (coded.low, p.spare)
-        given = Activations(p.given.rows, coded.codes, first)
+        first, out = (seen.first, to.x) if number == 0 else (seen.low, p.spare)
+        given = Activations(p.inputs.rows, seen.codes, first)
         linear(p.weights, p.matrix, begin, end, given, p.tokens, Rows(out, to.at, to.stride))
     if passes == TWO_SETS:
         for t in range(p.tokens):
-            place = to.at + t * to.stride + begin * GROUP
-            add(to.x, place, p.spare, place, (end - begin) * GROUP)
+            at = to.at + t * to.stride + begin * GROUP
+            add(to.x, at, p.spare, at, (end - begin) * GROUP)
 
 
 @compiled
 def add_bias(p, begin, end):
-    """Add the groups begin .. end of a Projection's bias, if there is one, to every token's."""
+    """Add the bias of a Projection, if there is one, to the groups begin .. end - 1 of all tokens."""
     if p.bias[LAYOUT] != ABSENT:
         first, size = begin * GROUP, (end - begin) * GROUP
         for t in range(p.tokens):
@@ -1933,27 +2025,27 @@ def add_bias(p, begin, end):
 
 @compiled
 def norm(crew, model, weight, sets, rows, s):
-    """s.normed = the listed rows of s.x normalised, with so many sets of codes."""
+    """s.normed = the listed rows of s.x, normalised, and quantised to so many sets of codes."""
     hidden, stride = model.sizes.hidden, model.sizes.hidden_stride
     first, step, slot = share(crew, len(rows))
     for t in range(first, len(rows), step):
         x, to, norm_at = rows[t] * stride, (t + slot) * stride, weight[OFFSET] // 4
         rms_norm(s.x, x, hidden, model.weights.f32, norm_at, model.sizes.epsilon, s.normed, to)
         if sets != NO_CODES:
-            quantize_token(s.normed, to, hidden, coded(s, slot * s.room + t * (hidden // BLOCK), sets))
+            quantize_token(s.normed, to, hidden, code_sets(s, slot * s.token_blocks + t * (hidden // BLOCK), sets))
 
 
 @compiled
 def quantize_rows(crew, rows, width, sets, tokens, s):
-    """So many sets of codes of the first `width` columns of every token of the Rows, which begin at 0."""
+    """Quantise the first `width` columns of every token's row to so many sets of codes. The Rows begin at x[0]."""
     first, step, slot = share(crew, tokens)
     for t in range(first, tokens, step):
-        quantize_token(rows.x, t * rows.stride, width, coded(s, slot * s.room + t * (width // BLOCK), sets))
+        quantize_token(rows.x, t * rows.stride, width, code_sets(s, slot * s.token_blocks + t * (width // BLOCK), sets))
 
 
 @inlined
 def codes_needed(w, first, last):
-    """Whether one of the matrices `first` .. `last` of a layer is quantised."""
+    """Whether one of the matrices in rows `first` .. `last` of a layer is quantised."""
     needed = False
     for number in range(first, last + 1):
         needed = needed or is_quantized(w[number])
@@ -1965,29 +2057,29 @@ def codes_needed(w, first, last):
 
 @inlined
 def _embedded(begin, end, p):
-    """The embedding of a token."""
-    own = p.model.table[p.model.sizes.layers * PER_LAYER + EMBEDDING]
+    """The embedding of one token, into scratch.x."""
+    own = p.model.table[p.model.sizes.layers * LAYER_ROWS + TOKEN_EMBEDDING]
     embedding(p.model.weights, own, p.batch.tokens[begin], p.scratch.x, begin * p.model.sizes.hidden_stride)
 
 
 @inlined
 def projected(begin, end, p):
-    """A Projection."""
+    """The groups begin .. end - 1 of a Projection, with its bias."""
     product(p, begin, end)
     add_bias(p, begin, end)
 
 
 @inlined
 def _all_projected(begin, end, given):
-    """The queries', keys' and values' Projections; a piece may lie across two of them. Values see two sets of codes."""
+    """The same of queries, keys and values, whose groups are numbered through. Values read two sets of codes."""
     p, w = given
     before = 0
     for part in range(3):
         groups = groups_of(w[Q + part])
         first, last = max(begin - before, 0), min(end - before, groups)
         if first < last:
-            c = p.given.coded
-            seen = Given(p.given.rows, Coded(c.codes, c.first, c.low, TWO_SETS if part == V - Q else c.sets))
+            c = p.inputs.code_sets
+            seen = Inputs(p.inputs.rows, CodeSets(c.codes, c.first, c.low, TWO_SETS if part == V - Q else c.sets))
             to = Rows(p.to.x, p.to.at + before * GROUP, p.to.stride)
             projected(first, last, Projection(p.weights, w[Q + part], w[Q_BIAS + part], seen, p.tokens, to, p.spare))
         before += groups
@@ -1995,7 +2087,7 @@ def _all_projected(begin, end, given):
 
 @inlined
 def _added(begin, end, given):
-    """A Projection that is added to x."""
+    """The same, added to x."""
     p, x = given
     projected(begin, end, p)
     for t in range(p.tokens):
@@ -2005,7 +2097,7 @@ def _added(begin, end, given):
 
 @inlined
 def _gated(begin, end, given):
-    """silu(gate) * up, of two Projections without a bias, in the place of the second."""
+    """silu(gate) * up of two Projections without a bias, into the output of the second."""
     gate, up = given
     product(gate, begin, end)
     product(up, begin, end)
@@ -2013,21 +2105,23 @@ def _gated(begin, end, given):
         swiglu(gate.to.x, up.to.x, t * gate.to.stride + begin * GROUP, (end - begin) * GROUP)
 
 
-embed = shared_out(_embedded, claim_piece)
-project, project_all = shared_out(projected), shared_out(_all_projected)
-project_and_add, project_gated = shared_out(_added), shared_out(_gated)
+embed = parallel(_embedded, claim_piece)
+project, project_all = parallel(projected), parallel(_all_projected)
+project_and_add, project_gated = parallel(_added), parallel(_gated)
 
 
 @inlined
 def normed(p, tokens, sets):
-    """Given: what a product reads of the normalised rows."""
+    """The normalised rows as the Inputs of a product."""
     slot, stride = share(p.crew, tokens)[2], p.model.sizes.hidden_stride
-    return Given(Rows(p.scratch.normed, slot * stride, stride), coded(p.scratch, slot * p.scratch.room, sets))
+    return Inputs(
+        Rows(p.scratch.normed, slot * stride, stride), code_sets(p.scratch, slot * p.scratch.token_blocks, sets)
+    )
 
 
 @inlined
 def queries_keys_values(p, counter, w, sets):
-    """qkv = the three projections of the normalised rows, which queries and keys see as so many sets. True to stop."""
+    """qkv = the projections of the normalised rows; queries and keys read so many sets of codes. True to stop."""
     tokens, s = len(p.batch.tokens), p.scratch
     to = Rows(s.qkv, 0, p.model.sizes.qkv_stride)
     projections = Projection(p.model.weights, w[Q], w[Q_BIAS], normed(p, tokens, sets), tokens, to, s.spare)
@@ -2037,17 +2131,17 @@ def queries_keys_values(p, counter, w, sets):
 
 @inlined
 def project_back(p, counter, matrix, bias, rows, sets):
-    """x += matrix @ rows + bias: what attention or the feed-forward network adds to it. True to stop."""
+    """x += matrix @ rows + bias: the last step of attention and of the feed-forward network. True to stop."""
     tokens, s = len(p.batch.tokens), p.scratch
-    given = Given(rows, coded(s, share(p.crew, tokens)[2] * s.room, sets))
+    inputs = Inputs(rows, code_sets(s, share(p.crew, tokens)[2] * s.token_blocks, sets))
     to = Rows(s.added, 0, p.model.sizes.hidden_stride)
-    projection = Projection(p.model.weights, matrix, bias, given, tokens, to, s.spare)
+    projection = Projection(p.model.weights, matrix, bias, inputs, tokens, to, s.spare)
     return project_and_add(p.crew, counter, all_groups(matrix, tokens), (projection, s.x))
 
 
 @inlined
-def turn_heads(model, w, rows, position, head):
-    """Normalise (if the model does) and rotate one kv head's key and its queries, in a row of qkv: Rows."""
+def rotate_heads(model, w, rows, position, head):
+    """Normalise (if the model does so) and rotate the key and the queries of one kv head. rows: its row of qkv."""
     sizes = model.sizes
     dim, group = sizes.head_dim, sizes.heads // sizes.kv_heads
     key = rows.at + sizes.k_column + head * dim
@@ -2061,51 +2155,51 @@ def turn_heads(model, w, rows, position, head):
 
 
 @inlined
-def store_head(sizes, place, rows, head, work):
-    """Store the key and the value of one kv head, in a row of qkv, in their Place."""
+def store_head(sizes, address, rows, head, workspace):
+    """Store the key and the value of one kv head at a KVAddress. rows: the row of qkv. workspace: for its `row`."""
     key = rows.at + sizes.k_column + head * sizes.head_dim
     value = rows.at + sizes.v_column + head * sizes.head_dim
     if sizes.codes_kv:
-        store_codes(place, rows.x, key, value, work.row)
+        store_codes(address, rows.x, key, value, workspace.row)
     else:
-        store_floats(place, rows.x, key, value)
+        store_floats(address, rows.x, key, value)
 
 
 @inlined
-def place_of(p, layer, token, head):
-    """The Place of a token's key and value of one kv head."""
+def kv_address(p, layer, token, head):
+    """The KVAddress of a token's key and value, for one kv head."""
     position, sizes = p.batch.positions[token], p.model.sizes
-    page = p.batch.pages_at[token] + position // PAGE
-    return Place(p.batch.pages, page, layer * sizes.kv_heads + head, sizes.head_dim, position)
+    page = p.batch.first_page[token] + position // PAGE
+    return KVAddress(p.batch.pages, page, layer * sizes.kv_heads + head, sizes.head_dim, position)
 
 
 @inlined
 def tile_of(p, layer, piece):
-    """(Queries, Cached) of a piece of attention: one kv head for one tile of tokens, whose queries results replace."""
+    """(Queries, Cached) of one piece of attention: one query tile and one kv head."""
     sizes, batch = p.model.sizes, p.batch
     tile, head = divmod(piece, sizes.kv_heads)
     dim, group = sizes.head_dim, sizes.heads // sizes.kv_heads
     first, tokens = batch.tiles[tile, 0], batch.tiles[tile, 1]
     x, stride, window = first * sizes.qkv_stride + head * group * dim, sizes.qkv_stride, p.model.windows[layer]
     queries = Queries(p.scratch.qkv, x, stride, tokens, group, dim, batch.positions, first, window)
-    return queries, Cached(batch.pages, batch.pages_at[first], layer * sizes.kv_heads + head)
+    return queries, Cached(batch.pages, batch.first_page[first], layer * sizes.kv_heads + head)
 
 
 @inlined
 def attend(p, layer, piece):
-    """Attention of a piece, over keys and values of either kind."""
+    """Attention of one piece: a query tile and a kv head. The results replace the queries."""
     queries, cached = tile_of(p, layer, piece)
-    attention(p.model.attention, Attention(queries, cached, p.work))
+    attention(p.model.attention, AttentionPiece(queries, cached, p.workspace))
 
 
 @compiled
-def choose(crew, counter, batch, logits, vocabulary, ends, chosen, number):
-    """The batch's only token becomes the likeliest one, chosen[number], at the next position. True to stop.
+def choose_next(crew, counter, batch, logits, vocabulary, ends, chosen, number):
+    """Greedy: replace the batch's only token by the argmax of its logits, chosen[number], at the next position.
 
-    So it is when that token is one of `ends`, or the logits are not all finite: then nothing is chosen.
+    True to stop: if that token is one of `ends`, or a logit is not finite, and then nothing is chosen.
     """
     if claim(crew, counter, 1) == 0:
-        token = likeliest(logits, vocabulary)
+        token = argmax(logits, vocabulary)
         for end in ends:
             if token == end:
                 token = NO_TOKEN
@@ -2119,17 +2213,16 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.engine__steps() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.engine__steps() IS
-'The steps of a compiled forward: each is one operator for all tokens, of which every thread of a crew does its'
-' share.';
+'The steps of a compiled forward pass. A step is one operator for all tokens; the threads of a crew share its '
+'work.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.engine__warm_up()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Compiles what models of every family and type need, by packing and running a tiny one.
+AS $python$"""Compiles everything, for models of all families and encodings, by packing and running tiny ones.
 
-There is one compiled forward for all decoders, one for all encoders, and one packing function for plain elements and
-one for blocks, each compiled for the kinds of arrays that it is called with: so everything is called here as the server
-calls it.
+There is one compiled forward pass for all decoders, one for all encoders, the kernels of each layout, and a few other
+functions. numba compiles a function for the argument types of its first call, so each is called as the server does.
 """
 
 import math
@@ -2146,14 +2239,14 @@ from .composed import CompiledOperators, swiglu
 from .decoder import CompiledEngine
 from .encoder import CompiledEncoder
 
-COLUMNS = 256  # a multiple of every type's block
+TRIAL_COLUMNS = 256  # columns of a matrix of any encoding: a multiple of all block sizes
 
 
 def run():
-    """Compile all of it, or load it where it is compiled."""
+    """Compile everything, or load what has been compiled before."""
     for type in encodings.BLOCKS:
-        packing.pack_tensor(bytes(encodings.row_bytes(type, COLUMNS)), type, (1, COLUMNS))
-    for number in dispatch.BY_NUMBER:
+        packing.pack_tensor(bytes(encodings.row_bytes(type, TRIAL_COLUMNS)), type, (1, TRIAL_COLUMNS))
+    for number in dispatch.LAYOUT_BY_NUMBER:
         dispatch.load(number)
     for kernel in attention.OVER.values():
         kernel.address()
@@ -2168,7 +2261,7 @@ def run():
 
 
 def compile_operators(operators):
-    """Call each operator on activations as SQL gives them, which nobody may write to."""
+    """Call each operator with activations like those from SQL, which are read-only."""
     x = np.frombuffer(bytes(4 * operators.engine.sizes.hidden), "<f4")
     operators.embedding([0])
     operators.linear(x, "blk.0.attn_output.weight")
@@ -2182,7 +2275,7 @@ def compile_operators(operators):
 
 
 def tiny_model():
-    """(Architecture, PackedModel) of zeros."""
+    """(Architecture, PackedModel) of a decoder; all weights are zero."""
     architecture = Architecture(
         family="llama",
         vocabulary_size=16,
@@ -2202,7 +2295,7 @@ def tiny_model():
 
 
 def tiny_encoder():
-    """(EncoderArchitecture, PackedModel) of zeros."""
+    """(EncoderArchitecture, PackedModel) of an encoder; all weights are zero."""
     architecture = EncoderArchitecture(
         family="bert",
         vocabulary_size=16,
@@ -2227,6 +2320,6 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.engine__warm_up() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.engine__warm_up() IS
-'Compiles what models of every family and type need, by packing and running a tiny one.';
+'Compiles everything, for models of all families and encodings, by packing and running tiny ones.';
 
 COMMIT;

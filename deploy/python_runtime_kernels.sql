@@ -11,17 +11,17 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Attention over paged keys and values, for decoding and prefill alike (1706.03762, GQA 2305.13245).
 
-A kernel takes a block of up to 8 queries that share a kv head: the heads of its group, and for prefill the heads of
-several tokens. Each register of keys or values serves all of them. It reads each page once, its keys, then its values:
-a query's weights are relative to the largest score up to this page, and what the pages before gave is scaled down when
-a larger one comes (1805.02867). While it computes with a page it fetches the next one, which lies behind it where the
-two were made together; the processor by itself stops at the end of each 4 KB.
+A kernel takes a block of up to 8 queries that share a kv head: the heads of its group, and in prefill those of several
+tokens. Each register of keys or values serves all of them. The kernel reads each page once, first its keys, then its
+values, with an online softmax (1805.02867): weights are relative to the largest score so far, and when a page brings a
+larger one, the sums so far are rescaled. While it computes with a page, it prefetches the next one, which follows it in
+memory if the two were allocated together; the hardware prefetcher stops at the end of each 4 KB.
 
-Of float32 pages everything is float32. Of int16 pages (`kv_pages`) scores and weighted values are sums of 64 whole
-products, exact in 32 bits; a page's weights become codes relative to the largest of them.
+With float32 pages everything is float32. With int16 pages (see `kv_pages`) scores and weighted values are sums of up to
+64 integer products, exact in 32 bits; the softmax weights of a page become codes relative to its largest weight.
 
-A query's result is one sum in the order of the positions. What it must not see weighs 0, and adding zero changes
-nothing, so the result does not depend on the queries that it is computed with.
+A query's result is one sum in the order of the positions. Masked positions weigh 0, and adding zero changes nothing. So
+the result does not depend on the other queries in the block.
 """
 
 import math
@@ -30,7 +30,7 @@ from collections import namedtuple
 import numpy as np
 
 from ..simd.frames import Array, Structure
-from ..simd.kernels import calling, kernel
+from ..simd.kernels import caller, kernel
 from ..simd.memory import load, load_pairs, prefetch, spread, spread_pairs, store
 from ..simd.registers import (
     bits,
@@ -52,73 +52,74 @@ from ..simd.registers import (
     where_less,
 )
 from .elementwise import ROUNDER, exp2
-from .groups import FLOATS, NUMBERS
+from .groups import FLOAT_ARRAY, INT_ARRAY
 from .kv_pages import (
+    LARGEST_QUERY_CODE,
     PAGE,
-    SEEN_LARGEST,
-    key_numbers,
+    key_elements,
     padded,
     page_keys,
     page_scales,
     page_values,
     quantize_vector,
-    value_numbers,
+    value_elements,
 )
 
-# All the query heads of one kv head for some consecutive tokens of one sequence. Token t's are x[at + t * stride ...],
-# `group` of them with head_dim numbers each; results replace them. Its position is positions[first + t]; it sees the
-# positions up to that, the latest `window` of them.
+# The query heads of one kv head, for consecutive tokens of one sequence. Token t's begin at x[at + t * stride]: `group`
+# heads of head_dim numbers, which the results replace. Its position is positions[first + t]; it attends to that and
+# earlier positions, `window` in all.
 Queries = namedtuple("Queries", "x at stride tokens group head_dim positions first window")
-# The keys and values of one kv head: the table of pages, the row where the sequence's begin, and the head's number in a
-# page, its layer included.
-Cached = namedtuple("Cached", "pages pages_at head")
-# A thread's own: a block of queries (float32, and as int16 codes with a scale each), what each may see, their scores in
-# a page and the weights' codes, their results, and one vector of codes. The engine's have an axis more, threads.
-Work = namedtuple("Work", "q query_codes query_scales firsts limits scores weight_codes out row")
-# What a kernel takes: attention of the Queries over what is Cached of their head.
-Attention = namedtuple("Attention", "queries cached work")
-ATTENTION = Structure(
-    Attention,
-    queries=Structure(Queries, x=FLOATS, positions=NUMBERS),
+# The keys and values of one kv head: the page table, its row for the sequence's first page, and the number of the head
+# in a page (layer * kv_heads + kv head).
+Cached = namedtuple("Cached", "pages first_page head")
+# Scratch of one thread. For a block of queries: the queries in float32, and as int16 codes with a scale each; the first
+# position that each sees, and the one after its last; scores or weights for one page; the weights' codes; results. And
+# `row`, the codes of one key or value. In the engine each array has one more axis in front, threads.
+Workspace = namedtuple("Workspace", "q query_codes query_scales firsts limits scores weight_codes out row")
+# The arguments of a kernel: Queries, the Cached keys and values of their head, and a Workspace.
+AttentionPiece = namedtuple("AttentionPiece", "queries cached workspace")
+ATTENTION_PIECE_STRUCT = Structure(
+    AttentionPiece,
+    queries=Structure(Queries, x=FLOAT_ARRAY, positions=INT_ARRAY),
     cached=Structure(Cached, pages=Array(np.int64, 2)),
-    work=Structure(
-        Work,
-        **dict.fromkeys(("q", "query_scales", "scores", "out"), FLOATS),
+    workspace=Structure(
+        Workspace,
+        **dict.fromkeys(("q", "query_scales", "scores", "out"), FLOAT_ARRAY),
         **dict.fromkeys(("query_codes", "weight_codes", "row"), Array(np.int16)),
         **dict.fromkeys(("firsts", "limits"), Array(np.int32)),
     ),
 )
-attend = calling(ATTENTION)
+attend = caller(ATTENTION_PIECE_STRUCT)
 
-ROWS = 8  # queries in the largest block
-EXACT = 64  # products of codes whose sum fits into 32 bits
-LOG2_E = math.log2(math.e)
-# The score of what a query must not see, below any other. It is finite: before the first position that a query sees,
-# this is its largest score, and weights relative to it are 1; the first real score scales all that to exactly 0.
-NOTHING = np.finfo(np.float32).min
+MOST_QUERIES = 8  # queries in the largest block
+EXACT = 64  # so many products of codes can be summed in 32 bits
+SCORE_FACTOR = math.log2(math.e)  # scores are to the base 2, so that exp2 gives the weights
+# The score of a masked position, below any real score. It must be finite: until a query has seen its first position,
+# this is its largest score, and masked positions weigh exp2(0) = 1; the first real score rescales those sums to 0.
+MASKED_SCORE = np.finfo(np.float32).min
 NAN = np.float32(np.nan)
 
 
 @inlined
 def masked(score, first, firsts, limits, P):
-    """NOTHING in the lanes of the positions, from `first` on, that a query does not see."""
+    """The scores of 16 positions from `first` on, with MASKED_SCORE where a query does not see the position."""
     position = lanes() + np.int32(first)
-    score = where_before(position, spread(limits, 0, P, 1), score, NOTHING)
-    return where_before(position, spread(firsts, 0, P, 1), NOTHING, score)
+    score = where_before(position, spread(limits, 0, P, 1), score, MASKED_SCORE)
+    return where_before(position, spread(firsts, 0, P, 1), MASKED_SCORE, score)
 
 
 @inlined
 def sees_all(start, firsts, limits, rows):
-    """Whether each of the queries sees all of a page."""
-    clear = True
+    """Whether all the queries see the whole page that begins at position `start`."""
+    unmasked = True
     for r in range(rows):
-        clear = clear and firsts[r] <= start and start + PAGE <= limits[r]
-    return clear
+        unmasked = unmasked and firsts[r] <= start and start + PAGE <= limits[r]
+    return unmasked
 
 
 @inlined
-def span(firsts, limits, rows):
-    """(first position of the first page, end) of what any of the queries sees."""
+def visible_pages(firsts, limits, rows):
+    """(first position of the first page, end) of the positions that any of the queries sees."""
     begin, end = firsts[0] // PAGE * PAGE, limits[0]
     for r in range(1, rows):
         begin, end = min(begin, firsts[r] // PAGE * PAGE), max(end, limits[r])
@@ -126,46 +127,46 @@ def span(firsts, limits, rows):
 
 
 def _over_floats(rows):
-    """Attention of `rows` queries over float32 pages; query r sees the positions firsts[r] .. limits[r] - 1."""
+    """Make attention of `rows` queries over float32 pages; query r sees the positions firsts[r] .. limits[r] - 1."""
     Q, P = f32[rows], i32[rows]
 
     @inlined
-    def attend(pages, pages_at, head, head_dim, work):
-        """work.q -> work.out, both [rows][head_dim padded]."""
-        q, scores, out, width = work.q, work.scores, work.out, padded(head_dim)
-        begin, end = span(work.firsts, work.limits, rows)
-        top, total = fill(NOTHING, Q), fill(0.0, Q)
+    def attend(pages, first_page, head, head_dim, w):
+        """w.q -> w.out, both [rows][head_dim padded]."""
+        q, scores, out, width = w.q, w.scores, w.out, padded(head_dim)
+        begin, end = visible_pages(w.firsts, w.limits, rows)
+        top, total = fill(MASKED_SCORE, Q), fill(0.0, Q)
         for d in range(0, width, 16):
             store(out, d, fill(0.0, Q), width)
         for start in range(begin, end, PAGE):
-            keys = page_keys(pages, pages_at + start // PAGE, head, head_dim, q)
-            before, clear = top, sees_all(start, work.firsts, work.limits, rows)
-            for tile in range(0, PAGE, 16):
+            keys = page_keys(pages, first_page + start // PAGE, head, head_dim, q)
+            before, unmasked = top, sees_all(start, w.firsts, w.limits, rows)
+            for offset in range(0, PAGE, 16):
                 score = fill(0.0, Q)
                 for d in range(head_dim):
-                    at = tile * head_dim + d * 16
+                    at = offset * head_dim + d * 16
                     prefetch(keys, at + PAGE * head_dim)
                     score = fma(load(keys, at, f32), spread(q, d, Q, width), score)
-                if not clear:
-                    score = masked(score, start + tile, work.firsts, work.limits, P)
-                store(scores, tile, score, PAGE)
+                if not unmasked:
+                    score = masked(score, start + offset, w.firsts, w.limits, P)
+                store(scores, offset, score, PAGE)
                 top = maximum(top, score)
             top = max_lanes(top)
-            kept = exp2(before - top)
-            total = total * kept
-            for tile in range(0, PAGE, 16):
-                weight = exp2(load(scores, tile, Q, PAGE) - top)
-                store(scores, tile, weight, PAGE)
+            rescale = exp2(before - top)
+            total = total * rescale
+            for offset in range(0, PAGE, 16):
+                weight = exp2(load(scores, offset, Q, PAGE) - top)
+                store(scores, offset, weight, PAGE)
                 total = total + weight
-            values = page_values(pages, pages_at + start // PAGE, head, head_dim, q)
+            values = page_values(pages, first_page + start // PAGE, head, head_dim, q)
             for d in range(0, width, 16):
-                mixed = load(out, d, Q, width) * kept
+                weighted = load(out, d, Q, width) * rescale
                 for p in range(min(PAGE, end - start)):
                     at = d * PAGE + p * 16
                     prefetch(values, at + PAGE * width)
-                    mixed = fma(load(values, at, f32), spread(scores, p, Q, PAGE), mixed)
-                store(out, d, mixed, width)
-        total = where_less(NOTHING, top, sum_lanes(total), NAN)  # NaN where no score was a number, all -infinity too
+                    weighted = fma(load(values, at, f32), spread(scores, p, Q, PAGE), weighted)
+                store(out, d, weighted, width)
+        total = where_less(MASKED_SCORE, top, sum_lanes(total), NAN)  # NaN where all scores are NaN or -infinity
         for d in range(0, width, 16):
             store(out, d, load(out, d, Q, width) / total, width)
 
@@ -173,66 +174,68 @@ def _over_floats(rows):
 
 
 def _over_codes(rows):
-    """The same over int16 pages, of queries that are codes."""
+    """Make the same over int16 pages."""
     Q, P = f32[rows], i32[rows]
 
     @inlined
-    def attend(pages, pages_at, head, head_dim, work):
-        """work.query_codes, work.query_scales -> work.out; work.q gives its type."""
-        q, scores, codes, out, width = work.query_codes, work.scores, work.weight_codes, work.out, padded(head_dim)
+    def attend(pages, first_page, head, head_dim, w):
+        """w.query_codes, w.query_scales -> w.out."""
+        q, scores, codes, out, width = w.query_codes, w.scores, w.weight_codes, w.out, padded(head_dim)
         pairs = (head_dim + 1) // 2
-        next_keys, next_values = key_numbers(head_dim) + 2 * PAGE, value_numbers(head_dim) + 2 * PAGE  # scales between
-        begin, end = span(work.firsts, work.limits, rows)
-        top, total = fill(NOTHING, Q), fill(0.0, Q)
+        # From a page to the next one, in int16: its elements, and 64 float32 scales.
+        next_keys, next_values = key_elements(head_dim) + 2 * PAGE, value_elements(head_dim) + 2 * PAGE
+        begin, end = visible_pages(w.firsts, w.limits, rows)
+        top, total = fill(MASKED_SCORE, Q), fill(0.0, Q)
         for d in range(0, width, 16):
             store(out, d, fill(0.0, Q), width)
         for start in range(begin, end, PAGE):
-            page = pages_at + start // PAGE
+            page = first_page + start // PAGE
             keys = page_keys(pages, page, head, head_dim, q)
-            key_scales = page_scales(key_numbers(head_dim), pages, page, 0, head, out)
-            before, clear = top, sees_all(start, work.firsts, work.limits, rows)
-            for tile in range(0, PAGE, 16):
+            key_scales = page_scales(key_elements(head_dim), pages, page, 0, head, out)
+            before, unmasked = top, sees_all(start, w.firsts, w.limits, rows)
+            for offset in range(0, PAGE, 16):
                 score = fill(0.0, Q)
                 for first in range(0, pairs, EXACT // 2):
                     dots = fill(0, P)
                     for pair in range(first, min(pairs, first + EXACT // 2)):
-                        at = (tile * pairs + pair * 16) * 2
+                        at = (offset * pairs + pair * 16) * 2
                         prefetch(keys, at + next_keys)
                         dots = dot2(dots, load_pairs(keys, at, i32), spread_pairs(q, pair * 2, P, width))
                     score = score + to_f32(dots)
-                prefetch(key_scales, tile + next_keys // 2)
-                score = score * (load(key_scales, tile, f32) * spread(work.query_scales, 0, Q, 1))
-                if not clear:
-                    score = masked(score, start + tile, work.firsts, work.limits, P)
-                store(scores, tile, score, PAGE)
+                prefetch(key_scales, offset + next_keys // 2)
+                score = score * (load(key_scales, offset, f32) * spread(w.query_scales, 0, Q, 1))
+                if not unmasked:
+                    score = masked(score, start + offset, w.firsts, w.limits, P)
+                store(scores, offset, score, PAGE)
                 top = maximum(top, score)
             top = max_lanes(top)
-            kept = exp2(before - top)
-            total = total * kept
+            rescale = exp2(before - top)
+            total = total * rescale
             values = page_values(pages, page, head, head_dim, q)
-            value_scales = page_scales(value_numbers(head_dim), pages, page, 1, head, out)
+            value_scales = page_scales(value_elements(head_dim), pages, page, 1, head, out)
             largest = fill(0.0, Q)
-            for tile in range(0, PAGE, 16):
-                prefetch(value_scales, tile + next_values // 2)
-                weight = exp2(load(scores, tile, Q, PAGE) - top)
+            for offset in range(0, PAGE, 16):
+                prefetch(value_scales, offset + next_values // 2)
+                weight = exp2(load(scores, offset, Q, PAGE) - top)
                 total = total + weight
-                position, scale = lanes() + np.int32(start + tile), load(value_scales, tile, f32)
-                weight = weight * where_before(position, np.int32(end), scale, 0.0)  # behind the end lies anything
-                store(scores, tile, weight, PAGE)
+                # Past the end, scales are uninitialised memory.
+                position, scale = lanes() + np.int32(start + offset), load(value_scales, offset, f32)
+                weight = weight * where_before(position, np.int32(end), scale, 0.0)
+                store(scores, offset, weight, PAGE)
                 largest = larger_or_nan(largest, weight)
-            largest = maximum(1e-30, max_lanes_or_nan(largest))  # NaN where a weight is: codes cannot be
-            inverse = fill(np.float32(SEEN_LARGEST), Q) / largest
-            for tile in range(0, PAGE, 16):
-                store(codes, tile, bits(load(scores, tile, Q, PAGE) * inverse + ROUNDER), PAGE)
-            step = largest * np.float32(1 / SEEN_LARGEST)
+            largest = maximum(1e-30, max_lanes_or_nan(largest))  # NaN if a weight is: codes cannot be
+            inverse = fill(np.float32(LARGEST_QUERY_CODE), Q) / largest
+            for offset in range(0, PAGE, 16):
+                store(codes, offset, bits(load(scores, offset, Q, PAGE) * inverse + ROUNDER), PAGE)
+            step = largest * np.float32(1 / LARGEST_QUERY_CODE)
             for d in range(0, width, 16):
                 dots = fill(0, P)
                 for p in range(0, PAGE, 2):
                     at = d * PAGE + p * 16
                     prefetch(values, at + next_values)
                     dots = dot2(dots, load_pairs(values, at, i32), spread_pairs(codes, p, P, PAGE))
-                store(out, d, fma(to_f32(dots), step, load(out, d, Q, width) * kept), width)
-        total = where_less(NOTHING, top, sum_lanes(total), NAN)  # NaN where no score was a number, all -infinity too
+                store(out, d, fma(to_f32(dots), step, load(out, d, Q, width) * rescale), width)
+        total = where_less(MASKED_SCORE, top, sum_lanes(total), NAN)  # NaN where all scores are NaN or -infinity
         for d in range(0, width, 16):
             store(out, d, load(out, d, Q, width) / total, width)
 
@@ -244,90 +247,90 @@ _codes_4, _codes_7, _codes_8 = _over_codes(4), _over_codes(7), _over_codes(8)
 
 
 @compiled
-def kernel_of(block):
-    """Queries of the smallest kernel for a block of so many.
+def kernel_size(block):
+    """The number of queries of the smallest kernel that takes a block of so many.
 
-    There are few, since each is compiled for both kinds of pages. Fewer than four queries would take as long as four:
-    a sum waits four cycles for its last addition. Seven is the group of heads of models with 14 or 28.
+    There are three sizes: each takes time to compile, twice, for both kinds of pages. One to three queries would take
+    as long as four, since an addition has a latency of four cycles. Models with 14 or 28 heads have groups of seven.
     """
     return 4 if block <= 4 else 7 if block <= 7 else 8
 
 
 @compiled
-def take_queries(queries, done, block, work):
-    """A block of queries, scaled, into work.q, with what each may see; then those that only fill the kernel.
+def load_queries(queries, done, block, w):
+    """Load a block of queries, times log2(e) / sqrt(head_dim), into w.q, and the positions that each sees.
 
-    Scores are to the base 2: the scale is log2(e) / sqrt(head_dim).
+    done: how many queries came before. A block smaller than its kernel is filled up with padding queries.
     """
     group, head_dim = queries.group, queries.head_dim
     width = padded(head_dim)
-    scale = np.float32(LOG2_E / np.sqrt(np.float64(head_dim)))
+    scale = np.float32(SCORE_FACTOR / np.sqrt(np.float64(head_dim)))
     for r in range(block):
         t, h = divmod(done + r, group)
         query, end = queries.at + t * queries.stride + h * head_dim, queries.positions[queries.first + t] + 1
         for d in range(head_dim):
-            work.q[r * width + d] = queries.x[query + d] * scale
-        work.limits[r] = end
-        work.firsts[r] = max(0, end - queries.window)
-    for r in range(block, kernel_of(block)):  # whatever is there, at the first query's positions: nobody asks for it
-        work.limits[r], work.firsts[r] = work.limits[0], work.firsts[0]
+            w.q[r * width + d] = queries.x[query + d] * scale
+        w.limits[r] = end
+        w.firsts[r] = max(0, end - queries.window)
+    for r in range(block, kernel_size(block)):  # padding queries: their results are discarded
+        w.limits[r], w.firsts[r] = w.limits[0], w.firsts[0]
 
 
 @compiled
-def give_results(queries, done, block, work):
-    """The results of a block in the place of its queries."""
+def store_results(queries, done, block, w):
+    """Store the results of a block over its queries."""
     head_dim = queries.head_dim
     width = padded(head_dim)
     for r in range(block):
         t, h = divmod(done + r, queries.group)
         result = queries.at + t * queries.stride + h * head_dim
         for d in range(head_dim):
-            queries.x[result + d] = work.out[r * width + d]
+            queries.x[result + d] = w.out[r * width + d]
 
 
-@kernel("attention_over_floats", ATTENTION)
-def over_floats(given):
-    """Attention over float32 pages."""
-    queries, work = given.queries, given.work
-    pages, pages_at, head = given.cached
+@kernel("attention_over_floats", ATTENTION_PIECE_STRUCT)
+def over_floats(piece):
+    """Attention of an AttentionPiece over float32 pages."""
+    queries, w = piece.queries, piece.workspace
+    pages, first_page, head = piece.cached
     head_dim, total = queries.head_dim, queries.tokens * queries.group
-    for done in range(0, total, ROWS):
-        block = min(total - done, ROWS)
-        take_queries(queries, done, block, work)
-        rows = kernel_of(block)
+    for done in range(0, total, MOST_QUERIES):
+        block = min(total - done, MOST_QUERIES)
+        load_queries(queries, done, block, w)
+        rows = kernel_size(block)
         if rows == 8:
-            _floats_8(pages, pages_at, head, head_dim, work)
+            _floats_8(pages, first_page, head, head_dim, w)
         elif rows == 7:
-            _floats_7(pages, pages_at, head, head_dim, work)
+            _floats_7(pages, first_page, head, head_dim, w)
         else:
-            _floats_4(pages, pages_at, head, head_dim, work)
-        give_results(queries, done, block, work)
+            _floats_4(pages, first_page, head, head_dim, w)
+        store_results(queries, done, block, w)
 
 
-@kernel("attention_over_codes", ATTENTION)
-def over_codes(given):
-    """The same over int16 pages."""
-    queries, work = given.queries, given.work
-    pages, pages_at, head = given.cached
+@kernel("attention_over_codes", ATTENTION_PIECE_STRUCT)
+def over_codes(piece):
+    """Attention of an AttentionPiece over int16 pages."""
+    queries, w = piece.queries, piece.workspace
+    pages, first_page, head = piece.cached
     head_dim, total = queries.head_dim, queries.tokens * queries.group
     width = padded(head_dim)
-    for done in range(0, total, ROWS):
-        block = min(total - done, ROWS)
-        take_queries(queries, done, block, work)
-        rows = kernel_of(block)
+    for done in range(0, total, MOST_QUERIES):
+        block = min(total - done, MOST_QUERIES)
+        load_queries(queries, done, block, w)
+        rows = kernel_size(block)
         for r in range(rows):
-            at_row, codes = r * width, work.query_codes
-            work.query_scales[r] = quantize_vector(work.q, at_row, head_dim, SEEN_LARGEST, codes, at_row)
+            at_row, codes = r * width, w.query_codes
+            w.query_scales[r] = quantize_vector(w.q, at_row, head_dim, LARGEST_QUERY_CODE, codes, at_row)
         if rows == 8:
-            _codes_8(pages, pages_at, head, head_dim, work)
+            _codes_8(pages, first_page, head, head_dim, w)
         elif rows == 7:
-            _codes_7(pages, pages_at, head, head_dim, work)
+            _codes_7(pages, first_page, head, head_dim, w)
         else:
-            _codes_4(pages, pages_at, head, head_dim, work)
-        give_results(queries, done, block, work)
+            _codes_4(pages, first_page, head, head_dim, w)
+        store_results(queries, done, block, w)
 
 
-OVER = {np.dtype(np.float32): over_floats, np.dtype(np.int16): over_codes}  # by the dtype of pages
+OVER = {np.dtype(np.float32): over_floats, np.dtype(np.int16): over_codes}  # {dtype of the pages: kernel}
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__attention() FROM PUBLIC;
@@ -337,90 +340,91 @@ COMMENT ON FUNCTION llm_runtime.kernels__attention() IS
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__blocks()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Layouts of blocks, 32 integers with a scale: all that they do but the arithmetic of a block's integers.
+AS $python$"""Layouts of quantised blocks, 32 integers with a scale: everything except the arithmetic of a block's integers.
 
     [R / 16][C / 64] { f16[2][16], { the integers of a block }[2] }      for R rows and C columns
 
-A product keeps its sums in registers, one row of the group to a lane and one token to a register, and uses each
-register of weights for all its tokens. There are loops for 1, 2 and 4 tokens, and where tokens are many a tile of two
-groups and four tokens, in which each register of activations is used twice: with one group the processor would load
-more than it multiplies.
+A product keeps its sums in registers: a lane is a row of the group, a register is a token. Each register of weights is
+used for all tokens. There are loops for 1, 2 and 4 tokens. With many tokens, a register tile of two groups and four
+tokens uses each register of activations twice as well: with one group, loads would be the bottleneck.
 """
 
 from collections import namedtuple
 
+from ..model.encodings import BLOCK
 from ..simd.kernels import kernel
 from ..simd.memory import load, prefetch, spread, store
 from ..simd.registers import compiled, entry, f32, fill, fma, i32, inlined, lane, to_f32
 from .groups import (
     AHEAD,
-    BLOCK,
     COLUMNS,
-    FIRST_OF_BLOCKS,
+    FIRST_BLOCK_LAYOUT,
     GROUP,
     OFFSET,
-    PRODUCT,
-    ROW,
-    SQUARES,
+    PRODUCT_STRUCT,
+    ROW_STRUCT,
+    SQUARES_STRUCT,
     Activations,
     Layout,
     Rows,
-    block_of,
     blocks_bytes,
-    scales_at,
-    weights_at,
+    scales_offset,
+    token_block,
+    weights_offset,
 )
 
-WORTH_TILES = 8  # tokens
-TILE, TILE_I32 = f32[4], i32[4]  # the tokens of a tile
+LEAST_TILED_TOKENS = 8  # with fewer tokens register tiles gain nothing
+TILE_F32, TILE_I32 = f32[4], i32[4]  # the sums of one group in a register tile: four tokens
+LOW_NIBBLES = 0x0F0F0F0F  # masks the lower four bits of each byte
 
-# What is a layout's own: its name and number, the bytes of a block's integers, and what they are stored larger by. Of
-# the integers that begin at the byte `at` of the array `u8`:
-#   dots_of        (a register block type) -> (u8, at, sums, codes, column, columns) -> sums + a block's products with
-#                  the codes of the tokens from `column` on; it asks memory for what is AHEAD
-#   dots_of_two    (u8, at, more, sums, codes, column, columns) -> the same of the blocks of two groups, for TILE_I32
-#   integer        (u8, at, r, k) -> the integer of row r, column k
-#   squares        (u8, at) -> f32, the sums of the squares of the block's integers
-#   pack           as Layout has it
+# What a layout of blocks says of itself: its name and number, the bytes of a block's integers in a group, the offset
+# that makes them unsigned, and these functions. `u8` is the packed buffer, `at` where a block's integers begin in it.
+#   dots_of        (register block type X) -> (u8, at, sums, codes, column, columns) -> sums, i32, plus the dot products
+#                  of the block with each token's codes: token t's are codes[column + t * columns ...]; prefetches
+#   dots_of_two    (u8, at, second, sums, codes, column, columns) -> the same for two groups at once, of type TILE_I32;
+#                  both begin with `sums`
+#   integer        (u8, at, r, k) -> the integer of row r, column k, as float32
+#   squares        (u8, at) -> f32, for each row the sum of the squares of the block's integers
+#   pack           see groups.Layout
 Integers = namedtuple("Integers", "name number size offset dots_of dots_of_two integer squares pack")
-# Two groups, which begin at the bytes `at` and `more`.
-Pair = namedtuple("Pair", "at more")
-# What a tile asks memory for: blocks `ahead` bytes behind its own, the one with the number `turn` and each `turns`-th
-# after it.
-Turn = namedtuple("Turn", "ahead turn turns")
+# The two groups of a register tile, where they begin in bytes.
+Pair = namedtuple("Pair", "at second")
+# What a register tile prefetches: `distance` bytes past its own groups, the blocks `first`, `first + every`, and so on.
+# The tiles of the same groups share the work: each prefetches other blocks.
+Ahead = namedtuple("Ahead", "distance first every")
 
 
 def blocks(integers):
-    """The Layout of some Integers."""
-    name, size, multiply = integers.name, integers.size, _matrix(integers)
+    """Make the Layout of an Integers."""
+    name, size, multiply = integers.name, integers.size, _product_of(integers)
     integer, squares_of = integers.integer, integers.squares
 
     @compiled
     def group_bytes(columns):
         return blocks_bytes(columns // BLOCK, size)
 
-    @kernel(f"product_{name}", PRODUCT)
+    @kernel(f"product_{name}", PRODUCT_STRUCT)
     def product(p):
         multiply(p.weights, p.matrix, (p.begin, p.end), p.given, p.tokens, p.to)
 
-    @kernel(f"row_{name}", ROW)
+    @kernel(f"row_{name}", ROW_STRUCT)
     def row(p):
         columns, r = p.matrix[COLUMNS], p.row % GROUP
         start = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns)
         for block in range(columns // BLOCK):
-            scale = lane(load(p.weights.u16, scales_at(start, block, size) >> 1, f32), r)
+            scale = lane(load(p.weights.u16, scales_offset(start, block, size) >> 1, f32), r)
             for k in range(BLOCK):
-                value = integer(p.weights.u8, weights_at(start, block, size), r, k)
+                value = integer(p.weights.u8, weights_offset(start, block, size), r, k)
                 p.out[p.out_at + block * BLOCK + k] = scale * value
 
-    @kernel(f"squares_{name}", SQUARES)
+    @kernel(f"squares_{name}", SQUARES_STRUCT)
     def squares(p):
         columns = p.matrix[COLUMNS]
         for group in range(p.begin, p.end):
             total, start = fill(0.0, f32), p.matrix[OFFSET] + group * group_bytes(columns)
             for block in range(columns // BLOCK):
-                scale = load(p.weights.u16, scales_at(start, block, size) >> 1, f32)
-                total = fma(squares_of(p.weights.u8, weights_at(start, block, size)) * scale, scale, total)
+                scale = load(p.weights.u16, scales_offset(start, block, size) >> 1, f32)
+                total = fma(squares_of(p.weights.u8, weights_offset(start, block, size)) * scale, scale, total)
             store(p.out, group * GROUP, total)
 
     kernels = {"product": product, "row": row, "squares": squares}
@@ -428,8 +432,8 @@ def blocks(integers):
 
 
 def _starts(integers):
-    """A function of Codes: where the starts of the layout begin among those of all."""
-    before = integers.number - FIRST_OF_BLOCKS
+    """Make (Codes) -> where this layout's part of Codes.starts begins."""
+    before = integers.number - FIRST_BLOCK_LAYOUT
 
     @inlined
     def starts(codes):
@@ -439,7 +443,10 @@ def _starts(integers):
 
 
 def _group(integers, tokens):
-    """A group times a block of tokens: scales of the weights times the tokens' weigh sums."""
+    """Make the product of one group with a fixed number of tokens.
+
+    The integer dot product of a block, times the scales of the weights and of the activations, is added in float32.
+    """
     X, SCALE = i32[tokens], f32[tokens]
     size, dots, starts = integers.size, integers.dots_of(X), _starts(integers)
 
@@ -447,10 +454,10 @@ def _group(integers, tokens):
     def product(weights, at, columns, given, to):
         blocks, codes, starts_at, total = columns // BLOCK, given.codes, starts(given.codes), fill(0.0, SCALE)
         for b in range(blocks):
-            block, scales_from = given.first + b, scales_at(at, b, size)
+            block, scales_from = given.first + b, scales_offset(at, b, size)
             prefetch(weights.u8, scales_from + AHEAD)
             start = spread(codes.starts, starts_at + block, X, blocks)
-            sums = dots(weights.u8, weights_at(at, b, size), start, codes.codes, block * BLOCK, columns)
+            sums = dots(weights.u8, weights_offset(at, b, size), start, codes.codes, block * BLOCK, columns)
             scale = load(weights.u16, scales_from >> 1, f32) * spread(codes.scales, block, SCALE, blocks)
             total = fma(to_f32(sums), scale, total)
         store(to.x, to.at, total, to.stride)
@@ -459,45 +466,45 @@ def _group(integers, tokens):
 
 
 def _tile(integers):
-    """Two groups times four tokens; the results of the second group go to the place `more_at`."""
+    """Make the product of two groups with four tokens; the results of the second group go to to.x[second_at ...]."""
     size, dots_of_two, starts = integers.size, integers.dots_of_two, _starts(integers)
 
     @inlined
-    def product(weights, pair, columns, turn, given, to, more_at):
-        blocks, codes, starts_at, next_turn = columns // BLOCK, given.codes, starts(given.codes), turn.turn
-        total, more_total = fill(0.0, TILE), fill(0.0, TILE)
+    def product(weights, pair, columns, ahead, given, to, second_at):
+        blocks, codes, starts_at, next_block = columns // BLOCK, given.codes, starts(given.codes), ahead.first
+        total, second_total = fill(0.0, TILE_F32), fill(0.0, TILE_F32)
         for b in range(blocks):
-            block, scales_from, weights_from = given.first + b, scales_at(0, b, size), weights_at(0, b, size)
-            if b == next_turn:
-                ask(weights.u8, pair.at + turn.ahead, scales_from, weights_from, size)
-                ask(weights.u8, pair.more + turn.ahead, scales_from, weights_from, size)
-                next_turn += turn.turns
+            block, scales_from, weights_from = given.first + b, scales_offset(0, b, size), weights_offset(0, b, size)
+            if b == next_block:
+                prefetch_block(weights.u8, pair.at + ahead.distance, scales_from, weights_from, size)
+                prefetch_block(weights.u8, pair.second + ahead.distance, scales_from, weights_from, size)
+                next_block += ahead.every
             start = spread(codes.starts, starts_at + block, TILE_I32, blocks)
-            at, more = pair.at + weights_from, pair.more + weights_from
-            sums, more_sums = dots_of_two(weights.u8, at, more, start, codes.codes, block * BLOCK, columns)
-            scale = spread(codes.scales, block, TILE, blocks)
+            at, second = pair.at + weights_from, pair.second + weights_from
+            sums, second_sums = dots_of_two(weights.u8, at, second, start, codes.codes, block * BLOCK, columns)
+            scale = spread(codes.scales, block, TILE_F32, blocks)
             total = fma(to_f32(sums), load(weights.u16, (pair.at + scales_from) >> 1, f32) * scale, total)
-            more_scale = load(weights.u16, (pair.more + scales_from) >> 1, f32) * scale
-            more_total = fma(to_f32(more_sums), more_scale, more_total)
+            second_scale = load(weights.u16, (pair.second + scales_from) >> 1, f32) * scale
+            second_total = fma(to_f32(second_sums), second_scale, second_total)
         store(to.x, to.at, total, to.stride)
-        store(to.x, more_at, more_total, to.stride)
+        store(to.x, second_at, second_total, to.stride)
 
     return product
 
 
 @inlined
-def ask(u8, group, scales_from, weights_from, size):
-    """Have memory bring a block of a group."""
+def prefetch_block(u8, group, scales_from, weights_from, size):
+    """Prefetch the scales and the weights of a block; `group` is where its group begins."""
     prefetch(u8, group + scales_from)
     for line in range(0, size, 64):
         prefetch(u8, group + weights_from + line)
 
 
-def _matrix(integers):
-    """Groups of a matrix times any number of tokens.
+def _product_of(integers):
+    """Make the product of any groups of a matrix with any number of tokens.
 
-    Two groups at a time meet all the tokens: where there are enough, in tiles, while memory brings the next two groups;
-    what is left, one group after the other.
+    It multiplies two groups at a time with all tokens. With enough tokens it does so in register tiles, which prefetch
+    the next two groups; the tokens that are left over are multiplied with one group after the other.
     """
     size, tile = integers.size, _tile(integers)
     one, two, four = (_group(integers, tokens) for tokens in (1, 2, 4))
@@ -507,20 +514,23 @@ def _matrix(integers):
         columns = matrix[COLUMNS]
         blocks, width = columns // BLOCK, blocks_bytes(columns // BLOCK, size)
         begin, end = groups
-        turns = tokens // 4 if tokens >= WORTH_TILES else 0
-        tiled = 4 * turns
+        tiles = tokens // 4 if tokens >= LEAST_TILED_TOKENS else 0
+        tiled = 4 * tiles
         for pair in range(begin, end, 2):
             after = min(pair + 2, end)
-            w, more = matrix[OFFSET] + pair * width, matrix[OFFSET] + (after - 1) * width  # of one group, twice it
+            w, second = (
+                matrix[OFFSET] + pair * width,
+                matrix[OFFSET] + (after - 1) * width,
+            )  # the same for a last, single group
             for t in range(0, tiled, 4):
                 now = Activations(given.rows, given.codes, given.first + t * blocks)
                 out = Rows(to.x, to.at + pair * GROUP + t * to.stride, to.stride)
-                other = out.at if more == w else out.at + GROUP
-                tile(weights, Pair(w, more), columns, Turn(2 * width, t // 4, turns), now, out, other)
+                other = out.at if second == w else out.at + GROUP
+                tile(weights, Pair(w, second), columns, Ahead(2 * width, t // 4, tiles), now, out, other)
             for g in range(pair, after):
                 w, t = matrix[OFFSET] + g * width, tiled
                 while t < tokens:
-                    block = block_of(tokens - t)
+                    block = token_block(tokens - t)
                     now = Activations(given.rows, given.codes, given.first + t * blocks)
                     out = Rows(to.x, to.at + g * GROUP + t * to.stride, to.stride)
                     if block == 4:
@@ -536,15 +546,18 @@ def _matrix(integers):
 
 @entry
 def pack_bytes(raw, columns, first_row, size, flip, out):
-    """Rows of a file's blocks into their places: an f16 scale, then bytes of integers, four of which go to a lane."""
-    blocks, row_bytes = columns // BLOCK, size // GROUP + 2  # of a block
-    for row in range(raw.size // (blocks * row_bytes)):
+    """Pack rows whose blocks are an f16 scale and `size` / 16 bytes of integers; four of these bytes share a lane.
+
+    Each byte is stored ^ `flip`, which turns int8 into unsigned + 128.
+    """
+    blocks, block_bytes = columns // BLOCK, size // GROUP + 2  # in the file
+    for row in range(raw.size // (blocks * block_bytes)):
         group, r = divmod(first_row + row, GROUP)
         start = group * blocks_bytes(blocks, size)
         for block in range(blocks):
-            at = (row * blocks + block) * row_bytes
-            pack_scale(raw, at, out, scales_at(start, block, size) + 2 * r)
-            to = weights_at(start, block, size) + 4 * r
+            at = (row * blocks + block) * block_bytes
+            pack_scale(raw, at, out, scales_offset(start, block, size) + 2 * r)
+            to = weights_offset(start, block, size) + 4 * r
             for quad in range(size // 64):
                 for byte in range(4):
                     out[to + quad * 64 + byte] = raw[at + 2 + quad * 4 + byte] ^ flip
@@ -552,17 +565,19 @@ def pack_bytes(raw, columns, first_row, size, flip, out):
 
 @inlined
 def pack_scale(raw, at, out, to):
+    """Copy the two bytes of a scale."""
     out[to], out[to + 1] = raw[at], raw[at + 1]
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__blocks() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__blocks() IS
-'Layouts of blocks, 32 integers with a scale: all that they do but the arithmetic of a block''s integers.';
+'Layouts of quantised blocks, 32 integers with a scale: everything except the arithmetic of a block''s '
+'integers.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__candidates()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""`generate/candidates` in compiled code: the same numbers, a tenth of the time."""
+AS $python$"""`generate/candidates` in compiled code: the same numbers in a tenth of the time."""
 
 from functools import cached_property
 
@@ -574,15 +589,16 @@ from ..simd.memory import load_first, store
 from ..simd.registers import compiled, entry, f32, fill, ldexp, maximum, minimum, rint, to_i32, where_less
 
 C0, C1, C2, C3, C4, C5 = POLYNOMIAL
-# Tokens that weigh nothing have buckets of their own, by their scores too, so that they do not all wait for one.
+# Tokens of weight 0 have buckets of their own, also by score: if all shared one bucket, its counter would be a chain of
+# dependent additions.
 WEIGHTLESS = 4096
 ALL_BUCKETS = 2 * WEIGHTLESS
-BLOCK = 1024  # tokens whose weights are summed before their sum is looked at
+DRAW_BLOCK = 1024  # tokens summed at a time by `draw`, until the sum passes the number drawn
 
 
 @compiled
 def weight(score):
-    """candidates.weights, in every lane: each multiplication and addition rounded by itself."""
+    """candidates.weights in every lane. Bits must agree with numpy, so there is no fma: each operation rounds."""
     y = maximum(score, LOWEST)
     n = rint(y * LOG2_E)
     r = (y - n * LN2_HIGH) - n * LN2_LOW
@@ -597,7 +613,7 @@ def weight(score):
 
 @entry
 def weigh(logits, largest, temperature, scores, weights, buckets):
-    """Fill scores, weights and the numbers of their buckets, which have room for whole registers."""
+    """Fill scores, weights and bucket numbers: arrays of at least len(logits) + 15 elements."""
     size = len(logits)
     for i in range(0, size, 16):
         score = (load_first(size - i, logits, i) - largest) / temperature
@@ -610,17 +626,17 @@ def weigh(logits, largest, temperature, scores, weights, buckets):
 
 @entry
 def tally(weights, buckets, size, tallies):
-    """For each bucket how many tokens it has, and how much they weigh: side by side, since both are wanted at once."""
+    """tallies[2 b], tallies[2 b + 1] = how many tokens bucket b has, and the sum of their weights."""
     tallies[:] = 0
     for i in range(size):
-        place = 2 * np.int64(buckets[i])
-        tallies[place] += 1
-        tallies[place + 1] += weights[i]
+        index = 2 * np.int64(buckets[i])
+        tallies[index] += 1
+        tallies[index + 1] += weights[i]
 
 
 @entry
 def members(buckets, size, bucket, ids):
-    """The ids of a bucket, ascending, into `ids`."""
+    """ids = the tokens of a bucket, ascending."""
     count = 0
     for i in range(size):
         if buckets[i] == bucket:
@@ -639,13 +655,13 @@ def mass(scores, weights, size, score):
 
 @compiled
 def kept_weight(score, weight, i, cut, last):
-    """The weight of token i, 0 if it is cut off; without a branch, that nobody could foretell."""
+    """The weight of token i, 0 if it is cut off; branch-free: the branch would be unpredictable."""
     return np.int64(weight) * np.int64((score > cut) | ((score == cut) & (i <= last)))
 
 
 @compiled
 def first_beyond(scores, weights, cut, last, number):
-    """The first place at which the kept weights, summed, are more than `number`; the size if none is."""
+    """The first index at which the running sum of the kept weights exceeds `number`; len(scores) if none does."""
     for i in range(len(scores)):
         number -= kept_weight(scores[i], weights[i], i, cut, last)
         if number < 0:
@@ -657,16 +673,16 @@ def first_beyond(scores, weights, cut, last, number):
 def kept_mass(scores, weights, cut, last):
     """The sum of the kept weights."""
     total = 0
-    for i in range(len(scores)):  # from 0, so that the compiler knows that no index is negative, and takes many at once
+    for i in range(len(scores)):  # from 0: indices are then known not to be negative, and LLVM vectorises the loop
         total += kept_weight(scores[i], weights[i], i, cut, last)
     return total
 
 
 @entry
 def draw(scores, weights, size, cut, last, number):
-    """The first id at which the kept weights, summed, are more than `number`."""
-    for begin in range(0, size, BLOCK):
-        block = slice(begin, min(size, begin + BLOCK))
+    """The first token at which the running sum of the kept weights exceeds `number`; `size` if none does."""
+    for begin in range(0, size, DRAW_BLOCK):
+        block = slice(begin, min(size, begin + DRAW_BLOCK))
         mass = kept_mass(scores[block], weights[block], cut, last - begin)
         if mass > number:
             return begin + first_beyond(scores[block], weights[block], cut, last - begin, number)
@@ -675,27 +691,27 @@ def draw(scores, weights, size, cut, last, number):
 
 
 class Candidates(candidates.Candidates):
-    """candidates.Candidates, for one draw: the next one takes its memory."""
+    """candidates.Candidates for one draw: the next instance overwrites the arrays of this one."""
 
-    _room = None  # scores, weights, buckets, tallies: the session's
+    _buffers = None  # scores, weights, buckets, tallies: one set in each process
 
     def __init__(self, logits, largest, temperature):
         size = self._size = len(logits)
         self._scores, self._weights, self._buckets, self._tallies = self._memory()
         self.scores, self.weights = self._scores[:size], self._weights[:size]
         logits = logits.view()
-        logits.flags.writeable = False  # compiled code is made for each kind of array
+        logits.flags.writeable = False  # numba has another type for read-only arrays: compile for one of them
         arguments = np.float32(largest), np.float32(temperature), self._scores, self._weights, self._buckets
         weigh(logits, *arguments)
 
     @property
     def counts(self):
-        """How many tokens that weigh anything each bucket has."""
+        """How many tokens of a weight above 0 each bucket has."""
         return self._tallied[: 2 * BUCKETS : 2]
 
     @property
     def masses(self):
-        """How much the tokens of each bucket weigh together."""
+        """The sum of the weights in each bucket."""
         return self._tallied[1 : 2 * BUCKETS : 2]
 
     @cached_property
@@ -704,7 +720,7 @@ class Candidates(candidates.Candidates):
         return self._tallies
 
     def members(self, bucket):
-        """Ids of a bucket, ascending."""
+        """The tokens of a bucket, ascending."""
         ids = np.empty(int(self.counts[bucket]), np.int64)
         members(self._buckets, self._size, bucket, ids)
         return ids
@@ -714,63 +730,64 @@ class Candidates(candidates.Candidates):
         return float(mass(self._scores, self._weights, self._size, np.float32(score)))
 
     def draw(self, cut, number):
-        """The first id at which the weights of what is kept, summed by ascending id, are more than `number`."""
+        """The first token at which the running sum of the weights that `cut` keeps, by id, exceeds `number`."""
         return draw(self._scores, self._weights, self._size, np.float32(cut.score), cut.last, number)
 
     def compile(self):
-        """Call everything once."""
+        """Call everything once, so that it is compiled."""
         self.members(0)
         self.draw(self.all(), 0)
 
     def _memory(self):
-        room, wanted = Candidates._room, self._size + 16
-        if room is None or len(room[0]) < wanted:
+        buffers, wanted = Candidates._buffers, self._size + 16
+        if buffers is None or len(buffers[0]) < wanted:
             each = np.empty(wanted, np.float32), np.empty(wanted, np.float32), np.empty(wanted, np.int32)
-            room = Candidates._room = (*each, np.empty(2 * ALL_BUCKETS))
-        return room
+            buffers = Candidates._buffers = (*each, np.empty(2 * ALL_BUCKETS))
+        return buffers
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__candidates() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__candidates() IS
-'`generate/candidates` in compiled code: the same numbers, a tenth of the time.';
+'`generate/candidates` in compiled code: the same numbers in a tenth of the time.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__cosine()
 RETURNS void
 LANGUAGE plpython3u
 AS $python$"""The rows of a matrix that are nearest to a vector by cosine, exactly.
 
-A pass over the matrix in float32, or with the vector in int8, is fast and nearly right. How far it can be off is known:
-with x the vector of length 1, x' what the pass took for it, and r the rounding of float32 sums,
+A first pass over the matrix, in float32 or with the vector in int8, is fast and approximate. Its error has a bound.
+With x the vector of length 1, x' what the pass used for it, and r the rounding of float32 sums,
 
     |cosine - found| <= |x - x'| + 3 r
 
-by Cauchy and Schwarz for the first term; the second is for the product, the row's length and their quotient. So every
-row that may be among the k nearest lies within twice that of the k-th found. Those rows, a few more than k, are
-computed again in float64, which decides. Equal cosines rank by id: equal rows give equal bits, as each is summed alike.
+The first term follows from the Cauchy-Schwarz inequality; the second covers the product, the row's length and their
+quotient. So every row that may be among the k nearest is within twice that bound of the k-th found. These few rows are
+computed again in float64, which decides. Rows of equal cosine are ordered by id; equal rows have equal bits, since all
+are summed in the same order.
 """
 
 import numpy as np
 
-SMALLEST, LARGEST = 1e-30, 1e30  # of a sum of squares: beyond them float32 fails, and the row is left to float64
-STEP = 4096  # rows computed again at a time
+SMALLEST_SQUARES, LARGEST_SQUARES = 1e-30, 1e30  # outside these float32 is inaccurate: float64 decides about the row
+RECHECKED_AT_ONCE = 4096  # rows computed in float64 between checkpoints, and in float32 by ArrayTable
 
 
 def rounding(columns):
-    """How far a float32 sum of `columns` products can be off, relative to the lengths of the vectors, in any order."""
+    """A bound for the error of a float32 sum of `columns` products, in any order, relative to the vectors' lengths."""
     return (columns + 16) * 2.0**-24
 
 
 class Lengths:
-    """What a search needs of the lengths of rows: 1 / length, and the ids of those that float32 cannot tell."""
+    """`inverse`, 1 / length of each row, and the ids whose length is `unknown` in float32. squares: f32[rows]."""
 
     def __init__(self, squares):
-        ordinary = (squares > SMALLEST) & (squares < LARGEST)
+        ordinary = (squares > SMALLEST_SQUARES) & (squares < LARGEST_SQUARES)
         self.inverse = np.where(ordinary, 1 / np.sqrt(np.where(ordinary, squares, 1)), 0).astype(np.float32)
-        self.untold = np.flatnonzero(~ordinary)
+        self.unknown = np.flatnonzero(~ordinary)
 
 
 class ArrayTable:
-    """A matrix f32[rows, columns] in memory, for the search below."""
+    """A matrix f32[rows, columns] in memory, as `nearest` reads it."""
 
     def __init__(self, values, checkpoint=lambda: None):
         self.shape = values.shape
@@ -778,49 +795,51 @@ class ArrayTable:
         self.lengths = Lengths(self._by_steps(lambda part: np.einsum("ij,ij->i", part, part)))
 
     def products(self, x):
-        """(f32[rows], error): each row times x, f32[columns]; off by at most error * |row| and float32's rounding."""
+        """x: f32[columns] -> (each row times x, f32[rows]; error): off by at most error * |row|, and `rounding`."""
         return self._by_steps(lambda part: part @ x), 0.0
 
     def rows(self, ids):
-        """The rows of some ids: int[n] -> f32[n, columns], as they are stored."""
+        """The rows of these ids: int[n] -> f32[n, columns]."""
         return self._values[ids]
 
     def _by_steps(self, function):
         out = np.empty(self.shape[0], np.float32)
-        for start in range(0, self.shape[0], STEP):
-            with np.errstate(all="ignore"):  # rows that are not finite, or too long for float32
-                out[start : start + STEP] = function(self._values[start : start + STEP])
+        for start in range(0, self.shape[0], RECHECKED_AT_ONCE):
+            with np.errstate(all="ignore"):  # for rows that are not finite, or whose length overflows
+                out[start : start + RECHECKED_AT_ONCE] = function(self._values[start : start + RECHECKED_AT_ONCE])
             self._checkpoint()
         return out
 
 
 def nearest(table, x, k, excluded=(), checkpoint=lambda: None):
-    """(ids, cosines) of the k rows nearest to x, f64[columns] of any length but 0, nearest first.
+    """(ids, cosines) of the k rows nearest to x, nearest first. x: f64[columns], not zero.
 
-    Rows without a direction, all zero or not finite, are never among them; nor are `excluded` ids.
+    Rows that are zero or not finite have no cosine and are left out, as are the `excluded` ids.
     """
     x = unit(x)
     narrow = x.astype(np.float32)
     found, error = table.products(narrow)
     with np.errstate(invalid="ignore"):
         found = found * table.lengths.inverse
-    found[table.lengths.untold] = np.inf
+    found[table.lengths.unknown] = np.inf
     found[list(excluded)] = -np.inf
     bound = error + float(np.linalg.norm(x - narrow)) + 3 * rounding(table.shape[1])
-    ids = np.flatnonzero(found >= _largest(found, k + len(table.lengths.untold)) - 2 * bound)
+    ids = np.flatnonzero(found >= _largest(found, k + len(table.lengths.unknown)) - 2 * bound)
     ids = ids[found[ids] > -np.inf]
-    cosines = np.concatenate([_cosines(table, ids[i : i + STEP], x, checkpoint) for i in range(0, len(ids), STEP)])
-    directed = ~np.isnan(cosines)
-    ids, cosines = ids[directed], cosines[directed]
+    cosines = np.concatenate(
+        [_cosines(table, ids[i : i + RECHECKED_AT_ONCE], x, checkpoint) for i in range(0, len(ids), RECHECKED_AT_ONCE)]
+    )
+    valid = ~np.isnan(cosines)
+    ids, cosines = ids[valid], cosines[valid]
     order = np.lexsort((ids, -cosines))[:k]
     return ids[order], cosines[order]
 
 
 def unit(x):
-    """The vector of length 1 in the direction of x, in float64; NaN without a direction."""
+    """x / |x| in float64; NaN if x is zero or not finite."""
     x = np.asarray(x, np.float64)
     with np.errstate(all="ignore"):
-        scaled = x / np.abs(x).max()  # so that no square is too small or too large
+        scaled = x / np.abs(x).max()  # so that squares neither underflow nor overflow
         return scaled / np.sqrt((scaled * scaled).sum())
 
 
@@ -831,7 +850,7 @@ def _largest(values, k):
 
 
 def _cosines(table, ids, x, checkpoint):
-    """In float64; NaN for rows without a direction."""
+    """The cosines of these rows in float64; NaN for rows that are zero or not finite."""
     rows = table.rows(ids).astype(np.float64)
     checkpoint()
     with np.errstate(all="ignore"):
@@ -846,9 +865,9 @@ COMMENT ON FUNCTION llm_runtime.kernels__cosine() IS
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__dispatch()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Which layouts there are, and the table of their kernels, from which compiled code takes the one that it calls.
+AS $python$"""The list of layouts, and the table of their kernels' addresses, through which compiled code calls them.
 
-A new layout is a file of `layouts` and its word here and in model/encodings.py.
+To add a layout, write its file in `layouts`, and add its name here and in model/encodings.py.
 """
 
 import numpy as np
@@ -857,31 +876,31 @@ from ..simd.registers import compiled
 from .groups import ABSENT, KERNELS, VECTOR
 from .layouts import bf16, f16, f32, q4, q5, q8
 
-MODULES = (f32, f16, bf16, q8, q4, q5)
-LAYOUTS = tuple(module.LAYOUT for module in MODULES)
-BY_NAME = {layout.name: layout for layout in LAYOUTS}
-BY_NUMBER = {layout.number: layout for layout in LAYOUTS}
-NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for layout in LAYOUTS}}
-# What the layouts of blocks are larger by, in the order of their numbers from FIRST_OF_BLOCKS on.
+LAYOUT_MODULES = (f32, f16, bf16, q8, q4, q5)
+LAYOUTS = tuple(module.layout for module in LAYOUT_MODULES)
+LAYOUT_BY_NAME = {layout.name: layout for layout in LAYOUTS}
+LAYOUT_BY_NUMBER = {layout.number: layout for layout in LAYOUTS}
+LAYOUT_NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for layout in LAYOUTS}}
+# The offset of each layout of blocks, in the order of their numbers, which begin with FIRST_BLOCK_LAYOUT.
 OFFSETS = tuple(layout.offset for layout in sorted(LAYOUTS, key=lambda layout: layout.number) if layout.offset)
 
 
-# The addresses of the layouts' kernels, int64: those of layout number n begin at n * len(KERNELS), in the order of
-# KERNELS. They are 0 until `load`.
-ADDRESSES = np.zeros((max(BY_NUMBER) + 1) * len(KERNELS), np.int64)
+# The kernels' addresses, int64. Those of layout number n are at n * len(KERNELS), in the order of KERNELS; 0 until
+# `load` is called with n.
+ADDRESSES = np.zeros((max(LAYOUT_BY_NUMBER) + 1) * len(KERNELS), np.int64)
 PRODUCT_OF, ROW_OF, SQUARES_OF = range(len(KERNELS))
 
 
 def load(number):
-    """Have the kernels of a layout in ADDRESSES; they are compiled where they are not yet."""
+    """Put the addresses of a layout's kernels into ADDRESSES. Compiles them if that has not been done."""
     first = number * len(KERNELS)
-    if number in BY_NUMBER and not ADDRESSES[first]:
-        kernels = BY_NUMBER[number].kernels
+    if number in LAYOUT_BY_NUMBER and not ADDRESSES[first]:
+        kernels = LAYOUT_BY_NUMBER[number].kernels
         ADDRESSES[first : first + len(KERNELS)] = [kernels[part].address() for part in KERNELS]
 
 
 def _group_bytes():
-    """For compiled code: (the number of a layout, columns) -> bytes of a group. It is a choice among LAYOUTS."""
+    """Write and compile group_bytes(layout number, columns) -> bytes of a group: a chain of ifs over LAYOUTS."""
     *others, last = LAYOUTS
     lines = [f"    if layout == {layout.number}: return {layout.name}(columns)" for layout in others]
     source = "\n".join(["def group_bytes(layout, columns):", *lines, f"    return {last.name}(columns)"])
@@ -895,16 +914,15 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__dispatch() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__dispatch() IS
-'Which layouts there are, and the table of their kernels, from which compiled code takes the one that it calls.';
+'The list of layouts, and the table of their kernels'' addresses, through which compiled code calls them.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__elementwise()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The transformer's operators as loops over register blocks, for activations and packed weights in flat arrays.
+AS $python$"""The transformer's operators except matrix products (`matrix`) and attention (`attention`).
 
-Everything is a flat array and an index into it; `stride` is the distance between tokens. Widths are padded to
-multiples of 16 with zeros, which every kernel keeps zero. The matrix products are in `matrix`, attention in
-`attention`.
+A vector is a flat float32 array and an index into it (`at`). Widths are padded to multiples of 16 with zeros; every
+function here keeps the padding zero.
 """
 
 import math
@@ -912,6 +930,8 @@ from collections import namedtuple
 
 import numpy as np
 
+from ..generate.candidates import LN2_HIGH, LN2_LOW, LOG2_E
+from ..model.encodings import BLOCK
 from ..simd.memory import load, load_first, store, store_first
 from ..simd.registers import (
     bits,
@@ -937,28 +957,26 @@ from ..simd.registers import (
     where_less,
 )
 from .dispatch import OFFSETS
-from .groups import BLOCK, Codes
+from .groups import Codes
 
-# Added to a small number it leaves the nearest whole number, ties to even, in the low bits: one addition for two steps.
+# x + ROUNDER has the integer nearest to x, ties to even, in its low bits: rounding and conversion in one addition.
 ROUNDER = np.float32(1.5 * 2**23)
-# exp2: x = n + r, a polynomial of least relative error, 2e-9, for 2^r
-EXP2_LOWEST = np.float32(-126.0)
-# exp: x = n ln 2 + r, the polynomial of Cephes' expf for e^r; largest relative error 2 units in the last place
-LOG2_E = np.float32(1.4426950408889634)
-LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+EXP2_LOWEST = np.float32(-126.0)  # exp2 gives 0 below this
+EXP_LOWEST, EXP_HIGHEST = np.float32(-87.0), np.float32(88.0)  # exp gives 0 below, e^88 above
 SQRT_HALF = np.float32(math.sqrt(0.5))
-EXP_LOWEST, EXP_HIGHEST = np.float32(-87.0), np.float32(88.0)
-# What a layer norm ends with: an array, and where in it the weights begin and the bias.
+# The weights and the bias of a layer norm: an array, and where each begins in it.
 Affine = namedtuple("Affine", "weights weights_at bias_at")
-# likeliest: it looks for the largest number run by run
-RUN = 1024
-NO_TOKEN = -1
-NOTHING = np.float32(-np.inf)
+ARGMAX_RUN = 1024  # argmax takes the maximum of so many numbers at a time
+NO_TOKEN = -1  # argmax of numbers that are not all finite
+MINUS_INFINITY = np.float32(-np.inf)
 
 
 @compiled
 def exp(x):
-    """e^x in every lane; 0 below -87, where it is 1.6e-38, so that a masked score weighs nothing; above 88 e^88."""
+    """e^x in every lane, within 2 units in the last place; 0 below -87, where e^x is 1.6e-38; above 88 it is e^88.
+
+    x = n ln 2 + r, and e^r is the polynomial of Cephes' expf.
+    """
     y = minimum(maximum(x, EXP_LOWEST), EXP_HIGHEST)
     n = rint(y * LOG2_E)
     r = fma(n, 0.0 - LN2_LOW, fma(n, 0.0 - LN2_HIGH, y))
@@ -972,7 +990,10 @@ def exp(x):
 
 @compiled
 def exp2(x):
-    """2^x in every lane, for x up to 127; 0 below -126, where it is 1.2e-38; NaN for infinity and NaN."""
+    """2^x in every lane, for x up to 127; 0 below -126, where 2^x is 1.2e-38; NaN for infinity and NaN.
+
+    x = n + r, and 2^r is a minimax polynomial with a relative error of 2e-9.
+    """
     n = x + ROUNDER
     r = x - (n - ROUNDER)
     p = fma(fill(1.5345802e-4, f32), r, 1.3399932e-3)
@@ -981,7 +1002,7 @@ def exp2(x):
     p = fma(p, r, 2.4022643e-1)
     p = fma(p, r, 6.9314718e-1)
     p = fma(p, r, 1.0)
-    power = fma(x, 0.0, ldexp(p, bits(n)))  # ldexp makes a number of some NaNs; of a number, 0 changes nothing
+    power = fma(x, 0.0, ldexp(p, bits(n)))  # ldexp turns some NaNs into numbers; adding x * 0 makes them NaN again
     return where_less(x, EXP2_LOWEST, 0.0, power)
 
 
@@ -1029,7 +1050,7 @@ def largest_magnitude(x, at, width):
 
 
 def new_codes(size):
-    """Codes for so many numbers."""
+    """Zeroed Codes for `size` numbers."""
     blocks = -(-size // BLOCK)
     starts = np.zeros(len(OFFSETS) * blocks, np.int32)
     return Codes(np.zeros(blocks * BLOCK, np.int8), np.zeros(blocks, np.float32), starts)
@@ -1037,9 +1058,9 @@ def new_codes(size):
 
 @compiled
 def quantize_block(low, high, codes, block):
-    """Quantise the two registers of a block as `quantize` says; what the codes leave of them.
+    """Quantise the two registers of a block into block number `block`; returns x - code * scale of both.
 
-    Codes cannot be infinite or NaN: the scale is, where a number of the block is.
+    If a number is infinite or NaN, so is the scale: codes cannot be.
     """
     largest = max_lanes_or_nan(larger_or_nan(magnitude(low), magnitude(high)))
     inverse = fill(127.0, f32) / maximum(1e-30, largest)
@@ -1055,11 +1076,10 @@ def quantize_block(low, high, codes, block):
 
 @compiled
 def quantize(x, at, width, codes, first):
-    """One vector in blocks of 32: int8 codes and a scale each, x = code * scale with an error below scale / 2.
+    """Quantise a vector in blocks of 32, from block number `first` on: x = code * scale, with an error below scale / 2.
 
-    Its blocks are those from `first` on. The packed weights are unsigned, larger by their layout's offset. Where a
-    block's dot product must start to make up for it, minus the offset times the sum of the codes, is the same for every
-    row of the matrix, so it is here.
+    Packed weights are stored plus their layout's offset, so a block's dot product is too large by the offset times the
+    sum of the codes. That is the same for all rows of a matrix; `starts` holds its negative, where the sums begin.
     """
     for i in range(width // BLOCK):
         low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
@@ -1068,7 +1088,7 @@ def quantize(x, at, width, codes, first):
 
 @compiled
 def quantize_twice(x, at, width, codes, first, low_first):
-    """The same, and from another block on the codes of what those leave: together they hold 15 bits."""
+    """Quantise a vector, and from block `low_first` on quantise the errors of the first codes: 15 bits together."""
     for i in range(width // BLOCK):
         low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
         low, high = quantize_block(low, high, codes, first + i)
@@ -1077,7 +1097,7 @@ def quantize_twice(x, at, width, codes, first, low_first):
 
 @compiled
 def swiglu(gate, up, at, width):
-    """up = silu(gate) * up in place, silu(g) = g / (1 + exp(-g)); the width a multiple of 16."""
+    """up *= silu(gate), silu(g) = g / (1 + exp(-g)); width: a multiple of 16."""
     for i in range(at, at + width, 16):
         g = load(gate, i, f32)
         store(up, i, g / (exp(fill(0.0, f32) - g) + 1.0) * load(up, i, f32))
@@ -1085,7 +1105,7 @@ def swiglu(gate, up, at, width):
 
 @compiled
 def erf(x):
-    """The error function in every lane: the rational approximation of Eigen, within 3 units in the last place of 1."""
+    """The error function in every lane: Eigen's rational approximation, within 3 units in the last place of 1."""
     y = minimum(maximum(x, -4.0), 4.0)
     s = y * y
     p = fma(fill(-2.72614225801306e-10, f32), s, 2.77068142495902e-08)
@@ -1103,46 +1123,46 @@ def erf(x):
 
 @compiled
 def gelu(x, at, width):
-    """x * (1 + erf(x / sqrt(2))) / 2 in place; the width a multiple of 16."""
+    """x *= (1 + erf(x / sqrt(2))) / 2; width: a multiple of 16."""
     for i in range(at, at + width, 16):
         v = load(x, i, f32)
         store(x, i, v * 0.5 * (erf(v * SQRT_HALF) + 1.0))
 
 
 @compiled
-def likeliest(x, width):
-    """The first place of the largest of x[0 .. width - 1]; NO_TOKEN when one of them is not a finite number."""
-    whole, largest, place, odd = width // RUN * RUN, NOTHING, 0, fill(0.0, f32)
-    for begin in range(0, whole, RUN):
-        top = fill(NOTHING, f32)
-        for i in range(begin, begin + RUN, 16):
+def argmax(x, width):
+    """The first index of the largest of x[0 .. width - 1]; NO_TOKEN if one of them is infinite or NaN."""
+    whole, largest, index, not_finite = width // ARGMAX_RUN * ARGMAX_RUN, MINUS_INFINITY, 0, fill(0.0, f32)
+    for begin in range(0, whole, ARGMAX_RUN):
+        top = fill(MINUS_INFINITY, f32)
+        for i in range(begin, begin + ARGMAX_RUN, 16):
             v = load(x, i, f32)
-            top, odd = maximum(top, v), fma(v, 0.0, odd)
+            top, not_finite = maximum(top, v), fma(v, 0.0, not_finite)
         top = lane(max_lanes(top), 0)
         if top > largest:
-            largest, place = top, begin
-    remainder = lane(sum_lanes(odd), 0)
+            largest, index = top, begin
+    finite_check = lane(sum_lanes(not_finite), 0)
     for i in range(whole, width):
-        remainder += x[i] * np.float32(0.0)
+        finite_check += x[i] * np.float32(0.0)
         if x[i] > largest:
-            largest, place = x[i], i
-    if remainder != 0.0:  # NaN, which infinity times 0 is too
+            largest, index = x[i], i
+    if finite_check != 0.0:  # NaN, since infinity * 0 and NaN * 0 are NaN
         return NO_TOKEN
-    while x[place] != largest:
-        place += 1
-    return place
+    while x[index] != largest:
+        index += 1
+    return index
 
 
 @compiled
 def add(x, at, y, y_at, width):
-    """x += y; the width a multiple of 16."""
+    """x += y; width: a multiple of 16."""
     for i in range(0, width, 16):
         store(x, at + i, load(x, at + i, f32) + load(y, y_at + i, f32))
 
 
 @compiled
 def rope(x, at, head_dim, cosines, sines, angles_at, interleaved):
-    """Rotate the pairs of one head in place, (2i, 2i + 1) or (i, i + head_dim / 2), by the angles of its position."""
+    """Rotate one head in place by its angles: the pairs (2i, 2i + 1) if interleaved, else (i, i + head_dim / 2)."""
     half = head_dim // 2
     step, distance = (2, 1) if interleaved else (1, half)
     for i in range(half):
@@ -1153,33 +1173,48 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__elementwise() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__elementwise() IS
-'The transformer''s operators as loops over register blocks, for activations and packed weights in flat arrays.';
+'The transformer''s operators except matrix products (`matrix`) and attention (`attention`).';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__floats()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Layouts of floats, [R / 16] { element[C][16] } for R rows and C columns: all that they do but load a register."""
+AS $python$"""Layouts of floats: everything except how 16 weights are loaded, which is a layout's own.
+
+[R / 16] { element[C][16] }      for R rows and C columns
+"""
 
 import numpy as np
 
 from ..simd.kernels import kernel
 from ..simd.memory import prefetch, spread, store
 from ..simd.registers import compiled, entry, f32, fill, fma, inlined, lane
-from .groups import AHEAD, COLUMNS, GROUP, OFFSET, PRODUCT, ROW, SQUARES, Layout, Rows, Weights, block_of
+from .groups import (
+    AHEAD,
+    COLUMNS,
+    GROUP,
+    OFFSET,
+    PRODUCT_STRUCT,
+    ROW_STRUCT,
+    SQUARES_STRUCT,
+    Layout,
+    Rows,
+    Weights,
+    token_block,
+)
 
 ELEMENTS = {"f32": np.float32, "u16": np.uint16}
-NEAR = 1 << 15  # weights that stay in a near cache
-RUN = 4  # columns that one chain of additions takes before the other has its turn; 8 read memory slower
-COLUMNS_AT_ONCE = 64  # packed at a time, so that what is written stays in the cache
+NEAR_WEIGHTS = 1 << 15  # so many weights stay in the cache while all tokens are multiplied with them
+CHAIN_COLUMNS = 4  # columns added to one of two accumulators before the other is used; with 8, memory is read slower
+COLUMNS_AT_ONCE = 64  # columns packed at a time, so that the written lines stay in the cache
 
 
 def floats(name, number, field, load_weights):
-    """The Layout of a kind of floats.
+    """Make the Layout of one float type.
 
-    field: of Weights, the array that they are in; load_weights: (array, index, like) -> 16 weights as f32.
+    field: the field of Weights that holds them. load_weights: an instruction (array, index, like) -> 16 weights as f32.
     """
     element, array = ELEMENTS[field], Weights._fields.index(field)
-    size, multiply = np.dtype(element).itemsize, _matrix(load_weights)
+    size, multiply = np.dtype(element).itemsize, _product_of(load_weights)
 
     @compiled
     def group_bytes(columns):
@@ -1188,12 +1223,12 @@ def floats(name, number, field, load_weights):
     def pack(raw, columns, first_row, out):
         pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
 
-    @kernel(f"product_{name}", PRODUCT)
+    @kernel(f"product_{name}", PRODUCT_STRUCT)
     def product(p):
         groups = p.begin, p.end
         multiply(p.weights[array], p.matrix[OFFSET] // size, p.matrix[COLUMNS], groups, p.given.rows, p.tokens, p.to)
 
-    @kernel(f"row_{name}", ROW)
+    @kernel(f"row_{name}", ROW_STRUCT)
     def row(p):
         columns = p.matrix[COLUMNS]
         start = p.matrix[OFFSET] // size + p.row // GROUP * columns * GROUP
@@ -1201,7 +1236,7 @@ def floats(name, number, field, load_weights):
             value = load_weights(p.weights[array], start + column * GROUP, f32)
             p.out[p.out_at + column] = lane(value, p.row % GROUP)
 
-    @kernel(f"squares_{name}", SQUARES)
+    @kernel(f"squares_{name}", SQUARES_STRUCT)
     def squares(p):
         columns = p.matrix[COLUMNS]
         for group in range(p.begin, p.end):
@@ -1216,9 +1251,9 @@ def floats(name, number, field, load_weights):
 
 
 def _group(load_weights, tokens):
-    """A group times a block of tokens.
+    """Make the product of one group with a fixed number of tokens.
 
-    One chain of dependent additions would run slower than memory delivers: runs of columns take turns.
+    It has two accumulators, which take turns: the latency of one chain of additions would be slower than memory.
     """
     X = f32[tokens]
 
@@ -1226,12 +1261,12 @@ def _group(load_weights, tokens):
     def product(weights, at, columns, given, to):
         x, x_at, x_stride = given.x, given.at, given.stride
         one, other = fill(0.0, X), fill(0.0, X)
-        whole = columns // (2 * RUN) * (2 * RUN)
-        for begin in range(0, whole, 2 * RUN):
-            for k in range(begin, begin + RUN):
+        whole = columns // (2 * CHAIN_COLUMNS) * (2 * CHAIN_COLUMNS)
+        for begin in range(0, whole, 2 * CHAIN_COLUMNS):
+            for k in range(begin, begin + CHAIN_COLUMNS):
                 prefetch(weights, at + k * GROUP + AHEAD // 2)
                 one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
-            for k in range(begin + RUN, begin + 2 * RUN):
+            for k in range(begin + CHAIN_COLUMNS, begin + 2 * CHAIN_COLUMNS):
                 prefetch(weights, at + k * GROUP + AHEAD // 2)
                 other = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), other)
         for k in range(whole, columns):
@@ -1241,18 +1276,21 @@ def _group(load_weights, tokens):
     return product
 
 
-def _matrix(load_weights):
-    """Groups of a matrix times any number of tokens: as many groups at a time as stay in a near cache meanwhile."""
+def _product_of(load_weights):
+    """Make the product of any groups of a matrix with any number of tokens.
+
+    It takes as many groups at a time as fit into a near cache, and multiplies them with all tokens.
+    """
     one, two, four, eight = (_group(load_weights, tokens) for tokens in (1, 2, 4, 8))
 
     @inlined
     def product(weights, at, columns, groups, given, tokens, to):
         begin, end = groups
-        near = max(1, NEAR // (columns * GROUP))
+        near = max(1, NEAR_WEIGHTS // (columns * GROUP))
         for here in range(begin, end, near):
             t, after = 0, min(here + near, end)
             while t < tokens:
-                block = 8 if tokens - t >= 8 else block_of(tokens - t)
+                block = 8 if tokens - t >= 8 else token_block(tokens - t)
                 x = Rows(given.x, given.at + t * given.stride, given.stride)
                 for g in range(here, after):
                     w, out = at + g * GROUP * columns, Rows(to.x, to.at + g * GROUP + t * to.stride, to.stride)
@@ -1271,7 +1309,7 @@ def _matrix(load_weights):
 
 @entry
 def pack_elements(raw, columns, first_row, out):
-    """Rows of plain elements into their places."""
+    """Pack rows of plain elements, the first of which is row `first_row` of the matrix."""
     rows = raw.size // columns
     for begin in range(0, columns, COLUMNS_AT_ONCE):
         end = min(begin + COLUMNS_AT_ONCE, columns)
@@ -1283,21 +1321,21 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__floats() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__floats() IS
-'Layouts of floats, [R / 16] { element[C][16] } for R rows and C columns: all that they do but load a register.';
+'Layouts of floats: everything except how 16 weights are loaded, which is a layout''s own.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__groups()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Packed matrices: groups of 16 rows, in which one register holds a column, or four, of all 16.
+AS $python$"""Packed matrices: what all layouts have in common. A packed matrix is a sequence of groups of 16 rows.
 
-A file keeps a matrix row by row; a product then needs a sum across each register. Here lane r of every register
-belongs to row r of the group, nothing is summed across lanes, and a group is one contiguous run. Rows are padded to a
-multiple of 16 with zeros, columns are not. What a group looks like is said in `layouts`, a file for each layout; what
-they have in common is here.
+A file stores a matrix row by row, so a product would have to sum across the lanes of a register. In a group, lane r of
+every register belongs to row r: one register holds one column (floats) or four columns (bytes) of all 16 rows, and
+nothing is summed across lanes. A group is contiguous in memory. Rows are padded with zeros to a multiple of 16; columns
+are not padded. The files in `layouts` say what a group looks like inside.
 
-In a group of blocks the scales of two blocks are one cache line, and lie before the weights that they scale, so that
-memory is read line by line in its order: behind the weights, or in a stream of their own, they cost up to a sixth of
-its speed. Of an odd number of blocks the last lies alone behind its line of scales.
+In a group of quantised blocks, the scales of two blocks fill one cache line, which precedes the weights of these two
+blocks. So memory is read in order. Scales behind the weights, or in an array of their own, cost up to a sixth of the
+speed. If the number of blocks is odd, the last block has a line of scales of its own, half empty.
 """
 
 from collections import namedtuple
@@ -1309,139 +1347,144 @@ import numpy as np
 from ..simd.frames import Array, Structure
 from ..simd.registers import compiled
 
-GROUP = 16  # rows that lie together, one to a lane
-BLOCK = 32  # columns with one scale
-SCALES_BYTES = 32  # of the scales of a block
-ALIGNMENT = 64  # bytes: a cache line, a 512-bit register
+GROUP = 16  # rows in a group, one to a lane
+SCALES_BYTES = 32  # bytes of the 16 scales of a block, one a row
+CACHE_LINE = 64  # bytes, also of a 512-bit register: packed tensors begin at multiples
 
-AHEAD = 1 << 13  # bytes (of float32 twice as many) behind the weights that are used: memory is asked for those there
+AHEAD = 1 << 13  # how far past the current weights to prefetch, in bytes (twice as many for float32)
 
-# A row of the engine's table of weights: how and where a tensor is packed.
+# The columns of a row of the weight table: layout number, offset in the packed buffer in bytes, rows, columns.
 LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
-# Layouts that are no matrix's: of a tensor that the model lacks, and of norms and biases, which are f32 whatever their
-# type, padded with zeros to a multiple of 16.
+# Two layout numbers that belong to no matrix. ABSENT: the model lacks the tensor. VECTOR: a norm or a bias, always
+# float32, padded with zeros to a multiple of 16.
 ABSENT, VECTOR = range(2)
-FIRST_OF_BLOCKS = 5  # the numbers of layouts of blocks are this and those that follow
+FIRST_BLOCK_LAYOUT = 5  # layouts with this number or a larger one are of quantised blocks
 
-# The packed buffer as arrays of each of its element types, all read-only; and the addresses of the layouts' kernels
-# (see `dispatch`), int64 [(number of the last layout + 1) * KERNELS].
+# The packed buffer, viewed as an array of each element type, read-only; and the addresses of the layouts' kernels
+# (dispatch.ADDRESSES), int64 [(largest layout number + 1) * len(KERNELS)].
 Weights = namedtuple("Weights", "u8 u16 f32 kernels")
-# Activations as int8 (see elementwise.quantize), in blocks: those of several tokens follow each other. `starts` are the
-# starts of the first layout of blocks, then those of the next, each as many as there are scales.
+# Quantised activations (see elementwise.quantize), token after token: int8 codes, float32 scales, one a block, and
+# int32 `starts`, the initial values of a block's dot product. `starts` holds one array for each layout of blocks, in
+# the order of their numbers, each as long as `scales`.
 Codes = namedtuple("Codes", "codes scales starts")
-# Float32 rows, one a token: the first begins at x[at], each other `stride` numbers after the one before.
+# Float32 rows, one a token: row t begins at x[at + t * stride].
 Rows = namedtuple("Rows", "x at stride")
-# The same rows, and for matrices of blocks what they are as codes, from the block `first` on.
+# The input of a product: Rows, and the same rows as Codes, whose first block is number `first`. Layouts of floats read
+# the Rows, layouts of blocks the Codes.
 Activations = namedtuple("Activations", "rows codes first")
 
-# What a layout's kernels take. matrix: a row of the table of weights, int64[4].
-# Product: to[t] = matrix @ given[t] for t < tokens, in the rows of the groups begin .. end.
+# The arguments of the three kernels of a layout. matrix: a row of the weight table, int64[4].
+# Product: to[t] = matrix @ given[t] for t < tokens, for the matrix rows in the groups begin .. end - 1.
 # given: Activations. to: Rows.
 Product = namedtuple("Product", "weights matrix begin end given tokens to")
-# Row: out[out_at ...] = one row of the matrix, decoded.
+# Row: out[out_at ...] = one decoded row of the matrix.
 Row = namedtuple("Row", "weights matrix row out out_at")
-# Squares: out[row] = the sum of the squares of a row, in the rows of the groups begin .. end.
+# Squares: out[row] = the sum of the squares of the row, for the rows in the groups begin .. end - 1.
 Squares = namedtuple("Squares", "weights matrix begin end out")
 
-FLOATS, NUMBERS = Array(np.float32), Array(np.int64)
-WEIGHTS = Structure(Weights, u8=Array(np.uint8), u16=Array(np.uint16), f32=FLOATS, kernels=NUMBERS)
-CODES = Structure(Codes, codes=Array(np.int8), scales=FLOATS, starts=Array(np.int32))
-ROWS_OF_FLOATS = Structure(Rows, x=FLOATS)
-PRODUCT = Structure(
+FLOAT_ARRAY, INT_ARRAY = Array(np.float32), Array(np.int64)
+WEIGHTS_STRUCT = Structure(Weights, u8=Array(np.uint8), u16=Array(np.uint16), f32=FLOAT_ARRAY, kernels=INT_ARRAY)
+CODES_STRUCT = Structure(Codes, codes=Array(np.int8), scales=FLOAT_ARRAY, starts=Array(np.int32))
+ROWS_STRUCT = Structure(Rows, x=FLOAT_ARRAY)
+PRODUCT_STRUCT = Structure(
     Product,
-    weights=WEIGHTS,
-    matrix=NUMBERS,
-    given=Structure(Activations, rows=ROWS_OF_FLOATS, codes=CODES),
-    to=ROWS_OF_FLOATS,
+    weights=WEIGHTS_STRUCT,
+    matrix=INT_ARRAY,
+    given=Structure(Activations, rows=ROWS_STRUCT, codes=CODES_STRUCT),
+    to=ROWS_STRUCT,
 )
-ROW = Structure(Row, weights=WEIGHTS, matrix=NUMBERS, out=FLOATS)
-SQUARES = Structure(Squares, weights=WEIGHTS, matrix=NUMBERS, out=FLOATS)
-KERNELS = {"product": PRODUCT, "row": ROW, "squares": SQUARES}
+ROW_STRUCT = Structure(Row, weights=WEIGHTS_STRUCT, matrix=INT_ARRAY, out=FLOAT_ARRAY)
+SQUARES_STRUCT = Structure(Squares, weights=WEIGHTS_STRUCT, matrix=INT_ARRAY, out=FLOAT_ARRAY)
+KERNELS = {"product": PRODUCT_STRUCT, "row": ROW_STRUCT, "squares": SQUARES_STRUCT}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What is to be known of one layout."""
+    """All that the engine knows about one layout."""
 
-    name: str  # as encodings have it; the end of the names of packed files
-    number: int  # in the table of weights and in packed files
-    offset: int | None  # what the bytes of blocks are larger by than the integers; None: the weights are floats
+    name: str  # the word in model/encodings.py, and the suffix of packed files
+    number: int  # in the weight table and in packed files
+    offset: int | None  # added to the integers to make them unsigned; None: the weights are floats
     group_bytes: Callable  # compiled: (columns) -> bytes of a group
-    pack: Callable  # (bytes of rows as a file has them, columns, the first of the rows, uint8 of the packed matrix)
-    kernels: dict  # a Kernel for each of KERNELS
+    pack: Callable  # (uint8 rows as in the file, columns, number of the first row, uint8 of the whole packed matrix)
+    kernels: dict  # {name in KERNELS: Kernel}
 
 
 @compiled
 def group_count(rows):
-    """How many groups the rows make."""
+    """The number of groups of so many rows."""
     return (rows + GROUP - 1) // GROUP
 
 
 @compiled
-def block_of(tokens):
-    """How many of the tokens left make the next block."""
+def token_block(tokens):
+    """How many of the remaining tokens the next product takes: 4, 2 or 1."""
     return 4 if tokens >= 4 else 2 if tokens >= 2 else 1
 
 
 @compiled
 def blocks_bytes(blocks, size):
-    """Bytes of a group of some blocks of so many bytes of weights, with the scales of each two before them."""
+    """Bytes of a group of so many blocks, of `size` bytes of weights each, scales included."""
     return (blocks + 1) // 2 * 2 * SCALES_BYTES + blocks * size
 
 
 @compiled
-def scales_at(group, block, size):
-    """Where the scales of a block lie in the group that begins at the byte `group`."""
+def scales_offset(group, block, size):
+    """Where the scales of a block begin, in bytes.
+
+    group: where its group begins. size: the bytes of the weights of one block.
+    """
     return group + (block >> 1) * 2 * (SCALES_BYTES + size) + (block & 1) * SCALES_BYTES
 
 
 @compiled
-def weights_at(group, block, size):
-    """Where the weights of a block lie."""
+def weights_offset(group, block, size):
+    """Where the weights of a block begin, as `scales_offset`."""
     return group + (block >> 1) * 2 * (SCALES_BYTES + size) + 2 * SCALES_BYTES + (block & 1) * size
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__groups() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__groups() IS
-'Packed matrices: groups of 16 rows, in which one register holds a column, or four, of all 16.';
+'Packed matrices: what all layouts have in common. A packed matrix is a sequence of groups of 16 rows.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__kv_pages()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Pages of keys and values, 64 positions each, as attention reads them and as a token's are stored.
+AS $python$"""Pages of a KV cache, 64 positions each: their layout, and how a key and a value are stored.
 
-A page holds, for every layer and kv head (a "head" here), with head_dim padded to whole registers of 16 for values,
+For every layer and kv head (a "head" here) a page holds, with head_dim padded to whole registers of 16 for values,
 
     float32    keys    [64 / 16][head_dim][16]             one register is one dimension of 16 positions
                values  [head_dim / 16][64][16]             one register is 16 dimensions of one position
     int16      keys    [64 / 16][head_dim / 2][16][2]      one register is two dimensions of 16 positions
                values  [head_dim / 16][64 / 2][16][2]      one register is 16 dimensions of two positions
-               and after each the scales of the positions, float32 [64]
+               and after the keys, and after the values, float32 [64]: a scale for each position
 
-so that no sum runs across lanes, and a register serves all the queries of its head. An int16 page holds 14 bits a
-number, in steps of a 8,191th of the largest of its vector: as much as half precision gives the largest of them. With
-queries and weights of 13 bits a sum of 64 products just fits into 32 bits, so int16 attention is exact but for these
-roundings, and takes half the multiplications of float32.
+With this order no sum runs across lanes, and a register serves all the queries of its head. An int16 page holds 14
+bits a number, in steps of 1 / 8,191 of the largest number of its vector, which is as precise as half precision is for
+the largest. Queries and softmax weights have 13 bits, so that a sum of 64 products just fits into 32 bits: attention
+over int16 pages is exact except for these roundings, with half the multiplications of float32.
 
-A table, int64 [pages][3], says where: the address of head 0's keys, the address of its values, and how many bytes
-further those of the next head are.
+A page table, int64 [pages][3], has for each page the address of head 0's keys, the address of its values, and the
+distance in bytes from one head to the next.
 """
 
 from collections import namedtuple
 
 import numpy as np
 
+from ..generate.interfaces import PAGE
 from ..simd.memory import array_at, load_first, store
 from ..simd.registers import compiled, f32, fill, inlined, lane, maximum, rint, to_i32
 from .elementwise import largest_magnitude
 
-# Where the key and the value of a position and a head go: a row of the table of pages, and the head's number in a page.
-Place = namedtuple("Place", "pages page head head_dim position")
+# Where the key and the value of one position and head are stored: a row of the page table, a head of that page, and the
+# position in the sequence.
+KVAddress = namedtuple("KVAddress", "pages page head head_dim position")
 
-PAGE = 64  # positions
-PAGE_FIELDS = 3
-KEPT_LARGEST = 8191  # the largest code of a key or a value
-SEEN_LARGEST = 4095  # the largest code of a query or a weight: 64 products with the above stay below 2^31
+PAGE_FIELDS = 3  # columns of a page table
+LARGEST_KV_CODE = 8191  # the largest code of a key or a value
+LARGEST_QUERY_CODE = 4095  # the largest code of a query or a weight: 64 products with a LARGEST_KV_CODE stay below 2^31
 
 
 @compiled
@@ -1451,45 +1494,48 @@ def padded(width):
 
 
 @compiled
-def key_numbers(head_dim):
-    """Numbers of one head's keys in a page, without the scales."""
+def key_elements(head_dim):
+    """Elements of one head's keys in a page, without the scales."""
     return PAGE * (head_dim + head_dim % 2)
 
 
 @compiled
-def value_numbers(head_dim):
-    """Numbers of one head's values in a page, without the scales."""
+def value_elements(head_dim):
+    """Elements of one head's values in a page, without the scales."""
     return PAGE * padded(head_dim)
 
 
 def head_bytes(head_dim, dtype):
-    """Bytes of the keys, and of the values, of one head in a page of float32 or int16."""
+    """(bytes of the keys, bytes of the values) of one head in a page of float32 or int16, scales included."""
     itemsize, scales = np.dtype(dtype).itemsize, 0 if dtype == np.float32 else PAGE * 4
-    return key_numbers(head_dim) * itemsize + scales, value_numbers(head_dim) * itemsize + scales
+    return key_elements(head_dim) * itemsize + scales, value_elements(head_dim) * itemsize + scales
 
 
 @inlined
 def page_keys(pages, page, head, head_dim, like):
-    """One head's keys in a page, as an array of the dtype of `like`."""
-    return array_at(pages[page, 0] + head * pages[page, 2], key_numbers(head_dim), like)
+    """One head's keys in a page, a flat array of the dtype of `like`."""
+    return array_at(pages[page, 0] + head * pages[page, 2], key_elements(head_dim), like)
 
 
 @inlined
 def page_values(pages, page, head, head_dim, like):
-    """One head's values in a page, as an array of the dtype of `like`."""
-    return array_at(pages[page, 1] + head * pages[page, 2], value_numbers(head_dim), like)
+    """One head's values in a page, a flat array of the dtype of `like`."""
+    return array_at(pages[page, 1] + head * pages[page, 2], value_elements(head_dim), like)
 
 
 @inlined
 def page_scales(codes, pages, page, field, head, like):
-    """The scales behind the int16 keys (field 0) or values (1) of a head, float32 as `like`."""
+    """The 64 scales of a head's int16 keys (field 0) or values (field 1); `like` is a float32 array.
+
+    codes: key_elements or value_elements.
+    """
     return array_at(pages[page, field] + head * pages[page, 2] + 2 * codes, PAGE, like)
 
 
 @compiled
-def store_floats(place, x, k_at, v_at):
-    """Put one position's key and value, x[k_at ...] and x[v_at ...], into its Place in a page of float32."""
-    pages, page, head, head_dim, position = place
+def store_floats(address, x, k_at, v_at):
+    """Store a key, x[k_at ...], and a value, x[v_at ...], at a KVAddress in a float32 page."""
+    pages, page, head, head_dim, position = address
     keys, values = page_keys(pages, page, head, head_dim, x), page_values(pages, page, head, head_dim, x)
     row = position % PAGE
     tile = row // 16 * head_dim * 16 + row % 16
@@ -1501,9 +1547,9 @@ def store_floats(place, x, k_at, v_at):
 
 @compiled
 def quantize_vector(x, at, width, largest_code, codes, codes_at):
-    """One vector as int16: codes of at most `largest_code`, then zeros up to whole registers. -> the scale.
+    """Quantise a vector to int16 codes of at most `largest_code`, padded with zeros to whole registers. -> the scale.
 
-    Codes cannot be infinite or NaN: the scale is, where a number of the vector is.
+    If a number is infinite or NaN, so is the scale: codes cannot be.
     """
     largest = largest_magnitude(x, at, width)
     inverse = fill(np.float32(largest_code), f32) / maximum(1e-30, largest)
@@ -1513,19 +1559,19 @@ def quantize_vector(x, at, width, largest_code, codes, codes_at):
 
 
 @compiled
-def store_codes(place, x, k_at, v_at, codes):
-    """The same into a page of int16. `codes` is int16 scratch for a head."""
-    pages, page, head, head_dim, position = place
+def store_codes(address, x, k_at, v_at, codes):
+    """The same in an int16 page. `codes` is scratch, int16[head_dim padded]."""
+    pages, page, head, head_dim, position = address
     keys, values = page_keys(pages, page, head, head_dim, codes), page_values(pages, page, head, head_dim, codes)
-    key_scales = page_scales(key_numbers(head_dim), pages, page, 0, head, x)
-    value_scales = page_scales(value_numbers(head_dim), pages, page, 1, head, x)
+    key_scales = page_scales(key_elements(head_dim), pages, page, 0, head, x)
+    value_scales = page_scales(value_elements(head_dim), pages, page, 1, head, x)
     row = position % PAGE
-    key_scales[row] = quantize_vector(x, k_at, head_dim, KEPT_LARGEST, codes, 0)
+    key_scales[row] = quantize_vector(x, k_at, head_dim, LARGEST_KV_CODE, codes, 0)
     pairs = (head_dim + 1) // 2
     tile = (row // 16 * pairs * 16 + row % 16) * 2
     for d in range(2 * pairs):
         keys[tile + d // 2 * 32 + d % 2] = codes[d]
-    value_scales[row] = quantize_vector(x, v_at, head_dim, KEPT_LARGEST, codes, 0)
+    value_scales[row] = quantize_vector(x, v_at, head_dim, LARGEST_KV_CODE, codes, 0)
     pair = row // 2 * 32 + row % 2
     for d in range(padded(head_dim)):
         values[d // 16 * 16 * PAGE + pair + d % 16 * 2] = codes[d]
@@ -1533,106 +1579,111 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__kv_pages() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__kv_pages() IS
-'Pages of keys and values, 64 positions each, as attention reads them and as a token''s are stored.';
+'Pages of a KV cache, 64 positions each: their layout, and how a key and a value are stored.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__bf16()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""BF16: the upper halves of float32, widened in the register."""
+AS $python$"""BF16: the upper 16 bits of a float32, widened when loaded."""
 
 from ...simd.memory import load_bf16
 from ..floats import floats
 
-LAYOUT = floats("bf16", 4, "u16", load_bf16)
+layout = floats("bf16", 4, "u16", load_bf16)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__bf16() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__layouts__bf16() IS
-'BF16: the upper halves of float32, widened in the register.';
+'BF16: the upper 16 bits of a float32, widened when loaded.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__f16()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""F16: half precision, widened in the register."""
+AS $python$"""F16: half precision, widened when loaded."""
 
 from ...simd.memory import load
 from ..floats import floats
 
-LAYOUT = floats("f16", 3, "u16", load)
+layout = floats("f16", 3, "u16", load)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__f16() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__layouts__f16() IS
-'F16: half precision, widened in the register.';
+'F16: half precision, widened when loaded.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__f32()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""F32: float32 as they are."""
+AS $python$"""F32: plain float32."""
 
 from ...simd.memory import load
 from ..floats import floats
 
-LAYOUT = floats("f32", 2, "f32", load)
+layout = floats("f32", 2, "f32", load)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__f32() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__layouts__f32() IS
-'F32: float32 as they are.';
+'F32: plain float32.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q4()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Q4: integers of 4 bits, u8[4][16][4], + 8: a byte holds the columns k (low bits) and k + 16 of a block."""
+AS $python$"""Q4: 4-bit integers, stored + 8. A block is u8[4 lines][16 rows][4 bytes].
+
+Byte b of line k holds column 4k + b of the block in its low bits, column 4k + b + 16 in its high bits.
+"""
 
 import numpy as np
 
 from ...simd.memory import load_bytes, prefetch, spread_bytes
 from ...simd.registers import dot4, f32, fill, fma, i32, inlined, to_f32
-from ..blocks import AHEAD, TILE_I32, Integers, blocks, pack_bytes
+from ..blocks import AHEAD, LOW_NIBBLES, TILE_I32, Integers, blocks, pack_bytes
 
-BYTES, OFFSET = 256, 8
-LOW = 0x0F0F0F0F  # the lower four bits of each byte
+Q4_BYTES, Q4_OFFSET = 256, 8
 
 
 def dots_of(X):
-    """Four lines: the low four bits are the columns 0 .. 15 of a block, the high ones 16 .. 31."""
+    """Make the dot products of a block with tokens of the register block type X; see blocks.Integers."""
 
     @inlined
     def dots(u8, at, sums, codes, column, columns):
         for k in range(4):
             prefetch(u8, at + k * 64 + AHEAD)
             pair = load_bytes(u8, at + k * 64, i32)
-            sums = dot4(sums, pair & LOW, spread_bytes(codes, column + 4 * k, X, columns))
-            sums = dot4(sums, (pair >> 4) & LOW, spread_bytes(codes, column + 16 + 4 * k, X, columns))
+            sums = dot4(sums, pair & LOW_NIBBLES, spread_bytes(codes, column + 4 * k, X, columns))
+            sums = dot4(sums, (pair >> 4) & LOW_NIBBLES, spread_bytes(codes, column + 16 + 4 * k, X, columns))
         return sums
 
     return dots
 
 
 @inlined
-def dots_of_two(u8, at, more, sums, codes, column, columns):
-    """The same of two groups; each register of activations meets both."""
-    more_sums = sums
+def dots_of_two(u8, at, second, sums, codes, column, columns):
+    """The same for two groups: each register of activations is used for both."""
+    second_sums = sums
     for k in range(4):
-        pair, more_pair = load_bytes(u8, at + k * 64, i32), load_bytes(u8, more + k * 64, i32)
+        pair, second_pair = load_bytes(u8, at + k * 64, i32), load_bytes(u8, second + k * 64, i32)
         x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
-        sums, more_sums = dot4(sums, pair & LOW, x), dot4(more_sums, more_pair & LOW, x)
+        sums, second_sums = dot4(sums, pair & LOW_NIBBLES, x), dot4(second_sums, second_pair & LOW_NIBBLES, x)
         x = spread_bytes(codes, column + 16 + 4 * k, TILE_I32, columns)
-        sums, more_sums = dot4(sums, (pair >> 4) & LOW, x), dot4(more_sums, (more_pair >> 4) & LOW, x)
-    return sums, more_sums
+        sums, second_sums = (
+            dot4(sums, (pair >> 4) & LOW_NIBBLES, x),
+            dot4(second_sums, (second_pair >> 4) & LOW_NIBBLES, x),
+        )
+    return sums, second_sums
 
 
 @inlined
 def integer(u8, at, r, k):
-    """Column k of row r."""
+    """The integer of row r, column k."""
     pair = np.int32(u8[at + k % 16 // 4 * 64 + r * 4 + k % 4])
-    return np.float32((pair >> (k // 16 * 4) & 15) - OFFSET)
+    return np.float32((pair >> (k // 16 * 4) & 15) - Q4_OFFSET)
 
 
 @inlined
 def squares(u8, at):
-    """The sums of the squares of a block, exact in float32."""
+    """For each row the sum of the squares of a block's integers, exact in float32."""
     total = fill(0.0, f32)
     for k in range(4):
         eight = load_bytes(u8, at + k * 64, i32)
@@ -1643,47 +1694,48 @@ def squares(u8, at):
 
 
 def pack(raw, columns, first_row, out):
-    """Q4_0: a scale, then 16 bytes."""
-    pack_bytes(raw, columns, first_row, BYTES, np.uint8(0), out)
+    """Pack rows of Q4_0, whose blocks are an f16 scale and 16 bytes; see groups.Layout."""
+    pack_bytes(raw, columns, first_row, Q4_BYTES, np.uint8(0), out)
 
 
-LAYOUT = blocks(Integers("q4", 6, BYTES, OFFSET, dots_of, dots_of_two, integer, squares, pack))
+layout = blocks(Integers("q4", 6, Q4_BYTES, Q4_OFFSET, dots_of, dots_of_two, integer, squares, pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q4() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__layouts__q4() IS
-'Q4: integers of 4 bits, u8[4][16][4], + 8: a byte holds the columns k (low bits) and k + 16 of a block.';
+'Q4: 4-bit integers, stored + 8. A block is u8[4 lines][16 rows][4 bytes].';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q5()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Q5: integers of 5 bits, + 16: a line of fifth bits, u8[16][4], then four lines as Q4 has them, u8[4][16][4].
+AS $python$"""Q5: 5-bit integers, stored + 16. A block is u8[16 rows][4 bytes] of fifth bits, then u8[4 lines][16 rows][4 bytes].
 
-Byte b of line k holds the columns 4k + b (low bits) and 4k + b + 16. Their fifth bits are the bits 4 + k and k of byte
-b of the first line.
+Byte b of line k holds the lower four bits of column 4k + b in its low bits, of column 4k + b + 16 in its high bits.
+Their fifth bits are bits 4 + k and k of byte b of the first line.
 """
 
 import numpy as np
 
+from ...model.encodings import BLOCK
 from ...simd.memory import load_bytes, prefetch, spread_bytes
 from ...simd.registers import compiled, dot4, entry, f32, fill, fma, i32, inlined, to_f32
-from ..blocks import AHEAD, TILE_I32, Integers, blocks, pack_scale
-from ..groups import BLOCK, GROUP, blocks_bytes, scales_at, weights_at
+from ..blocks import AHEAD, LOW_NIBBLES, TILE_I32, Integers, blocks, pack_scale
+from ..groups import GROUP, blocks_bytes, scales_offset, weights_offset
 
-LINE, BYTES, OFFSET = 64, 320, 16
-FILE_BYTES = 22  # of a block of Q5_0: a scale, 32 fifth bits, 16 bytes
-LOW, FIFTH = 0x0F0F0F0F, 0x10101010  # the lower four bits of each byte, and the fifth
+LINE, Q5_BYTES, Q5_OFFSET = 64, 320, 16
+Q5_0_BYTES = 22  # a block in the file: an f16 scale, 32 fifth bits, 16 bytes
+FIFTH_BITS = 0x10101010  # masks the fifth bit of each byte
 
 
 @inlined
 def columns_of(u8, at, k, fifths):
-    """The columns 4k .. 4k + 3 of a block, and those 16 further, four to a lane."""
+    """The columns 4k .. 4k + 3 of a block, and 4k + 16 .. 4k + 19: i32, four bytes to a lane."""
     pair = load_bytes(u8, at + LINE + k * LINE, i32)
-    return pair & LOW | fifths >> k & FIFTH, pair >> 4 & LOW | fifths << 4 >> k & FIFTH
+    return pair & LOW_NIBBLES | fifths >> k & FIFTH_BITS, pair >> 4 & LOW_NIBBLES | fifths << 4 >> k & FIFTH_BITS
 
 
 def dots_of(X):
-    """The products of a block are exact in int32, on top of `sums`."""
+    """Make the dot products of a block with tokens of the register block type X; see blocks.Integers."""
 
     @inlined
     def dots(u8, at, sums, codes, column, columns):
@@ -1700,31 +1752,31 @@ def dots_of(X):
 
 
 @inlined
-def dots_of_two(u8, at, more, sums, codes, column, columns):
-    """The same of two groups; each register of activations meets both."""
-    more_sums, fifths, more_fifths = sums, load_bytes(u8, at, i32), load_bytes(u8, more, i32)
+def dots_of_two(u8, at, second, sums, codes, column, columns):
+    """The same for two groups: each register of activations is used for both."""
+    second_sums, fifths, second_fifths = sums, load_bytes(u8, at, i32), load_bytes(u8, second, i32)
     for k in range(4):
         low, high = columns_of(u8, at, k, fifths)
-        more_low, more_high = columns_of(u8, more, k, more_fifths)
+        second_low, second_high = columns_of(u8, second, k, second_fifths)
         x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
-        sums, more_sums = dot4(sums, low, x), dot4(more_sums, more_low, x)
+        sums, second_sums = dot4(sums, low, x), dot4(second_sums, second_low, x)
         x = spread_bytes(codes, column + 16 + 4 * k, TILE_I32, columns)
-        sums, more_sums = dot4(sums, high, x), dot4(more_sums, more_high, x)
-    return sums, more_sums
+        sums, second_sums = dot4(sums, high, x), dot4(second_sums, second_high, x)
+    return sums, second_sums
 
 
 @inlined
 def integer(u8, at, r, k):
-    """Column k of row r."""
+    """The integer of row r, column k."""
     upper, line, byte = k // 16, k % 16 // 4, r * 4 + k % 4
     low = np.int32(u8[at + LINE + line * LINE + byte]) >> 4 * upper & 15
     fifth = np.int32(u8[at + byte]) >> 4 - 4 * upper + line & 1
-    return np.float32(low + 16 * fifth - OFFSET)
+    return np.float32(low + 16 * fifth - Q5_OFFSET)
 
 
 @inlined
 def squares(u8, at):
-    """The sums of the squares of a block, exact in float32."""
+    """For each row the sum of the squares of a block's integers, exact in float32."""
     total, fifths = fill(0.0, f32), load_bytes(u8, at, i32)
     for k in range(4):
         for four in columns_of(u8, at, k, fifths):
@@ -1736,21 +1788,21 @@ def squares(u8, at):
 
 @compiled
 def fifth(raw, at, k):
-    """Bit k of the 32 from raw[at] on."""
+    """Bit k of the 32 bits that begin at raw[at]."""
     return raw[at + k // 8] >> k % 8 & 1
 
 
 @entry
 def pack(raw, columns, first_row, out):
-    """Rows of Q5_0's blocks into their places."""
+    """Pack rows of Q5_0; see groups.Layout."""
     count = columns // BLOCK
-    for row in range(raw.size // (count * FILE_BYTES)):
+    for row in range(raw.size // (count * Q5_0_BYTES)):
         group, r = divmod(first_row + row, GROUP)
-        start = group * blocks_bytes(count, BYTES)
+        start = group * blocks_bytes(count, Q5_BYTES)
         for block in range(count):
-            at = (row * count + block) * FILE_BYTES
-            pack_scale(raw, at, out, scales_at(start, block, BYTES) + 2 * r)
-            to = weights_at(start, block, BYTES) + 4 * r
+            at = (row * count + block) * Q5_0_BYTES
+            pack_scale(raw, at, out, scales_offset(start, block, Q5_BYTES) + 2 * r)
+            to = weights_offset(start, block, Q5_BYTES) + 4 * r
             for byte in range(4):
                 fifths = 0
                 for line in range(4):
@@ -1760,17 +1812,21 @@ def pack(raw, columns, first_row, out):
                 out[to + byte] = fifths
 
 
-LAYOUT = blocks(Integers("q5", 7, BYTES, OFFSET, dots_of, dots_of_two, integer, squares, pack))
+layout = blocks(Integers("q5", 7, Q5_BYTES, Q5_OFFSET, dots_of, dots_of_two, integer, squares, pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q5() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__layouts__q5() IS
-'Q5: integers of 5 bits, + 16: a line of fifth bits, u8[16][4], then four lines as Q4 has them, u8[4][16][4].';
+'Q5: 5-bit integers, stored + 16. A block is u8[16 rows][4 bytes] of fifth bits, then u8[4 lines][16 rows][4 '
+'bytes].';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q8()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Q8: integers of 8 bits, u8[8][16][4]: a line holds four columns of 16 rows, a byte is the integer + 128."""
+AS $python$"""Q8: 8-bit integers, stored + 128. A block is u8[8 lines][16 rows][4 bytes].
+
+Byte b of line k holds column 4k + b of the block.
+"""
 
 import numpy as np
 
@@ -1778,11 +1834,11 @@ from ...simd.memory import in_order, load_bytes, prefetch, spread_bytes
 from ...simd.registers import dot4, f32, fill, fma, i32, inlined, to_f32
 from ..blocks import AHEAD, TILE_I32, Integers, blocks, pack_bytes
 
-BYTES, OFFSET = 512, 128
+Q8_BYTES, Q8_OFFSET = 512, 128
 
 
 def dots_of(X):
-    """Eight lines of four columns: the products of a block are exact in int32, on top of `sums`."""
+    """Make the dot products of a block with tokens of the register block type X; see blocks.Integers."""
 
     @inlined
     def dots(u8, at, sums, codes, column, columns):
@@ -1796,27 +1852,27 @@ def dots_of(X):
 
 
 @inlined
-def dots_of_two(u8, at, more, sums, codes, column, columns):
-    """The same of two groups; each register of activations meets both."""
-    more_sums = sums
+def dots_of_two(u8, at, second, sums, codes, column, columns):
+    """The same for two groups: each register of activations is used for both."""
+    second_sums = sums
     for k in range(8):
         if k == 4:
-            in_order()  # without, sixteen loads would come first
+            in_order()  # or LLVM would do all sixteen loads first, and run out of registers
         x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
         sums = dot4(sums, load_bytes(u8, at + k * 64, i32), x)
-        more_sums = dot4(more_sums, load_bytes(u8, more + k * 64, i32), x)
-    return sums, more_sums
+        second_sums = dot4(second_sums, load_bytes(u8, second + k * 64, i32), x)
+    return sums, second_sums
 
 
 @inlined
 def integer(u8, at, r, k):
-    """Column k of row r."""
-    return np.float32(np.int32(u8[at + k // 4 * 64 + r * 4 + k % 4]) - OFFSET)
+    """The integer of row r, column k."""
+    return np.float32(np.int32(u8[at + k // 4 * 64 + r * 4 + k % 4]) - Q8_OFFSET)
 
 
 @inlined
 def squares(u8, at):
-    """The sums of the squares of a block, exact in float32."""
+    """For each row the sum of the squares of a block's integers, exact in float32."""
     total = fill(0.0, f32)
     for k in range(8):
         four = load_bytes(u8, at + k * 64, i32)
@@ -1827,47 +1883,61 @@ def squares(u8, at):
 
 
 def pack(raw, columns, first_row, out):
-    """Q8_0: a scale, then int8."""
-    pack_bytes(raw, columns, first_row, BYTES, np.uint8(OFFSET), out)
+    """Pack rows of Q8_0, whose blocks are an f16 scale and 32 int8; see groups.Layout."""
+    pack_bytes(raw, columns, first_row, Q8_BYTES, np.uint8(Q8_OFFSET), out)
 
 
-LAYOUT = blocks(Integers("q8", 5, BYTES, OFFSET, dots_of, dots_of_two, integer, squares, pack))
+layout = blocks(Integers("q8", 5, Q8_BYTES, Q8_OFFSET, dots_of, dots_of_two, integer, squares, pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q8() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__layouts__q8() IS
-'Q8: integers of 8 bits, u8[8][16][4]: a line holds four columns of 16 rows, a byte is the integer + 128.';
+'Q8: 8-bit integers, stored + 128. A block is u8[8 lines][16 rows][4 bytes].';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__matrix()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Matrix products of packed weights with activations, at the speed of memory for one token and of arithmetic for many.
+AS $python$"""Products of packed matrices with activations: at the speed of memory for one token, of arithmetic for many.
 
-Every output is the same additions in the same order whatever tokens and groups are computed together, so its bits do
-not depend on them. The weights of a matrix are read from its beginning to its end, and asked of memory before they are
-needed: the processor by itself stops at the end of each 4 KB, and with arithmetic to do it sees only a little way
-ahead.
+Every output is the same additions in the same order, however many tokens and groups are computed together, so its bits
+do not depend on them. Weights are read in the order of memory and prefetched: the hardware prefetcher stops at the end
+of each 4 KB, and with so much arithmetic between loads the processor looks only a little way ahead.
 """
 
-from ..simd.kernels import calling
+from ..simd.kernels import caller
 from ..simd.registers import compiled
 from .dispatch import PRODUCT_OF, ROW_OF, SQUARES_OF
-from .groups import FIRST_OF_BLOCKS, KERNELS, LAYOUT, PRODUCT, ROW, SQUARES, Product, Row, Squares
+from .groups import (
+    FIRST_BLOCK_LAYOUT,
+    KERNELS,
+    LAYOUT,
+    PRODUCT_STRUCT,
+    ROW_STRUCT,
+    SQUARES_STRUCT,
+    Product,
+    Row,
+    Squares,
+)
 
-_multiply, _decode, _square, PER_LAYOUT = calling(PRODUCT), calling(ROW), calling(SQUARES), len(KERNELS)
+_multiply, _decode, _square, PER_LAYOUT = (
+    caller(PRODUCT_STRUCT),
+    caller(ROW_STRUCT),
+    caller(SQUARES_STRUCT),
+    len(KERNELS),
+)
 
 
 @compiled
 def is_quantized(matrix):
-    """Whether a matrix is of blocks: whether it sees activations as codes."""
-    return matrix[LAYOUT] >= FIRST_OF_BLOCKS
+    """Whether a matrix has a layout of blocks, and so reads activations as codes."""
+    return matrix[LAYOUT] >= FIRST_BLOCK_LAYOUT
 
 
 @compiled
 def linear(weights, matrix, begin, end, given, tokens, to):
-    """to[t] = matrix @ given[t] for t < tokens, in the matrix's rows of the groups begin .. end.
+    """to[t] = matrix @ given[t] for t < tokens, for the matrix rows in the groups begin .. end - 1.
 
-    matrix: a row of the table of weights. given: Activations. to: Rows.
+    matrix: a row of the weight table, int64[4]. given: Activations. to: Rows.
     """
     kernel = weights.kernels[matrix[LAYOUT] * PER_LAYOUT + PRODUCT_OF]
     _multiply(kernel, Product(weights, matrix, begin, end, given, tokens, to))
@@ -1875,31 +1945,28 @@ def linear(weights, matrix, begin, end, given, tokens, to):
 
 @compiled
 def embedding(weights, matrix, row, out, out_at):
-    """out[out_at ...] = one row of the matrix, decoded."""
+    """out[out_at ...] = one decoded row of the matrix."""
     _decode(weights.kernels[matrix[LAYOUT] * PER_LAYOUT + ROW_OF], Row(weights, matrix, row, out, out_at))
 
 
 @compiled
 def squares(weights, matrix, begin, end, out):
-    """out[row] = the sum of the squares of a row, in the rows of the groups begin .. end."""
+    """out[row] = the sum of the squares of the row, for the rows in the groups begin .. end - 1."""
     _square(weights.kernels[matrix[LAYOUT] * PER_LAYOUT + SQUARES_OF], Squares(weights, matrix, begin, end, out))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__matrix() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__matrix() IS
-'Matrix products of packed weights with activations, at the speed of memory for one token and of arithmetic for'
-' many.';
+'Products of packed matrices with activations: at the speed of memory for one token, of arithmetic for many.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__packing()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Tensors as the kernels read them: vectors as f32, matrices in the layout that their type has.
+AS $python$"""Packs tensors for the kernels: vectors as float32, matrices in the layout of their type.
 
-What each type of a file becomes, and the error of a weight against what the type's decoder gives:
-
-    a layout of its own (model/encodings.py)    exact; IQ4_NL in Q8's: its values are integers of 8 bits
-    every other type                            F16, rounded to half precision: 2^-11 of its size, at least 2^-25;
-                                                clipped at 65,504
+    types with a layout (model/encodings.py)    exact; IQ4_NL has that of Q8, since its values are 8-bit integers
+    all other types                             F16: weights are rounded to half precision, with an error of at most
+                                                2^-11 of their size or 2^-25, and clipped at 65,504
 
 Packing is a pure function of type, shape and bytes: equal tensors pack to equal bytes.
 """
@@ -1908,21 +1975,23 @@ import numpy as np
 
 from ..model import encodings
 from ..server import errors
-from .dispatch import BY_NAME, BY_NUMBER
+from .dispatch import LAYOUT_BY_NAME, LAYOUT_BY_NUMBER
 from .groups import GROUP, VECTOR, group_count
 
-ROUNDED = BY_NAME["f16"]
-LAYOUT_OF = {e.name: BY_NAME[e.layout].number for e in encodings.ENCODINGS if e.layout}  # of types that stay exact
+ROUNDED = LAYOUT_BY_NAME["f16"]
+LAYOUT_OF = {
+    e.name: LAYOUT_BY_NAME[e.layout].number for e in encodings.ENCODINGS if e.layout
+}  # {type: layout number}, exact
 
-# IQ4_NL: the sixteen values that its 4 bits stand for
+# The values of IQ4_NL's sixteen codes
 IQ4_NL_VALUES = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8)
 LARGEST_HALF = np.float32(65504)
 
 
 def layout_of(type, shape):
-    """The number of a tensor's layout.
+    """The layout number of a tensor.
 
-    ModelError 0A000 for a type that is not known or a shape that is no vector or matrix.
+    Raises ModelError 0A000 for an unknown type, or a shape of other than one or two dimensions.
     """
     encodings.row_bytes(type, shape[-1] if shape else 1)
     if len(shape) not in (1, 2):
@@ -1931,21 +2000,21 @@ def layout_of(type, shape):
 
 
 def packed_bytes(type, shape):
-    """How many bytes `pack_tensor` makes of a tensor."""
+    """The bytes of a packed tensor."""
     return layout_bytes(layout_of(type, shape), 1 if len(shape) == 1 else shape[0], shape[-1])
 
 
 def layout_bytes(layout, rows, columns):
-    """How many bytes a matrix takes in the layout of that number; a vector is one row."""
+    """The bytes of a packed matrix in the layout of that number; a vector is one row."""
     if layout == VECTOR:
         return group_count(columns) * GROUP * 4
-    return group_count(rows) * BY_NUMBER[layout].group_bytes(columns)
+    return group_count(rows) * LAYOUT_BY_NUMBER[layout].group_bytes(columns)
 
 
 def pack_tensor(raw, type, shape):
-    """The packed bytes of a tensor: its bytes in the file (uint8 array or buffer) -> uint8[packed_bytes].
+    """Pack a tensor: its bytes in the file (uint8 array or buffer) -> uint8[packed_bytes].
 
-    Raises ModelError XX001 when the bytes are not as many as type and shape need.
+    Raises ModelError XX001 if the number of bytes is not that of type and shape.
     """
     out = np.zeros(packed_bytes(type, shape), np.uint8)
     pack_rows(raw, type, shape, 0, out)
@@ -1953,10 +2022,11 @@ def pack_tensor(raw, type, shape):
 
 
 def pack_rows(raw, type, shape, first_row, out):
-    """Pack some rows of a tensor, from `first_row` on, into their places in `out`, the zeroed uint8[packed_bytes].
+    """Pack consecutive rows of a tensor, the first of which is row `first_row`.
 
-    So a tensor can be packed tile by tile, and the caller can look for an interrupt between tiles. Multiples of 16
-    rows are fastest. A vector is one row.
+    raw: their bytes in the file. out: the whole packed tensor, uint8[packed_bytes], zeroed before the first call. So a
+    tensor can be packed tile by tile, with checkpoints in between; multiples of 16 rows are fastest. A vector is one
+    row. Raises ModelError XX001 for bytes that are not whole rows, or rows beyond the tensor's last.
     """
     raw = np.frombuffer(raw, np.uint8)
     layout, columns = layout_of(type, shape), shape[-1]
@@ -1972,24 +2042,24 @@ def pack_rows(raw, type, shape, first_row, out):
     if layout == VECTOR:
         out.view(np.float32)[:columns] = encodings.decode(type, raw, (columns,))
     else:
-        BY_NUMBER[layout].pack(_as_its_layout(raw, type, (rows, columns)), columns, first_row, out)
+        LAYOUT_BY_NUMBER[layout].pack(_as_its_layout(raw, type, (rows, columns)), columns, first_row, out)
 
 
 def _as_its_layout(raw, type, shape):
-    """Rows of a type as rows of the type that its layout packs."""
+    """Convert rows of a type to the type that its layout packs."""
     if type == "IQ4_NL":
         return _iq4_nl_as_q8_0(raw)
     return raw if type in LAYOUT_OF else _rounded(encodings.decode(type, raw, shape))
 
 
 def _rounded(values):
-    """Half precision, as uint8. What is too large is the largest number of it, but infinity must not pass for one."""
+    """Values as half precision, as uint8. Finite values are clipped to the largest half; infinity stays infinity."""
     near = np.clip(values, -LARGEST_HALF, LARGEST_HALF)
     return np.where(np.isinf(values), values, near).astype(np.float16).reshape(-1).view(np.uint8)
 
 
 def _iq4_nl_as_q8_0(raw):
-    """f16 scale, 32 x 4 bits -> f16 scale, int8."""
+    """Blocks of an f16 scale and 32 codes of 4 bits -> of an f16 scale and 32 int8."""
     blocks = raw.reshape(-1, 18)
     values = IQ4_NL_VALUES[np.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1)]
     return np.concatenate([blocks[:, :2], values.view(np.uint8)], axis=1).reshape(-1)
@@ -1997,60 +2067,60 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__packing() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__packing() IS
-'Tensors as the kernels read them: vectors as f32, matrices in the layout that their type has.';
+'Packs tensors for the kernels: vectors as float32, matrices in the layout of their type.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__similarity()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Products of a packed matrix with one vector, and the lengths of its rows: what a search by cosine reads.
+AS $python$"""Search by cosine in a packed matrix: its products with a vector, and the lengths of its rows.
 
-Both go through the groups of 16 rows in the order of memory, one row to a lane, as `kernels/matrix` does. Errors of a
-product against exact arithmetic, relative to |row| |x|, and of a sum of squares, relative to itself, are at most
-cosine's `rounding(columns)`.
-Block-quantised matrices meet x as int8 codes, whose difference from x is the caller's to know.
+The error of a product, relative to |row| |x|, and of a sum of squares, relative to itself, is at most
+cosine.rounding(columns). Block-quantised matrices are multiplied with the int8 codes of x instead of x;
+`PackedTable.products` returns how far these are from x.
 """
 
 import numpy as np
 
+from ..model.encodings import BLOCK
 from ..simd.registers import entry
 from .cosine import Lengths
 from .elementwise import new_codes, quantize
-from .groups import BLOCK, COLUMNS, GROUP, ROWS, Activations, Rows, group_count
+from .groups import COLUMNS, GROUP, ROWS, Activations, Rows, group_count
 from .matrix import embedding, is_quantized, linear, squares
 
-STEP = 1 << 26  # weights between looks for an interrupt: some milliseconds
+WEIGHTS_PER_CHECKPOINT = 1 << 26  # weights read between checkpoints: some milliseconds
 
 
 @entry
 def encode(x, codes):
-    """x as codes (see elementwise.quantize)."""
+    """codes = the Codes of x, see elementwise.quantize."""
     quantize(x, 0, x.size, codes, 0)
 
 
 @entry
 def products(weights, matrix, begin, end, x, codes, out):
-    """out[row] = matrix @ x in the rows of the groups begin .. end; blocks read the codes, floats x."""
+    """out = matrix @ x, for the rows in the groups begin .. end - 1; quantised matrices read the codes instead of x."""
     linear(weights, matrix, begin, end, Activations(Rows(x, 0, 0), codes, 0), 1, Rows(out, 0, 0))
 
 
 @entry
 def squared_lengths(weights, matrix, begin, end, out):
-    """out[row] = the sum of the squares of a row, in the rows of the groups begin .. end."""
+    """out[row] = the sum of the squares of the row, for the rows in the groups begin .. end - 1."""
     squares(weights, matrix, begin, end, out)
 
 
 @entry
 def rows(weights, matrix, ids, out):
-    """out = the rows of the matrix that `ids` names, one after the other, decoded."""
+    """out = the decoded rows of these ids, one after the other."""
     for i in range(ids.size):
         embedding(weights, matrix, ids[i], out, i * matrix[COLUMNS])
 
 
 class PackedTable:
-    """A packed matrix as cosine reads it: `cosine.ArrayTable` says what that is.
+    """A packed matrix with the interface of cosine.ArrayTable.
 
-    packed: a PackedModel; name: one of its matrices, of a type that packing keeps exactly. The caller's checkpoint is
-    called every few milliseconds.
+    packed: a PackedModel. name: one of its matrices, of a type that is packed exactly. checkpoint: called every few
+    milliseconds; what it raises ends the search.
     """
 
     def __init__(self, packed, name, checkpoint=lambda: None):
@@ -2065,26 +2135,26 @@ class PackedTable:
         self.lengths = Lengths(self._sums[:count])
 
     def products(self, x):
-        """(f32[rows], error): each row times x, f32[columns]; off by at most error * |row| and float32's rounding."""
+        """x: f32[columns] -> (each row times x, f32[rows]; error): off by at most error * |row|, and `rounding`."""
         x = np.ascontiguousarray(x, np.float32)
         error = 0.0
         if is_quantized(self._matrix):
             encode(x, self._codes)
             scales = self._codes.scales.astype(np.float64)
-            met = self._codes.codes.reshape(-1, BLOCK) * scales[:, None]
-            error = float(np.linalg.norm(x - met.reshape(-1)))
+            decoded = self._codes.codes.reshape(-1, BLOCK) * scales[:, None]
+            error = float(np.linalg.norm(x - decoded.reshape(-1)))
         self._in_steps(products, x, self._codes)
         return self._sums[: self.shape[0]], error
 
     def rows(self, ids):
-        """The rows of some ids: int[n] -> f32[n, columns], as they are stored."""
+        """The decoded rows of these ids: int[n] -> f32[n, columns]."""
         out = np.empty(len(ids) * self.shape[1], np.float32)
         rows(self._weights, self._matrix, np.asarray(ids, np.int64), out)
         return out.reshape(len(ids), self.shape[1])
 
     def _in_steps(self, kernel, *arguments):
         groups = group_count(self.shape[0])
-        step = max(4, STEP // (self.shape[1] * GROUP) // 4 * 4)
+        step = max(4, WEIGHTS_PER_CHECKPOINT // (self.shape[1] * GROUP) // 4 * 4)
         for begin in range(0, groups, step):
             kernel(self._weights, self._matrix, begin, min(groups, begin + step), *arguments, self._sums)
             self._checkpoint()
@@ -2092,6 +2162,6 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__similarity() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__similarity() IS
-'Products of a packed matrix with one vector, and the lengths of its rows: what a search by cosine reads.';
+'Search by cosine in a packed matrix: its products with a vector, and the lengths of its rows.';
 
 COMMIT;

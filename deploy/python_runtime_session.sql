@@ -419,7 +419,7 @@ AS $python$"""KV caches for operators in queries, named by handles."""
 
 import itertools
 
-from ..generate.scheduler import PAGE
+from ..generate.interfaces import PAGE
 from ..server import ceilings, connection, errors
 from . import models
 

@@ -9,14 +9,14 @@ SET LOCAL lock_timeout = '5s';
 CREATE OR REPLACE FUNCTION llm_runtime.simd__frames()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Frames: what a compiled entry is given, as one flat int64 array of numbers and of addresses and sizes of arrays.
+AS $python$"""Frames: the arguments of a compiled entry as one flat int64 array of numbers, array addresses and array shapes.
 
-numba takes microseconds to recognise a tuple of arrays that comes from Python, for each entry and at each call, and an
-entry with many arguments is compiled again for each combination of their types. So entries take a frame, and parts the
-namedtuples that it describes: a Structure says once which fields a namedtuple has, writes them in Python, where it
-checks every array, and reads them in compiled code.
+numba needs microseconds at each call to check the types of a tuple of arrays that comes from Python, and compiles an
+entry once for each combination of argument types. A frame always has the same type. A Structure describes the fields of
+a namedtuple once: in Python it checks the arrays and writes them into a frame; in compiled code it reads the frame back
+into the namedtuple.
 
-A frame keeps nothing alive: who calls holds on to the arrays.
+A frame does not keep arrays alive: the caller must hold references to them.
 """
 
 import numpy as np
@@ -25,12 +25,12 @@ from numba.extending import intrinsic
 from numba.np import numpy_support
 from numba.np.arrayobj import populate_array
 
-from .memory import _check, _place
+from .memory import _check, _pointer
 from .registers import I64
 
 
 class Number:
-    """A field that is an integer or a truth value."""
+    """A field that is an integer or a boolean."""
 
     size, type = 1, types.int64
 
@@ -42,7 +42,7 @@ class Number:
 
 
 class Real(Number):
-    """A field that is a float64, by its bits."""
+    """A field that is a float64, stored as its bits."""
 
     type = types.float64
 
@@ -54,7 +54,7 @@ class Real(Number):
 
 
 class Array:
-    """A field that is a contiguous array of a dtype with one or two dimensions."""
+    """A field that is a C-contiguous array of a dtype, with one or two dimensions: its address, then its shape."""
 
     def __init__(self, dtype, dimensions=1):
         self.dtype, self.size = np.dtype(dtype), 1 + dimensions
@@ -77,14 +77,13 @@ class Array:
 
 
 class Structure:
-    """A namedtuple in a frame: its class, and of each field in order a Number, an Array or another Structure.
+    """Describes a namedtuple in a frame. fields: {name: Real, Array or Structure}; all other fields are Numbers.
 
-    `read_at` is for compiled code: (frame, at) -> the namedtuple whose numbers begin at frame[at]. Nothing is checked
-    there. Fields that are not named are Numbers.
+    `read_at` is for compiled code: (frame, at) -> the namedtuple whose numbers begin at frame[at]. It checks nothing.
     """
 
     def __init__(self, of, **fields):
-        self.of = of
+        self.tuple_class = of
         self.fields = [fields.pop(name, None) or Number() for name in of._fields]
         assert not fields, fields
         self.size = sum(field.size for field in self.fields)
@@ -92,18 +91,18 @@ class Structure:
         self.read_at = _reader(self)
 
     def frame(self, value):
-        """A frame with this namedtuple alone, int64 [size]."""
+        """A frame with this namedtuple: int64 [size]. Raises TypeError as `write` does."""
         return np.array(self.write(value), np.int64)
 
     def write(self, value, name=""):
-        """The numbers of a namedtuple, or numbers that were written before.
+        """The numbers of a namedtuple, a list. A list is returned as it is: what `write` returned earlier.
 
-        Raises TypeError for an array that is not what its field says.
+        Raises TypeError for an array of another dtype or number of dimensions than its field, or not contiguous.
         """
         if isinstance(value, list):
             return value
         numbers = []
-        for field, given, label in zip(self.fields, value, self.of._fields, strict=True):
+        for field, given, label in zip(self.fields, value, self.tuple_class._fields, strict=True):
             numbers += field.write(given, label)
         return numbers
 
@@ -116,17 +115,17 @@ class Structure:
 
 
 class Frame:
-    """A frame that is written once and then changed: `put` writes some of its fields anew."""
+    """A frame that is written once and then updated field by field; `numbers` is the int64 array."""
 
     def __init__(self, structure, value):
-        self.numbers, self._places, at = np.array(structure.write(value), np.int64), {}, 0
-        for name, field in zip(structure.of._fields, structure.fields, strict=True):
-            self._places[name], at = (at, field), at + field.size
+        self.numbers, self._offsets, at = np.array(structure.write(value), np.int64), {}, 0
+        for name, field in zip(structure.tuple_class._fields, structure.fields, strict=True):
+            self._offsets[name], at = (at, field), at + field.size
 
     def put(self, **values):
-        """Fields by their names. TypeError as Structure.write."""
+        """Overwrite fields, given by name. Raises TypeError as Structure.write does."""
         for name, value in values.items():
-            at, field = self._places[name]
+            at, field = self._offsets[name]
             for number in field.write(value, name):
                 self.numbers[at] = number
                 at += 1
@@ -136,10 +135,10 @@ def _reader(structure):
     @intrinsic
     def read_at(context, frame, at):
         """The namedtuple whose numbers begin at frame[at]."""
-        _check(structure.of.__name__, frame, [types.int64])
+        _check(structure.tuple_class.__name__, frame, [types.int64])
 
         def lower(context, builder, signature, values):
-            begin = _place(context, builder, frame, *values)
+            begin = _pointer(context, builder, frame, *values)
             numbers = [builder.load(builder.gep(begin, [I64(i)])) for i in range(structure.size)]
             return structure.read(context, builder, numbers)
 
@@ -150,17 +149,17 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.simd__frames() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.simd__frames() IS
-'Frames: what a compiled entry is given, as one flat int64 array of numbers and of addresses and sizes of '
-'arrays.';
+'Frames: the arguments of a compiled entry as one flat int64 array of numbers, array addresses and array '
+'shapes.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.simd__kernels()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Kernels: compiled functions that other compiled code calls by their addresses.
+AS $python$"""Kernels: compiled functions that other compiled code calls through their addresses.
 
-What entries have in common is compiled once, instead of once into each of them, and a caller is the same machine code
-whichever kernels there are. A kernel takes one namedtuple, described by a Structure, and returns nothing. Its arguments
-go in registers and on the stack, as numba passes them; a call costs some nanoseconds.
+numba would compile a shared function anew into every entry that uses it; a kernel is compiled once. And the caller's
+machine code does not depend on which kernels exist. A kernel takes one namedtuple, described by a Structure, and
+returns nothing. Arguments are passed in numba's calling convention; a call takes a few nanoseconds.
 """
 
 from numba import types
@@ -171,7 +170,7 @@ from .registers import Cache, entry
 
 
 def kernel(name, structure):
-    """Decorates a function of one namedtuple: a Kernel with a name that no other function of the file has."""
+    """Decorator: makes a Kernel of a function of one namedtuple. name: unique in the function's file."""
 
     def decorate(function):
         function.__qualname__ = name
@@ -181,32 +180,32 @@ def kernel(name, structure):
 
 
 class _KernelCache(Cache):
-    """Knows a kernel by its name. numba would hash all that a function made by another one refers to."""
+    """Caches a kernel under its name. For closures numba would hash everything that they refer to."""
 
     def _index_key(self, sig, codegen):
         return sig, codegen.magic_tuple(), self._py_func.__qualname__
 
 
 class Kernel:
-    """A compiled function and where its machine code is."""
+    """A compiled function and the address of its machine code."""
 
     def __init__(self, dispatcher, structure):
         self.dispatcher, self._arguments = dispatcher, (structure.type,)
 
     def address(self):
-        """Where it lies in memory, for as long as the process lives. Compiles it, or loads what was compiled."""
+        """The address, valid as long as the process lives. Compiles the function, or loads it from the cache."""
         self.dispatcher.compile(self._arguments)
         compiled = self.dispatcher.overloads[self._arguments]
         return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
-def calling(structure):
-    """For compiled code: (the address of a kernel that takes the Structure's namedtuple, the namedtuple) -> nothing."""
+def caller(structure):
+    """Make a function for compiled code: (address of a kernel that takes the Structure, the namedtuple) -> None."""
     expected = structure.type
 
     @intrinsic
     def call(context, address, given):
-        _check(given, expected, structure.of.__name__)
+        _check(given, expected, structure.tuple_class.__name__)
 
         def lower(context, builder, signature, values):
             number, argument = values
@@ -222,7 +221,7 @@ def calling(structure):
 
 
 def _check(given, expected, name):
-    """The types must be alike; a read-only array may stand for one that is not: kernels write where callers can."""
+    """Raise TypingError unless the types agree. Read-only arrays are accepted; kernels do not write to those."""
     if isinstance(expected, types.BaseTuple):
         if not isinstance(given, types.BaseTuple) or len(given) != len(expected):
             raise TypingError(f"{name}: wants {expected}, not {given}")
@@ -236,7 +235,7 @@ def _check(given, expected, name):
 
 
 def _cast(context, builder, value, given, expected):
-    """A value of one type as the other, after `_check`."""
+    """Convert a value of the type `given` to `expected`, which `_check` has accepted."""
     if isinstance(expected, types.BaseTuple):
         parts = [
             _cast(context, builder, builder.extract_value(value, number), one, other)
@@ -250,17 +249,16 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.simd__kernels() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.simd__kernels() IS
-'Kernels: compiled functions that other compiled code calls by their addresses.';
+'Kernels: compiled functions that other compiled code calls through their addresses.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.simd__memory()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Loads, stores and atomics for the register blocks of simd.
+AS $python$"""Loads, stores and atomics for register blocks.
 
-`load(array, index, like, step)` fills row r of a block of the type `like` from array[index + r * step ...]; without a
-step all rows read the same place, which is meant for one row. Indices and steps count elements of the array. Nothing
-is checked when the code runs, everything is when it is compiled: an instruction that does not know the array's dtype
-is a typing error.
+`load(array, index, like, step)` fills row r of a block of type `like` from array[index + r * step ...]; without a step
+all rows read the same elements, so it is for blocks of one row. Indices and steps count array elements. Nothing is
+checked at run time; at compile time an array of a wrong dtype is a TypingError.
 """
 
 from llvmlite import ir
@@ -275,7 +273,7 @@ from .registers import I64, Registers, _block, _in_all_lanes, _registers, _typed
 
 
 def _check(name, array, dtypes, writes=False):
-    """The array must be flat, contiguous, of one of the dtypes, and writable where it is written."""
+    """Raise TypingError unless the array is 1-d, contiguous, of one of the dtypes, and writable if `writes`."""
     names = " or ".join(str(dtype) for dtype in dtypes)
     if not isinstance(array, types.Array) or array.ndim != 1 or array.layout != "C":
         raise TypingError(f"{name}: wants a contiguous 1-d array of {names}, not {array}")
@@ -292,7 +290,7 @@ def _block_type(name, like):
     return block
 
 
-def _place(context, builder, kind, array, index, step=None, row=0):
+def _pointer(context, builder, kind, array, index, step=None, row=0):
     """A pointer to array[index + row * step]."""
     data = context.make_array(kind)(context, builder, array).data
     if row and step is not None:
@@ -305,7 +303,7 @@ def _at(builder, pointer, kind):
 
 
 def _reading(forms_of):
-    """Make (array, index, like, step) from {(block element, array dtype): emitter (builder, pointer) of a register}."""
+    """Make a load (array, index, like, step). forms_of: {(element, array dtype): (builder, pointer) -> register}."""
 
     def decorate(described):
         name = described.__name__
@@ -319,7 +317,7 @@ def _reading(forms_of):
                 return _block(
                     builder,
                     [
-                        emit(builder, _place(context, builder, array, *values[:2], values[3], row))
+                        emit(builder, _pointer(context, builder, array, *values[:2], values[3], row))
                         for row in range(block.rows)
                     ],
                 )
@@ -343,7 +341,7 @@ def _step(step):
     }
 )
 def load(context, array, index, like, step=0):
-    """16 elements a row; an array of uint16 holds half precision, which widens to f32."""
+    """16 elements a row; uint16 arrays hold half precision, which is widened to f32."""
 
 
 @_reading(
@@ -354,7 +352,7 @@ def load(context, array, index, like, step=0):
     }
 )
 def load_bf16(context, array, index, like, step=0):
-    """16 bfloat16 values a row, as f32: they are the upper halves of floats."""
+    """16 bfloat16 values a row, widened to f32: they are the upper 16 bits of a float32."""
 
 
 @_reading({("i32", types.uint8): lambda b, p: _at(b, p, vector(I32))})
@@ -374,21 +372,21 @@ def load_pairs(context, array, index, like, step=0):
     }
 )
 def spread(context, array, index, like, step=0):
-    """One element a row, in all 16 lanes."""
+    """One element a row, broadcast to all 16 lanes."""
 
 
 @_reading({("i32", types.int8): lambda b, p: _in_all_lanes(b, _at(b, p, I32))})
 def spread_bytes(context, array, index, like, step=0):
-    """Four int8 a row, the same four in every lane, for dot4."""
+    """Four int8 a row, broadcast to all lanes, for dot4."""
 
 
 @_reading({("i32", types.int16): lambda b, p: _in_all_lanes(b, _at(b, p, I32))})
 def spread_pairs(context, array, index, like, step=0):
-    """Two int16 a row, the same two in every lane, for dot2."""
+    """Two int16 a row, broadcast to all lanes, for dot2."""
 
 
 def _writing(forms_of):
-    """Make (array, index, block, step) from {(block element, array dtype): emitter (builder, register) of the bits}."""
+    """Make a store (array, index, block, step). forms_of: {(element, array dtype): (builder, register) -> bits}."""
 
     def decorate(described):
         name = described.__name__
@@ -401,9 +399,9 @@ def _writing(forms_of):
 
             def lower(context, builder, signature, values):
                 for row, register in enumerate(_registers(builder, block, values[2], block.rows)):
-                    place = _place(context, builder, array, *values[:2], values[3], row)
+                    pointer = _pointer(context, builder, array, *values[:2], values[3], row)
                     bits = emit(builder, register)
-                    builder.store(bits, builder.bitcast(place, bits.type.as_pointer()), align=1)
+                    builder.store(bits, builder.bitcast(pointer, bits.type.as_pointer()), align=1)
                 return context.get_dummy_value()
 
             return types.void(array, types.int64, block, _step(step)), lower
@@ -415,12 +413,12 @@ def _writing(forms_of):
 
 @intrinsic
 def prefetch(context, array, index):
-    """Begin to bring the cache line of array[index] into the second cache. Any index will do: nothing is read."""
+    """Prefetch the cache line of array[index] into L2. The index may be out of bounds: nothing is read."""
 
     def lower(context, builder, signature, values):
-        place = builder.bitcast(_place(context, builder, array, *values), I8.as_pointer())
-        reading, second_cache, data = I32(0), I32(2), I32(1)
-        call(builder, "llvm.prefetch.p0", ir.VoidType(), place, reading, second_cache, data)
+        pointer = builder.bitcast(_pointer(context, builder, array, *values), I8.as_pointer())
+        reading, level_two, data = I32(0), I32(2), I32(1)
+        call(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, reading, level_two, data)
         return context.get_dummy_value()
 
     return types.void(array, types.int64), lower
@@ -435,7 +433,7 @@ def prefetch(context, array, index):
     }
 )
 def store(context, array, index, block, step=0):
-    """16 elements a row; i32 goes into int8 and int16 by its low bits."""
+    """16 elements a row; in int8 and int16 arrays the low bits of an i32 are stored."""
 
 
 def _first(builder, count):
@@ -445,11 +443,11 @@ def _first(builder, count):
 
 @intrinsic
 def load_first(context, count, array, index):
-    """One register of f32: lanes below `count` from the array, zero in the others, which are not read."""
+    """One f32 register: the first `count` lanes from the array, zeros in the others, which are not read."""
     _check("load_first", array, [types.float32])
 
     def lower(context, builder, signature, values):
-        pointer = _place(context, builder, array, *values[1:])
+        pointer = _pointer(context, builder, array, *values[1:])
         pointer = builder.bitcast(pointer, vector(FLOAT).as_pointer())
         return call(
             builder,
@@ -466,11 +464,11 @@ def load_first(context, count, array, index):
 
 @intrinsic
 def store_first(context, count, array, index, register):
-    """Store the lanes below `count` of one f32 register; the array's other elements stay."""
+    """Store the first `count` lanes of one f32 register."""
     _check("store_first", array, [types.float32], writes=True)
 
     def lower(context, builder, signature, values):
-        pointer = _place(context, builder, array, *values[1:3])
+        pointer = _pointer(context, builder, array, *values[1:3])
         pointer = builder.bitcast(pointer, vector(FLOAT).as_pointer())
         mask = _first(builder, values[0])
         call(builder, "llvm.masked.store.v16f32.p0", ir.VoidType(), values[3], pointer, I32(4), mask)
@@ -484,29 +482,29 @@ def store_first(context, count, array, index, register):
 
 @intrinsic
 def atomic_add(context, array, index, number):
-    """Add to an int64, all or nothing, ordered with everything before and after; gives the value before."""
+    """Atomically add to an int64 (acquire and release); returns the value before."""
     _check("atomic_add", array, [types.int64], writes=True)
 
     def lower(context, builder, signature, values):
-        return builder.atomic_rmw("add", _place(context, builder, array, *values[:2]), values[2], "acq_rel")
+        return builder.atomic_rmw("add", _pointer(context, builder, array, *values[:2]), values[2], "acq_rel")
 
     return types.int64(array, types.int64, types.int64), lower
 
 
 @intrinsic
 def atomic_load(context, array, index):
-    """An int64 as another thread last wrote it; what that thread wrote before is visible too."""
+    """Load an int64 with acquire: what its writer wrote before is visible, too."""
     _check("atomic_load", array, [types.int64])
 
     def lower(context, builder, signature, values):
-        return builder.load_atomic(_place(context, builder, array, *values), "acquire", 8)
+        return builder.load_atomic(_pointer(context, builder, array, *values), "acquire", 8)
 
     return types.int64(array, types.int64), lower
 
 
 @intrinsic
 def peek_i32(context, address):
-    """The int32 at a memory address, read anew each time: PostgreSQL's InterruptPending."""
+    """The int32 at an address, read from memory each time, such as PostgreSQL's InterruptPending."""
 
     def lower(context, builder, signature, values):
         return builder.load_atomic(builder.inttoptr(values[0], I32.as_pointer()), "monotonic", 4)
@@ -516,7 +514,7 @@ def peek_i32(context, address):
 
 @intrinsic
 def array_at(context, address, length, like):
-    """The memory at an address as a flat array of `length` elements of the dtype of the array `like`."""
+    """The memory at an address as a 1-d array of `length` elements of the dtype of the array `like`."""
     kind = types.Array(like.dtype, 1, "C")
 
     def lower(context, builder, signature, values):
@@ -531,9 +529,9 @@ def array_at(context, address, length, like):
 
 @intrinsic
 def in_order(context):
-    """What is loaded after this is not loaded before it; no instruction of the processor.
+    """A compiler fence: LLVM moves no load across it. It emits no instruction.
 
-    LLVM gathers the loads of an unrolled loop at its beginning, more than there are registers, and spills the sums.
+    LLVM would move all loads of an unrolled loop to its beginning, run out of registers, and spill the sums.
     """
 
     def lower(context, builder, signature, values):
@@ -545,7 +543,7 @@ def in_order(context):
 
 @intrinsic
 def pause(context):
-    """Tell the processor that this loop only waits."""
+    """The processor's hint for spin loops."""
 
     def lower(context, builder, signature, values):
         forms.pause(builder)
@@ -567,19 +565,19 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.simd__memory() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.simd__memory() IS
-'Loads, stores and atomics for the register blocks of simd.';
+'Loads, stores and atomics for register blocks.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.simd__processors()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What differs between processors: the instructions of simd that LLVM has no portable word for.
+AS $python$"""What differs between processors: instructions for which LLVM has no portable operation.
 
-LLVM aborts the whole process (in PostgreSQL: the cluster) when it must emit an instruction that the target does not
-have, so the form is chosen here, from the features of the target, before anything is emitted. The target is the one
-numba compiles for: this machine, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say, which is how the tests run every
-form on one machine. Both are part of numba's cache key. All forms of an instruction give the same bits.
+LLVM aborts the process (with PostgreSQL: the whole server) if it must emit an instruction that the target does not
+have. So the variant of each instruction is chosen here, from the target's features, before code is emitted. The target
+is that of numba: this machine, or NUMBA_CPU_NAME and NUMBA_CPU_FEATURES, with which the tests run all variants on one
+machine. Both are part of numba's cache key. All variants of an instruction give the same bits.
 
-Every function takes an llvmlite IRBuilder and registers of 16 lanes, and returns one.
+The functions take an llvmlite IRBuilder and registers of 16 lanes, and return a register.
 """
 
 from llvmlite import ir
@@ -608,7 +606,7 @@ def call(builder, name, result, *operands):
 
 
 def pick(builder, register, lanes):
-    """The lanes of a register that are listed, in that order."""
+    """A register of the listed lanes of another, in that order."""
     undefined = ir.Constant(register.type, ir.Undefined)
     return builder.shuffle_vector(register, undefined, constant(I32, list(lanes), len(lanes)))
 
@@ -639,7 +637,7 @@ def dot4(builder, total, unsigned, signed):
 
 
 def _dot4_vnni_512(builder, *operands):
-    # Declared with 16 x i32, as LLVM had it first: newer LLVM upgrades the declaration, older LLVM knows no other.
+    # Declared with 16 x i32, LLVM's first signature: newer LLVM upgrades it, older LLVM knows no other.
     return call(builder, "llvm.x86.avx512.vpdpbusd.512", vector(I32), *operands)
 
 
@@ -649,7 +647,7 @@ def _dot4_vnni_256(builder, *operands):
 
 
 def _dot4_words(multiply_add):
-    """The even bytes of all lanes as 16-bit words, then the odd: each product of pairs stays in its own lane."""
+    """Multiply the even bytes of all lanes as 16-bit words, then the odd bytes; sums of pairs stay in their lane."""
 
     def emit(builder, total, unsigned, signed):
         u, s = (builder.bitcast(x, vector(I16, 32)) for x in (unsigned, signed))
@@ -732,50 +730,50 @@ _DOT2 = {
 
 
 def widen_half(builder, bits):
-    """16 x i16 holding IEEE half precision -> 16 x float, exactly."""
+    """16 x i16 that hold half precision -> 16 x float, exact."""
     if HAS_HALF:
         return builder.fpext(builder.bitcast(bits, vector(HALF)), vector(FLOAT))
     wide = builder.zext(bits, vector(I32))
     magnitude = builder.and_(wide, constant(I32, 0x7FFF))
     sign = builder.shl(builder.and_(wide, constant(I32, 0x8000)), constant(I32, 16))
-    # The fields moved into a float's places read as the value times 2^-112, subnormal halves included.
+    # Exponent and mantissa, shifted to their place in a float, are the value times 2^-112, also for subnormal halves.
     moved = builder.bitcast(builder.shl(magnitude, constant(I32, 13)), vector(FLOAT))
     scaled = builder.bitcast(builder.fmul(moved, constant(FLOAT, 2.0**112)), vector(I32))
-    special = builder.icmp_unsigned(">=", magnitude, constant(I32, 0x7C00))  # infinity, NaN: the largest exponent
+    special = builder.icmp_unsigned(">=", magnitude, constant(I32, 0x7C00))  # infinity and NaN
     scaled = builder.select(special, builder.or_(scaled, constant(I32, 0x7F800000)), scaled)
     return builder.bitcast(builder.or_(scaled, sign), vector(FLOAT))
 
 
 def pause(builder):
-    """Tell the processor that this is a spin loop; nothing where it has no word for it."""
+    """Emit the hint for spin loops; nothing if the processor has none."""
     if "sse2" in FEATURES:
         call(builder, "llvm.x86.sse2.pause", ir.VoidType())
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.simd__processors() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.simd__processors() IS
-'What differs between processors: the instructions of simd that LLVM has no portable word for.';
+'What differs between processors: instructions for which LLVM has no portable operation.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.simd__registers()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""A small SIMD vocabulary for numba: blocks of registers, and instructions on them.
+AS $python$"""SIMD for numba: blocks of registers, and instructions on them.
 
 `f32[r]` is the type of a block of r registers of 16 float32 lanes each, `i32[r]` the same of int32; plain `f32` and
-`i32` are one register. One rule governs all instructions: they act on every register of a block, and an operand of one
-register, or a plain number, is shared by all. So a matrix product for eight tokens reads like one for one token:
+`i32` are one register. Instructions act on every register of a block; an operand that is a single register or a number
+is broadcast to all. So a matrix product for eight tokens reads like one for one token:
 
     total = fill(0.0, f32[8])
     for k in range(columns):
         total = fma(load(weights, 16 * k, f32, 0), spread(inputs, k, f32[8], columns), total)
 
-Instructions work in compiled code only. Memory is a one-dimensional C-contiguous array and an index in elements; the
-array's dtype is part of the instruction, and an array of another dtype is a typing error: float32 and int32 hold what
-they say, uint16 holds IEEE half precision (bf16 under its own name), uint8 weights and int8 activations. A block type
-made at run time (`f32[rows]`) must be a constant of the enclosing module or function.
+Instructions work in compiled code only. Memory is a 1-d C-contiguous array and an index in elements. The dtype selects
+the instruction, and any other dtype is a TypingError: float32 and int32 as they are, uint16 for half precision (for
+bf16 with load_bf16), uint8 for weights, int8 for activations. A block type such as `f32[rows]` must be a constant of
+the enclosing module or function.
 
-Most functions below are LLVM emitters: registers in, one operation, a register out; the decorator makes them numba
-instructions. There is no fast-math anywhere: an instruction gives the same bits in every context and on every machine.
+Most functions below are LLVM emitters: registers in, one operation, a register out. The decorator makes them numba
+instructions. There is no fast-math: an instruction gives the same bits in every context and on every machine.
 """
 
 import functools
@@ -796,26 +794,25 @@ from numba.extending import intrinsic, lower_builtin, models, register_jitable, 
 from . import processors as forms
 from .processors import FLOAT, I32, LANES, call, constant, pick, vector
 
-# Without numba's reference counts, which are atomic and took a tenth of a decode step: arrays come from outside.
-OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}
-# A part of entries; for Python it stays a plain function, of no use if it has instructions in it.
-compiled = register_jitable(**OPTIONS)
-# A part with one caller, copied into it before typing: numba optimises every level of calls anew, levels are dear.
-inlined = njit(inline="always", **OPTIONS)
+# _nrt: no reference counts, which are atomic and took a tenth of a decode step. Compiled code allocates no arrays.
+NJIT_OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}
+# Decorator of functions that entries call. In Python it remains a plain function, which cannot run instructions.
+compiled = register_jitable(**NJIT_OPTIONS)
+# The same for functions with one caller: inlined before typing. Each level of calls costs compile time.
+inlined = njit(inline="always", **NJIT_OPTIONS)
 I64 = ir.IntType(64)
 
 
-# numba names the parts of an entry by a count that begins anew in each process, and of equal names the linker takes the
-# first: entries that two processes compiled would call each other's parts. So each process counts from elsewhere.
+# numba numbers compiled functions from 0 in each process and puts the number into their symbols, and of equal symbols
+# the linker takes the first. So entries from two processes could call each other's functions. Start at random instead.
 FunctionIdentity._unique_ids = itertools.count(secrets.randbits(60))
 
 
 class Cache(FunctionCache):
-    """Keeps compiled code without what only other compiled code would need, which took a tenth of the first token.
+    """numba's cache without what entries do not need: loading that took a tenth of the time to the first token.
 
-    Loading, numba would import all that compiling needs and compile its reference counts; saving, it would add the code
-    in the form that is copied into callers, of which an entry has none. That form's place takes an empty module, which
-    only declares the names that loading looks for.
+    On loading, numba would import its compiler and compile its reference counting. On saving, it would add LLVM
+    bitcode for inlining into callers, which entries do not have; an empty module with the expected symbols replaces it.
     """
 
     def load_overload(self, sig, target_context):
@@ -833,10 +830,9 @@ class Cache(FunctionCache):
 
 
 class _EntryCompiler(Compiler):
-    """Compiles an entry with its parts in a sixth less time.
+    """Compiles in a sixth less time: copies of inlined blocks share one scope.
 
-    numba copies the blocks of what it inlines, and with each block the scope of all variables, though it then wants
-    one scope. Here the copies share it.
+    numba deep-copies the scope of all variables with each block that it inlines, and then merges the copies.
     """
 
     def compile_extra(self, function):
@@ -848,9 +844,9 @@ class _EntryCompiler(Compiler):
 
 
 def entry(function, cache=Cache):
-    """Decorates what Python calls: compiled on first use, and kept on disk with all its parts (NUMBA_CACHE_DIR)."""
-    dispatcher = njit(pipeline_class=_EntryCompiler, **OPTIONS)(function)
-    dispatcher._cache = cache(function)  # as cache=True does, with numba's own
+    """Decorator of functions that Python calls: compiled on first use and cached on disk, in NUMBA_CACHE_DIR."""
+    dispatcher = njit(pipeline_class=_EntryCompiler, **NJIT_OPTIONS)(function)
+    dispatcher._cache = cache(function)  # what njit(cache=True) does, with another class
     return dispatcher
 
 
@@ -894,7 +890,7 @@ f32, i32 = Registers("f32"), Registers("i32")
 
 
 def _registers(builder, kind, value, rows):
-    """The operand as a list of `rows` registers: a number or a single register is shared."""
+    """The operand as a list of `rows` registers; a number or a single register is broadcast."""
     if not isinstance(kind, Registers):
         return [_in_all_lanes(builder, value)] * rows
     return [value] * rows if kind.rows == 1 else [builder.extract_value(value, row) for row in range(rows)]
@@ -915,7 +911,7 @@ def _in_all_lanes(builder, scalar):
 
 
 def _typed(name, emit, typing):
-    """A numba intrinsic of what `typing` says, with the name, the parameters and the docstring of the emitter."""
+    """A numba intrinsic of `typing`, with the name, parameters and docstring of the emitter."""
     functools.update_wrapper(typing, emit)
     parameters = list(inspect.signature(emit).parameters.values())
     typing.__signature__ = inspect.Signature(parameters)
@@ -924,7 +920,7 @@ def _typed(name, emit, typing):
 
 
 def instruction(*operands, gives=None):
-    """Make a numba instruction from an emitter for single registers: operand types in, `gives` (or the first) out."""
+    """Decorator: makes a numba instruction of an emitter for single registers. Result: `gives`, or the first type."""
     result_type = gives or operands[0]
 
     def decorate(emit):
@@ -957,7 +953,7 @@ def instruction(*operands, gives=None):
 
 
 def _operator(symbol, **names):
-    """Teach numba an operator on registers, or a register and a number: {element: name of the LLVM operation}."""
+    """Define an operator on registers, or a register and a number. names: {element: IRBuilder method}."""
 
     @type_callable(symbol)
     def typing(context):
@@ -1018,7 +1014,7 @@ def minimum(builder, x, y):
 
 @instruction(f32, f32)
 def larger_or_nan(builder, x, y):
-    """The larger of two numbers from 0 on; NaN where one of them is NaN, whose bits are larger than any number's."""
+    """The larger of two numbers >= 0; NaN if one is NaN, since the bits of NaN are larger than those of any number."""
     return _larger_bits(builder, x, y)
 
 
@@ -1042,13 +1038,13 @@ def rint(builder, x):
 
 @instruction(f32, gives=i32)
 def to_i32(builder, x):
-    """f32 as int32, cut towards zero."""
+    """f32 to int32, truncated towards zero."""
     return builder.fptosi(x, vector(I32))
 
 
 @instruction(i32, gives=f32)
 def to_f32(builder, x):
-    """int32 as the nearest f32."""
+    """int32 to the nearest f32."""
     return builder.sitofp(x, vector(FLOAT))
 
 
@@ -1060,20 +1056,20 @@ def bits(builder, x):
 
 @instruction(f32, i32)
 def ldexp(builder, x, n):
-    """x * 2^n for the n in the low nine bits, where that and x are normal numbers."""
+    """x * 2^n, with n in the low nine bits of the integer; x and the result must be normal numbers."""
     exponent = builder.shl(n, constant(I32, 23))
     return builder.bitcast(builder.add(builder.bitcast(x, vector(I32)), exponent), vector(FLOAT))
 
 
 @instruction(i32, i32, i32)
 def dot4(builder, total, unsigned, signed):
-    """total + the four products of unsigned and signed bytes in each lane."""
+    """total + the sum of the four products of unsigned and signed bytes in each lane."""
     return forms.dot4(builder, total, unsigned, signed)
 
 
 @instruction(i32, i32, i32)
 def dot2(builder, total, first, second):
-    """total + the two products of signed 16-bit numbers in each lane."""
+    """total + the sum of the two products of int16 in each lane."""
     return forms.dot2(builder, total, first, second)
 
 
@@ -1089,7 +1085,7 @@ def where_less(builder, x, y, a, b):
     return builder.select(builder.fcmp_ordered("<", x, y), a, b)
 
 
-# Across lanes: a fixed tree, so that the order of a sum never depends on the compiler.
+# Across lanes: a fixed tree, so that the order of additions does not depend on the compiler.
 
 
 def _tree(builder, x, join):
@@ -1118,7 +1114,7 @@ def max_lanes(builder, x):
 
 @instruction(f32)
 def max_lanes_or_nan(builder, x):
-    """The largest of the 16 lanes, numbers from 0 on, in every lane; NaN where one of them is NaN."""
+    """The largest of the 16 lanes, numbers >= 0, in every lane; NaN if one of them is NaN."""
     return _tree(builder, x, lambda a, b: _larger_bits(builder, a, b))
 
 
@@ -1133,7 +1129,7 @@ def lanes(context):
 
 @intrinsic
 def fill(context, number, like):
-    """A block of the type `like` with one number everywhere."""
+    """A block of the type `like` with one number in all lanes."""
     block = like.instance_type
 
     def lower(context, builder, signature, values):
@@ -1154,20 +1150,20 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.simd__registers() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.simd__registers() IS
-'A small SIMD vocabulary for numba: blocks of registers, and instructions on them.';
+'SIMD for numba: blocks of registers, and instructions on them.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.simd__threads()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Several threads inside one compiled call: workers that wait in the operating system, and what they then share.
+AS $python$"""Threads of one compiled call: a pool of workers, and how they synchronise inside the call.
 
-Handing work to a thread costs some 50 microseconds, a whole forward is handed over once. Inside, the threads `claim`
-pieces of work from counters and `finish` them, and `wait` until all pieces of a step are done: whoever did them, so a
-thread that begins late or loses its processor holds up the others by the piece that it has in hand, or by nothing.
-Where each must have done a share of its own they `meet`, in a few hundred nanoseconds. A thread that is kept waiting
-yields its processor. The shared state is a flat int64 array: arrivals, the stop flag, and the counters.
+Waking a worker takes some 50 microseconds, so a whole forward pass is one call. Inside it the threads `claim` pieces of
+work from counters, `finish` them, and `wait` until all pieces of a step are done, by whichever threads. So a thread
+that starts late or is descheduled delays the others by the piece it is working on, at most. Where each thread has a
+fixed share of a step, a `barrier` follows, which takes a few hundred nanoseconds. Threads that wait spin, and now and
+then yield the processor. The shared state is a flat int64 array: the barrier's counter, the stop flag, the counters.
 
-PostgreSQL's signal handlers must only ever run on its own thread, so workers are born with every signal blocked.
+Signals must be handled by PostgreSQL's own thread, so workers start with all signals blocked.
 """
 
 import queue
@@ -1181,29 +1177,30 @@ from ..server import errors
 from .memory import atomic_add, atomic_load, pause, peek_i32, yield_processor
 from .registers import compiled
 
-ARRIVED, STOP, COUNTERS = 0, 8, 16  # places in the state, on cache lines of their own
-CLAIMED, DONE = range(2)  # the two numbers of a counter
+ARRIVED, STOP, COUNTERS = 0, 8, 16  # indices into the state, each on a cache line of its own
+CLAIMED, DONE = range(2)  # the two int64 of a counter: pieces claimed, pieces done
 SPINS_BEFORE_YIELD = 2048
 
 
-# What every thread of a compiled call is given. interrupts: the addresses of two int32, 0 for none.
+# What a thread of a compiled call knows: its number, how many there are, the shared state, and the addresses of two
+# int32 (0: none) that become nonzero when the call is to stop.
 Crew = namedtuple("Crew", "thread threads state interrupts")
 
 
 def new_state(counters):
-    """The shared state of a call, zeroed, with so many counters."""
+    """The zeroed shared state of a call with so many counters, int64."""
     return np.zeros(COUNTERS + 2 * counters, np.int64)
 
 
 @compiled
 def is_set(address):
-    """Whether there is an address, and the int32 there is not zero."""
+    """Whether the address is not 0, and neither is the int32 there."""
     return address != 0 and peek_i32(address) != 0
 
 
 @compiled
 def stopped(crew):
-    """Whether to give up: another thread said so, or what is at one of the addresses `interrupts` is not zero."""
+    """Whether the call is to stop: a thread has said so, or one of the interrupts is set."""
     if atomic_load(crew.state, STOP) != 0:
         return True
     if is_set(crew.interrupts[0]) or is_set(crew.interrupts[1]):
@@ -1213,10 +1210,10 @@ def stopped(crew):
 
 
 @compiled
-def _wait_until(crew, place, number):
-    """Wait until a number of the state has grown to `number`. True when the work is to stop instead."""
+def _wait_until(crew, index, number):
+    """Wait until state[index] >= number. True when the call is to stop."""
     spins = 0
-    while atomic_load(crew.state, place) < number:
+    while atomic_load(crew.state, index) < number:
         if stopped(crew):
             return True
         spins += 1
@@ -1227,32 +1224,35 @@ def _wait_until(crew, place, number):
 
 
 @compiled
-def meet(crew):
-    """Wait until all threads have come to this meeting. True when the work is to stop instead."""
-    round_of_arrival = atomic_add(crew.state, ARRIVED, 1) // crew.threads
-    return _wait_until(crew, ARRIVED, (round_of_arrival + 1) * crew.threads)
+def barrier(crew):
+    """Wait until all threads have arrived here. True when the call is to stop."""
+    previous_barriers = atomic_add(crew.state, ARRIVED, 1) // crew.threads
+    return _wait_until(crew, ARRIVED, (previous_barriers + 1) * crew.threads)
 
 
 @compiled
 def claim(crew, counter, pieces):
-    """The first of the next `pieces` pieces of work of a counter; each is given out once."""
+    """Claim the next `pieces` pieces of work of a counter: the number of the first. No piece is claimed twice."""
     return atomic_add(crew.state, COUNTERS + 2 * counter + CLAIMED, pieces)
 
 
 @compiled
 def finish(crew, counter, pieces):
-    """Tell that so many claimed pieces of a counter are done."""
+    """Report so many claimed pieces as done."""
     atomic_add(crew.state, COUNTERS + 2 * counter + DONE, pieces)
 
 
 @compiled
 def wait(crew, counter, pieces):
-    """Wait until so many pieces of a counter are done, by whichever threads. True when the work is to stop instead."""
+    """Wait until so many pieces of a counter are done. True when the call is to stop."""
     return _wait_until(crew, COUNTERS + 2 * counter + DONE, pieces)
 
 
 class Team:
-    """The calling thread and `size` - 1 workers. One call at a time; close() when no longer needed."""
+    """The calling thread and `size` - 1 workers, for one call at a time. `close` stops the workers.
+
+    Raises ModelError 53200 if the operating system starts no more threads.
+    """
 
     def __init__(self, size):
         self.size = size
@@ -1270,9 +1270,9 @@ class Team:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def run(self, function, state, *arguments):
-        """Call function(thread, threads, state, *arguments) in every thread of the team at once, and wait for all.
+        """Call function(thread, threads, state, *arguments) in all threads of the team, and wait for all to return.
 
-        An exception in one of them tells the others, through the state, to stop; it is raised when they have ended.
+        An exception in one thread sets the stop flag; it is raised after all threads have returned.
         """
         if self.size == 1:
             function(0, 1, state, *arguments)
@@ -1286,7 +1286,7 @@ class Team:
                 raise error
 
     def close(self):
-        """End the workers."""
+        """Stop the workers. The team then has the calling thread alone."""
         for tasks in self._tasks:
             tasks.put(None)
         self._tasks, self.size = [], 1
@@ -1294,10 +1294,10 @@ class Team:
     def _work(self, tasks):
         while (task := tasks.get()) is not None:
             self._done.put(self._call(*task))
-            del task  # a waiting worker keeps no model alive
+            del task  # or a waiting worker would keep a model alive
 
     def _call(self, function, thread, state, arguments):
-        """One thread's call: what it raised, whereupon the others stop, or None."""
+        """Call the function in this thread; returns its exception, after setting the stop flag, or None."""
         try:
             function(thread, self.size, state, *arguments)
         except BaseException as error:
@@ -1310,7 +1310,7 @@ _teams = {}
 
 
 def team(size):
-    """This process's team of a size, made on first use: its workers live as long as the process."""
+    """The process's team of that size, created on first use; its workers live as long as the process."""
     if size not in _teams:
         _teams[size] = Team(size)
     return _teams[size]
@@ -1318,6 +1318,6 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.simd__threads() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.simd__threads() IS
-'Several threads inside one compiled call: workers that wait in the operating system, and what they then share.';
+'Threads of one compiled call: a pool of workers, and how they synchronise inside the call.';
 
 COMMIT;

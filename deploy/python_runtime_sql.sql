@@ -35,7 +35,7 @@ LIMITED = """SELECT id::text,
 FROM (
 {query}
 ) AS given (id, prompt)"""
-COLUMNS = database.Query(
+TABLE_COLUMNS = database.Query(
     "SELECT a.attname AS name, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type "
     "FROM pg_catalog.pg_attribute AS a "
     "WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped "
@@ -172,7 +172,7 @@ def _told(error):
 
 def _insertion(target):
     """The INSERT into a table and its parameters' types; ids have the type of the table's own."""
-    types = {row["name"]: row["type"] for row in COLUMNS.all(target)}
+    types = {row["name"]: row["type"] for row in TABLE_COLUMNS.all(target)}
     missing = [name for name in ("id", *TYPES) if name not in types]
     if missing:
         raise errors.invalid_parameter(

@@ -27,7 +27,7 @@ from contextlib import suppress
 
 from ..server import errors
 
-PAGE = mmap.PAGESIZE
+MEMORY_PAGE = mmap.PAGESIZE
 HUGE_PAGE = 1 << 21
 ALIGNMENT = 64  # of files smaller than a huge page
 PROT_NONE = 0
@@ -45,10 +45,10 @@ def side_by_side(sizes):
     """(offsets of files of these sizes in a range, the size of the range)."""
     offsets, end = [], 0
     for size in sizes:
-        start = rounded_up(end, HUGE_PAGE if size >= HUGE_PAGE else PAGE)
+        start = rounded_up(end, HUGE_PAGE if size >= HUGE_PAGE else MEMORY_PAGE)
         offsets.append(start)
         end = start + size
-    return offsets, rounded_up(max(end, 1), PAGE)
+    return offsets, rounded_up(max(end, 1), MEMORY_PAGE)
 
 
 def rounded_up(size, unit):
@@ -73,7 +73,7 @@ def in_huge_pages(memory, checkpoint):
             memory.madvise(mmap.MADV_HUGEPAGE)
             memory.madvise(mmap.MADV_RANDOM)
             for start in range(0, len(memory), HUGE_PAGE):
-                memory.madvise(MADV_POPULATE_READ, start, PAGE)
+                memory.madvise(MADV_POPULATE_READ, start, MEMORY_PAGE)
                 checkpoint()
 
 
@@ -81,7 +81,7 @@ class Mapping:
     """`size` bytes of addresses. numpy.asarray(mapping) is a read-only uint8[size] that keeps it alive."""
 
     def __init__(self, size):
-        self.size = rounded_up(size, PAGE)
+        self.size = rounded_up(size, MEMORY_PAGE)
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
         self._reserved = _map(None, self.size + HUGE_PAGE, PROT_NONE, flags, -1)
         self.address = rounded_up(self._reserved, HUGE_PAGE)
@@ -92,7 +92,7 @@ class Mapping:
 
         The file must be that long, and stay so: touching what a file has lost is a signal that ends the server.
         """
-        if offset % PAGE or offset < 0 or offset + size > self.size:
+        if offset % MEMORY_PAGE or offset < 0 or offset + size > self.size:
             raise ValueError(f"{size} bytes at {offset} are no place in a range of {self.size}")
         address = _map(self.address + offset, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, file)
         _libc.madvise(address, size, getattr(mmap, "MADV_HUGEPAGE", 0))  # 0 is no advice; a refusal does no harm
@@ -150,7 +150,7 @@ TRAILER = struct.Struct("<8sQ32s16x")
 PARTIAL = ".partial"
 MARKS = "verified."
 STEP = 1 << 22  # bytes hashed between checkpoints: some milliseconds
-WAIT = 0.005  # seconds between tries for a lock
+SECONDS_BETWEEN_TRIES = 0.005  # seconds between tries for a lock
 RECOUNT = 1  # seconds until the bytes of all files are counted again; until then files of other builders are missed
 
 PackedFile = namedtuple("PackedFile", "name size")  # "<hash>.<layout>", bytes of the content
@@ -349,7 +349,7 @@ class PackedFiles:
         try:
             while not _lock(descriptor):
                 self._checkpoint()
-                time.sleep(WAIT)
+                time.sleep(SECONDS_BETWEEN_TRIES)
             yield
         finally:
             os.close(descriptor)
@@ -492,146 +492,103 @@ COMMENT ON FUNCTION llm_runtime.weights__packed_files() IS
 CREATE OR REPLACE FUNCTION llm_runtime.weights__packed_model()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""A packed model in one flat buffer: in memory, or a file that every process maps read-only.
+AS $python$"""A packed model: one flat buffer of packed tensors, and a directory of where each tensor is.
 
-    "HARTPACK", u32 version, u32 length of the directory, the directory, zeros to a multiple of 64, packed tensors
-
-The directory is JSON: {name: [layout, offset, rows, columns]}, offsets in bytes from the buffer's begin, multiples of
-64. Tensors with equal content share their bytes. To build a file: `plan` says its size, its first bytes and where each
-tensor goes; `packing.pack_tensor` or `pack_rows` fill the places, in any order.
+A directory is {tensor name: [layout number, offset, rows, columns]}: offsets in bytes, multiples of 64; a vector is one
+row. `weights/shared` maps a buffer from files; `pack_model` packs one in memory, for tests, warm-up and benchmarks.
 """
 
 import hashlib
-import json
 import mmap
-import struct
-from collections import namedtuple
 
 import numpy as np
 
 from ..kernels import dispatch
-from ..kernels.dispatch import NAMES
-from ..kernels.groups import ABSENT, ALIGNMENT, Weights
-from ..kernels.packing import layout_bytes, layout_of, pack_rows, packed_bytes
+from ..kernels.dispatch import LAYOUT_NAMES
+from ..kernels.groups import ABSENT, CACHE_LINE, Weights
+from ..kernels.packing import layout_of, pack_rows, packed_bytes
 from ..server import errors
 
-MAGIC, VERSION = b"HARTPACK", 2
-PREFIX = struct.Struct("<8sII")
 
-Plan = namedtuple("Plan", "header size places")  # bytes; bytes of the whole; {name: (offset, bytes)}, shared ones once
-
-
-def plan(tensors):
-    """Lay out {name: (type, shape, content)}: tensors with the same content (a hash, any key) lie in one place."""
-    places, offset, by_content = {}, 0, {}
-    for name, (type, shape, content) in tensors.items():
-        key = content, type, tuple(shape)
-        if key not in by_content:
-            by_content[key] = offset, name
-            offset += _aligned(packed_bytes(type, shape))
-        places[name] = by_content[key]
-
-    def header(start):
-        directory = {
-            name: [layout_of(type, shape), start + places[name][0], shape[0] if len(shape) > 1 else 1, shape[-1]]
-            for name, (type, shape, _) in tensors.items()
-        }
-        text = json.dumps(directory, separators=(",", ":")).encode()
-        return (PREFIX.pack(MAGIC, VERSION, len(text)) + text).ljust(start, b"\0")
-
-    start = _aligned(len(header(0)) + 16 * len(tensors))  # offsets grow by `start`: room for their digits
-    first = {name: (start + at, packed_bytes(*tensors[name][:2])) for at, name in by_content.values()}
-    return Plan(header(start), start + offset, first)
+def directory_entry(type, shape, offset):
+    """What a directory says of a tensor whose packed bytes begin at `offset`. Raises what packing.layout_of does."""
+    return [layout_of(type, shape), offset, shape[0] if len(shape) > 1 else 1, shape[-1]]
 
 
 def pack_model(tensors):
-    """Pack {name: (type, shape, raw bytes)} into a PackedModel in this process's memory."""
-    arrays = {name: np.frombuffer(raw, np.uint8) for name, (_, _, raw) in tensors.items()}
-    layout = plan({n: (type, shape, hashlib.sha256(arrays[n]).digest()) for n, (type, shape, _) in tensors.items()})
-    memory = mmap.mmap(-1, layout.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)  # with pages of 4 KB reading runs at two thirds of the memory's speed
-    buffer = np.frombuffer(memory, np.uint8)
-    buffer[: len(layout.header)] = np.frombuffer(layout.header, np.uint8)
-    for name, (offset, size) in layout.places.items():
-        type, shape, _ = tensors[name]
-        pack_rows(arrays[name], type, shape, 0, buffer[offset : offset + size])
-    return PackedModel(buffer)
+    """Pack {name: (type, shape, raw bytes)} into a PackedModel in this process's memory; equal tensors are packed once.
+
+    Raises what packing.pack_rows does.
+    """
+    directory, distinct, size = {}, {}, 0
+    for name, (type, shape, content) in tensors.items():
+        raw = np.frombuffer(content, np.uint8)
+        offset, *_ = distinct.setdefault((hashlib.sha256(raw).digest(), type, tuple(shape)), (size, type, shape, raw))
+        directory[name] = directory_entry(type, shape, offset)
+        if offset == size:
+            size += -(-packed_bytes(type, shape) // CACHE_LINE) * CACHE_LINE
+    buffer = _memory(size)
+    for offset, type, shape, raw in distinct.values():
+        pack_rows(raw, type, shape, 0, buffer[offset : offset + packed_bytes(type, shape)])
+    return PackedModel(buffer, directory)
 
 
 class PackedModel:
-    """The directory and the weights of a buffer, uint8, that begins at a multiple of 64 in memory.
+    """The weights in a buffer, uint8, as the engine and the kernels read them.
 
-    Raises ModelError XX001 when the buffer is not a packed model of this version, or is cut short.
+    Raises ModelError 22023 if the buffer does not begin at a multiple of 64 in memory.
     """
 
-    def __init__(self, buffer, directory=None):
-        """directory: what the buffer's own would say, for a buffer that has none in front."""
-        self.buffer = np.frombuffer(buffer, np.uint8)
-        if self.buffer.ctypes.data % ALIGNMENT:
+    def __init__(self, buffer, directory):
+        self.buffer, self.directory = np.frombuffer(buffer, np.uint8), directory
+        if self.buffer.ctypes.data % CACHE_LINE:
             raise errors.invalid_parameter("a packed model must be aligned to 64 bytes")
-        self.directory = self._read_directory() if directory is None else directory
         whole = self.buffer[: self.buffer.size // 4 * 4]
         arrays = (_read_only(whole.view(dtype)) for dtype in (np.uint8, np.uint16, np.float32))
         self.weights = Weights(*arrays, dispatch.ADDRESSES)
 
     def entry(self, name):
-        """A tensor's row of the engine's table of weights, int64 [4].
+        """A tensor's row of the weight table, int64 [4]; loads the kernels of its layout.
 
-        Raises KeyError for an unknown name, ModelError 0A000 for a layout that the engine cannot compute with.
+        Raises KeyError for an unknown name, ModelError 0A000 for an unknown layout.
         """
-        layout, *place = self.directory[name]
-        if layout not in NAMES:
+        layout, *others = self.directory[name]
+        if layout not in LAYOUT_NAMES:
             raise errors.not_supported(
-                f'tensor "{name}" is packed in the unknown layout {layout}', f"known are {', '.join(NAMES.values())}"
+                f'tensor "{name}" is packed in the unknown layout {layout}',
+                f"known are {', '.join(LAYOUT_NAMES.values())}",
             )
         dispatch.load(layout)
-        return np.array([layout, *place], np.int64)
+        return np.array([layout, *others], np.int64)
 
     def entry_or_absent(self, name):
-        """The same; a row of zeros for a name that the model lacks."""
+        """The same; a row of zeros, whose layout is ABSENT, for an unknown name."""
         return self.entry(name) if name in self.directory else np.array([ABSENT, 0, 0, 0], np.int64)
 
     def vector(self, name):
-        """A norm, bias or other vector as f32[columns]; None when the model has none of the name."""
+        """A vector such as a norm or a bias, f32[columns]; None for an unknown name."""
         if name not in self.directory:
             return None
         _, offset, _, columns = self.directory[name]
         return self.weights.f32[offset // 4 : offset // 4 + columns]
 
-    def _read_directory(self):
-        if self.buffer.size < PREFIX.size:
-            raise errors.corrupt_data("the packed model is cut short", f"it has {self.buffer.size} bytes")
-        magic, version, length = PREFIX.unpack(self.buffer[: PREFIX.size].tobytes())
-        if magic != MAGIC or version != VERSION:
-            raise errors.corrupt_data("this is not a packed model", f"it begins with {magic!r}, version {version}")
-        try:
-            directory = json.loads(self.buffer[PREFIX.size : PREFIX.size + length].tobytes())
-        except ValueError as error:
-            raise errors.corrupt_data("the packed model's directory is damaged", str(error)) from None
-        for name, (layout, offset, rows, columns) in directory.items():
-            if layout not in NAMES or offset % ALIGNMENT or offset < PREFIX.size + length or min(rows, columns) < 0:
-                raise errors.corrupt_data(f'the packed model\'s entry for "{name}" is damaged')
-            end = offset + layout_bytes(layout, rows, columns)
-            if end > self.buffer.size:
-                raise errors.corrupt_data(
-                    "the packed model is cut short", f'"{name}" ends at byte {end}, there are {self.buffer.size}'
-                )
-        return directory
 
-
-def _aligned(size):
-    return -(-size // ALIGNMENT) * ALIGNMENT
+def _memory(size):
+    """Zeroed memory, uint8[size], in huge pages: with pages of 4 KB reading reaches two thirds of the speed."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, np.uint8)
 
 
 def _read_only(array):
-    array.flags.writeable = False  # a read-only array has its own numba type, so all weights are read-only
+    array.flags.writeable = False  # numba has another type for read-only arrays: all weights must have the same
     return array
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.weights__packed_model() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.weights__packed_model() IS
-'A packed model in one flat buffer: in memory, or a file that every process maps read-only.';
+'A packed model: one flat buffer of packed tensors, and a directory of where each tensor is.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.weights__shared()
 RETURNS void
@@ -656,11 +613,11 @@ from ..server import database, errors, interrupts, messages, module_files
 from . import packed_files, tensor_groups
 from . import tensors as weights
 from .address_space import Mapping, side_by_side
-from .packed_model import PackedModel
+from .packed_model import PackedModel, directory_entry
 
 TRIES = 5  # to open files that may be evicted between packing and opening
 SECONDS_BEFORE_NOTICE = 1
-WAIT = 0.01  # seconds between checks of files that another session builds
+SECONDS_BETWEEN_CHECKS = 0.01  # seconds between checks of files that another session builds
 
 SERVER_START = database.Query(
     "SELECT (1000000 * extract(epoch FROM pg_catalog.pg_postmaster_start_time()))::bigint::text AS start"
@@ -676,7 +633,7 @@ Part = namedtuple("Part", "file members")
 def files():
     """The files of this server: beside the folder of the modules, below the data directory."""
     root = module_files.home().parent / "packed"
-    modules = (packing, groups, floats, blocks, *dispatch.MODULES, tensor_groups, packed_files)
+    modules = (packing, groups, floats, blocks, *dispatch.LAYOUT_MODULES, tensor_groups, packed_files)
     edition = hashlib.sha256(b"".join(module_files.file_of(module).read_bytes() for module in modules)).hexdigest()[:16]
     return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], interrupts.checkpoint)
 
@@ -702,7 +659,9 @@ def attach(tensors, name, hash):
         missing = [part for part in missing if not _placed(mapping, part, offsets[part.file])]
         if not missing:
             directory = {
-                tensor.name: _entry(tensor, offsets[part.file] + at) for part in wanted for tensor, at in part.members
+                tensor.name: directory_entry(tensor.type, tensor.shape, offsets[part.file] + at)
+                for part in wanted
+                for tensor, at in part.members
             }
             return PackedModel(np.asarray(mapping), directory)
         pack_model(hash, name)
@@ -740,7 +699,7 @@ def pack(tensors, name):
                 (built if files().build(part.file, fill, limits, keep) else busy).append(part)
             if len(busy) == len(missing):
                 interrupts.checkpoint()
-                time.sleep(WAIT)
+                time.sleep(SECONDS_BETWEEN_CHECKS)
             missing = busy
     except errors.ModelError as error:
         if error.sqlstate == errors.DISK_FULL:
@@ -795,13 +754,6 @@ def _fill_tensor(tensor, progress, out):
         raise errors.corrupt_data(
             f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {tensor.shape[0]}"
         )
-
-
-def _entry(tensor, offset):
-    """packed_model's directory entry of a tensor."""
-    shape = tensor.shape
-    layout = packing.layout_of(tensor.type, shape)
-    return [layout, offset, shape[0] if len(shape) > 1 else 1, shape[-1]]
 
 
 def _placed(mapping, part, offset):
@@ -868,13 +820,13 @@ import struct
 
 import numpy as np
 
-from ..kernels.dispatch import NAMES
-from ..kernels.groups import ALIGNMENT
+from ..kernels.dispatch import LAYOUT_NAMES
+from ..kernels.groups import CACHE_LINE
 from ..kernels.packing import layout_of, packed_bytes
 from .address_space import HUGE_PAGE
 from .packed_files import PackedFile
 
-GROUP = "layer"  # the end of a group's name
+GROUP_KIND = "layer"  # the end of a group's name
 LARGE = 8 * HUGE_PAGE  # what fills up its last huge page is then an eighth at most
 LAYER = re.compile(r"blk\.\d+\.")
 HEAD, ROW = struct.Struct("<Q56x"), struct.Struct("<32sQQ16x")
@@ -912,13 +864,13 @@ def tensors_in(path):
     None of a group whose table is damaged, which is found out when it is opened. Raises FileNotFoundError.
     """
     hash, _, kind = path.name.partition(".")
-    if kind != GROUP:
+    if kind != GROUP_KIND:
         return [(bytes.fromhex(hash), kind, path.stat().st_size)]
     try:
         with path.open("rb") as file:
             (count,) = HEAD.unpack(file.read(HEAD.size))
             table = file.read(min(count, path.stat().st_size // ROW.size) * ROW.size)
-        return [(hash, NAMES[layout], size) for hash, layout, size in ROW.iter_unpack(table)]
+        return [(hash, LAYOUT_NAMES[layout], size) for hash, layout, size in ROW.iter_unpack(table)]
     except (struct.error, KeyError):
         return []
 
@@ -930,7 +882,7 @@ def _layer_of_small(tensor):
 
 
 def _file_of(tensor):
-    return PackedFile(f"{tensor.hash.hex()}.{NAMES[layout_of(tensor.type, tensor.shape)]}", _size(tensor))
+    return PackedFile(f"{tensor.hash.hex()}.{LAYOUT_NAMES[layout_of(tensor.type, tensor.shape)]}", _size(tensor))
 
 
 def _side_by_side(tensors):
@@ -939,9 +891,9 @@ def _side_by_side(tensors):
     offset, offsets = HEAD.size + len(first) * ROW.size, {}
     for hash in sorted(first):
         offsets[hash] = offset
-        offset += -(-_size(first[hash]) // ALIGNMENT) * ALIGNMENT
+        offset += -(-_size(first[hash]) // CACHE_LINE) * CACHE_LINE
     places = sorted(((tensor, offsets[tensor.hash]) for tensor in tensors), key=lambda place: place[1])
-    return PackedFile(f"{hashlib.sha256(_table(places)).hexdigest()}.{GROUP}", offset), places
+    return PackedFile(f"{hashlib.sha256(_table(places)).hexdigest()}.{GROUP_KIND}", offset), places
 
 
 def _table(places):

@@ -1,12 +1,12 @@
-"""The engine at memory speed: the interface of reference/decoder over packed weights and one compiled forward.
+"""The compiled engine: the interface of reference/decoder, over packed weights and one compiled forward pass.
 
-The logits of a token depend on the tokens before it and on nothing else: not on how many are computed together, in
-what chunks, with which other sequences, by how many threads, or on a prefix that was already there; bit for bit, on
-one machine. So a guess can be verified in a batch, and a batch gives what its rows give alone.
+A token's logits depend on the tokens before it and on nothing else: not on the batch, the chunks of the prompt, the
+number of threads, or whether a prefix was cached; bit for bit, on one machine. So guesses can be verified in a batch,
+and a sequence gives the same text in any batch.
 
-F32 weights are computed in float32 with a float32 cache; F16 and BF16 weights are widened as they are used; the
-block-quantised ones take activations in blocks of int8, as llama.cpp does, and two of a layer's as two sets of them
-(steps.TWO_SETS). Caches of other than F32 models hold 16 bits a number unless kv_type says otherwise.
+F32 weights are computed in float32, with a float32 KV cache. F16 and BF16 weights are widened as they are loaded.
+Quantised weights are multiplied with activations in int8 blocks, as llama.cpp does; two matrices of a layer read two
+sets of codes (steps.TWO_SETS). Unless all weights are F32, the KV cache holds 16 bits a number; kv_type overrides that.
 """
 
 import sys
@@ -15,27 +15,38 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..kernels.attention import OVER, ROWS, Work
-from ..kernels.dispatch import BY_NAME
+from ..kernels.attention import MOST_QUERIES, OVER, Workspace
+from ..kernels.dispatch import LAYOUT_BY_NAME
 from ..kernels.elementwise import NO_TOKEN, new_codes
-from ..kernels.groups import ABSENT, BLOCK, GROUP, VECTOR
+from ..kernels.groups import ABSENT, GROUP, VECTOR
 from ..kernels.kv_pages import PAGE
 from ..model.decoder import ROPE_DIVISORS
+from ..model.encodings import BLOCK
 from ..server import errors
 from ..simd.threads import STOP, new_state, team
-from .decoder_pass import FORWARD, Forward, counters, forward
+from .decoder_pass import FORWARD_STRUCT, Forward, counters, forward
 from .kv_cache import KVCache
-from .steps import HEAD, MODEL, PER_LAYER, SCRATCH, WORKS, Batch, Model, Scratch, Sizes
+from .steps import (
+    LAYER_ROWS,
+    MODEL_STRUCT,
+    OUTPUT_HEAD,
+    SCRATCH_STRUCT,
+    WORKSPACES_STRUCT,
+    Batch,
+    Model,
+    Scratch,
+    Sizes,
+)
 
-CHUNK = 256  # tokens in one pass: beyond it nothing is gained, and their activations are some tens of MB
-LONGEST_RUN = 16  # passes of one token that follow each other in one call
-TILE = 8  # tokens of a sequence whose attention is one piece of work
-NO_WINDOW = 1 << 40
+CHUNK = 256  # most tokens of a pass: more gain nothing, and their activations take tens of MB
+PASSES_PER_CALL = 16  # most passes of a call of `decode`
+QUERY_TILE = 8  # most tokens of a query tile: tokens of a sequence whose attention is one piece of work
+NO_WINDOW = 1 << 40  # the window of a layer that attends to all positions
 NO_INTERRUPTS = 0, 0
 NO_TOKENS = np.zeros(0, np.int64)
-NOT_SHARED = 2  # references to an array that only an attribute, and sys.getrefcount, hold
+NOT_SHARED = 2  # sys.getrefcount of an array that only one attribute refers to
 
-LAYER_TENSORS = (  # in the order of the rows of steps
+LAYER_TENSORS = (  # in the order of the rows in `steps`
     *("attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight"),
     *("attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_q_norm.weight", "attn_k_norm.weight"),
     *("attn_output.weight", "attn_output.bias"),
@@ -44,11 +55,13 @@ LAYER_TENSORS = (  # in the order of the rows of steps
 
 
 class CompiledEngine:
-    """architecture: an Architecture. packed: a PackedModel of its tensors.
+    """architecture: an Architecture. packed: a PackedModel with its tensors.
 
-    threads: for a single token. batch_threads: for several, prompts and batches. kv_type: "f32", "i16", or None for
-    the weights' own. interrupts: addresses of two int32, of which one is nonzero when the work is to stop; that is seen
-    within milliseconds, and then the checkpoint is called.
+    threads: how many compute a single token. batch_threads: how many compute several. kv_type: "f32" or "i16"; None
+    chooses by the weights. interrupts: the addresses of two int32. When one of them becomes nonzero, a pass stops
+    within milliseconds and calls the checkpoint.
+
+    Raises KeyError for a missing tensor, ModelError 0A000 for a tensor in an unknown layout.
     """
 
     def __init__(self, architecture, packed, threads=1, batch_threads=1, kv_type=None, interrupts=NO_INTERRUPTS):
@@ -57,7 +70,7 @@ class CompiledEngine:
         self.threads, self.batch_threads = threads, batch_threads
         self.interrupts = interrupts
         table = _table(architecture, packed)
-        plain = all(layout == BY_NAME["f32"].number for layout in table[:, 0] if layout > VECTOR)
+        plain = all(layout == LAYOUT_BY_NAME["f32"].number for layout in table[:, 0] if layout > VECTOR)
         self.kv_dtype = np.dtype({"f32": np.float32, "i16": np.int16}[kv_type or ("f32" if plain else "i16")])
         windows = [architecture.window(layer) or NO_WINDOW for layer in range(architecture.layers)]
         self._model = Model(
@@ -70,10 +83,10 @@ class CompiledEngine:
             OVER[self.kv_dtype].address(),
         )
         self._frequencies = architecture.rope_frequencies(packed.vector(ROPE_DIVISORS))
-        self._positions = 0  # for which there are angles
-        self._state = new_state(counters(architecture.layers, LONGEST_RUN))
-        self._scratch = self._works = None
-        self._numbers = {}  # {Structure: (what it wrote last, the numbers)}
+        self._angle_positions = 0  # how many positions have rope angles
+        self._state = new_state(counters(architecture.layers, PASSES_PER_CALL))
+        self._scratch = self._workspaces = None
+        self._numbers = {}  # {Structure: (the value written last, its numbers)}
         self._logits = np.empty(0, np.float32)
 
     def new_cache(self):
@@ -82,22 +95,26 @@ class CompiledEngine:
 
     @property
     def sizes(self):
-        """The Sizes of the model, as the kernels have them."""
+        """The steps.Sizes of the model."""
         return self._model.sizes
 
     def layer(self, number):
-        """A layer's rows of the table of weights, int64 [PER_LAYER, 4]."""
-        return self._model.table[number * PER_LAYER : (number + 1) * PER_LAYER]
+        """A layer's rows of the weight table, int64 [LAYER_ROWS, 4]."""
+        return self._model.table[number * LAYER_ROWS : (number + 1) * LAYER_ROWS]
 
     def written_for(self, positions):
-        """The numbers of MODEL and of WORKS, with room for so many positions; other lists when they have changed."""
+        """The numbers of the Model and the Workspaces, for frames, after reserving so many positions.
+
+        The same two lists as before, unless something has changed.
+        """
         self._reserve_positions(positions)
-        return self._written(MODEL, self._model), self._written(WORKS, self._works)
+        return self._written(MODEL_STRUCT, self._model), self._written(WORKSPACES_STRUCT, self._workspaces)
 
     def forward(self, tokens, cache, last_only=True, checkpoint=None):
         """Logits after `tokens`, which follow the cache's: int[n] -> f32 [1, vocabulary], or [n, ...] if not last_only.
 
-        As NumpyEngine.forward: the cache's length grows at the very end, and after an exception it holds what it held.
+        As NumpyEngine.forward. The cache grows only when all is computed; an exception leaves it as it was. Raises as
+        `forward_batch`.
         """
         return self.forward_batch([(tokens, cache)], last_only, checkpoint)
 
@@ -105,9 +122,9 @@ class CompiledEngine:
         """The same for several sequences in shared passes: [(tokens, cache), ...], each with a cache of its own.
 
         -> f32 [len(rows), vocabulary], the logits after each row's last token; if not last_only, after every token, row
-        after row. `checkpoint` is called before every pass and when the interrupt address says so; what it raises ends
-        the call, and no cache has grown. Without a checkpoint nothing interrupts. Raises ModelError 22023 for no or
-        unknown tokens or one cache given twice, 53400 when tokens do not fit in the context.
+        after row. `checkpoint` is called before every pass, and when an interrupt is set; what it raises ends the call,
+        and no cache has grown. Without a checkpoint nothing interrupts a pass. Raises ModelError 22023 for no tokens,
+        unknown tokens, or a cache that is given twice; 53400 if tokens do not fit into the context.
         """
         rows = [(np.asarray(tokens, np.int64), cache) for tokens, cache in rows]
         self._check(rows)
@@ -116,7 +133,7 @@ class CompiledEngine:
         self._reserve_positions(max(cache.length + len(tokens) for tokens, cache in rows))
         total = sum(len(tokens) for tokens, _ in rows)
         count = len(rows) if last_only else total
-        logits = self._room_for_logits(count)
+        logits = self._logits_buffer(count)
         done = 0
         for batch in (_batch(pieces, last_only) for pieces in _passes(rows)):
             if checkpoint is not None:
@@ -128,18 +145,18 @@ class CompiledEngine:
         return logits[:, : self.architecture.vocabulary_size]
 
     def decode(self, token, cache, most, ends=NO_TOKENS, checkpoint=None):
-        """Go on with the likeliest tokens: from the logits after `token`, which follows the cache's, and so on.
+        """Greedy decoding: `token` follows the cache's, then the argmax of the logits after it, and so on.
 
-        -> (the tokens chosen, int64[n], fewer than `most` and than LONGEST_RUN; the logits after the last one, f32
-        [vocabulary], from which the caller chooses). None of `ends` (int64[...]) is chosen, nor is anything from logits
-        that are not finite. The cache then holds `token` and those chosen, after an exception what it held. Raises as
-        `forward` does.
+        -> (the chosen tokens, int64[n], fewer than `most` and PASSES_PER_CALL; the logits after the last one, f32
+        [vocabulary], from which the caller chooses). It stops before a token of `ends`, int64[...], and at logits that
+        are not all finite. The cache then holds `token` and the chosen tokens; after an exception, what it held.
+        Raises as `forward_batch`.
         """
-        most = min(most, LONGEST_RUN)
+        most = min(most, PASSES_PER_CALL)
         self._check([(np.array([token]), cache)])
         cache.reserve(most)
         self._reserve_positions(cache.length + most)
-        chosen, logits, ends = np.full(most - 1, NO_TOKEN), self._room_for_logits(1), np.asarray(ends, np.int64)
+        chosen, logits, ends = np.full(most - 1, NO_TOKEN), self._logits_buffer(1), np.asarray(ends, np.int64)
         if checkpoint is not None:
             checkpoint()
         self._run(_single(token, cache), logits, checkpoint, ends, chosen)
@@ -148,9 +165,9 @@ class CompiledEngine:
         return chosen, logits[0, : self.architecture.vocabulary_size]
 
     def states(self, texts, checkpoint=None):
-        """The vectors behind the last norm of each text's tokens: [int[n], ...] -> [f32[n, hidden_size], ...].
+        """The vectors after the last norm, for embeddings: [int[n], ...] -> [f32[n, hidden_size], ...], one per token.
 
-        A pass without an output head leaves them where the head would have read them.
+        Raises as `forward_batch`.
         """
         rows = [(np.asarray(tokens, np.int64), self.new_cache()) for tokens in texts]
         self._check(rows)
@@ -170,10 +187,10 @@ class CompiledEngine:
 
     @contextmanager
     def _headless(self):
-        """Passes inside end with the last norm: the head is a matrix without rows."""
+        """Inside, passes end with the last norm: the output head is a matrix without rows."""
         table = self._model.table
         headless = table.copy()
-        headless[self.architecture.layers * PER_LAYER + HEAD] = ABSENT, 0, 0, 0
+        headless[self.architecture.layers * LAYER_ROWS + OUTPUT_HEAD] = ABSENT, 0, 0, 0
         self._model = self._model._replace(table=headless)
         try:
             yield
@@ -184,22 +201,22 @@ class CompiledEngine:
         tokens = len(batch.tokens)
         crew = team(self.threads if tokens == 1 else self.batch_threads)
         self._reserve_slots(max(tokens, crew.size))
-        model, works = self._written(MODEL, self._model), self._written(WORKS, self._works)
-        scratch = self._written(SCRATCH, self._scratch)
-        given = Forward(model, batch, works, scratch, logits.reshape(-1), ends, chosen, self.interrupts)
-        # After a stop what was chosen holds: the batch is the last such token, which is computed to the end.
-        run_pass(crew, forward, self._state, (FORWARD, given, given._replace(chosen=NO_TOKENS)), checkpoint)
+        model, workspaces = self._written(MODEL_STRUCT, self._model), self._written(WORKSPACES_STRUCT, self._workspaces)
+        scratch = self._written(SCRATCH_STRUCT, self._scratch)
+        given = Forward(model, batch, workspaces, scratch, logits.reshape(-1), ends, chosen, self.interrupts)
+        # If a pass is stopped, the tokens chosen so far are valid; the batch is the last of them, which is repeated.
+        run_pass(crew, forward, self._state, (FORWARD_STRUCT, given, given._replace(chosen=NO_TOKENS)), checkpoint)
 
     def _written(self, structure, value):
-        """The numbers of what stays the same from pass to pass."""
+        """The numbers of a value, which are written again only if it is another object than the last time."""
         before, numbers = self._numbers.get(structure, (None, None))
         if before is not value:
             numbers = structure.write(value)
             self._numbers[structure] = value, numbers
         return numbers
 
-    def _room_for_logits(self, count):
-        """f32 [count, logits_stride]: the memory of the last call, if the caller has let go of what was in it."""
+    def _logits_buffer(self, count):
+        """f32 [count, logits_stride]: the array of the last call, if nobody refers to it any more."""
         size = count * self._model.sizes.logits_stride
         if self._logits.size < size or sys.getrefcount(self._logits) > NOT_SHARED:
             self._logits = np.empty(size, np.float32)
@@ -218,41 +235,41 @@ class CompiledEngine:
                 )
 
     def _reserve_slots(self, slots):
-        """Room for the activations of so many tokens."""
+        """Make the scratch large enough for so many tokens."""
         sizes = self._model.sizes
         if self._scratch is None or self._scratch.x.size < slots * sizes.hidden_stride:
-            self._scratch = scratch_of(sizes, doubled(slots))
+            self._scratch = new_scratch(sizes, next_power_of_two(slots))
 
     def _reserve_positions(self, positions):
-        """Angles of so many positions, and each thread's scratch."""
+        """Compute the rope angles of so many positions, and make the threads' workspaces."""
         threads = max(self.threads, self.batch_threads)
-        if positions > self._positions:
-            self._positions = doubled(max(positions, 256))
-            angles = np.arange(self._positions, dtype=np.float32)[:, None] * self._frequencies
+        if positions > self._angle_positions:
+            self._angle_positions = next_power_of_two(max(positions, 256))
+            angles = np.arange(self._angle_positions, dtype=np.float32)[:, None] * self._frequencies
             self._model = self._model._replace(cosines=np.cos(angles).reshape(-1), sines=np.sin(angles).reshape(-1))
-        if self._works is None or len(self._works.q) < threads:
-            self._works = works_of(self._model.sizes, threads)
+        if self._workspaces is None or len(self._workspaces.q) < threads:
+            self._workspaces = new_workspaces(self._model.sizes, threads)
 
 
-def run_pass(crew, function, state, asked, checkpoint):
-    """One pass; when it is stopped and the checkpoint does not raise, the pass again, to its end.
+def run_pass(threads, function, state, frames, checkpoint):
+    """Run a pass in a team of threads. If it is stopped, call the checkpoint; if that returns, run it to its end.
 
-    asked: (a Structure, what of it the pass is given, what it is given again).
+    frames: (Structure, its value for the first run, its value for the second).
     """
-    structure, given, again = asked
+    structure, given, again = frames
     if checkpoint is None:
         given = given._replace(interrupts=NO_INTERRUPTS)
     state[:] = 0
-    crew.run(function, state, structure.frame(given))
+    threads.run(function, state, structure.frame(given))
     if state[STOP]:
         checkpoint()
         state[:] = 0
-        crew.run(function, state, structure.frame(again._replace(interrupts=NO_INTERRUPTS)))
+        threads.run(function, state, structure.frame(again._replace(interrupts=NO_INTERRUPTS)))
 
 
 def _sizes(a, codes_kv):
-    k_column = registers(a.heads * a.head_dim)
-    v_column = k_column + registers(a.kv_heads * a.head_dim)
+    k_column = whole_registers(a.heads * a.head_dim)
+    v_column = k_column + whole_registers(a.kv_heads * a.head_dim)
     return Sizes(
         layers=a.layers,
         hidden=a.hidden_size,
@@ -263,26 +280,28 @@ def _sizes(a, codes_kv):
         epsilon=a.norm_epsilon,
         interleaved=a.rope_interleaved,
         codes_kv=bool(codes_kv),
-        hidden_stride=registers(a.hidden_size),
+        hidden_stride=whole_registers(a.hidden_size),
         k_column=k_column,
         v_column=v_column,
-        qkv_stride=v_column + registers(a.kv_heads * a.head_dim) + GROUP,  # whole registers are read of the last head
-        ffn_stride=registers(a.ffn_size),
-        logits_stride=registers(a.vocabulary_size),
+        qkv_stride=v_column
+        + whole_registers(a.kv_heads * a.head_dim)
+        + GROUP,  # the last head is read in whole registers
+        ffn_stride=whole_registers(a.ffn_size),
+        logits_stride=whole_registers(a.vocabulary_size),
     )
 
 
 def _table(a, packed):
-    """Where each tensor is: int64 [layers * PER_LAYER + PER_MODEL][layout, offset, rows, columns], zeros if absent."""
+    """The weight table, int64 [layers * LAYER_ROWS + MODEL_ROWS][4]; rows of tensors that the model lacks are zeros."""
     rows = [packed.entry_or_absent(f"blk.{layer}.{name}") for layer in range(a.layers) for name in LAYER_TENSORS]
     head = "token_embd.weight" if a.tied_embeddings else "output.weight"
     rows += [packed.entry(name) for name in ("token_embd.weight", "output_norm.weight", head)]
     return np.array([*rows, [ABSENT, 0, 0, 0]], np.int64)
 
 
-def scratch_of(sizes, slots):
-    """The Scratch for so many tokens."""
-    room = -(-max(sizes.hidden, sizes.heads * sizes.head_dim, sizes.ffn) // BLOCK)
+def new_scratch(sizes, slots):
+    """A Scratch for so many tokens."""
+    token_blocks = -(-max(sizes.hidden, sizes.heads * sizes.head_dim, sizes.ffn) // BLOCK)
 
     def floats(width):
         return np.zeros(slots * width, np.float32)
@@ -294,61 +313,61 @@ def scratch_of(sizes, slots):
         qkv=floats(sizes.qkv_stride),
         gate=floats(sizes.ffn_stride),
         up=floats(sizes.ffn_stride),
-        quantized=new_codes(2 * slots * room * BLOCK),
-        room=room,
-        low=slots * room,
+        codes=new_codes(2 * slots * token_blocks * BLOCK),
+        token_blocks=token_blocks,
+        low=slots * token_blocks,
         spare=floats(max(sizes.hidden_stride, sizes.qkv_stride, sizes.ffn_stride)),
     )
 
 
-def works_of(sizes, threads):
-    """Each thread's own."""
-    head = registers(sizes.head_dim)
+def new_workspaces(sizes, threads):
+    """The Workspaces of so many threads: a Workspace whose arrays have one more axis in front."""
+    head = whole_registers(sizes.head_dim)
 
     def zeros(size, dtype):
         return np.zeros((threads, size), dtype)
 
-    return Work(
-        q=zeros(ROWS * head, np.float32),
-        query_codes=zeros(ROWS * head, np.int16),
-        query_scales=zeros(ROWS, np.float32),
-        firsts=zeros(ROWS, np.int32),
-        limits=zeros(ROWS, np.int32),
-        scores=zeros(ROWS * PAGE, np.float32),
-        weight_codes=zeros(ROWS * PAGE, np.int16),
-        out=zeros(ROWS * head, np.float32),
+    return Workspace(
+        q=zeros(MOST_QUERIES * head, np.float32),
+        query_codes=zeros(MOST_QUERIES * head, np.int16),
+        query_scales=zeros(MOST_QUERIES, np.float32),
+        firsts=zeros(MOST_QUERIES, np.int32),
+        limits=zeros(MOST_QUERIES, np.int32),
+        scores=zeros(MOST_QUERIES * PAGE, np.float32),
+        weight_codes=zeros(MOST_QUERIES * PAGE, np.int16),
+        out=zeros(MOST_QUERIES * head, np.float32),
         row=zeros(head, np.int16),
     )
 
 
 def _passes(rows):
-    """Cut the sequences, one after the other, into passes of at most CHUNK tokens.
+    """Cut the rows, one after the other, into passes of at most CHUNK tokens.
 
-    Each pass is a list of (tokens, first position, pages, whether the last of the row's tokens is among them).
+    A pass is a list of (tokens, first position, page table, whether they include the row's last token).
     """
-    now, room = [], CHUNK
+    now, left = [], CHUNK
     for tokens, cache in rows:
         done = 0
         while done < len(tokens):
-            taken = min(room, len(tokens) - done)
+            taken = min(left, len(tokens) - done)
             end = done + taken
             now.append((tokens[done:end], cache.length + done, cache.pages, end == len(tokens)))
-            done, room = end, room - taken
-            if room == 0:
+            done, left = end, left - taken
+            if left == 0:
                 yield now
-                now, room = [], CHUNK
+                now, left = [], CHUNK
     if now:
         yield now
 
 
 def _single(token, cache):
-    """The Batch of one token."""
+    """The Batch of a single token."""
     zero = np.zeros(1, np.int64)
     return Batch(
         tokens=np.array([token]),
         rows=zero,
         positions=np.array([cache.length]),
-        pages_at=zero,
+        first_page=zero,
         pages=cache.pages,
         tiles=np.array([[0, 1]]),
         wanted=zero,
@@ -356,13 +375,13 @@ def _single(token, cache):
 
 
 def _batch(pieces, last_only):
-    """The Batch of a pass."""
+    """The Batch of a pass, as `_passes` gives it. last_only: whether only rows' last tokens need logits."""
     counts = [len(tokens) for tokens, *_ in pieces]
     begins = [0, *accumulate(counts)]
     total = begins[-1]
     page_begins = [0, *accumulate(len(pages) for _, _, pages, _ in pieces)]
     runs = list(zip(begins[:-1], counts, strict=True))
-    tiles = [(begin + at, min(TILE, count - at)) for begin, count in runs for at in range(0, count, TILE)]
+    tiles = [(begin + at, min(QUERY_TILE, count - at)) for begin, count in runs for at in range(0, count, QUERY_TILE)]
     lasts = [begin + count - 1 for (begin, count), piece in zip(runs, pieces, strict=True) if piece[-1]]
     everyone = np.arange(total)
     return Batch(
@@ -370,18 +389,18 @@ def _batch(pieces, last_only):
         rows=everyone,
         positions=everyone
         + np.repeat([first - begin for (_, first, *_), (begin, _) in zip(pieces, runs, strict=True)], counts),
-        pages_at=np.repeat(page_begins[:-1], counts),
+        first_page=np.repeat(page_begins[:-1], counts),
         pages=np.concatenate([pages for _, _, pages, _ in pieces]),
         tiles=np.array(tiles),
         wanted=np.array(lasts, np.int64) if last_only else everyone,
     )
 
 
-def registers(width):
+def whole_registers(width):
     """The width rounded up to whole registers."""
     return -(-width // GROUP) * GROUP
 
 
-def doubled(size):
-    """The next power of two."""
+def next_power_of_two(size):
+    """The smallest power of two that is not below `size`."""
     return 1 << (size - 1).bit_length()

@@ -1,35 +1,36 @@
-"""Each operator of the transformer as a compiled call of its own, from the parts of the compiled forward.
+"""Each operator of the transformer as a compiled entry of its own, made of the steps of the compiled forward pass.
 
-`decoder_pass` runs them all in one pass; a query that composes operators makes a call for each. The steps are the same,
-and no step's result depends on what it is computed with, so both give the same bits.
+`decoder_pass` runs all operators in one pass; a query that composes operators calls one entry for each. The steps are
+the same, and no step's result depends on what is computed together, so both give the same bits.
 
-Activations are flat and tight, row after row, as SQL passes them; a product's rows are padded to whole registers.
+Activations are flat, row after row without padding, as SQL passes them. Rows of products are padded to whole registers.
 """
 
 from collections import namedtuple
 
 from ..kernels.elementwise import exp, rms_norm, rope
-from ..kernels.groups import BLOCK, COLUMNS, GROUP, ROWS, Rows
+from ..kernels.groups import COLUMNS, GROUP, ROWS, Rows
 from ..kernels.matrix import embedding, is_quantized
+from ..model.encodings import BLOCK
 from ..simd.frames import Real, Structure
 from ..simd.memory import load, load_first, store, store_first
 from ..simd.registers import compiled, entry, f32, fill, inlined
-from ..simd.threads import Crew, meet
+from ..simd.threads import Crew, barrier
 from .steps import (
-    BATCH,
-    CODES,
-    FLOATS,
-    MODEL,
-    NUMBERS,
+    BATCH_STRUCT,
+    CODES_STRUCT,
+    FLOAT_ARRAY,
+    INT_ARRAY,
+    INT_MATRIX,
+    MODEL_STRUCT,
     ONE_SET,
     Q_BIAS,
-    TABLE,
     TWO_SETS,
-    WEIGHTS,
-    WORKS,
-    Coded,
-    Given,
+    WEIGHTS_STRUCT,
+    WORKSPACES_STRUCT,
+    CodeSets,
     Groups,
+    Inputs,
     Interrupts,
     K,
     Pass,
@@ -42,87 +43,109 @@ from .steps import (
     claim_piece,
     codes_needed,
     groups_of,
-    place_of,
+    kv_address,
+    parallel,
     project_all,
     project_gated,
     projected,
     quantize_token,
-    shared_out,
+    rotate_heads,
     store_head,
-    turn_heads,
-    work_of,
+    workspace_of,
 )
 
 STORED, ATTENDED = range(2)  # counters of claimed work
 CLAIMS = 2
 
-# What the entries are given. matrix, bias, gate, up: rows of the table of weights; w: those of a layer.
+# The arguments of the entries. matrix, bias, gate, up, no_bias: rows of the weight table, int64[4]. w: a layer's rows.
 Embed = namedtuple("Embed", "weights matrix tokens out")
 Linear = namedtuple("Linear", "weights matrix bias x tokens sets codes residual out stride spare")
 Heads = namedtuple("Heads", "model w x positions codes out spare")
 Gated = namedtuple("Gated", "weights gate up no_bias x tokens codes gates out stride")
 Norm = namedtuple("Norm", "weights at width epsilon x out")
 Rotation = namedtuple("Rotation", "model x positions")
-Attention = namedtuple("Attention", "model batch qkv works layer")
+Attention = namedtuple("Attention", "model batch qkv workspaces layer")
 Swiglu = namedtuple("Swiglu", "gate up out")
-EMBED = Structure(Embed, weights=WEIGHTS, matrix=NUMBERS, tokens=NUMBERS, out=FLOATS)
-LINEAR = Structure(
+EMBED_STRUCT = Structure(Embed, weights=WEIGHTS_STRUCT, matrix=INT_ARRAY, tokens=INT_ARRAY, out=FLOAT_ARRAY)
+LINEAR_STRUCT = Structure(
     Linear,
-    weights=WEIGHTS,
-    matrix=NUMBERS,
-    bias=NUMBERS,
-    x=FLOATS,
-    codes=CODES,
-    residual=FLOATS,
-    out=FLOATS,
-    spare=FLOATS,
+    weights=WEIGHTS_STRUCT,
+    matrix=INT_ARRAY,
+    bias=INT_ARRAY,
+    x=FLOAT_ARRAY,
+    codes=CODES_STRUCT,
+    residual=FLOAT_ARRAY,
+    out=FLOAT_ARRAY,
+    spare=FLOAT_ARRAY,
 )
-HEADS = Structure(Heads, model=MODEL, w=TABLE, x=FLOATS, positions=NUMBERS, codes=CODES, out=FLOATS, spare=FLOATS)
-GATED = Structure(
+HEADS_STRUCT = Structure(
+    Heads,
+    model=MODEL_STRUCT,
+    w=INT_MATRIX,
+    x=FLOAT_ARRAY,
+    positions=INT_ARRAY,
+    codes=CODES_STRUCT,
+    out=FLOAT_ARRAY,
+    spare=FLOAT_ARRAY,
+)
+GATED_STRUCT = Structure(
     Gated,
-    weights=WEIGHTS,
-    gate=NUMBERS,
-    up=NUMBERS,
-    no_bias=NUMBERS,
-    x=FLOATS,
-    codes=CODES,
-    gates=FLOATS,
-    out=FLOATS,
+    weights=WEIGHTS_STRUCT,
+    gate=INT_ARRAY,
+    up=INT_ARRAY,
+    no_bias=INT_ARRAY,
+    x=FLOAT_ARRAY,
+    codes=CODES_STRUCT,
+    gates=FLOAT_ARRAY,
+    out=FLOAT_ARRAY,
 )
-NORM = Structure(Norm, weights=FLOATS, epsilon=Real(), x=FLOATS, out=FLOATS)
-ROTATION = Structure(Rotation, model=MODEL, x=FLOATS, positions=NUMBERS)
-ATTENTION = Structure(Attention, model=MODEL, batch=BATCH, qkv=FLOATS, works=WORKS)
-SWIGLU = Structure(Swiglu, gate=FLOATS, up=FLOATS, out=FLOATS)
-_embed, _linear, _heads, _gated = EMBED.read_at, LINEAR.read_at, HEADS.read_at, GATED.read_at
-_norm, _rotation, _attention, _swiglu = NORM.read_at, ROTATION.read_at, ATTENTION.read_at, SWIGLU.read_at
+NORM_STRUCT = Structure(Norm, weights=FLOAT_ARRAY, epsilon=Real(), x=FLOAT_ARRAY, out=FLOAT_ARRAY)
+ROTATION_STRUCT = Structure(Rotation, model=MODEL_STRUCT, x=FLOAT_ARRAY, positions=INT_ARRAY)
+ATTENTION_STRUCT = Structure(
+    Attention, model=MODEL_STRUCT, batch=BATCH_STRUCT, qkv=FLOAT_ARRAY, workspaces=WORKSPACES_STRUCT
+)
+SWIGLU_STRUCT = Structure(Swiglu, gate=FLOAT_ARRAY, up=FLOAT_ARRAY, out=FLOAT_ARRAY)
+_embed, _linear, _heads, _gated = (
+    EMBED_STRUCT.read_at,
+    LINEAR_STRUCT.read_at,
+    HEADS_STRUCT.read_at,
+    GATED_STRUCT.read_at,
+)
+_norm, _rotation, _attention, _swiglu = (
+    NORM_STRUCT.read_at,
+    ROTATION_STRUCT.read_at,
+    ATTENTION_STRUCT.read_at,
+    SWIGLU_STRUCT.read_at,
+)
 
-# All that attention wants of a Scratch.
+# The one field of a Scratch that attention uses.
 AttentionScratch = namedtuple("AttentionScratch", "qkv")
 
 
 @inlined
 def crew_of(thread, threads, state):
+    """A Crew that nothing interrupts: a call is short."""
     return Crew(thread, threads, state, Interrupts(0, 0))
 
 
 @inlined
 def codes_of_rows(codes, t, columns, sets, tokens):
-    """The sets of codes of rows that follow each other, from row t on."""
+    """The CodeSets of rows of `columns` numbers, from row t of `tokens` on."""
     blocks = columns // BLOCK
-    return Coded(codes, t * blocks, (tokens + t) * blocks, sets)
+    return CodeSets(codes, t * blocks, (tokens + t) * blocks, sets)
 
 
 @inlined
 def quantize_each(crew, x, columns, codes, sets, tokens):
-    """So many sets of codes of every row of x, each done by one of the threads; all of them meet then."""
+    """Quantise the rows of x to so many sets of codes, dealt out to the threads; a barrier follows."""
     for t in range(crew.thread, tokens, crew.threads):
         quantize_token(x, t * columns, columns, codes_of_rows(codes, t, columns, sets, tokens))
-    meet(crew)
+    barrier(crew)
 
 
 @compiled
 def add_residual(residual, width, begin, end, to, tokens):
-    """Add columns begin .. end of rows that are `width` numbers apart to those of the Rows."""
+    """Add columns begin .. end - 1 of the residual, rows of `width` numbers, to those of the Rows `to`."""
     for t in range(tokens):
         for i in range(begin, end, 16):
             given, at = load_first(width - i, residual, t * width + i), to.at + t * to.stride + i
@@ -131,7 +154,7 @@ def add_residual(residual, width, begin, end, to, tokens):
 
 @inlined
 def _projected(begin, end, given):
-    """A Projection, and a residual if there is one."""
+    """The groups begin .. end - 1 of a Projection, plus the residual, which may be empty."""
     p, residual = given
     projected(begin, end, p)
     if len(residual) > 0:
@@ -140,28 +163,28 @@ def _projected(begin, end, given):
 
 @inlined
 def _stored(begin, end, given):
-    """The key and the value of a token and a kv head."""
+    """Store the key and the value of a token and a kv head."""
     p, layer = given
     sizes = p.model.sizes
     token, head = divmod(begin, sizes.kv_heads)
     rows = Rows(p.scratch.qkv, token * sizes.qkv_stride, 0)
-    store_head(sizes, place_of(p, layer, token, head), rows, head, p.work)
+    store_head(sizes, kv_address(p, layer, token, head), rows, head, p.workspace)
 
 
 @inlined
 def _attended(begin, end, given):
-    """Attention of a tile and a kv head."""
+    """Attention of a query tile and a kv head."""
     p, layer = given
     attend(p, layer, begin)
 
 
-project, store_all = shared_out(_projected), shared_out(_stored, claim_piece)
-attend_all = shared_out(_attended, claim_piece)
+project, store_all = parallel(_projected), parallel(_stored, claim_piece)
+attend_all = parallel(_attended, claim_piece)
 
 
 @entry
 def embed(thread, threads, state, frame):
-    """The rows of the tokens, decoded. Given an Embed."""
+    """out = the decoded rows of the tokens. frame: an Embed."""
     given = _embed(frame, 0)
     for t in range(thread, len(given.tokens), threads):
         embedding(given.weights, given.matrix, given.tokens[t], given.out, t * given.matrix[COLUMNS])
@@ -169,58 +192,58 @@ def embed(thread, threads, state, frame):
 
 @entry
 def linear(thread, threads, state, frame):
-    """out[t] = matrix @ x[t] + bias + residual[t], every `stride` numbers; without a residual it is empty.
+    """out[t] = matrix @ x[t] + bias + residual[t]; rows of out are `stride` numbers apart. frame: a Linear.
 
-    A quantised matrix sees x as so many sets of codes. Given a Linear.
+    The residual may be empty. A quantised matrix reads `sets` sets of codes of x.
     """
     given = _linear(frame, 0)
     crew, matrix, tokens, columns = crew_of(thread, threads, state), given.matrix, given.tokens, given.matrix[COLUMNS]
     if is_quantized(matrix):
         quantize_each(crew, given.x, columns, given.codes, given.sets, tokens)
-    seen = Given(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, given.sets, tokens))
+    inputs = Inputs(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, given.sets, tokens))
     to = Rows(given.out, 0, given.stride)
-    projection = Projection(given.weights, matrix, given.bias, seen, tokens, to, given.spare)
+    projection = Projection(given.weights, matrix, given.bias, inputs, tokens, to, given.spare)
     project(crew, 0, all_groups(matrix, tokens), (projection, given.residual))
 
 
 @entry
 def queries_keys_values(thread, threads, state, frame):
-    """The rows of queries, keys and values that `attention` takes, from x. Given Heads."""
+    """out = rows of queries, keys and values of x, rotated, as `attention` takes them. frame: a Heads."""
     given = _heads(frame, 0)
     crew, model, w = crew_of(thread, threads, state), given.model, given.w
     tokens, columns, stride = len(given.positions), w[Q, COLUMNS], model.sizes.qkv_stride
     if codes_needed(w, Q, V):
         quantize_each(crew, given.x, columns, given.codes, TWO_SETS, tokens)
-    seen = Given(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
-    projection = Projection(model.weights, w[Q], w[Q_BIAS], seen, tokens, Rows(given.out, 0, stride), given.spare)
+    inputs = Inputs(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
+    projection = Projection(model.weights, w[Q], w[Q_BIAS], inputs, tokens, Rows(given.out, 0, stride), given.spare)
     work = Groups(groups_of(w[Q]) + groups_of(w[K]) + groups_of(w[V]), w[Q], tokens)
     if project_all(crew, 0, work, (projection, w)):
         return
     for t in range(thread, tokens, threads):
         for head in range(model.sizes.kv_heads):
-            turn_heads(model, w, Rows(given.out, t * stride, 0), given.positions[t], head)
+            rotate_heads(model, w, Rows(given.out, t * stride, 0), given.positions[t], head)
 
 
 @entry
 def gated(thread, threads, state, frame):
-    """out[t] = silu(gate @ x[t]) * (up @ x[t]), every `stride` numbers, the same rows of both at a time. Given a Gated.
+    """out[t] = silu(gate @ x[t]) * (up @ x[t]); rows of out are `stride` numbers apart. frame: a Gated.
 
-    With one set of codes no product needs its spare.
+    A thread computes the same rows of both products. With one set of codes neither needs its `spare`.
     """
     given = _gated(frame, 0)
     crew, tokens, columns = crew_of(thread, threads, state), given.tokens, given.gate[COLUMNS]
     if is_quantized(given.gate) or is_quantized(given.up):
         quantize_each(crew, given.x, columns, given.codes, ONE_SET, tokens)
-    seen = Given(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
+    inputs = Inputs(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
     weights, no_bias, gates, out = given.weights, given.no_bias, given.gates, Rows(given.out, 0, given.stride)
-    gate = Projection(weights, given.gate, no_bias, seen, tokens, Rows(gates, 0, given.stride), gates)
-    up = Projection(weights, given.up, no_bias, seen, tokens, out, gates)
+    gate = Projection(weights, given.gate, no_bias, inputs, tokens, Rows(gates, 0, given.stride), gates)
+    up = Projection(weights, given.up, no_bias, inputs, tokens, out, gates)
     project_gated(crew, 0, all_groups(given.gate, tokens), (gate, up))
 
 
 @entry
 def normalise(thread, threads, state, frame):
-    """Every row of `width` numbers normalised, with the weights that begin at `at`. Given a Norm."""
+    """out = the rows of x, of `width` numbers, normalised (RMS). at: where the weights begin. frame: a Norm."""
     given = _norm(frame, 0)
     width = given.width
     for row in range(thread * width, len(given.x), threads * width):
@@ -229,7 +252,7 @@ def normalise(thread, threads, state, frame):
 
 @entry
 def rotate(thread, threads, state, frame):
-    """Every head of every token turned in place by the angles of its token's position. Given a Rotation."""
+    """Rotate (rope) all heads of all tokens in place, each by its token's position. frame: a Rotation."""
     given = _rotation(frame, 0)
     model, tokens, dim = given.model, len(given.positions), given.model.sizes.head_dim
     per_token = len(given.x) // tokens
@@ -241,13 +264,13 @@ def rotate(thread, threads, state, frame):
 
 @entry
 def attention(thread, threads, state, frame):
-    """Store the keys and values of consecutive tokens of one sequence, then let every query see what it may.
+    """Store the keys and values of consecutive tokens of one sequence, and then compute attention of their queries.
 
-    Given an Attention, with rows of queries, keys and values; the results replace the queries.
+    frame: an Attention. qkv: rows of queries, keys and values; the results replace the queries.
     """
     given = _attention(frame, 0)
     crew, model, batch, layer = crew_of(thread, threads, state), given.model, given.batch, given.layer
-    p = Pass(crew, model, batch, work_of(given.works, thread), AttentionScratch(given.qkv))
+    p = Pass(crew, model, batch, workspace_of(given.workspaces, thread), AttentionScratch(given.qkv))
     kv_heads = model.sizes.kv_heads
     if store_all(crew, STORED, Pieces(len(batch.positions) * kv_heads), (p, layer)):
         return
@@ -256,7 +279,7 @@ def attention(thread, threads, state, frame):
 
 @entry
 def swiglu(thread, threads, state, frame):
-    """silu(gate) * up, with the arithmetic of elementwise.swiglu. Given a Swiglu."""
+    """out = silu(gate) * up, as elementwise.swiglu computes it. frame: a Swiglu."""
     given = _swiglu(frame, 0)
     size = len(given.gate)
     for i in range(thread * 16, size, threads * 16):

@@ -1,112 +1,128 @@
-"""The steps of a compiled forward: each is one operator for all tokens, of which every thread of a crew does its share.
+"""The steps of a compiled forward pass. A step is one operator for all tokens; the threads of a crew share its work.
 
-Matrices are shared out by claiming groups of 16 rows, so a thread that was held up does less; a step that is shared out
-ends when all its groups are done, and says whether to stop. Rows of several tokens are dealt round, and then the
-threads meet. A single token's normalisation and quantisation are done by every thread for itself, in the slot with its
-number, which is cheaper than waiting. A thread that comes late finds nothing left to claim, step after step, until it
-is where the others are. What it computed for itself on the way may come from numbers that changed meanwhile; nobody
-reads it, for of what the threads share only claimed pieces are written. The threads look for a stop before every piece
-of work, and leave if there is one.
+The work of a matrix is groups of 16 rows, which threads claim, so a thread that is delayed does less of it. A step that
+is shared this way ends when all its groups are done, and returns whether to stop. Work on the rows of several tokens
+(norms, quantisation) is dealt out round-robin, and a barrier follows. For a single token every thread normalises and
+quantises the row for itself, into the scratch slot of its number, which is cheaper than a barrier.
+
+A late thread finds nothing left to claim, step after step, until it has caught up with the others. On the way it may
+compute private scratch from stale inputs. That is harmless: only claimed work is published. The threads look for a stop
+before every piece of work.
 """
 
 from collections import namedtuple
 
 import numpy as np
 
-from ..kernels.attention import Attention, Cached, Queries, Work
+from ..kernels.attention import AttentionPiece, Cached, Queries, Workspace
 from ..kernels.attention import attend as attention
 from ..kernels.dispatch import group_bytes
-from ..kernels.elementwise import NO_TOKEN, add, likeliest, quantize, quantize_twice, rms_norm, rope, swiglu
+from ..kernels.elementwise import NO_TOKEN, add, argmax, quantize, quantize_twice, rms_norm, rope, swiglu
 from ..kernels.groups import (
     ABSENT,
-    BLOCK,
-    CODES,
+    CODES_STRUCT,
     COLUMNS,
-    FLOATS,
+    FLOAT_ARRAY,
     GROUP,
+    INT_ARRAY,
     LAYOUT,
-    NUMBERS,
     OFFSET,
     ROWS,
-    WEIGHTS,
+    WEIGHTS_STRUCT,
     Activations,
     Rows,
 )
-from ..kernels.kv_pages import PAGE, Place, store_codes, store_floats
+from ..kernels.kv_pages import PAGE, KVAddress, store_codes, store_floats
 from ..kernels.matrix import embedding, is_quantized, linear
+from ..model.encodings import BLOCK
 from ..simd.frames import Array, Real, Structure
 from ..simd.registers import compiled, inlined
 from ..simd.threads import claim, finish, stopped, wait
 
-# The rows of the table of weights: these for each layer, then those of the model.
+# The rows of the weight table: these for each layer, then the four of the model. The row NO_BIAS is ABSENT.
 (ATTN_NORM, Q, K, V, Q_BIAS, K_BIAS, V_BIAS, Q_NORM, K_NORM, OUTPUT, OUTPUT_BIAS, FFN_NORM, GATE, UP, DOWN) = range(15)
-PER_LAYER = 15
-EMBEDDING, FINAL_NORM, HEAD, NO_BIAS = range(4)
-PER_MODEL = 4
-# Counters of claimed work: the first for each layer, the others for each pass.
+LAYER_ROWS = 15
+TOKEN_EMBEDDING, FINAL_NORM, OUTPUT_HEAD, NO_BIAS = range(4)
+MODEL_ROWS = 4
+# Counters of claimed work: the first five for each layer, the other three for each pass.
 CLAIM_QKV, CLAIM_ATTENTION, CLAIM_OUTPUT, CLAIM_GATE, CLAIM_DOWN = range(5)
 LAYER_COUNTERS = 5
 CLAIM_EMBEDDING, CLAIM_HEAD, CLAIM_CHOICE = range(3)
 PASS_COUNTERS = 3
-# How activations enter quantised matrices: int8 codes, or those and the codes of what they leave. An error of the codes
-# weighs most in the values and in what attention gives back: two sets there, a twentieth of a layer's products, take a
-# quarter off the error of the logits.
+# How many sets of int8 codes the activations become for a quantised matrix. The second set quantises the errors of the
+# first. Errors matter most in the values and in the output of attention: two sets there, a twentieth of a layer's
+# multiplications, reduce the error of the logits by a quarter.
 NO_CODES, ONE_SET, TWO_SETS = range(3)
-# A thread claims its share of one PARTth of what is left of a step, though not less than so many bytes: long runs at
-# first, in which memory is read fastest, and then short ones, so that all end together. Nor more than so many bytes
-# for one token, and for more so many times less: well under a millisecond, after which it looks for a stop.
-PART, LEAST_BYTES, MOST_BYTES = 2, 1 << 14, 1 << 24
+# Guided self-scheduling: a thread claims a run, 1 / (RUN_DIVISOR * threads) of the groups that are left. Runs are long
+# at first, which reads memory fastest, and short in the end, so that all threads finish together. A run has at least
+# SHORTEST_RUN_BYTES of weights and at most LONGEST_RUN_BYTES / tokens, well under a millisecond until the next look for
+# a stop.
+RUN_DIVISOR, SHORTEST_RUN_BYTES, LONGEST_RUN_BYTES = 2, 1 << 14, 1 << 24
 
-# Strides are widths padded to whole registers; the columns of q, k and v in a row of qkv begin at multiples of 16.
+# The sizes of a model. Strides are widths padded to whole registers. A row of qkv has the queries from column 0, the
+# keys from k_column, the values from v_column, all multiples of 16. codes_kv: whether KV pages are int16.
 Sizes = namedtuple(
     "Sizes",
     "layers hidden heads kv_heads head_dim ffn epsilon interleaved codes_kv "
     "hidden_stride k_column v_column qkv_stride ffn_stride logits_stride",
 )
-# table: int64 [layers * PER_LAYER + PER_MODEL][4], rows of groups.LAYOUT and so on. windows: int64 [layers].
-# cosines, sines: f32[positions * head_dim / 2]. attention: the address of the kernel for its pages.
+# table: the weight table, int64 [layers * LAYER_ROWS + MODEL_ROWS][4]; its columns are groups.LAYOUT, OFFSET, ROWS and
+# COLUMNS. windows: int64 [layers]. cosines, sines: rope, f32[positions * head_dim / 2]. attention: the address of the
+# attention kernel for the KV pages.
 Model = namedtuple("Model", "sizes weights table windows cosines sines attention")
-# Each token's id, row (0, 1, ...), position, and where its sequence's KVCache.pages begin in `pages`. Tiles are runs of
-# tokens of one sequence, [first, count]. `wanted` are the rows of the tokens whose logits are asked for.
-Batch = namedtuple("Batch", "tokens rows positions pages_at pages tiles wanted")
-# Activations between the steps, flat. `quantized` has `room` blocks for the codes of each token and, from block `low`
-# on, as many for those of what they leave. added: what a step adds to x. spare: as large as the largest output of a
-# product.
-Scratch = namedtuple("Scratch", "x normed added qkv gate up quantized room low spare")
-# How quantised matrices see rows of activations: as so many `sets` of codes, in blocks from `first` on those of the
-# numbers, from `low` on those of what they leave.
-Coded = namedtuple("Coded", "codes first low sets")
-# What a product reads: Rows, and the same Coded.
-Given = namedtuple("Given", "rows coded")
-# Products of one matrix, plus a bias if there is one, for so many tokens; to: Rows; spare: as large as those.
-Projection = namedtuple("Projection", "weights matrix bias given tokens to spare")
-# What a step shares out: so many groups as wide as the matrix's, for so many tokens; or pieces, each claimed by itself.
+# The tokens of a pass, int64 [n]: ids, rows (0, 1, ...), positions, and the row of `pages` where the page table of a
+# token's sequence begins. tiles: int64 [tiles][2], the query tiles: first token and number of tokens, of one sequence.
+# wanted: the rows of the tokens whose logits are computed.
+Batch = namedtuple("Batch", "tokens rows positions first_page pages tiles wanted")
+# Activations between the steps, flat, one row a token. codes: Codes, with room for `token_blocks` blocks a token and,
+# from block number `low` on, for as many of the second set. added: what a step adds to x. spare: the product with the
+# second set, as large as the largest output.
+Scratch = namedtuple("Scratch", "x normed added qkv gate up codes token_blocks low spare")
+# Quantised rows of activations. `sets`: ONE_SET or TWO_SETS. The first set begins at block number `first`; the second,
+# of the errors of the first, at block number `low`.
+CodeSets = namedtuple("CodeSets", "codes first low sets")
+# What a product reads: Rows, and the same rows as CodeSets.
+Inputs = namedtuple("Inputs", "rows code_sets")
+# to[t] = matrix @ inputs[t] + bias for t < tokens. matrix, bias: rows of the weight table; the bias may be ABSENT.
+# inputs: Inputs. to: Rows. spare: f32, of the size of the output.
+Projection = namedtuple("Projection", "weights matrix bias inputs tokens to spare")
+# The work of a step: `total` groups as wide as those of `matrix`, for so many tokens, claimed in runs; or `total`
+# pieces, claimed one by one.
 Groups = namedtuple("Groups", "total matrix tokens")
 Pieces = namedtuple("Pieces", "total")
-# The addresses of two int32, 0 for none: when one of them is not zero, the pass is to stop.
+# The addresses of two int32 (0: none). The pass stops when one of them is not zero.
 Interrupts = namedtuple("Interrupts", "first second")
-# What a thread computes a pass with: `work` is its own.
-Pass = namedtuple("Pass", "crew model batch work scratch")
+# All that a thread needs in a pass. workspace: its own Workspace; everything else is shared.
+Pass = namedtuple("Pass", "crew model batch workspace scratch")
 
-TABLE = Array(np.int64, 2)
-MODEL = Structure(
+INT_MATRIX = Array(np.int64, 2)
+MODEL_STRUCT = Structure(
     Model,
     sizes=Structure(Sizes, epsilon=Real()),
-    weights=WEIGHTS,
-    table=TABLE,
-    windows=NUMBERS,
-    cosines=FLOATS,
-    sines=FLOATS,
+    weights=WEIGHTS_STRUCT,
+    table=INT_MATRIX,
+    windows=INT_ARRAY,
+    cosines=FLOAT_ARRAY,
+    sines=FLOAT_ARRAY,
 )
-BATCH = Structure(
-    Batch, tokens=NUMBERS, rows=NUMBERS, positions=NUMBERS, pages_at=NUMBERS, pages=TABLE, tiles=TABLE, wanted=NUMBERS
+BATCH_STRUCT = Structure(
+    Batch,
+    tokens=INT_ARRAY,
+    rows=INT_ARRAY,
+    positions=INT_ARRAY,
+    first_page=INT_ARRAY,
+    pages=INT_MATRIX,
+    tiles=INT_MATRIX,
+    wanted=INT_ARRAY,
 )
-INTERRUPTS = Structure(Interrupts)
-SCRATCH = Structure(
-    Scratch, **dict.fromkeys(("x", "normed", "added", "qkv", "gate", "up", "spare"), FLOATS), quantized=CODES
+INTERRUPTS_STRUCT = Structure(Interrupts)
+SCRATCH_STRUCT = Structure(
+    Scratch,
+    **dict.fromkeys(("x", "normed", "added", "qkv", "gate", "up", "spare"), FLOAT_ARRAY),
+    codes=CODES_STRUCT,
 )
-WORKS = Structure(
-    Work,
+WORKSPACES_STRUCT = Structure(
+    Workspace,
     **dict.fromkeys(("q", "query_scales", "scores", "out"), Array(np.float32, 2)),
     **dict.fromkeys(("query_codes", "weight_codes", "row"), Array(np.int16, 2)),
     **dict.fromkeys(("firsts", "limits"), Array(np.int32, 2)),
@@ -114,16 +130,19 @@ WORKS = Structure(
 
 
 @inlined
-def work_of(works, thread):
-    """A thread's own part of the arrays of all."""
-    w, t = works, thread
+def workspace_of(workspaces, thread):
+    """A thread's own Workspace, out of that of all threads."""
+    w, t = workspaces, thread
     queries, sight = (w.q[t], w.query_codes[t], w.query_scales[t]), (w.firsts[t], w.limits[t])
-    return Work(*queries, *sight, w.scores[t], w.weight_codes[t], w.out[t], w.row[t])
+    return Workspace(*queries, *sight, w.scores[t], w.weight_codes[t], w.out[t], w.row[t])
 
 
 @compiled
 def share(crew, tokens):
-    """(first token, step, slot of token 0) of what this thread prepares. A slot is a row and has room for its codes."""
+    """(first token, step, slot of token 0): which rows this thread prepares, and in which slot of the scratch.
+
+    A slot is a row of activations and its codes. A single token is prepared by every thread, in a slot of its own.
+    """
     if tokens == 1:
         return 0, 1, crew.thread
     return crew.thread, crew.threads, 0
@@ -131,19 +150,19 @@ def share(crew, tokens):
 
 @compiled
 def claim_groups(crew, counter, work):
-    """Claim the next of a step's Groups: (begin, end). When none is left, begin is their total.
+    """Claim the next run of a step's Groups: (begin, end). If none is left, begin is their total.
 
-    Several threads count their claims, and each finds the place of its own in the one sequence of shrinking runs, so
-    that a claim is one addition. Runs are even numbers of groups, of which products take two at a time.
+    A claim is one atomic addition: it gives the number of the run, and from that each thread computes where the run
+    begins in the sequence of shrinking runs. Runs have even lengths, since products take two groups at a time.
     """
     groups, width = work.total, group_bytes(work.matrix[LAYOUT], work.matrix[COLUMNS])
-    most = max(2, MOST_BYTES // (width * work.tokens) // 2 * 2)
+    most = max(2, LONGEST_RUN_BYTES // (width * work.tokens) // 2 * 2)
     if crew.threads == 1:
         begin = min(groups, claim(crew, counter, most))
         return begin, min(groups, begin + most)
     number, begin = claim(crew, counter, 1), 0
     while begin < groups:
-        wanted = max(1, LEAST_BYTES // width, (groups - begin) // (PART * crew.threads))
+        wanted = max(1, SHORTEST_RUN_BYTES // width, (groups - begin) // (RUN_DIVISOR * crew.threads))
         piece = min(most, (wanted + 1) // 2 * 2)
         if number < crew.threads:
             begin = min(groups, begin + number * piece)
@@ -154,21 +173,22 @@ def claim_groups(crew, counter, work):
 
 @compiled
 def claim_piece(crew, counter, work):
-    """The same of Pieces."""
+    """Claim the next of a step's Pieces, as `claim_groups`."""
     begin = min(work.total, claim(crew, counter, 1))
     return begin, begin + 1
 
 
-def shared_out(piece, claimed=claim_groups):
-    """A step of a pass: the threads claim runs of its work until none is left, and compute them with `piece`.
+def parallel(piece, claim_next=claim_groups):
+    """Make a step of a pass: its threads claim work until none is left, and call `piece` for what they have claimed.
 
-    piece: (begin, end, given); given: whatever it takes. The step is (crew, counter, work, given) -> True to stop.
+    piece: (begin, end, given) -> None. The step: (crew, counter, work, given) -> True to stop. work: Groups or Pieces,
+    as `claim` takes them. given: passed on to `piece`.
     """
 
     @inlined
     def step(crew, counter, work, given):
         while True:
-            begin, end = claimed(crew, counter, work)
+            begin, end = claim_next(crew, counter, work)
             if begin >= work.total or stopped(crew):
                 return wait(crew, counter, work.total)
             piece(begin, end, given)
@@ -179,24 +199,25 @@ def shared_out(piece, claimed=claim_groups):
 
 @compiled
 def groups_of(matrix):
+    """The number of groups of a matrix."""
     return (matrix[ROWS] + GROUP - 1) // GROUP
 
 
 @inlined
 def all_groups(matrix, tokens):
-    """The Groups of a matrix."""
+    """The work of a product with a matrix: all its Groups."""
     return Groups(groups_of(matrix), matrix, tokens)
 
 
 @inlined
-def coded(s, first, sets):
-    """The sets of codes in a Scratch whose first block is `first`."""
-    return Coded(s.quantized, first, s.low + first, sets)
+def code_sets(s, first, sets):
+    """The CodeSets in a Scratch that begin at block number `first`."""
+    return CodeSets(s.codes, first, s.low + first, sets)
 
 
 @compiled
 def quantize_token(x, at, width, to):
-    """The codes of one vector; to: Coded."""
+    """Quantise one vector; to: CodeSets."""
     if to.sets == TWO_SETS:
         quantize_twice(x, at, width, to.codes, to.first, to.low)
     else:
@@ -205,22 +226,22 @@ def quantize_token(x, at, width, to):
 
 @compiled
 def product(p, begin, end):
-    """The groups begin .. end of a Projection without its bias: `linear`, of a quantised matrix once for each set."""
-    coded, to = p.given.coded, p.to
-    passes = coded.sets if is_quantized(p.matrix) else 1
+    """The groups begin .. end - 1 of a Projection, without its bias. A quantised matrix is multiplied with each set."""
+    seen, to = p.inputs.code_sets, p.to
+    passes = seen.sets if is_quantized(p.matrix) else 1
     for number in range(passes):
-        first, out = (coded.first, to.x) if number == 0 else (coded.low, p.spare)
-        given = Activations(p.given.rows, coded.codes, first)
+        first, out = (seen.first, to.x) if number == 0 else (seen.low, p.spare)
+        given = Activations(p.inputs.rows, seen.codes, first)
         linear(p.weights, p.matrix, begin, end, given, p.tokens, Rows(out, to.at, to.stride))
     if passes == TWO_SETS:
         for t in range(p.tokens):
-            place = to.at + t * to.stride + begin * GROUP
-            add(to.x, place, p.spare, place, (end - begin) * GROUP)
+            at = to.at + t * to.stride + begin * GROUP
+            add(to.x, at, p.spare, at, (end - begin) * GROUP)
 
 
 @compiled
 def add_bias(p, begin, end):
-    """Add the groups begin .. end of a Projection's bias, if there is one, to every token's."""
+    """Add the bias of a Projection, if there is one, to the groups begin .. end - 1 of all tokens."""
     if p.bias[LAYOUT] != ABSENT:
         first, size = begin * GROUP, (end - begin) * GROUP
         for t in range(p.tokens):
@@ -229,27 +250,27 @@ def add_bias(p, begin, end):
 
 @compiled
 def norm(crew, model, weight, sets, rows, s):
-    """s.normed = the listed rows of s.x normalised, with so many sets of codes."""
+    """s.normed = the listed rows of s.x, normalised, and quantised to so many sets of codes."""
     hidden, stride = model.sizes.hidden, model.sizes.hidden_stride
     first, step, slot = share(crew, len(rows))
     for t in range(first, len(rows), step):
         x, to, norm_at = rows[t] * stride, (t + slot) * stride, weight[OFFSET] // 4
         rms_norm(s.x, x, hidden, model.weights.f32, norm_at, model.sizes.epsilon, s.normed, to)
         if sets != NO_CODES:
-            quantize_token(s.normed, to, hidden, coded(s, slot * s.room + t * (hidden // BLOCK), sets))
+            quantize_token(s.normed, to, hidden, code_sets(s, slot * s.token_blocks + t * (hidden // BLOCK), sets))
 
 
 @compiled
 def quantize_rows(crew, rows, width, sets, tokens, s):
-    """So many sets of codes of the first `width` columns of every token of the Rows, which begin at 0."""
+    """Quantise the first `width` columns of every token's row to so many sets of codes. The Rows begin at x[0]."""
     first, step, slot = share(crew, tokens)
     for t in range(first, tokens, step):
-        quantize_token(rows.x, t * rows.stride, width, coded(s, slot * s.room + t * (width // BLOCK), sets))
+        quantize_token(rows.x, t * rows.stride, width, code_sets(s, slot * s.token_blocks + t * (width // BLOCK), sets))
 
 
 @inlined
 def codes_needed(w, first, last):
-    """Whether one of the matrices `first` .. `last` of a layer is quantised."""
+    """Whether one of the matrices in rows `first` .. `last` of a layer is quantised."""
     needed = False
     for number in range(first, last + 1):
         needed = needed or is_quantized(w[number])
@@ -261,29 +282,29 @@ def codes_needed(w, first, last):
 
 @inlined
 def _embedded(begin, end, p):
-    """The embedding of a token."""
-    own = p.model.table[p.model.sizes.layers * PER_LAYER + EMBEDDING]
+    """The embedding of one token, into scratch.x."""
+    own = p.model.table[p.model.sizes.layers * LAYER_ROWS + TOKEN_EMBEDDING]
     embedding(p.model.weights, own, p.batch.tokens[begin], p.scratch.x, begin * p.model.sizes.hidden_stride)
 
 
 @inlined
 def projected(begin, end, p):
-    """A Projection."""
+    """The groups begin .. end - 1 of a Projection, with its bias."""
     product(p, begin, end)
     add_bias(p, begin, end)
 
 
 @inlined
 def _all_projected(begin, end, given):
-    """The queries', keys' and values' Projections; a piece may lie across two of them. Values see two sets of codes."""
+    """The same of queries, keys and values, whose groups are numbered through. Values read two sets of codes."""
     p, w = given
     before = 0
     for part in range(3):
         groups = groups_of(w[Q + part])
         first, last = max(begin - before, 0), min(end - before, groups)
         if first < last:
-            c = p.given.coded
-            seen = Given(p.given.rows, Coded(c.codes, c.first, c.low, TWO_SETS if part == V - Q else c.sets))
+            c = p.inputs.code_sets
+            seen = Inputs(p.inputs.rows, CodeSets(c.codes, c.first, c.low, TWO_SETS if part == V - Q else c.sets))
             to = Rows(p.to.x, p.to.at + before * GROUP, p.to.stride)
             projected(first, last, Projection(p.weights, w[Q + part], w[Q_BIAS + part], seen, p.tokens, to, p.spare))
         before += groups
@@ -291,7 +312,7 @@ def _all_projected(begin, end, given):
 
 @inlined
 def _added(begin, end, given):
-    """A Projection that is added to x."""
+    """The same, added to x."""
     p, x = given
     projected(begin, end, p)
     for t in range(p.tokens):
@@ -301,7 +322,7 @@ def _added(begin, end, given):
 
 @inlined
 def _gated(begin, end, given):
-    """silu(gate) * up, of two Projections without a bias, in the place of the second."""
+    """silu(gate) * up of two Projections without a bias, into the output of the second."""
     gate, up = given
     product(gate, begin, end)
     product(up, begin, end)
@@ -309,21 +330,23 @@ def _gated(begin, end, given):
         swiglu(gate.to.x, up.to.x, t * gate.to.stride + begin * GROUP, (end - begin) * GROUP)
 
 
-embed = shared_out(_embedded, claim_piece)
-project, project_all = shared_out(projected), shared_out(_all_projected)
-project_and_add, project_gated = shared_out(_added), shared_out(_gated)
+embed = parallel(_embedded, claim_piece)
+project, project_all = parallel(projected), parallel(_all_projected)
+project_and_add, project_gated = parallel(_added), parallel(_gated)
 
 
 @inlined
 def normed(p, tokens, sets):
-    """Given: what a product reads of the normalised rows."""
+    """The normalised rows as the Inputs of a product."""
     slot, stride = share(p.crew, tokens)[2], p.model.sizes.hidden_stride
-    return Given(Rows(p.scratch.normed, slot * stride, stride), coded(p.scratch, slot * p.scratch.room, sets))
+    return Inputs(
+        Rows(p.scratch.normed, slot * stride, stride), code_sets(p.scratch, slot * p.scratch.token_blocks, sets)
+    )
 
 
 @inlined
 def queries_keys_values(p, counter, w, sets):
-    """qkv = the three projections of the normalised rows, which queries and keys see as so many sets. True to stop."""
+    """qkv = the projections of the normalised rows; queries and keys read so many sets of codes. True to stop."""
     tokens, s = len(p.batch.tokens), p.scratch
     to = Rows(s.qkv, 0, p.model.sizes.qkv_stride)
     projections = Projection(p.model.weights, w[Q], w[Q_BIAS], normed(p, tokens, sets), tokens, to, s.spare)
@@ -333,17 +356,17 @@ def queries_keys_values(p, counter, w, sets):
 
 @inlined
 def project_back(p, counter, matrix, bias, rows, sets):
-    """x += matrix @ rows + bias: what attention or the feed-forward network adds to it. True to stop."""
+    """x += matrix @ rows + bias: the last step of attention and of the feed-forward network. True to stop."""
     tokens, s = len(p.batch.tokens), p.scratch
-    given = Given(rows, coded(s, share(p.crew, tokens)[2] * s.room, sets))
+    inputs = Inputs(rows, code_sets(s, share(p.crew, tokens)[2] * s.token_blocks, sets))
     to = Rows(s.added, 0, p.model.sizes.hidden_stride)
-    projection = Projection(p.model.weights, matrix, bias, given, tokens, to, s.spare)
+    projection = Projection(p.model.weights, matrix, bias, inputs, tokens, to, s.spare)
     return project_and_add(p.crew, counter, all_groups(matrix, tokens), (projection, s.x))
 
 
 @inlined
-def turn_heads(model, w, rows, position, head):
-    """Normalise (if the model does) and rotate one kv head's key and its queries, in a row of qkv: Rows."""
+def rotate_heads(model, w, rows, position, head):
+    """Normalise (if the model does so) and rotate the key and the queries of one kv head. rows: its row of qkv."""
     sizes = model.sizes
     dim, group = sizes.head_dim, sizes.heads // sizes.kv_heads
     key = rows.at + sizes.k_column + head * dim
@@ -357,51 +380,51 @@ def turn_heads(model, w, rows, position, head):
 
 
 @inlined
-def store_head(sizes, place, rows, head, work):
-    """Store the key and the value of one kv head, in a row of qkv, in their Place."""
+def store_head(sizes, address, rows, head, workspace):
+    """Store the key and the value of one kv head at a KVAddress. rows: the row of qkv. workspace: for its `row`."""
     key = rows.at + sizes.k_column + head * sizes.head_dim
     value = rows.at + sizes.v_column + head * sizes.head_dim
     if sizes.codes_kv:
-        store_codes(place, rows.x, key, value, work.row)
+        store_codes(address, rows.x, key, value, workspace.row)
     else:
-        store_floats(place, rows.x, key, value)
+        store_floats(address, rows.x, key, value)
 
 
 @inlined
-def place_of(p, layer, token, head):
-    """The Place of a token's key and value of one kv head."""
+def kv_address(p, layer, token, head):
+    """The KVAddress of a token's key and value, for one kv head."""
     position, sizes = p.batch.positions[token], p.model.sizes
-    page = p.batch.pages_at[token] + position // PAGE
-    return Place(p.batch.pages, page, layer * sizes.kv_heads + head, sizes.head_dim, position)
+    page = p.batch.first_page[token] + position // PAGE
+    return KVAddress(p.batch.pages, page, layer * sizes.kv_heads + head, sizes.head_dim, position)
 
 
 @inlined
 def tile_of(p, layer, piece):
-    """(Queries, Cached) of a piece of attention: one kv head for one tile of tokens, whose queries results replace."""
+    """(Queries, Cached) of one piece of attention: one query tile and one kv head."""
     sizes, batch = p.model.sizes, p.batch
     tile, head = divmod(piece, sizes.kv_heads)
     dim, group = sizes.head_dim, sizes.heads // sizes.kv_heads
     first, tokens = batch.tiles[tile, 0], batch.tiles[tile, 1]
     x, stride, window = first * sizes.qkv_stride + head * group * dim, sizes.qkv_stride, p.model.windows[layer]
     queries = Queries(p.scratch.qkv, x, stride, tokens, group, dim, batch.positions, first, window)
-    return queries, Cached(batch.pages, batch.pages_at[first], layer * sizes.kv_heads + head)
+    return queries, Cached(batch.pages, batch.first_page[first], layer * sizes.kv_heads + head)
 
 
 @inlined
 def attend(p, layer, piece):
-    """Attention of a piece, over keys and values of either kind."""
+    """Attention of one piece: a query tile and a kv head. The results replace the queries."""
     queries, cached = tile_of(p, layer, piece)
-    attention(p.model.attention, Attention(queries, cached, p.work))
+    attention(p.model.attention, AttentionPiece(queries, cached, p.workspace))
 
 
 @compiled
-def choose(crew, counter, batch, logits, vocabulary, ends, chosen, number):
-    """The batch's only token becomes the likeliest one, chosen[number], at the next position. True to stop.
+def choose_next(crew, counter, batch, logits, vocabulary, ends, chosen, number):
+    """Greedy: replace the batch's only token by the argmax of its logits, chosen[number], at the next position.
 
-    So it is when that token is one of `ends`, or the logits are not all finite: then nothing is chosen.
+    True to stop: if that token is one of `ends`, or a logit is not finite, and then nothing is chosen.
     """
     if claim(crew, counter, 1) == 0:
-        token = likeliest(logits, vocabulary)
+        token = argmax(logits, vocabulary)
         for end in ends:
             if token == end:
                 token = NO_TOKEN

@@ -1,8 +1,7 @@
-"""Compiles what models of every family and type need, by packing and running a tiny one.
+"""Compiles everything, for models of all families and encodings, by packing and running tiny ones.
 
-There is one compiled forward for all decoders, one for all encoders, and one packing function for plain elements and
-one for blocks, each compiled for the kinds of arrays that it is called with: so everything is called here as the server
-calls it.
+There is one compiled forward pass for all decoders, one for all encoders, the kernels of each layout, and a few other
+functions. numba compiles a function for the argument types of its first call, so each is called as the server does.
 """
 
 import math
@@ -19,14 +18,14 @@ from .composed import CompiledOperators, swiglu
 from .decoder import CompiledEngine
 from .encoder import CompiledEncoder
 
-COLUMNS = 256  # a multiple of every type's block
+TRIAL_COLUMNS = 256  # columns of a matrix of any encoding: a multiple of all block sizes
 
 
 def run():
-    """Compile all of it, or load it where it is compiled."""
+    """Compile everything, or load what has been compiled before."""
     for type in encodings.BLOCKS:
-        packing.pack_tensor(bytes(encodings.row_bytes(type, COLUMNS)), type, (1, COLUMNS))
-    for number in dispatch.BY_NUMBER:
+        packing.pack_tensor(bytes(encodings.row_bytes(type, TRIAL_COLUMNS)), type, (1, TRIAL_COLUMNS))
+    for number in dispatch.LAYOUT_BY_NUMBER:
         dispatch.load(number)
     for kernel in attention.OVER.values():
         kernel.address()
@@ -41,7 +40,7 @@ def run():
 
 
 def compile_operators(operators):
-    """Call each operator on activations as SQL gives them, which nobody may write to."""
+    """Call each operator with activations like those from SQL, which are read-only."""
     x = np.frombuffer(bytes(4 * operators.engine.sizes.hidden), "<f4")
     operators.embedding([0])
     operators.linear(x, "blk.0.attn_output.weight")
@@ -55,7 +54,7 @@ def compile_operators(operators):
 
 
 def tiny_model():
-    """(Architecture, PackedModel) of zeros."""
+    """(Architecture, PackedModel) of a decoder; all weights are zero."""
     architecture = Architecture(
         family="llama",
         vocabulary_size=16,
@@ -75,7 +74,7 @@ def tiny_model():
 
 
 def tiny_encoder():
-    """(EncoderArchitecture, PackedModel) of zeros."""
+    """(EncoderArchitecture, PackedModel) of an encoder; all weights are zero."""
     architecture = EncoderArchitecture(
         family="bert",
         vocabulary_size=16,

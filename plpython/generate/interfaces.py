@@ -2,6 +2,8 @@
 
 from typing import Protocol, runtime_checkable
 
+PAGE = 64  # positions of a page of a KV cache
+
 
 class Cache(Protocol):
     """Keys and values of the positions 0 .. length - 1 of one sequence."""

@@ -1,4 +1,4 @@
-"""`generate/candidates` in compiled code: the same numbers, a tenth of the time."""
+"""`generate/candidates` in compiled code: the same numbers in a tenth of the time."""
 
 from functools import cached_property
 
@@ -10,15 +10,16 @@ from ..simd.memory import load_first, store
 from ..simd.registers import compiled, entry, f32, fill, ldexp, maximum, minimum, rint, to_i32, where_less
 
 C0, C1, C2, C3, C4, C5 = POLYNOMIAL
-# Tokens that weigh nothing have buckets of their own, by their scores too, so that they do not all wait for one.
+# Tokens of weight 0 have buckets of their own, also by score: if all shared one bucket, its counter would be a chain of
+# dependent additions.
 WEIGHTLESS = 4096
 ALL_BUCKETS = 2 * WEIGHTLESS
-BLOCK = 1024  # tokens whose weights are summed before their sum is looked at
+DRAW_BLOCK = 1024  # tokens summed at a time by `draw`, until the sum passes the number drawn
 
 
 @compiled
 def weight(score):
-    """candidates.weights, in every lane: each multiplication and addition rounded by itself."""
+    """candidates.weights in every lane. Bits must agree with numpy, so there is no fma: each operation rounds."""
     y = maximum(score, LOWEST)
     n = rint(y * LOG2_E)
     r = (y - n * LN2_HIGH) - n * LN2_LOW
@@ -33,7 +34,7 @@ def weight(score):
 
 @entry
 def weigh(logits, largest, temperature, scores, weights, buckets):
-    """Fill scores, weights and the numbers of their buckets, which have room for whole registers."""
+    """Fill scores, weights and bucket numbers: arrays of at least len(logits) + 15 elements."""
     size = len(logits)
     for i in range(0, size, 16):
         score = (load_first(size - i, logits, i) - largest) / temperature
@@ -46,17 +47,17 @@ def weigh(logits, largest, temperature, scores, weights, buckets):
 
 @entry
 def tally(weights, buckets, size, tallies):
-    """For each bucket how many tokens it has, and how much they weigh: side by side, since both are wanted at once."""
+    """tallies[2 b], tallies[2 b + 1] = how many tokens bucket b has, and the sum of their weights."""
     tallies[:] = 0
     for i in range(size):
-        place = 2 * np.int64(buckets[i])
-        tallies[place] += 1
-        tallies[place + 1] += weights[i]
+        index = 2 * np.int64(buckets[i])
+        tallies[index] += 1
+        tallies[index + 1] += weights[i]
 
 
 @entry
 def members(buckets, size, bucket, ids):
-    """The ids of a bucket, ascending, into `ids`."""
+    """ids = the tokens of a bucket, ascending."""
     count = 0
     for i in range(size):
         if buckets[i] == bucket:
@@ -75,13 +76,13 @@ def mass(scores, weights, size, score):
 
 @compiled
 def kept_weight(score, weight, i, cut, last):
-    """The weight of token i, 0 if it is cut off; without a branch, that nobody could foretell."""
+    """The weight of token i, 0 if it is cut off; branch-free: the branch would be unpredictable."""
     return np.int64(weight) * np.int64((score > cut) | ((score == cut) & (i <= last)))
 
 
 @compiled
 def first_beyond(scores, weights, cut, last, number):
-    """The first place at which the kept weights, summed, are more than `number`; the size if none is."""
+    """The first index at which the running sum of the kept weights exceeds `number`; len(scores) if none does."""
     for i in range(len(scores)):
         number -= kept_weight(scores[i], weights[i], i, cut, last)
         if number < 0:
@@ -93,16 +94,16 @@ def first_beyond(scores, weights, cut, last, number):
 def kept_mass(scores, weights, cut, last):
     """The sum of the kept weights."""
     total = 0
-    for i in range(len(scores)):  # from 0, so that the compiler knows that no index is negative, and takes many at once
+    for i in range(len(scores)):  # from 0: indices are then known not to be negative, and LLVM vectorises the loop
         total += kept_weight(scores[i], weights[i], i, cut, last)
     return total
 
 
 @entry
 def draw(scores, weights, size, cut, last, number):
-    """The first id at which the kept weights, summed, are more than `number`."""
-    for begin in range(0, size, BLOCK):
-        block = slice(begin, min(size, begin + BLOCK))
+    """The first token at which the running sum of the kept weights exceeds `number`; `size` if none does."""
+    for begin in range(0, size, DRAW_BLOCK):
+        block = slice(begin, min(size, begin + DRAW_BLOCK))
         mass = kept_mass(scores[block], weights[block], cut, last - begin)
         if mass > number:
             return begin + first_beyond(scores[block], weights[block], cut, last - begin, number)
@@ -111,27 +112,27 @@ def draw(scores, weights, size, cut, last, number):
 
 
 class Candidates(candidates.Candidates):
-    """candidates.Candidates, for one draw: the next one takes its memory."""
+    """candidates.Candidates for one draw: the next instance overwrites the arrays of this one."""
 
-    _room = None  # scores, weights, buckets, tallies: the session's
+    _buffers = None  # scores, weights, buckets, tallies: one set in each process
 
     def __init__(self, logits, largest, temperature):
         size = self._size = len(logits)
         self._scores, self._weights, self._buckets, self._tallies = self._memory()
         self.scores, self.weights = self._scores[:size], self._weights[:size]
         logits = logits.view()
-        logits.flags.writeable = False  # compiled code is made for each kind of array
+        logits.flags.writeable = False  # numba has another type for read-only arrays: compile for one of them
         arguments = np.float32(largest), np.float32(temperature), self._scores, self._weights, self._buckets
         weigh(logits, *arguments)
 
     @property
     def counts(self):
-        """How many tokens that weigh anything each bucket has."""
+        """How many tokens of a weight above 0 each bucket has."""
         return self._tallied[: 2 * BUCKETS : 2]
 
     @property
     def masses(self):
-        """How much the tokens of each bucket weigh together."""
+        """The sum of the weights in each bucket."""
         return self._tallied[1 : 2 * BUCKETS : 2]
 
     @cached_property
@@ -140,7 +141,7 @@ class Candidates(candidates.Candidates):
         return self._tallies
 
     def members(self, bucket):
-        """Ids of a bucket, ascending."""
+        """The tokens of a bucket, ascending."""
         ids = np.empty(int(self.counts[bucket]), np.int64)
         members(self._buckets, self._size, bucket, ids)
         return ids
@@ -150,17 +151,17 @@ class Candidates(candidates.Candidates):
         return float(mass(self._scores, self._weights, self._size, np.float32(score)))
 
     def draw(self, cut, number):
-        """The first id at which the weights of what is kept, summed by ascending id, are more than `number`."""
+        """The first token at which the running sum of the weights that `cut` keeps, by id, exceeds `number`."""
         return draw(self._scores, self._weights, self._size, np.float32(cut.score), cut.last, number)
 
     def compile(self):
-        """Call everything once."""
+        """Call everything once, so that it is compiled."""
         self.members(0)
         self.draw(self.all(), 0)
 
     def _memory(self):
-        room, wanted = Candidates._room, self._size + 16
-        if room is None or len(room[0]) < wanted:
+        buffers, wanted = Candidates._buffers, self._size + 16
+        if buffers is None or len(buffers[0]) < wanted:
             each = np.empty(wanted, np.float32), np.empty(wanted, np.float32), np.empty(wanted, np.int32)
-            room = Candidates._room = (*each, np.empty(2 * ALL_BUCKETS))
-        return room
+            buffers = Candidates._buffers = (*each, np.empty(2 * ALL_BUCKETS))
+        return buffers

@@ -1,6 +1,6 @@
-"""Which layouts there are, and the table of their kernels, from which compiled code takes the one that it calls.
+"""The list of layouts, and the table of their kernels' addresses, through which compiled code calls them.
 
-A new layout is a file of `layouts` and its word here and in model/encodings.py.
+To add a layout, write its file in `layouts`, and add its name here and in model/encodings.py.
 """
 
 import numpy as np
@@ -9,31 +9,31 @@ from ..simd.registers import compiled
 from .groups import ABSENT, KERNELS, VECTOR
 from .layouts import bf16, f16, f32, q4, q5, q8
 
-MODULES = (f32, f16, bf16, q8, q4, q5)
-LAYOUTS = tuple(module.LAYOUT for module in MODULES)
-BY_NAME = {layout.name: layout for layout in LAYOUTS}
-BY_NUMBER = {layout.number: layout for layout in LAYOUTS}
-NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for layout in LAYOUTS}}
-# What the layouts of blocks are larger by, in the order of their numbers from FIRST_OF_BLOCKS on.
+LAYOUT_MODULES = (f32, f16, bf16, q8, q4, q5)
+LAYOUTS = tuple(module.layout for module in LAYOUT_MODULES)
+LAYOUT_BY_NAME = {layout.name: layout for layout in LAYOUTS}
+LAYOUT_BY_NUMBER = {layout.number: layout for layout in LAYOUTS}
+LAYOUT_NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for layout in LAYOUTS}}
+# The offset of each layout of blocks, in the order of their numbers, which begin with FIRST_BLOCK_LAYOUT.
 OFFSETS = tuple(layout.offset for layout in sorted(LAYOUTS, key=lambda layout: layout.number) if layout.offset)
 
 
-# The addresses of the layouts' kernels, int64: those of layout number n begin at n * len(KERNELS), in the order of
-# KERNELS. They are 0 until `load`.
-ADDRESSES = np.zeros((max(BY_NUMBER) + 1) * len(KERNELS), np.int64)
+# The kernels' addresses, int64. Those of layout number n are at n * len(KERNELS), in the order of KERNELS; 0 until
+# `load` is called with n.
+ADDRESSES = np.zeros((max(LAYOUT_BY_NUMBER) + 1) * len(KERNELS), np.int64)
 PRODUCT_OF, ROW_OF, SQUARES_OF = range(len(KERNELS))
 
 
 def load(number):
-    """Have the kernels of a layout in ADDRESSES; they are compiled where they are not yet."""
+    """Put the addresses of a layout's kernels into ADDRESSES. Compiles them if that has not been done."""
     first = number * len(KERNELS)
-    if number in BY_NUMBER and not ADDRESSES[first]:
-        kernels = BY_NUMBER[number].kernels
+    if number in LAYOUT_BY_NUMBER and not ADDRESSES[first]:
+        kernels = LAYOUT_BY_NUMBER[number].kernels
         ADDRESSES[first : first + len(KERNELS)] = [kernels[part].address() for part in KERNELS]
 
 
 def _group_bytes():
-    """For compiled code: (the number of a layout, columns) -> bytes of a group. It is a choice among LAYOUTS."""
+    """Write and compile group_bytes(layout number, columns) -> bytes of a group: a chain of ifs over LAYOUTS."""
     *others, last = LAYOUTS
     lines = [f"    if layout == {layout.number}: return {layout.name}(columns)" for layout in others]
     source = "\n".join(["def group_bytes(layout, columns):", *lines, f"    return {last.name}(columns)"])

@@ -1,8 +1,7 @@
-"""The transformer's operators as loops over register blocks, for activations and packed weights in flat arrays.
+"""The transformer's operators except matrix products (`matrix`) and attention (`attention`).
 
-Everything is a flat array and an index into it; `stride` is the distance between tokens. Widths are padded to
-multiples of 16 with zeros, which every kernel keeps zero. The matrix products are in `matrix`, attention in
-`attention`.
+A vector is a flat float32 array and an index into it (`at`). Widths are padded to multiples of 16 with zeros; every
+function here keeps the padding zero.
 """
 
 import math
@@ -10,6 +9,8 @@ from collections import namedtuple
 
 import numpy as np
 
+from ..generate.candidates import LN2_HIGH, LN2_LOW, LOG2_E
+from ..model.encodings import BLOCK
 from ..simd.memory import load, load_first, store, store_first
 from ..simd.registers import (
     bits,
@@ -35,28 +36,26 @@ from ..simd.registers import (
     where_less,
 )
 from .dispatch import OFFSETS
-from .groups import BLOCK, Codes
+from .groups import Codes
 
-# Added to a small number it leaves the nearest whole number, ties to even, in the low bits: one addition for two steps.
+# x + ROUNDER has the integer nearest to x, ties to even, in its low bits: rounding and conversion in one addition.
 ROUNDER = np.float32(1.5 * 2**23)
-# exp2: x = n + r, a polynomial of least relative error, 2e-9, for 2^r
-EXP2_LOWEST = np.float32(-126.0)
-# exp: x = n ln 2 + r, the polynomial of Cephes' expf for e^r; largest relative error 2 units in the last place
-LOG2_E = np.float32(1.4426950408889634)
-LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+EXP2_LOWEST = np.float32(-126.0)  # exp2 gives 0 below this
+EXP_LOWEST, EXP_HIGHEST = np.float32(-87.0), np.float32(88.0)  # exp gives 0 below, e^88 above
 SQRT_HALF = np.float32(math.sqrt(0.5))
-EXP_LOWEST, EXP_HIGHEST = np.float32(-87.0), np.float32(88.0)
-# What a layer norm ends with: an array, and where in it the weights begin and the bias.
+# The weights and the bias of a layer norm: an array, and where each begins in it.
 Affine = namedtuple("Affine", "weights weights_at bias_at")
-# likeliest: it looks for the largest number run by run
-RUN = 1024
-NO_TOKEN = -1
-NOTHING = np.float32(-np.inf)
+ARGMAX_RUN = 1024  # argmax takes the maximum of so many numbers at a time
+NO_TOKEN = -1  # argmax of numbers that are not all finite
+MINUS_INFINITY = np.float32(-np.inf)
 
 
 @compiled
 def exp(x):
-    """e^x in every lane; 0 below -87, where it is 1.6e-38, so that a masked score weighs nothing; above 88 e^88."""
+    """e^x in every lane, within 2 units in the last place; 0 below -87, where e^x is 1.6e-38; above 88 it is e^88.
+
+    x = n ln 2 + r, and e^r is the polynomial of Cephes' expf.
+    """
     y = minimum(maximum(x, EXP_LOWEST), EXP_HIGHEST)
     n = rint(y * LOG2_E)
     r = fma(n, 0.0 - LN2_LOW, fma(n, 0.0 - LN2_HIGH, y))
@@ -70,7 +69,10 @@ def exp(x):
 
 @compiled
 def exp2(x):
-    """2^x in every lane, for x up to 127; 0 below -126, where it is 1.2e-38; NaN for infinity and NaN."""
+    """2^x in every lane, for x up to 127; 0 below -126, where 2^x is 1.2e-38; NaN for infinity and NaN.
+
+    x = n + r, and 2^r is a minimax polynomial with a relative error of 2e-9.
+    """
     n = x + ROUNDER
     r = x - (n - ROUNDER)
     p = fma(fill(1.5345802e-4, f32), r, 1.3399932e-3)
@@ -79,7 +81,7 @@ def exp2(x):
     p = fma(p, r, 2.4022643e-1)
     p = fma(p, r, 6.9314718e-1)
     p = fma(p, r, 1.0)
-    power = fma(x, 0.0, ldexp(p, bits(n)))  # ldexp makes a number of some NaNs; of a number, 0 changes nothing
+    power = fma(x, 0.0, ldexp(p, bits(n)))  # ldexp turns some NaNs into numbers; adding x * 0 makes them NaN again
     return where_less(x, EXP2_LOWEST, 0.0, power)
 
 
@@ -127,7 +129,7 @@ def largest_magnitude(x, at, width):
 
 
 def new_codes(size):
-    """Codes for so many numbers."""
+    """Zeroed Codes for `size` numbers."""
     blocks = -(-size // BLOCK)
     starts = np.zeros(len(OFFSETS) * blocks, np.int32)
     return Codes(np.zeros(blocks * BLOCK, np.int8), np.zeros(blocks, np.float32), starts)
@@ -135,9 +137,9 @@ def new_codes(size):
 
 @compiled
 def quantize_block(low, high, codes, block):
-    """Quantise the two registers of a block as `quantize` says; what the codes leave of them.
+    """Quantise the two registers of a block into block number `block`; returns x - code * scale of both.
 
-    Codes cannot be infinite or NaN: the scale is, where a number of the block is.
+    If a number is infinite or NaN, so is the scale: codes cannot be.
     """
     largest = max_lanes_or_nan(larger_or_nan(magnitude(low), magnitude(high)))
     inverse = fill(127.0, f32) / maximum(1e-30, largest)
@@ -153,11 +155,10 @@ def quantize_block(low, high, codes, block):
 
 @compiled
 def quantize(x, at, width, codes, first):
-    """One vector in blocks of 32: int8 codes and a scale each, x = code * scale with an error below scale / 2.
+    """Quantise a vector in blocks of 32, from block number `first` on: x = code * scale, with an error below scale / 2.
 
-    Its blocks are those from `first` on. The packed weights are unsigned, larger by their layout's offset. Where a
-    block's dot product must start to make up for it, minus the offset times the sum of the codes, is the same for every
-    row of the matrix, so it is here.
+    Packed weights are stored plus their layout's offset, so a block's dot product is too large by the offset times the
+    sum of the codes. That is the same for all rows of a matrix; `starts` holds its negative, where the sums begin.
     """
     for i in range(width // BLOCK):
         low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
@@ -166,7 +167,7 @@ def quantize(x, at, width, codes, first):
 
 @compiled
 def quantize_twice(x, at, width, codes, first, low_first):
-    """The same, and from another block on the codes of what those leave: together they hold 15 bits."""
+    """Quantise a vector, and from block `low_first` on quantise the errors of the first codes: 15 bits together."""
     for i in range(width // BLOCK):
         low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
         low, high = quantize_block(low, high, codes, first + i)
@@ -175,7 +176,7 @@ def quantize_twice(x, at, width, codes, first, low_first):
 
 @compiled
 def swiglu(gate, up, at, width):
-    """up = silu(gate) * up in place, silu(g) = g / (1 + exp(-g)); the width a multiple of 16."""
+    """up *= silu(gate), silu(g) = g / (1 + exp(-g)); width: a multiple of 16."""
     for i in range(at, at + width, 16):
         g = load(gate, i, f32)
         store(up, i, g / (exp(fill(0.0, f32) - g) + 1.0) * load(up, i, f32))
@@ -183,7 +184,7 @@ def swiglu(gate, up, at, width):
 
 @compiled
 def erf(x):
-    """The error function in every lane: the rational approximation of Eigen, within 3 units in the last place of 1."""
+    """The error function in every lane: Eigen's rational approximation, within 3 units in the last place of 1."""
     y = minimum(maximum(x, -4.0), 4.0)
     s = y * y
     p = fma(fill(-2.72614225801306e-10, f32), s, 2.77068142495902e-08)
@@ -201,46 +202,46 @@ def erf(x):
 
 @compiled
 def gelu(x, at, width):
-    """x * (1 + erf(x / sqrt(2))) / 2 in place; the width a multiple of 16."""
+    """x *= (1 + erf(x / sqrt(2))) / 2; width: a multiple of 16."""
     for i in range(at, at + width, 16):
         v = load(x, i, f32)
         store(x, i, v * 0.5 * (erf(v * SQRT_HALF) + 1.0))
 
 
 @compiled
-def likeliest(x, width):
-    """The first place of the largest of x[0 .. width - 1]; NO_TOKEN when one of them is not a finite number."""
-    whole, largest, place, odd = width // RUN * RUN, NOTHING, 0, fill(0.0, f32)
-    for begin in range(0, whole, RUN):
-        top = fill(NOTHING, f32)
-        for i in range(begin, begin + RUN, 16):
+def argmax(x, width):
+    """The first index of the largest of x[0 .. width - 1]; NO_TOKEN if one of them is infinite or NaN."""
+    whole, largest, index, not_finite = width // ARGMAX_RUN * ARGMAX_RUN, MINUS_INFINITY, 0, fill(0.0, f32)
+    for begin in range(0, whole, ARGMAX_RUN):
+        top = fill(MINUS_INFINITY, f32)
+        for i in range(begin, begin + ARGMAX_RUN, 16):
             v = load(x, i, f32)
-            top, odd = maximum(top, v), fma(v, 0.0, odd)
+            top, not_finite = maximum(top, v), fma(v, 0.0, not_finite)
         top = lane(max_lanes(top), 0)
         if top > largest:
-            largest, place = top, begin
-    remainder = lane(sum_lanes(odd), 0)
+            largest, index = top, begin
+    finite_check = lane(sum_lanes(not_finite), 0)
     for i in range(whole, width):
-        remainder += x[i] * np.float32(0.0)
+        finite_check += x[i] * np.float32(0.0)
         if x[i] > largest:
-            largest, place = x[i], i
-    if remainder != 0.0:  # NaN, which infinity times 0 is too
+            largest, index = x[i], i
+    if finite_check != 0.0:  # NaN, since infinity * 0 and NaN * 0 are NaN
         return NO_TOKEN
-    while x[place] != largest:
-        place += 1
-    return place
+    while x[index] != largest:
+        index += 1
+    return index
 
 
 @compiled
 def add(x, at, y, y_at, width):
-    """x += y; the width a multiple of 16."""
+    """x += y; width: a multiple of 16."""
     for i in range(0, width, 16):
         store(x, at + i, load(x, at + i, f32) + load(y, y_at + i, f32))
 
 
 @compiled
 def rope(x, at, head_dim, cosines, sines, angles_at, interleaved):
-    """Rotate the pairs of one head in place, (2i, 2i + 1) or (i, i + head_dim / 2), by the angles of its position."""
+    """Rotate one head in place by its angles: the pairs (2i, 2i + 1) if interleaved, else (i, i + head_dim / 2)."""
     half = head_dim // 2
     step, distance = (2, 1) if interleaved else (1, half)
     for i in range(half):

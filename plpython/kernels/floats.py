@@ -1,25 +1,40 @@
-"""Layouts of floats, [R / 16] { element[C][16] } for R rows and C columns: all that they do but load a register."""
+"""Layouts of floats: everything except how 16 weights are loaded, which is a layout's own.
+
+[R / 16] { element[C][16] }      for R rows and C columns
+"""
 
 import numpy as np
 
 from ..simd.kernels import kernel
 from ..simd.memory import prefetch, spread, store
 from ..simd.registers import compiled, entry, f32, fill, fma, inlined, lane
-from .groups import AHEAD, COLUMNS, GROUP, OFFSET, PRODUCT, ROW, SQUARES, Layout, Rows, Weights, block_of
+from .groups import (
+    AHEAD,
+    COLUMNS,
+    GROUP,
+    OFFSET,
+    PRODUCT_STRUCT,
+    ROW_STRUCT,
+    SQUARES_STRUCT,
+    Layout,
+    Rows,
+    Weights,
+    token_block,
+)
 
 ELEMENTS = {"f32": np.float32, "u16": np.uint16}
-NEAR = 1 << 15  # weights that stay in a near cache
-RUN = 4  # columns that one chain of additions takes before the other has its turn; 8 read memory slower
-COLUMNS_AT_ONCE = 64  # packed at a time, so that what is written stays in the cache
+NEAR_WEIGHTS = 1 << 15  # so many weights stay in the cache while all tokens are multiplied with them
+CHAIN_COLUMNS = 4  # columns added to one of two accumulators before the other is used; with 8, memory is read slower
+COLUMNS_AT_ONCE = 64  # columns packed at a time, so that the written lines stay in the cache
 
 
 def floats(name, number, field, load_weights):
-    """The Layout of a kind of floats.
+    """Make the Layout of one float type.
 
-    field: of Weights, the array that they are in; load_weights: (array, index, like) -> 16 weights as f32.
+    field: the field of Weights that holds them. load_weights: an instruction (array, index, like) -> 16 weights as f32.
     """
     element, array = ELEMENTS[field], Weights._fields.index(field)
-    size, multiply = np.dtype(element).itemsize, _matrix(load_weights)
+    size, multiply = np.dtype(element).itemsize, _product_of(load_weights)
 
     @compiled
     def group_bytes(columns):
@@ -28,12 +43,12 @@ def floats(name, number, field, load_weights):
     def pack(raw, columns, first_row, out):
         pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
 
-    @kernel(f"product_{name}", PRODUCT)
+    @kernel(f"product_{name}", PRODUCT_STRUCT)
     def product(p):
         groups = p.begin, p.end
         multiply(p.weights[array], p.matrix[OFFSET] // size, p.matrix[COLUMNS], groups, p.given.rows, p.tokens, p.to)
 
-    @kernel(f"row_{name}", ROW)
+    @kernel(f"row_{name}", ROW_STRUCT)
     def row(p):
         columns = p.matrix[COLUMNS]
         start = p.matrix[OFFSET] // size + p.row // GROUP * columns * GROUP
@@ -41,7 +56,7 @@ def floats(name, number, field, load_weights):
             value = load_weights(p.weights[array], start + column * GROUP, f32)
             p.out[p.out_at + column] = lane(value, p.row % GROUP)
 
-    @kernel(f"squares_{name}", SQUARES)
+    @kernel(f"squares_{name}", SQUARES_STRUCT)
     def squares(p):
         columns = p.matrix[COLUMNS]
         for group in range(p.begin, p.end):
@@ -56,9 +71,9 @@ def floats(name, number, field, load_weights):
 
 
 def _group(load_weights, tokens):
-    """A group times a block of tokens.
+    """Make the product of one group with a fixed number of tokens.
 
-    One chain of dependent additions would run slower than memory delivers: runs of columns take turns.
+    It has two accumulators, which take turns: the latency of one chain of additions would be slower than memory.
     """
     X = f32[tokens]
 
@@ -66,12 +81,12 @@ def _group(load_weights, tokens):
     def product(weights, at, columns, given, to):
         x, x_at, x_stride = given.x, given.at, given.stride
         one, other = fill(0.0, X), fill(0.0, X)
-        whole = columns // (2 * RUN) * (2 * RUN)
-        for begin in range(0, whole, 2 * RUN):
-            for k in range(begin, begin + RUN):
+        whole = columns // (2 * CHAIN_COLUMNS) * (2 * CHAIN_COLUMNS)
+        for begin in range(0, whole, 2 * CHAIN_COLUMNS):
+            for k in range(begin, begin + CHAIN_COLUMNS):
                 prefetch(weights, at + k * GROUP + AHEAD // 2)
                 one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
-            for k in range(begin + RUN, begin + 2 * RUN):
+            for k in range(begin + CHAIN_COLUMNS, begin + 2 * CHAIN_COLUMNS):
                 prefetch(weights, at + k * GROUP + AHEAD // 2)
                 other = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), other)
         for k in range(whole, columns):
@@ -81,18 +96,21 @@ def _group(load_weights, tokens):
     return product
 
 
-def _matrix(load_weights):
-    """Groups of a matrix times any number of tokens: as many groups at a time as stay in a near cache meanwhile."""
+def _product_of(load_weights):
+    """Make the product of any groups of a matrix with any number of tokens.
+
+    It takes as many groups at a time as fit into a near cache, and multiplies them with all tokens.
+    """
     one, two, four, eight = (_group(load_weights, tokens) for tokens in (1, 2, 4, 8))
 
     @inlined
     def product(weights, at, columns, groups, given, tokens, to):
         begin, end = groups
-        near = max(1, NEAR // (columns * GROUP))
+        near = max(1, NEAR_WEIGHTS // (columns * GROUP))
         for here in range(begin, end, near):
             t, after = 0, min(here + near, end)
             while t < tokens:
-                block = 8 if tokens - t >= 8 else block_of(tokens - t)
+                block = 8 if tokens - t >= 8 else token_block(tokens - t)
                 x = Rows(given.x, given.at + t * given.stride, given.stride)
                 for g in range(here, after):
                     w, out = at + g * GROUP * columns, Rows(to.x, to.at + g * GROUP + t * to.stride, to.stride)
@@ -111,7 +129,7 @@ def _matrix(load_weights):
 
 @entry
 def pack_elements(raw, columns, first_row, out):
-    """Rows of plain elements into their places."""
+    """Pack rows of plain elements, the first of which is row `first_row` of the matrix."""
     rows = raw.size // columns
     for begin in range(0, columns, COLUMNS_AT_ONCE):
         end = min(begin + COLUMNS_AT_ONCE, columns)

@@ -1,30 +1,44 @@
-"""Matrix products of packed weights with activations, at the speed of memory for one token and of arithmetic for many.
+"""Products of packed matrices with activations: at the speed of memory for one token, of arithmetic for many.
 
-Every output is the same additions in the same order whatever tokens and groups are computed together, so its bits do
-not depend on them. The weights of a matrix are read from its beginning to its end, and asked of memory before they are
-needed: the processor by itself stops at the end of each 4 KB, and with arithmetic to do it sees only a little way
-ahead.
+Every output is the same additions in the same order, however many tokens and groups are computed together, so its bits
+do not depend on them. Weights are read in the order of memory and prefetched: the hardware prefetcher stops at the end
+of each 4 KB, and with so much arithmetic between loads the processor looks only a little way ahead.
 """
 
-from ..simd.kernels import calling
+from ..simd.kernels import caller
 from ..simd.registers import compiled
 from .dispatch import PRODUCT_OF, ROW_OF, SQUARES_OF
-from .groups import FIRST_OF_BLOCKS, KERNELS, LAYOUT, PRODUCT, ROW, SQUARES, Product, Row, Squares
+from .groups import (
+    FIRST_BLOCK_LAYOUT,
+    KERNELS,
+    LAYOUT,
+    PRODUCT_STRUCT,
+    ROW_STRUCT,
+    SQUARES_STRUCT,
+    Product,
+    Row,
+    Squares,
+)
 
-_multiply, _decode, _square, PER_LAYOUT = calling(PRODUCT), calling(ROW), calling(SQUARES), len(KERNELS)
+_multiply, _decode, _square, PER_LAYOUT = (
+    caller(PRODUCT_STRUCT),
+    caller(ROW_STRUCT),
+    caller(SQUARES_STRUCT),
+    len(KERNELS),
+)
 
 
 @compiled
 def is_quantized(matrix):
-    """Whether a matrix is of blocks: whether it sees activations as codes."""
-    return matrix[LAYOUT] >= FIRST_OF_BLOCKS
+    """Whether a matrix has a layout of blocks, and so reads activations as codes."""
+    return matrix[LAYOUT] >= FIRST_BLOCK_LAYOUT
 
 
 @compiled
 def linear(weights, matrix, begin, end, given, tokens, to):
-    """to[t] = matrix @ given[t] for t < tokens, in the matrix's rows of the groups begin .. end.
+    """to[t] = matrix @ given[t] for t < tokens, for the matrix rows in the groups begin .. end - 1.
 
-    matrix: a row of the table of weights. given: Activations. to: Rows.
+    matrix: a row of the weight table, int64[4]. given: Activations. to: Rows.
     """
     kernel = weights.kernels[matrix[LAYOUT] * PER_LAYOUT + PRODUCT_OF]
     _multiply(kernel, Product(weights, matrix, begin, end, given, tokens, to))
@@ -32,11 +46,11 @@ def linear(weights, matrix, begin, end, given, tokens, to):
 
 @compiled
 def embedding(weights, matrix, row, out, out_at):
-    """out[out_at ...] = one row of the matrix, decoded."""
+    """out[out_at ...] = one decoded row of the matrix."""
     _decode(weights.kernels[matrix[LAYOUT] * PER_LAYOUT + ROW_OF], Row(weights, matrix, row, out, out_at))
 
 
 @compiled
 def squares(weights, matrix, begin, end, out):
-    """out[row] = the sum of the squares of a row, in the rows of the groups begin .. end."""
+    """out[row] = the sum of the squares of the row, for the rows in the groups begin .. end - 1."""
     _square(weights.kernels[matrix[LAYOUT] * PER_LAYOUT + SQUARES_OF], Squares(weights, matrix, begin, end, out))

@@ -1,10 +1,8 @@
-"""Tensors as the kernels read them: vectors as f32, matrices in the layout that their type has.
+"""Packs tensors for the kernels: vectors as float32, matrices in the layout of their type.
 
-What each type of a file becomes, and the error of a weight against what the type's decoder gives:
-
-    a layout of its own (model/encodings.py)    exact; IQ4_NL in Q8's: its values are integers of 8 bits
-    every other type                            F16, rounded to half precision: 2^-11 of its size, at least 2^-25;
-                                                clipped at 65,504
+    types with a layout (model/encodings.py)    exact; IQ4_NL has that of Q8, since its values are 8-bit integers
+    all other types                             F16: weights are rounded to half precision, with an error of at most
+                                                2^-11 of their size or 2^-25, and clipped at 65,504
 
 Packing is a pure function of type, shape and bytes: equal tensors pack to equal bytes.
 """
@@ -13,21 +11,23 @@ import numpy as np
 
 from ..model import encodings
 from ..server import errors
-from .dispatch import BY_NAME, BY_NUMBER
+from .dispatch import LAYOUT_BY_NAME, LAYOUT_BY_NUMBER
 from .groups import GROUP, VECTOR, group_count
 
-ROUNDED = BY_NAME["f16"]
-LAYOUT_OF = {e.name: BY_NAME[e.layout].number for e in encodings.ENCODINGS if e.layout}  # of types that stay exact
+ROUNDED = LAYOUT_BY_NAME["f16"]
+LAYOUT_OF = {
+    e.name: LAYOUT_BY_NAME[e.layout].number for e in encodings.ENCODINGS if e.layout
+}  # {type: layout number}, exact
 
-# IQ4_NL: the sixteen values that its 4 bits stand for
+# The values of IQ4_NL's sixteen codes
 IQ4_NL_VALUES = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8)
 LARGEST_HALF = np.float32(65504)
 
 
 def layout_of(type, shape):
-    """The number of a tensor's layout.
+    """The layout number of a tensor.
 
-    ModelError 0A000 for a type that is not known or a shape that is no vector or matrix.
+    Raises ModelError 0A000 for an unknown type, or a shape of other than one or two dimensions.
     """
     encodings.row_bytes(type, shape[-1] if shape else 1)
     if len(shape) not in (1, 2):
@@ -36,21 +36,21 @@ def layout_of(type, shape):
 
 
 def packed_bytes(type, shape):
-    """How many bytes `pack_tensor` makes of a tensor."""
+    """The bytes of a packed tensor."""
     return layout_bytes(layout_of(type, shape), 1 if len(shape) == 1 else shape[0], shape[-1])
 
 
 def layout_bytes(layout, rows, columns):
-    """How many bytes a matrix takes in the layout of that number; a vector is one row."""
+    """The bytes of a packed matrix in the layout of that number; a vector is one row."""
     if layout == VECTOR:
         return group_count(columns) * GROUP * 4
-    return group_count(rows) * BY_NUMBER[layout].group_bytes(columns)
+    return group_count(rows) * LAYOUT_BY_NUMBER[layout].group_bytes(columns)
 
 
 def pack_tensor(raw, type, shape):
-    """The packed bytes of a tensor: its bytes in the file (uint8 array or buffer) -> uint8[packed_bytes].
+    """Pack a tensor: its bytes in the file (uint8 array or buffer) -> uint8[packed_bytes].
 
-    Raises ModelError XX001 when the bytes are not as many as type and shape need.
+    Raises ModelError XX001 if the number of bytes is not that of type and shape.
     """
     out = np.zeros(packed_bytes(type, shape), np.uint8)
     pack_rows(raw, type, shape, 0, out)
@@ -58,10 +58,11 @@ def pack_tensor(raw, type, shape):
 
 
 def pack_rows(raw, type, shape, first_row, out):
-    """Pack some rows of a tensor, from `first_row` on, into their places in `out`, the zeroed uint8[packed_bytes].
+    """Pack consecutive rows of a tensor, the first of which is row `first_row`.
 
-    So a tensor can be packed tile by tile, and the caller can look for an interrupt between tiles. Multiples of 16
-    rows are fastest. A vector is one row.
+    raw: their bytes in the file. out: the whole packed tensor, uint8[packed_bytes], zeroed before the first call. So a
+    tensor can be packed tile by tile, with checkpoints in between; multiples of 16 rows are fastest. A vector is one
+    row. Raises ModelError XX001 for bytes that are not whole rows, or rows beyond the tensor's last.
     """
     raw = np.frombuffer(raw, np.uint8)
     layout, columns = layout_of(type, shape), shape[-1]
@@ -77,24 +78,24 @@ def pack_rows(raw, type, shape, first_row, out):
     if layout == VECTOR:
         out.view(np.float32)[:columns] = encodings.decode(type, raw, (columns,))
     else:
-        BY_NUMBER[layout].pack(_as_its_layout(raw, type, (rows, columns)), columns, first_row, out)
+        LAYOUT_BY_NUMBER[layout].pack(_as_its_layout(raw, type, (rows, columns)), columns, first_row, out)
 
 
 def _as_its_layout(raw, type, shape):
-    """Rows of a type as rows of the type that its layout packs."""
+    """Convert rows of a type to the type that its layout packs."""
     if type == "IQ4_NL":
         return _iq4_nl_as_q8_0(raw)
     return raw if type in LAYOUT_OF else _rounded(encodings.decode(type, raw, shape))
 
 
 def _rounded(values):
-    """Half precision, as uint8. What is too large is the largest number of it, but infinity must not pass for one."""
+    """Values as half precision, as uint8. Finite values are clipped to the largest half; infinity stays infinity."""
     near = np.clip(values, -LARGEST_HALF, LARGEST_HALF)
     return np.where(np.isinf(values), values, near).astype(np.float16).reshape(-1).view(np.uint8)
 
 
 def _iq4_nl_as_q8_0(raw):
-    """f16 scale, 32 x 4 bits -> f16 scale, int8."""
+    """Blocks of an f16 scale and 32 codes of 4 bits -> of an f16 scale and 32 int8."""
     blocks = raw.reshape(-1, 18)
     values = IQ4_NL_VALUES[np.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1)]
     return np.concatenate([blocks[:, :2], values.view(np.uint8)], axis=1).reshape(-1)

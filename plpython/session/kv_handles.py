@@ -2,7 +2,7 @@
 
 import itertools
 
-from ..generate.scheduler import PAGE
+from ..generate.interfaces import PAGE
 from ..server import ceilings, connection, errors
 from . import models
 

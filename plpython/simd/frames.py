@@ -1,11 +1,11 @@
-"""Frames: what a compiled entry is given, as one flat int64 array of numbers and of addresses and sizes of arrays.
+"""Frames: the arguments of a compiled entry as one flat int64 array of numbers, array addresses and array shapes.
 
-numba takes microseconds to recognise a tuple of arrays that comes from Python, for each entry and at each call, and an
-entry with many arguments is compiled again for each combination of their types. So entries take a frame, and parts the
-namedtuples that it describes: a Structure says once which fields a namedtuple has, writes them in Python, where it
-checks every array, and reads them in compiled code.
+numba needs microseconds at each call to check the types of a tuple of arrays that comes from Python, and compiles an
+entry once for each combination of argument types. A frame always has the same type. A Structure describes the fields of
+a namedtuple once: in Python it checks the arrays and writes them into a frame; in compiled code it reads the frame back
+into the namedtuple.
 
-A frame keeps nothing alive: who calls holds on to the arrays.
+A frame does not keep arrays alive: the caller must hold references to them.
 """
 
 import numpy as np
@@ -14,12 +14,12 @@ from numba.extending import intrinsic
 from numba.np import numpy_support
 from numba.np.arrayobj import populate_array
 
-from .memory import _check, _place
+from .memory import _check, _pointer
 from .registers import I64
 
 
 class Number:
-    """A field that is an integer or a truth value."""
+    """A field that is an integer or a boolean."""
 
     size, type = 1, types.int64
 
@@ -31,7 +31,7 @@ class Number:
 
 
 class Real(Number):
-    """A field that is a float64, by its bits."""
+    """A field that is a float64, stored as its bits."""
 
     type = types.float64
 
@@ -43,7 +43,7 @@ class Real(Number):
 
 
 class Array:
-    """A field that is a contiguous array of a dtype with one or two dimensions."""
+    """A field that is a C-contiguous array of a dtype, with one or two dimensions: its address, then its shape."""
 
     def __init__(self, dtype, dimensions=1):
         self.dtype, self.size = np.dtype(dtype), 1 + dimensions
@@ -66,14 +66,13 @@ class Array:
 
 
 class Structure:
-    """A namedtuple in a frame: its class, and of each field in order a Number, an Array or another Structure.
+    """Describes a namedtuple in a frame. fields: {name: Real, Array or Structure}; all other fields are Numbers.
 
-    `read_at` is for compiled code: (frame, at) -> the namedtuple whose numbers begin at frame[at]. Nothing is checked
-    there. Fields that are not named are Numbers.
+    `read_at` is for compiled code: (frame, at) -> the namedtuple whose numbers begin at frame[at]. It checks nothing.
     """
 
     def __init__(self, of, **fields):
-        self.of = of
+        self.tuple_class = of
         self.fields = [fields.pop(name, None) or Number() for name in of._fields]
         assert not fields, fields
         self.size = sum(field.size for field in self.fields)
@@ -81,18 +80,18 @@ class Structure:
         self.read_at = _reader(self)
 
     def frame(self, value):
-        """A frame with this namedtuple alone, int64 [size]."""
+        """A frame with this namedtuple: int64 [size]. Raises TypeError as `write` does."""
         return np.array(self.write(value), np.int64)
 
     def write(self, value, name=""):
-        """The numbers of a namedtuple, or numbers that were written before.
+        """The numbers of a namedtuple, a list. A list is returned as it is: what `write` returned earlier.
 
-        Raises TypeError for an array that is not what its field says.
+        Raises TypeError for an array of another dtype or number of dimensions than its field, or not contiguous.
         """
         if isinstance(value, list):
             return value
         numbers = []
-        for field, given, label in zip(self.fields, value, self.of._fields, strict=True):
+        for field, given, label in zip(self.fields, value, self.tuple_class._fields, strict=True):
             numbers += field.write(given, label)
         return numbers
 
@@ -105,17 +104,17 @@ class Structure:
 
 
 class Frame:
-    """A frame that is written once and then changed: `put` writes some of its fields anew."""
+    """A frame that is written once and then updated field by field; `numbers` is the int64 array."""
 
     def __init__(self, structure, value):
-        self.numbers, self._places, at = np.array(structure.write(value), np.int64), {}, 0
-        for name, field in zip(structure.of._fields, structure.fields, strict=True):
-            self._places[name], at = (at, field), at + field.size
+        self.numbers, self._offsets, at = np.array(structure.write(value), np.int64), {}, 0
+        for name, field in zip(structure.tuple_class._fields, structure.fields, strict=True):
+            self._offsets[name], at = (at, field), at + field.size
 
     def put(self, **values):
-        """Fields by their names. TypeError as Structure.write."""
+        """Overwrite fields, given by name. Raises TypeError as Structure.write does."""
         for name, value in values.items():
-            at, field = self._places[name]
+            at, field = self._offsets[name]
             for number in field.write(value, name):
                 self.numbers[at] = number
                 at += 1
@@ -125,10 +124,10 @@ def _reader(structure):
     @intrinsic
     def read_at(context, frame, at):
         """The namedtuple whose numbers begin at frame[at]."""
-        _check(structure.of.__name__, frame, [types.int64])
+        _check(structure.tuple_class.__name__, frame, [types.int64])
 
         def lower(context, builder, signature, values):
-            begin = _place(context, builder, frame, *values)
+            begin = _pointer(context, builder, frame, *values)
             numbers = [builder.load(builder.gep(begin, [I64(i)])) for i in range(structure.size)]
             return structure.read(context, builder, numbers)
 

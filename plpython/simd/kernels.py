@@ -1,8 +1,8 @@
-"""Kernels: compiled functions that other compiled code calls by their addresses.
+"""Kernels: compiled functions that other compiled code calls through their addresses.
 
-What entries have in common is compiled once, instead of once into each of them, and a caller is the same machine code
-whichever kernels there are. A kernel takes one namedtuple, described by a Structure, and returns nothing. Its arguments
-go in registers and on the stack, as numba passes them; a call costs some nanoseconds.
+numba would compile a shared function anew into every entry that uses it; a kernel is compiled once. And the caller's
+machine code does not depend on which kernels exist. A kernel takes one namedtuple, described by a Structure, and
+returns nothing. Arguments are passed in numba's calling convention; a call takes a few nanoseconds.
 """
 
 from numba import types
@@ -13,7 +13,7 @@ from .registers import Cache, entry
 
 
 def kernel(name, structure):
-    """Decorates a function of one namedtuple: a Kernel with a name that no other function of the file has."""
+    """Decorator: makes a Kernel of a function of one namedtuple. name: unique in the function's file."""
 
     def decorate(function):
         function.__qualname__ = name
@@ -23,32 +23,32 @@ def kernel(name, structure):
 
 
 class _KernelCache(Cache):
-    """Knows a kernel by its name. numba would hash all that a function made by another one refers to."""
+    """Caches a kernel under its name. For closures numba would hash everything that they refer to."""
 
     def _index_key(self, sig, codegen):
         return sig, codegen.magic_tuple(), self._py_func.__qualname__
 
 
 class Kernel:
-    """A compiled function and where its machine code is."""
+    """A compiled function and the address of its machine code."""
 
     def __init__(self, dispatcher, structure):
         self.dispatcher, self._arguments = dispatcher, (structure.type,)
 
     def address(self):
-        """Where it lies in memory, for as long as the process lives. Compiles it, or loads what was compiled."""
+        """The address, valid as long as the process lives. Compiles the function, or loads it from the cache."""
         self.dispatcher.compile(self._arguments)
         compiled = self.dispatcher.overloads[self._arguments]
         return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
-def calling(structure):
-    """For compiled code: (the address of a kernel that takes the Structure's namedtuple, the namedtuple) -> nothing."""
+def caller(structure):
+    """Make a function for compiled code: (address of a kernel that takes the Structure, the namedtuple) -> None."""
     expected = structure.type
 
     @intrinsic
     def call(context, address, given):
-        _check(given, expected, structure.of.__name__)
+        _check(given, expected, structure.tuple_class.__name__)
 
         def lower(context, builder, signature, values):
             number, argument = values
@@ -64,7 +64,7 @@ def calling(structure):
 
 
 def _check(given, expected, name):
-    """The types must be alike; a read-only array may stand for one that is not: kernels write where callers can."""
+    """Raise TypingError unless the types agree. Read-only arrays are accepted; kernels do not write to those."""
     if isinstance(expected, types.BaseTuple):
         if not isinstance(given, types.BaseTuple) or len(given) != len(expected):
             raise TypingError(f"{name}: wants {expected}, not {given}")
@@ -78,7 +78,7 @@ def _check(given, expected, name):
 
 
 def _cast(context, builder, value, given, expected):
-    """A value of one type as the other, after `_check`."""
+    """Convert a value of the type `given` to `expected`, which `_check` has accepted."""
     if isinstance(expected, types.BaseTuple):
         parts = [
             _cast(context, builder, builder.extract_value(value, number), one, other)

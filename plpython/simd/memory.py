@@ -1,9 +1,8 @@
-"""Loads, stores and atomics for the register blocks of simd.
+"""Loads, stores and atomics for register blocks.
 
-`load(array, index, like, step)` fills row r of a block of the type `like` from array[index + r * step ...]; without a
-step all rows read the same place, which is meant for one row. Indices and steps count elements of the array. Nothing
-is checked when the code runs, everything is when it is compiled: an instruction that does not know the array's dtype
-is a typing error.
+`load(array, index, like, step)` fills row r of a block of type `like` from array[index + r * step ...]; without a step
+all rows read the same elements, so it is for blocks of one row. Indices and steps count array elements. Nothing is
+checked at run time; at compile time an array of a wrong dtype is a TypingError.
 """
 
 from llvmlite import ir
@@ -18,7 +17,7 @@ from .registers import I64, Registers, _block, _in_all_lanes, _registers, _typed
 
 
 def _check(name, array, dtypes, writes=False):
-    """The array must be flat, contiguous, of one of the dtypes, and writable where it is written."""
+    """Raise TypingError unless the array is 1-d, contiguous, of one of the dtypes, and writable if `writes`."""
     names = " or ".join(str(dtype) for dtype in dtypes)
     if not isinstance(array, types.Array) or array.ndim != 1 or array.layout != "C":
         raise TypingError(f"{name}: wants a contiguous 1-d array of {names}, not {array}")
@@ -35,7 +34,7 @@ def _block_type(name, like):
     return block
 
 
-def _place(context, builder, kind, array, index, step=None, row=0):
+def _pointer(context, builder, kind, array, index, step=None, row=0):
     """A pointer to array[index + row * step]."""
     data = context.make_array(kind)(context, builder, array).data
     if row and step is not None:
@@ -48,7 +47,7 @@ def _at(builder, pointer, kind):
 
 
 def _reading(forms_of):
-    """Make (array, index, like, step) from {(block element, array dtype): emitter (builder, pointer) of a register}."""
+    """Make a load (array, index, like, step). forms_of: {(element, array dtype): (builder, pointer) -> register}."""
 
     def decorate(described):
         name = described.__name__
@@ -62,7 +61,7 @@ def _reading(forms_of):
                 return _block(
                     builder,
                     [
-                        emit(builder, _place(context, builder, array, *values[:2], values[3], row))
+                        emit(builder, _pointer(context, builder, array, *values[:2], values[3], row))
                         for row in range(block.rows)
                     ],
                 )
@@ -86,7 +85,7 @@ def _step(step):
     }
 )
 def load(context, array, index, like, step=0):
-    """16 elements a row; an array of uint16 holds half precision, which widens to f32."""
+    """16 elements a row; uint16 arrays hold half precision, which is widened to f32."""
 
 
 @_reading(
@@ -97,7 +96,7 @@ def load(context, array, index, like, step=0):
     }
 )
 def load_bf16(context, array, index, like, step=0):
-    """16 bfloat16 values a row, as f32: they are the upper halves of floats."""
+    """16 bfloat16 values a row, widened to f32: they are the upper 16 bits of a float32."""
 
 
 @_reading({("i32", types.uint8): lambda b, p: _at(b, p, vector(I32))})
@@ -117,21 +116,21 @@ def load_pairs(context, array, index, like, step=0):
     }
 )
 def spread(context, array, index, like, step=0):
-    """One element a row, in all 16 lanes."""
+    """One element a row, broadcast to all 16 lanes."""
 
 
 @_reading({("i32", types.int8): lambda b, p: _in_all_lanes(b, _at(b, p, I32))})
 def spread_bytes(context, array, index, like, step=0):
-    """Four int8 a row, the same four in every lane, for dot4."""
+    """Four int8 a row, broadcast to all lanes, for dot4."""
 
 
 @_reading({("i32", types.int16): lambda b, p: _in_all_lanes(b, _at(b, p, I32))})
 def spread_pairs(context, array, index, like, step=0):
-    """Two int16 a row, the same two in every lane, for dot2."""
+    """Two int16 a row, broadcast to all lanes, for dot2."""
 
 
 def _writing(forms_of):
-    """Make (array, index, block, step) from {(block element, array dtype): emitter (builder, register) of the bits}."""
+    """Make a store (array, index, block, step). forms_of: {(element, array dtype): (builder, register) -> bits}."""
 
     def decorate(described):
         name = described.__name__
@@ -144,9 +143,9 @@ def _writing(forms_of):
 
             def lower(context, builder, signature, values):
                 for row, register in enumerate(_registers(builder, block, values[2], block.rows)):
-                    place = _place(context, builder, array, *values[:2], values[3], row)
+                    pointer = _pointer(context, builder, array, *values[:2], values[3], row)
                     bits = emit(builder, register)
-                    builder.store(bits, builder.bitcast(place, bits.type.as_pointer()), align=1)
+                    builder.store(bits, builder.bitcast(pointer, bits.type.as_pointer()), align=1)
                 return context.get_dummy_value()
 
             return types.void(array, types.int64, block, _step(step)), lower
@@ -158,12 +157,12 @@ def _writing(forms_of):
 
 @intrinsic
 def prefetch(context, array, index):
-    """Begin to bring the cache line of array[index] into the second cache. Any index will do: nothing is read."""
+    """Prefetch the cache line of array[index] into L2. The index may be out of bounds: nothing is read."""
 
     def lower(context, builder, signature, values):
-        place = builder.bitcast(_place(context, builder, array, *values), I8.as_pointer())
-        reading, second_cache, data = I32(0), I32(2), I32(1)
-        call(builder, "llvm.prefetch.p0", ir.VoidType(), place, reading, second_cache, data)
+        pointer = builder.bitcast(_pointer(context, builder, array, *values), I8.as_pointer())
+        reading, level_two, data = I32(0), I32(2), I32(1)
+        call(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, reading, level_two, data)
         return context.get_dummy_value()
 
     return types.void(array, types.int64), lower
@@ -178,7 +177,7 @@ def prefetch(context, array, index):
     }
 )
 def store(context, array, index, block, step=0):
-    """16 elements a row; i32 goes into int8 and int16 by its low bits."""
+    """16 elements a row; in int8 and int16 arrays the low bits of an i32 are stored."""
 
 
 def _first(builder, count):
@@ -188,11 +187,11 @@ def _first(builder, count):
 
 @intrinsic
 def load_first(context, count, array, index):
-    """One register of f32: lanes below `count` from the array, zero in the others, which are not read."""
+    """One f32 register: the first `count` lanes from the array, zeros in the others, which are not read."""
     _check("load_first", array, [types.float32])
 
     def lower(context, builder, signature, values):
-        pointer = _place(context, builder, array, *values[1:])
+        pointer = _pointer(context, builder, array, *values[1:])
         pointer = builder.bitcast(pointer, vector(FLOAT).as_pointer())
         return call(
             builder,
@@ -209,11 +208,11 @@ def load_first(context, count, array, index):
 
 @intrinsic
 def store_first(context, count, array, index, register):
-    """Store the lanes below `count` of one f32 register; the array's other elements stay."""
+    """Store the first `count` lanes of one f32 register."""
     _check("store_first", array, [types.float32], writes=True)
 
     def lower(context, builder, signature, values):
-        pointer = _place(context, builder, array, *values[1:3])
+        pointer = _pointer(context, builder, array, *values[1:3])
         pointer = builder.bitcast(pointer, vector(FLOAT).as_pointer())
         mask = _first(builder, values[0])
         call(builder, "llvm.masked.store.v16f32.p0", ir.VoidType(), values[3], pointer, I32(4), mask)
@@ -227,29 +226,29 @@ def store_first(context, count, array, index, register):
 
 @intrinsic
 def atomic_add(context, array, index, number):
-    """Add to an int64, all or nothing, ordered with everything before and after; gives the value before."""
+    """Atomically add to an int64 (acquire and release); returns the value before."""
     _check("atomic_add", array, [types.int64], writes=True)
 
     def lower(context, builder, signature, values):
-        return builder.atomic_rmw("add", _place(context, builder, array, *values[:2]), values[2], "acq_rel")
+        return builder.atomic_rmw("add", _pointer(context, builder, array, *values[:2]), values[2], "acq_rel")
 
     return types.int64(array, types.int64, types.int64), lower
 
 
 @intrinsic
 def atomic_load(context, array, index):
-    """An int64 as another thread last wrote it; what that thread wrote before is visible too."""
+    """Load an int64 with acquire: what its writer wrote before is visible, too."""
     _check("atomic_load", array, [types.int64])
 
     def lower(context, builder, signature, values):
-        return builder.load_atomic(_place(context, builder, array, *values), "acquire", 8)
+        return builder.load_atomic(_pointer(context, builder, array, *values), "acquire", 8)
 
     return types.int64(array, types.int64), lower
 
 
 @intrinsic
 def peek_i32(context, address):
-    """The int32 at a memory address, read anew each time: PostgreSQL's InterruptPending."""
+    """The int32 at an address, read from memory each time, such as PostgreSQL's InterruptPending."""
 
     def lower(context, builder, signature, values):
         return builder.load_atomic(builder.inttoptr(values[0], I32.as_pointer()), "monotonic", 4)
@@ -259,7 +258,7 @@ def peek_i32(context, address):
 
 @intrinsic
 def array_at(context, address, length, like):
-    """The memory at an address as a flat array of `length` elements of the dtype of the array `like`."""
+    """The memory at an address as a 1-d array of `length` elements of the dtype of the array `like`."""
     kind = types.Array(like.dtype, 1, "C")
 
     def lower(context, builder, signature, values):
@@ -274,9 +273,9 @@ def array_at(context, address, length, like):
 
 @intrinsic
 def in_order(context):
-    """What is loaded after this is not loaded before it; no instruction of the processor.
+    """A compiler fence: LLVM moves no load across it. It emits no instruction.
 
-    LLVM gathers the loads of an unrolled loop at its beginning, more than there are registers, and spills the sums.
+    LLVM would move all loads of an unrolled loop to its beginning, run out of registers, and spill the sums.
     """
 
     def lower(context, builder, signature, values):
@@ -288,7 +287,7 @@ def in_order(context):
 
 @intrinsic
 def pause(context):
-    """Tell the processor that this loop only waits."""
+    """The processor's hint for spin loops."""
 
     def lower(context, builder, signature, values):
         forms.pause(builder)

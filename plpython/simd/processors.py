@@ -1,11 +1,11 @@
-"""What differs between processors: the instructions of simd that LLVM has no portable word for.
+"""What differs between processors: instructions for which LLVM has no portable operation.
 
-LLVM aborts the whole process (in PostgreSQL: the cluster) when it must emit an instruction that the target does not
-have, so the form is chosen here, from the features of the target, before anything is emitted. The target is the one
-numba compiles for: this machine, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say, which is how the tests run every
-form on one machine. Both are part of numba's cache key. All forms of an instruction give the same bits.
+LLVM aborts the process (with PostgreSQL: the whole server) if it must emit an instruction that the target does not
+have. So the variant of each instruction is chosen here, from the target's features, before code is emitted. The target
+is that of numba: this machine, or NUMBA_CPU_NAME and NUMBA_CPU_FEATURES, with which the tests run all variants on one
+machine. Both are part of numba's cache key. All variants of an instruction give the same bits.
 
-Every function takes an llvmlite IRBuilder and registers of 16 lanes, and returns one.
+The functions take an llvmlite IRBuilder and registers of 16 lanes, and return a register.
 """
 
 from llvmlite import ir
@@ -34,7 +34,7 @@ def call(builder, name, result, *operands):
 
 
 def pick(builder, register, lanes):
-    """The lanes of a register that are listed, in that order."""
+    """A register of the listed lanes of another, in that order."""
     undefined = ir.Constant(register.type, ir.Undefined)
     return builder.shuffle_vector(register, undefined, constant(I32, list(lanes), len(lanes)))
 
@@ -65,7 +65,7 @@ def dot4(builder, total, unsigned, signed):
 
 
 def _dot4_vnni_512(builder, *operands):
-    # Declared with 16 x i32, as LLVM had it first: newer LLVM upgrades the declaration, older LLVM knows no other.
+    # Declared with 16 x i32, LLVM's first signature: newer LLVM upgrades it, older LLVM knows no other.
     return call(builder, "llvm.x86.avx512.vpdpbusd.512", vector(I32), *operands)
 
 
@@ -75,7 +75,7 @@ def _dot4_vnni_256(builder, *operands):
 
 
 def _dot4_words(multiply_add):
-    """The even bytes of all lanes as 16-bit words, then the odd: each product of pairs stays in its own lane."""
+    """Multiply the even bytes of all lanes as 16-bit words, then the odd bytes; sums of pairs stay in their lane."""
 
     def emit(builder, total, unsigned, signed):
         u, s = (builder.bitcast(x, vector(I16, 32)) for x in (unsigned, signed))
@@ -158,21 +158,21 @@ _DOT2 = {
 
 
 def widen_half(builder, bits):
-    """16 x i16 holding IEEE half precision -> 16 x float, exactly."""
+    """16 x i16 that hold half precision -> 16 x float, exact."""
     if HAS_HALF:
         return builder.fpext(builder.bitcast(bits, vector(HALF)), vector(FLOAT))
     wide = builder.zext(bits, vector(I32))
     magnitude = builder.and_(wide, constant(I32, 0x7FFF))
     sign = builder.shl(builder.and_(wide, constant(I32, 0x8000)), constant(I32, 16))
-    # The fields moved into a float's places read as the value times 2^-112, subnormal halves included.
+    # Exponent and mantissa, shifted to their place in a float, are the value times 2^-112, also for subnormal halves.
     moved = builder.bitcast(builder.shl(magnitude, constant(I32, 13)), vector(FLOAT))
     scaled = builder.bitcast(builder.fmul(moved, constant(FLOAT, 2.0**112)), vector(I32))
-    special = builder.icmp_unsigned(">=", magnitude, constant(I32, 0x7C00))  # infinity, NaN: the largest exponent
+    special = builder.icmp_unsigned(">=", magnitude, constant(I32, 0x7C00))  # infinity and NaN
     scaled = builder.select(special, builder.or_(scaled, constant(I32, 0x7F800000)), scaled)
     return builder.bitcast(builder.or_(scaled, sign), vector(FLOAT))
 
 
 def pause(builder):
-    """Tell the processor that this is a spin loop; nothing where it has no word for it."""
+    """Emit the hint for spin loops; nothing if the processor has none."""
     if "sse2" in FEATURES:
         call(builder, "llvm.x86.sse2.pause", ir.VoidType())

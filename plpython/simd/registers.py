@@ -1,20 +1,20 @@
-"""A small SIMD vocabulary for numba: blocks of registers, and instructions on them.
+"""SIMD for numba: blocks of registers, and instructions on them.
 
 `f32[r]` is the type of a block of r registers of 16 float32 lanes each, `i32[r]` the same of int32; plain `f32` and
-`i32` are one register. One rule governs all instructions: they act on every register of a block, and an operand of one
-register, or a plain number, is shared by all. So a matrix product for eight tokens reads like one for one token:
+`i32` are one register. Instructions act on every register of a block; an operand that is a single register or a number
+is broadcast to all. So a matrix product for eight tokens reads like one for one token:
 
     total = fill(0.0, f32[8])
     for k in range(columns):
         total = fma(load(weights, 16 * k, f32, 0), spread(inputs, k, f32[8], columns), total)
 
-Instructions work in compiled code only. Memory is a one-dimensional C-contiguous array and an index in elements; the
-array's dtype is part of the instruction, and an array of another dtype is a typing error: float32 and int32 hold what
-they say, uint16 holds IEEE half precision (bf16 under its own name), uint8 weights and int8 activations. A block type
-made at run time (`f32[rows]`) must be a constant of the enclosing module or function.
+Instructions work in compiled code only. Memory is a 1-d C-contiguous array and an index in elements. The dtype selects
+the instruction, and any other dtype is a TypingError: float32 and int32 as they are, uint16 for half precision (for
+bf16 with load_bf16), uint8 for weights, int8 for activations. A block type such as `f32[rows]` must be a constant of
+the enclosing module or function.
 
-Most functions below are LLVM emitters: registers in, one operation, a register out; the decorator makes them numba
-instructions. There is no fast-math anywhere: an instruction gives the same bits in every context and on every machine.
+Most functions below are LLVM emitters: registers in, one operation, a register out. The decorator makes them numba
+instructions. There is no fast-math: an instruction gives the same bits in every context and on every machine.
 """
 
 import functools
@@ -35,26 +35,25 @@ from numba.extending import intrinsic, lower_builtin, models, register_jitable, 
 from . import processors as forms
 from .processors import FLOAT, I32, LANES, call, constant, pick, vector
 
-# Without numba's reference counts, which are atomic and took a tenth of a decode step: arrays come from outside.
-OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}
-# A part of entries; for Python it stays a plain function, of no use if it has instructions in it.
-compiled = register_jitable(**OPTIONS)
-# A part with one caller, copied into it before typing: numba optimises every level of calls anew, levels are dear.
-inlined = njit(inline="always", **OPTIONS)
+# _nrt: no reference counts, which are atomic and took a tenth of a decode step. Compiled code allocates no arrays.
+NJIT_OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}
+# Decorator of functions that entries call. In Python it remains a plain function, which cannot run instructions.
+compiled = register_jitable(**NJIT_OPTIONS)
+# The same for functions with one caller: inlined before typing. Each level of calls costs compile time.
+inlined = njit(inline="always", **NJIT_OPTIONS)
 I64 = ir.IntType(64)
 
 
-# numba names the parts of an entry by a count that begins anew in each process, and of equal names the linker takes the
-# first: entries that two processes compiled would call each other's parts. So each process counts from elsewhere.
+# numba numbers compiled functions from 0 in each process and puts the number into their symbols, and of equal symbols
+# the linker takes the first. So entries from two processes could call each other's functions. Start at random instead.
 FunctionIdentity._unique_ids = itertools.count(secrets.randbits(60))
 
 
 class Cache(FunctionCache):
-    """Keeps compiled code without what only other compiled code would need, which took a tenth of the first token.
+    """numba's cache without what entries do not need: loading that took a tenth of the time to the first token.
 
-    Loading, numba would import all that compiling needs and compile its reference counts; saving, it would add the code
-    in the form that is copied into callers, of which an entry has none. That form's place takes an empty module, which
-    only declares the names that loading looks for.
+    On loading, numba would import its compiler and compile its reference counting. On saving, it would add LLVM
+    bitcode for inlining into callers, which entries do not have; an empty module with the expected symbols replaces it.
     """
 
     def load_overload(self, sig, target_context):
@@ -72,10 +71,9 @@ class Cache(FunctionCache):
 
 
 class _EntryCompiler(Compiler):
-    """Compiles an entry with its parts in a sixth less time.
+    """Compiles in a sixth less time: copies of inlined blocks share one scope.
 
-    numba copies the blocks of what it inlines, and with each block the scope of all variables, though it then wants
-    one scope. Here the copies share it.
+    numba deep-copies the scope of all variables with each block that it inlines, and then merges the copies.
     """
 
     def compile_extra(self, function):
@@ -87,9 +85,9 @@ class _EntryCompiler(Compiler):
 
 
 def entry(function, cache=Cache):
-    """Decorates what Python calls: compiled on first use, and kept on disk with all its parts (NUMBA_CACHE_DIR)."""
-    dispatcher = njit(pipeline_class=_EntryCompiler, **OPTIONS)(function)
-    dispatcher._cache = cache(function)  # as cache=True does, with numba's own
+    """Decorator of functions that Python calls: compiled on first use and cached on disk, in NUMBA_CACHE_DIR."""
+    dispatcher = njit(pipeline_class=_EntryCompiler, **NJIT_OPTIONS)(function)
+    dispatcher._cache = cache(function)  # what njit(cache=True) does, with another class
     return dispatcher
 
 
@@ -133,7 +131,7 @@ f32, i32 = Registers("f32"), Registers("i32")
 
 
 def _registers(builder, kind, value, rows):
-    """The operand as a list of `rows` registers: a number or a single register is shared."""
+    """The operand as a list of `rows` registers; a number or a single register is broadcast."""
     if not isinstance(kind, Registers):
         return [_in_all_lanes(builder, value)] * rows
     return [value] * rows if kind.rows == 1 else [builder.extract_value(value, row) for row in range(rows)]
@@ -154,7 +152,7 @@ def _in_all_lanes(builder, scalar):
 
 
 def _typed(name, emit, typing):
-    """A numba intrinsic of what `typing` says, with the name, the parameters and the docstring of the emitter."""
+    """A numba intrinsic of `typing`, with the name, parameters and docstring of the emitter."""
     functools.update_wrapper(typing, emit)
     parameters = list(inspect.signature(emit).parameters.values())
     typing.__signature__ = inspect.Signature(parameters)
@@ -163,7 +161,7 @@ def _typed(name, emit, typing):
 
 
 def instruction(*operands, gives=None):
-    """Make a numba instruction from an emitter for single registers: operand types in, `gives` (or the first) out."""
+    """Decorator: makes a numba instruction of an emitter for single registers. Result: `gives`, or the first type."""
     result_type = gives or operands[0]
 
     def decorate(emit):
@@ -196,7 +194,7 @@ def instruction(*operands, gives=None):
 
 
 def _operator(symbol, **names):
-    """Teach numba an operator on registers, or a register and a number: {element: name of the LLVM operation}."""
+    """Define an operator on registers, or a register and a number. names: {element: IRBuilder method}."""
 
     @type_callable(symbol)
     def typing(context):
@@ -257,7 +255,7 @@ def minimum(builder, x, y):
 
 @instruction(f32, f32)
 def larger_or_nan(builder, x, y):
-    """The larger of two numbers from 0 on; NaN where one of them is NaN, whose bits are larger than any number's."""
+    """The larger of two numbers >= 0; NaN if one is NaN, since the bits of NaN are larger than those of any number."""
     return _larger_bits(builder, x, y)
 
 
@@ -281,13 +279,13 @@ def rint(builder, x):
 
 @instruction(f32, gives=i32)
 def to_i32(builder, x):
-    """f32 as int32, cut towards zero."""
+    """f32 to int32, truncated towards zero."""
     return builder.fptosi(x, vector(I32))
 
 
 @instruction(i32, gives=f32)
 def to_f32(builder, x):
-    """int32 as the nearest f32."""
+    """int32 to the nearest f32."""
     return builder.sitofp(x, vector(FLOAT))
 
 
@@ -299,20 +297,20 @@ def bits(builder, x):
 
 @instruction(f32, i32)
 def ldexp(builder, x, n):
-    """x * 2^n for the n in the low nine bits, where that and x are normal numbers."""
+    """x * 2^n, with n in the low nine bits of the integer; x and the result must be normal numbers."""
     exponent = builder.shl(n, constant(I32, 23))
     return builder.bitcast(builder.add(builder.bitcast(x, vector(I32)), exponent), vector(FLOAT))
 
 
 @instruction(i32, i32, i32)
 def dot4(builder, total, unsigned, signed):
-    """total + the four products of unsigned and signed bytes in each lane."""
+    """total + the sum of the four products of unsigned and signed bytes in each lane."""
     return forms.dot4(builder, total, unsigned, signed)
 
 
 @instruction(i32, i32, i32)
 def dot2(builder, total, first, second):
-    """total + the two products of signed 16-bit numbers in each lane."""
+    """total + the sum of the two products of int16 in each lane."""
     return forms.dot2(builder, total, first, second)
 
 
@@ -328,7 +326,7 @@ def where_less(builder, x, y, a, b):
     return builder.select(builder.fcmp_ordered("<", x, y), a, b)
 
 
-# Across lanes: a fixed tree, so that the order of a sum never depends on the compiler.
+# Across lanes: a fixed tree, so that the order of additions does not depend on the compiler.
 
 
 def _tree(builder, x, join):
@@ -357,7 +355,7 @@ def max_lanes(builder, x):
 
 @instruction(f32)
 def max_lanes_or_nan(builder, x):
-    """The largest of the 16 lanes, numbers from 0 on, in every lane; NaN where one of them is NaN."""
+    """The largest of the 16 lanes, numbers >= 0, in every lane; NaN if one of them is NaN."""
     return _tree(builder, x, lambda a, b: _larger_bits(builder, a, b))
 
 
@@ -372,7 +370,7 @@ def lanes(context):
 
 @intrinsic
 def fill(context, number, like):
-    """A block of the type `like` with one number everywhere."""
+    """A block of the type `like` with one number in all lanes."""
     block = like.instance_type
 
     def lower(context, builder, signature, values):

@@ -1,12 +1,12 @@
-"""Several threads inside one compiled call: workers that wait in the operating system, and what they then share.
+"""Threads of one compiled call: a pool of workers, and how they synchronise inside the call.
 
-Handing work to a thread costs some 50 microseconds, a whole forward is handed over once. Inside, the threads `claim`
-pieces of work from counters and `finish` them, and `wait` until all pieces of a step are done: whoever did them, so a
-thread that begins late or loses its processor holds up the others by the piece that it has in hand, or by nothing.
-Where each must have done a share of its own they `meet`, in a few hundred nanoseconds. A thread that is kept waiting
-yields its processor. The shared state is a flat int64 array: arrivals, the stop flag, and the counters.
+Waking a worker takes some 50 microseconds, so a whole forward pass is one call. Inside it the threads `claim` pieces of
+work from counters, `finish` them, and `wait` until all pieces of a step are done, by whichever threads. So a thread
+that starts late or is descheduled delays the others by the piece it is working on, at most. Where each thread has a
+fixed share of a step, a `barrier` follows, which takes a few hundred nanoseconds. Threads that wait spin, and now and
+then yield the processor. The shared state is a flat int64 array: the barrier's counter, the stop flag, the counters.
 
-PostgreSQL's signal handlers must only ever run on its own thread, so workers are born with every signal blocked.
+Signals must be handled by PostgreSQL's own thread, so workers start with all signals blocked.
 """
 
 import queue
@@ -20,29 +20,30 @@ from ..server import errors
 from .memory import atomic_add, atomic_load, pause, peek_i32, yield_processor
 from .registers import compiled
 
-ARRIVED, STOP, COUNTERS = 0, 8, 16  # places in the state, on cache lines of their own
-CLAIMED, DONE = range(2)  # the two numbers of a counter
+ARRIVED, STOP, COUNTERS = 0, 8, 16  # indices into the state, each on a cache line of its own
+CLAIMED, DONE = range(2)  # the two int64 of a counter: pieces claimed, pieces done
 SPINS_BEFORE_YIELD = 2048
 
 
-# What every thread of a compiled call is given. interrupts: the addresses of two int32, 0 for none.
+# What a thread of a compiled call knows: its number, how many there are, the shared state, and the addresses of two
+# int32 (0: none) that become nonzero when the call is to stop.
 Crew = namedtuple("Crew", "thread threads state interrupts")
 
 
 def new_state(counters):
-    """The shared state of a call, zeroed, with so many counters."""
+    """The zeroed shared state of a call with so many counters, int64."""
     return np.zeros(COUNTERS + 2 * counters, np.int64)
 
 
 @compiled
 def is_set(address):
-    """Whether there is an address, and the int32 there is not zero."""
+    """Whether the address is not 0, and neither is the int32 there."""
     return address != 0 and peek_i32(address) != 0
 
 
 @compiled
 def stopped(crew):
-    """Whether to give up: another thread said so, or what is at one of the addresses `interrupts` is not zero."""
+    """Whether the call is to stop: a thread has said so, or one of the interrupts is set."""
     if atomic_load(crew.state, STOP) != 0:
         return True
     if is_set(crew.interrupts[0]) or is_set(crew.interrupts[1]):
@@ -52,10 +53,10 @@ def stopped(crew):
 
 
 @compiled
-def _wait_until(crew, place, number):
-    """Wait until a number of the state has grown to `number`. True when the work is to stop instead."""
+def _wait_until(crew, index, number):
+    """Wait until state[index] >= number. True when the call is to stop."""
     spins = 0
-    while atomic_load(crew.state, place) < number:
+    while atomic_load(crew.state, index) < number:
         if stopped(crew):
             return True
         spins += 1
@@ -66,32 +67,35 @@ def _wait_until(crew, place, number):
 
 
 @compiled
-def meet(crew):
-    """Wait until all threads have come to this meeting. True when the work is to stop instead."""
-    round_of_arrival = atomic_add(crew.state, ARRIVED, 1) // crew.threads
-    return _wait_until(crew, ARRIVED, (round_of_arrival + 1) * crew.threads)
+def barrier(crew):
+    """Wait until all threads have arrived here. True when the call is to stop."""
+    previous_barriers = atomic_add(crew.state, ARRIVED, 1) // crew.threads
+    return _wait_until(crew, ARRIVED, (previous_barriers + 1) * crew.threads)
 
 
 @compiled
 def claim(crew, counter, pieces):
-    """The first of the next `pieces` pieces of work of a counter; each is given out once."""
+    """Claim the next `pieces` pieces of work of a counter: the number of the first. No piece is claimed twice."""
     return atomic_add(crew.state, COUNTERS + 2 * counter + CLAIMED, pieces)
 
 
 @compiled
 def finish(crew, counter, pieces):
-    """Tell that so many claimed pieces of a counter are done."""
+    """Report so many claimed pieces as done."""
     atomic_add(crew.state, COUNTERS + 2 * counter + DONE, pieces)
 
 
 @compiled
 def wait(crew, counter, pieces):
-    """Wait until so many pieces of a counter are done, by whichever threads. True when the work is to stop instead."""
+    """Wait until so many pieces of a counter are done. True when the call is to stop."""
     return _wait_until(crew, COUNTERS + 2 * counter + DONE, pieces)
 
 
 class Team:
-    """The calling thread and `size` - 1 workers. One call at a time; close() when no longer needed."""
+    """The calling thread and `size` - 1 workers, for one call at a time. `close` stops the workers.
+
+    Raises ModelError 53200 if the operating system starts no more threads.
+    """
 
     def __init__(self, size):
         self.size = size
@@ -109,9 +113,9 @@ class Team:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def run(self, function, state, *arguments):
-        """Call function(thread, threads, state, *arguments) in every thread of the team at once, and wait for all.
+        """Call function(thread, threads, state, *arguments) in all threads of the team, and wait for all to return.
 
-        An exception in one of them tells the others, through the state, to stop; it is raised when they have ended.
+        An exception in one thread sets the stop flag; it is raised after all threads have returned.
         """
         if self.size == 1:
             function(0, 1, state, *arguments)
@@ -125,7 +129,7 @@ class Team:
                 raise error
 
     def close(self):
-        """End the workers."""
+        """Stop the workers. The team then has the calling thread alone."""
         for tasks in self._tasks:
             tasks.put(None)
         self._tasks, self.size = [], 1
@@ -133,10 +137,10 @@ class Team:
     def _work(self, tasks):
         while (task := tasks.get()) is not None:
             self._done.put(self._call(*task))
-            del task  # a waiting worker keeps no model alive
+            del task  # or a waiting worker would keep a model alive
 
     def _call(self, function, thread, state, arguments):
-        """One thread's call: what it raised, whereupon the others stop, or None."""
+        """Call the function in this thread; returns its exception, after setting the stop flag, or None."""
         try:
             function(thread, self.size, state, *arguments)
         except BaseException as error:
@@ -149,7 +153,7 @@ _teams = {}
 
 
 def team(size):
-    """This process's team of a size, made on first use: its workers live as long as the process."""
+    """The process's team of that size, created on first use; its workers live as long as the process."""
     if size not in _teams:
         _teams[size] = Team(size)
     return _teams[size]

@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from ..server import errors
 
-PAGE = mmap.PAGESIZE
+MEMORY_PAGE = mmap.PAGESIZE
 HUGE_PAGE = 1 << 21
 ALIGNMENT = 64  # of files smaller than a huge page
 PROT_NONE = 0
@@ -34,10 +34,10 @@ def side_by_side(sizes):
     """(offsets of files of these sizes in a range, the size of the range)."""
     offsets, end = [], 0
     for size in sizes:
-        start = rounded_up(end, HUGE_PAGE if size >= HUGE_PAGE else PAGE)
+        start = rounded_up(end, HUGE_PAGE if size >= HUGE_PAGE else MEMORY_PAGE)
         offsets.append(start)
         end = start + size
-    return offsets, rounded_up(max(end, 1), PAGE)
+    return offsets, rounded_up(max(end, 1), MEMORY_PAGE)
 
 
 def rounded_up(size, unit):
@@ -62,7 +62,7 @@ def in_huge_pages(memory, checkpoint):
             memory.madvise(mmap.MADV_HUGEPAGE)
             memory.madvise(mmap.MADV_RANDOM)
             for start in range(0, len(memory), HUGE_PAGE):
-                memory.madvise(MADV_POPULATE_READ, start, PAGE)
+                memory.madvise(MADV_POPULATE_READ, start, MEMORY_PAGE)
                 checkpoint()
 
 
@@ -70,7 +70,7 @@ class Mapping:
     """`size` bytes of addresses. numpy.asarray(mapping) is a read-only uint8[size] that keeps it alive."""
 
     def __init__(self, size):
-        self.size = rounded_up(size, PAGE)
+        self.size = rounded_up(size, MEMORY_PAGE)
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
         self._reserved = _map(None, self.size + HUGE_PAGE, PROT_NONE, flags, -1)
         self.address = rounded_up(self._reserved, HUGE_PAGE)
@@ -81,7 +81,7 @@ class Mapping:
 
         The file must be that long, and stay so: touching what a file has lost is a signal that ends the server.
         """
-        if offset % PAGE or offset < 0 or offset + size > self.size:
+        if offset % MEMORY_PAGE or offset < 0 or offset + size > self.size:
             raise ValueError(f"{size} bytes at {offset} are no place in a range of {self.size}")
         address = _map(self.address + offset, size, mmap.PROT_READ, mmap.MAP_SHARED | MAP_FIXED, file)
         _libc.madvise(address, size, getattr(mmap, "MADV_HUGEPAGE", 0))  # 0 is no advice; a refusal does no harm

@@ -29,7 +29,7 @@ TRAILER = struct.Struct("<8sQ32s16x")
 PARTIAL = ".partial"
 MARKS = "verified."
 STEP = 1 << 22  # bytes hashed between checkpoints: some milliseconds
-WAIT = 0.005  # seconds between tries for a lock
+SECONDS_BETWEEN_TRIES = 0.005  # seconds between tries for a lock
 RECOUNT = 1  # seconds until the bytes of all files are counted again; until then files of other builders are missed
 
 PackedFile = namedtuple("PackedFile", "name size")  # "<hash>.<layout>", bytes of the content
@@ -228,7 +228,7 @@ class PackedFiles:
         try:
             while not _lock(descriptor):
                 self._checkpoint()
-                time.sleep(WAIT)
+                time.sleep(SECONDS_BETWEEN_TRIES)
             yield
         finally:
             os.close(descriptor)

@@ -18,11 +18,11 @@ from ..server import database, errors, interrupts, messages, module_files
 from . import packed_files, tensor_groups
 from . import tensors as weights
 from .address_space import Mapping, side_by_side
-from .packed_model import PackedModel
+from .packed_model import PackedModel, directory_entry
 
 TRIES = 5  # to open files that may be evicted between packing and opening
 SECONDS_BEFORE_NOTICE = 1
-WAIT = 0.01  # seconds between checks of files that another session builds
+SECONDS_BETWEEN_CHECKS = 0.01  # seconds between checks of files that another session builds
 
 SERVER_START = database.Query(
     "SELECT (1000000 * extract(epoch FROM pg_catalog.pg_postmaster_start_time()))::bigint::text AS start"
@@ -38,7 +38,7 @@ Part = namedtuple("Part", "file members")
 def files():
     """The files of this server: beside the folder of the modules, below the data directory."""
     root = module_files.home().parent / "packed"
-    modules = (packing, groups, floats, blocks, *dispatch.MODULES, tensor_groups, packed_files)
+    modules = (packing, groups, floats, blocks, *dispatch.LAYOUT_MODULES, tensor_groups, packed_files)
     edition = hashlib.sha256(b"".join(module_files.file_of(module).read_bytes() for module in modules)).hexdigest()[:16]
     return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], interrupts.checkpoint)
 
@@ -64,7 +64,9 @@ def attach(tensors, name, hash):
         missing = [part for part in missing if not _placed(mapping, part, offsets[part.file])]
         if not missing:
             directory = {
-                tensor.name: _entry(tensor, offsets[part.file] + at) for part in wanted for tensor, at in part.members
+                tensor.name: directory_entry(tensor.type, tensor.shape, offsets[part.file] + at)
+                for part in wanted
+                for tensor, at in part.members
             }
             return PackedModel(np.asarray(mapping), directory)
         pack_model(hash, name)
@@ -102,7 +104,7 @@ def pack(tensors, name):
                 (built if files().build(part.file, fill, limits, keep) else busy).append(part)
             if len(busy) == len(missing):
                 interrupts.checkpoint()
-                time.sleep(WAIT)
+                time.sleep(SECONDS_BETWEEN_CHECKS)
             missing = busy
     except errors.ModelError as error:
         if error.sqlstate == errors.DISK_FULL:
@@ -157,13 +159,6 @@ def _fill_tensor(tensor, progress, out):
         raise errors.corrupt_data(
             f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {tensor.shape[0]}"
         )
-
-
-def _entry(tensor, offset):
-    """packed_model's directory entry of a tensor."""
-    shape = tensor.shape
-    layout = packing.layout_of(tensor.type, shape)
-    return [layout, offset, shape[0] if len(shape) > 1 else 1, shape[-1]]
 
 
 def _placed(mapping, part, offset):

@@ -16,13 +16,13 @@ import struct
 
 import numpy as np
 
-from ..kernels.dispatch import NAMES
-from ..kernels.groups import ALIGNMENT
+from ..kernels.dispatch import LAYOUT_NAMES
+from ..kernels.groups import CACHE_LINE
 from ..kernels.packing import layout_of, packed_bytes
 from .address_space import HUGE_PAGE
 from .packed_files import PackedFile
 
-GROUP = "layer"  # the end of a group's name
+GROUP_KIND = "layer"  # the end of a group's name
 LARGE = 8 * HUGE_PAGE  # what fills up its last huge page is then an eighth at most
 LAYER = re.compile(r"blk\.\d+\.")
 HEAD, ROW = struct.Struct("<Q56x"), struct.Struct("<32sQQ16x")
@@ -60,13 +60,13 @@ def tensors_in(path):
     None of a group whose table is damaged, which is found out when it is opened. Raises FileNotFoundError.
     """
     hash, _, kind = path.name.partition(".")
-    if kind != GROUP:
+    if kind != GROUP_KIND:
         return [(bytes.fromhex(hash), kind, path.stat().st_size)]
     try:
         with path.open("rb") as file:
             (count,) = HEAD.unpack(file.read(HEAD.size))
             table = file.read(min(count, path.stat().st_size // ROW.size) * ROW.size)
-        return [(hash, NAMES[layout], size) for hash, layout, size in ROW.iter_unpack(table)]
+        return [(hash, LAYOUT_NAMES[layout], size) for hash, layout, size in ROW.iter_unpack(table)]
     except (struct.error, KeyError):
         return []
 
@@ -78,7 +78,7 @@ def _layer_of_small(tensor):
 
 
 def _file_of(tensor):
-    return PackedFile(f"{tensor.hash.hex()}.{NAMES[layout_of(tensor.type, tensor.shape)]}", _size(tensor))
+    return PackedFile(f"{tensor.hash.hex()}.{LAYOUT_NAMES[layout_of(tensor.type, tensor.shape)]}", _size(tensor))
 
 
 def _side_by_side(tensors):
@@ -87,9 +87,9 @@ def _side_by_side(tensors):
     offset, offsets = HEAD.size + len(first) * ROW.size, {}
     for hash in sorted(first):
         offsets[hash] = offset
-        offset += -(-_size(first[hash]) // ALIGNMENT) * ALIGNMENT
+        offset += -(-_size(first[hash]) // CACHE_LINE) * CACHE_LINE
     places = sorted(((tensor, offsets[tensor.hash]) for tensor in tensors), key=lambda place: place[1])
-    return PackedFile(f"{hashlib.sha256(_table(places)).hexdigest()}.{GROUP}", offset), places
+    return PackedFile(f"{hashlib.sha256(_table(places)).hexdigest()}.{GROUP_KIND}", offset), places
 
 
 def _table(places):

@@ -1,4 +1,4 @@
-"""Lets tests call the parts of compiled code from Python, run a snippet for another processor, and compare bits."""
+"""For tests: call functions of compiled code from Python, run code for another processor, compare bits."""
 
 import functools
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
-from plpython.simd.registers import OPTIONS
+from plpython.simd.registers import NJIT_OPTIONS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-# What numba compiles for: processor and features. This machine must have them; each gives one form of simd/processors.
+# Targets for numba, processor and features, which this machine must have; each selects one variant of simd/processors.
 BASE = "+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt"
 AVX2 = BASE + ",+avx,+avx2,+fma,+f16c,+bmi,+bmi2"
 AVX512 = AVX2 + ",+avx512f,+avx512bw,+avx512dq,+avx512vl"
@@ -28,8 +28,8 @@ TARGETS = {
 
 @functools.cache
 def callable_from_python(function):
-    """A part of an entry as a function that Python can call."""
-    return njit(**OPTIONS)(getattr(function, "py_func", function))
+    """A function that only compiled code can call, as one that Python can call."""
+    return njit(**NJIT_OPTIONS)(getattr(function, "py_func", function))
 
 
 def targets_here():

@@ -1,16 +1,16 @@
-"""The groups of a matrix are shared out between threads once each, in runs of even length."""
+"""Threads claim the groups of a matrix: each group once, in runs of even length."""
 
 import numpy as np
 import pytest
 
-from plpython.engine.steps import LEAST_BYTES, MOST_BYTES, Groups, claim_groups
-from plpython.kernels.dispatch import BY_NAME
+from plpython.engine.steps import LONGEST_RUN_BYTES, SHORTEST_RUN_BYTES, Groups, claim_groups
+from plpython.kernels.dispatch import LAYOUT_BY_NAME
 from plpython.simd.registers import compiled
 from plpython.simd.threads import Crew, new_state
 from tests.plpython.compiled import callable_from_python
 
 COLUMNS = 896
-Q8 = BY_NAME["q8"]
+Q8 = LAYOUT_BY_NAME["q8"]
 
 
 @compiled
@@ -39,6 +39,6 @@ def test_every_group_is_claimed_once_in_even_runs_of_bounded_size(threads, group
     np.testing.assert_array_equal(begins[1:], ends[:-1])
     lengths, width = ends - begins, Q8.group_bytes(COLUMNS)
     assert not (lengths[:-1] % 2).any()
-    assert lengths.max() <= max(2, MOST_BYTES // (width * tokens))
+    assert lengths.max() <= max(2, LONGEST_RUN_BYTES // (width * tokens))
     if threads > 1 and tokens == 1 and groups > 1000:
-        assert lengths[-2] * width <= LEAST_BYTES + 2 * width < lengths[0] * width
+        assert lengths[-2] * width <= SHORTEST_RUN_BYTES + 2 * width < lengths[0] * width

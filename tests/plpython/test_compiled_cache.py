@@ -1,4 +1,4 @@
-"""Code that one process compiled and another one loads: `simd.entry` keeps it in a folder."""
+"""Code that one process compiles and another one loads from the cache folder of `simd.registers.entry`."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The compiled engine against transformers, llama2.c and the numpy engine, and the same bits however it is asked."""
+"""The compiled engine against transformers, llama2.c and the numpy engine; the same bits in every batch and chunk."""
 
 import ctypes
 import hashlib
@@ -62,7 +62,7 @@ def test_greedy_tokens_are_the_references(each_data):
     assert text == tokens
 
 
-# Half precision keys and values, then int8 activations, each against dequantised weights in float32 throughout.
+# 16-bit keys and values, then int8 activations as well; against the decoded weights computed in float32.
 @pytest.mark.parametrize(("type", "largest", "mean"), [("F16", 0.03, 0.004), ("Q8_0", 0.4, 0.05), ("Q4_0", 0.4, 0.05)])
 def test_other_types_stay_within_their_stated_error(each_data, type, largest, mean):
     tokens, expected = reference(each_data, "case2", type)

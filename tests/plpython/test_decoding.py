@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from plpython.engine import decoder
-from plpython.engine.decoder import LONGEST_RUN, CompiledEngine
+from plpython.engine.decoder import PASSES_PER_CALL, CompiledEngine
 from plpython.server.errors import ModelError
 from plpython.weights.packed_model import pack_model
 from tests.plpython.compiled import same_bits
@@ -44,7 +44,7 @@ def test_passes_in_one_call_choose_what_a_call_for_each_gives(own_data, type, co
     expected, logits_of = likeliest(engine, [1, 403, 407], 150)
     text, seen, calls = decoded(engine, [1, 403, 407], 150)
     assert text == expected
-    assert calls == -(-149 // LONGEST_RUN)
+    assert calls == -(-149 // PASSES_PER_CALL)
     for place, scores in seen:
         same_bits(scores, logits_of[place])
 
@@ -106,7 +106,7 @@ def test_what_was_chosen_before_an_interrupt_that_asks_for_nothing_is_kept(own_d
 
     with interrupting(flag, 2e-4):
         text, _, calls = decoded(engine, [1], 200, checkpoint=clears)
-    assert text == expected and calls >= -(-199 // LONGEST_RUN)
+    assert text == expected and calls >= -(-199 // PASSES_PER_CALL)
 
 
 def test_an_interrupt_that_ends_several_passes_leaves_the_cache_as_it_was(own_data):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from loaders.reader import read_model
-from plpython.engine.encoder import PASS, CompiledEncoder
+from plpython.engine.encoder import ENCODER_PASS_TOKENS, CompiledEncoder
 from plpython.model import encodings
 from plpython.reference import operators
 from plpython.reference.encoder import NumpyEncoder
@@ -67,7 +67,7 @@ def test_vectors_are_those_of_the_reference_at_every_length(case):
 )
 def test_a_text_has_the_same_bits_alone_and_among_others_and_with_any_threads(name, type):
     engine, texts = Case(name, type).engine, texts_of([7, 32, 2, 9, 31, 1, 20] * 6)
-    assert sum(map(len, texts)) > PASS
+    assert sum(map(len, texts)) > ENCODER_PASS_TOKENS
     together = engine.states(texts)
     engine.batch_threads = 1
     for text, states in zip(texts, together, strict=True):

@@ -1,4 +1,4 @@
-"""The compiled operators against those of ops, and the same bits whatever is computed beside."""
+"""The compiled operators against reference/operators; the same bits whatever is computed together."""
 
 import math
 
@@ -7,11 +7,11 @@ import pytest
 
 from plpython.kernels import attention, elementwise, kv_pages
 from plpython.kernels import matrix as matrix_kernels
-from plpython.kernels.attention import Attention, Cached, Queries, Work
+from plpython.kernels.attention import AttentionPiece, Cached, Queries, Workspace
 from plpython.kernels.dispatch import OFFSETS
 from plpython.kernels.elementwise import Affine, new_codes
 from plpython.kernels.groups import Activations, Rows, group_count
-from plpython.kernels.kv_pages import PAGE, Place, head_bytes
+from plpython.kernels.kv_pages import PAGE, KVAddress, head_bytes
 from plpython.model import encodings
 from plpython.reference import operators
 from plpython.simd.memory import load, store
@@ -66,33 +66,33 @@ def test_exp2_is_within_two_units_in_the_last_place():
 
 
 @pytest.mark.parametrize("width", [1, 16, 1024, 5000])
-def test_the_likeliest_is_the_first_of_the_largest(width):
+def test_argmax_is_the_first_of_the_largest(width):
     def run(x, out):
-        out[0] = elementwise.likeliest(x, x.size - 16)
+        out[0] = elementwise.argmax(x, x.size - 16)
 
-    likeliest, out = callable_from_python(run), np.zeros(1, np.int64)
+    argmax, out = callable_from_python(run), np.zeros(1, np.int64)
     for _ in range(20):
         x = np.round(floats(width + 16) * 3)  # many are equal
-        x[width:] = 100  # what lies behind does not count
+        x[width:] = 100  # past the end: not looked at
         for given in (x, np.where(x > 0, np.float32(-0.0), x), np.full_like(x, -3e38)):
-            likeliest(given, out)
+            argmax(given, out)
             assert out[0] == given[:width].argmax()
         for ill in (np.nan, np.inf, -np.inf):
             given = x.copy()
             given[RANDOM.integers(width)] = ill
-            likeliest(given, out)
+            argmax(given, out)
             assert out[0] == elementwise.NO_TOKEN
 
 
 @pytest.mark.parametrize("width", [8, 43, 64, 896])
-def test_rms_norm_is_that_of_ops_for_any_width(width):
+def test_rms_norm_is_the_references_for_any_width(width):
     x, weight, out = floats(width), floats(width), np.full(width + 16, 7, np.float32)
     callable_from_python(elementwise.rms_norm)(x, 0, width, weight, 0, 1e-5, out, 0)
     np.testing.assert_allclose(out[:width], operators.rms_norm(x, weight, 1e-5), rtol=1e-6, atol=1e-7)
     assert np.all(out[width:] == 7)
 
 
-def test_swiglu_is_that_of_ops_also_where_exp_would_overflow():
+def test_swiglu_is_the_references_also_where_exp_would_overflow():
     gate = np.concatenate([floats(60) * 5, [-1000, -100, 100, 1000]]).astype(np.float32)
     up = floats(64)
     expected = operators.swiglu(gate, up)
@@ -102,7 +102,7 @@ def test_swiglu_is_that_of_ops_also_where_exp_would_overflow():
 
 @pytest.mark.parametrize("interleaved", [True, False])
 @pytest.mark.parametrize("head_dim", [8, 10, 64])
-def test_rope_is_that_of_ops(interleaved, head_dim):
+def test_rope_is_the_references(interleaved, head_dim):
     x = floats(1, 1, head_dim)
     frequencies = (10000.0 ** (-np.arange(head_dim // 2) / head_dim)).astype(np.float32)
     expected = operators.rope(x, [77], frequencies, interleaved)
@@ -113,7 +113,7 @@ def test_rope_is_that_of_ops(interleaved, head_dim):
 
 
 def quantized(x):
-    """Codes of the rows of x."""
+    """The Codes of the rows of x."""
     tokens, width = x.shape
     codes = new_codes(x.size)
     run = callable_from_python(elementwise.quantize)
@@ -181,7 +181,7 @@ def product(type, rows, columns, x, raw):
 def test_products_are_those_of_the_decoded_weights(type, rows, columns):
     raw, x = encodings.encode(type, floats(rows, columns)), floats(3, columns)
     weight = encodings.decode(type, raw, (rows, columns))
-    if type in OF_BLOCKS:  # exactly what the codes say
+    if type in OF_BLOCKS:  # the kernels read the codes, not x
         codes = quantized(x)
         x_seen = (codes.codes.reshape(-1, 32) * codes.scales[:, None]).reshape(x.shape)
     else:
@@ -246,7 +246,7 @@ class Pages:
         positions, head_dim = k.shape
         self.dtype, count = dtype, -(-positions // PAGE)
         key_bytes, value_bytes = head_bytes(head_dim, np.dtype(dtype))
-        # What was never stored is NaN, or as int16 -1, and must not matter.
+        # Positions that were never stored are NaN (as int16: -1), and must not matter.
         self.memory = np.full((count, key_bytes + value_bytes), 255, np.uint8)
         self.table = np.array([(page.ctypes.data, page[key_bytes:].ctypes.data, 0) for page in self.memory])
         width = kv_pages.padded(head_dim)
@@ -254,14 +254,14 @@ class Pages:
         scratch = (np.zeros(width, np.int16),) if dtype == np.int16 else ()
         for p in range(positions):
             key, value = p * width, (positions + p) * width
-            STORE[dtype](Place(self.table, p // PAGE, 0, head_dim, p), x, key, value, *scratch)
+            STORE[dtype](KVAddress(self.table, p // PAGE, 0, head_dim, p), x, key, value, *scratch)
 
 
 def attend(q, pages, positions, window):
     """q [tokens, group, head_dim] -> the same shape."""
     tokens, group, head_dim = q.shape
     width = kv_pages.padded(head_dim)
-    work = Work(
+    workspace = Workspace(
         q=np.zeros(8 * width, np.float32),
         query_codes=np.zeros(8 * width, np.int16),
         query_scales=np.zeros(8, np.float32),
@@ -277,7 +277,7 @@ def attend(q, pages, positions, window):
     at = np.asarray(positions)
     queries = Queries(x, 0, one, tokens, group, head_dim, at, 0, window)
     over = attention.OVER[np.dtype(pages.dtype)].dispatcher
-    over(Attention(queries, Cached(pages.table, 0, 0), work))
+    over(AttentionPiece(queries, Cached(pages.table, 0, 0), workspace))
     return x[:-16].reshape(q.shape)
 
 
@@ -286,7 +286,7 @@ def attend(q, pages, positions, window):
 @pytest.mark.parametrize("head_dim", [8, 10, 64, 80, 256])
 @pytest.mark.parametrize("group", [1, 3, 7, 8])
 @pytest.mark.parametrize("window", [None, 1, 20, 100])
-def test_attention_is_that_of_ops(dtype, largest, head_dim, group, window):
+def test_attention_is_the_references(dtype, largest, head_dim, group, window):
     positions, m = [0, 1, 16, 63, 64, 99, 149], 150
     q, k, v = floats(len(positions), group, head_dim), floats(m, head_dim), floats(m, head_dim)
     expected = operators.attention(q, k[:, None], v[:, None], np.array(positions), window)

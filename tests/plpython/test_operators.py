@@ -158,8 +158,8 @@ def test_over_packed_weights_a_composition_has_the_bits_of_the_compiled_engine(t
 def test_what_a_query_does_to_a_slice_of_tokens_does_not_depend_on_the_others(compose, own_data, monkeypatch):
     """More tokens than a slice, shared out among threads, and the same tokens one by one."""
     model = use(monkeypatch, own_data / "stories260K-quant-derived" / "stories260K-Q8_0.gguf", "compiled")
-    monkeypatch.setattr(compiled_operators, "WORTH_SHARING", 0)
-    tokens = list(range(3, 3 + 2 * compiled_operators.SLICE + 5))
+    monkeypatch.setattr(compiled_operators, "LEAST_SHARED_PRODUCTS", 0)
+    tokens = list(range(3, 3 + 2 * compiled_operators.SLICE_TOKENS + 5))
     together = compose(model, tokens)
     for place, token in enumerate(tokens):
         alone = compose(model, [token], place)

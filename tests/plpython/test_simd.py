@@ -1,4 +1,4 @@
-"""The register blocks: what each instruction computes, against numpy, in every form this machine can run."""
+"""Register blocks: each instruction against numpy, in every variant that this machine can run."""
 
 import numpy as np
 import pytest

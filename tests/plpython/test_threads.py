@@ -1,4 +1,4 @@
-"""Workers: no signal reaches them, and their errors reach the caller."""
+"""Workers: signals are blocked in them, and their errors reach the caller."""
 
 import signal
 import threading

@@ -1,1 +1,1 @@
-"""One file for each way in which a matrix is packed: its bytes, and what kernels do with them."""
+"""Layouts: one file for each way to pack a matrix, with its bytes and its arithmetic."""

@@ -1,6 +1,6 @@
-"""BF16: the upper halves of float32, widened in the register."""
+"""BF16: the upper 16 bits of a float32, widened when loaded."""
 
 from ...simd.memory import load_bf16
 from ..floats import floats
 
-LAYOUT = floats("bf16", 4, "u16", load_bf16)
+layout = floats("bf16", 4, "u16", load_bf16)

@@ -1,6 +1,6 @@
-"""F16: half precision, widened in the register."""
+"""F16: half precision, widened when loaded."""
 
 from ...simd.memory import load
 from ..floats import floats
 
-LAYOUT = floats("f16", 3, "u16", load)
+layout = floats("f16", 3, "u16", load)

@@ -1,6 +1,6 @@
-"""F32: float32 as they are."""
+"""F32: plain float32."""
 
 from ...simd.memory import load
 from ..floats import floats
 
-LAYOUT = floats("f32", 2, "f32", load)
+layout = floats("f32", 2, "f32", load)

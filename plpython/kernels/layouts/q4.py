@@ -1,53 +1,58 @@
-"""Q4: integers of 4 bits, u8[4][16][4], + 8: a byte holds the columns k (low bits) and k + 16 of a block."""
+"""Q4: 4-bit integers, stored + 8. A block is u8[4 lines][16 rows][4 bytes].
+
+Byte b of line k holds column 4k + b of the block in its low bits, column 4k + b + 16 in its high bits.
+"""
 
 import numpy as np
 
 from ...simd.memory import load_bytes, prefetch, spread_bytes
 from ...simd.registers import dot4, f32, fill, fma, i32, inlined, to_f32
-from ..blocks import AHEAD, TILE_I32, Integers, blocks, pack_bytes
+from ..blocks import AHEAD, LOW_NIBBLES, TILE_I32, Integers, blocks, pack_bytes
 
-BYTES, OFFSET = 256, 8
-LOW = 0x0F0F0F0F  # the lower four bits of each byte
+Q4_BYTES, Q4_OFFSET = 256, 8
 
 
 def dots_of(X):
-    """Four lines: the low four bits are the columns 0 .. 15 of a block, the high ones 16 .. 31."""
+    """Make the dot products of a block with tokens of the register block type X; see blocks.Integers."""
 
     @inlined
     def dots(u8, at, sums, codes, column, columns):
         for k in range(4):
             prefetch(u8, at + k * 64 + AHEAD)
             pair = load_bytes(u8, at + k * 64, i32)
-            sums = dot4(sums, pair & LOW, spread_bytes(codes, column + 4 * k, X, columns))
-            sums = dot4(sums, (pair >> 4) & LOW, spread_bytes(codes, column + 16 + 4 * k, X, columns))
+            sums = dot4(sums, pair & LOW_NIBBLES, spread_bytes(codes, column + 4 * k, X, columns))
+            sums = dot4(sums, (pair >> 4) & LOW_NIBBLES, spread_bytes(codes, column + 16 + 4 * k, X, columns))
         return sums
 
     return dots
 
 
 @inlined
-def dots_of_two(u8, at, more, sums, codes, column, columns):
-    """The same of two groups; each register of activations meets both."""
-    more_sums = sums
+def dots_of_two(u8, at, second, sums, codes, column, columns):
+    """The same for two groups: each register of activations is used for both."""
+    second_sums = sums
     for k in range(4):
-        pair, more_pair = load_bytes(u8, at + k * 64, i32), load_bytes(u8, more + k * 64, i32)
+        pair, second_pair = load_bytes(u8, at + k * 64, i32), load_bytes(u8, second + k * 64, i32)
         x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
-        sums, more_sums = dot4(sums, pair & LOW, x), dot4(more_sums, more_pair & LOW, x)
+        sums, second_sums = dot4(sums, pair & LOW_NIBBLES, x), dot4(second_sums, second_pair & LOW_NIBBLES, x)
         x = spread_bytes(codes, column + 16 + 4 * k, TILE_I32, columns)
-        sums, more_sums = dot4(sums, (pair >> 4) & LOW, x), dot4(more_sums, (more_pair >> 4) & LOW, x)
-    return sums, more_sums
+        sums, second_sums = (
+            dot4(sums, (pair >> 4) & LOW_NIBBLES, x),
+            dot4(second_sums, (second_pair >> 4) & LOW_NIBBLES, x),
+        )
+    return sums, second_sums
 
 
 @inlined
 def integer(u8, at, r, k):
-    """Column k of row r."""
+    """The integer of row r, column k."""
     pair = np.int32(u8[at + k % 16 // 4 * 64 + r * 4 + k % 4])
-    return np.float32((pair >> (k // 16 * 4) & 15) - OFFSET)
+    return np.float32((pair >> (k // 16 * 4) & 15) - Q4_OFFSET)
 
 
 @inlined
 def squares(u8, at):
-    """The sums of the squares of a block, exact in float32."""
+    """For each row the sum of the squares of a block's integers, exact in float32."""
     total = fill(0.0, f32)
     for k in range(4):
         eight = load_bytes(u8, at + k * 64, i32)
@@ -58,8 +63,8 @@ def squares(u8, at):
 
 
 def pack(raw, columns, first_row, out):
-    """Q4_0: a scale, then 16 bytes."""
-    pack_bytes(raw, columns, first_row, BYTES, np.uint8(0), out)
+    """Pack rows of Q4_0, whose blocks are an f16 scale and 16 bytes; see groups.Layout."""
+    pack_bytes(raw, columns, first_row, Q4_BYTES, np.uint8(0), out)
 
 
-LAYOUT = blocks(Integers("q4", 6, BYTES, OFFSET, dots_of, dots_of_two, integer, squares, pack))
+layout = blocks(Integers("q4", 6, Q4_BYTES, Q4_OFFSET, dots_of, dots_of_two, integer, squares, pack))

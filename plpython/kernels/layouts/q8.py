@@ -1,4 +1,7 @@
-"""Q8: integers of 8 bits, u8[8][16][4]: a line holds four columns of 16 rows, a byte is the integer + 128."""
+"""Q8: 8-bit integers, stored + 128. A block is u8[8 lines][16 rows][4 bytes].
+
+Byte b of line k holds column 4k + b of the block.
+"""
 
 import numpy as np
 
@@ -6,11 +9,11 @@ from ...simd.memory import in_order, load_bytes, prefetch, spread_bytes
 from ...simd.registers import dot4, f32, fill, fma, i32, inlined, to_f32
 from ..blocks import AHEAD, TILE_I32, Integers, blocks, pack_bytes
 
-BYTES, OFFSET = 512, 128
+Q8_BYTES, Q8_OFFSET = 512, 128
 
 
 def dots_of(X):
-    """Eight lines of four columns: the products of a block are exact in int32, on top of `sums`."""
+    """Make the dot products of a block with tokens of the register block type X; see blocks.Integers."""
 
     @inlined
     def dots(u8, at, sums, codes, column, columns):
@@ -24,27 +27,27 @@ def dots_of(X):
 
 
 @inlined
-def dots_of_two(u8, at, more, sums, codes, column, columns):
-    """The same of two groups; each register of activations meets both."""
-    more_sums = sums
+def dots_of_two(u8, at, second, sums, codes, column, columns):
+    """The same for two groups: each register of activations is used for both."""
+    second_sums = sums
     for k in range(8):
         if k == 4:
-            in_order()  # without, sixteen loads would come first
+            in_order()  # or LLVM would do all sixteen loads first, and run out of registers
         x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
         sums = dot4(sums, load_bytes(u8, at + k * 64, i32), x)
-        more_sums = dot4(more_sums, load_bytes(u8, more + k * 64, i32), x)
-    return sums, more_sums
+        second_sums = dot4(second_sums, load_bytes(u8, second + k * 64, i32), x)
+    return sums, second_sums
 
 
 @inlined
 def integer(u8, at, r, k):
-    """Column k of row r."""
-    return np.float32(np.int32(u8[at + k // 4 * 64 + r * 4 + k % 4]) - OFFSET)
+    """The integer of row r, column k."""
+    return np.float32(np.int32(u8[at + k // 4 * 64 + r * 4 + k % 4]) - Q8_OFFSET)
 
 
 @inlined
 def squares(u8, at):
-    """The sums of the squares of a block, exact in float32."""
+    """For each row the sum of the squares of a block's integers, exact in float32."""
     total = fill(0.0, f32)
     for k in range(8):
         four = load_bytes(u8, at + k * 64, i32)
@@ -55,8 +58,8 @@ def squares(u8, at):
 
 
 def pack(raw, columns, first_row, out):
-    """Q8_0: a scale, then int8."""
-    pack_bytes(raw, columns, first_row, BYTES, np.uint8(OFFSET), out)
+    """Pack rows of Q8_0, whose blocks are an f16 scale and 32 int8; see groups.Layout."""
+    pack_bytes(raw, columns, first_row, Q8_BYTES, np.uint8(Q8_OFFSET), out)
 
 
-LAYOUT = blocks(Integers("q8", 5, BYTES, OFFSET, dots_of, dots_of_two, integer, squares, pack))
+layout = blocks(Integers("q8", 5, Q8_BYTES, Q8_OFFSET, dots_of, dots_of_two, integer, squares, pack))

@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '712b7d1f55df4f5aafbbec8fb7b183beb6b8feafe0a321c9c2f637761c143f30'::text;
+RETURN 'f17cd88e4c4207b9f32763db44a1b455c8c6f42ee132393db9e753ba2ffdcd01'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

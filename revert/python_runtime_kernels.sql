@@ -7,6 +7,7 @@ DROP FUNCTION llm_runtime.kernels__similarity();
 DROP FUNCTION llm_runtime.kernels__packing();
 DROP FUNCTION llm_runtime.kernels__matrix();
 DROP FUNCTION llm_runtime.kernels__layouts__q8();
+DROP FUNCTION llm_runtime.kernels__layouts__q5();
 DROP FUNCTION llm_runtime.kernels__layouts__q4();
 DROP FUNCTION llm_runtime.kernels__layouts__f32();
 DROP FUNCTION llm_runtime.kernels__layouts__f16();

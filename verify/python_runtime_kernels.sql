@@ -10,8 +10,8 @@ BEGIN
     FOREACH module IN ARRAY '{
         kernels__attention, kernels__blocks, kernels__candidates, kernels__cosine, kernels__dispatch,
         kernels__elementwise, kernels__floats, kernels__groups, kernels__kv_pages, kernels__layouts__bf16,
-        kernels__layouts__f16, kernels__layouts__f32, kernels__layouts__q4, kernels__layouts__q8, kernels__matrix,
-        kernels__packing, kernels__similarity
+        kernels__layouts__f16, kernels__layouts__f32, kernels__layouts__q4, kernels__layouts__q5,
+        kernels__layouts__q8, kernels__matrix, kernels__packing, kernels__similarity
     }'::text[] LOOP
         ASSERT EXISTS (
             SELECT FROM pg_catalog.pg_proc AS p

@@ -7,9 +7,9 @@ import numpy as np
 
 from ..simd.registers import compiled
 from .groups import ABSENT, KERNELS, VECTOR
-from .layouts import bf16, f16, f32, q4, q8
+from .layouts import bf16, f16, f32, q4, q5, q8
 
-LAYOUT_MODULES = (f32, f16, bf16, q8, q4)
+LAYOUT_MODULES = (f32, f16, bf16, q8, q4, q5)
 LAYOUTS = tuple(module.layout for module in LAYOUT_MODULES)
 LAYOUT_BY_NAME = {layout.name: layout for layout in LAYOUTS}
 LAYOUT_BY_NUMBER = {layout.number: layout for layout in LAYOUTS}

@@ -60,7 +60,7 @@ ENCODINGS = (
     Encoding("Q8_0", 8, 32, 34, "q8", encodable=True, codes=Codes(8, 2, order="two's complement")),
     Encoding("Q4_0", 2, 32, 18, "q4", encodable=True, codes=Codes(4, 2)),
     Encoding("Q4_1", 3, 32, 20, encodable=True, codes=Codes(4, 4), floats=Floats(at=(0, 2))),
-    Encoding("Q5_0", 6, 32, 22, None, encodable=True),
+    Encoding("Q5_0", 6, 32, 22, "q5", encodable=True),
     Encoding("Q5_1", 7, 32, 24, encodable=True, floats=Floats(at=(0, 2))),
     Encoding("Q2_K", 10, 256, 84, floats=Floats(at=(80, 82))),
     Encoding("Q3_K", 11, 256, 110, floats=Floats(at=(108,))),

@@ -1,6 +1,6 @@
 # `make demo` and `make test` need a Debian machine with git and make, and root or sudo. Nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down psql dsn lint format render reference new bench clean
+.PHONY: help install demo test up down psql dsn lint format render reference new pgtap bench clean
 
 # Asked when a recipe runs: before `make install` neither may exist.
 VENV = $(shell tools/where venv)
@@ -52,6 +52,9 @@ ifeq (new,$(firstword $(MAKECMDGOALS)))
 $(filter-out new,$(MAKECMDGOALS)):
 	@:
 endif
+
+pgtap: up ## one file of tests/pgtap in the private server: make pgtap FILE=...
+	@$(PYTHON) tools/check.py pgtap $(FILE)
 
 bench: up ## ours through SQL against llama.cpp, over an hour; PARTS="decode rows" for some of it
 	@$(PYTHON) bench/run.py $(PARTS)

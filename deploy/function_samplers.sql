@@ -35,6 +35,6 @@ E'The samplers, which choose the next token from the logits: one row each, in th
 'neutral: the value that means the same as leaving it out; the sampler then does nothing (temperature: 0 always picks '
 'the most likely token, and samplers after it do nothing).\n'
 'meaning: what it does.\n'
-'The order is that of Hugging Face transformers.';
+'The order is that of Hugging Face transformers; a sampler that transformers lacks is where llama.cpp has it.';
 
 COMMIT;

@@ -107,7 +107,11 @@ class Candidates:
 
     def min_p(self, p):
         """Keep those that weigh at least p of the first: p is above 0."""
-        limit = np.float32(math.log(p))
+        return self.at_least(math.log(p))
+
+    def at_least(self, score):
+        """Keep those with at least this score, rounded to float32."""
+        limit = np.float32(score)
         return Cut(float(limit), len(self.scores), self.mass(limit))
 
     def _reaching(self, per_bucket, each, wanted):
@@ -423,7 +427,8 @@ def typical_p(candidates, cut, p):
 
 @dataclass(frozen=True)
 class Sampler:
-    """A row of SAMPLERS: a setting and what it does. Its range includes both ends; the neutral value changes nothing.
+    """A row of SAMPLERS: a setting and what it does. Its range includes both ends; the neutral value changes nothing,
+    all others are passed to its function.
 
     kind: int or float.
     penalise: a step before the temperature, (logits, history, value) -> logits.

@@ -3,6 +3,7 @@
 
     tools/check.py        everything
     tools/check.py lint   only style and rendered scripts, without a server
+    tools/check.py pgtap FILE ...   some files of tests/pgtap in the server that is up
 
 The first lane has a server of its own, with everything deployed, and shows its output as it comes. The second does not
 use that one: its output follows when the first lane is through.
@@ -72,6 +73,12 @@ def second_lane(output: IO[str]) -> list[Result]:
     ]
 
 
+def pgtap(cluster: Cluster, *arguments: str) -> bool:
+    cluster.query("CREATE EXTENSION IF NOT EXISTS pgtap", DATABASE)
+    target = ["-h", cluster.sockets, "-p", cluster.port, "-U", "postgres", "-d", DATABASE]
+    return run("pg_prove", *target, *arguments)
+
+
 def first_lane() -> Iterator[Result]:
     cluster = Cluster(f"test-{os.getpid()}", forgetful=True)
     try:
@@ -81,9 +88,7 @@ def first_lane() -> Iterator[Result]:
         dsn = cluster.superuser_dsn()
         yield "sql reference", run(sys.executable, "tools/sql_reference.py", "--check", "--dsn", dsn)
         yield "pytest in a server", pytest(*SERVER_TESTS, HARTONOMOUS_TEST_DSN=dsn)
-        cluster.query("CREATE EXTENSION IF NOT EXISTS pgtap", DATABASE)
-        target = ["-h", cluster.sockets, "-p", cluster.port, "-U", "postgres", "-d", DATABASE]
-        yield "pgtap", run("pg_prove", "--quiet", *target, "--ext", ".sql", "--recurse", "tests/pgtap")
+        yield "pgtap", pgtap(cluster, "--quiet", "--ext", ".sql", "--recurse", "tests/pgtap")
     except ClusterError as error:
         print(error, flush=True)
         yield "deploy and verify", False
@@ -103,10 +108,14 @@ def everything() -> Iterator[Result]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", choices=["all", "lint"], default="all")
+    parser.add_argument("what", nargs="?", choices=["all", "lint", "pgtap"], default="all")
+    parser.add_argument("files", nargs="*", help="of pgtap: run these in the server that make up started")
     # An interrupted run still removes its server.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
-    checks = lint() if parser.parse_args().what == "lint" else everything()
+    given = parser.parse_args()
+    if given.what == "pgtap":
+        return 0 if pgtap(Cluster(), *given.files) else 1
+    checks = lint() if given.what == "lint" else everything()
     failed = [name for name, passed in checks if not passed]
     print(f"\nFAILED: {', '.join(failed)}" if failed else "\nall checks passed", flush=True)
     return 1 if failed else 0

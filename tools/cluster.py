@@ -199,8 +199,9 @@ class Cluster:
             checked = self.sqitch("check", database=database)
             if checked.returncode:
                 raise ClusterError(
-                    f"{checked.stdout}\nThe scripts changed after they were deployed in {self.folder}. A released "
-                    "change is reworked, never edited. While developing: make clean, then make up."
+                    f"{checked.stdout}\nThe scripts, or their order in sqitch.plan, changed after they were deployed "
+                    f"in {self.folder}. A released change is reworked, never edited. While developing: make clean, "
+                    "then make up."
                 )
         else:
             say("deploying, and verifying each change")

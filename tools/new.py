@@ -20,7 +20,7 @@ sys.path.insert(0, str(CHECKOUT))
 from tools.render import plan_line, plan_requires  # noqa: E402 (a script's own folder comes first)
 
 FOLDERS = ("deploy", "revert", "verify", "tests/pgtap")
-REQUIRES = ["schema_llm"]
+REQUIRES = ["schema_llm", "role_llm_owner"]
 NOTE = "Gives a text back."
 NAME = re.compile(r"[a-z][a-z0-9_]{0,50}")
 

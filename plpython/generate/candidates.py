@@ -96,7 +96,11 @@ class Candidates:
 
     def min_p(self, p):
         """Keep those that weigh at least p of the first: p is above 0."""
-        limit = np.float32(math.log(p))
+        return self.at_least(math.log(p))
+
+    def at_least(self, score):
+        """Keep those with at least this score, rounded to float32."""
+        limit = np.float32(score)
         return Cut(float(limit), len(self.scores), self.mass(limit))
 
     def _reaching(self, per_bucket, each, wanted):

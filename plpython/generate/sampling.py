@@ -69,7 +69,8 @@ def typical_p(candidates, cut, p):
 
 @dataclass(frozen=True)
 class Sampler:
-    """A row of SAMPLERS: a setting and what it does. Its range includes both ends; the neutral value changes nothing.
+    """A row of SAMPLERS: a setting and what it does. Its range includes both ends; the neutral value changes nothing,
+    all others are passed to its function.
 
     kind: int or float.
     penalise: a step before the temperature, (logits, history, value) -> logits.

@@ -23,10 +23,11 @@ def test_a_new_function_is_five_files(checkout: Path):
     written = new.write_function("shout", checkout)
     assert written == [*(f"{folder}/function_shout.sql" for folder in new.FOLDERS), "sqitch.plan"]
     last = (checkout / "sqitch.plan").read_text().splitlines()[-1]
-    assert last.startswith("function_shout [schema_llm] ")
+    assert last.startswith("function_shout [schema_llm role_llm_owner] ")
     assert last.endswith(" # Gives a text back.")
     deploy = (checkout / "deploy/function_shout.sql").read_text().splitlines()
-    assert deploy[:2] == ["-- Deploy hartonomous:function_shout to pg", "-- requires: schema_llm"]
+    assert deploy[:2] == ["-- Deploy hartonomous:function_shout to pg", "-- requires: schema_llm, role_llm_owner"]
+    assert "ALTER FUNCTION llm.shout(text) OWNER TO llm_owner;" in deploy
 
 
 @pytest.mark.parametrize("name", ["", "Shout", "1st", "a-b", "a.b", "a" * 60])

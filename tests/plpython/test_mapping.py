@@ -11,7 +11,7 @@ from plpython.server import errors
 from plpython.weights.address_space import (
     HUGE_PAGE,
     MADV_POPULATE_READ,
-    PAGE,
+    MEMORY_PAGE,
     Mapping,
     in_huge_pages,
     in_whole_pages,
@@ -30,30 +30,30 @@ def file(tmp_path):
 
 def reserved():
     """Bytes of addresses that this process has."""
-    return int(Path("/proc/self/statm").read_text().split()[0]) * PAGE
+    return int(Path("/proc/self/statm").read_text().split()[0]) * MEMORY_PAGE
 
 
 def test_files_lie_where_they_were_placed(file):
-    mapping = Mapping(5 * PAGE)
+    mapping = Mapping(5 * MEMORY_PAGE)
     mapping.place(0, file, 5000)
-    mapping.place(3 * PAGE, file, 100)
+    mapping.place(3 * MEMORY_PAGE, file, 100)
     memory = np.asarray(mapping)
     expected = np.tile(np.arange(256, dtype=np.uint8), 40)
     np.testing.assert_array_equal(memory[:5000], expected[:5000])
-    np.testing.assert_array_equal(memory[3 * PAGE : 3 * PAGE + 100], expected[:100])
+    np.testing.assert_array_equal(memory[3 * MEMORY_PAGE : 3 * MEMORY_PAGE + 100], expected[:100])
 
 
 def test_the_memory_cannot_be_written(file):
-    mapping = Mapping(PAGE)
+    mapping = Mapping(MEMORY_PAGE)
     mapping.place(0, file, 100)
     with pytest.raises(ValueError):
         np.asarray(mapping)[0] = 1
 
 
-@pytest.mark.parametrize(("offset", "size"), [(1, 10), (-PAGE, 10), (PAGE, 5000), (2 * PAGE, 1)])
+@pytest.mark.parametrize(("offset", "size"), [(1, 10), (-MEMORY_PAGE, 10), (MEMORY_PAGE, 5000), (2 * MEMORY_PAGE, 1)])
 def test_a_place_outside_of_the_range_or_between_pages_is_refused(file, offset, size):
     with pytest.raises(ValueError):
-        Mapping(2 * PAGE).place(offset, file, size)
+        Mapping(2 * MEMORY_PAGE).place(offset, file, size)
 
 
 def test_addresses_are_given_back_when_the_last_view_goes():
@@ -73,10 +73,10 @@ def test_a_range_that_does_not_fit_is_out_of_memory():
 
 
 def test_small_files_begin_at_pages_and_large_ones_at_huge_pages():
-    offsets, size = side_by_side([1, PAGE, PAGE + 1, HUGE_PAGE, 5, 3 * HUGE_PAGE + 1])
-    assert offsets == [0, PAGE, 2 * PAGE, HUGE_PAGE, 2 * HUGE_PAGE, 3 * HUGE_PAGE]
-    assert size == 6 * HUGE_PAGE + PAGE
-    assert side_by_side([]) == ([], PAGE)
+    offsets, size = side_by_side([1, MEMORY_PAGE, MEMORY_PAGE + 1, HUGE_PAGE, 5, 3 * HUGE_PAGE + 1])
+    assert offsets == [0, MEMORY_PAGE, 2 * MEMORY_PAGE, HUGE_PAGE, 2 * HUGE_PAGE, 3 * HUGE_PAGE]
+    assert size == 6 * HUGE_PAGE + MEMORY_PAGE
+    assert side_by_side([]) == ([], MEMORY_PAGE)
 
 
 def test_files_that_fill_a_huge_page_end_with_one():
@@ -99,7 +99,7 @@ def test_a_file_is_brought_in_by_huge_pages_in_their_order_between_looks_for_an_
     memory, looks = Memory(), []
     in_huge_pages(memory, lambda: looks.append(len(memory.advice)))
     assert memory.advice[:2] == [(mmap.MADV_HUGEPAGE,), (mmap.MADV_RANDOM,)]
-    assert memory.advice[2:] == [(MADV_POPULATE_READ, page * HUGE_PAGE, PAGE) for page in range(3)]
+    assert memory.advice[2:] == [(MADV_POPULATE_READ, page * HUGE_PAGE, MEMORY_PAGE) for page in range(3)]
     assert looks == [3, 4, 5]
 
 
@@ -113,4 +113,4 @@ def test_a_system_that_refuses_huge_pages_is_no_error():
 
 
 def test_a_range_begins_at_a_huge_page():
-    assert all(Mapping(PAGE).address % HUGE_PAGE == 0 for _ in range(5))
+    assert all(Mapping(MEMORY_PAGE).address % HUGE_PAGE == 0 for _ in range(5))

@@ -19,6 +19,8 @@ into the namedtuple.
 A frame does not keep arrays alive: the caller must hold references to them.
 """
 
+from functools import cached_property
+
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
@@ -57,12 +59,16 @@ class Array:
     """A field that is a C-contiguous array of a dtype, with one or two dimensions: its address, then its shape."""
 
     def __init__(self, dtype, dimensions=1):
-        self.dtype, self.size = np.dtype(dtype), 1 + dimensions
-        self.type = types.Array(numpy_support.from_dtype(self.dtype), dimensions, "C")
+        self.dtype, self.dimensions, self.size = np.dtype(dtype), dimensions, 1 + dimensions
+
+    @cached_property
+    def type(self):
+        """Its numba type. Like a Structure's it is made when it is asked for: it takes long, and few are needed."""
+        return types.Array(numpy_support.from_dtype(self.dtype), self.dimensions, "C")
 
     def write(self, value, name):
-        if value.dtype != self.dtype or value.ndim != self.type.ndim or not value.flags.c_contiguous:
-            raise TypeError(f"{name} must be a contiguous {self.type.ndim}-d array of {self.dtype}, not {value.dtype}")
+        if value.dtype != self.dtype or value.ndim != self.dimensions or not value.flags.c_contiguous:
+            raise TypeError(f"{name} must be a contiguous {self.dimensions}-d array of {self.dtype}, not {value.dtype}")
         return [value.__array_interface__["data"][0], *value.shape]
 
     def read(self, context, builder, numbers):
@@ -87,8 +93,12 @@ class Structure:
         self.fields = [fields.pop(name, None) or Number() for name in of._fields]
         assert not fields, fields
         self.size = sum(field.size for field in self.fields)
-        self.type = types.BaseTuple.from_types([field.type for field in self.fields], of)
         self.read_at = _reader(self)
+
+    @cached_property
+    def type(self):
+        """The namedtuple's numba type."""
+        return types.BaseTuple.from_types([field.type for field in self.fields], self.tuple_class)
 
     def frame(self, value):
         """A frame with this namedtuple: int64 [size]. Raises TypeError as `write` does."""
@@ -162,6 +172,8 @@ machine code does not depend on which kernels exist. A kernel takes one namedtup
 returns nothing. Arguments are passed in numba's calling convention; a call takes a few nanoseconds.
 """
 
+from functools import cached_property
+
 from numba import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
@@ -174,7 +186,7 @@ def kernel(name, structure):
 
     def decorate(function):
         function.__qualname__ = name
-        return Kernel(entry(function, _KernelCache), structure)
+        return Kernel(function, structure)
 
     return decorate
 
@@ -189,22 +201,28 @@ class _KernelCache(Cache):
 class Kernel:
     """A compiled function and the address of its machine code."""
 
-    def __init__(self, dispatcher, structure):
-        self.dispatcher, self._arguments = dispatcher, (structure.type,)
+    def __init__(self, function, structure):
+        self._function, self._structure = function, structure
+
+    @cached_property
+    def dispatcher(self):
+        """The function as numba has it. Made when it is asked for: a session uses few of the kernels."""
+        return entry(self._function, _KernelCache)
 
     def address(self):
         """The address, valid as long as the process lives. Compiles the function, or loads it from the cache."""
-        self.dispatcher.compile(self._arguments)
-        compiled = self.dispatcher.overloads[self._arguments]
+        arguments = (self._structure.type,)
+        self.dispatcher.compile(arguments)
+        compiled = self.dispatcher.overloads[arguments]
         return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
 def caller(structure):
     """Make a function for compiled code: (address of a kernel that takes the Structure, the namedtuple) -> None."""
-    expected = structure.type
 
     @intrinsic
     def call(context, address, given):
+        expected = structure.type
         _check(given, expected, structure.tuple_class.__name__)
 
         def lower(context, builder, signature, values):

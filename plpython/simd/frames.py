@@ -8,6 +8,8 @@ into the namedtuple.
 A frame does not keep arrays alive: the caller must hold references to them.
 """
 
+from functools import cached_property
+
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
@@ -46,12 +48,16 @@ class Array:
     """A field that is a C-contiguous array of a dtype, with one or two dimensions: its address, then its shape."""
 
     def __init__(self, dtype, dimensions=1):
-        self.dtype, self.size = np.dtype(dtype), 1 + dimensions
-        self.type = types.Array(numpy_support.from_dtype(self.dtype), dimensions, "C")
+        self.dtype, self.dimensions, self.size = np.dtype(dtype), dimensions, 1 + dimensions
+
+    @cached_property
+    def type(self):
+        """Its numba type. Like a Structure's it is made when it is asked for: it takes long, and few are needed."""
+        return types.Array(numpy_support.from_dtype(self.dtype), self.dimensions, "C")
 
     def write(self, value, name):
-        if value.dtype != self.dtype or value.ndim != self.type.ndim or not value.flags.c_contiguous:
-            raise TypeError(f"{name} must be a contiguous {self.type.ndim}-d array of {self.dtype}, not {value.dtype}")
+        if value.dtype != self.dtype or value.ndim != self.dimensions or not value.flags.c_contiguous:
+            raise TypeError(f"{name} must be a contiguous {self.dimensions}-d array of {self.dtype}, not {value.dtype}")
         return [value.__array_interface__["data"][0], *value.shape]
 
     def read(self, context, builder, numbers):
@@ -76,8 +82,12 @@ class Structure:
         self.fields = [fields.pop(name, None) or Number() for name in of._fields]
         assert not fields, fields
         self.size = sum(field.size for field in self.fields)
-        self.type = types.BaseTuple.from_types([field.type for field in self.fields], of)
         self.read_at = _reader(self)
+
+    @cached_property
+    def type(self):
+        """The namedtuple's numba type."""
+        return types.BaseTuple.from_types([field.type for field in self.fields], self.tuple_class)
 
     def frame(self, value):
         """A frame with this namedtuple: int64 [size]. Raises TypeError as `write` does."""

@@ -5,6 +5,8 @@ machine code does not depend on which kernels exist. A kernel takes one namedtup
 returns nothing. Arguments are passed in numba's calling convention; a call takes a few nanoseconds.
 """
 
+from functools import cached_property
+
 from numba import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
@@ -17,7 +19,7 @@ def kernel(name, structure):
 
     def decorate(function):
         function.__qualname__ = name
-        return Kernel(entry(function, _KernelCache), structure)
+        return Kernel(function, structure)
 
     return decorate
 
@@ -32,22 +34,28 @@ class _KernelCache(Cache):
 class Kernel:
     """A compiled function and the address of its machine code."""
 
-    def __init__(self, dispatcher, structure):
-        self.dispatcher, self._arguments = dispatcher, (structure.type,)
+    def __init__(self, function, structure):
+        self._function, self._structure = function, structure
+
+    @cached_property
+    def dispatcher(self):
+        """The function as numba has it. Made when it is asked for: a session uses few of the kernels."""
+        return entry(self._function, _KernelCache)
 
     def address(self):
         """The address, valid as long as the process lives. Compiles the function, or loads it from the cache."""
-        self.dispatcher.compile(self._arguments)
-        compiled = self.dispatcher.overloads[self._arguments]
+        arguments = (self._structure.type,)
+        self.dispatcher.compile(arguments)
+        compiled = self.dispatcher.overloads[arguments]
         return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
 def caller(structure):
     """Make a function for compiled code: (address of a kernel that takes the Structure, the namedtuple) -> None."""
-    expected = structure.type
 
     @intrinsic
     def call(context, address, given):
+        expected = structure.type
         _check(given, expected, structure.tuple_class.__name__)
 
         def lower(context, builder, signature, values):

@@ -21,8 +21,6 @@ import numpy as np
 
 from ..kernels.elementwise import new_codes
 from ..kernels.groups import ABSENT, COLUMNS, GROUP, VECTOR
-from ..kernels.kv_pages import PAGE_FIELDS
-from ..simd.frames import Frame
 from ..simd.threads import new_state, team
 from . import operator_entries
 from .decoder import QUERY_TILE
@@ -34,7 +32,6 @@ from .operator_entries import (
     LINEAR_STRUCT,
     NORM_STRUCT,
     ROTATION_STRUCT,
-    SWIGLU_STRUCT,
     Attention,
     Embed,
     Gated,
@@ -42,14 +39,14 @@ from .operator_entries import (
     Linear,
     Norm,
     Rotation,
-    Swiglu,
 )
-from .steps import ONE_SET, TWO_SETS, Batch
+from .steps import ONE_SET, TWO_SETS
 
 SLICE_TOKENS = 64  # most tokens between checkpoints: tens of milliseconds in the largest matrix of a large model
 TWO_SET_MATRICES = "attn_v.weight", "attn_output.weight"  # they read two sets of codes, as in decoder_pass
 LEAST_SHARED_PRODUCTS = 1 << 24  # with fewer multiplications, waking workers would take longer than the work
-NO_FLOATS, NO_INTS = np.zeros(0, np.float32), np.zeros(0, np.int64)
+NO_FLOATS = np.zeros(0, np.float32)
+NO_RESIDUAL = np.frombuffer(b"", np.float32)  # read-only, as activations from SQL are: entries are compiled for either
 
 # A matrix for `linear`: rows of the weight table of the matrix and the bias, the matrix's shape, the distance between
 # rows of output, and how many sets of codes it reads.
@@ -59,7 +56,7 @@ Product = namedtuple("Product", "matrix bias rows columns stride sets")
 class CompiledOperators:
     """The operators of a CompiledEngine's model. checkpoint: called between slices of work; what it raises ends a call.
 
-    Frames are kept, one for each use of a weight; a call overwrites only the fields that differ.
+    Frames are kept, one for each use of a weight; arrays that differ from call to call are arguments.
     """
 
     def __init__(self, engine, checkpoint):
@@ -85,9 +82,9 @@ class CompiledOperators:
     def embedding(self, tokens):
         """The embeddings of tokens: int[n] -> [n * hidden]."""
         matrix, tokens = self._entry("token_embd.weight"), np.asarray(tokens, np.int64)
+        frame = self._frame(EMBED_STRUCT, Embed, self._weights, matrix)
         out = np.empty(len(tokens) * matrix[COLUMNS], np.float32)
-        frame = EMBED_STRUCT.frame(Embed(self._weights, matrix, tokens, out))
-        operator_entries.embed(0, 1, self._state, frame)
+        operator_entries.embed(0, 1, self._state, frame, tokens, out)
         return out
 
     def linear(self, x, weight, bias=None, residual=None):
@@ -96,12 +93,15 @@ class CompiledOperators:
         rows, columns, stride = p.rows, p.columns, p.stride
         tokens = len(x) // columns
         self._reserve_codes(min(tokens, SLICE_TOKENS), columns, stride if p.sets == TWO_SETS else 0)
-        frame = self._frames.get((weight, bias)) or self._linear_frame(weight, bias)
+        frame = self._frames.get((weight, bias))
+        if frame is None:
+            arguments = Linear(self._weights, p.matrix, p.bias, p.sets, self._codes, stride, self._spare)
+            frame = self._add_frame((weight, bias), LINEAR_STRUCT, arguments)
         out = np.empty(tokens * stride, np.float32)
-        arguments = NO_FLOATS if residual is None else residual
+        added = NO_RESIDUAL if residual is None else residual
         for begin, n, x_slice, to in _slices(tokens, x, columns, out, stride):
-            frame.put(x=x_slice, tokens=n, residual=arguments[begin * rows : (begin + n) * rows], out=to)
-            self._run(operator_entries.linear, n, n * rows * columns, frame)
+            arrays = x_slice, added[begin * rows : (begin + n) * rows], to
+            self._run(operator_entries.linear, n, n * rows * columns, frame, *arrays)
         return out if stride == rows else out.reshape(tokens, stride)[:, :rows]
 
     def queries_keys_values(self, x, layer, positions):
@@ -110,11 +110,14 @@ class CompiledOperators:
         stride = sizes.qkv_stride
         self._reserve_codes(min(tokens, SLICE_TOKENS), sizes.hidden, stride)
         self._reserve_positions(positions)
-        frame = self._frames.get((HEADS_STRUCT, layer)) or self._heads_frame(layer)
+        frame = self._frames.get((HEADS_STRUCT, layer))
+        if frame is None:
+            arguments = Heads(self._written[0], self.engine.layer(layer), self._codes, self._spare)
+            frame = self._add_frame((HEADS_STRUCT, layer), HEADS_STRUCT, arguments)
         out = np.empty(tokens * stride, np.float32)
         for begin, n, x_slice, to in _slices(tokens, x, sizes.hidden, out, stride):
-            frame.put(x=x_slice, positions=positions[begin : begin + n], out=to)
-            self._run(operator_entries.queries_keys_values, n, n * stride * sizes.hidden, frame)
+            arrays = x_slice, positions[begin : begin + n], to
+            self._run(operator_entries.queries_keys_values, n, n * stride * sizes.hidden, frame, *arrays)
         rows, width = out.reshape(tokens, stride), sizes.kv_heads * sizes.head_dim
         q, k = rows[:, : sizes.heads * sizes.head_dim], rows[:, sizes.k_column : sizes.k_column + width]
         return q, k, rows[:, sizes.v_column : sizes.v_column + width]
@@ -125,26 +128,33 @@ class CompiledOperators:
         rows, columns, stride = p.rows, p.columns, p.stride
         tokens = len(x) // columns
         self._reserve_codes(min(tokens, SLICE_TOKENS), columns, stride)
-        frame = self._frames.get((GATED_STRUCT, gate, up)) or self._gated_frame(gate, up)
+        frame = self._frames.get((GATED_STRUCT, gate, up))
+        if frame is None:
+            matrices = p.matrix, self._entry(up), self._absent
+            arguments = Gated(self._weights, *matrices, self._codes, self._spare, stride)
+            frame = self._add_frame((GATED_STRUCT, gate, up), GATED_STRUCT, arguments)
         out = np.empty(tokens * stride, np.float32)
         for _, n, x_slice, to in _slices(tokens, x, columns, out, stride):
-            frame.put(x=x_slice, tokens=n, out=to)
-            self._run(operator_entries.gated, n, 2 * n * rows * columns, frame)
+            self._run(operator_entries.gated, n, 2 * n * rows * columns, frame, x_slice, to)
         return out if stride == rows else out.reshape(tokens, stride)[:, :rows]
 
     def rms_norm(self, x, weight, epsilon):
         """Normalise rows as wide as the weight: [n * width] -> [n * width]."""
-        frame = self._frames.get((NORM_STRUCT, weight, epsilon)) or self._norm_frame(weight, epsilon)
+        frame = self._frames.get((NORM_STRUCT, weight, epsilon))
+        if frame is None:
+            _, offset, _, width = map(int, self._entry(weight))
+            arguments = Norm(self._weights.f32, offset // 4, width, epsilon)
+            frame = self._add_frame((NORM_STRUCT, weight, epsilon), NORM_STRUCT, arguments)
         out = np.empty(len(x), np.float32)
-        frame.put(x=x, out=out)
-        operator_entries.normalise(0, 1, self._state, frame.numbers)
+        operator_entries.normalise(0, 1, self._state, frame, x, out)
         return out
 
     def rope(self, x, positions):
         """Rotate all heads by their tokens' positions: [n * heads * head_dim], int[n] -> the same shape."""
         model, _ = self._reserve_positions(positions)
+        frame = self._frame(ROTATION_STRUCT, Rotation, model)
         out = x.copy()
-        operator_entries.rotate(0, 1, self._state, ROTATION_STRUCT.frame(Rotation(model, out, positions)))
+        operator_entries.rotate(0, 1, self._state, frame, out, positions)
         return out
 
     def attention(self, q, k, v, cache, layer, positions):
@@ -154,7 +164,7 @@ class CompiledOperators:
         """
         sizes, n = self.engine.sizes, len(positions)
         self._reserve_positions(positions)
-        frame, stride = self._frames.get(ATTENTION_STRUCT) or self._attention_frame(), sizes.qkv_stride
+        stride = sizes.qkv_stride
         if self._qkv.size < n * stride:
             self._qkv = np.zeros(n * stride, np.float32)
         qkv = self._qkv[: n * stride].reshape(n, stride)
@@ -162,11 +172,13 @@ class CompiledOperators:
             qkv[:, column : column + part.size // n] = part.reshape(n, -1)
         for begin in range(0, n, SLICE_TOKENS):
             some = slice(begin, begin + SLICE_TOKENS)
-            x_slice, positions_slice = qkv[some].reshape(-1), positions[some]
-            batch = self._batch(positions_slice, cache.pages)
-            frame.put(batch=batch, qkv=x_slice, layer=layer)
-            products = len(positions_slice) * int(positions_slice[-1] + 1) * sizes.heads * sizes.head_dim
-            self._run(operator_entries.attention, len(positions_slice), products, frame)
+            few = positions[some]
+            frame = self._frames.get((ATTENTION_STRUCT, len(few)))
+            if frame is None:
+                frame = self._attention_frame(len(few))
+            products = len(few) * int(few[-1] + 1) * sizes.heads * sizes.head_dim
+            arguments = few, cache.pages, qkv[some].reshape(-1), layer
+            self._run(operator_entries.attention, len(few), products, frame, *arguments)
         return qkv[:, : sizes.heads * sizes.head_dim]
 
     def _product(self, weight, bias):
@@ -176,52 +188,23 @@ class CompiledOperators:
         known = self._products[weight, bias] = Product(matrix, vector, rows, columns, -(-rows // GROUP) * GROUP, sets)
         return known
 
-    def _linear_frame(self, weight, bias):
-        p = self._products[weight, bias]
-        arguments = Linear(
-            *(self._weights, p.matrix, p.bias, NO_FLOATS, 0, p.sets),
-            *(self._codes, NO_FLOATS, NO_FLOATS, p.stride, self._spare),
-        )
-        return self._add_frame((weight, bias), Frame(LINEAR_STRUCT, arguments))
-
-    def _heads_frame(self, layer):
-        model, _ = self._written
-        w = self.engine.layer(layer)
-        arguments = Heads(model, w, NO_FLOATS, NO_INTS, self._codes, NO_FLOATS, self._spare)
-        return self._add_frame((HEADS_STRUCT, layer), Frame(HEADS_STRUCT, arguments))
-
-    def _gated_frame(self, gate, up):
-        p = self._products[gate, None]
-        arguments = Gated(
-            *(self._weights, p.matrix, self._entry(up), self._absent, NO_FLOATS, 0),
-            *(self._codes, self._spare, NO_FLOATS, p.stride),
-        )
-        return self._add_frame((GATED_STRUCT, gate, up), Frame(GATED_STRUCT, arguments))
-
-    def _norm_frame(self, weight, epsilon):
-        _, offset, _, width = map(int, self._entry(weight))
-        arguments = Norm(self._weights.f32, offset // 4, width, epsilon, NO_FLOATS, NO_FLOATS)
-        return self._add_frame((NORM_STRUCT, weight, epsilon), Frame(NORM_STRUCT, arguments))
-
-    def _attention_frame(self):
+    def _attention_frame(self, n):
+        """The frame of attention for n consecutive tokens of one sequence."""
+        tiles = [(first, min(QUERY_TILE, n - first)) for first in range(0, n, QUERY_TILE)]
+        arrays = np.array(tiles, np.int64).reshape(-1, 2), np.zeros(n, np.int64)
+        self._tiles[n] = arrays  # a frame keeps nothing alive
         model, workspaces = self._written
-        batch = self._batch(NO_INTS, np.zeros((0, PAGE_FIELDS), np.int64))
-        return self._add_frame(
-            ATTENTION_STRUCT, Frame(ATTENTION_STRUCT, Attention(model, batch, NO_FLOATS, workspaces, 0))
-        )
+        arguments = Attention(model, *arrays, workspaces)
+        return self._add_frame((ATTENTION_STRUCT, n), ATTENTION_STRUCT, arguments)
 
-    def _add_frame(self, use, frame):
-        self._frames[use] = frame
+    def _frame(self, structure, of, *arguments):
+        """The frame of an entry that a model has one of."""
+        frame = self._frames.get(structure)
+        return self._add_frame(structure, structure, of(*arguments)) if frame is None else frame
+
+    def _add_frame(self, use, structure, arguments):
+        frame = self._frames[use] = structure.frame(arguments)
         return frame
-
-    def _batch(self, positions, pages):
-        """A Batch of consecutive tokens of one sequence, with the fields that attention uses."""
-        n = len(positions)
-        if n not in self._tiles:
-            tiles = [(first, min(QUERY_TILE, n - first)) for first in range(0, n, QUERY_TILE)]
-            self._tiles[n] = np.array(tiles, np.int64).reshape(-1, 2), np.zeros(n, np.int64)
-        tiles, zeros = self._tiles[n]
-        return Batch(NO_INTS, NO_INTS, positions, zeros, pages, tiles, NO_INTS)
 
     def _reserve_codes(self, tokens, columns, spare):
         """Make the codes large enough for two sets of so many tokens, and `_spare` for tokens * spare numbers."""
@@ -247,15 +230,15 @@ class CompiledOperators:
             entry = self._entries[name] = self.engine.packed.entry(name)
         return entry
 
-    def _run(self, entry, tokens, products, frame):
+    def _run(self, entry, tokens, products, *arguments):
         """Run an entry, in several threads if it has enough multiplications. tokens: which setting of threads holds."""
         self._checkpoint()
         self._state.fill(0)
         threads = self.engine.threads if tokens == 1 else self.engine.batch_threads
         if threads == 1 or products < LEAST_SHARED_PRODUCTS:
-            entry(0, 1, self._state, frame.numbers)
+            entry(0, 1, self._state, *arguments)
         else:
-            team(threads).run(entry, self._state, frame.numbers)
+            team(threads).run(entry, self._state, *arguments)
 
 
 def _slices(tokens, x, columns, out, stride):
@@ -271,7 +254,7 @@ def _slices(tokens, x, columns, out, stride):
 def swiglu(gate, up):
     """silu(gate) * up: f32[n], f32[n] -> f32[n]."""
     out = np.empty(len(gate), np.float32)
-    operator_entries.swiglu(0, 1, NO_INTS, SWIGLU_STRUCT.frame(Swiglu(gate, up, out)))
+    operator_entries.swiglu(0, 1, gate, up, out)
     return out
 $python$;
 
@@ -1494,7 +1477,6 @@ from ..simd.memory import load, load_first, store, store_first
 from ..simd.registers import compiled, entry, f32, fill, inlined
 from ..simd.threads import Crew, barrier
 from .steps import (
-    BATCH_STRUCT,
     CODES_STRUCT,
     FLOAT_ARRAY,
     INT_ARRAY,
@@ -1534,68 +1516,45 @@ from .steps import (
 STORED, ATTENDED = range(2)  # counters of claimed work
 CLAIMS = 2
 
-# The arguments of the entries. matrix, bias, gate, up, no_bias: rows of the weight table, int64[4]. w: a layer's rows.
-Embed = namedtuple("Embed", "weights matrix tokens out")
-Linear = namedtuple("Linear", "weights matrix bias x tokens sets codes residual out stride spare")
-Heads = namedtuple("Heads", "model w x positions codes out spare")
-Gated = namedtuple("Gated", "weights gate up no_bias x tokens codes gates out stride")
-Norm = namedtuple("Norm", "weights at width epsilon x out")
-Rotation = namedtuple("Rotation", "model x positions")
-Attention = namedtuple("Attention", "model batch qkv workspaces layer")
-Swiglu = namedtuple("Swiglu", "gate up out")
-EMBED_STRUCT = Structure(Embed, weights=WEIGHTS_STRUCT, matrix=INT_ARRAY, tokens=INT_ARRAY, out=FLOAT_ARRAY)
+# What the frames of the entries hold: what stays the same from call to call. Arrays that change are arguments, which
+# Python passes faster than it writes them into a frame. matrix, bias, gate, up, no_bias: rows of the weight table,
+# int64[4]. w: a layer's rows. tiles, first_page: as a Batch has them.
+Embed = namedtuple("Embed", "weights matrix")
+Linear = namedtuple("Linear", "weights matrix bias sets codes stride spare")
+Heads = namedtuple("Heads", "model w codes spare")
+Gated = namedtuple("Gated", "weights gate up no_bias codes gates stride")
+Norm = namedtuple("Norm", "weights at width epsilon")
+Rotation = namedtuple("Rotation", "model")
+Attention = namedtuple("Attention", "model tiles first_page workspaces")
+EMBED_STRUCT = Structure(Embed, weights=WEIGHTS_STRUCT, matrix=INT_ARRAY)
 LINEAR_STRUCT = Structure(
-    Linear,
-    weights=WEIGHTS_STRUCT,
-    matrix=INT_ARRAY,
-    bias=INT_ARRAY,
-    x=FLOAT_ARRAY,
-    codes=CODES_STRUCT,
-    residual=FLOAT_ARRAY,
-    out=FLOAT_ARRAY,
-    spare=FLOAT_ARRAY,
+    Linear, weights=WEIGHTS_STRUCT, matrix=INT_ARRAY, bias=INT_ARRAY, codes=CODES_STRUCT, spare=FLOAT_ARRAY
 )
-HEADS_STRUCT = Structure(
-    Heads,
-    model=MODEL_STRUCT,
-    w=INT_MATRIX,
-    x=FLOAT_ARRAY,
-    positions=INT_ARRAY,
-    codes=CODES_STRUCT,
-    out=FLOAT_ARRAY,
-    spare=FLOAT_ARRAY,
-)
+HEADS_STRUCT = Structure(Heads, model=MODEL_STRUCT, w=INT_MATRIX, codes=CODES_STRUCT, spare=FLOAT_ARRAY)
 GATED_STRUCT = Structure(
     Gated,
     weights=WEIGHTS_STRUCT,
     gate=INT_ARRAY,
     up=INT_ARRAY,
     no_bias=INT_ARRAY,
-    x=FLOAT_ARRAY,
     codes=CODES_STRUCT,
     gates=FLOAT_ARRAY,
-    out=FLOAT_ARRAY,
 )
-NORM_STRUCT = Structure(Norm, weights=FLOAT_ARRAY, epsilon=Real(), x=FLOAT_ARRAY, out=FLOAT_ARRAY)
-ROTATION_STRUCT = Structure(Rotation, model=MODEL_STRUCT, x=FLOAT_ARRAY, positions=INT_ARRAY)
+NORM_STRUCT = Structure(Norm, weights=FLOAT_ARRAY, epsilon=Real())
+ROTATION_STRUCT = Structure(Rotation, model=MODEL_STRUCT)
 ATTENTION_STRUCT = Structure(
-    Attention, model=MODEL_STRUCT, batch=BATCH_STRUCT, qkv=FLOAT_ARRAY, workspaces=WORKSPACES_STRUCT
+    Attention, model=MODEL_STRUCT, tiles=INT_MATRIX, first_page=INT_ARRAY, workspaces=WORKSPACES_STRUCT
 )
-SWIGLU_STRUCT = Structure(Swiglu, gate=FLOAT_ARRAY, up=FLOAT_ARRAY, out=FLOAT_ARRAY)
 _embed, _linear, _heads, _gated = (
     EMBED_STRUCT.read_at,
     LINEAR_STRUCT.read_at,
     HEADS_STRUCT.read_at,
     GATED_STRUCT.read_at,
 )
-_norm, _rotation, _attention, _swiglu = (
-    NORM_STRUCT.read_at,
-    ROTATION_STRUCT.read_at,
-    ATTENTION_STRUCT.read_at,
-    SWIGLU_STRUCT.read_at,
-)
+_norm, _rotation, _attention = NORM_STRUCT.read_at, ROTATION_STRUCT.read_at, ATTENTION_STRUCT.read_at
 
-# The one field of a Scratch that attention uses.
+# The fields of a Batch and of a Scratch that attention uses.
+AttentionBatch = namedtuple("AttentionBatch", "positions first_page pages tiles")
 AttentionScratch = namedtuple("AttentionScratch", "qkv")
 
 
@@ -1660,109 +1619,111 @@ attend_all = parallel(_attended, claim_piece)
 
 
 @entry
-def embed(thread, threads, state, frame):
+def embed(thread, threads, state, frame, tokens, out):
     """out = the decoded rows of the tokens. frame: an Embed."""
     given = _embed(frame, 0)
-    for t in range(thread, len(given.tokens), threads):
-        embedding(given.weights, given.matrix, given.tokens[t], given.out, t * given.matrix[COLUMNS])
+    for t in range(thread, len(tokens), threads):
+        embedding(given.weights, given.matrix, tokens[t], out, t * given.matrix[COLUMNS])
 
 
 @entry
-def linear(thread, threads, state, frame):
+def linear(thread, threads, state, frame, x, residual, out):
     """out[t] = matrix @ x[t] + bias + residual[t]; rows of out are `stride` numbers apart. frame: a Linear.
 
     The residual may be empty. A quantised matrix reads `sets` sets of codes of x.
     """
     given = _linear(frame, 0)
-    crew, matrix, tokens, columns = crew_of(thread, threads, state), given.matrix, given.tokens, given.matrix[COLUMNS]
+    crew, matrix, columns = crew_of(thread, threads, state), given.matrix, given.matrix[COLUMNS]
+    tokens = len(x) // columns
     if is_quantized(matrix):
-        quantize_each(crew, given.x, columns, given.codes, given.sets, tokens)
-    inputs = Inputs(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, given.sets, tokens))
-    to = Rows(given.out, 0, given.stride)
+        quantize_each(crew, x, columns, given.codes, given.sets, tokens)
+    inputs = Inputs(Rows(x, 0, columns), codes_of_rows(given.codes, 0, columns, given.sets, tokens))
+    to = Rows(out, 0, given.stride)
     projection = Projection(given.weights, matrix, given.bias, inputs, tokens, to, given.spare)
-    project(crew, 0, all_groups(matrix, tokens), (projection, given.residual))
+    project(crew, 0, all_groups(matrix, tokens), (projection, residual))
 
 
 @entry
-def queries_keys_values(thread, threads, state, frame):
+def queries_keys_values(thread, threads, state, frame, x, positions, out):
     """out = rows of queries, keys and values of x, rotated, as `attention` takes them. frame: a Heads."""
     given = _heads(frame, 0)
     crew, model, w = crew_of(thread, threads, state), given.model, given.w
-    tokens, columns, stride = len(given.positions), w[Q, COLUMNS], model.sizes.qkv_stride
+    tokens, columns, stride = len(positions), w[Q, COLUMNS], model.sizes.qkv_stride
     if codes_needed(w, Q, V):
-        quantize_each(crew, given.x, columns, given.codes, TWO_SETS, tokens)
-    inputs = Inputs(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
-    projection = Projection(model.weights, w[Q], w[Q_BIAS], inputs, tokens, Rows(given.out, 0, stride), given.spare)
+        quantize_each(crew, x, columns, given.codes, TWO_SETS, tokens)
+    inputs = Inputs(Rows(x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
+    projection = Projection(model.weights, w[Q], w[Q_BIAS], inputs, tokens, Rows(out, 0, stride), given.spare)
     work = Groups(groups_of(w[Q]) + groups_of(w[K]) + groups_of(w[V]), w[Q], tokens)
     if project_all(crew, 0, work, (projection, w)):
         return
     for t in range(thread, tokens, threads):
         for head in range(model.sizes.kv_heads):
-            rotate_heads(model, w, Rows(given.out, t * stride, 0), given.positions[t], head)
+            rotate_heads(model, w, Rows(out, t * stride, 0), positions[t], head)
 
 
 @entry
-def gated(thread, threads, state, frame):
+def gated(thread, threads, state, frame, x, out):
     """out[t] = silu(gate @ x[t]) * (up @ x[t]); rows of out are `stride` numbers apart. frame: a Gated.
 
     A thread computes the same rows of both products. With one set of codes neither needs its `spare`.
     """
     given = _gated(frame, 0)
-    crew, tokens, columns = crew_of(thread, threads, state), given.tokens, given.gate[COLUMNS]
+    crew, columns, stride = crew_of(thread, threads, state), given.gate[COLUMNS], given.stride
+    tokens = len(x) // columns
     if is_quantized(given.gate) or is_quantized(given.up):
-        quantize_each(crew, given.x, columns, given.codes, ONE_SET, tokens)
-    inputs = Inputs(Rows(given.x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
-    weights, no_bias, gates, out = given.weights, given.no_bias, given.gates, Rows(given.out, 0, given.stride)
-    gate = Projection(weights, given.gate, no_bias, inputs, tokens, Rows(gates, 0, given.stride), gates)
-    up = Projection(weights, given.up, no_bias, inputs, tokens, out, gates)
+        quantize_each(crew, x, columns, given.codes, ONE_SET, tokens)
+    inputs = Inputs(Rows(x, 0, columns), codes_of_rows(given.codes, 0, columns, ONE_SET, tokens))
+    weights, no_bias, gates = given.weights, given.no_bias, given.gates
+    gate = Projection(weights, given.gate, no_bias, inputs, tokens, Rows(gates, 0, stride), gates)
+    up = Projection(weights, given.up, no_bias, inputs, tokens, Rows(out, 0, stride), gates)
     project_gated(crew, 0, all_groups(given.gate, tokens), (gate, up))
 
 
 @entry
-def normalise(thread, threads, state, frame):
+def normalise(thread, threads, state, frame, x, out):
     """out = the rows of x, of `width` numbers, normalised (RMS). at: where the weights begin. frame: a Norm."""
     given = _norm(frame, 0)
     width = given.width
-    for row in range(thread * width, len(given.x), threads * width):
-        rms_norm(given.x, row, width, given.weights, given.at, given.epsilon, given.out, row)
+    for row in range(thread * width, len(x), threads * width):
+        rms_norm(x, row, width, given.weights, given.at, given.epsilon, out, row)
 
 
 @entry
-def rotate(thread, threads, state, frame):
+def rotate(thread, threads, state, frame, x, positions):
     """Rotate (rope) all heads of all tokens in place, each by its token's position. frame: a Rotation."""
-    given = _rotation(frame, 0)
-    model, tokens, dim = given.model, len(given.positions), given.model.sizes.head_dim
-    per_token = len(given.x) // tokens
+    model = _rotation(frame, 0).model
+    tokens, dim = len(positions), model.sizes.head_dim
+    per_token = len(x) // tokens
     for t in range(thread, tokens, threads):
         for head in range(t * per_token, (t + 1) * per_token, dim):
-            angles = given.positions[t] * (dim // 2)
-            rope(given.x, head, dim, model.cosines, model.sines, angles, model.sizes.interleaved)
+            angles = positions[t] * (dim // 2)
+            rope(x, head, dim, model.cosines, model.sines, angles, model.sizes.interleaved)
 
 
 @entry
-def attention(thread, threads, state, frame):
+def attention(thread, threads, state, frame, positions, pages, qkv, layer):
     """Store the keys and values of consecutive tokens of one sequence, and then compute attention of their queries.
 
     frame: an Attention. qkv: rows of queries, keys and values; the results replace the queries.
     """
     given = _attention(frame, 0)
-    crew, model, batch, layer = crew_of(thread, threads, state), given.model, given.batch, given.layer
-    p = Pass(crew, model, batch, workspace_of(given.workspaces, thread), AttentionScratch(given.qkv))
+    crew, model = crew_of(thread, threads, state), given.model
+    batch = AttentionBatch(positions, given.first_page, pages, given.tiles)
+    p = Pass(crew, model, batch, workspace_of(given.workspaces, thread), AttentionScratch(qkv))
     kv_heads = model.sizes.kv_heads
-    if store_all(crew, STORED, Pieces(len(batch.positions) * kv_heads), (p, layer)):
+    if store_all(crew, STORED, Pieces(len(positions) * kv_heads), (p, layer)):
         return
-    attend_all(crew, ATTENDED, Pieces(len(batch.tiles) * kv_heads), (p, layer))
+    attend_all(crew, ATTENDED, Pieces(len(given.tiles) * kv_heads), (p, layer))
 
 
 @entry
-def swiglu(thread, threads, state, frame):
-    """out = silu(gate) * up, as elementwise.swiglu computes it. frame: a Swiglu."""
-    given = _swiglu(frame, 0)
-    size = len(given.gate)
+def swiglu(thread, threads, gate, up, out):
+    """out = silu(gate) * up, as elementwise.swiglu computes it."""
+    size = len(gate)
     for i in range(thread * 16, size, threads * 16):
-        g = load_first(size - i, given.gate, i)
+        g = load_first(size - i, gate, i)
         activated = g / (exp(fill(0.0, f32) - g) + 1.0)
-        store_first(size - i, given.out, i, activated * load_first(size - i, given.up, i))
+        store_first(size - i, out, i, activated * load_first(size - i, up, i))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.engine__operator_entries() FROM PUBLIC;

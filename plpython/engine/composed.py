@@ -10,8 +10,6 @@ import numpy as np
 
 from ..kernels.elementwise import new_codes
 from ..kernels.groups import ABSENT, COLUMNS, GROUP, VECTOR
-from ..kernels.kv_pages import PAGE_FIELDS
-from ..simd.frames import Frame
 from ..simd.threads import new_state, team
 from . import operator_entries
 from .decoder import QUERY_TILE
@@ -23,7 +21,6 @@ from .operator_entries import (
     LINEAR_STRUCT,
     NORM_STRUCT,
     ROTATION_STRUCT,
-    SWIGLU_STRUCT,
     Attention,
     Embed,
     Gated,
@@ -31,14 +28,14 @@ from .operator_entries import (
     Linear,
     Norm,
     Rotation,
-    Swiglu,
 )
-from .steps import ONE_SET, TWO_SETS, Batch
+from .steps import ONE_SET, TWO_SETS
 
 SLICE_TOKENS = 64  # most tokens between checkpoints: tens of milliseconds in the largest matrix of a large model
 TWO_SET_MATRICES = "attn_v.weight", "attn_output.weight"  # they read two sets of codes, as in decoder_pass
 LEAST_SHARED_PRODUCTS = 1 << 24  # with fewer multiplications, waking workers would take longer than the work
-NO_FLOATS, NO_INTS = np.zeros(0, np.float32), np.zeros(0, np.int64)
+NO_FLOATS = np.zeros(0, np.float32)
+NO_RESIDUAL = np.frombuffer(b"", np.float32)  # read-only, as activations from SQL are: entries are compiled for either
 
 # A matrix for `linear`: rows of the weight table of the matrix and the bias, the matrix's shape, the distance between
 # rows of output, and how many sets of codes it reads.
@@ -48,7 +45,7 @@ Product = namedtuple("Product", "matrix bias rows columns stride sets")
 class CompiledOperators:
     """The operators of a CompiledEngine's model. checkpoint: called between slices of work; what it raises ends a call.
 
-    Frames are kept, one for each use of a weight; a call overwrites only the fields that differ.
+    Frames are kept, one for each use of a weight; arrays that differ from call to call are arguments.
     """
 
     def __init__(self, engine, checkpoint):
@@ -74,9 +71,9 @@ class CompiledOperators:
     def embedding(self, tokens):
         """The embeddings of tokens: int[n] -> [n * hidden]."""
         matrix, tokens = self._entry("token_embd.weight"), np.asarray(tokens, np.int64)
+        frame = self._frame(EMBED_STRUCT, Embed, self._weights, matrix)
         out = np.empty(len(tokens) * matrix[COLUMNS], np.float32)
-        frame = EMBED_STRUCT.frame(Embed(self._weights, matrix, tokens, out))
-        operator_entries.embed(0, 1, self._state, frame)
+        operator_entries.embed(0, 1, self._state, frame, tokens, out)
         return out
 
     def linear(self, x, weight, bias=None, residual=None):
@@ -85,12 +82,15 @@ class CompiledOperators:
         rows, columns, stride = p.rows, p.columns, p.stride
         tokens = len(x) // columns
         self._reserve_codes(min(tokens, SLICE_TOKENS), columns, stride if p.sets == TWO_SETS else 0)
-        frame = self._frames.get((weight, bias)) or self._linear_frame(weight, bias)
+        frame = self._frames.get((weight, bias))
+        if frame is None:
+            arguments = Linear(self._weights, p.matrix, p.bias, p.sets, self._codes, stride, self._spare)
+            frame = self._add_frame((weight, bias), LINEAR_STRUCT, arguments)
         out = np.empty(tokens * stride, np.float32)
-        arguments = NO_FLOATS if residual is None else residual
+        added = NO_RESIDUAL if residual is None else residual
         for begin, n, x_slice, to in _slices(tokens, x, columns, out, stride):
-            frame.put(x=x_slice, tokens=n, residual=arguments[begin * rows : (begin + n) * rows], out=to)
-            self._run(operator_entries.linear, n, n * rows * columns, frame)
+            arrays = x_slice, added[begin * rows : (begin + n) * rows], to
+            self._run(operator_entries.linear, n, n * rows * columns, frame, *arrays)
         return out if stride == rows else out.reshape(tokens, stride)[:, :rows]
 
     def queries_keys_values(self, x, layer, positions):
@@ -99,11 +99,14 @@ class CompiledOperators:
         stride = sizes.qkv_stride
         self._reserve_codes(min(tokens, SLICE_TOKENS), sizes.hidden, stride)
         self._reserve_positions(positions)
-        frame = self._frames.get((HEADS_STRUCT, layer)) or self._heads_frame(layer)
+        frame = self._frames.get((HEADS_STRUCT, layer))
+        if frame is None:
+            arguments = Heads(self._written[0], self.engine.layer(layer), self._codes, self._spare)
+            frame = self._add_frame((HEADS_STRUCT, layer), HEADS_STRUCT, arguments)
         out = np.empty(tokens * stride, np.float32)
         for begin, n, x_slice, to in _slices(tokens, x, sizes.hidden, out, stride):
-            frame.put(x=x_slice, positions=positions[begin : begin + n], out=to)
-            self._run(operator_entries.queries_keys_values, n, n * stride * sizes.hidden, frame)
+            arrays = x_slice, positions[begin : begin + n], to
+            self._run(operator_entries.queries_keys_values, n, n * stride * sizes.hidden, frame, *arrays)
         rows, width = out.reshape(tokens, stride), sizes.kv_heads * sizes.head_dim
         q, k = rows[:, : sizes.heads * sizes.head_dim], rows[:, sizes.k_column : sizes.k_column + width]
         return q, k, rows[:, sizes.v_column : sizes.v_column + width]
@@ -114,26 +117,33 @@ class CompiledOperators:
         rows, columns, stride = p.rows, p.columns, p.stride
         tokens = len(x) // columns
         self._reserve_codes(min(tokens, SLICE_TOKENS), columns, stride)
-        frame = self._frames.get((GATED_STRUCT, gate, up)) or self._gated_frame(gate, up)
+        frame = self._frames.get((GATED_STRUCT, gate, up))
+        if frame is None:
+            matrices = p.matrix, self._entry(up), self._absent
+            arguments = Gated(self._weights, *matrices, self._codes, self._spare, stride)
+            frame = self._add_frame((GATED_STRUCT, gate, up), GATED_STRUCT, arguments)
         out = np.empty(tokens * stride, np.float32)
         for _, n, x_slice, to in _slices(tokens, x, columns, out, stride):
-            frame.put(x=x_slice, tokens=n, out=to)
-            self._run(operator_entries.gated, n, 2 * n * rows * columns, frame)
+            self._run(operator_entries.gated, n, 2 * n * rows * columns, frame, x_slice, to)
         return out if stride == rows else out.reshape(tokens, stride)[:, :rows]
 
     def rms_norm(self, x, weight, epsilon):
         """Normalise rows as wide as the weight: [n * width] -> [n * width]."""
-        frame = self._frames.get((NORM_STRUCT, weight, epsilon)) or self._norm_frame(weight, epsilon)
+        frame = self._frames.get((NORM_STRUCT, weight, epsilon))
+        if frame is None:
+            _, offset, _, width = map(int, self._entry(weight))
+            arguments = Norm(self._weights.f32, offset // 4, width, epsilon)
+            frame = self._add_frame((NORM_STRUCT, weight, epsilon), NORM_STRUCT, arguments)
         out = np.empty(len(x), np.float32)
-        frame.put(x=x, out=out)
-        operator_entries.normalise(0, 1, self._state, frame.numbers)
+        operator_entries.normalise(0, 1, self._state, frame, x, out)
         return out
 
     def rope(self, x, positions):
         """Rotate all heads by their tokens' positions: [n * heads * head_dim], int[n] -> the same shape."""
         model, _ = self._reserve_positions(positions)
+        frame = self._frame(ROTATION_STRUCT, Rotation, model)
         out = x.copy()
-        operator_entries.rotate(0, 1, self._state, ROTATION_STRUCT.frame(Rotation(model, out, positions)))
+        operator_entries.rotate(0, 1, self._state, frame, out, positions)
         return out
 
     def attention(self, q, k, v, cache, layer, positions):
@@ -143,7 +153,7 @@ class CompiledOperators:
         """
         sizes, n = self.engine.sizes, len(positions)
         self._reserve_positions(positions)
-        frame, stride = self._frames.get(ATTENTION_STRUCT) or self._attention_frame(), sizes.qkv_stride
+        stride = sizes.qkv_stride
         if self._qkv.size < n * stride:
             self._qkv = np.zeros(n * stride, np.float32)
         qkv = self._qkv[: n * stride].reshape(n, stride)
@@ -151,11 +161,13 @@ class CompiledOperators:
             qkv[:, column : column + part.size // n] = part.reshape(n, -1)
         for begin in range(0, n, SLICE_TOKENS):
             some = slice(begin, begin + SLICE_TOKENS)
-            x_slice, positions_slice = qkv[some].reshape(-1), positions[some]
-            batch = self._batch(positions_slice, cache.pages)
-            frame.put(batch=batch, qkv=x_slice, layer=layer)
-            products = len(positions_slice) * int(positions_slice[-1] + 1) * sizes.heads * sizes.head_dim
-            self._run(operator_entries.attention, len(positions_slice), products, frame)
+            few = positions[some]
+            frame = self._frames.get((ATTENTION_STRUCT, len(few)))
+            if frame is None:
+                frame = self._attention_frame(len(few))
+            products = len(few) * int(few[-1] + 1) * sizes.heads * sizes.head_dim
+            arguments = few, cache.pages, qkv[some].reshape(-1), layer
+            self._run(operator_entries.attention, len(few), products, frame, *arguments)
         return qkv[:, : sizes.heads * sizes.head_dim]
 
     def _product(self, weight, bias):
@@ -165,52 +177,23 @@ class CompiledOperators:
         known = self._products[weight, bias] = Product(matrix, vector, rows, columns, -(-rows // GROUP) * GROUP, sets)
         return known
 
-    def _linear_frame(self, weight, bias):
-        p = self._products[weight, bias]
-        arguments = Linear(
-            *(self._weights, p.matrix, p.bias, NO_FLOATS, 0, p.sets),
-            *(self._codes, NO_FLOATS, NO_FLOATS, p.stride, self._spare),
-        )
-        return self._add_frame((weight, bias), Frame(LINEAR_STRUCT, arguments))
-
-    def _heads_frame(self, layer):
-        model, _ = self._written
-        w = self.engine.layer(layer)
-        arguments = Heads(model, w, NO_FLOATS, NO_INTS, self._codes, NO_FLOATS, self._spare)
-        return self._add_frame((HEADS_STRUCT, layer), Frame(HEADS_STRUCT, arguments))
-
-    def _gated_frame(self, gate, up):
-        p = self._products[gate, None]
-        arguments = Gated(
-            *(self._weights, p.matrix, self._entry(up), self._absent, NO_FLOATS, 0),
-            *(self._codes, self._spare, NO_FLOATS, p.stride),
-        )
-        return self._add_frame((GATED_STRUCT, gate, up), Frame(GATED_STRUCT, arguments))
-
-    def _norm_frame(self, weight, epsilon):
-        _, offset, _, width = map(int, self._entry(weight))
-        arguments = Norm(self._weights.f32, offset // 4, width, epsilon, NO_FLOATS, NO_FLOATS)
-        return self._add_frame((NORM_STRUCT, weight, epsilon), Frame(NORM_STRUCT, arguments))
-
-    def _attention_frame(self):
+    def _attention_frame(self, n):
+        """The frame of attention for n consecutive tokens of one sequence."""
+        tiles = [(first, min(QUERY_TILE, n - first)) for first in range(0, n, QUERY_TILE)]
+        arrays = np.array(tiles, np.int64).reshape(-1, 2), np.zeros(n, np.int64)
+        self._tiles[n] = arrays  # a frame keeps nothing alive
         model, workspaces = self._written
-        batch = self._batch(NO_INTS, np.zeros((0, PAGE_FIELDS), np.int64))
-        return self._add_frame(
-            ATTENTION_STRUCT, Frame(ATTENTION_STRUCT, Attention(model, batch, NO_FLOATS, workspaces, 0))
-        )
+        arguments = Attention(model, *arrays, workspaces)
+        return self._add_frame((ATTENTION_STRUCT, n), ATTENTION_STRUCT, arguments)
 
-    def _add_frame(self, use, frame):
-        self._frames[use] = frame
+    def _frame(self, structure, of, *arguments):
+        """The frame of an entry that a model has one of."""
+        frame = self._frames.get(structure)
+        return self._add_frame(structure, structure, of(*arguments)) if frame is None else frame
+
+    def _add_frame(self, use, structure, arguments):
+        frame = self._frames[use] = structure.frame(arguments)
         return frame
-
-    def _batch(self, positions, pages):
-        """A Batch of consecutive tokens of one sequence, with the fields that attention uses."""
-        n = len(positions)
-        if n not in self._tiles:
-            tiles = [(first, min(QUERY_TILE, n - first)) for first in range(0, n, QUERY_TILE)]
-            self._tiles[n] = np.array(tiles, np.int64).reshape(-1, 2), np.zeros(n, np.int64)
-        tiles, zeros = self._tiles[n]
-        return Batch(NO_INTS, NO_INTS, positions, zeros, pages, tiles, NO_INTS)
 
     def _reserve_codes(self, tokens, columns, spare):
         """Make the codes large enough for two sets of so many tokens, and `_spare` for tokens * spare numbers."""
@@ -236,15 +219,15 @@ class CompiledOperators:
             entry = self._entries[name] = self.engine.packed.entry(name)
         return entry
 
-    def _run(self, entry, tokens, products, frame):
+    def _run(self, entry, tokens, products, *arguments):
         """Run an entry, in several threads if it has enough multiplications. tokens: which setting of threads holds."""
         self._checkpoint()
         self._state.fill(0)
         threads = self.engine.threads if tokens == 1 else self.engine.batch_threads
         if threads == 1 or products < LEAST_SHARED_PRODUCTS:
-            entry(0, 1, self._state, frame.numbers)
+            entry(0, 1, self._state, *arguments)
         else:
-            team(threads).run(entry, self._state, frame.numbers)
+            team(threads).run(entry, self._state, *arguments)
 
 
 def _slices(tokens, x, columns, out, stride):
@@ -260,5 +243,5 @@ def _slices(tokens, x, columns, out, stride):
 def swiglu(gate, up):
     """silu(gate) * up: f32[n], f32[n] -> f32[n]."""
     out = np.empty(len(gate), np.float32)
-    operator_entries.swiglu(0, 1, NO_INTS, SWIGLU_STRUCT.frame(Swiglu(gate, up, out)))
+    operator_entries.swiglu(0, 1, gate, up, out)
     return out

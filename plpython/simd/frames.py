@@ -113,23 +113,6 @@ class Structure:
         return context.make_tuple(builder, self.type, values)
 
 
-class Frame:
-    """A frame that is written once and then updated field by field; `numbers` is the int64 array."""
-
-    def __init__(self, structure, value):
-        self.numbers, self._offsets, at = np.array(structure.write(value), np.int64), {}, 0
-        for name, field in zip(structure.tuple_class._fields, structure.fields, strict=True):
-            self._offsets[name], at = (at, field), at + field.size
-
-    def put(self, **values):
-        """Overwrite fields, given by name. Raises TypeError as Structure.write does."""
-        for name, value in values.items():
-            at, field = self._offsets[name]
-            for number in field.write(value, name):
-                self.numbers[at] = number
-                at += 1
-
-
 def _reader(structure):
     @intrinsic
     def read_at(context, frame, at):

@@ -5,7 +5,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from plpython.simd.frames import Array, Frame, Real, Structure
+from plpython.simd.frames import Array, Real, Structure
 from tests.plpython.compiled import callable_from_python
 
 Inner = namedtuple("Inner", "table scale")
@@ -47,13 +47,6 @@ def test_what_was_written_before_can_be_given_in_the_place_of_its_tuple():
     value = outer()
     frame = OUTER.frame(value._replace(inner=INNER.write(value.inner)))
     np.testing.assert_array_equal(frame, OUTER.frame(value))
-
-
-def test_single_fields_of_a_frame_are_written_anew():
-    value, others = outer(), np.array([3, 4, 5], np.float32)
-    frame = Frame(OUTER, value)
-    frame.put(values=others, number=8)
-    np.testing.assert_array_equal(frame.numbers, OUTER.frame(value._replace(values=others, number=8)))
 
 
 @pytest.mark.parametrize(

@@ -282,6 +282,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from ..generate.interfaces import PASS_TOKENS
 from ..kernels.attention import MOST_QUERIES, OVER, Workspace
 from ..kernels.dispatch import LAYOUT_BY_NAME
 from ..kernels.elementwise import NO_TOKEN, new_codes
@@ -305,7 +306,6 @@ from .steps import (
     Sizes,
 )
 
-CHUNK = 256  # most tokens of a pass: more gain nothing, and their activations take tens of MB
 PASSES_PER_CALL = 16  # most passes of a call of `decode`
 QUERY_TILE = 8  # most tokens of a query tile: tokens of a sequence whose attention is one piece of work
 NO_WINDOW = 1 << 40  # the window of a layer that attends to all positions
@@ -608,11 +608,11 @@ def new_workspaces(sizes, threads):
 
 
 def _passes(rows):
-    """Cut the rows, one after the other, into passes of at most CHUNK tokens.
+    """Cut the rows, one after the other, into passes of at most PASS_TOKENS tokens.
 
     A pass is a list of (tokens, first position, page table, whether they include the row's last token).
     """
-    now, left = [], CHUNK
+    now, left = [], PASS_TOKENS
     for tokens, cache in rows:
         done = 0
         while done < len(tokens):
@@ -622,7 +622,7 @@ def _passes(rows):
             done, left = end, left - taken
             if left == 0:
                 yield now
-                now, left = [], CHUNK
+                now, left = [], PASS_TOKENS
     if now:
         yield now
 
@@ -1918,7 +1918,7 @@ def parallel(piece, claim_next=claim_groups):
     """Make a step of a pass: its threads claim work until none is left, and call `piece` for what they have claimed.
 
     piece: (begin, end, given) -> None. The step: (crew, counter, work, given) -> True to stop. work: Groups or Pieces,
-    as `claim` takes them. given: passed on to `piece`.
+    as `claim_next` takes them. given: passed on to `piece`.
     """
 
     @inlined
@@ -2032,7 +2032,7 @@ def projected(begin, end, p):
 
 @inlined
 def _all_projected(begin, end, given):
-    """The same of queries, keys and values, whose groups are numbered through. Values read two sets of codes."""
+    """The groups of three Projections, numbered through: queries, keys, values. Values read two sets of codes."""
     p, w = given
     before = 0
     for part in range(3):
@@ -2048,7 +2048,7 @@ def _all_projected(begin, end, given):
 
 @inlined
 def _added(begin, end, given):
-    """The same, added to x."""
+    """The groups begin .. end - 1 of a Projection, with its bias, added to x."""
     p, x = given
     projected(begin, end, p)
     for t in range(p.tokens):

@@ -15,9 +15,9 @@ Whatever computes it, numpy here or compiled code in kernels/candidates, gives t
 whose sums are exact in float64, in any order; and a weight takes additions, multiplications and a division of float32
 alone, each rounded as IEEE 754 says. What is sorted is a bucket of about equal scores, not the vocabulary.
 
-In order of their scores, of equal ones the lowest id first, what top-k, top-p and min-p keep is a beginning: so is what
-they keep together. What keeps other tokens is computed from `ids` and `log_probabilities`, once for both, and makes
-candidates of those alone with `only`.
+Sorted by score, of equal ones the lowest id first, each of top-k, top-p and min-p keeps a prefix; together they keep
+the shortest. A sampler that keeps other tokens is computed from `ids` and `log_probabilities`, once for both engines,
+and makes candidates of those alone with `only`.
 """
 
 import math
@@ -152,11 +152,12 @@ COMMENT ON FUNCTION llm_runtime.generate__candidates() IS
 CREATE OR REPLACE FUNCTION llm_runtime.generate__interfaces()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""What texts are written with: the interfaces of engines and KV caches, which both engines' classes have."""
+AS $python$"""The interfaces of engines and KV caches, and the sizes that both sides of them know."""
 
 from typing import Protocol, runtime_checkable
 
 PAGE = 64  # positions of a page of a KV cache
+PASS_TOKENS = 256  # most tokens of a pass: more gain nothing, and their activations take tens of MB
 
 
 class Cache(Protocol):
@@ -213,7 +214,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.generate__interfaces() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.generate__interfaces() IS
-'What texts are written with: the interfaces of engines and KV caches, which both engines'' classes have.';
+'The interfaces of engines and KV caches, and the sizes that both sides of them know.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.generate__prefix_cache()
 RETURNS void
@@ -393,7 +394,9 @@ def repeat_penalty(logits, history, penalty):
         )
     scores = logits[seen]
     logits = logits.copy()
-    logits[seen] = np.where(scores > 0, scores / np.float32(penalty), scores * np.float32(penalty))  # of twins the same
+    logits[seen] = np.where(
+        scores > 0, scores / np.float32(penalty), scores * np.float32(penalty)
+    )  # a repeated id is written twice with the same value
     return logits
 
 
@@ -413,8 +416,10 @@ def min_p(candidates, cut, p):
 
 
 def typical_p(candidates, cut, p):
-    """Keep the fewest that reach the probability p, those first whose information (minus the logarithm of the
-    probability) is nearest to the entropy, and of equally near ones all (2202.00666)."""
+    """Sort by |information - entropy|; keep the first whose probabilities reach p, and ties of the last (2202.00666).
+
+    The information of a token is minus the logarithm of its probability.
+    """
     ids = candidates.ids(cut)
     weights = candidates.weights[ids].astype(np.float64)
     information = -candidates.log_probabilities(ids, cut)
@@ -577,11 +582,10 @@ With an engine that is no BatchEngine (numpy's bits depend on what is computed t
 from collections import deque
 
 from ..server import errors
-from .interfaces import PAGE, BatchEngine
+from .interfaces import PAGE, PASS_TOKENS, BatchEngine
 from .prefix_cache import SHORTEST, common_prefix, unique_bytes
 
 MOST_SEQUENCES = 32  # in a pass: with more, one over block-quantised weights gains little
-PASS_TOKENS = 256  # the token budget of a pass: the compiled engine's largest
 
 
 def batches(engine):

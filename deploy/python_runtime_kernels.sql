@@ -72,9 +72,9 @@ Queries = namedtuple("Queries", "x at stride tokens group head_dim positions fir
 # The keys and values of one kv head: the page table, its row for the sequence's first page, and the number of the head
 # in a page (layer * kv_heads + kv head).
 Cached = namedtuple("Cached", "pages first_page head")
-# Scratch of one thread. For a block of queries: the queries in float32, and as int16 codes with a scale each; the first
-# position that each sees, and the one after its last; scores or weights for one page; the weights' codes; results. And
-# `row`, the codes of one key or value. In the engine each array has one more axis in front, threads.
+# The buffers of one thread. For a block of queries: the queries in float32, and as int16 codes with a scale each; the
+# first position that each sees, and the one after its last; scores or weights for one page; the weights' codes;
+# results. And `row`, the codes of one key or value. In the engine each array has one more axis in front, threads.
 Workspace = namedtuple("Workspace", "q query_codes query_scales firsts limits scores weight_codes out row")
 # The arguments of a kernel: Queries, the Cached keys and values of their head, and a Workspace.
 AttentionPiece = namedtuple("AttentionPiece", "queries cached workspace")
@@ -882,7 +882,7 @@ LAYOUT_BY_NAME = {layout.name: layout for layout in LAYOUTS}
 LAYOUT_BY_NUMBER = {layout.number: layout for layout in LAYOUTS}
 LAYOUT_NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for layout in LAYOUTS}}
 # The offset of each layout of blocks, in the order of their numbers, which begin with FIRST_BLOCK_LAYOUT.
-OFFSETS = tuple(layout.offset for layout in sorted(LAYOUTS, key=lambda layout: layout.number) if layout.offset)
+OFFSETS = tuple(layout.offset for layout in sorted(LAYOUTS, key=lambda layout: layout.number) if layout.of_blocks)
 
 
 # The kernels' addresses, int64. Those of layout number n are at n * len(KERNELS), in the order of KERNELS; 0 until
@@ -1409,6 +1409,10 @@ class Layout:
     pack: Callable  # (uint8 rows as in the file, columns, number of the first row, uint8 of the whole packed matrix)
     kernels: dict  # {name in KERNELS: Kernel}
 
+    @property
+    def of_blocks(self):
+        return self.offset is not None
+
 
 @compiled
 def group_count(rows):
@@ -1716,14 +1720,14 @@ Their fifth bits are bits 4 + k and k of byte b of the first line.
 
 import numpy as np
 
-from ...model.encodings import BLOCK
+from ...model.encodings import BLOCK, BLOCKS
 from ...simd.memory import load_bytes, prefetch, spread_bytes
 from ...simd.registers import compiled, dot4, entry, f32, fill, fma, i32, inlined, to_f32
 from ..blocks import AHEAD, LOW_NIBBLES, TILE_I32, Integers, blocks, pack_scale
 from ..groups import GROUP, blocks_bytes, scales_offset, weights_offset
 
 LINE, Q5_BYTES, Q5_OFFSET = 64, 320, 16
-Q5_0_BYTES = 22  # a block in the file: an f16 scale, 32 fifth bits, 16 bytes
+Q5_0_BYTES = BLOCKS["Q5_0"][1]  # a block in the file: an f16 scale, 32 fifth bits, 16 bytes
 FIFTH_BITS = 0x10101010  # masks the fifth bit of each byte
 
 

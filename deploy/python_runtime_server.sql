@@ -137,7 +137,8 @@ def ill(name, value, allowed):
 
 def described(name, description, allowed):
     """The same error with a description of the value, such as "12 numbers"."""
-    return errors.invalid_parameter(f"argument {name} does not fit", f"{name} is {description}, allowed is {allowed}")
+    kind = "setting" if name.startswith("llm.") else "argument"
+    return errors.invalid_parameter(f"{kind} {name} does not fit", f"{name} is {description}, allowed is {allowed}")
 
 
 def out_of_range(name, value, allowed):
@@ -327,6 +328,7 @@ from .sql_errors import sql_error
 SESSION_MARK = "llm session"  # a prepared statement: DISCARD ALL takes it, ROLLBACK does not
 
 _marked = False  # whether SESSION_MARK was prepared
+_forgetting = []  # what to call after a DISCARD ALL
 
 
 def connect(plpy, gd, package, release):
@@ -377,7 +379,8 @@ class Session:
         """Let go of what was kept for the client before a DISCARD ALL."""
         global _marked  # noqa: PLW0603 - one interpreter serves one session
         _marked = False
-        importlib.import_module(f"{self._package}.session.prefixes").forget()
+        for forget in _forgetting:
+            forget()
 
 
 class Boundary:
@@ -407,6 +410,11 @@ def _behind_boundary(session, module, name, function):
             raise sql_error(error) from None
 
     return call
+
+
+def when_forgotten(forget):
+    """Have this function called when what is kept for a client must go. For modules of higher wings."""
+    _forgetting.append(forget)
 
 
 def mark_session():

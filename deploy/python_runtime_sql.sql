@@ -785,6 +785,7 @@ import functools
 import sys
 import time
 from array import array
+from collections import namedtuple
 
 import numpy as np
 
@@ -812,30 +813,32 @@ OPTIONS = {
     **samplers.SAMPLER_OPTIONS,
 }
 
+# What ends a text: strings, and ids of tokens.
+Ends = namedtuple("Ends", "strings tokens")
+NO_ENDS = Ends((), ())
+
 
 class Continuation:
     """The continuation of one prompt: tokens, and text that never holds half a character.
 
-    prompt: token ids. limit: how many tokens may follow. settings: sampling.Settings. stop: strings that end the text.
-    stop_ids: tokens that end it. at_start: the continuation begins the text (nothing of the prompt is shown before it).
+    prompt: token ids. limit: how many tokens may follow. settings: sampling.Settings. ends: Ends.
+    at_start: the continuation begins the text (nothing of the prompt is shown before it).
     weigh: what makes the candidates of a draw. model: its name, for errors.
 
     `greedy`: each token is the one with the largest logit, and only a token of `ends` or the limit ends the text.
     """
 
-    def __init__(
-        self, tokenizer, prompt, limit, settings, stop=(), stop_ids=(), at_start=False, weigh=Candidates, model=None
-    ):
+    def __init__(self, tokenizer, prompt, limit, settings, ends=NO_ENDS, at_start=False, weigh=Candidates, model=None):
         self.history = list(prompt)
         self._seen = array("q", prompt)  # the same, as numpy reads it at once
         self.prompt_tokens = len(prompt)
         self.finish_reason = None if limit > 0 else "length"
-        self.ends = frozenset(stop_ids)
-        self.greedy = settings.is_argmax and not stop
+        self.ends = frozenset(ends.tokens)
+        self.greedy = settings.is_argmax and not ends.strings
         self._limit = limit
         self._settings, self._weigh, self._model = settings, weigh, model
         self._decoder = StreamDecoder(tokenizer, at_start)
-        self._stop_strings = StopStrings(stop)
+        self._stop_strings = StopStrings(ends.strings)
 
     @property
     def remaining(self):
@@ -1019,8 +1022,7 @@ def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
         tokens,
         min(most_tokens(model.architecture, tokens, max_tokens), most_tokens_in_memory(model, tokens)),
         settings,
-        stop,
-        (*eos_ids, *stop_tokens),
+        Ends(stop, (*eos_ids, *stop_tokens)),
         at_start=not any(tokenizer.is_shown(token) for token in tokens),
         weigh=weigh,
         model=model.name,

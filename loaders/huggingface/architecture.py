@@ -14,8 +14,7 @@ from ..source.known_keys import Keys, check_keys
 from .config_defaults import completed
 from .config_keys import CONFIG_KEY_OF_SIZE, PRETRAINED
 
-# An architecture's sizes, and what config.json calls them.
-# The key of each value of an architecture.
+# The key in config.json of each value of an architecture.
 CONFIG_KEY_OF_VALUE = CONFIG_KEY_OF_SIZE | {
     "kv_heads": "num_key_value_heads",
     "head_dim": "hidden_size",

@@ -15,6 +15,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from ..generate.interfaces import PASS_TOKENS
 from ..kernels.attention import MOST_QUERIES, OVER, Workspace
 from ..kernels.dispatch import LAYOUT_BY_NAME
 from ..kernels.elementwise import NO_TOKEN, new_codes
@@ -38,7 +39,6 @@ from .steps import (
     Sizes,
 )
 
-CHUNK = 256  # most tokens of a pass: more gain nothing, and their activations take tens of MB
 PASSES_PER_CALL = 16  # most passes of a call of `decode`
 QUERY_TILE = 8  # most tokens of a query tile: tokens of a sequence whose attention is one piece of work
 NO_WINDOW = 1 << 40  # the window of a layer that attends to all positions
@@ -341,11 +341,11 @@ def new_workspaces(sizes, threads):
 
 
 def _passes(rows):
-    """Cut the rows, one after the other, into passes of at most CHUNK tokens.
+    """Cut the rows, one after the other, into passes of at most PASS_TOKENS tokens.
 
     A pass is a list of (tokens, first position, page table, whether they include the row's last token).
     """
-    now, left = [], CHUNK
+    now, left = [], PASS_TOKENS
     for tokens, cache in rows:
         done = 0
         while done < len(tokens):
@@ -355,7 +355,7 @@ def _passes(rows):
             done, left = end, left - taken
             if left == 0:
                 yield now
-                now, left = [], CHUNK
+                now, left = [], PASS_TOKENS
     if now:
         yield now
 

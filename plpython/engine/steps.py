@@ -182,7 +182,7 @@ def parallel(piece, claim_next=claim_groups):
     """Make a step of a pass: its threads claim work until none is left, and call `piece` for what they have claimed.
 
     piece: (begin, end, given) -> None. The step: (crew, counter, work, given) -> True to stop. work: Groups or Pieces,
-    as `claim` takes them. given: passed on to `piece`.
+    as `claim_next` takes them. given: passed on to `piece`.
     """
 
     @inlined
@@ -296,7 +296,7 @@ def projected(begin, end, p):
 
 @inlined
 def _all_projected(begin, end, given):
-    """The same of queries, keys and values, whose groups are numbered through. Values read two sets of codes."""
+    """The groups of three Projections, numbered through: queries, keys, values. Values read two sets of codes."""
     p, w = given
     before = 0
     for part in range(3):
@@ -312,7 +312,7 @@ def _all_projected(begin, end, given):
 
 @inlined
 def _added(begin, end, given):
-    """The same, added to x."""
+    """The groups begin .. end - 1 of a Projection, with its bias, added to x."""
     p, x = given
     projected(begin, end, p)
     for t in range(p.tokens):

@@ -4,9 +4,9 @@ Whatever computes it, numpy here or compiled code in kernels/candidates, gives t
 whose sums are exact in float64, in any order; and a weight takes additions, multiplications and a division of float32
 alone, each rounded as IEEE 754 says. What is sorted is a bucket of about equal scores, not the vocabulary.
 
-In order of their scores, of equal ones the lowest id first, what top-k, top-p and min-p keep is a beginning: so is what
-they keep together. What keeps other tokens is computed from `ids` and `log_probabilities`, once for both, and makes
-candidates of those alone with `only`.
+Sorted by score, of equal ones the lowest id first, each of top-k, top-p and min-p keeps a prefix; together they keep
+the shortest. A sampler that keeps other tokens is computed from `ids` and `log_probabilities`, once for both engines,
+and makes candidates of those alone with `only`.
 """
 
 import math

@@ -1,8 +1,9 @@
-"""What texts are written with: the interfaces of engines and KV caches, which both engines' classes have."""
+"""The interfaces of engines and KV caches, and the sizes that both sides of them know."""
 
 from typing import Protocol, runtime_checkable
 
 PAGE = 64  # positions of a page of a KV cache
+PASS_TOKENS = 256  # most tokens of a pass: more gain nothing, and their activations take tens of MB
 
 
 class Cache(Protocol):

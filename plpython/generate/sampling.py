@@ -35,7 +35,9 @@ def repeat_penalty(logits, history, penalty):
         )
     scores = logits[seen]
     logits = logits.copy()
-    logits[seen] = np.where(scores > 0, scores / np.float32(penalty), scores * np.float32(penalty))  # of twins the same
+    logits[seen] = np.where(
+        scores > 0, scores / np.float32(penalty), scores * np.float32(penalty)
+    )  # a repeated id is written twice with the same value
     return logits
 
 
@@ -55,8 +57,10 @@ def min_p(candidates, cut, p):
 
 
 def typical_p(candidates, cut, p):
-    """Keep the fewest that reach the probability p, those first whose information (minus the logarithm of the
-    probability) is nearest to the entropy, and of equally near ones all (2202.00666)."""
+    """Sort by |information - entropy|; keep the first whose probabilities reach p, and ties of the last (2202.00666).
+
+    The information of a token is minus the logarithm of its probability.
+    """
     ids = candidates.ids(cut)
     weights = candidates.weights[ids].astype(np.float64)
     information = -candidates.log_probabilities(ids, cut)

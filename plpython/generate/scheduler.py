@@ -11,11 +11,10 @@ With an engine that is no BatchEngine (numpy's bits depend on what is computed t
 from collections import deque
 
 from ..server import errors
-from .interfaces import PAGE, BatchEngine
+from .interfaces import PAGE, PASS_TOKENS, BatchEngine
 from .prefix_cache import SHORTEST, common_prefix, unique_bytes
 
 MOST_SEQUENCES = 32  # in a pass: with more, one over block-quantised weights gains little
-PASS_TOKENS = 256  # the token budget of a pass: the compiled engine's largest
 
 
 def batches(engine):

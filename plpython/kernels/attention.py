@@ -61,9 +61,9 @@ Queries = namedtuple("Queries", "x at stride tokens group head_dim positions fir
 # The keys and values of one kv head: the page table, its row for the sequence's first page, and the number of the head
 # in a page (layer * kv_heads + kv head).
 Cached = namedtuple("Cached", "pages first_page head")
-# Scratch of one thread. For a block of queries: the queries in float32, and as int16 codes with a scale each; the first
-# position that each sees, and the one after its last; scores or weights for one page; the weights' codes; results. And
-# `row`, the codes of one key or value. In the engine each array has one more axis in front, threads.
+# The buffers of one thread. For a block of queries: the queries in float32, and as int16 codes with a scale each; the
+# first position that each sees, and the one after its last; scores or weights for one page; the weights' codes;
+# results. And `row`, the codes of one key or value. In the engine each array has one more axis in front, threads.
 Workspace = namedtuple("Workspace", "q query_codes query_scales firsts limits scores weight_codes out row")
 # The arguments of a kernel: Queries, the Cached keys and values of their head, and a Workspace.
 AttentionPiece = namedtuple("AttentionPiece", "queries cached workspace")

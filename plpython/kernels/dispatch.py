@@ -15,7 +15,7 @@ LAYOUT_BY_NAME = {layout.name: layout for layout in LAYOUTS}
 LAYOUT_BY_NUMBER = {layout.number: layout for layout in LAYOUTS}
 LAYOUT_NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for layout in LAYOUTS}}
 # The offset of each layout of blocks, in the order of their numbers, which begin with FIRST_BLOCK_LAYOUT.
-OFFSETS = tuple(layout.offset for layout in sorted(LAYOUTS, key=lambda layout: layout.number) if layout.offset)
+OFFSETS = tuple(layout.offset for layout in sorted(LAYOUTS, key=lambda layout: layout.number) if layout.of_blocks)
 
 
 # The kernels' addresses, int64. Those of layout number n are at n * len(KERNELS), in the order of KERNELS; 0 until

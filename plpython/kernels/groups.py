@@ -81,6 +81,10 @@ class Layout:
     pack: Callable  # (uint8 rows as in the file, columns, number of the first row, uint8 of the whole packed matrix)
     kernels: dict  # {name in KERNELS: Kernel}
 
+    @property
+    def of_blocks(self):
+        return self.offset is not None
+
 
 @compiled
 def group_count(rows):

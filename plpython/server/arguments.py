@@ -126,7 +126,8 @@ def ill(name, value, allowed):
 
 def described(name, description, allowed):
     """The same error with a description of the value, such as "12 numbers"."""
-    return errors.invalid_parameter(f"argument {name} does not fit", f"{name} is {description}, allowed is {allowed}")
+    kind = "setting" if name.startswith("llm.") else "argument"
+    return errors.invalid_parameter(f"{kind} {name} does not fit", f"{name} is {description}, allowed is {allowed}")
 
 
 def out_of_range(name, value, allowed):

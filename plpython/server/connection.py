@@ -21,6 +21,7 @@ from .sql_errors import sql_error
 SESSION_MARK = "llm session"  # a prepared statement: DISCARD ALL takes it, ROLLBACK does not
 
 _marked = False  # whether SESSION_MARK was prepared
+_forgetting = []  # what to call after a DISCARD ALL
 
 
 def connect(plpy, gd, package, release):
@@ -71,7 +72,8 @@ class Session:
         """Let go of what was kept for the client before a DISCARD ALL."""
         global _marked  # noqa: PLW0603 - one interpreter serves one session
         _marked = False
-        importlib.import_module(f"{self._package}.session.prefixes").forget()
+        for forget in _forgetting:
+            forget()
 
 
 class Boundary:
@@ -101,6 +103,11 @@ def _behind_boundary(session, module, name, function):
             raise sql_error(error) from None
 
     return call
+
+
+def when_forgotten(forget):
+    """Have this function called when what is kept for a client must go. For modules of higher wings."""
+    _forgetting.append(forget)
 
 
 def mark_session():

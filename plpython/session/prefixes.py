@@ -66,6 +66,9 @@ def forget():
     kv_handles.reset()
 
 
+connection.when_forgotten(forget)
+
+
 def reset():
     """Free everything that the session holds: models, KV caches, matrices, figures."""
     forget()

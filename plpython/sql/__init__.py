@@ -1,1 +1,1 @@
-"""The modules that SQL functions call. They call no others."""
+"""SQL functions call these modules and no others."""

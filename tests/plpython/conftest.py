@@ -1,4 +1,4 @@
-"""A fake plpy for the rooms that need one, and models in memory for those that look for one."""
+"""A fake plpy for the modules that use it, and models in memory for those that look one up."""
 
 import itertools
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from loaders.huggingface.folder import read_folder
-from plpython.engine.decoder import CHUNK, CompiledEngine
+from plpython.engine.decoder import CompiledEngine
+from plpython.generate.interfaces import PASS_TOKENS
 from plpython.kernels.kv_pages import PAGE
 from plpython.model import encodings
 from plpython.reference.decoder import NumpyEngine
@@ -160,7 +161,7 @@ def test_all_logits_of_a_batch_come_row_after_row(own_data):
 
 def test_prompts_longer_than_a_chunk_and_a_page_are_the_numpy_engines(own_data):
     packed = stories(own_data)
-    tokens = np.random.default_rng(5).integers(3, 512, CHUNK + PAGE + 9)
+    tokens = np.random.default_rng(5).integers(3, 512, PASS_TOKENS + PAGE + 9)
     weights = {
         name: encodings.decode(type, np.frombuffer(raw, np.uint8), shape)
         for name, (type, shape, raw) in tensors(own_data).items()
@@ -300,7 +301,7 @@ def test_an_exception_of_the_checkpoint_leaves_the_cache_as_it_was(own_data):
             raise CancelledError
 
     with pytest.raises(CancelledError):
-        engine.forward([3] * (CHUNK + 1), cache, checkpoint=fails_at_the_second_pass)
+        engine.forward([3] * (PASS_TOKENS + 1), cache, checkpoint=fails_at_the_second_pass)
     assert cache.length == 2
     same_bits(engine.forward([5], cache), engine.forward([1, 2, 5], engine.new_cache()))
 

@@ -224,9 +224,8 @@ def test_what_is_kept_for_a_client_is_forgotten_after_discard_all(session, plpy,
     monkeypatch.setattr(server_variables, "find_statement", lambda name, raises: name in prepared)
     monkeypatch.setattr(connection, "_marked", False)
     plpy.answers["PREPARE"] = lambda: prepared.add(connection.SESSION_MARK.encode()) or []
-    prefixes = types.ModuleType("llm_test.session.prefixes")
-    prefixes.forget = lambda: forgotten.append(True)
-    monkeypatch.setitem(sys.modules, "llm_test.session.prefixes", prefixes)
+    monkeypatch.setattr(connection, "_forgetting", [])
+    connection.when_forgotten(lambda: forgotten.append(True))
     session.test_kitchen.cook = lambda: None
     session.kitchen.cook()
     connection.mark_session()

@@ -71,7 +71,7 @@ class ScriptedEngine:
 def run(script, prompt=b"ab", limit=100, stop=(), stop_ids=(EOS,)):
     engine = ScriptedEngine(script)
     continuation = generation.Continuation(
-        TOKENIZER, list(prompt), limit, sampling.Settings(temperature=0.0), stop, stop_ids
+        TOKENIZER, list(prompt), limit, sampling.Settings(temperature=0.0), generation.Ends(stop, stop_ids)
     )
     return list(generation.stream(engine, continuation, None)), continuation, engine
 

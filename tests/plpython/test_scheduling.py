@@ -19,7 +19,7 @@ PLENTY = 1 << 40
 
 def continuation(prompt, limit=12, seed=1, stop_ids=()):
     return generation.Continuation(
-        TOKENIZER, list(prompt), limit, sampling.Settings(temperature=1.0, seed=seed), (), stop_ids
+        TOKENIZER, list(prompt), limit, sampling.Settings(temperature=1.0, seed=seed), generation.Ends((), stop_ids)
     )
 
 
@@ -182,7 +182,7 @@ def test_a_cache_that_holds_the_beginning_of_a_prompt_changes_no_text():
 
 def greedy(stop=(), stop_ids=(), penalty=1.0, limit=100):
     settings = sampling.Settings(repeat_penalty=penalty)
-    return generation.Continuation(TOKENIZER, list(b"a rose is"), limit, settings, stop, stop_ids)
+    return generation.Continuation(TOKENIZER, list(b"a rose is"), limit, settings, generation.Ends(stop, stop_ids))
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 100])

@@ -6,14 +6,14 @@ Their fifth bits are bits 4 + k and k of byte b of the first line.
 
 import numpy as np
 
-from ...model.encodings import BLOCK
+from ...model.encodings import BLOCK, BLOCKS
 from ...simd.memory import load_bytes, prefetch, spread_bytes
 from ...simd.registers import compiled, dot4, entry, f32, fill, fma, i32, inlined, to_f32
 from ..blocks import AHEAD, LOW_NIBBLES, TILE_I32, Integers, blocks, pack_scale
 from ..groups import GROUP, blocks_bytes, scales_offset, weights_offset
 
 LINE, Q5_BYTES, Q5_OFFSET = 64, 320, 16
-Q5_0_BYTES = 22  # a block in the file: an f16 scale, 32 fifth bits, 16 bytes
+Q5_0_BYTES = BLOCKS["Q5_0"][1]  # a block in the file: an f16 scale, 32 fifth bits, 16 bytes
 FIFTH_BITS = 0x10101010  # masks the fifth bit of each byte
 
 

@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '5c074f4135cfa218b244272f29e3bd9ca38eaa655a77b3238dba6da7e239eda5'::text;
+RETURN 'd9e5ced26463a6525792e88be2bd81edd5263cd58fe13f8b6033a60d822fa10a'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

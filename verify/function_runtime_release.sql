@@ -87,7 +87,7 @@ BEGIN
         ('session__prefixes', '4b0b2d2fb42edeb12afcef8896dadc7f5b644fbe98bc3173bd187699de65c830'),
         ('session__search_matrices', 'd3c6d1bc71a1834bed0ab0a60748941d35e2bb6a03e40dc4544995f7ec9a72ce'),
         ('simd__frames', '52c89388de5d40fcd1d5614efe5b71555be3739fa177d3f1bb009c67541b8b32'),
-        ('simd__kernels', '7166c441c4da0a1cf175a0c004777ad5c418c534ac61641f3af7bc548d88cd21'),
+        ('simd__kernels', '3d0f12781d2b996acce124bbfc09d1813c5a36a0088221b38ff4b4b6928ccae4'),
         ('simd__memory', '320b2974041fcaba79aaac18e02214f783d73e7baf8a20c0858d404593f0b6c7'),
         ('simd__processors', '660d3849c2373d1741f7bdf282d685b5bf7e0539762fad15f87c650161bc058a'),
         ('simd__registers', '4b4d40b87ee01e9b6b1f093cd5efd7f73b5e04e59399e64b4c85dc1b0a411af9'),

@@ -5,8 +5,6 @@ machine code does not depend on which kernels exist. A kernel takes one namedtup
 returns nothing. Arguments are passed in numba's calling convention; a call takes a few nanoseconds.
 """
 
-from functools import cached_property
-
 from numba import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
@@ -19,7 +17,7 @@ def kernel(name, structure):
 
     def decorate(function):
         function.__qualname__ = name
-        return Kernel(function, structure)
+        return Kernel(entry(function, _KernelCache), structure)  # here: numba's cache folder is that of this moment
 
     return decorate
 
@@ -34,13 +32,8 @@ class _KernelCache(Cache):
 class Kernel:
     """A compiled function and the address of its machine code."""
 
-    def __init__(self, function, structure):
-        self._function, self._structure = function, structure
-
-    @cached_property
-    def dispatcher(self):
-        """The function as numba has it. Made when it is asked for: a session uses few of the kernels."""
-        return entry(self._function, _KernelCache)
+    def __init__(self, dispatcher, structure):
+        self.dispatcher, self._structure = dispatcher, structure
 
     def address(self):
         """The address, valid as long as the process lives. Compiles the function, or loads it from the cache."""

@@ -74,3 +74,20 @@ def test_an_entry_is_compiled_beside_one_that_was_loaded(call):
     first, large = call("small", "large")
     assert [first] == small
     assert call("large") == [large] != small
+
+
+def test_kernels_are_kept_in_the_folder_that_is_set_while_their_modules_are_imported(tmp_path):
+    """A server sets the folder for the imports alone, and calls the kernels later."""
+    code = f"""
+        from numba.core import config
+        config.CACHE_DIR = {str(tmp_path)!r}
+        from plpython.kernels import attention, dispatch
+        config.CACHE_DIR = ""
+        kernels = [*attention.OVER.values(), *(k for layout in dispatch.LAYOUTS for k in layout.kernels.values())]
+        print(len(kernels), all(k.dispatcher._cache.cache_path.startswith({str(tmp_path)!r}) for k in kernels))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    ran = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr
+    count, inside = ran.stdout.split()
+    assert int(count) >= 20 and inside == "True"

@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'd9e5ced26463a6525792e88be2bd81edd5263cd58fe13f8b6033a60d822fa10a'::text;
+RETURN 'f8d6a3798345fd1a4eaaf35ae1f701e937dd8f6f947b254fda0b70e3b45118f2'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

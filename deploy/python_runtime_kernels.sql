@@ -340,152 +340,206 @@ COMMENT ON FUNCTION llm_runtime.kernels__attention() IS
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__blocks()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Layouts of quantised blocks, 32 integers with a scale: everything except the arithmetic of a block's integers.
+AS $python$"""Layouts of blocks: 32 integers with a scale, and for some a minimum; everything except the block's integers.
 
-    [R / 16][C / 64] { f16[2][16], { the integers of a block }[2] }      for R rows and C columns
+    [R / 16][C / 32 n] { scales[n][16], { the integers of a block }[n] }      for R rows and C columns
 
-A product keeps its sums in registers: a lane is a row of the group, a register is a token. Each register of weights is
-used for all tokens. There are loops for 1, 2 and 4 tokens. With many tokens, a register tile of two groups and four
-tokens uses each register of activations twice as well: with one group, loads would be the bottleneck.
+A line of 64 bytes holds the scales of n blocks, see Scales. If the last blocks of a row are fewer than n, the rest of
+their line of scales is empty.
 """
 
 from collections import namedtuple
 
+import numpy as np
+
 from ..model.encodings import BLOCK
 from ..simd.kernels import kernel
-from ..simd.memory import load, prefetch, spread, store
-from ..simd.registers import compiled, entry, f32, fill, fma, i32, inlined, lane, to_f32
+from ..simd.memory import load, spread, store
+from ..simd.registers import compiled, f32, fill, fma, i32, inlined, lane, to_f32
 from .groups import (
-    AHEAD,
+    CACHE_LINE,
     COLUMNS,
-    FIRST_BLOCK_LAYOUT,
     GROUP,
     OFFSET,
+    PACK_STRUCT,
     PRODUCT_STRUCT,
     ROW_STRUCT,
     SQUARES_STRUCT,
-    Activations,
     Layout,
-    Rows,
-    blocks_bytes,
-    scales_offset,
-    token_block,
-    weights_offset,
 )
-
-LEAST_TILED_TOKENS = 8  # with fewer tokens register tiles gain nothing
-TILE_F32, TILE_I32 = f32[4], i32[4]  # the sums of one group in a register tile: four tokens
-LOW_NIBBLES = 0x0F0F0F0F  # masks the lower four bits of each byte
+from .products import TILE_F32, TILE_I32, Parts, prefetch_lines, product_of, starts
 
 # What a layout of blocks says of itself: its name and number, the bytes of a block's integers in a group, the offset
-# that makes them unsigned, and these functions. `u8` is the packed buffer, `at` where a block's integers begin in it.
+# that makes them unsigned, its Scales, and these functions. `u8` is the packed buffer, `at` where a block's integers
+# begin in it.
 #   dots_of        (register block type X) -> (u8, at, sums, codes, column, columns) -> sums, i32, plus the dot products
-#                  of the block with each token's codes: token t's are codes[column + t * columns ...]; prefetches
+#                  of the block with each token's codes: token t's are codes[column + t * columns ...]
 #   dots_of_two    (u8, at, second, sums, codes, column, columns) -> the same for two groups at once, of type TILE_I32;
 #                  both begin with `sums`
-#   integer        (u8, at, r, k) -> the integer of row r, column k, as float32
-#   squares        (u8, at) -> f32, for each row the sum of the squares of the block's integers
-#   pack           see groups.Layout
-Integers = namedtuple("Integers", "name number size offset dots_of dots_of_two integer squares pack")
-# The two groups of a register tile, where they begin in bytes.
-Pair = namedtuple("Pair", "at second")
-# What a register tile prefetches: `distance` bytes past its own groups, the blocks `first`, `first + every`, and so on.
-# The tiles of the same groups share the work: each prefetches other blocks.
-Ahead = namedtuple("Ahead", "distance first every")
+#   integers       (u8, at, k) -> i32, the integers of column k of the block, stored with the offset, a row to a lane
+#   pack           (raw, at, out, scales, weights, r) -> None: packs the block of `file_bytes` bytes at raw[at], of row r
+#                  of a group; in the group its scales and its integers begin at out[scales] and out[weights]
+Integers = namedtuple("Integers", "name number size offset scales dots_of dots_of_two integers file_bytes pack")
+# The scales of blocks: how many blocks share a line, whether a block has a minimum as well, 32 bytes behind its scale,
+# and (weights, at) -> the scales or minima that begin at this byte, f32.
+Scales = namedtuple("Scales", "blocks minimum load")
+
+
+@inlined
+def _half_precision(weights, at):
+    return load(weights.u16, at >> 1, f32)
+
+
+SCALE = Scales(2, False, _half_precision)
+SCALE_AND_MINIMUM = Scales(1, True, _half_precision)
+MINIMUM_AT = 32  # bytes from a block's scales to its minima
 
 
 def blocks(integers):
     """Make the Layout of an Integers."""
-    name, size, multiply = integers.name, integers.size, _product_of(integers)
-    integer, squares_of = integers.integer, integers.squares
-
-    @compiled
-    def group_bytes(columns):
-        return blocks_bytes(columns // BLOCK, size)
+    name, scales, group_bytes = integers.name, integers.scales, _group_bytes(integers)
+    scales_at, weights_at, integers_of = scales_offset(integers), weights_offset(integers), integers.integers
+    multiply = product_of(group_bytes, Parts(lambda tokens: _group(integers, tokens), _tile(integers)))
+    offset, minimum, scale_of = np.float32(integers.offset), scales.minimum, scales.load
 
     @kernel(f"product_{name}", PRODUCT_STRUCT)
     def product(p):
-        multiply(p.weights, p.matrix, (p.begin, p.end), p.given, p.tokens, p.to)
+        multiply(p)
+
+    @compiled
+    def column(weights, group, block, k):
+        """A column of a block, f32."""
+        at = scales_at(group, block)
+        value = to_f32(integers_of(weights.u8, weights_at(group, block), k)) - offset
+        value = value * scale_of(weights, at)
+        return value + scale_of(weights, at + MINIMUM_AT) if minimum else value
 
     @kernel(f"row_{name}", ROW_STRUCT)
     def row(p):
-        columns, r = p.matrix[COLUMNS], p.row % GROUP
-        start = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns)
+        columns = p.matrix[COLUMNS]
+        group = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns)
         for block in range(columns // BLOCK):
-            scale = lane(load(p.weights.u16, scales_offset(start, block, size) >> 1, f32), r)
             for k in range(BLOCK):
-                value = integer(p.weights.u8, weights_offset(start, block, size), r, k)
-                p.out[p.out_at + block * BLOCK + k] = scale * value
+                p.out[p.out_at + block * BLOCK + k] = lane(column(p.weights, group, block, k), p.row % GROUP)
 
     @kernel(f"squares_{name}", SQUARES_STRUCT)
     def squares(p):
         columns = p.matrix[COLUMNS]
-        for group in range(p.begin, p.end):
-            total, start = fill(0.0, f32), p.matrix[OFFSET] + group * group_bytes(columns)
+        for number in range(p.begin, p.end):
+            total, group = fill(0.0, f32), p.matrix[OFFSET] + number * group_bytes(columns)
             for block in range(columns // BLOCK):
-                scale = load(p.weights.u16, scales_offset(start, block, size) >> 1, f32)
-                total = fma(squares_of(p.weights.u8, weights_offset(start, block, size)) * scale, scale, total)
-            store(p.out, group * GROUP, total)
+                for k in range(BLOCK):
+                    value = column(p.weights, group, block, k)
+                    total = fma(value, value, total)
+            store(p.out, number * GROUP, total)
 
-    kernels = {"product": product, "row": row, "squares": squares}
-    return Layout(name, integers.number, integers.offset, group_bytes, integers.pack, kernels)
+    pack_block, file_bytes = integers.pack, integers.file_bytes
+
+    @kernel(f"pack_{name}", PACK_STRUCT)
+    def pack(p):
+        blocks = p.columns // BLOCK
+        for row in range(p.raw.size // (blocks * file_bytes)):
+            number, r = divmod(p.first_row + row, GROUP)
+            group = number * group_bytes(p.columns)
+            for block in range(blocks):
+                at = (row * blocks + block) * file_bytes
+                pack_block(p.raw, at, p.out, scales_at(group, block), weights_at(group, block), r)
+
+    kernels = {"product": product, "row": row, "squares": squares, "pack": pack}
+    return Layout(name, integers.number, True, group_bytes, kernels)
 
 
-def _starts(integers):
-    """Make (Codes) -> where this layout's part of Codes.starts begins."""
-    before = integers.number - FIRST_BLOCK_LAYOUT
+def _group_bytes(integers):
+    """Make (columns) -> bytes of a group."""
+    shared, size = integers.scales.blocks, integers.size
 
-    @inlined
-    def starts(codes):
-        return before * len(codes.scales)
+    @compiled
+    def group_bytes(columns):
+        count = columns // BLOCK
+        return (count + shared - 1) // shared * CACHE_LINE + count * size
 
-    return starts
+    return group_bytes
+
+
+def scales_offset(integers):
+    """Make (group, block) -> where the scales of a block begin, in bytes; `group` is where its group begins."""
+    shared, size, each = integers.scales.blocks, integers.size, CACHE_LINE // integers.scales.blocks
+
+    @compiled
+    def scales_at(group, block):
+        return group + block // shared * (CACHE_LINE + shared * size) + block % shared * each
+
+    return scales_at
+
+
+def weights_offset(integers):
+    """Make (group, block) -> where the integers of a block begin, in bytes."""
+    shared, size = integers.scales.blocks, integers.size
+
+    @compiled
+    def weights_at(group, block):
+        return group + block // shared * (CACHE_LINE + shared * size) + CACHE_LINE + block % shared * size
+
+    return weights_at
 
 
 def _group(integers, tokens):
-    """Make the product of one group with a fixed number of tokens.
+    """Make the product of one group with a fixed number of tokens; see products.Parts.
 
-    The integer dot product of a block, times the scales of the weights and of the activations, is added in float32.
+    The integer dot product of a block, times the scales of the weights and of the activations, is added in float32; the
+    minimum is multiplied with the sum of the activations.
     """
-    X, SCALE = i32[tokens], f32[tokens]
-    size, dots, starts = integers.size, integers.dots_of(X), _starts(integers)
+    X, F, dots, scales = i32[tokens], f32[tokens], integers.dots_of(i32[tokens]), integers.scales
+    scales_at, weights_at, start_of = scales_offset(integers), weights_offset(integers), starts(integers.offset, X)
+    scale_of, minimum, shared, size = scales.load, scales.minimum, scales.blocks, integers.size
 
     @inlined
-    def product(weights, at, columns, given, to):
-        blocks, codes, starts_at, total = columns // BLOCK, given.codes, starts(given.codes), fill(0.0, SCALE)
+    def product(weights, at, columns, ahead, given, to):
+        blocks, codes, total = columns // BLOCK, given.codes, fill(0.0, F)
         for b in range(blocks):
-            block, scales_from = given.first + b, scales_offset(at, b, size)
-            prefetch(weights.u8, scales_from + AHEAD)
-            start = spread(codes.starts, starts_at + block, X, blocks)
-            sums = dots(weights.u8, weights_offset(at, b, size), start, codes.codes, block * BLOCK, columns)
-            scale = load(weights.u16, scales_from >> 1, f32) * spread(codes.scales, block, SCALE, blocks)
+            block, scales_from, weights_from = given.first + b, scales_at(at, b), weights_at(at, b)
+            if b % shared == 0:
+                prefetch_lines(weights.u8, scales_from + ahead, CACHE_LINE)
+            prefetch_lines(weights.u8, weights_from + ahead, size)
+            start = start_of(codes, block, blocks)
+            sums = dots(weights.u8, weights_from, start, codes.codes, block * BLOCK, columns)
+            scale = scale_of(weights, scales_from) * spread(codes.scales, block, F, blocks)
             total = fma(to_f32(sums), scale, total)
+            if minimum:
+                total = fma(scale_of(weights, scales_from + MINIMUM_AT), spread(codes.sums, block, F, blocks), total)
         store(to.x, to.at, total, to.stride)
 
     return product
 
 
 def _tile(integers):
-    """Make the product of two groups with four tokens; the results of the second group go to to.x[second_at ...]."""
-    size, dots_of_two, starts = integers.size, integers.dots_of_two, _starts(integers)
+    """Make the product of two groups with four tokens; see products.Parts."""
+    dots_of_two, scales, size = integers.dots_of_two, integers.scales, integers.size
+    scales_at, weights_at = scales_offset(integers), weights_offset(integers)
+    start_of, scale_of, minimum = starts(integers.offset, TILE_I32), scales.load, scales.minimum
 
     @inlined
     def product(weights, pair, columns, ahead, given, to, second_at):
-        blocks, codes, starts_at, next_block = columns // BLOCK, given.codes, starts(given.codes), ahead.first
+        blocks, codes, next_block = columns // BLOCK, given.codes, ahead.first
         total, second_total = fill(0.0, TILE_F32), fill(0.0, TILE_F32)
         for b in range(blocks):
-            block, scales_from, weights_from = given.first + b, scales_offset(0, b, size), weights_offset(0, b, size)
+            block, scales_from, weights_from = given.first + b, scales_at(0, b), weights_at(0, b)
             if b == next_block:
-                prefetch_block(weights.u8, pair.at + ahead.distance, scales_from, weights_from, size)
-                prefetch_block(weights.u8, pair.second + ahead.distance, scales_from, weights_from, size)
+                for group in (pair.at + ahead.distance, pair.second + ahead.distance):
+                    prefetch_lines(weights.u8, group + scales_from, 1)
+                    prefetch_lines(weights.u8, group + weights_from, size)
                 next_block += ahead.every
-            start = spread(codes.starts, starts_at + block, TILE_I32, blocks)
+            start = start_of(codes, block, blocks)
             at, second = pair.at + weights_from, pair.second + weights_from
             sums, second_sums = dots_of_two(weights.u8, at, second, start, codes.codes, block * BLOCK, columns)
             scale = spread(codes.scales, block, TILE_F32, blocks)
-            total = fma(to_f32(sums), load(weights.u16, (pair.at + scales_from) >> 1, f32) * scale, total)
-            second_scale = load(weights.u16, (pair.second + scales_from) >> 1, f32) * scale
-            second_total = fma(to_f32(second_sums), second_scale, second_total)
+            at, second = pair.at + scales_from, pair.second + scales_from
+            total = fma(to_f32(sums), scale_of(weights, at) * scale, total)
+            second_total = fma(to_f32(second_sums), scale_of(weights, second) * scale, second_total)
+            if minimum:
+                x = spread(codes.sums, block, TILE_F32, blocks)
+                total = fma(scale_of(weights, at + MINIMUM_AT), x, total)
+                second_total = fma(scale_of(weights, second + MINIMUM_AT), x, second_total)
         store(to.x, to.at, total, to.stride)
         store(to.x, second_at, second_total, to.stride)
 
@@ -493,74 +547,9 @@ def _tile(integers):
 
 
 @inlined
-def prefetch_block(u8, group, scales_from, weights_from, size):
-    """Prefetch the scales and the weights of a block; `group` is where its group begins."""
-    prefetch(u8, group + scales_from)
-    for line in range(0, size, 64):
-        prefetch(u8, group + weights_from + line)
-
-
-def _product_of(integers):
-    """Make the product of any groups of a matrix with any number of tokens.
-
-    It multiplies two groups at a time with all tokens. With enough tokens it does so in register tiles, which prefetch
-    the next two groups; the tokens that are left over are multiplied with one group after the other.
-    """
-    size, tile = integers.size, _tile(integers)
-    one, two, four = (_group(integers, tokens) for tokens in (1, 2, 4))
-
-    @inlined
-    def product(weights, matrix, groups, given, tokens, to):
-        columns = matrix[COLUMNS]
-        blocks, width = columns // BLOCK, blocks_bytes(columns // BLOCK, size)
-        begin, end = groups
-        tiles = tokens // 4 if tokens >= LEAST_TILED_TOKENS else 0
-        tiled = 4 * tiles
-        for pair in range(begin, end, 2):
-            after = min(pair + 2, end)
-            w, second = (
-                matrix[OFFSET] + pair * width,
-                matrix[OFFSET] + (after - 1) * width,
-            )  # the same for a last, single group
-            for t in range(0, tiled, 4):
-                now = Activations(given.rows, given.codes, given.first + t * blocks)
-                out = Rows(to.x, to.at + pair * GROUP + t * to.stride, to.stride)
-                other = out.at if second == w else out.at + GROUP
-                tile(weights, Pair(w, second), columns, Ahead(2 * width, t // 4, tiles), now, out, other)
-            for g in range(pair, after):
-                w, t = matrix[OFFSET] + g * width, tiled
-                while t < tokens:
-                    block = token_block(tokens - t)
-                    now = Activations(given.rows, given.codes, given.first + t * blocks)
-                    out = Rows(to.x, to.at + g * GROUP + t * to.stride, to.stride)
-                    if block == 4:
-                        four(weights, w, columns, now, out)
-                    elif block == 2:
-                        two(weights, w, columns, now, out)
-                    else:
-                        one(weights, w, columns, now, out)
-                    t += block
-
-    return product
-
-
-@entry
-def pack_bytes(raw, columns, first_row, size, flip, out):
-    """Pack rows whose blocks are an f16 scale and `size` / 16 bytes of integers; four of these bytes share a lane.
-
-    Each byte is stored ^ `flip`, which turns int8 into unsigned + 128.
-    """
-    blocks, block_bytes = columns // BLOCK, size // GROUP + 2  # in the file
-    for row in range(raw.size // (blocks * block_bytes)):
-        group, r = divmod(first_row + row, GROUP)
-        start = group * blocks_bytes(blocks, size)
-        for block in range(blocks):
-            at = (row * blocks + block) * block_bytes
-            pack_scale(raw, at, out, scales_offset(start, block, size) + 2 * r)
-            to = weights_offset(start, block, size) + 4 * r
-            for quad in range(size // 64):
-                for byte in range(4):
-                    out[to + quad * 64 + byte] = raw[at + 2 + quad * 4 + byte] ^ flip
+def byte_of(lanes, byte):
+    """One byte of each lane, as an integer."""
+    return lanes >> 8 * byte & 255
 
 
 @inlined
@@ -571,8 +560,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__blocks() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__blocks() IS
-'Layouts of quantised blocks, 32 integers with a scale: everything except the arithmetic of a block''s '
-'integers.';
+'Layouts of blocks: 32 integers with a scale, and for some a minimum; everything except the block''s integers.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__candidates()
 RETURNS void
@@ -874,16 +862,13 @@ import numpy as np
 
 from ..simd.registers import compiled
 from .groups import ABSENT, KERNELS, VECTOR
-from .layouts import bf16, f16, f32, q4, q5, q8
+from .layouts import bf16, f16, f32, iq4, iq4xs, mxfp4, q2k, q3k, q4, q4_1, q4k, q5, q5_1, q5k, q6k, q8
 
-LAYOUT_MODULES = (f32, f16, bf16, q8, q4, q5)
+LAYOUT_MODULES = (f32, f16, bf16, q8, q4, q5, q4_1, q5_1, iq4, mxfp4, q4k, q5k, q6k, iq4xs, q3k, q2k)
 LAYOUTS = tuple(module.layout for module in LAYOUT_MODULES)
 LAYOUT_BY_NAME = {layout.name: layout for layout in LAYOUTS}
 LAYOUT_BY_NUMBER = {layout.number: layout for layout in LAYOUTS}
 LAYOUT_NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for layout in LAYOUTS}}
-# The offset of each layout of blocks, in the order of their numbers, which begin with FIRST_BLOCK_LAYOUT.
-OFFSETS = tuple(layout.offset for layout in sorted(LAYOUTS, key=lambda layout: layout.number) if layout.of_blocks)
-
 
 # The kernels' addresses, int64. Those of layout number n are at n * len(KERNELS), in the order of KERNELS; 0 until
 # `load` is called with n.
@@ -956,8 +941,7 @@ from ..simd.registers import (
     where_before,
     where_less,
 )
-from .dispatch import OFFSETS
-from .groups import Codes
+from .groups import HALF_OFFSET, OFFSETS, START_ARRAYS, Codes
 
 # x + ROUNDER has the integer nearest to x, ties to even, in its low bits: rounding and conversion in one addition.
 ROUNDER = np.float32(1.5 * 2**23)
@@ -966,6 +950,8 @@ EXP_LOWEST, EXP_HIGHEST = np.float32(-87.0), np.float32(88.0)  # exp gives 0 bel
 SQRT_HALF = np.float32(math.sqrt(0.5))
 # The weights and the bias of a layer norm: an array, and where each begins in it.
 Affine = namedtuple("Affine", "weights weights_at bias_at")
+FINE_BLOCKS = 8  # blocks that share the scale of their fine codes: those of a superblock
+LARGEST_FINE = np.float32(32767)
 ARGMAX_RUN = 1024  # argmax takes the maximum of so many numbers at a time
 NO_TOKEN = -1  # argmax of numbers that are not all finite
 MINUS_INFINITY = np.float32(-np.inf)
@@ -1052,8 +1038,9 @@ def largest_magnitude(x, at, width):
 def new_codes(size):
     """Zeroed Codes for `size` numbers."""
     blocks = -(-size // BLOCK)
-    starts = np.zeros(len(OFFSETS) * blocks, np.int32)
-    return Codes(np.zeros(blocks * BLOCK, np.int8), np.zeros(blocks, np.float32), starts)
+    codes, scales = np.zeros(blocks * BLOCK, np.int8), np.zeros(blocks, np.float32)
+    starts = np.zeros(START_ARRAYS * blocks, np.int32)
+    return Codes(codes, scales, starts, np.zeros(2 * blocks, np.float32), np.zeros(3 * blocks, np.int16))
 
 
 @compiled
@@ -1067,23 +1054,52 @@ def quantize_block(low, high, codes, block):
     low_codes, high_codes = to_i32(rint(low * inverse)), to_i32(rint(high * inverse))
     store(codes.codes, block * BLOCK, low_codes)
     store(codes.codes, block * BLOCK + 16, high_codes)
-    total, scale = lane(sum_lanes_i32(low_codes + high_codes), 0), largest * np.float32(1 / 127)
-    codes.scales[block] = lane(scale, 0)
-    for number in range(len(OFFSETS)):
-        codes.starts[number * len(codes.scales) + block] = -OFFSETS[number] * total
+    scale = largest * np.float32(1 / 127)
+    _store_sums(codes, block, lane(sum_lanes_i32(low_codes), 0), lane(sum_lanes_i32(high_codes), 0), lane(scale, 0))
     return low - to_f32(low_codes) * scale, high - to_f32(high_codes) * scale
+
+
+@compiled
+def _store_sums(codes, block, low, high, scale):
+    """Store all of a block's Codes that follow from its scale and the sums of the codes of its halves."""
+    blocks, total = len(codes.scales), low + high
+    codes.scales[block] = scale
+    codes.sums[block] = scale * np.float32(total)
+    for number in range(len(OFFSETS)):
+        codes.starts[number * blocks + block] = -OFFSETS[number] * total
+    halves = len(OFFSETS) * blocks + 2 * block
+    codes.starts[halves], codes.starts[halves + 1] = -HALF_OFFSET * low, -HALF_OFFSET * high
+    codes.fine[blocks + 2 * block], codes.fine[blocks + 2 * block + 1] = low, high
+
+
+@compiled
+def _store_fine(codes, block):
+    """Store the fine codes of eight blocks, whose Codes are stored otherwise."""
+    sums = where_before(lanes(), FINE_BLOCKS, load(codes.sums, block, f32), 0.0)
+    largest = max_lanes_or_nan(magnitude(sums))
+    fine = to_i32(rint(sums * (fill(LARGEST_FINE, f32) / maximum(1e-30, largest))))
+    for b in range(FINE_BLOCKS):
+        codes.fine[block + b] = lane(fine, b)
+    codes.sums[len(codes.scales) + block] = lane(largest, 0) / LARGEST_FINE
+
+
+@compiled
+def _store_all_fine(codes, first, width):
+    """Store the fine codes of a vector's whole superblocks, for layouts of superblocks."""
+    for block in range(first, first + width // BLOCK // FINE_BLOCKS * FINE_BLOCKS, FINE_BLOCKS):
+        _store_fine(codes, block)
 
 
 @compiled
 def quantize(x, at, width, codes, first):
     """Quantise a vector in blocks of 32, from block number `first` on: x = code * scale, with an error below scale / 2.
 
-    Packed weights are stored plus their layout's offset, so a block's dot product is too large by the offset times the
-    sum of the codes. That is the same for all rows of a matrix; `starts` holds its negative, where the sums begin.
+    See groups.Codes for what is stored beside the codes.
     """
     for i in range(width // BLOCK):
         low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
         quantize_block(low, high, codes, first + i)
+    _store_all_fine(codes, first, width)
 
 
 @compiled
@@ -1093,6 +1109,8 @@ def quantize_twice(x, at, width, codes, first, low_first):
         low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
         low, high = quantize_block(low, high, codes, first + i)
         quantize_block(low, high, codes, low_first + i)
+    _store_all_fine(codes, first, width)
+    _store_all_fine(codes, low_first, width)
 
 
 @compiled
@@ -1187,12 +1205,12 @@ import numpy as np
 
 from ..simd.kernels import kernel
 from ..simd.memory import prefetch, spread, store
-from ..simd.registers import compiled, entry, f32, fill, fma, inlined, lane
+from ..simd.registers import compiled, f32, fill, fma, inlined, lane
 from .groups import (
-    AHEAD,
     COLUMNS,
     GROUP,
     OFFSET,
+    PACK_STRUCT,
     PRODUCT_STRUCT,
     ROW_STRUCT,
     SQUARES_STRUCT,
@@ -1201,6 +1219,7 @@ from .groups import (
     Weights,
     token_block,
 )
+from .prefetching import FLOATS_EIGHT, FLOATS_FOUR, FLOATS_ONE, FLOATS_TWO
 
 ELEMENTS = {"f32": np.float32, "u16": np.uint16}
 NEAR_WEIGHTS = 1 << 15  # so many weights stay in the cache while all tokens are multiplied with them
@@ -1220,13 +1239,9 @@ def floats(name, number, field, load_weights):
     def group_bytes(columns):
         return columns * GROUP * size
 
-    def pack(raw, columns, first_row, out):
-        pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
-
     @kernel(f"product_{name}", PRODUCT_STRUCT)
     def product(p):
-        groups = p.begin, p.end
-        multiply(p.weights[array], p.matrix[OFFSET] // size, p.matrix[COLUMNS], groups, p.given.rows, p.tokens, p.to)
+        multiply(p, p.weights[array], size)
 
     @kernel(f"row_{name}", ROW_STRUCT)
     def row(p):
@@ -1246,8 +1261,12 @@ def floats(name, number, field, load_weights):
                 total = fma(value, value, total)
             store(p.out, group * GROUP, total)
 
-    kernels = {"product": product, "row": row, "squares": squares}
-    return Layout(name, number, None, group_bytes, pack, kernels)
+    @kernel(f"pack_{name}", PACK_STRUCT)
+    def pack(p):
+        pack_elements(p, size)
+
+    kernels = {"product": product, "row": row, "squares": squares, "pack": pack}
+    return Layout(name, number, False, group_bytes, kernels)
 
 
 def _group(load_weights, tokens):
@@ -1258,16 +1277,16 @@ def _group(load_weights, tokens):
     X = f32[tokens]
 
     @inlined
-    def product(weights, at, columns, given, to):
+    def product(weights, at, columns, ahead, given, to):
         x, x_at, x_stride = given.x, given.at, given.stride
         one, other = fill(0.0, X), fill(0.0, X)
         whole = columns // (2 * CHAIN_COLUMNS) * (2 * CHAIN_COLUMNS)
         for begin in range(0, whole, 2 * CHAIN_COLUMNS):
             for k in range(begin, begin + CHAIN_COLUMNS):
-                prefetch(weights, at + k * GROUP + AHEAD // 2)
+                prefetch(weights, at + k * GROUP + ahead)
                 one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
             for k in range(begin + CHAIN_COLUMNS, begin + 2 * CHAIN_COLUMNS):
-                prefetch(weights, at + k * GROUP + AHEAD // 2)
+                prefetch(weights, at + k * GROUP + ahead)
                 other = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), other)
         for k in range(whole, columns):
             one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
@@ -1284,39 +1303,40 @@ def _product_of(load_weights):
     one, two, four, eight = (_group(load_weights, tokens) for tokens in (1, 2, 4, 8))
 
     @inlined
-    def product(weights, at, columns, groups, given, tokens, to):
-        begin, end = groups
-        near = max(1, NEAR_WEIGHTS // (columns * GROUP))
-        for here in range(begin, end, near):
-            t, after = 0, min(here + near, end)
+    def product(p, weights, size):
+        at, columns, given, tokens, to = p.matrix[OFFSET] // size, p.matrix[COLUMNS], p.given.rows, p.tokens, p.to
+        near, distances = max(1, NEAR_WEIGHTS // (columns * GROUP)), p.weights.distances
+        for here in range(p.begin, p.end, near):
+            t, after = 0, min(here + near, p.end)
             while t < tokens:
                 block = 8 if tokens - t >= 8 else token_block(tokens - t)
                 x = Rows(given.x, given.at + t * given.stride, given.stride)
                 for g in range(here, after):
                     w, out = at + g * GROUP * columns, Rows(to.x, to.at + g * GROUP + t * to.stride, to.stride)
                     if block == 8:
-                        eight(weights, w, columns, x, out)
+                        eight(weights, w, columns, distances[FLOATS_EIGHT] // size, x, out)
                     elif block == 4:
-                        four(weights, w, columns, x, out)
+                        four(weights, w, columns, distances[FLOATS_FOUR] // size, x, out)
                     elif block == 2:
-                        two(weights, w, columns, x, out)
+                        two(weights, w, columns, distances[FLOATS_TWO] // size, x, out)
                     else:
-                        one(weights, w, columns, x, out)
+                        one(weights, w, columns, distances[FLOATS_ONE] // size, x, out)
                 t += block
 
     return product
 
 
-@entry
-def pack_elements(raw, columns, first_row, out):
-    """Pack rows of plain elements, the first of which is row `first_row` of the matrix."""
-    rows = raw.size // columns
-    for begin in range(0, columns, COLUMNS_AT_ONCE):
-        end = min(begin + COLUMNS_AT_ONCE, columns)
-        for row in range(rows):
-            group, r = divmod(first_row + row, GROUP)
+@inlined
+def pack_elements(p, size):
+    """Pack rows of plain elements of `size` bytes; see groups.Pack."""
+    for begin in range(0, p.columns, COLUMNS_AT_ONCE):
+        end = min(begin + COLUMNS_AT_ONCE, p.columns)
+        for row in range(p.raw.size // (p.columns * size)):
+            group, r = divmod(p.first_row + row, GROUP)
             for column in range(begin, end):
-                out[(group * columns + column) * GROUP + r] = raw[row * columns + column]
+                at, to = (row * p.columns + column) * size, ((group * p.columns + column) * GROUP + r) * size
+                for byte in range(size):
+                    p.out[to + byte] = p.raw[at + byte]
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__floats() FROM PUBLIC;
@@ -1333,9 +1353,9 @@ every register belongs to row r: one register holds one column (floats) or four 
 nothing is summed across lanes. A group is contiguous in memory. Rows are padded with zeros to a multiple of 16; columns
 are not padded. The files in `layouts` say what a group looks like inside.
 
-In a group of quantised blocks, the scales of two blocks fill one cache line, which precedes the weights of these two
+In a group of quantised blocks, the scales of some blocks fill one cache line, which precedes the weights of these
 blocks. So memory is read in order. Scales behind the weights, or in an array of their own, cost up to a sixth of the
-speed. If the number of blocks is odd, the last block has a line of scales of its own, half empty.
+speed.
 """
 
 from collections import namedtuple
@@ -1348,10 +1368,14 @@ from ..simd.frames import Array, Structure
 from ..simd.registers import compiled
 
 GROUP = 16  # rows in a group, one to a lane
-SCALES_BYTES = 32  # bytes of the 16 scales of a block, one a row
 CACHE_LINE = 64  # bytes, also of a 512-bit register: packed tensors begin at multiples
 
-AHEAD = 1 << 13  # how far past the current weights to prefetch, in bytes (twice as many for float32)
+# What layouts of blocks add to their integers to make them unsigned. A block's dot product is then too large by the
+# offset times the sum of the codes; Codes.starts holds the negatives of these, for each of OFFSETS, and then for the
+# halves of blocks for HALF_OFFSET.
+OFFSETS = (8, 16, 128)
+HALF_OFFSET = 32
+START_ARRAYS = len(OFFSETS) + 2  # arrays in Codes.starts, each with one number a block
 
 # The columns of a row of the weight table: layout number, offset in the packed buffer in bytes, rows, columns.
 LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
@@ -1360,20 +1384,27 @@ LAYOUT, OFFSET, ROWS, COLUMNS = range(4)
 ABSENT, VECTOR = range(2)
 FIRST_BLOCK_LAYOUT = 5  # layouts with this number or a larger one are of quantised blocks
 
-# The packed buffer, viewed as an array of each element type, read-only; and the addresses of the layouts' kernels
-# (dispatch.ADDRESSES), int64 [(largest layout number + 1) * len(KERNELS)].
-Weights = namedtuple("Weights", "u8 u16 f32 kernels")
-# Quantised activations (see elementwise.quantize), token after token: int8 codes, float32 scales, one a block, and
-# int32 `starts`, the initial values of a block's dot product. `starts` holds one array for each layout of blocks, in
-# the order of their numbers, each as long as `scales`.
-Codes = namedtuple("Codes", "codes scales starts")
+# The packed buffer, viewed as an array of each element type, read-only; the addresses of the layouts' kernels
+# (dispatch.ADDRESSES), int64 [(largest layout number + 1) * len(KERNELS)]; and how many bytes past the current weights
+# to prefetch (prefetching.DISTANCES), int64.
+Weights = namedtuple("Weights", "u8 u16 f32 kernels distances")
+# Quantised activations (see elementwise.quantize), token after token. With n blocks:
+#   codes    int8 [32 n]
+#   scales   float32 [n]
+#   starts   int32 [START_ARRAYS][n]: what a block's dot product begins with, see OFFSETS; the last two arrays are one,
+#            with a number for each half of a block
+#   sums     float32 [2][n]: the sums of the blocks' numbers as decoded from the codes; and in the second array, at the
+#            first of eight blocks, the scale of their fine codes
+#   fine     int16 [3][n]: the fine codes, which are the sums in 16 bits, eight blocks with one scale; then the sums of
+#            the codes of each half of a block
+Codes = namedtuple("Codes", "codes scales starts sums fine")
 # Float32 rows, one a token: row t begins at x[at + t * stride].
 Rows = namedtuple("Rows", "x at stride")
 # The input of a product: Rows, and the same rows as Codes, whose first block is number `first`. Layouts of floats read
 # the Rows, layouts of blocks the Codes.
 Activations = namedtuple("Activations", "rows codes first")
 
-# The arguments of the three kernels of a layout. matrix: a row of the weight table, int64[4].
+# The arguments of the kernels of a layout. matrix: a row of the weight table, int64[4].
 # Product: to[t] = matrix @ given[t] for t < tokens, for the matrix rows in the groups begin .. end - 1.
 # given: Activations. to: Rows.
 Product = namedtuple("Product", "weights matrix begin end given tokens to")
@@ -1381,10 +1412,16 @@ Product = namedtuple("Product", "weights matrix begin end given tokens to")
 Row = namedtuple("Row", "weights matrix row out out_at")
 # Squares: out[row] = the sum of the squares of the row, for the rows in the groups begin .. end - 1.
 Squares = namedtuple("Squares", "weights matrix begin end out")
+# Pack: out = the packed matrix, of which raw has rows as in the file, uint8; the first is row `first_row`.
+Pack = namedtuple("Pack", "raw columns first_row out")
 
 FLOAT_ARRAY, INT_ARRAY = Array(np.float32), Array(np.int64)
-WEIGHTS_STRUCT = Structure(Weights, u8=Array(np.uint8), u16=Array(np.uint16), f32=FLOAT_ARRAY, kernels=INT_ARRAY)
-CODES_STRUCT = Structure(Codes, codes=Array(np.int8), scales=FLOAT_ARRAY, starts=Array(np.int32))
+WEIGHTS_STRUCT = Structure(
+    Weights, u8=Array(np.uint8), u16=Array(np.uint16), f32=FLOAT_ARRAY, kernels=INT_ARRAY, distances=INT_ARRAY
+)
+CODES_STRUCT = Structure(
+    Codes, codes=Array(np.int8), scales=FLOAT_ARRAY, starts=Array(np.int32), sums=FLOAT_ARRAY, fine=Array(np.int16)
+)
 ROWS_STRUCT = Structure(Rows, x=FLOAT_ARRAY)
 PRODUCT_STRUCT = Structure(
     Product,
@@ -1395,7 +1432,8 @@ PRODUCT_STRUCT = Structure(
 )
 ROW_STRUCT = Structure(Row, weights=WEIGHTS_STRUCT, matrix=INT_ARRAY, out=FLOAT_ARRAY)
 SQUARES_STRUCT = Structure(Squares, weights=WEIGHTS_STRUCT, matrix=INT_ARRAY, out=FLOAT_ARRAY)
-KERNELS = {"product": PRODUCT_STRUCT, "row": ROW_STRUCT, "squares": SQUARES_STRUCT}
+PACK_STRUCT = Structure(Pack, raw=Array(np.uint8), out=Array(np.uint8))
+KERNELS = {"product": PRODUCT_STRUCT, "row": ROW_STRUCT, "squares": SQUARES_STRUCT}  # those that compiled code calls
 
 
 @dataclass(frozen=True)
@@ -1404,14 +1442,9 @@ class Layout:
 
     name: str  # the word in model/encodings.py, and the suffix of packed files
     number: int  # in the weight table and in packed files
-    offset: int | None  # added to the integers to make them unsigned; None: the weights are floats
+    of_blocks: bool  # whether it reads activations as codes; if not, the weights are floats
     group_bytes: Callable  # compiled: (columns) -> bytes of a group
-    pack: Callable  # (uint8 rows as in the file, columns, number of the first row, uint8 of the whole packed matrix)
-    kernels: dict  # {name in KERNELS: Kernel}
-
-    @property
-    def of_blocks(self):
-        return self.offset is not None
+    kernels: dict  # {name in KERNELS, or "pack": Kernel}
 
 
 @compiled
@@ -1424,27 +1457,6 @@ def group_count(rows):
 def token_block(tokens):
     """How many of the remaining tokens the next product takes: 4, 2 or 1."""
     return 4 if tokens >= 4 else 2 if tokens >= 2 else 1
-
-
-@compiled
-def blocks_bytes(blocks, size):
-    """Bytes of a group of so many blocks, of `size` bytes of weights each, scales included."""
-    return (blocks + 1) // 2 * 2 * SCALES_BYTES + blocks * size
-
-
-@compiled
-def scales_offset(group, block, size):
-    """Where the scales of a block begin, in bytes.
-
-    group: where its group begins. size: the bytes of the weights of one block.
-    """
-    return group + (block >> 1) * 2 * (SCALES_BYTES + size) + (block & 1) * SCALES_BYTES
-
-
-@compiled
-def weights_offset(group, block, size):
-    """Where the weights of a block begin, as `scales_offset`."""
-    return group + (block >> 1) * 2 * (SCALES_BYTES + size) + 2 * SCALES_BYTES + (block & 1) * size
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__groups() FROM PUBLIC;
@@ -1630,6 +1642,368 @@ REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__f32() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__layouts__f32() IS
 'F32: plain float32.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__iq4()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""IQ4: codes of four bits, each the number of an 8-bit integer in a table. A block is as in Q4; see there."""
+
+import numpy as np
+
+from ...model.encodings import BLOCKS, IQ4_VALUES
+from ...simd.memory import load_bytes, spread_bytes
+from ...simd.registers import dot4, i32, inlined, look_up
+from ..blocks import SCALE, Integers, blocks, byte_of
+from ..products import LOW_NIBBLES, TILE_I32
+from .q4 import SIZE, pack
+
+OFFSET = 128  # of the table's values, to be unsigned
+
+
+def table_of(values):
+    """A table for look_up: int8[16] + OFFSET, in each quarter of a register."""
+    return np.tile((np.asarray(values, np.int32) + OFFSET).astype(np.uint8), 4)
+
+
+def looked_up(table):
+    """Make (dots_of, dots_of_two, integers) of codes of the table; see blocks.Integers."""
+
+    def dots_of(X):
+        @inlined
+        def dots(u8, at, sums, codes, column, columns):
+            values = load_bytes(table, 0, i32)
+            for k in range(4):
+                pair = load_bytes(u8, at + k * 64, i32)
+                low, high = look_up(values, pair & LOW_NIBBLES), look_up(values, (pair >> 4) & LOW_NIBBLES)
+                sums = dot4(sums, low, spread_bytes(codes, column + 4 * k, X, columns))
+                sums = dot4(sums, high, spread_bytes(codes, column + 16 + 4 * k, X, columns))
+            return sums
+
+        return dots
+
+    @inlined
+    def dots_of_two(u8, at, second, sums, codes, column, columns):
+        second_sums, values = sums, load_bytes(table, 0, i32)
+        for k in range(4):
+            pair, second_pair = load_bytes(u8, at + k * 64, i32), load_bytes(u8, second + k * 64, i32)
+            x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
+            sums = dot4(sums, look_up(values, pair & LOW_NIBBLES), x)
+            second_sums = dot4(second_sums, look_up(values, second_pair & LOW_NIBBLES), x)
+            x = spread_bytes(codes, column + 16 + 4 * k, TILE_I32, columns)
+            sums = dot4(sums, look_up(values, (pair >> 4) & LOW_NIBBLES), x)
+            second_sums = dot4(second_sums, look_up(values, (second_pair >> 4) & LOW_NIBBLES), x)
+        return sums, second_sums
+
+    @inlined
+    def integers(u8, at, k):
+        pair = load_bytes(u8, at + k % 16 // 4 * 64, i32) >> k // 16 * 4 & LOW_NIBBLES
+        return byte_of(look_up(load_bytes(table, 0, i32), pair), k % 4)
+
+    return dots_of, dots_of_two, integers
+
+
+layout = blocks(Integers("iq4", 10, SIZE, OFFSET, SCALE, *looked_up(table_of(IQ4_VALUES)), BLOCKS["IQ4_NL"][1], pack))
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq4() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__iq4() IS
+'IQ4: codes of four bits, each the number of an 8-bit integer in a table. A block is as in Q4; see there.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__iq4xs()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""IQ4_XS: superblocks of codes as in IQ4; each block has a scale of 6 bits, stored as a signed byte.
+
+A line of scales is int8[4 blocks][16 rows].
+"""
+
+from ...model.encodings import BLOCKS, IQ4_VALUES
+from ...simd.memory import load_i8
+from ...simd.registers import compiled, i32, inlined
+from ..blocks import pack_scale
+from ..superblocks import BlockScales, Superblocks, superblocks
+from .iq4 import OFFSET, looked_up, table_of
+from .q4 import SIZE, pack_nibbles
+
+LINE, FIRST_LINE, PER_LINE = 64, 64, 4
+LINE_BYTES = LINE + PER_LINE * SIZE
+
+
+@inlined
+def scale(u8, line, block):
+    """The scales of a block; see superblocks.BlockScales."""
+    return load_i8(u8, line + 16 * block, i32)
+
+
+@compiled
+def six_bits(raw, at, block):
+    """The scale of a block, of the upper two bits of eight scales, two bytes, and their lower four bits, four bytes."""
+    low, upper = raw[at + 2 + block // 2] >> 4 * (block % 2) & 15, raw[at + block // 4] >> 2 * (block % 4) & 3
+    return (low | upper << 4) - 32
+
+
+@inlined
+def pack(raw, at, out, to, r):
+    """IQ4_XS: d, six bytes of scales, 128 of codes; see superblocks.Superblocks."""
+    pack_scale(raw, at, out, to + 2 * r)
+    for block in range(8):
+        line, b = to + FIRST_LINE + block // PER_LINE * LINE_BYTES, block % PER_LINE
+        out[line + 16 * b + r] = six_bits(raw, at + 2, block)
+        pack_nibbles(raw, at + 8 + 16 * block, out, line + LINE + b * SIZE, r)
+
+
+SCALES = BlockScales(PER_LINE, False, scale, None)
+TABLE = table_of(IQ4_VALUES)
+layout = superblocks(
+    Superblocks("iq4xs", 15, SIZE, OFFSET, SCALES, *looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack)
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq4xs() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__iq4xs() IS
+'IQ4_XS: superblocks of codes as in IQ4; each block has a scale of 6 bits, stored as a signed byte.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__mxfp4()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""MXFP4: floats of four bits, which are codes of twice their values, and scales that are powers of two, a byte each."""
+
+from ...model.encodings import BLOCKS, MXFP4_VALUES
+from ...simd.memory import load_u8
+from ...simd.registers import as_f32, i32, inlined, maximum_i32
+from ..blocks import Integers, Scales, blocks
+from .iq4 import OFFSET, looked_up, table_of
+from .q4 import SIZE, pack_nibbles
+
+# 2^-128 is the float of the bits 2^21, 2^-127 that of 2^22; from there on an exponent is the number minus 1.
+SMALLEST = 1 << 21
+
+
+@inlined
+def half_powers(weights, at):
+    """2^(e - 128), half of the scale of each row: the codes are of twice the values."""
+    exponents = load_u8(weights.u8, at, i32)
+    subnormal = SMALLEST + (exponents & 1) * SMALLEST
+    return as_f32(maximum_i32((exponents - 1) << 23, subnormal))
+
+
+@inlined
+def pack(raw, at, out, scales, weights, r):
+    """MXFP4: the exponent of the scale, and 16 bytes of codes; see blocks.Integers."""
+    out[scales + r] = raw[at]
+    pack_nibbles(raw, at + 1, out, weights, r)
+
+
+POWERS = Scales(4, False, half_powers)
+TABLE = table_of(MXFP4_VALUES)
+layout = blocks(Integers("mxfp4", 11, SIZE, OFFSET, POWERS, *looked_up(TABLE), BLOCKS["MXFP4"][1], pack))
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__mxfp4() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__mxfp4() IS
+'MXFP4: floats of four bits, which are codes of twice their values, and scales that are powers of two, a byte '
+'each.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q2k()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Q2_K: superblocks of 2-bit integers; each half of a block has a scale and a minimum of 4 bits, in one byte.
+
+A block is u8[2 lines][16 rows][4 bytes], one line for each half. Bits 2k and 2k + 1 of byte b are column 4k + b.
+A line of scales is u8[2 blocks][2 halves][16 rows]: the scale in the low bits, the minimum in the high bits.
+"""
+
+from ...model.encodings import BLOCKS
+from ...simd.memory import load_bytes, load_u8, load_word, spread_bytes, store_word
+from ...simd.registers import dot4, i32, inlined
+from ..blocks import byte_of, pack_scale
+from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
+
+LINE, FIRST_LINE, SIZE = 64, 64, 128
+LINE_BYTES = LINE + 2 * SIZE
+TWO_BITS = 0x03030303  # of each byte
+
+
+def dots_of(X):
+    """Make the dot products of the halves of a block with tokens of the type X; see superblocks.Superblocks."""
+
+    @inlined
+    def half(u8, at, sums, codes, column, columns):
+        four = load_bytes(u8, at, i32)
+        for k in range(4):
+            sums = dot4(sums, four >> 2 * k & TWO_BITS, spread_bytes(codes, column + 4 * k, X, columns))
+        return sums
+
+    @inlined
+    def dots(u8, at, halves, codes, column, columns):
+        one, two = halves
+        one = half(u8, at, one, codes, column, columns)
+        two = half(u8, at + LINE, two, codes, column + 16, columns)
+        return one, two
+
+    return dots
+
+
+@inlined
+def integers(u8, at, k):
+    """The integers of column k."""
+    return byte_of(load_bytes(u8, at + k // 16 * LINE, i32), k % 4) >> k % 16 // 4 * 2 & 3
+
+
+@inlined
+def scale(u8, line, half):
+    """The scales of half a block; see superblocks.BlockScales."""
+    return load_u8(u8, line + 16 * half, i32) & 15
+
+
+@inlined
+def minima(u8, line, block):
+    """The minima of the halves of a block; see superblocks.BlockScales."""
+    return load_u8(u8, line + 32 * block, i32) >> 4 | load_u8(u8, line + 32 * block + 16, i32) >> 4 << 16
+
+
+@inlined
+def pack(raw, at, out, to, r):
+    """Q2_K: 16 bytes of scales and minima, 64 of integers, d and dmin; see superblocks.Superblocks."""
+    pack_scale(raw, at + 80, out, to + 2 * r)
+    pack_scale(raw, at + 82, out, to + MINIMA_AT + 2 * r)
+    for block in range(8):
+        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        for half in range(2):
+            out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 2 * block + half]
+            four = 0
+            for k in range(4):
+                columns = load_word(raw, at + 16 + block // 4 * 32 + 16 * half + 4 * k)
+                four |= (columns >> block % 4 * 2 & TWO_BITS) << 2 * k
+            store_word(out, line + LINE + block % 2 * SIZE + half * LINE + 4 * r, four)
+
+
+layout = superblocks(
+    Superblocks(
+        "q2k", 17, SIZE, 0, BlockScales(2, True, scale, minima), dots_of, None, integers, BLOCKS["Q2_K"][1], pack
+    )
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q2k() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__q2k() IS
+'Q2_K: superblocks of 2-bit integers; each half of a block has a scale and a minimum of 4 bits, in one byte.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q3k()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Q3_K: superblocks of 3-bit integers, stored + 4; each half of a block has a scale of 6 bits, a signed byte here.
+
+A block is u8[3 lines][16 rows][4 bytes]. Register k of a block holds its columns 4k .. 4k + 3, a byte each:
+line 0 holds registers 0 and 1, three bits each, and bits 0-1 of register 6; line 1 holds registers 2 and 3 and bits 0-1
+of register 7; line 2 holds registers 4 and 5, bit 2 of register 6 and bit 2 of register 7.
+"""
+
+from ...model.encodings import BLOCKS
+from ...simd.memory import load_bytes, load_word, spread_bytes, store_word
+from ...simd.registers import compiled, dot4, i32, inlined
+from ..blocks import byte_of, pack_scale
+from ..superblocks import BlockScales, Superblocks, superblocks
+from .q6k import scale
+
+LINE, FIRST_LINE, SIZE = 64, 64, 192
+LINE_BYTES = LINE + 2 * SIZE
+THREE_BITS, TWO_BITS, THIRD_BIT, LOWEST_BIT = 0x07070707, 0x03030303, 0x04040404, 0x01010101  # of each byte
+
+
+@inlined
+def registers_of(u8, at):
+    """The eight registers of a block."""
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
+    sixth = a >> 6 & TWO_BITS | c >> 4 & THIRD_BIT
+    seventh = b >> 6 & TWO_BITS | c >> 5 & THIRD_BIT
+    low = a & THREE_BITS, a >> 3 & THREE_BITS, b & THREE_BITS, b >> 3 & THREE_BITS
+    return low, (c & THREE_BITS, c >> 3 & THREE_BITS, sixth, seventh)
+
+
+def dots_of(X):
+    """Make the dot products of the halves of a block with tokens of the type X; see superblocks.Superblocks."""
+
+    @inlined
+    def half(four, sums, codes, column, columns):
+        first, second, third, fourth = four
+        sums = dot4(sums, first, spread_bytes(codes, column, X, columns))
+        sums = dot4(sums, second, spread_bytes(codes, column + 4, X, columns))
+        sums = dot4(sums, third, spread_bytes(codes, column + 8, X, columns))
+        return dot4(sums, fourth, spread_bytes(codes, column + 12, X, columns))
+
+    @inlined
+    def dots(u8, at, halves, codes, column, columns):
+        one, two = halves
+        low, high = registers_of(u8, at)
+        one = half(low, one, codes, column, columns)
+        two = half(high, two, codes, column + 16, columns)
+        return one, two
+
+    return dots
+
+
+@compiled
+def three_bits(a, b, c, k):
+    """Register k of the lines a, b, c of a block."""
+    if k < 2:
+        return a >> 3 * k & THREE_BITS
+    if k < 4:
+        return b >> 3 * (k - 2) & THREE_BITS
+    if k < 6:
+        return c >> 3 * (k - 4) & THREE_BITS
+    return (a if k == 6 else b) >> 6 & TWO_BITS | c >> k - 2 & THIRD_BIT
+
+
+@inlined
+def integers(u8, at, k):
+    """The integers of column k."""
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
+    return byte_of(three_bits(a, b, c, k // 4), k % 4)
+
+
+@compiled
+def six_bits(raw, at, half):
+    """The scale of a half block, of twelve bytes: the lower four bits of 16 scales, then their upper two bits."""
+    low, upper = raw[at + half % 8] >> half // 8 * 4 & 15, raw[at + 8 + half % 4] >> half // 4 * 2 & 3
+    return (low | upper << 4) - 32
+
+
+@inlined
+def four_columns(raw, at, block, k):
+    """The columns 4k .. 4k + 3 of a block, as bytes of a word."""
+    half, quarter = block // 4, block % 4
+    low = load_word(raw, at + 32 + 32 * half + 4 * k) >> 2 * quarter & TWO_BITS
+    return low | (load_word(raw, at + 4 * k) >> block & LOWEST_BIT) << 2
+
+
+@inlined
+def pack(raw, at, out, to, r):
+    """Q3_K: 32 bytes of third bits, 64 of low bits, twelve of scales, d; see superblocks.Superblocks."""
+    pack_scale(raw, at + 108, out, to + 2 * r)
+    for block in range(8):
+        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        for half in range(2):
+            out[line + (block % 2 * 2 + half) * 16 + r] = six_bits(raw, at + 96, 2 * block + half)
+        weights = line + LINE + block % 2 * SIZE + 4 * r
+        sixth, seventh = four_columns(raw, at, block, 6), four_columns(raw, at, block, 7)
+        upper = (sixth & TWO_BITS) << 6, (seventh & TWO_BITS) << 6, (sixth & THIRD_BIT) << 4 | (seventh & THIRD_BIT) << 5
+        for k in range(3):
+            pair = four_columns(raw, at, block, 2 * k) | four_columns(raw, at, block, 2 * k + 1) << 3
+            store_word(out, weights + k * LINE, pair | upper[k])
+
+
+layout = superblocks(
+    Superblocks(
+        "q3k", 16, SIZE, 4, BlockScales(2, True, scale, None), dots_of, None, integers, BLOCKS["Q3_K"][1], pack
+    )
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q3k() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__q3k() IS
+'Q3_K: superblocks of 3-bit integers, stored + 4; each half of a block has a scale of 6 bits, a signed byte '
+'here.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q4()
 RETURNS void
 LANGUAGE plpython3u
@@ -1638,13 +2012,13 @@ AS $python$"""Q4: 4-bit integers, stored + 8. A block is u8[4 lines][16 rows][4 
 Byte b of line k holds column 4k + b of the block in its low bits, column 4k + b + 16 in its high bits.
 """
 
-import numpy as np
+from ...model.encodings import BLOCKS
+from ...simd.memory import load_bytes, load_word, spread_bytes, store_word
+from ...simd.registers import dot4, i32, inlined
+from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
+from ..products import LOW_NIBBLES, TILE_I32
 
-from ...simd.memory import load_bytes, prefetch, spread_bytes
-from ...simd.registers import dot4, f32, fill, fma, i32, inlined, to_f32
-from ..blocks import AHEAD, LOW_NIBBLES, TILE_I32, Integers, blocks, pack_bytes
-
-Q4_BYTES, Q4_OFFSET = 256, 8
+SIZE = 256  # bytes of a block
 
 
 def dots_of(X):
@@ -1653,7 +2027,6 @@ def dots_of(X):
     @inlined
     def dots(u8, at, sums, codes, column, columns):
         for k in range(4):
-            prefetch(u8, at + k * 64 + AHEAD)
             pair = load_bytes(u8, at + k * 64, i32)
             sums = dot4(sums, pair & LOW_NIBBLES, spread_bytes(codes, column + 4 * k, X, columns))
             sums = dot4(sums, (pair >> 4) & LOW_NIBBLES, spread_bytes(codes, column + 16 + 4 * k, X, columns))
@@ -1671,43 +2044,151 @@ def dots_of_two(u8, at, second, sums, codes, column, columns):
         x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
         sums, second_sums = dot4(sums, pair & LOW_NIBBLES, x), dot4(second_sums, second_pair & LOW_NIBBLES, x)
         x = spread_bytes(codes, column + 16 + 4 * k, TILE_I32, columns)
-        sums, second_sums = (
-            dot4(sums, (pair >> 4) & LOW_NIBBLES, x),
-            dot4(second_sums, (second_pair >> 4) & LOW_NIBBLES, x),
-        )
+        sums = dot4(sums, (pair >> 4) & LOW_NIBBLES, x)
+        second_sums = dot4(second_sums, (second_pair >> 4) & LOW_NIBBLES, x)
     return sums, second_sums
 
 
 @inlined
-def integer(u8, at, r, k):
-    """The integer of row r, column k."""
-    pair = np.int32(u8[at + k % 16 // 4 * 64 + r * 4 + k % 4])
-    return np.float32((pair >> (k // 16 * 4) & 15) - Q4_OFFSET)
+def integers(u8, at, k):
+    """The integers of column k."""
+    return byte_of(load_bytes(u8, at + k % 16 // 4 * 64, i32), k % 4) >> k // 16 * 4 & 15
 
 
 @inlined
-def squares(u8, at):
-    """For each row the sum of the squares of a block's integers, exact in float32."""
-    total = fill(0.0, f32)
+def pack_nibbles(raw, at, out, weights, r):
+    """Pack 16 bytes, whose low bits are columns 0 .. 15 and whose high bits are columns 16 .. 31."""
     for k in range(4):
-        eight = load_bytes(u8, at + k * 64, i32)
-        for half in range(8):
-            value = to_f32((eight >> np.int32(4 * half)) & 15) - 8.0
-            total = fma(value, value, total)
-    return total
+        store_word(out, weights + k * 64 + 4 * r, load_word(raw, at + 4 * k))
 
 
-def pack(raw, columns, first_row, out):
-    """Pack rows of Q4_0, whose blocks are an f16 scale and 16 bytes; see groups.Layout."""
-    pack_bytes(raw, columns, first_row, Q4_BYTES, np.uint8(0), out)
+@inlined
+def pack(raw, at, out, scales, weights, r):
+    """Q4_0: an f16 scale and 16 bytes of integers; see blocks.Integers."""
+    pack_scale(raw, at, out, scales + 2 * r)
+    pack_nibbles(raw, at + 2, out, weights, r)
 
 
-layout = blocks(Integers("q4", 6, Q4_BYTES, Q4_OFFSET, dots_of, dots_of_two, integer, squares, pack))
+layout = blocks(Integers("q4", 6, SIZE, 8, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q4_0"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q4() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__layouts__q4() IS
 'Q4: 4-bit integers, stored + 8. A block is u8[4 lines][16 rows][4 bytes].';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q4_1()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Q4_1: 4-bit integers as in Q4, without an offset, and a minimum for each block."""
+
+from ...model.encodings import BLOCKS
+from ...simd.registers import inlined
+from ..blocks import MINIMUM_AT, SCALE_AND_MINIMUM, Integers, blocks, pack_scale
+from .q4 import SIZE, dots_of, dots_of_two, integers, pack_nibbles
+
+
+@inlined
+def pack(raw, at, out, scales, weights, r):
+    """Q4_1: an f16 scale, an f16 minimum and 16 bytes of integers; see blocks.Integers."""
+    pack_scale(raw, at, out, scales + 2 * r)
+    pack_scale(raw, at + 2, out, scales + MINIMUM_AT + 2 * r)
+    pack_nibbles(raw, at + 4, out, weights, r)
+
+
+layout = blocks(
+    Integers("q4_1", 8, SIZE, 0, SCALE_AND_MINIMUM, dots_of, dots_of_two, integers, BLOCKS["Q4_1"][1], pack)
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q4_1() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__q4_1() IS
+'Q4_1: 4-bit integers as in Q4, without an offset, and a minimum for each block.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q4k()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Q4_K: superblocks of 4-bit integers; blocks have scales and minima of 6 bits, stored as bytes.
+
+A block is as in Q4. A line of scales is u8[2 blocks][16 rows] scales, then u8[16 rows][2 blocks] minima.
+"""
+
+from ...model.encodings import BLOCKS
+from ...simd.memory import load_u8, load_u8_pairs, load_word, store_word
+from ...simd.registers import compiled, i32, inlined
+from ..blocks import pack_scale
+from ..products import LOW_NIBBLES
+from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
+from .q4 import SIZE, dots_of, dots_of_two, integers
+
+LINE, FIRST_LINE = 64, 64
+SIX_BITS = 63
+
+
+@inlined
+def scale(u8, line, block):
+    """The scales of a block; see superblocks.BlockScales."""
+    return load_u8(u8, line + 16 * block, i32)
+
+
+@inlined
+def minima(u8, line, block):
+    """The minima of both blocks of a line; see superblocks.BlockScales."""
+    return load_u8_pairs(u8, line + MINIMA_AT, i32)
+
+
+SCALES = BlockScales(2, False, scale, minima)
+
+
+@compiled
+def six_bits(raw, at, block):
+    """(scale, minimum) of a block, of the twelve bytes at raw[at] that hold those of eight blocks."""
+    if block < 4:
+        return raw[at + block] & SIX_BITS, raw[at + 4 + block] & SIX_BITS
+    low, scale_bits, minimum_bits = raw[at + 4 + block], raw[at + block - 4] >> 6, raw[at + block] >> 6
+    return low & 15 | scale_bits << 4, low >> 4 | minimum_bits << 4
+
+
+@inlined
+def pack_scales(raw, at, out, to, r, line_bytes):
+    """Pack d, dmin and the 6-bit fields, which are the first 16 bytes of a superblock."""
+    pack_scale(raw, at, out, to + 2 * r)
+    pack_scale(raw, at + 2, out, to + MINIMA_AT + 2 * r)
+    for block in range(8):
+        line = to + FIRST_LINE + block // 2 * line_bytes
+        scale, minimum = six_bits(raw, at + 4, block)
+        out[line + block % 2 * 16 + r] = scale
+        out[line + MINIMA_AT + 2 * r + block % 2] = minimum
+
+
+@inlined
+def pack_low_bits(raw, at, out, weights, r, upper):
+    """Pack the lower four bits of a block: the low or the high (`upper`) halves of 32 bytes."""
+    for k in range(4):
+        low = load_word(raw, at + 4 * k) >> 4 * upper & LOW_NIBBLES
+        high = load_word(raw, at + 16 + 4 * k) >> 4 * upper & LOW_NIBBLES
+        store_word(out, weights + k * LINE + 4 * r, low | high << 4)
+
+
+LINE_BYTES = LINE + 2 * SIZE
+
+
+@inlined
+def pack(raw, at, out, to, r):
+    """Q4_K: d, dmin, twelve bytes of scales and minima, 128 bytes of integers; see superblocks.Superblocks."""
+    pack_scales(raw, at, out, to, r, LINE_BYTES)
+    for block in range(8):
+        weights = to + FIRST_LINE + block // 2 * LINE_BYTES + LINE + block % 2 * SIZE
+        pack_low_bits(raw, at + 16 + block // 2 * 32, out, weights, r, block % 2)
+
+
+layout = superblocks(
+    Superblocks("q4k", 12, SIZE, 0, SCALES, dots_of, dots_of_two, integers, BLOCKS["Q4_K"][1], pack)
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q4k() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__q4k() IS
+'Q4_K: superblocks of 4-bit integers; blocks have scales and minima of 6 bits, stored as bytes.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q5()
 RETURNS void
@@ -1718,16 +2199,14 @@ Byte b of line k holds the lower four bits of column 4k + b in its low bits, of 
 Their fifth bits are bits 4 + k and k of byte b of the first line.
 """
 
-import numpy as np
+from ...model.encodings import BLOCKS
+from ...simd.memory import load_bytes, load_word, spread_bytes
+from ...simd.registers import compiled, dot4, i32, inlined
+from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
+from ..products import LOW_NIBBLES, TILE_I32
+from .q4 import pack_nibbles
 
-from ...model.encodings import BLOCK, BLOCKS
-from ...simd.memory import load_bytes, prefetch, spread_bytes
-from ...simd.registers import compiled, dot4, entry, f32, fill, fma, i32, inlined, to_f32
-from ..blocks import AHEAD, LOW_NIBBLES, TILE_I32, Integers, blocks, pack_scale
-from ..groups import GROUP, blocks_bytes, scales_offset, weights_offset
-
-LINE, Q5_BYTES, Q5_OFFSET = 64, 320, 16
-Q5_0_BYTES = BLOCKS["Q5_0"][1]  # a block in the file: an f16 scale, 32 fifth bits, 16 bytes
+LINE, SIZE = 64, 320  # bytes of a line, and of a block
 FIFTH_BITS = 0x10101010  # masks the fifth bit of each byte
 
 
@@ -1743,10 +2222,8 @@ def dots_of(X):
 
     @inlined
     def dots(u8, at, sums, codes, column, columns):
-        prefetch(u8, at + AHEAD)
         fifths = load_bytes(u8, at, i32)
         for k in range(4):
-            prefetch(u8, at + LINE + k * LINE + AHEAD)
             low, high = columns_of(u8, at, k, fifths)
             sums = dot4(sums, low, spread_bytes(codes, column + 4 * k, X, columns))
             sums = dot4(sums, high, spread_bytes(codes, column + 16 + 4 * k, X, columns))
@@ -1770,59 +2247,218 @@ def dots_of_two(u8, at, second, sums, codes, column, columns):
 
 
 @inlined
-def integer(u8, at, r, k):
-    """The integer of row r, column k."""
-    upper, line, byte = k // 16, k % 16 // 4, r * 4 + k % 4
-    low = np.int32(u8[at + LINE + line * LINE + byte]) >> 4 * upper & 15
-    fifth = np.int32(u8[at + byte]) >> 4 - 4 * upper + line & 1
-    return np.float32(low + 16 * fifth - Q5_OFFSET)
-
-
-@inlined
-def squares(u8, at):
-    """For each row the sum of the squares of a block's integers, exact in float32."""
-    total, fifths = fill(0.0, f32), load_bytes(u8, at, i32)
-    for k in range(4):
-        for four in columns_of(u8, at, k, fifths):
-            for byte in range(4):
-                value = to_f32((four >> np.int32(8 * byte)) & 31) - 16.0
-                total = fma(value, value, total)
-    return total
+def integers(u8, at, k):
+    """The integers of column k."""
+    upper, line = k // 16, k % 16 // 4
+    low = byte_of(load_bytes(u8, at + LINE + line * LINE, i32), k % 4) >> 4 * upper & 15
+    return low | (byte_of(load_bytes(u8, at, i32), k % 4) >> 4 - 4 * upper + line & 1) << 4
 
 
 @compiled
-def fifth(raw, at, k):
-    """Bit k of the 32 bits that begin at raw[at]."""
-    return raw[at + k // 8] >> k % 8 & 1
+def every_fourth(bits):
+    """Bits 0, 4, 8 and 12 as bits 0 .. 3."""
+    pairs = (bits & 0x1111) | (bits & 0x1111) >> 3
+    return (pairs & 0x0303 | (pairs & 0x0303) >> 6) & 15
 
 
-@entry
-def pack(raw, columns, first_row, out):
-    """Pack rows of Q5_0; see groups.Layout."""
-    count = columns // BLOCK
-    for row in range(raw.size // (count * Q5_0_BYTES)):
-        group, r = divmod(first_row + row, GROUP)
-        start = group * blocks_bytes(count, Q5_BYTES)
-        for block in range(count):
-            at = (row * count + block) * Q5_0_BYTES
-            pack_scale(raw, at, out, scales_offset(start, block, Q5_BYTES) + 2 * r)
-            to = weights_offset(start, block, Q5_BYTES) + 4 * r
-            for byte in range(4):
-                fifths = 0
-                for line in range(4):
-                    k = 4 * line + byte
-                    out[to + LINE + line * LINE + byte] = raw[at + 6 + k]
-                    fifths |= fifth(raw, at + 2, k) << 4 + line | fifth(raw, at + 2, 16 + k) << line
-                out[to + byte] = fifths
+@inlined
+def pack_fifths(raw, at, out, weights, r):
+    """Pack the fifth bits of 32 columns, which are four bytes in their order."""
+    bits = load_word(raw, at)
+    for byte in range(4):
+        out[weights + 4 * r + byte] = every_fourth(bits >> byte) << 4 | every_fourth(bits >> 16 + byte)
 
 
-layout = blocks(Integers("q5", 7, Q5_BYTES, Q5_OFFSET, dots_of, dots_of_two, integer, squares, pack))
+@inlined
+def pack(raw, at, out, scales, weights, r):
+    """Q5_0: an f16 scale, 32 fifth bits and 16 bytes; see blocks.Integers."""
+    pack_scale(raw, at, out, scales + 2 * r)
+    pack_fifths(raw, at + 2, out, weights, r)
+    pack_nibbles(raw, at + 6, out, weights + LINE, r)
+
+
+layout = blocks(Integers("q5", 7, SIZE, 16, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q5_0"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q5() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__layouts__q5() IS
 'Q5: 5-bit integers, stored + 16. A block is u8[16 rows][4 bytes] of fifth bits, then u8[4 lines][16 rows][4 '
 'bytes].';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q5_1()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Q5_1: 5-bit integers as in Q5, without an offset, and a minimum for each block."""
+
+from ...model.encodings import BLOCKS
+from ...simd.registers import inlined
+from ..blocks import MINIMUM_AT, SCALE_AND_MINIMUM, Integers, blocks, pack_scale
+from .q4 import pack_nibbles
+from .q5 import LINE, SIZE, dots_of, dots_of_two, integers, pack_fifths
+
+
+@inlined
+def pack(raw, at, out, scales, weights, r):
+    """Q5_1: an f16 scale, an f16 minimum, 32 fifth bits and 16 bytes; see blocks.Integers."""
+    pack_scale(raw, at, out, scales + 2 * r)
+    pack_scale(raw, at + 2, out, scales + MINIMUM_AT + 2 * r)
+    pack_fifths(raw, at + 4, out, weights, r)
+    pack_nibbles(raw, at + 8, out, weights + LINE, r)
+
+
+layout = blocks(
+    Integers("q5_1", 9, SIZE, 0, SCALE_AND_MINIMUM, dots_of, dots_of_two, integers, BLOCKS["Q5_1"][1], pack)
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q5_1() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__q5_1() IS
+'Q5_1: 5-bit integers as in Q5, without an offset, and a minimum for each block.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q5k()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Q5_K: superblocks of 5-bit integers; a block is as in Q5, without an offset, scales and minima as in Q4_K."""
+
+from ...model.encodings import BLOCKS
+from ...simd.memory import load_word, store_word
+from ...simd.registers import inlined
+from ..superblocks import Superblocks, superblocks
+from .q4k import FIRST_LINE, LINE, SCALES, pack_low_bits, pack_scales
+from .q5 import SIZE, dots_of, dots_of_two, integers
+
+LINE_BYTES = LINE + 2 * SIZE
+LOWEST_BITS = 0x01010101  # masks the lowest bit of each byte
+
+
+@inlined
+def pack_fifths(raw, at, out, weights, r, block):
+    """Pack the fifth bits of a block: bit number `block` of each of 32 bytes."""
+    fifths = 0
+    for k in range(4):
+        fifths |= (load_word(raw, at + 4 * k) >> block & LOWEST_BITS) << 4 + k
+        fifths |= (load_word(raw, at + 16 + 4 * k) >> block & LOWEST_BITS) << k
+    store_word(out, weights + 4 * r, fifths)
+
+
+@inlined
+def pack(raw, at, out, to, r):
+    """Q5_K: d, dmin, twelve bytes of scales and minima, 32 of fifth bits, 128 of the others."""
+    pack_scales(raw, at, out, to, r, LINE_BYTES)
+    for block in range(8):
+        weights = to + FIRST_LINE + block // 2 * LINE_BYTES + LINE + block % 2 * SIZE
+        pack_fifths(raw, at + 16, out, weights, r, block)
+        pack_low_bits(raw, at + 48 + block // 2 * 32, out, weights + LINE, r, block % 2)
+
+
+layout = superblocks(
+    Superblocks("q5k", 13, SIZE, 0, SCALES, dots_of, dots_of_two, integers, BLOCKS["Q5_K"][1], pack)
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q5k() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__q5k() IS
+'Q5_K: superblocks of 5-bit integers; a block is as in Q5, without an offset, scales and minima as in Q4_K.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q6k()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Q6_K: superblocks of 6-bit integers, stored + 32; each half of a block has an 8-bit scale.
+
+A block is u8[2 halves][3 lines][16 rows][4 bytes]. The low six bits of byte b of line k are column 4k + b of the half;
+the upper two bits of the lines 0, 1, 2 are those of columns 12 + b: bits 0-1, 2-3 and 4-5.
+"""
+
+from ...model.encodings import BLOCKS
+from ...simd.memory import load_bytes, load_i8, load_word, spread_bytes, store_word
+from ...simd.registers import dot4, i32, inlined
+from ..blocks import byte_of, pack_scale
+from ..superblocks import BlockScales, Superblocks, superblocks
+
+LINE, FIRST_LINE, SIZE = 64, 64, 384
+HALF = 3 * LINE  # bytes of half a block
+LINE_BYTES = LINE + 2 * SIZE
+SIX_BITS, LOWEST_TWO, NEXT_TWO, UPPER_TWO = 0x3F3F3F3F, 0x03030303, 0x0C0C0C0C, 0x30303030  # of each byte
+LOW_NIBBLES = 0x0F0F0F0F
+
+
+@inlined
+def registers_of(u8, at):
+    """Half a block, as four registers of four columns."""
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
+    fourth = (a >> 6) & LOWEST_TWO | (b >> 4) & NEXT_TWO | (c >> 2) & UPPER_TWO
+    return a & SIX_BITS, b & SIX_BITS, c & SIX_BITS, fourth
+
+
+def dots_of(X):
+    """Make the dot products of the halves of a block with tokens of the type X; see superblocks.Superblocks."""
+
+    @inlined
+    def half(u8, at, sums, codes, column, columns):
+        first, second, third, fourth = registers_of(u8, at)
+        sums = dot4(sums, first, spread_bytes(codes, column, X, columns))
+        sums = dot4(sums, second, spread_bytes(codes, column + 4, X, columns))
+        sums = dot4(sums, third, spread_bytes(codes, column + 8, X, columns))
+        return dot4(sums, fourth, spread_bytes(codes, column + 12, X, columns))
+
+    @inlined
+    def dots(u8, at, halves, codes, column, columns):
+        one, two = halves
+        one = half(u8, at, one, codes, column, columns)
+        two = half(u8, at + HALF, two, codes, column + 16, columns)
+        return one, two
+
+    return dots
+
+
+@inlined
+def integers(u8, at, k):
+    """The integers of column k."""
+    begin, line = at + k // 16 * HALF, k % 16 // 4
+    if line < 3:
+        return byte_of(load_bytes(u8, begin + line * LINE, i32), k % 4) & 63
+    _, _, _, fourth = registers_of(u8, begin)
+    return byte_of(fourth, k % 4)
+
+
+@inlined
+def scale(u8, line, half):
+    """The scales of half a block; see superblocks.BlockScales."""
+    return load_i8(u8, line + 16 * half, i32)
+
+
+@inlined
+def four_columns(raw, at, block, k):
+    """The columns 4k .. 4k + 3 of a block, as bytes of a word."""
+    half, quarter = block // 4, block % 4
+    low = load_word(raw, at + 64 * half + 32 * (quarter % 2) + 4 * k) >> quarter // 2 * 4 & LOW_NIBBLES
+    return low | (load_word(raw, at + 128 + 32 * half + 4 * k) >> 2 * quarter & LOWEST_TWO) << 4
+
+
+@inlined
+def pack(raw, at, out, to, r):
+    """Q6_K: 128 bytes of low bits, 64 of upper bits, 16 of scales, d; see superblocks.Superblocks."""
+    pack_scale(raw, at + 208, out, to + 2 * r)
+    for block in range(8):
+        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        for half in range(2):
+            out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 192 + 2 * block + half]
+            weights, fourth = line + LINE + block % 2 * SIZE + half * HALF, four_columns(raw, at, block, 4 * half + 3)
+            for k in range(3):
+                upper = (fourth >> 2 * k & LOWEST_TWO) << 6
+                store_word(out, weights + k * LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)
+
+
+layout = superblocks(
+    Superblocks(
+        "q6k", 14, SIZE, 32, BlockScales(2, True, scale, None), dots_of, None, integers, BLOCKS["Q6_K"][1], pack
+    )
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q6k() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__q6k() IS
+'Q6_K: superblocks of 6-bit integers, stored + 32; each half of a block has an 8-bit scale.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__q8()
 RETURNS void
@@ -1832,13 +2468,13 @@ AS $python$"""Q8: 8-bit integers, stored + 128. A block is u8[8 lines][16 rows][
 Byte b of line k holds column 4k + b of the block.
 """
 
-import numpy as np
+from ...model.encodings import BLOCKS
+from ...simd.memory import in_order, load_bytes, load_word, spread_bytes, store_word
+from ...simd.registers import dot4, i32, inlined
+from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
+from ..products import TILE_I32
 
-from ...simd.memory import in_order, load_bytes, prefetch, spread_bytes
-from ...simd.registers import dot4, f32, fill, fma, i32, inlined, to_f32
-from ..blocks import AHEAD, TILE_I32, Integers, blocks, pack_bytes
-
-Q8_BYTES, Q8_OFFSET = 512, 128
+SIGNS = 0x80808080  # int8 ^ this is the integer + 128
 
 
 def dots_of(X):
@@ -1847,9 +2483,7 @@ def dots_of(X):
     @inlined
     def dots(u8, at, sums, codes, column, columns):
         for k in range(8):
-            prefetch(u8, at + k * 64 + AHEAD)
-            w = load_bytes(u8, at + k * 64, i32)
-            sums = dot4(sums, w, spread_bytes(codes, column + 4 * k, X, columns))
+            sums = dot4(sums, load_bytes(u8, at + k * 64, i32), spread_bytes(codes, column + 4 * k, X, columns))
         return sums
 
     return dots
@@ -1869,29 +2503,20 @@ def dots_of_two(u8, at, second, sums, codes, column, columns):
 
 
 @inlined
-def integer(u8, at, r, k):
-    """The integer of row r, column k."""
-    return np.float32(np.int32(u8[at + k // 4 * 64 + r * 4 + k % 4]) - Q8_OFFSET)
+def integers(u8, at, k):
+    """The integers of column k."""
+    return byte_of(load_bytes(u8, at + k // 4 * 64, i32), k % 4)
 
 
 @inlined
-def squares(u8, at):
-    """For each row the sum of the squares of a block's integers, exact in float32."""
-    total = fill(0.0, f32)
+def pack(raw, at, out, scales, weights, r):
+    """Q8_0: an f16 scale and 32 int8; see blocks.Integers."""
+    pack_scale(raw, at, out, scales + 2 * r)
     for k in range(8):
-        four = load_bytes(u8, at + k * 64, i32)
-        for byte in range(4):
-            value = to_f32((four >> np.int32(8 * byte)) & 255) - 128.0
-            total = fma(value, value, total)
-    return total
+        store_word(out, weights + k * 64 + 4 * r, load_word(raw, at + 2 + 4 * k) ^ SIGNS)
 
 
-def pack(raw, columns, first_row, out):
-    """Pack rows of Q8_0, whose blocks are an f16 scale and 32 int8; see groups.Layout."""
-    pack_bytes(raw, columns, first_row, Q8_BYTES, np.uint8(Q8_OFFSET), out)
-
-
-layout = blocks(Integers("q8", 5, Q8_BYTES, Q8_OFFSET, dots_of, dots_of_two, integer, squares, pack))
+layout = blocks(Integers("q8", 5, 512, 128, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q8_0"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q8() FROM PUBLIC;
@@ -1968,7 +2593,7 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Packs tensors for the kernels: vectors as float32, matrices in the layout of their type.
 
-    types with a layout (model/encodings.py)    exact; IQ4_NL has that of Q8, since its values are 8-bit integers
+    types with a layout (model/encodings.py)    exact
     all other types                             F16: weights are rounded to half precision, with an error of at most
                                                 2^-11 of their size or 2^-25, and clipped at 65,504
 
@@ -1979,17 +2604,26 @@ import numpy as np
 
 from ..model import encodings
 from ..server import errors
+from ..simd.kernels import caller
+from ..simd.registers import entry
 from .dispatch import LAYOUT_BY_NAME, LAYOUT_BY_NUMBER
-from .groups import GROUP, VECTOR, group_count
+from .groups import GROUP, PACK_STRUCT, VECTOR, Pack, group_count
 
 ROUNDED = LAYOUT_BY_NAME["f16"]
 LAYOUT_OF = {
     e.name: LAYOUT_BY_NAME[e.layout].number for e in encodings.ENCODINGS if e.layout
 }  # {type: layout number}, exact
 
-# The values of IQ4_NL's sixteen codes
-IQ4_NL_VALUES = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8)
 LARGEST_HALF = np.float32(65504)
+
+
+_pack = caller(PACK_STRUCT)
+
+
+@entry
+def call(address, raw, columns, first_row, out):
+    """Call the kernel at the address; see groups.Pack."""
+    _pack(address, Pack(raw, columns, first_row, out))
 
 
 def layout_of(type, shape):
@@ -2046,32 +2680,169 @@ def pack_rows(raw, type, shape, first_row, out):
     if layout == VECTOR:
         out.view(np.float32)[:columns] = encodings.decode(type, raw, (columns,))
     else:
-        LAYOUT_BY_NUMBER[layout].pack(_as_its_layout(raw, type, (rows, columns)), columns, first_row, out)
-
-
-def _as_its_layout(raw, type, shape):
-    """Convert rows of a type to the type that its layout packs."""
-    if type == "IQ4_NL":
-        return _iq4_nl_as_q8_0(raw)
-    return raw if type in LAYOUT_OF else _rounded(encodings.decode(type, raw, shape))
+        exact = raw if type in LAYOUT_OF else _rounded(encodings.decode(type, raw, (rows, columns)))
+        call(LAYOUT_BY_NUMBER[layout].kernels["pack"].address(), exact, columns, first_row, out)
 
 
 def _rounded(values):
     """Values as half precision, as uint8. Finite values are clipped to the largest half; infinity stays infinity."""
     near = np.clip(values, -LARGEST_HALF, LARGEST_HALF)
     return np.where(np.isinf(values), values, near).astype(np.float16).reshape(-1).view(np.uint8)
-
-
-def _iq4_nl_as_q8_0(raw):
-    """Blocks of an f16 scale and 32 codes of 4 bits -> of an f16 scale and 32 int8."""
-    blocks = raw.reshape(-1, 18)
-    values = IQ4_NL_VALUES[np.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1)]
-    return np.concatenate([blocks[:, :2], values.view(np.uint8)], axis=1).reshape(-1)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__packing() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__packing() IS
 'Packs tensors for the kernels: vectors as float32, matrices in the layout of their type.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__prefetching()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""How far past the current weights products prefetch, in bytes: by the number of tokens, chosen by measuring.
+
+A product of one token reads memory as a plain sum does: asking far ahead costs it a quarter of its speed on some
+processors. With more tokens there is more arithmetic between two lines, and only a request far ahead comes in time.
+Processors differ, so `engine/calibration` measures and `session/engines` keeps the choice beside the compiled code.
+"""
+
+import numpy as np
+
+# The products that have a distance of their own: of blocks with 1, 2, 4 tokens, and of floats with 1, 2, 4, 8 tokens.
+ONE_TOKEN, TWO_TOKENS, FOUR_TOKENS, FLOATS_ONE, FLOATS_TWO, FLOATS_FOUR, FLOATS_EIGHT = range(7)
+NAMES = ("blocks 1", "blocks 2", "blocks 4", "floats 1", "floats 2", "floats 4", "floats 8")
+BEFORE_MEASURING = (1024, 1024, 8192, 1024, 1024, 8192, 8192)
+
+# In use; compiled code reads it at each product.
+DISTANCES = np.array(BEFORE_MEASURING, np.int64)
+
+
+def use(distances):
+    """Prefetch at these distances from now on: {name: bytes}. Raises ValueError unless it names all of NAMES."""
+    if set(distances) != set(NAMES):
+        raise ValueError(f"prefetch distances are of {NAMES}, not of {tuple(distances)}")
+    DISTANCES[:] = [distances[name] for name in NAMES]
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__prefetching() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__prefetching() IS
+'How far past the current weights products prefetch, in bytes: by the number of tokens, chosen by measuring.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__products()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Products of layouts of blocks: the loops over groups and tokens, around a layout's own products of a few tokens.
+
+A product keeps its sums in registers: a lane is a row of the group, a register is a token. Each register of weights is
+used for all tokens. There are products of one group with 1, 2 and 4 tokens. With many tokens, a register tile of two
+groups and four tokens uses each register of activations twice as well: with one group, loads would be the bottleneck.
+"""
+
+from collections import namedtuple
+
+from ..model.encodings import BLOCK
+from ..simd.memory import prefetch, spread
+from ..simd.registers import f32, fill, i32, inlined
+from .groups import CACHE_LINE, COLUMNS, GROUP, OFFSET, OFFSETS, Activations, Rows, token_block
+from .prefetching import FOUR_TOKENS, ONE_TOKEN, TWO_TOKENS
+
+NEVER = 1 << 62
+LEAST_TILED_TOKENS = 8  # with fewer tokens register tiles gain nothing
+TILE_F32, TILE_I32 = f32[4], i32[4]  # the sums of one group in a register tile: four tokens
+LOW_NIBBLES = 0x0F0F0F0F  # masks the lower four bits of each byte
+
+# A layout's products of a few tokens.
+#   group    (tokens) -> the product of one group with so many tokens:
+#            (weights, at, columns, ahead, given, to); `at` is where the group begins, in bytes; it prefetches `ahead`
+#            bytes past what it reads
+#   tile     the product of two groups with four tokens: (weights, pair, columns, ahead, given, to, second_at); the
+#            results of the second group go to to.x[second_at ...]
+Parts = namedtuple("Parts", "group tile")
+# The two groups of a register tile, where they begin in bytes.
+Pair = namedtuple("Pair", "at second")
+# What a register tile prefetches: `distance` bytes past its own groups, the blocks `first`, `first + every`, and so on.
+# The tiles of the same groups share the work: each prefetches other blocks.
+Ahead = namedtuple("Ahead", "distance first every")
+
+
+def starts(offset, X):
+    """Make (codes, block, blocks) -> what the dot products of a block begin with, for integers stored + offset.
+
+    X: the register block type of the tokens, of `blocks` blocks each.
+    """
+    if offset == 0:
+
+        @inlined
+        def start(codes, block, blocks):
+            return fill(0, X)
+
+    else:
+        array = OFFSETS.index(offset)
+
+        @inlined
+        def start(codes, block, blocks):
+            return spread(codes.starts, array * len(codes.scales) + block, X, blocks)
+
+    return start
+
+
+@inlined
+def prefetch_lines(u8, at, size):
+    """Prefetch `size` bytes."""
+    for line in range(0, size, CACHE_LINE):
+        prefetch(u8, at + line)
+
+
+@inlined
+def _no_tile(weights, pair, columns, ahead, given, to, second_at):
+    pass
+
+
+def product_of(group_bytes, parts):
+    """Make the product of any groups of a matrix with any number of tokens: (Product) -> None.
+
+    It multiplies two groups at a time with all tokens. With enough tokens it does so in register tiles, which prefetch
+    the next two groups; the tokens that are left over are multiplied with one group after the other.
+    """
+    one, two, four = (parts.group(tokens) for tokens in (1, 2, 4))
+    tile, tiled_from = parts.tile or _no_tile, LEAST_TILED_TOKENS if parts.tile else NEVER
+
+    @inlined
+    def product(p):
+        weights, given, tokens, to = p.weights, p.given, p.tokens, p.to
+        columns, distances = p.matrix[COLUMNS], p.weights.distances
+        blocks, width = columns // BLOCK, group_bytes(columns)
+        near, middle, far = distances[ONE_TOKEN], distances[TWO_TOKENS], distances[FOUR_TOKENS]
+        tiles = tokens // 4 if tokens >= tiled_from else 0
+        tiled = 4 * tiles
+        for pair in range(p.begin, p.end, 2):
+            after = min(pair + 2, p.end)
+            # The second group is the same as the first for a last, single group.
+            w, second = p.matrix[OFFSET] + pair * width, p.matrix[OFFSET] + (after - 1) * width
+            for t in range(0, tiled, 4):
+                now = Activations(given.rows, given.codes, given.first + t * blocks)
+                out = Rows(to.x, to.at + pair * GROUP + t * to.stride, to.stride)
+                other = out.at if second == w else out.at + GROUP
+                tile(weights, Pair(w, second), columns, Ahead(2 * width, t // 4, tiles), now, out, other)
+            for g in range(pair, after):
+                w, t = p.matrix[OFFSET] + g * width, tiled
+                while t < tokens:
+                    block = token_block(tokens - t)
+                    now = Activations(given.rows, given.codes, given.first + t * blocks)
+                    out = Rows(to.x, to.at + g * GROUP + t * to.stride, to.stride)
+                    if block == 4:
+                        four(weights, w, columns, far, now, out)
+                    elif block == 2:
+                        two(weights, w, columns, middle, now, out)
+                    else:
+                        one(weights, w, columns, near, now, out)
+                    t += block
+
+    return product
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__products() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__products() IS
+'Products of layouts of blocks: the loops over groups and tokens, around a layout''s own products of a few '
+'tokens.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__similarity()
 RETURNS void
@@ -2167,5 +2938,368 @@ $python$;
 REVOKE ALL ON FUNCTION llm_runtime.kernels__similarity() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__similarity() IS
 'Search by cosine in a packed matrix: its products with a vector, and the lengths of its rows.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__superblocks()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Layouts of superblocks: 256 columns with one scale in half precision, and integer scales of their blocks.
+
+    [R / 16][C / 256] { head line, { line of scales, { the integers of a block }[n] }[8 / n] }
+
+The head line holds f16[16] scales and f16[16] scales of minima, zeros where there are none. A line of scales belongs
+to the n blocks behind it, and has a scale for each block of 32 columns, or for each half of a block.
+"""
+
+from collections import namedtuple
+
+import numpy as np
+
+from ..model.encodings import BLOCK
+from ..simd.kernels import kernel
+from ..simd.memory import in_order, load, spread, spread_pairs, store
+from ..simd.registers import compiled, dot2, f32, fill, fma, halved, i32, inlined, lane, to_f32
+from .groups import (
+    CACHE_LINE,
+    COLUMNS,
+    GROUP,
+    HALF_OFFSET,
+    OFFSET,
+    OFFSETS,
+    PACK_STRUCT,
+    PRODUCT_STRUCT,
+    ROW_STRUCT,
+    SQUARES_STRUCT,
+    Layout,
+)
+from .products import TILE_F32, TILE_I32, Parts, prefetch_lines, product_of, starts
+
+SUPERBLOCK = 256  # columns
+BLOCKS = SUPERBLOCK // BLOCK
+MINIMA_AT = 32  # bytes from a superblock's scales to its scales of minima
+HALF_STARTS, HALF_SUMS = len(OFFSETS), 1  # the arrays of halves in Codes.starts and Codes.fine
+
+# What a layout of superblocks says of itself: its name and number, the bytes of a block's integers in a group, the
+# offset that makes them unsigned, its BlockScales, and these functions. `u8` is the packed buffer, `at` where a block's
+# integers begin in it.
+#   dots_of        for scales of blocks: as in blocks.Integers. For scales of halves: (register block type X) ->
+#                  (u8, at, (one, two), codes, column, columns) -> one and two, i32, plus the dot products of the
+#                  columns 0 .. 15 and 16 .. 31
+#   dots_of_two    as in blocks.Integers; None for scales of halves
+#   integers       (u8, at, k) -> i32, the integers of column k of the block, stored with the offset, a row to a lane
+#   pack           (raw, at, out, to, r) -> None: packs the superblock of `file_bytes` bytes at raw[at], of row r of a
+#                  group; its head line begins at out[to]
+Superblocks = namedtuple("Superblocks", "name number size offset scales dots_of dots_of_two integers file_bytes pack")
+# The scales of blocks, in lines: how many blocks share a line, whether each half of a block has a scale, and two
+# functions of (u8, line, block), where `line` is where the line begins and `block` counts the blocks of this line:
+#   scale      -> i32, the integer scales of the block; of halves (u8, line, 2 * block + half)
+#   minima     -> i32, two int16 in a lane: the minima of this and the next block, or of the halves of this block. None:
+#                 there are no minima
+BlockScales = namedtuple("BlockScales", "blocks halves scale minima")
+
+
+def superblocks(described):
+    """Make the Layout of a Superblocks."""
+    name, size, group_bytes = described.name, superblock_bytes(described), _group_bytes(described)
+    group = _group_of_halves if described.scales.halves else _group
+    tile = None if described.dots_of_two is None else _tile(described)
+    multiply = product_of(group_bytes, Parts(lambda tokens: group(described, tokens), tile))
+    column, pack_superblock, file_bytes = _column(described), described.pack, described.file_bytes
+
+    @kernel(f"product_{name}", PRODUCT_STRUCT)
+    def product(p):
+        multiply(p)
+
+    @kernel(f"row_{name}", ROW_STRUCT)
+    def row(p):
+        columns = p.matrix[COLUMNS]
+        start = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns)
+        for s in range(columns // SUPERBLOCK):
+            for k in range(SUPERBLOCK):
+                p.out[p.out_at + s * SUPERBLOCK + k] = lane(column(p.weights, start + s * size, k), p.row % GROUP)
+
+    @kernel(f"squares_{name}", SQUARES_STRUCT)
+    def squares(p):
+        columns = p.matrix[COLUMNS]
+        for number in range(p.begin, p.end):
+            total, start = fill(0.0, f32), p.matrix[OFFSET] + number * group_bytes(columns)
+            for s in range(columns // SUPERBLOCK):
+                for k in range(SUPERBLOCK):
+                    value = column(p.weights, start + s * size, k)
+                    total = fma(value, value, total)
+            store(p.out, number * GROUP, total)
+
+    @kernel(f"pack_{name}", PACK_STRUCT)
+    def pack(p):
+        count = p.columns // SUPERBLOCK
+        for row in range(p.raw.size // (count * file_bytes)):
+            number, r = divmod(p.first_row + row, GROUP)
+            for s in range(count):
+                to = number * group_bytes(p.columns) + s * size
+                pack_superblock(p.raw, (row * count + s) * file_bytes, p.out, to, r)
+
+    kernels = {"product": product, "row": row, "squares": squares, "pack": pack}
+    return Layout(name, described.number, True, group_bytes, kernels)
+
+
+def superblock_bytes(described):
+    """Bytes of a superblock of 16 rows."""
+    return CACHE_LINE + BLOCKS // described.scales.blocks * CACHE_LINE + BLOCKS * described.size
+
+
+def _group_bytes(described):
+    """Make (columns) -> bytes of a group."""
+    size = superblock_bytes(described)
+
+    @compiled
+    def group_bytes(columns):
+        return columns // SUPERBLOCK * size
+
+    return group_bytes
+
+
+def line_bytes(described):
+    """Bytes of a line of scales with the blocks that share it."""
+    return CACHE_LINE + described.scales.blocks * described.size
+
+
+def _column(described):
+    """Make (weights, start of a superblock, column) -> the weights of that column, f32."""
+    halves, shared, size = described.scales.halves, described.scales.blocks, described.size
+    scale_of, minima_of, integers_of = described.scales.scale, described.scales.minima, described.integers
+    bytes, offset = line_bytes(described), np.float32(described.offset)
+    minimum_of = _minimum(minima_of, halves)
+
+    @compiled
+    def column(weights, at, k):
+        block, h = k // BLOCK, k % BLOCK // 16
+        line, b = at + CACHE_LINE + block // shared * bytes, block % shared
+        integers = integers_of(weights.u8, line + CACHE_LINE + b * size, k % BLOCK)
+        scale = scale_of(weights.u8, line, 2 * b + h if halves else b)
+        value = load(weights.u16, at >> 1, f32) * to_f32(scale) * (to_f32(integers) - offset)
+        return minimum_of(weights, at, line, (b, h), value)
+
+    return column
+
+
+def _minimum(minima_of, halves):
+    """Make (weights, start of a superblock, start of a line, (block of this line, half), value) -> value - minimum."""
+    if minima_of is None:
+
+        @inlined
+        def minimum(weights, at, line, place, value):
+            return value
+
+    else:
+
+        @inlined
+        def minimum(weights, at, line, place, value):
+            b, h = place
+            pair, which = (b, h) if halves else (b & ~1, b & 1)
+            integer = minima_of(weights.u8, line, pair) >> 16 * which & 0xFFFF
+            return value - load(weights.u16, (at + MINIMA_AT) >> 1, f32) * to_f32(integer)
+
+    return minimum
+
+
+def _group(described, tokens):
+    """Make the product of one group with a fixed number of tokens, for scales of blocks; see products.Parts.
+
+    The integer dot product of a block, times the scales of the weights and of the activations, is added in float32. The
+    minima of eight blocks are multiplied with the fine codes of the sums of the activations, in integers.
+    """
+    X, F, dots, size = i32[tokens], f32[tokens], described.dots_of(i32[tokens]), described.size
+    shared, scale_of, bytes = described.scales.blocks, described.scales.scale, line_bytes(described)
+    start_of, minima = starts(described.offset, X), _minima(described, X)
+    supers, lines = superblock_bytes(described), BLOCKS // shared
+
+    @inlined
+    def product(weights, at, columns, ahead, given, to):
+        u8, blocks, codes, total = weights.u8, columns // BLOCK, given.codes, fill(0.0, F)
+        for s in range(columns // SUPERBLOCK):
+            here, first = at + s * supers, given.first + s * BLOCKS
+            prefetch_lines(u8, here + ahead, CACHE_LINE)
+            scales = load(weights.u16, here >> 1, f32)
+            for number in range(lines):
+                line = here + CACHE_LINE + number * bytes
+                prefetch_lines(u8, line + ahead, CACHE_LINE)
+                for b in range(shared):
+                    block, integers = first + number * shared + b, line + CACHE_LINE + b * size
+                    prefetch_lines(u8, integers + ahead, size)
+                    start = start_of(codes, block, blocks)
+                    sums = dots(u8, integers, start, codes.codes, block * BLOCK, columns)
+                    scale = scales * to_f32(scale_of(u8, line, b)) * spread(codes.scales, block, F, blocks)
+                    total = fma(to_f32(sums), scale, total)
+            total = minima(weights, here, codes, first, blocks, total)
+        store(to.x, to.at, total, to.stride)
+
+    return product
+
+
+def _minima(described, X):
+    """Make (weights, start of a superblock, codes, its first block, blocks, total) -> total - its minima, see `_group`.
+
+    The minima of two blocks are multiplied by one instruction.
+    """
+    minima_of, F = described.scales.minima, f32[X.rows]
+    if minima_of is None:
+
+        @inlined
+        def minima(weights, at, codes, first, blocks, total):
+            return total
+
+        return minima
+    shared, bytes = described.scales.blocks, line_bytes(described)
+
+    @inlined
+    def minima(weights, at, codes, first, blocks, total):
+        sums = fill(0, X)
+        for b in range(0, BLOCKS, 2):
+            pairs = minima_of(weights.u8, at + CACHE_LINE + b // shared * bytes, b % shared)
+            sums = dot2(sums, pairs, spread_pairs(codes.fine, first + b, X, blocks))
+        fine_scale = spread(codes.sums, len(codes.scales) + first, F, blocks)
+        scale = 0.0 - load(weights.u16, (at + MINIMA_AT) >> 1, f32)
+        return fma(to_f32(sums), scale * fine_scale, total)
+
+    return minima
+
+
+def _tile(described):
+    """Make the product of two groups with four tokens, for scales of blocks; see products.Parts."""
+    dots_of_two, size, supers = described.dots_of_two, described.size, superblock_bytes(described)
+    shared, scale_of, bytes = described.scales.blocks, described.scales.scale, line_bytes(described)
+    start_of, minima = starts(described.offset, TILE_I32), _minima(described, TILE_I32)
+    lines = BLOCKS // shared
+
+    @inlined
+    def product(weights, pair, columns, ahead, given, to, second_at):
+        u8, blocks, codes, turn = weights.u8, columns // BLOCK, given.codes, ahead.first
+        total, second_total = fill(0.0, TILE_F32), fill(0.0, TILE_F32)
+        for s in range(columns // SUPERBLOCK):
+            at, second, first = pair.at + s * supers, pair.second + s * supers, given.first + s * BLOCKS
+            if s == turn:
+                prefetch_lines(u8, at + ahead.distance, supers)
+                prefetch_lines(u8, second + ahead.distance, supers)
+                turn += ahead.every
+            scales, second_scales = load(weights.u16, at >> 1, f32), load(weights.u16, second >> 1, f32)
+            for number in range(lines):
+                for b in range(shared):
+                    block, line = first + number * shared + b, CACHE_LINE + number * bytes
+                    start, integers = start_of(codes, block, blocks), line + CACHE_LINE + b * size
+                    sums, second_sums = dots_of_two(
+                        u8, at + integers, second + integers, start, codes.codes, block * BLOCK, columns
+                    )
+                    x = spread(codes.scales, block, TILE_F32, blocks)
+                    total = fma(to_f32(sums), scales * to_f32(scale_of(u8, at + line, b)) * x, total)
+                    scale = second_scales * to_f32(scale_of(u8, second + line, b))
+                    second_total = fma(to_f32(second_sums), scale * x, second_total)
+            in_order()
+            total = minima(weights, at, codes, first, blocks, total)
+            second_total = minima(weights, second, codes, first, blocks, second_total)
+            in_order()
+        store(to.x, to.at, total, to.stride)
+        store(to.x, second_at, second_total, to.stride)
+
+    return product
+
+
+def _group_of_halves(described, tokens):
+    """Make the product of one group with a fixed number of tokens, for scales of halves; see products.Parts.
+
+    Both dot products of a block are multiplied with their scales in integers, below 2^24; so are minima. Then they are
+    multiplied with the scale of the block's activations, and the sums of a superblock with its scales.
+    """
+    X, F, dots, size = i32[tokens], f32[tokens], described.dots_of(i32[tokens]), described.size
+    shared, scale_of, bytes = described.scales.blocks, described.scales.scale, line_bytes(described)
+    half_starts, minima = _half_starts(described.offset, X), _half_minima(described, X)
+    supers, lines = superblock_bytes(described), BLOCKS // shared
+
+    @inlined
+    def product(weights, at, columns, ahead, given, to):
+        u8, blocks, codes, total = weights.u8, columns // BLOCK, given.codes, fill(0.0, F)
+        for s in range(columns // SUPERBLOCK):
+            here, part, low = at + s * supers, fill(0.0, F), fill(0.0, F)
+            prefetch_lines(u8, here + ahead, CACHE_LINE)
+            for number in range(lines):
+                line = here + CACHE_LINE + number * bytes
+                prefetch_lines(u8, line + ahead, CACHE_LINE)
+                for b in range(shared):
+                    block, integers = given.first + s * BLOCKS + number * shared + b, line + CACHE_LINE + b * size
+                    prefetch_lines(u8, integers + ahead, size)
+                    halves = half_starts(codes, block, blocks)
+                    one, two = dots(u8, integers, halves, codes.codes, block * BLOCK, columns)
+                    sums = one * scale_of(u8, line, 2 * b) + two * scale_of(u8, line, 2 * b + 1)
+                    x = spread(codes.scales, block, F, blocks)
+                    part = fma(to_f32(sums), x, part)
+                    low = minima(u8, line, b, codes, block, (blocks, x, low))
+            total = fma(part, load(weights.u16, here >> 1, f32), total)
+            total = fma(low, load(weights.u16, (here + MINIMA_AT) >> 1, f32), total)
+        store(to.x, to.at, total, to.stride)
+
+    return product
+
+
+def _half_starts(offset, X):
+    """Make (codes, block, blocks) -> what the dot products of a block's halves begin with, as products.starts."""
+    if offset == 0:
+
+        @inlined
+        def half_starts(codes, block, blocks):
+            return fill(0, X), fill(0, X)
+
+        return half_starts
+    shift = _shift(offset)
+
+    @inlined
+    def half_starts(codes, block, blocks):
+        at = HALF_STARTS * len(codes.scales) + 2 * block
+        one, two = spread(codes.starts, at, X, 2 * blocks), spread(codes.starts, at + 1, X, 2 * blocks)
+        return shift(one), shift(two)
+
+    return half_starts
+
+
+def _shift(offset):
+    """Make (starts of HALF_OFFSET) -> those of another power of two."""
+    if offset == HALF_OFFSET:
+
+        @inlined
+        def shift(x):
+            return x
+
+        return shift
+    bits = (HALF_OFFSET // offset).bit_length() - 1
+    assert HALF_OFFSET == offset << bits
+
+    @inlined
+    def shift(x):
+        return halved(x, bits)
+
+    return shift
+
+
+def _half_minima(described, X):
+    """Make (u8, line, block of this line, codes, block, (blocks, scales of activations, low)) -> low - the minima."""
+    minima_of = described.scales.minima
+    if minima_of is None:
+
+        @inlined
+        def minima(u8, line, b, codes, block, sums):
+            return sums[2]
+
+    else:
+
+        @inlined
+        def minima(u8, line, b, codes, block, sums):
+            blocks, x, low = sums
+            at = HALF_SUMS * len(codes.scales) + 2 * block
+            product = dot2(fill(0, X), minima_of(u8, line, b), spread_pairs(codes.fine, at, X, 2 * blocks))
+            return fma(0.0 - to_f32(product), x, low)
+
+    return minima
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__superblocks() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__superblocks() IS
+'Layouts of superblocks: 256 columns with one scale in half precision, and integer scales of their blocks.';
 
 COMMIT;

@@ -354,6 +354,25 @@ def load_bytes(context, array, index, like, step=0):
     """64 bytes a row, four to a lane, for dot4."""
 
 
+@_reading({("i32", types.uint8): lambda b, p: b.zext(_at(b, p, vector(I8)), vector(I32))})
+def load_u8(context, array, index, like, step=0):
+    """16 unsigned bytes a row, one to a lane."""
+
+
+@_reading({("i32", types.uint8): lambda b, p: b.sext(_at(b, p, vector(I8)), vector(I32))})
+def load_i8(context, array, index, like, step=0):
+    """16 signed bytes a row, one to a lane; the array is of uint8."""
+
+
+def _widened_pairs(builder, pointer):
+    return builder.bitcast(builder.zext(_at(builder, pointer, vector(I8, 32)), vector(I16, 32)), vector(I32))
+
+
+@_reading({("i32", types.uint8): _widened_pairs})
+def load_u8_pairs(context, array, index, like, step=0):
+    """32 unsigned bytes a row, two to a lane as int16, for dot2."""
+
+
 @_reading({("i32", types.int16): lambda b, p: _at(b, p, vector(I32))})
 def load_pairs(context, array, index, like, step=0):
     """32 int16 a row, two to a lane, for dot2."""
@@ -406,6 +425,30 @@ def _writing(forms_of):
 
 
 @intrinsic
+def load_word(context, array, index):
+    """The uint32 in the four bytes array[index ...]."""
+    _check("load_word", array, [types.uint8])
+
+    def lower(context, builder, signature, values):
+        return _at(builder, _pointer(context, builder, array, *values), I32)
+
+    return types.uint32(array, types.int64), lower
+
+
+@intrinsic
+def store_word(context, array, index, word):
+    """Store a uint32 in the four bytes array[index ...]."""
+    _check("store_word", array, [types.uint8], writes=True)
+
+    def lower(context, builder, signature, values):
+        pointer = _pointer(context, builder, array, *values[:2])
+        builder.store(values[2], builder.bitcast(pointer, I32.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.uint32), lower
+
+
+@intrinsic
 def prefetch(context, array, index):
     """Prefetch the cache line of array[index] into L2. The index may be out of bounds: nothing is read."""
 
@@ -424,10 +467,11 @@ def prefetch(context, array, index):
         ("i32", types.int32): lambda b, x: x,
         ("i32", types.int8): lambda b, x: b.trunc(x, vector(I8)),
         ("i32", types.int16): lambda b, x: b.trunc(x, vector(I16)),
+        ("i32", types.uint8): lambda b, x: x,
     }
 )
 def store(context, array, index, block, step=0):
-    """16 elements a row; in int8 and int16 arrays the low bits of an i32 are stored."""
+    """16 elements a row; in int8 and int16 arrays the low bits of an i32 are stored, in uint8 all four bytes."""
 
 
 def _first(builder, count):
@@ -723,6 +767,33 @@ _DOT2 = {
 }
 
 
+def look_up(builder, table, index):
+    """In every byte the byte of the table (16 bytes, repeated four times) that the index, 0 .. 15, names."""
+    table, index = (builder.bitcast(x, vector(I8, 64)) for x in (table, index))
+    return builder.bitcast(_LOOK_UP.get(VARIANT, _look_up_portable)(builder, table, index), vector(I32))
+
+
+def _look_up_512(builder, table, index):
+    return call(builder, "llvm.x86.avx512.pshuf.b.512", vector(I8, 64), table, index)
+
+
+def _look_up_256(builder, table, index):
+    halves = [[pick(builder, x, range(at, at + 32)) for x in (table, index)] for at in (0, 32)]
+    low, high = (call(builder, "llvm.x86.avx2.pshuf.b", vector(I8, 32), *x) for x in halves)
+    return builder.shuffle_vector(low, high, constant(I32, list(range(64)), 64))
+
+
+def _look_up_portable(builder, table, index):
+    found = constant(I8, 0, 64)
+    for code in range(16):
+        named = builder.icmp_signed("==", index, constant(I8, code, 64))
+        found = builder.select(named, pick(builder, table, [code] * 64), found)
+    return found
+
+
+_LOOK_UP = {"avx512vnni": _look_up_512, "avx512": _look_up_512, "avxvnni": _look_up_256, "avx2": _look_up_256}
+
+
 def widen_half(builder, bits):
     """16 x i16 that hold half precision -> 16 x float, exact."""
     if HAS_HALF:
@@ -942,8 +1013,8 @@ def instruction(*operands, gives=None):
     return decorate
 
 
-# Arithmetic. Written as operators where Python has one: a + b, a - b, a * b, a / b on f32; a + b, a & b, a | b, a << b,
-# a >> b on i32.
+# Arithmetic. Written as operators where Python has one: a + b, a - b, a * b, a / b on f32; a + b, a - b, a * b, a & b, a | b,
+# a << b, a >> b on i32.
 
 
 def _operator(symbol, **names):
@@ -980,7 +1051,7 @@ def _operator(symbol, **names):
 
 _operator(operator.add, f32="fadd", i32="add")
 _operator(operator.sub, f32="fsub", i32="sub")
-_operator(operator.mul, f32="fmul")
+_operator(operator.mul, f32="fmul", i32="mul")
 _operator(operator.truediv, f32="fdiv")
 _operator(operator.and_, i32="and_")
 _operator(operator.or_, i32="or_")
@@ -1065,6 +1136,30 @@ def dot4(builder, total, unsigned, signed):
 def dot2(builder, total, first, second):
     """total + the sum of the two products of int16 in each lane."""
     return forms.dot2(builder, total, first, second)
+
+
+@instruction(i32, i32)
+def look_up(builder, table, index):
+    """In every byte the byte of the table (16 bytes, in each quarter of the register) that the index, 0 .. 15, names."""
+    return forms.look_up(builder, table, index)
+
+
+@instruction(i32, i32)
+def halved(builder, x, times):
+    """x / 2^times, rounded down."""
+    return builder.ashr(x, times)
+
+
+@instruction(i32, gives=f32)
+def as_f32(builder, x):
+    """The float with these bits."""
+    return builder.bitcast(x, vector(FLOAT))
+
+
+@instruction(i32, i32)
+def maximum_i32(builder, x, y):
+    """The larger of two int32."""
+    return builder.select(builder.icmp_signed(">", x, y), x, y)
 
 
 @instruction(i32, i32, f32, f32, gives=f32)

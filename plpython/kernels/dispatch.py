@@ -7,16 +7,13 @@ import numpy as np
 
 from ..simd.registers import compiled
 from .groups import ABSENT, KERNELS, VECTOR
-from .layouts import bf16, f16, f32, q4, q5, q8
+from .layouts import bf16, f16, f32, iq4, iq4xs, mxfp4, q2k, q3k, q4, q4_1, q4k, q5, q5_1, q5k, q6k, q8
 
-LAYOUT_MODULES = (f32, f16, bf16, q8, q4, q5)
+LAYOUT_MODULES = (f32, f16, bf16, q8, q4, q5, q4_1, q5_1, iq4, mxfp4, q4k, q5k, q6k, iq4xs, q3k, q2k)
 LAYOUTS = tuple(module.layout for module in LAYOUT_MODULES)
 LAYOUT_BY_NAME = {layout.name: layout for layout in LAYOUTS}
 LAYOUT_BY_NUMBER = {layout.number: layout for layout in LAYOUTS}
 LAYOUT_NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for layout in LAYOUTS}}
-# The offset of each layout of blocks, in the order of their numbers, which begin with FIRST_BLOCK_LAYOUT.
-OFFSETS = tuple(layout.offset for layout in sorted(LAYOUTS, key=lambda layout: layout.number) if layout.of_blocks)
-
 
 # The kernels' addresses, int64. Those of layout number n are at n * len(KERNELS), in the order of KERNELS; 0 until
 # `load` is called with n.

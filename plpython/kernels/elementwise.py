@@ -35,8 +35,7 @@ from ..simd.registers import (
     where_before,
     where_less,
 )
-from .dispatch import OFFSETS
-from .groups import Codes
+from .groups import HALF_OFFSET, OFFSETS, START_ARRAYS, Codes
 
 # x + ROUNDER has the integer nearest to x, ties to even, in its low bits: rounding and conversion in one addition.
 ROUNDER = np.float32(1.5 * 2**23)
@@ -45,6 +44,8 @@ EXP_LOWEST, EXP_HIGHEST = np.float32(-87.0), np.float32(88.0)  # exp gives 0 bel
 SQRT_HALF = np.float32(math.sqrt(0.5))
 # The weights and the bias of a layer norm: an array, and where each begins in it.
 Affine = namedtuple("Affine", "weights weights_at bias_at")
+FINE_BLOCKS = 8  # blocks that share the scale of their fine codes: those of a superblock
+LARGEST_FINE = np.float32(32767)
 ARGMAX_RUN = 1024  # argmax takes the maximum of so many numbers at a time
 NO_TOKEN = -1  # argmax of numbers that are not all finite
 MINUS_INFINITY = np.float32(-np.inf)
@@ -131,8 +132,9 @@ def largest_magnitude(x, at, width):
 def new_codes(size):
     """Zeroed Codes for `size` numbers."""
     blocks = -(-size // BLOCK)
-    starts = np.zeros(len(OFFSETS) * blocks, np.int32)
-    return Codes(np.zeros(blocks * BLOCK, np.int8), np.zeros(blocks, np.float32), starts)
+    codes, scales = np.zeros(blocks * BLOCK, np.int8), np.zeros(blocks, np.float32)
+    starts = np.zeros(START_ARRAYS * blocks, np.int32)
+    return Codes(codes, scales, starts, np.zeros(2 * blocks, np.float32), np.zeros(3 * blocks, np.int16))
 
 
 @compiled
@@ -146,23 +148,52 @@ def quantize_block(low, high, codes, block):
     low_codes, high_codes = to_i32(rint(low * inverse)), to_i32(rint(high * inverse))
     store(codes.codes, block * BLOCK, low_codes)
     store(codes.codes, block * BLOCK + 16, high_codes)
-    total, scale = lane(sum_lanes_i32(low_codes + high_codes), 0), largest * np.float32(1 / 127)
-    codes.scales[block] = lane(scale, 0)
-    for number in range(len(OFFSETS)):
-        codes.starts[number * len(codes.scales) + block] = -OFFSETS[number] * total
+    scale = largest * np.float32(1 / 127)
+    _store_sums(codes, block, lane(sum_lanes_i32(low_codes), 0), lane(sum_lanes_i32(high_codes), 0), lane(scale, 0))
     return low - to_f32(low_codes) * scale, high - to_f32(high_codes) * scale
+
+
+@compiled
+def _store_sums(codes, block, low, high, scale):
+    """Store all of a block's Codes that follow from its scale and the sums of the codes of its halves."""
+    blocks, total = len(codes.scales), low + high
+    codes.scales[block] = scale
+    codes.sums[block] = scale * np.float32(total)
+    for number in range(len(OFFSETS)):
+        codes.starts[number * blocks + block] = -OFFSETS[number] * total
+    halves = len(OFFSETS) * blocks + 2 * block
+    codes.starts[halves], codes.starts[halves + 1] = -HALF_OFFSET * low, -HALF_OFFSET * high
+    codes.fine[blocks + 2 * block], codes.fine[blocks + 2 * block + 1] = low, high
+
+
+@compiled
+def _store_fine(codes, block):
+    """Store the fine codes of eight blocks, whose Codes are stored otherwise."""
+    sums = where_before(lanes(), FINE_BLOCKS, load(codes.sums, block, f32), 0.0)
+    largest = max_lanes_or_nan(magnitude(sums))
+    fine = to_i32(rint(sums * (fill(LARGEST_FINE, f32) / maximum(1e-30, largest))))
+    for b in range(FINE_BLOCKS):
+        codes.fine[block + b] = lane(fine, b)
+    codes.sums[len(codes.scales) + block] = lane(largest, 0) / LARGEST_FINE
+
+
+@compiled
+def _store_all_fine(codes, first, width):
+    """Store the fine codes of a vector's whole superblocks, for layouts of superblocks."""
+    for block in range(first, first + width // BLOCK // FINE_BLOCKS * FINE_BLOCKS, FINE_BLOCKS):
+        _store_fine(codes, block)
 
 
 @compiled
 def quantize(x, at, width, codes, first):
     """Quantise a vector in blocks of 32, from block number `first` on: x = code * scale, with an error below scale / 2.
 
-    Packed weights are stored plus their layout's offset, so a block's dot product is too large by the offset times the
-    sum of the codes. That is the same for all rows of a matrix; `starts` holds its negative, where the sums begin.
+    See groups.Codes for what is stored beside the codes.
     """
     for i in range(width // BLOCK):
         low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
         quantize_block(low, high, codes, first + i)
+    _store_all_fine(codes, first, width)
 
 
 @compiled
@@ -172,6 +203,8 @@ def quantize_twice(x, at, width, codes, first, low_first):
         low, high = load(x, at + i * BLOCK, f32), load(x, at + i * BLOCK + 16, f32)
         low, high = quantize_block(low, high, codes, first + i)
         quantize_block(low, high, codes, low_first + i)
+    _store_all_fine(codes, first, width)
+    _store_all_fine(codes, low_first, width)
 
 
 @compiled

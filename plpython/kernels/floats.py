@@ -7,12 +7,12 @@ import numpy as np
 
 from ..simd.kernels import kernel
 from ..simd.memory import prefetch, spread, store
-from ..simd.registers import compiled, entry, f32, fill, fma, inlined, lane
+from ..simd.registers import compiled, f32, fill, fma, inlined, lane
 from .groups import (
-    AHEAD,
     COLUMNS,
     GROUP,
     OFFSET,
+    PACK_STRUCT,
     PRODUCT_STRUCT,
     ROW_STRUCT,
     SQUARES_STRUCT,
@@ -21,6 +21,7 @@ from .groups import (
     Weights,
     token_block,
 )
+from .prefetching import FLOATS_EIGHT, FLOATS_FOUR, FLOATS_ONE, FLOATS_TWO
 
 ELEMENTS = {"f32": np.float32, "u16": np.uint16}
 NEAR_WEIGHTS = 1 << 15  # so many weights stay in the cache while all tokens are multiplied with them
@@ -40,13 +41,9 @@ def floats(name, number, field, load_weights):
     def group_bytes(columns):
         return columns * GROUP * size
 
-    def pack(raw, columns, first_row, out):
-        pack_elements(np.require(raw.view(element), requirements="A"), columns, first_row, out.view(element))
-
     @kernel(f"product_{name}", PRODUCT_STRUCT)
     def product(p):
-        groups = p.begin, p.end
-        multiply(p.weights[array], p.matrix[OFFSET] // size, p.matrix[COLUMNS], groups, p.given.rows, p.tokens, p.to)
+        multiply(p, p.weights[array], size)
 
     @kernel(f"row_{name}", ROW_STRUCT)
     def row(p):
@@ -66,8 +63,12 @@ def floats(name, number, field, load_weights):
                 total = fma(value, value, total)
             store(p.out, group * GROUP, total)
 
-    kernels = {"product": product, "row": row, "squares": squares}
-    return Layout(name, number, None, group_bytes, pack, kernels)
+    @kernel(f"pack_{name}", PACK_STRUCT)
+    def pack(p):
+        pack_elements(p, size)
+
+    kernels = {"product": product, "row": row, "squares": squares, "pack": pack}
+    return Layout(name, number, False, group_bytes, kernels)
 
 
 def _group(load_weights, tokens):
@@ -78,16 +79,16 @@ def _group(load_weights, tokens):
     X = f32[tokens]
 
     @inlined
-    def product(weights, at, columns, given, to):
+    def product(weights, at, columns, ahead, given, to):
         x, x_at, x_stride = given.x, given.at, given.stride
         one, other = fill(0.0, X), fill(0.0, X)
         whole = columns // (2 * CHAIN_COLUMNS) * (2 * CHAIN_COLUMNS)
         for begin in range(0, whole, 2 * CHAIN_COLUMNS):
             for k in range(begin, begin + CHAIN_COLUMNS):
-                prefetch(weights, at + k * GROUP + AHEAD // 2)
+                prefetch(weights, at + k * GROUP + ahead)
                 one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
             for k in range(begin + CHAIN_COLUMNS, begin + 2 * CHAIN_COLUMNS):
-                prefetch(weights, at + k * GROUP + AHEAD // 2)
+                prefetch(weights, at + k * GROUP + ahead)
                 other = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), other)
         for k in range(whole, columns):
             one = fma(load_weights(weights, at + k * GROUP, f32), spread(x, x_at + k, X, x_stride), one)
@@ -104,36 +105,37 @@ def _product_of(load_weights):
     one, two, four, eight = (_group(load_weights, tokens) for tokens in (1, 2, 4, 8))
 
     @inlined
-    def product(weights, at, columns, groups, given, tokens, to):
-        begin, end = groups
-        near = max(1, NEAR_WEIGHTS // (columns * GROUP))
-        for here in range(begin, end, near):
-            t, after = 0, min(here + near, end)
+    def product(p, weights, size):
+        at, columns, given, tokens, to = p.matrix[OFFSET] // size, p.matrix[COLUMNS], p.given.rows, p.tokens, p.to
+        near, distances = max(1, NEAR_WEIGHTS // (columns * GROUP)), p.weights.distances
+        for here in range(p.begin, p.end, near):
+            t, after = 0, min(here + near, p.end)
             while t < tokens:
                 block = 8 if tokens - t >= 8 else token_block(tokens - t)
                 x = Rows(given.x, given.at + t * given.stride, given.stride)
                 for g in range(here, after):
                     w, out = at + g * GROUP * columns, Rows(to.x, to.at + g * GROUP + t * to.stride, to.stride)
                     if block == 8:
-                        eight(weights, w, columns, x, out)
+                        eight(weights, w, columns, distances[FLOATS_EIGHT] // size, x, out)
                     elif block == 4:
-                        four(weights, w, columns, x, out)
+                        four(weights, w, columns, distances[FLOATS_FOUR] // size, x, out)
                     elif block == 2:
-                        two(weights, w, columns, x, out)
+                        two(weights, w, columns, distances[FLOATS_TWO] // size, x, out)
                     else:
-                        one(weights, w, columns, x, out)
+                        one(weights, w, columns, distances[FLOATS_ONE] // size, x, out)
                 t += block
 
     return product
 
 
-@entry
-def pack_elements(raw, columns, first_row, out):
-    """Pack rows of plain elements, the first of which is row `first_row` of the matrix."""
-    rows = raw.size // columns
-    for begin in range(0, columns, COLUMNS_AT_ONCE):
-        end = min(begin + COLUMNS_AT_ONCE, columns)
-        for row in range(rows):
-            group, r = divmod(first_row + row, GROUP)
+@inlined
+def pack_elements(p, size):
+    """Pack rows of plain elements of `size` bytes; see groups.Pack."""
+    for begin in range(0, p.columns, COLUMNS_AT_ONCE):
+        end = min(begin + COLUMNS_AT_ONCE, p.columns)
+        for row in range(p.raw.size // (p.columns * size)):
+            group, r = divmod(p.first_row + row, GROUP)
             for column in range(begin, end):
-                out[(group * columns + column) * GROUP + r] = raw[row * columns + column]
+                at, to = (row * p.columns + column) * size, ((group * p.columns + column) * GROUP + r) * size
+                for byte in range(size):
+                    p.out[to + byte] = p.raw[at + byte]

@@ -1,6 +1,6 @@
 """Packs tensors for the kernels: vectors as float32, matrices in the layout of their type.
 
-    types with a layout (model/encodings.py)    exact; IQ4_NL has that of Q8, since its values are 8-bit integers
+    types with a layout (model/encodings.py)    exact
     all other types                             F16: weights are rounded to half precision, with an error of at most
                                                 2^-11 of their size or 2^-25, and clipped at 65,504
 
@@ -11,17 +11,26 @@ import numpy as np
 
 from ..model import encodings
 from ..server import errors
+from ..simd.kernels import caller
+from ..simd.registers import entry
 from .dispatch import LAYOUT_BY_NAME, LAYOUT_BY_NUMBER
-from .groups import GROUP, VECTOR, group_count
+from .groups import GROUP, PACK_STRUCT, VECTOR, Pack, group_count
 
 ROUNDED = LAYOUT_BY_NAME["f16"]
 LAYOUT_OF = {
     e.name: LAYOUT_BY_NAME[e.layout].number for e in encodings.ENCODINGS if e.layout
 }  # {type: layout number}, exact
 
-# The values of IQ4_NL's sixteen codes
-IQ4_NL_VALUES = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8)
 LARGEST_HALF = np.float32(65504)
+
+
+_pack = caller(PACK_STRUCT)
+
+
+@entry
+def call(address, raw, columns, first_row, out):
+    """Call the kernel at the address; see groups.Pack."""
+    _pack(address, Pack(raw, columns, first_row, out))
 
 
 def layout_of(type, shape):
@@ -78,24 +87,11 @@ def pack_rows(raw, type, shape, first_row, out):
     if layout == VECTOR:
         out.view(np.float32)[:columns] = encodings.decode(type, raw, (columns,))
     else:
-        LAYOUT_BY_NUMBER[layout].pack(_as_its_layout(raw, type, (rows, columns)), columns, first_row, out)
-
-
-def _as_its_layout(raw, type, shape):
-    """Convert rows of a type to the type that its layout packs."""
-    if type == "IQ4_NL":
-        return _iq4_nl_as_q8_0(raw)
-    return raw if type in LAYOUT_OF else _rounded(encodings.decode(type, raw, shape))
+        exact = raw if type in LAYOUT_OF else _rounded(encodings.decode(type, raw, (rows, columns)))
+        call(LAYOUT_BY_NUMBER[layout].kernels["pack"].address(), exact, columns, first_row, out)
 
 
 def _rounded(values):
     """Values as half precision, as uint8. Finite values are clipped to the largest half; infinity stays infinity."""
     near = np.clip(values, -LARGEST_HALF, LARGEST_HALF)
     return np.where(np.isinf(values), values, near).astype(np.float16).reshape(-1).view(np.uint8)
-
-
-def _iq4_nl_as_q8_0(raw):
-    """Blocks of an f16 scale and 32 codes of 4 bits -> of an f16 scale and 32 int8."""
-    blocks = raw.reshape(-1, 18)
-    values = IQ4_NL_VALUES[np.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1)]
-    return np.concatenate([blocks[:, :2], values.view(np.uint8)], axis=1).reshape(-1)

@@ -11,8 +11,14 @@ import numpy as np
 
 from ..server import errors
 
-# The bits of infinity as a whole number. Without the sign, larger numbers are NaN and only NaN.
-INFINITY = {"F32": (np.uint32, 0x7F800000), "F16": (np.uint16, 0x7C00), "BF16": (np.uint16, 0x7F80)}
+# The bits of infinity as a whole number. Without the sign, larger numbers are NaN and only NaN. E8M0 is the exponents of
+# powers of two, without infinity: 255 is NaN, and from 253 on the largest code times the power is infinite.
+INFINITY = {
+    "F32": (np.uint32, 0x7F800000),
+    "F16": (np.uint16, 0x7C00),
+    "BF16": (np.uint16, 0x7F80),
+    "E8M0": (np.uint8, 253),
+}
 LARGEST_FACTOR = 1 << 13  # a bound of the integers that multiply a block's floats: 128 * 32 in Q6_K
 
 
@@ -59,17 +65,21 @@ ENCODINGS = (
     Encoding("BF16", 30, 1, 2, "bf16", encodable=True, codes=SIGNED_FLOAT, floats=Floats("BF16")),
     Encoding("Q8_0", 8, 32, 34, "q8", encodable=True, codes=Codes(8, 2, order="two's complement")),
     Encoding("Q4_0", 2, 32, 18, "q4", encodable=True, codes=Codes(4, 2)),
-    Encoding("Q4_1", 3, 32, 20, encodable=True, codes=Codes(4, 4), floats=Floats(at=(0, 2))),
+    Encoding("Q4_1", 3, 32, 20, "q4_1", encodable=True, codes=Codes(4, 4), floats=Floats(at=(0, 2))),
     Encoding("Q5_0", 6, 32, 22, "q5", encodable=True),
-    Encoding("Q5_1", 7, 32, 24, encodable=True, floats=Floats(at=(0, 2))),
-    Encoding("Q2_K", 10, 256, 84, floats=Floats(at=(80, 82))),
-    Encoding("Q3_K", 11, 256, 110, floats=Floats(at=(108,))),
-    Encoding("Q4_K", 12, 256, 144, codes=Codes(4, 16, run=32), floats=Floats(at=(0, 2))),
-    Encoding("Q5_K", 13, 256, 176, floats=Floats(at=(0, 2))),
-    Encoding("Q6_K", 14, 256, 210, floats=Floats(at=(208,))),
-    Encoding("IQ4_NL", 20, 32, 18, "q8", codes=Codes(4, 2)),
-    Encoding("IQ4_XS", 23, 256, 136, codes=Codes(4, 8)),
+    Encoding("Q5_1", 7, 32, 24, "q5_1", encodable=True, floats=Floats(at=(0, 2))),
+    Encoding("Q2_K", 10, 256, 84, "q2k", floats=Floats(at=(80, 82))),
+    Encoding("Q3_K", 11, 256, 110, "q3k", floats=Floats(at=(108,))),
+    Encoding("Q4_K", 12, 256, 144, "q4k", codes=Codes(4, 16, run=32), floats=Floats(at=(0, 2))),
+    Encoding("Q5_K", 13, 256, 176, "q5k", floats=Floats(at=(0, 2))),
+    Encoding("Q6_K", 14, 256, 210, "q6k", floats=Floats(at=(208,))),
+    Encoding("IQ4_NL", 20, 32, 18, "iq4", codes=Codes(4, 2)),
+    Encoding("MXFP4", 39, 32, 17, "mxfp4", codes=Codes(4, 1), floats=Floats("E8M0")),
+    Encoding("IQ4_XS", 23, 256, 136, "iq4xs", codes=Codes(4, 8)),
 )
+# The integers of the sixteen codes of IQ4_NL and IQ4_XS, and twice the values of those of MXFP4
+IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+MXFP4_VALUES = (0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
 BY_NAME = {encoding.name: encoding for encoding in ENCODINGS}
 BLOCKS = {encoding.name: (encoding.block, encoding.size) for encoding in ENCODINGS}
 FLOATS = {encoding.name: (encoding.floats.form, encoding.floats.at) for encoding in ENCODINGS}
@@ -141,9 +151,11 @@ def largest_bound(type, blocks):
     Runs at the speed of memory, because nothing is decoded.
     """
     form, _ = FLOATS[type]
-    largest = np.array([max(map(_largest_bits, _floats(type, blocks)))], INFINITY[form][0])
+    largest = max(map(_largest_bits, _floats(type, blocks)))
+    if form == "E8M0":
+        return LARGEST_FACTOR * 2.0 ** (largest - 127) if largest < INFINITY[form][1] else np.inf
     factor = 1 if BLOCKS[type][0] == 1 else LARGEST_FACTOR
-    return factor * float(decode(form, largest.view(np.uint8), (1,))[0])
+    return factor * float(decode(form, np.array([largest], INFINITY[form][0]).view(np.uint8), (1,))[0])
 
 
 def first_not_finite(type, blocks):
@@ -187,14 +199,16 @@ def _floats(type, blocks):
 
 def _largest_bits(words):
     """The largest magnitude of some floats, given and returned as bits; 0 for none."""
+    if words.dtype == np.uint8:
+        return int(words.max(initial=0))
     magnitude = _magnitude(words.dtype)
     positive = words.view(f"i{words.itemsize}").max(initial=0)
     return max(int(positive), int(words.max(initial=0)) & magnitude)
 
 
 def _magnitude(word):
-    """The mask of all bits of a float but its sign."""
-    return (1 << 8 * np.dtype(word).itemsize - 1) - 1
+    """The mask of all bits of a float but its sign; those of E8M0 have none."""
+    return 255 if word is np.uint8 else (1 << 8 * np.dtype(word).itemsize - 1) - 1
 
 
 def _rows(shape):

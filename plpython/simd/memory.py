@@ -104,6 +104,25 @@ def load_bytes(context, array, index, like, step=0):
     """64 bytes a row, four to a lane, for dot4."""
 
 
+@_reading({("i32", types.uint8): lambda b, p: b.zext(_at(b, p, vector(I8)), vector(I32))})
+def load_u8(context, array, index, like, step=0):
+    """16 unsigned bytes a row, one to a lane."""
+
+
+@_reading({("i32", types.uint8): lambda b, p: b.sext(_at(b, p, vector(I8)), vector(I32))})
+def load_i8(context, array, index, like, step=0):
+    """16 signed bytes a row, one to a lane; the array is of uint8."""
+
+
+def _widened_pairs(builder, pointer):
+    return builder.bitcast(builder.zext(_at(builder, pointer, vector(I8, 32)), vector(I16, 32)), vector(I32))
+
+
+@_reading({("i32", types.uint8): _widened_pairs})
+def load_u8_pairs(context, array, index, like, step=0):
+    """32 unsigned bytes a row, two to a lane as int16, for dot2."""
+
+
 @_reading({("i32", types.int16): lambda b, p: _at(b, p, vector(I32))})
 def load_pairs(context, array, index, like, step=0):
     """32 int16 a row, two to a lane, for dot2."""
@@ -156,6 +175,30 @@ def _writing(forms_of):
 
 
 @intrinsic
+def load_word(context, array, index):
+    """The uint32 in the four bytes array[index ...]."""
+    _check("load_word", array, [types.uint8])
+
+    def lower(context, builder, signature, values):
+        return _at(builder, _pointer(context, builder, array, *values), I32)
+
+    return types.uint32(array, types.int64), lower
+
+
+@intrinsic
+def store_word(context, array, index, word):
+    """Store a uint32 in the four bytes array[index ...]."""
+    _check("store_word", array, [types.uint8], writes=True)
+
+    def lower(context, builder, signature, values):
+        pointer = _pointer(context, builder, array, *values[:2])
+        builder.store(values[2], builder.bitcast(pointer, I32.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.uint32), lower
+
+
+@intrinsic
 def prefetch(context, array, index):
     """Prefetch the cache line of array[index] into L2. The index may be out of bounds: nothing is read."""
 
@@ -174,10 +217,11 @@ def prefetch(context, array, index):
         ("i32", types.int32): lambda b, x: x,
         ("i32", types.int8): lambda b, x: b.trunc(x, vector(I8)),
         ("i32", types.int16): lambda b, x: b.trunc(x, vector(I16)),
+        ("i32", types.uint8): lambda b, x: x,
     }
 )
 def store(context, array, index, block, step=0):
-    """16 elements a row; in int8 and int16 arrays the low bits of an i32 are stored."""
+    """16 elements a row; in int8 and int16 arrays the low bits of an i32 are stored, in uint8 all four bytes."""
 
 
 def _first(builder, count):

@@ -157,6 +157,33 @@ _DOT2 = {
 }
 
 
+def look_up(builder, table, index):
+    """In every byte the byte of the table (16 bytes, repeated four times) that the index, 0 .. 15, names."""
+    table, index = (builder.bitcast(x, vector(I8, 64)) for x in (table, index))
+    return builder.bitcast(_LOOK_UP.get(VARIANT, _look_up_portable)(builder, table, index), vector(I32))
+
+
+def _look_up_512(builder, table, index):
+    return call(builder, "llvm.x86.avx512.pshuf.b.512", vector(I8, 64), table, index)
+
+
+def _look_up_256(builder, table, index):
+    halves = [[pick(builder, x, range(at, at + 32)) for x in (table, index)] for at in (0, 32)]
+    low, high = (call(builder, "llvm.x86.avx2.pshuf.b", vector(I8, 32), *x) for x in halves)
+    return builder.shuffle_vector(low, high, constant(I32, list(range(64)), 64))
+
+
+def _look_up_portable(builder, table, index):
+    found = constant(I8, 0, 64)
+    for code in range(16):
+        named = builder.icmp_signed("==", index, constant(I8, code, 64))
+        found = builder.select(named, pick(builder, table, [code] * 64), found)
+    return found
+
+
+_LOOK_UP = {"avx512vnni": _look_up_512, "avx512": _look_up_512, "avxvnni": _look_up_256, "avx2": _look_up_256}
+
+
 def widen_half(builder, bits):
     """16 x i16 that hold half precision -> 16 x float, exact."""
     if HAS_HALF:

@@ -189,8 +189,8 @@ def instruction(*operands, gives=None):
     return decorate
 
 
-# Arithmetic. Written as operators where Python has one: a + b, a - b, a * b, a / b on f32; a + b, a & b, a | b, a << b,
-# a >> b on i32.
+# Arithmetic. Written as operators where Python has one: a + b, a - b, a * b, a / b on f32; a + b, a - b, a * b, a & b, a | b,
+# a << b, a >> b on i32.
 
 
 def _operator(symbol, **names):
@@ -227,7 +227,7 @@ def _operator(symbol, **names):
 
 _operator(operator.add, f32="fadd", i32="add")
 _operator(operator.sub, f32="fsub", i32="sub")
-_operator(operator.mul, f32="fmul")
+_operator(operator.mul, f32="fmul", i32="mul")
 _operator(operator.truediv, f32="fdiv")
 _operator(operator.and_, i32="and_")
 _operator(operator.or_, i32="or_")
@@ -312,6 +312,30 @@ def dot4(builder, total, unsigned, signed):
 def dot2(builder, total, first, second):
     """total + the sum of the two products of int16 in each lane."""
     return forms.dot2(builder, total, first, second)
+
+
+@instruction(i32, i32)
+def look_up(builder, table, index):
+    """In every byte the byte of the table (16 bytes, in each quarter of the register) that the index, 0 .. 15, names."""
+    return forms.look_up(builder, table, index)
+
+
+@instruction(i32, i32)
+def halved(builder, x, times):
+    """x / 2^times, rounded down."""
+    return builder.ashr(x, times)
+
+
+@instruction(i32, gives=f32)
+def as_f32(builder, x):
+    """The float with these bits."""
+    return builder.bitcast(x, vector(FLOAT))
+
+
+@instruction(i32, i32)
+def maximum_i32(builder, x, y):
+    """The larger of two int32."""
+    return builder.select(builder.icmp_signed(">", x, y), x, y)
 
 
 @instruction(i32, i32, f32, f32, gives=f32)

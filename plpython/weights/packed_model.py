@@ -9,7 +9,7 @@ import mmap
 
 import numpy as np
 
-from ..kernels import dispatch
+from ..kernels import dispatch, prefetching
 from ..kernels.dispatch import LAYOUT_NAMES
 from ..kernels.groups import ABSENT, CACHE_LINE, Weights
 from ..kernels.packing import layout_of, pack_rows, packed_bytes
@@ -51,7 +51,7 @@ class PackedModel:
             raise errors.invalid_parameter("a packed model must be aligned to 64 bytes")
         whole = self.buffer[: self.buffer.size // 4 * 4]
         arrays = (_read_only(whole.view(dtype)) for dtype in (np.uint8, np.uint16, np.float32))
-        self.weights = Weights(*arrays, dispatch.ADDRESSES)
+        self.weights = Weights(*arrays, dispatch.ADDRESSES, prefetching.DISTANCES)
 
     def entry(self, name):
         """A tensor's row of the weight table, int64 [4]; loads the kernels of its layout.

@@ -3,13 +3,13 @@
 Byte b of line k holds column 4k + b of the block in its low bits, column 4k + b + 16 in its high bits.
 """
 
-import numpy as np
+from ...model.encodings import BLOCKS
+from ...simd.memory import load_bytes, load_word, spread_bytes, store_word
+from ...simd.registers import dot4, i32, inlined
+from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
+from ..products import LOW_NIBBLES, TILE_I32
 
-from ...simd.memory import load_bytes, prefetch, spread_bytes
-from ...simd.registers import dot4, f32, fill, fma, i32, inlined, to_f32
-from ..blocks import AHEAD, LOW_NIBBLES, TILE_I32, Integers, blocks, pack_bytes
-
-Q4_BYTES, Q4_OFFSET = 256, 8
+SIZE = 256  # bytes of a block
 
 
 def dots_of(X):
@@ -18,7 +18,6 @@ def dots_of(X):
     @inlined
     def dots(u8, at, sums, codes, column, columns):
         for k in range(4):
-            prefetch(u8, at + k * 64 + AHEAD)
             pair = load_bytes(u8, at + k * 64, i32)
             sums = dot4(sums, pair & LOW_NIBBLES, spread_bytes(codes, column + 4 * k, X, columns))
             sums = dot4(sums, (pair >> 4) & LOW_NIBBLES, spread_bytes(codes, column + 16 + 4 * k, X, columns))
@@ -36,35 +35,29 @@ def dots_of_two(u8, at, second, sums, codes, column, columns):
         x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
         sums, second_sums = dot4(sums, pair & LOW_NIBBLES, x), dot4(second_sums, second_pair & LOW_NIBBLES, x)
         x = spread_bytes(codes, column + 16 + 4 * k, TILE_I32, columns)
-        sums, second_sums = (
-            dot4(sums, (pair >> 4) & LOW_NIBBLES, x),
-            dot4(second_sums, (second_pair >> 4) & LOW_NIBBLES, x),
-        )
+        sums = dot4(sums, (pair >> 4) & LOW_NIBBLES, x)
+        second_sums = dot4(second_sums, (second_pair >> 4) & LOW_NIBBLES, x)
     return sums, second_sums
 
 
 @inlined
-def integer(u8, at, r, k):
-    """The integer of row r, column k."""
-    pair = np.int32(u8[at + k % 16 // 4 * 64 + r * 4 + k % 4])
-    return np.float32((pair >> (k // 16 * 4) & 15) - Q4_OFFSET)
+def integers(u8, at, k):
+    """The integers of column k."""
+    return byte_of(load_bytes(u8, at + k % 16 // 4 * 64, i32), k % 4) >> k // 16 * 4 & 15
 
 
 @inlined
-def squares(u8, at):
-    """For each row the sum of the squares of a block's integers, exact in float32."""
-    total = fill(0.0, f32)
+def pack_nibbles(raw, at, out, weights, r):
+    """Pack 16 bytes, whose low bits are columns 0 .. 15 and whose high bits are columns 16 .. 31."""
     for k in range(4):
-        eight = load_bytes(u8, at + k * 64, i32)
-        for half in range(8):
-            value = to_f32((eight >> np.int32(4 * half)) & 15) - 8.0
-            total = fma(value, value, total)
-    return total
+        store_word(out, weights + k * 64 + 4 * r, load_word(raw, at + 4 * k))
 
 
-def pack(raw, columns, first_row, out):
-    """Pack rows of Q4_0, whose blocks are an f16 scale and 16 bytes; see groups.Layout."""
-    pack_bytes(raw, columns, first_row, Q4_BYTES, np.uint8(0), out)
+@inlined
+def pack(raw, at, out, scales, weights, r):
+    """Q4_0: an f16 scale and 16 bytes of integers; see blocks.Integers."""
+    pack_scale(raw, at, out, scales + 2 * r)
+    pack_nibbles(raw, at + 2, out, weights, r)
 
 
-layout = blocks(Integers("q4", 6, Q4_BYTES, Q4_OFFSET, dots_of, dots_of_two, integer, squares, pack))
+layout = blocks(Integers("q4", 6, SIZE, 8, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q4_0"][1], pack))

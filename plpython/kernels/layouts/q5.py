@@ -4,16 +4,14 @@ Byte b of line k holds the lower four bits of column 4k + b in its low bits, of 
 Their fifth bits are bits 4 + k and k of byte b of the first line.
 """
 
-import numpy as np
+from ...model.encodings import BLOCKS
+from ...simd.memory import load_bytes, load_word, spread_bytes
+from ...simd.registers import compiled, dot4, i32, inlined
+from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
+from ..products import LOW_NIBBLES, TILE_I32
+from .q4 import pack_nibbles
 
-from ...model.encodings import BLOCK, BLOCKS
-from ...simd.memory import load_bytes, prefetch, spread_bytes
-from ...simd.registers import compiled, dot4, entry, f32, fill, fma, i32, inlined, to_f32
-from ..blocks import AHEAD, LOW_NIBBLES, TILE_I32, Integers, blocks, pack_scale
-from ..groups import GROUP, blocks_bytes, scales_offset, weights_offset
-
-LINE, Q5_BYTES, Q5_OFFSET = 64, 320, 16
-Q5_0_BYTES = BLOCKS["Q5_0"][1]  # a block in the file: an f16 scale, 32 fifth bits, 16 bytes
+LINE, SIZE = 64, 320  # bytes of a line, and of a block
 FIFTH_BITS = 0x10101010  # masks the fifth bit of each byte
 
 
@@ -29,10 +27,8 @@ def dots_of(X):
 
     @inlined
     def dots(u8, at, sums, codes, column, columns):
-        prefetch(u8, at + AHEAD)
         fifths = load_bytes(u8, at, i32)
         for k in range(4):
-            prefetch(u8, at + LINE + k * LINE + AHEAD)
             low, high = columns_of(u8, at, k, fifths)
             sums = dot4(sums, low, spread_bytes(codes, column + 4 * k, X, columns))
             sums = dot4(sums, high, spread_bytes(codes, column + 16 + 4 * k, X, columns))
@@ -56,50 +52,34 @@ def dots_of_two(u8, at, second, sums, codes, column, columns):
 
 
 @inlined
-def integer(u8, at, r, k):
-    """The integer of row r, column k."""
-    upper, line, byte = k // 16, k % 16 // 4, r * 4 + k % 4
-    low = np.int32(u8[at + LINE + line * LINE + byte]) >> 4 * upper & 15
-    fifth = np.int32(u8[at + byte]) >> 4 - 4 * upper + line & 1
-    return np.float32(low + 16 * fifth - Q5_OFFSET)
-
-
-@inlined
-def squares(u8, at):
-    """For each row the sum of the squares of a block's integers, exact in float32."""
-    total, fifths = fill(0.0, f32), load_bytes(u8, at, i32)
-    for k in range(4):
-        for four in columns_of(u8, at, k, fifths):
-            for byte in range(4):
-                value = to_f32((four >> np.int32(8 * byte)) & 31) - 16.0
-                total = fma(value, value, total)
-    return total
+def integers(u8, at, k):
+    """The integers of column k."""
+    upper, line = k // 16, k % 16 // 4
+    low = byte_of(load_bytes(u8, at + LINE + line * LINE, i32), k % 4) >> 4 * upper & 15
+    return low | (byte_of(load_bytes(u8, at, i32), k % 4) >> 4 - 4 * upper + line & 1) << 4
 
 
 @compiled
-def fifth(raw, at, k):
-    """Bit k of the 32 bits that begin at raw[at]."""
-    return raw[at + k // 8] >> k % 8 & 1
+def every_fourth(bits):
+    """Bits 0, 4, 8 and 12 as bits 0 .. 3."""
+    pairs = (bits & 0x1111) | (bits & 0x1111) >> 3
+    return (pairs & 0x0303 | (pairs & 0x0303) >> 6) & 15
 
 
-@entry
-def pack(raw, columns, first_row, out):
-    """Pack rows of Q5_0; see groups.Layout."""
-    count = columns // BLOCK
-    for row in range(raw.size // (count * Q5_0_BYTES)):
-        group, r = divmod(first_row + row, GROUP)
-        start = group * blocks_bytes(count, Q5_BYTES)
-        for block in range(count):
-            at = (row * count + block) * Q5_0_BYTES
-            pack_scale(raw, at, out, scales_offset(start, block, Q5_BYTES) + 2 * r)
-            to = weights_offset(start, block, Q5_BYTES) + 4 * r
-            for byte in range(4):
-                fifths = 0
-                for line in range(4):
-                    k = 4 * line + byte
-                    out[to + LINE + line * LINE + byte] = raw[at + 6 + k]
-                    fifths |= fifth(raw, at + 2, k) << 4 + line | fifth(raw, at + 2, 16 + k) << line
-                out[to + byte] = fifths
+@inlined
+def pack_fifths(raw, at, out, weights, r):
+    """Pack the fifth bits of 32 columns, which are four bytes in their order."""
+    bits = load_word(raw, at)
+    for byte in range(4):
+        out[weights + 4 * r + byte] = every_fourth(bits >> byte) << 4 | every_fourth(bits >> 16 + byte)
 
 
-layout = blocks(Integers("q5", 7, Q5_BYTES, Q5_OFFSET, dots_of, dots_of_two, integer, squares, pack))
+@inlined
+def pack(raw, at, out, scales, weights, r):
+    """Q5_0: an f16 scale, 32 fifth bits and 16 bytes; see blocks.Integers."""
+    pack_scale(raw, at, out, scales + 2 * r)
+    pack_fifths(raw, at + 2, out, weights, r)
+    pack_nibbles(raw, at + 6, out, weights + LINE, r)
+
+
+layout = blocks(Integers("q5", 7, SIZE, 16, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q5_0"][1], pack))

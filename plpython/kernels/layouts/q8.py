@@ -3,13 +3,13 @@
 Byte b of line k holds column 4k + b of the block.
 """
 
-import numpy as np
+from ...model.encodings import BLOCKS
+from ...simd.memory import in_order, load_bytes, load_word, spread_bytes, store_word
+from ...simd.registers import dot4, i32, inlined
+from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
+from ..products import TILE_I32
 
-from ...simd.memory import in_order, load_bytes, prefetch, spread_bytes
-from ...simd.registers import dot4, f32, fill, fma, i32, inlined, to_f32
-from ..blocks import AHEAD, TILE_I32, Integers, blocks, pack_bytes
-
-Q8_BYTES, Q8_OFFSET = 512, 128
+SIGNS = 0x80808080  # int8 ^ this is the integer + 128
 
 
 def dots_of(X):
@@ -18,9 +18,7 @@ def dots_of(X):
     @inlined
     def dots(u8, at, sums, codes, column, columns):
         for k in range(8):
-            prefetch(u8, at + k * 64 + AHEAD)
-            w = load_bytes(u8, at + k * 64, i32)
-            sums = dot4(sums, w, spread_bytes(codes, column + 4 * k, X, columns))
+            sums = dot4(sums, load_bytes(u8, at + k * 64, i32), spread_bytes(codes, column + 4 * k, X, columns))
         return sums
 
     return dots
@@ -40,26 +38,17 @@ def dots_of_two(u8, at, second, sums, codes, column, columns):
 
 
 @inlined
-def integer(u8, at, r, k):
-    """The integer of row r, column k."""
-    return np.float32(np.int32(u8[at + k // 4 * 64 + r * 4 + k % 4]) - Q8_OFFSET)
+def integers(u8, at, k):
+    """The integers of column k."""
+    return byte_of(load_bytes(u8, at + k // 4 * 64, i32), k % 4)
 
 
 @inlined
-def squares(u8, at):
-    """For each row the sum of the squares of a block's integers, exact in float32."""
-    total = fill(0.0, f32)
+def pack(raw, at, out, scales, weights, r):
+    """Q8_0: an f16 scale and 32 int8; see blocks.Integers."""
+    pack_scale(raw, at, out, scales + 2 * r)
     for k in range(8):
-        four = load_bytes(u8, at + k * 64, i32)
-        for byte in range(4):
-            value = to_f32((four >> np.int32(8 * byte)) & 255) - 128.0
-            total = fma(value, value, total)
-    return total
+        store_word(out, weights + k * 64 + 4 * r, load_word(raw, at + 2 + 4 * k) ^ SIGNS)
 
 
-def pack(raw, columns, first_row, out):
-    """Pack rows of Q8_0, whose blocks are an f16 scale and 32 int8; see groups.Layout."""
-    pack_bytes(raw, columns, first_row, Q8_BYTES, np.uint8(Q8_OFFSET), out)
-
-
-layout = blocks(Integers("q8", 5, Q8_BYTES, Q8_OFFSET, dots_of, dots_of_two, integer, squares, pack))
+layout = blocks(Integers("q8", 5, 512, 128, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q8_0"][1], pack))

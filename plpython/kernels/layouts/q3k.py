@@ -1,0 +1,108 @@
+"""Q3_K: superblocks of 3-bit integers, stored + 4; each half of a block has a scale of 6 bits, a signed byte here.
+
+A block is u8[3 lines][16 rows][4 bytes]. Register k of a block holds its columns 4k .. 4k + 3, a byte each:
+line 0 holds registers 0 and 1, three bits each, and bits 0-1 of register 6; line 1 holds registers 2 and 3 and bits 0-1
+of register 7; line 2 holds registers 4 and 5, bit 2 of register 6 and bit 2 of register 7.
+"""
+
+from ...model.encodings import BLOCKS
+from ...simd.memory import load_bytes, load_word, spread_bytes, store_word
+from ...simd.registers import compiled, dot4, i32, inlined
+from ..blocks import byte_of, pack_scale
+from ..superblocks import BlockScales, Superblocks, superblocks
+from .q6k import scale
+
+LINE, FIRST_LINE, SIZE = 64, 64, 192
+LINE_BYTES = LINE + 2 * SIZE
+THREE_BITS, TWO_BITS, THIRD_BIT, LOWEST_BIT = 0x07070707, 0x03030303, 0x04040404, 0x01010101  # of each byte
+
+
+@inlined
+def registers_of(u8, at):
+    """The eight registers of a block."""
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
+    sixth = a >> 6 & TWO_BITS | c >> 4 & THIRD_BIT
+    seventh = b >> 6 & TWO_BITS | c >> 5 & THIRD_BIT
+    low = a & THREE_BITS, a >> 3 & THREE_BITS, b & THREE_BITS, b >> 3 & THREE_BITS
+    return low, (c & THREE_BITS, c >> 3 & THREE_BITS, sixth, seventh)
+
+
+def dots_of(X):
+    """Make the dot products of the halves of a block with tokens of the type X; see superblocks.Superblocks."""
+
+    @inlined
+    def half(four, sums, codes, column, columns):
+        first, second, third, fourth = four
+        sums = dot4(sums, first, spread_bytes(codes, column, X, columns))
+        sums = dot4(sums, second, spread_bytes(codes, column + 4, X, columns))
+        sums = dot4(sums, third, spread_bytes(codes, column + 8, X, columns))
+        return dot4(sums, fourth, spread_bytes(codes, column + 12, X, columns))
+
+    @inlined
+    def dots(u8, at, halves, codes, column, columns):
+        one, two = halves
+        low, high = registers_of(u8, at)
+        one = half(low, one, codes, column, columns)
+        two = half(high, two, codes, column + 16, columns)
+        return one, two
+
+    return dots
+
+
+@compiled
+def three_bits(a, b, c, k):
+    """Register k of the lines a, b, c of a block."""
+    if k < 2:
+        return a >> 3 * k & THREE_BITS
+    if k < 4:
+        return b >> 3 * (k - 2) & THREE_BITS
+    if k < 6:
+        return c >> 3 * (k - 4) & THREE_BITS
+    return (a if k == 6 else b) >> 6 & TWO_BITS | c >> k - 2 & THIRD_BIT
+
+
+@inlined
+def integers(u8, at, k):
+    """The integers of column k."""
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
+    return byte_of(three_bits(a, b, c, k // 4), k % 4)
+
+
+@compiled
+def six_bits(raw, at, half):
+    """The scale of a half block, of twelve bytes: the lower four bits of 16 scales, then their upper two bits."""
+    low, upper = raw[at + half % 8] >> half // 8 * 4 & 15, raw[at + 8 + half % 4] >> half // 4 * 2 & 3
+    return (low | upper << 4) - 32
+
+
+@inlined
+def four_columns(raw, at, block, k):
+    """The columns 4k .. 4k + 3 of a block, as bytes of a word."""
+    half, quarter = block // 4, block % 4
+    low = load_word(raw, at + 32 + 32 * half + 4 * k) >> 2 * quarter & TWO_BITS
+    return low | (load_word(raw, at + 4 * k) >> block & LOWEST_BIT) << 2
+
+
+@inlined
+def pack(raw, at, out, to, r):
+    """Q3_K: 32 bytes of third bits, 64 of low bits, twelve of scales, d; see superblocks.Superblocks."""
+    pack_scale(raw, at + 108, out, to + 2 * r)
+    for block in range(8):
+        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        for half in range(2):
+            out[line + (block % 2 * 2 + half) * 16 + r] = six_bits(raw, at + 96, 2 * block + half)
+        weights = line + LINE + block % 2 * SIZE + 4 * r
+        sixth, seventh = four_columns(raw, at, block, 6), four_columns(raw, at, block, 7)
+        upper = (
+            (sixth & TWO_BITS) << 6,
+            (seventh & TWO_BITS) << 6,
+            (sixth & THIRD_BIT) << 4 | (seventh & THIRD_BIT) << 5,
+        )
+        for k in range(3):
+            pair = four_columns(raw, at, block, 2 * k) | four_columns(raw, at, block, 2 * k + 1) << 3
+            store_word(out, weights + k * LINE, pair | upper[k])
+
+
+layout = superblocks(
+    Superblocks("q3k", 16, SIZE, 4, BlockScales(2, True, scale, None), dots_of, None, integers, BLOCKS["Q3_K"][1], pack)
+)

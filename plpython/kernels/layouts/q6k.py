@@ -1,0 +1,91 @@
+"""Q6_K: superblocks of 6-bit integers, stored + 32; each half of a block has an 8-bit scale.
+
+A block is u8[2 halves][3 lines][16 rows][4 bytes]. The low six bits of byte b of line k are column 4k + b of the half;
+the upper two bits of the lines 0, 1, 2 are those of columns 12 + b: bits 0-1, 2-3 and 4-5.
+"""
+
+from ...model.encodings import BLOCKS
+from ...simd.memory import load_bytes, load_i8, load_word, spread_bytes, store_word
+from ...simd.registers import dot4, i32, inlined
+from ..blocks import byte_of, pack_scale
+from ..superblocks import BlockScales, Superblocks, superblocks
+
+LINE, FIRST_LINE, SIZE = 64, 64, 384
+HALF = 3 * LINE  # bytes of half a block
+LINE_BYTES = LINE + 2 * SIZE
+SIX_BITS, LOWEST_TWO, NEXT_TWO, UPPER_TWO = 0x3F3F3F3F, 0x03030303, 0x0C0C0C0C, 0x30303030  # of each byte
+LOW_NIBBLES = 0x0F0F0F0F
+
+
+@inlined
+def registers_of(u8, at):
+    """Half a block, as four registers of four columns."""
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
+    fourth = (a >> 6) & LOWEST_TWO | (b >> 4) & NEXT_TWO | (c >> 2) & UPPER_TWO
+    return a & SIX_BITS, b & SIX_BITS, c & SIX_BITS, fourth
+
+
+def dots_of(X):
+    """Make the dot products of the halves of a block with tokens of the type X; see superblocks.Superblocks."""
+
+    @inlined
+    def half(u8, at, sums, codes, column, columns):
+        first, second, third, fourth = registers_of(u8, at)
+        sums = dot4(sums, first, spread_bytes(codes, column, X, columns))
+        sums = dot4(sums, second, spread_bytes(codes, column + 4, X, columns))
+        sums = dot4(sums, third, spread_bytes(codes, column + 8, X, columns))
+        return dot4(sums, fourth, spread_bytes(codes, column + 12, X, columns))
+
+    @inlined
+    def dots(u8, at, halves, codes, column, columns):
+        one, two = halves
+        one = half(u8, at, one, codes, column, columns)
+        two = half(u8, at + HALF, two, codes, column + 16, columns)
+        return one, two
+
+    return dots
+
+
+@inlined
+def integers(u8, at, k):
+    """The integers of column k."""
+    begin, line = at + k // 16 * HALF, k % 16 // 4
+    if line < 3:
+        return byte_of(load_bytes(u8, begin + line * LINE, i32), k % 4) & 63
+    _, _, _, fourth = registers_of(u8, begin)
+    return byte_of(fourth, k % 4)
+
+
+@inlined
+def scale(u8, line, half):
+    """The scales of half a block; see superblocks.BlockScales."""
+    return load_i8(u8, line + 16 * half, i32)
+
+
+@inlined
+def four_columns(raw, at, block, k):
+    """The columns 4k .. 4k + 3 of a block, as bytes of a word."""
+    half, quarter = block // 4, block % 4
+    low = load_word(raw, at + 64 * half + 32 * (quarter % 2) + 4 * k) >> quarter // 2 * 4 & LOW_NIBBLES
+    return low | (load_word(raw, at + 128 + 32 * half + 4 * k) >> 2 * quarter & LOWEST_TWO) << 4
+
+
+@inlined
+def pack(raw, at, out, to, r):
+    """Q6_K: 128 bytes of low bits, 64 of upper bits, 16 of scales, d; see superblocks.Superblocks."""
+    pack_scale(raw, at + 208, out, to + 2 * r)
+    for block in range(8):
+        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        for half in range(2):
+            out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 192 + 2 * block + half]
+            weights, fourth = line + LINE + block % 2 * SIZE + half * HALF, four_columns(raw, at, block, 4 * half + 3)
+            for k in range(3):
+                upper = (fourth >> 2 * k & LOWEST_TWO) << 6
+                store_word(out, weights + k * LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)
+
+
+layout = superblocks(
+    Superblocks(
+        "q6k", 14, SIZE, 32, BlockScales(2, True, scale, None), dots_of, None, integers, BLOCKS["Q6_K"][1], pack
+    )
+)

@@ -377,8 +377,8 @@ from .products import TILE_F32, TILE_I32, Parts, prefetch_lines, product_of, sta
 #   dots_of_two    (u8, at, second, sums, codes, column, columns) -> the same for two groups at once, of type TILE_I32;
 #                  both begin with `sums`
 #   integers       (u8, at, k) -> i32, the integers of column k of the block, stored with the offset, a row to a lane
-#   pack           (raw, at, out, scales, weights, r) -> None: packs the block of `file_bytes` bytes at raw[at], of row r
-#                  of a group; in the group its scales and its integers begin at out[scales] and out[weights]
+#   pack           (raw, at, out, scales, weights, r) -> None: packs the block of `file_bytes` bytes at raw[at], of row
+#                  r of a group; in the group its scales and its integers begin at out[scales] and out[weights]
 Integers = namedtuple("Integers", "name number size offset scales dots_of dots_of_two integers file_bytes pack")
 # The scales of blocks: how many blocks share a line, whether a block has a minimum as well, 32 bytes behind its scale,
 # and (weights, at) -> the scales or minima that begin at this byte, f32.
@@ -1753,9 +1753,7 @@ def pack(raw, at, out, to, r):
 
 SCALES = BlockScales(PER_LINE, False, scale, None)
 TABLE = table_of(IQ4_VALUES)
-layout = superblocks(
-    Superblocks("iq4xs", 15, SIZE, OFFSET, SCALES, *looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack)
-)
+layout = superblocks(Superblocks("iq4xs", 15, SIZE, OFFSET, SCALES, *looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq4xs() FROM PUBLIC;
@@ -1986,16 +1984,18 @@ def pack(raw, at, out, to, r):
             out[line + (block % 2 * 2 + half) * 16 + r] = six_bits(raw, at + 96, 2 * block + half)
         weights = line + LINE + block % 2 * SIZE + 4 * r
         sixth, seventh = four_columns(raw, at, block, 6), four_columns(raw, at, block, 7)
-        upper = (sixth & TWO_BITS) << 6, (seventh & TWO_BITS) << 6, (sixth & THIRD_BIT) << 4 | (seventh & THIRD_BIT) << 5
+        upper = (
+            (sixth & TWO_BITS) << 6,
+            (seventh & TWO_BITS) << 6,
+            (sixth & THIRD_BIT) << 4 | (seventh & THIRD_BIT) << 5,
+        )
         for k in range(3):
             pair = four_columns(raw, at, block, 2 * k) | four_columns(raw, at, block, 2 * k + 1) << 3
             store_word(out, weights + k * LINE, pair | upper[k])
 
 
 layout = superblocks(
-    Superblocks(
-        "q3k", 16, SIZE, 4, BlockScales(2, True, scale, None), dots_of, None, integers, BLOCKS["Q3_K"][1], pack
-    )
+    Superblocks("q3k", 16, SIZE, 4, BlockScales(2, True, scale, None), dots_of, None, integers, BLOCKS["Q3_K"][1], pack)
 )
 $python$;
 
@@ -2181,9 +2181,7 @@ def pack(raw, at, out, to, r):
         pack_low_bits(raw, at + 16 + block // 2 * 32, out, weights, r, block % 2)
 
 
-layout = superblocks(
-    Superblocks("q4k", 12, SIZE, 0, SCALES, dots_of, dots_of_two, integers, BLOCKS["Q4_K"][1], pack)
-)
+layout = superblocks(Superblocks("q4k", 12, SIZE, 0, SCALES, dots_of, dots_of_two, integers, BLOCKS["Q4_K"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q4k() FROM PUBLIC;
@@ -2351,9 +2349,7 @@ def pack(raw, at, out, to, r):
         pack_low_bits(raw, at + 48 + block // 2 * 32, out, weights + LINE, r, block % 2)
 
 
-layout = superblocks(
-    Superblocks("q5k", 13, SIZE, 0, SCALES, dots_of, dots_of_two, integers, BLOCKS["Q5_K"][1], pack)
-)
+layout = superblocks(Superblocks("q5k", 13, SIZE, 0, SCALES, dots_of, dots_of_two, integers, BLOCKS["Q5_K"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q5k() FROM PUBLIC;
@@ -3268,7 +3264,7 @@ def _shift(offset):
 
         return shift
     bits = (HALF_OFFSET // offset).bit_length() - 1
-    assert HALF_OFFSET == offset << bits
+    assert offset << bits == HALF_OFFSET
 
     @inlined
     def shift(x):

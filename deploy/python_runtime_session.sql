@@ -215,6 +215,7 @@ Compiled code is stored beside the modules of its release, in a folder named by 
 """
 
 import importlib
+import json
 import time
 from types import SimpleNamespace
 
@@ -226,19 +227,23 @@ from ..server import background, errors, interrupts, messages, module_files, set
 
 ENGINES = ("auto", "compiled", "numpy")
 COMPILED = {  # the modules that need numba, by their names in `modules`
+    "calibration": "engine.calibration",
     "candidates": "kernels.candidates",
     "decoder": "engine.decoder",
     "decoder_pass": "engine.decoder_pass",
     "encoder": "engine.encoder",
     "operators": "engine.composed",
     "packing": "kernels.packing",
+    "prefetching": "kernels.prefetching",
     "shared_weights": "weights.shared",
     "similarity": "kernels.similarity",
     "tensor_groups": "weights.tensor_groups",
 }
 PACKAGE = __package__.rpartition(".")[0]
 READY = "ready"  # the file that names what the code beside it was compiled for
+PREFETCHING = "prefetching.json"  # the file with the distances that were measured here
 NOT_READY = "llm.warm_up() has not compiled it"
+MEASURE = "A loader runs SELECT llm.warm_up(measure => true)."
 WARM_UP = "A loader runs SELECT llm.warm_up() once, on each server and after each release."
 INSTALL = "Install numba for the server's Python."
 
@@ -313,6 +318,8 @@ def is_ready():
             return False
         file = _ready_file()
         _ready = file if file.is_file() and file.read_text() == _compiled_for() else None
+        if _ready is not None:
+            _use_distances()
         _was_ready = _was_ready or _ready is not None
     return _ready is not None
 
@@ -325,9 +332,30 @@ def compile_all():
         from ..engine import warm_up
 
         background.Background(warm_up.run).result()
-        beside = _folder() / f"{READY}.{time.monotonic_ns()}"
-        beside.write_text(_compiled_for())
-        beside.replace(_ready_file())
+        measure_distances()
+        _write(_ready_file(), _compiled_for())
+
+
+def measure_distances():
+    """Measure how far ahead to prefetch on this machine, and keep it beside the compiled code for all sessions."""
+    measured = background.Background(modules().calibration.measure).result()
+    _write(_folder() / PREFETCHING, json.dumps(measured))
+    modules().prefetching.use(measured)
+
+
+def _use_distances():
+    """Prefetch as far as was measured here; the file is missing or damaged only if somebody has touched it."""
+    try:
+        modules().prefetching.use(json.loads((_folder() / PREFETCHING).read_text()))
+    except (OSError, ValueError):
+        messages.notice("prefetch distances are not measured on this server", None, MEASURE)
+
+
+def _write(path, text):
+    """Write a file as a whole or not at all."""
+    beside = path.with_name(f"{path.name}.{time.monotonic_ns()}")
+    beside.write_text(text)
+    beside.replace(path)
 
 
 def _require_fresh_session():

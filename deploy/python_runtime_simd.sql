@@ -1013,8 +1013,8 @@ def instruction(*operands, gives=None):
     return decorate
 
 
-# Arithmetic. Written as operators where Python has one: a + b, a - b, a * b, a / b on f32; a + b, a - b, a * b, a & b, a | b,
-# a << b, a >> b on i32.
+# Arithmetic. Written as operators where Python has one: a + b, a - b, a * b, a / b on f32; a + b, a - b, a * b, a & b,
+# a | b, a << b, a >> b on i32.
 
 
 def _operator(symbol, **names):
@@ -1140,7 +1140,7 @@ def dot2(builder, total, first, second):
 
 @instruction(i32, i32)
 def look_up(builder, table, index):
-    """In every byte the byte of the table (16 bytes, in each quarter of the register) that the index, 0 .. 15, names."""
+    """In every byte the byte of the table that the index, 0 .. 15, names; every quarter of `table` is the table."""
     return forms.look_up(builder, table, index)
 
 

@@ -1713,8 +1713,13 @@ def packed_tensors():
         yield *tensor, _time(entry.built), _time(entry.last_used)
 
 
-def warm_up():
-    """Compile the compiled engine, if that is not done yet. Returns which engine computes then."""
+def warm_up(measure):
+    """Compile the compiled engine, if that is not done yet. Returns which engine computes then.
+
+    measure: measure the prefetch distances again even if they are known.
+    """
+    if measure and engines.is_ready():
+        engines.measure_distances()
     engines.compile_all()
     return engines.description()
 

@@ -527,7 +527,7 @@ def pack_model(tensors):
         directory[name] = directory_entry(type, shape, offset)
         if offset == size:
             size += -(-packed_bytes(type, shape) // CACHE_LINE) * CACHE_LINE
-    buffer = _memory(size)
+    buffer = writable_memory(size)
     for offset, type, shape, raw in distinct.values():
         pack_rows(raw, type, shape, 0, buffer[offset : offset + packed_bytes(type, shape)])
     return PackedModel(buffer, directory)
@@ -573,7 +573,7 @@ class PackedModel:
         return self.weights.f32[offset // 4 : offset // 4 + columns]
 
 
-def _memory(size):
+def writable_memory(size):
     """Zeroed memory, uint8[size], in huge pages: with pages of 4 KB reading reaches two thirds of the speed."""
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):

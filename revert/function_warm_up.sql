@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.warm_up();
+DROP FUNCTION llm.warm_up(boolean);
 
 COMMIT;

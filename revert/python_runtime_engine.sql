@@ -12,5 +12,6 @@ DROP FUNCTION llm_runtime.engine__encoder();
 DROP FUNCTION llm_runtime.engine__decoder_pass();
 DROP FUNCTION llm_runtime.engine__decoder();
 DROP FUNCTION llm_runtime.engine__composed();
+DROP FUNCTION llm_runtime.engine__calibration();
 
 COMMIT;

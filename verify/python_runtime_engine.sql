@@ -8,8 +8,8 @@ DECLARE
     module text;
 BEGIN
     FOREACH module IN ARRAY '{
-        engine__composed, engine__decoder, engine__decoder_pass, engine__encoder, engine__encoder_pass,
-        engine__kv_cache, engine__operator_entries, engine__steps, engine__warm_up
+        engine__calibration, engine__composed, engine__decoder, engine__decoder_pass, engine__encoder,
+        engine__encoder_pass, engine__kv_cache, engine__operator_entries, engine__steps, engine__warm_up
     }'::text[] LOOP
         ASSERT EXISTS (
             SELECT FROM pg_catalog.pg_proc AS p

@@ -35,8 +35,8 @@ from .products import TILE_F32, TILE_I32, Parts, prefetch_lines, product_of, sta
 #   dots_of_two    (u8, at, second, sums, codes, column, columns) -> the same for two groups at once, of type TILE_I32;
 #                  both begin with `sums`
 #   integers       (u8, at, k) -> i32, the integers of column k of the block, stored with the offset, a row to a lane
-#   pack           (raw, at, out, scales, weights, r) -> None: packs the block of `file_bytes` bytes at raw[at], of row r
-#                  of a group; in the group its scales and its integers begin at out[scales] and out[weights]
+#   pack           (raw, at, out, scales, weights, r) -> None: packs the block of `file_bytes` bytes at raw[at], of row
+#                  r of a group; in the group its scales and its integers begin at out[scales] and out[weights]
 Integers = namedtuple("Integers", "name number size offset scales dots_of dots_of_two integers file_bytes pack")
 # The scales of blocks: how many blocks share a line, whether a block has a minimum as well, 32 bytes behind its scale,
 # and (weights, at) -> the scales or minima that begin at this byte, f32.

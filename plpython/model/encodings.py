@@ -11,7 +11,7 @@ import numpy as np
 
 from ..server import errors
 
-# The bits of infinity as a whole number. Without the sign, larger numbers are NaN and only NaN. E8M0 is the exponents of
+# The bits of infinity as a whole number. Without the sign, larger numbers are NaN and only NaN. E8M0 are exponents of
 # powers of two, without infinity: 255 is NaN, and from 253 on the largest code times the power is infinite.
 INFINITY = {
     "F32": (np.uint32, 0x7F800000),

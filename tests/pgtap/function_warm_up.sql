@@ -1,7 +1,7 @@
 BEGIN;
 SELECT plan(2);
 
-SELECT function_privs_are('llm', 'warm_up', ARRAY[]::text[], 'llm_user', '{}', 'who generates may not compile');
+SELECT function_privs_are('llm', 'warm_up', ARRAY['boolean'], 'llm_user', '{}', 'who generates may not compile');
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;

@@ -1,7 +1,11 @@
 """Which engine computes, and why."""
 
+import json
+
 import pytest
 
+from plpython.engine import calibration
+from plpython.kernels import prefetching
 from plpython.server import errors
 from plpython.session import engines
 
@@ -26,10 +30,15 @@ def setting(plpy, monkeypatch):
     return set_to
 
 
+MEASURED = dict.fromkeys(prefetching.NAMES, 4096)
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """An empty folder for compiled code."""
+    """An empty folder for compiled code; the prefetch distances are MEASURED as soon as they are measured."""
     monkeypatch.setattr(engines, "_home", lambda: tmp_path)
+    monkeypatch.setattr(calibration, "measure", lambda: MEASURED)
+    monkeypatch.setattr(prefetching, "DISTANCES", prefetching.DISTANCES.copy())
     return tmp_path
 
 
@@ -93,6 +102,33 @@ def test_code_that_is_deleted_under_a_session_computes_no_more_and_is_compiled_i
     assert refusal.value.sqlstate == "55000"
     ready.write_text(content)  # another session compiled it
     assert engines.is_ready()
+
+
+def test_prefetch_distances_are_kept_with_the_code_and_used_in_other_sessions(setting, home, monkeypatch):
+    from plpython.engine import warm_up
+
+    monkeypatch.setattr(warm_up, "run", lambda: None)
+    engines.compile_all()
+    assert set(prefetching.DISTANCES) == {4096}
+    for kept, used in ((MEASURED | {"blocks 1": 512}, 512), (MEASURED, 4096)):
+        (file,) = home.glob("numba-*/prefetching.json")
+        file.write_text(json.dumps(kept))
+        monkeypatch.setattr(engines, "_ready", None)  # another session
+        assert engines.is_ready()
+        assert prefetching.DISTANCES[prefetching.ONE_TOKEN] == used
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "[]", '{"blocks 1": 512}', None])
+def test_a_damaged_file_of_distances_is_told_and_harmless(setting, home, monkeypatch, plpy, damaged):
+    from plpython.engine import warm_up
+
+    monkeypatch.setattr(warm_up, "run", lambda: None)
+    engines.compile_all()
+    (file,) = home.glob("numba-*/prefetching.json")
+    file.unlink() if damaged is None else file.write_text(damaged)
+    monkeypatch.setattr(engines, "_ready", None)
+    assert engines.is_ready() and len(plpy.notices) == 1
+    assert set(prefetching.DISTANCES) == {4096}
 
 
 def test_code_for_another_processor_or_numba_is_compiled_again(setting, home, monkeypatch):

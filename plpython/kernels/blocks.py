@@ -12,7 +12,7 @@ import numpy as np
 
 from ..model.encodings import BLOCK
 from ..simd.kernels import kernel
-from ..simd.memory import load, spread, store
+from ..simd.memory import array_on_stack, load, load_bytes, spread, store
 from ..simd.registers import compiled, f32, fill, fma, i32, inlined, lane, to_f32
 from .groups import (
     CACHE_LINE,
@@ -25,21 +25,19 @@ from .groups import (
     SQUARES_STRUCT,
     Layout,
 )
-from .products import TILE_F32, TILE_I32, Parts, prefetch_lines, product_of, starts
+from .panels import BLOCK_BYTES, GROUP_BYTES, GROUP_FLOATS, MINIMA, SCALES, tile_of_blocks
+from .products import Parts, dots_of, prefetch_lines, product_of, unpacked
+from .starts import starts
 
 # What a layout of blocks says of itself: its name and number, the bytes of a block's integers in a group, the offset
-# that makes them unsigned, its Scales, and these functions. `u8` is the packed buffer, `at` where a block's integers
-# begin in it.
-#   dots_of        (register block type X) -> (u8, at, sums, codes, column, columns) -> sums, i32, plus the dot products
-#                  of the block with each token's codes: token t's are codes[column + t * columns ...]
-#   dots_of_two    (u8, at, second, sums, codes, column, columns) -> the same for two groups at once, of type TILE_I32;
-#                  both begin with `sums`
-#   integers       (u8, at, k) -> i32, the integers of column k of the block, stored with the offset, a row to a lane
-#   pack           (raw, at, out, scales, weights, r) -> None: packs the block of `file_bytes` bytes at raw[at], of row
-#                  r of a group; in the group its scales and its integers begin at out[scales] and out[weights]
-Integers = namedtuple("Integers", "name number size offset scales dots_of dots_of_two integers file_bytes pack")
-# The scales of blocks: how many blocks share a line, whether a block has a minimum as well, 32 bytes behind its scale,
-# and (weights, at) -> the scales or minima that begin at this byte, f32.
+# that makes them unsigned, its Scales, and
+#   registers    (u8, at) -> the integers of the block at u8[at], see products.dots_of
+#   file_bytes   bytes of a block in the file
+#   pack         (raw, at, out, scales, weights, r) -> None: packs the block at raw[at], as in the file, of row r of a
+#                group; in the group its scales and its integers begin at out[scales] and out[weights]
+Blocks = namedtuple("Blocks", "name number size offset scales registers file_bytes pack")
+# The scales of blocks: how many blocks share a line, whether a block has a minimum as well, MINIMUM_AT bytes behind its
+# scale, and (weights, at) -> the scales or minima that begin at this byte, f32.
 Scales = namedtuple("Scales", "blocks minimum load")
 
 
@@ -50,66 +48,70 @@ def _half_precision(weights, at):
 
 SCALE = Scales(2, False, _half_precision)
 SCALE_AND_MINIMUM = Scales(1, True, _half_precision)
-MINIMUM_AT = 32  # bytes from a block's scales to its minima
+MINIMUM_AT = 32
 
 
-def blocks(integers):
-    """Make the Layout of an Integers."""
-    name, scales, group_bytes = integers.name, integers.scales, _group_bytes(integers)
-    scales_at, weights_at, integers_of = scales_offset(integers), weights_offset(integers), integers.integers
-    multiply = product_of(group_bytes, Parts(lambda tokens: _group(integers, tokens), _tile(integers)))
-    offset, minimum, scale_of = np.float32(integers.offset), scales.minimum, scales.load
+def blocks(described):
+    """Make the Layout of a Blocks."""
+    name, scales, group_bytes = described.name, described.scales, _group_bytes(described)
+    scales_at, weights_at, unpack = scales_offset(described), weights_offset(described), unpacked(described.registers)
+    parts = Parts(lambda tokens: _group(described, tokens), _unpack(described), _panel_bytes(described))
+    multiply, pack_block, file_bytes = product_of(group_bytes, parts), described.pack, described.file_bytes
+    offset, minimum, scale_of = np.float32(described.offset), scales.minimum, scales.load
 
     @kernel(f"product_{name}", PRODUCT_STRUCT)
     def product(p):
         multiply(p)
 
     @compiled
-    def column(weights, group, block, k):
-        """A column of a block, f32."""
-        at = scales_at(group, block)
-        value = to_f32(integers_of(weights.u8, weights_at(group, block), k)) - offset
-        value = value * scale_of(weights, at)
+    def column(weights, at, integers, k):
+        """Column k of a block, f32. at: where its scales begin. integers: the block unpacked."""
+        value = (to_f32(byte_of(load_bytes(integers, k // 4 * CACHE_LINE, i32), k % 4)) - offset) * scale_of(
+            weights, at
+        )
         return value + scale_of(weights, at + MINIMUM_AT) if minimum else value
 
     @kernel(f"row_{name}", ROW_STRUCT)
     def row(p):
-        columns = p.matrix[COLUMNS]
-        group = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns)
+        columns, u8 = p.matrix[COLUMNS], p.weights.u8
+        group, integers = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns), array_on_stack(BLOCK_BYTES, u8)
         for block in range(columns // BLOCK):
+            unpack(u8, weights_at(group, block), integers, 0)
             for k in range(BLOCK):
-                p.out[p.out_at + block * BLOCK + k] = lane(column(p.weights, group, block, k), p.row % GROUP)
+                value = column(p.weights, scales_at(group, block), integers, k)
+                p.out[p.out_at + block * BLOCK + k] = lane(value, p.row % GROUP)
 
     @kernel(f"squares_{name}", SQUARES_STRUCT)
     def squares(p):
-        columns = p.matrix[COLUMNS]
+        columns, u8 = p.matrix[COLUMNS], p.weights.u8
+        integers = array_on_stack(BLOCK_BYTES, u8)
         for number in range(p.begin, p.end):
             total, group = fill(0.0, f32), p.matrix[OFFSET] + number * group_bytes(columns)
             for block in range(columns // BLOCK):
+                unpack(u8, weights_at(group, block), integers, 0)
                 for k in range(BLOCK):
-                    value = column(p.weights, group, block, k)
+                    value = column(p.weights, scales_at(group, block), integers, k)
                     total = fma(value, value, total)
             store(p.out, number * GROUP, total)
 
-    pack_block, file_bytes = integers.pack, integers.file_bytes
-
     @kernel(f"pack_{name}", PACK_STRUCT)
     def pack(p):
-        blocks = p.columns // BLOCK
-        for row in range(p.raw.size // (blocks * file_bytes)):
+        count = p.columns // BLOCK
+        for row in range(p.raw.size // (count * file_bytes)):
             number, r = divmod(p.first_row + row, GROUP)
             group = number * group_bytes(p.columns)
-            for block in range(blocks):
-                at = (row * blocks + block) * file_bytes
+            for block in range(count):
+                at = (row * count + block) * file_bytes
                 pack_block(p.raw, at, p.out, scales_at(group, block), weights_at(group, block), r)
 
-    kernels = {"product": product, "row": row, "squares": squares, "pack": pack}
-    return Layout(name, integers.number, True, group_bytes, kernels)
+    tile = tile_of_blocks(described.offset, minimum=minimum)
+    kernels = {"product": product, "row": row, "squares": squares, "tile": tile, "pack": pack}
+    return Layout(name, described.number, True, group_bytes, kernels)
 
 
-def _group_bytes(integers):
+def _group_bytes(described):
     """Make (columns) -> bytes of a group."""
-    shared, size = integers.scales.blocks, integers.size
+    shared, size = described.scales.blocks, described.size
 
     @compiled
     def group_bytes(columns):
@@ -119,9 +121,20 @@ def _group_bytes(integers):
     return group_bytes
 
 
-def scales_offset(integers):
+def _panel_bytes(described):
+    """Make (blocks) -> packed bytes of so many blocks, see products.Parts."""
+    shared, size = described.scales.blocks, described.size
+
+    @inlined
+    def panel_bytes(count):
+        return count // shared * CACHE_LINE + count * size
+
+    return panel_bytes
+
+
+def scales_offset(described):
     """Make (group, block) -> where the scales of a block begin, in bytes; `group` is where its group begins."""
-    shared, size, each = integers.scales.blocks, integers.size, CACHE_LINE // integers.scales.blocks
+    shared, size, each = described.scales.blocks, described.size, CACHE_LINE // described.scales.blocks
 
     @compiled
     def scales_at(group, block):
@@ -130,9 +143,9 @@ def scales_offset(integers):
     return scales_at
 
 
-def weights_offset(integers):
+def weights_offset(described):
     """Make (group, block) -> where the integers of a block begin, in bytes."""
-    shared, size = integers.scales.blocks, integers.size
+    shared, size = described.scales.blocks, described.size
 
     @compiled
     def weights_at(group, block):
@@ -141,15 +154,16 @@ def weights_offset(integers):
     return weights_at
 
 
-def _group(integers, tokens):
+def _group(described, tokens):
     """Make the product of one group with a fixed number of tokens; see products.Parts.
 
     The integer dot product of a block, times the scales of the weights and of the activations, is added in float32; the
     minimum is multiplied with the sum of the activations.
     """
-    X, F, dots, scales = i32[tokens], f32[tokens], integers.dots_of(i32[tokens]), integers.scales
-    scales_at, weights_at, start_of = scales_offset(integers), weights_offset(integers), starts(integers.offset, X)
-    scale_of, minimum, shared, size = scales.load, scales.minimum, scales.blocks, integers.size
+    X, F, scales = i32[tokens], f32[tokens], described.scales
+    dots, start_of = dots_of(described.registers, X), starts(described.offset, X)
+    scales_at, weights_at = scales_offset(described), weights_offset(described)
+    scale_of, minimum, shared, size = scales.load, scales.minimum, scales.blocks, described.size
 
     @inlined
     def product(weights, at, columns, ahead, given, to):
@@ -159,8 +173,7 @@ def _group(integers, tokens):
             if b % shared == 0:
                 prefetch_lines(weights.u8, scales_from + ahead, CACHE_LINE)
             prefetch_lines(weights.u8, weights_from + ahead, size)
-            start = start_of(codes, block, blocks)
-            sums = dots(weights.u8, weights_from, start, codes.codes, block * BLOCK, columns)
+            sums = dots(weights.u8, weights_from, start_of(codes, block, blocks), codes.codes, block * BLOCK, columns)
             scale = scale_of(weights, scales_from) * spread(codes.scales, block, F, blocks)
             total = fma(to_f32(sums), scale, total)
             if minimum:
@@ -170,38 +183,29 @@ def _group(integers, tokens):
     return product
 
 
-def _tile(integers):
-    """Make the product of two groups with four tokens; see products.Parts."""
-    dots_of_two, scales, size = integers.dots_of_two, integers.scales, integers.size
-    scales_at, weights_at = scales_offset(integers), weights_offset(integers)
-    start_of, scale_of, minimum = starts(integers.offset, TILE_I32), scales.load, scales.minimum
+def _unpack(described):
+    """Make the unpacking of a panel; see products.Parts."""
+    unpack, scale_of, minimum = unpacked(described.registers), described.scales.load, described.scales.minimum
+    scales_at, weights_at = scales_offset(described), weights_offset(described)
 
-    @inlined
-    def product(weights, pair, columns, ahead, given, to, second_at):
-        blocks, codes, next_block = columns // BLOCK, given.codes, ahead.first
-        total, second_total = fill(0.0, TILE_F32), fill(0.0, TILE_F32)
-        for b in range(blocks):
-            block, scales_from, weights_from = given.first + b, scales_at(0, b), weights_at(0, b)
-            if b == next_block:
-                for group in (pair.at + ahead.distance, pair.second + ahead.distance):
-                    prefetch_lines(weights.u8, group + scales_from, 1)
-                    prefetch_lines(weights.u8, group + weights_from, size)
-                next_block += ahead.every
-            start = start_of(codes, block, blocks)
-            at, second = pair.at + weights_from, pair.second + weights_from
-            sums, second_sums = dots_of_two(weights.u8, at, second, start, codes.codes, block * BLOCK, columns)
-            scale = spread(codes.scales, block, TILE_F32, blocks)
-            at, second = pair.at + scales_from, pair.second + scales_from
-            total = fma(to_f32(sums), scale_of(weights, at) * scale, total)
-            second_total = fma(to_f32(second_sums), scale_of(weights, second) * scale, second_total)
+    @compiled
+    def unpack_panel(weights, at, count, panel, number):
+        bytes, floats = number * GROUP_BYTES, number * GROUP_FLOATS
+        for b in range(count):
+            scales_from = scales_at(at, b)
+            unpack(weights.u8, weights_at(at, b), panel.bytes, bytes + b * BLOCK_BYTES)
+            store(panel.floats, floats + SCALES + b * GROUP, scale_of(weights, scales_from))
             if minimum:
-                x = spread(codes.sums, block, TILE_F32, blocks)
-                total = fma(scale_of(weights, at + MINIMUM_AT), x, total)
-                second_total = fma(scale_of(weights, second + MINIMUM_AT), x, second_total)
-        store(to.x, to.at, total, to.stride)
-        store(to.x, second_at, second_total, to.stride)
+                store(panel.floats, floats + MINIMA + b * GROUP, scale_of(weights, scales_from + MINIMUM_AT))
 
-    return product
+    return unpack_panel
+
+
+@inlined
+def lines(u8, at):
+    """Four lines of 64 bytes."""
+    upper = load_bytes(u8, at + 2 * CACHE_LINE, i32), load_bytes(u8, at + 3 * CACHE_LINE, i32)
+    return (load_bytes(u8, at, i32), load_bytes(u8, at + CACHE_LINE, i32)) + upper
 
 
 @inlined

@@ -18,7 +18,6 @@ LAYOUT_NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.nam
 # The kernels' addresses, int64. Those of layout number n are at n * len(KERNELS), in the order of KERNELS; 0 until
 # `load` is called with n.
 ADDRESSES = np.zeros((max(LAYOUT_BY_NUMBER) + 1) * len(KERNELS), np.int64)
-PRODUCT_OF, ROW_OF, SQUARES_OF = range(len(KERNELS))
 
 
 def load(number):
@@ -26,7 +25,9 @@ def load(number):
     first = number * len(KERNELS)
     if number in LAYOUT_BY_NUMBER and not ADDRESSES[first]:
         kernels = LAYOUT_BY_NUMBER[number].kernels
-        ADDRESSES[first : first + len(KERNELS)] = [kernels[part].address() for part in KERNELS]
+        ADDRESSES[first : first + len(KERNELS)] = [
+            kernels[part].address() if part in kernels else 0 for part in KERNELS
+        ]
 
 
 def _group_bytes():

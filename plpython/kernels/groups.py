@@ -27,6 +27,7 @@ CACHE_LINE = 64  # bytes, also of a 512-bit register: packed tensors begin at mu
 # halves of blocks for HALF_OFFSET.
 OFFSETS = (8, 16, 128)
 HALF_OFFSET = 32
+HALF_STARTS, HALF_SUMS = len(OFFSETS), 1  # the arrays of halves in Codes.starts and Codes.fine
 START_ARRAYS = len(OFFSETS) + 2  # arrays in Codes.starts, each with one number a block
 
 # The columns of a row of the weight table: layout number, offset in the packed buffer in bytes, rows, columns.
@@ -85,7 +86,10 @@ PRODUCT_STRUCT = Structure(
 ROW_STRUCT = Structure(Row, weights=WEIGHTS_STRUCT, matrix=INT_ARRAY, out=FLOAT_ARRAY)
 SQUARES_STRUCT = Structure(Squares, weights=WEIGHTS_STRUCT, matrix=INT_ARRAY, out=FLOAT_ARRAY)
 PACK_STRUCT = Structure(Pack, raw=Array(np.uint8), out=Array(np.uint8))
-KERNELS = {"product": PRODUCT_STRUCT, "row": ROW_STRUCT, "squares": SQUARES_STRUCT}  # those that compiled code calls
+# The kernels that compiled code calls, in the order of their addresses; only layouts of blocks have a panels.Tile.
+KERNELS = ("product", "row", "squares", "tile")
+PRODUCT_OF, ROW_OF, SQUARES_OF, TILE_OF = range(len(KERNELS))
+PER_LAYOUT = len(KERNELS)
 
 
 @dataclass(frozen=True)

@@ -7,25 +7,22 @@ of each 4 KB, and with so much arithmetic between loads the processor looks only
 
 from ..simd.kernels import caller
 from ..simd.registers import compiled
-from .dispatch import PRODUCT_OF, ROW_OF, SQUARES_OF
 from .groups import (
     FIRST_BLOCK_LAYOUT,
-    KERNELS,
     LAYOUT,
+    PER_LAYOUT,
+    PRODUCT_OF,
     PRODUCT_STRUCT,
+    ROW_OF,
     ROW_STRUCT,
+    SQUARES_OF,
     SQUARES_STRUCT,
     Product,
     Row,
     Squares,
 )
 
-_multiply, _decode, _square, PER_LAYOUT = (
-    caller(PRODUCT_STRUCT),
-    caller(ROW_STRUCT),
-    caller(SQUARES_STRUCT),
-    len(KERNELS),
-)
+_multiply, _decode, _square = caller(PRODUCT_STRUCT), caller(ROW_STRUCT), caller(SQUARES_STRUCT)
 
 
 @compiled

@@ -1,56 +1,49 @@
 """Products of layouts of blocks: the loops over groups and tokens, around a layout's own products of a few tokens.
 
 A product keeps its sums in registers: a lane is a row of the group, a register is a token. Each register of weights is
-used for all tokens. There are products of one group with 1, 2 and 4 tokens. With many tokens, a register tile of two
-groups and four tokens uses each register of activations twice as well: with one group, loads would be the bottleneck.
+used for all tokens. There are products of one group with 1, 2 and 4 tokens; many tokens are multiplied in panels.
 """
 
 from collections import namedtuple
 
 from ..model.encodings import BLOCK
-from ..simd.memory import prefetch, spread
-from ..simd.registers import f32, fill, i32, inlined
-from .groups import CACHE_LINE, COLUMNS, GROUP, OFFSET, OFFSETS, Activations, Rows, token_block
+from ..simd.kernels import caller
+from ..simd.memory import array_on_stack, prefetch, spread_bytes, store
+from ..simd.registers import dot4, inlined
+from .groups import (
+    CACHE_LINE,
+    COLUMNS,
+    GROUP,
+    LAYOUT,
+    OFFSET,
+    PER_LAYOUT,
+    TILE_OF,
+    Activations,
+    Rows,
+    token_block,
+)
+from .panels import (
+    PANEL_BLOCKS,
+    PANEL_BYTES,
+    PANEL_FLOATS,
+    PANEL_PAIRS,
+    TILE_STRUCT,
+    TILE_TOKENS,
+    Panel,
+    Tile,
+)
 from .prefetching import FOUR_TOKENS, ONE_TOKEN, TWO_TOKENS
 
-NEVER = 1 << 62
-LEAST_TILED_TOKENS = 8  # with fewer tokens register tiles gain nothing
-TILE_F32, TILE_I32 = f32[4], i32[4]  # the sums of one group in a register tile: four tokens
-LOW_NIBBLES = 0x0F0F0F0F  # masks the lower four bits of each byte
+LEAST_TILED_TOKENS = 8  # with fewer tokens panels gain nothing
+_call_tile = caller(TILE_STRUCT)
 
-# A layout's products of a few tokens.
-#   group    (tokens) -> the product of one group with so many tokens:
-#            (weights, at, columns, ahead, given, to); `at` is where the group begins, in bytes; it prefetches `ahead`
-#            bytes past what it reads
-#   tile     the product of two groups with four tokens: (weights, pair, columns, ahead, given, to, second_at); the
-#            results of the second group go to to.x[second_at ...]
-Parts = namedtuple("Parts", "group tile")
-# The two groups of a register tile, where they begin in bytes.
-Pair = namedtuple("Pair", "at second")
-# What a register tile prefetches: `distance` bytes past its own groups, the blocks `first`, `first + every`, and so on.
-# The tiles of the same groups share the work: each prefetches other blocks.
-Ahead = namedtuple("Ahead", "distance first every")
-
-
-def starts(offset, X):
-    """Make (codes, block, blocks) -> what the dot products of a block begin with, for integers stored + offset.
-
-    X: the register block type of the tokens, of `blocks` blocks each.
-    """
-    if offset == 0:
-
-        @inlined
-        def start(codes, block, blocks):
-            return fill(0, X)
-
-    else:
-        array = OFFSETS.index(offset)
-
-        @inlined
-        def start(codes, block, blocks):
-            return spread(codes.starts, array * len(codes.scales) + block, X, blocks)
-
-    return start
+# A layout's parts of a product.
+#   group      (tokens) -> the product of one group with so many tokens: (weights, at, columns, ahead, given, to);
+#              `at` is where the group begins, in bytes; it prefetches `ahead` bytes past what it reads
+#   unpack     (weights, at, blocks, panel, number) -> None: unpacks so many blocks at weights.u8[at] into a Panel, as
+#              its group `number`
+#   panel_bytes  (blocks) -> the packed bytes of so many blocks, from a multiple of PANEL_BLOCKS on
+Parts = namedtuple("Parts", "group unpack panel_bytes")
 
 
 @inlined
@@ -60,37 +53,86 @@ def prefetch_lines(u8, at, size):
         prefetch(u8, at + line)
 
 
-@inlined
-def _no_tile(weights, pair, columns, ahead, given, to, second_at):
-    pass
+def dots_of(registers, X):
+    """Make the dot products of a block with tokens of the register block type X.
+
+    registers: (u8, at) -> the block at u8[at] as eight registers; number k holds columns 4k .. 4k + 3, a byte each.
+    The dot products: (u8, at, sums, codes, column, columns) -> sums, i32, plus those of the block with each token's
+    codes; token t's are codes[column + t * columns ...].
+    """
+
+    @inlined
+    def dots(u8, at, sums, codes, column, columns):
+        a, b, c, d, e, f, g, h = registers(u8, at)
+        sums = dot4(sums, a, spread_bytes(codes, column, X, columns))
+        sums = dot4(sums, b, spread_bytes(codes, column + 4, X, columns))
+        sums = dot4(sums, c, spread_bytes(codes, column + 8, X, columns))
+        sums = dot4(sums, d, spread_bytes(codes, column + 12, X, columns))
+        sums = dot4(sums, e, spread_bytes(codes, column + 16, X, columns))
+        sums = dot4(sums, f, spread_bytes(codes, column + 20, X, columns))
+        sums = dot4(sums, g, spread_bytes(codes, column + 24, X, columns))
+        return dot4(sums, h, spread_bytes(codes, column + 28, X, columns))
+
+    return dots
+
+
+def half_dots_of(registers, X):
+    """Make the dot products of both halves of a block: as dots_of, with a pair of sums."""
+
+    @inlined
+    def dots(u8, at, halves, codes, column, columns):
+        one, two = halves
+        a, b, c, d, e, f, g, h = registers(u8, at)
+        one = dot4(one, a, spread_bytes(codes, column, X, columns))
+        one = dot4(one, b, spread_bytes(codes, column + 4, X, columns))
+        one = dot4(one, c, spread_bytes(codes, column + 8, X, columns))
+        one = dot4(one, d, spread_bytes(codes, column + 12, X, columns))
+        two = dot4(two, e, spread_bytes(codes, column + 16, X, columns))
+        two = dot4(two, f, spread_bytes(codes, column + 20, X, columns))
+        two = dot4(two, g, spread_bytes(codes, column + 24, X, columns))
+        return one, dot4(two, h, spread_bytes(codes, column + 28, X, columns))
+
+    return dots
+
+
+def unpacked(registers):
+    """Make (u8, at, bytes, to) -> None: unpack the block at u8[at] to bytes[to ...], eight lines."""
+
+    @inlined
+    def unpack(u8, at, bytes, to):
+        a, b, c, d, e, f, g, h = registers(u8, at)
+        store(bytes, to, a)
+        store(bytes, to + CACHE_LINE, b)
+        store(bytes, to + 2 * CACHE_LINE, c)
+        store(bytes, to + 3 * CACHE_LINE, d)
+        store(bytes, to + 4 * CACHE_LINE, e)
+        store(bytes, to + 5 * CACHE_LINE, f)
+        store(bytes, to + 6 * CACHE_LINE, g)
+        store(bytes, to + 7 * CACHE_LINE, h)
+
+    return unpack
 
 
 def product_of(group_bytes, parts):
     """Make the product of any groups of a matrix with any number of tokens: (Product) -> None.
 
-    It multiplies two groups at a time with all tokens. With enough tokens it does so in register tiles, which prefetch
-    the next two groups; the tokens that are left over are multiplied with one group after the other.
+    It multiplies two groups at a time with all tokens. With enough tokens it does so in panels; the tokens that are
+    left over are multiplied with one group after the other.
     """
     one, two, four = (parts.group(tokens) for tokens in (1, 2, 4))
-    tile, tiled_from = parts.tile or _no_tile, LEAST_TILED_TOKENS if parts.tile else NEVER
+    in_panels = _in_panels(group_bytes, parts)
 
     @inlined
     def product(p):
-        weights, given, tokens, to = p.weights, p.given, p.tokens, p.to
-        columns, distances = p.matrix[COLUMNS], p.weights.distances
-        blocks, width = columns // BLOCK, group_bytes(columns)
+        weights, given, tokens, to, distances = p.weights, p.given, p.tokens, p.to, p.weights.distances
+        columns, width = p.matrix[COLUMNS], group_bytes(p.matrix[COLUMNS])
+        blocks = columns // BLOCK
         near, middle, far = distances[ONE_TOKEN], distances[TWO_TOKENS], distances[FOUR_TOKENS]
-        tiles = tokens // 4 if tokens >= tiled_from else 0
-        tiled = 4 * tiles
+        tiled = tokens // TILE_TOKENS * TILE_TOKENS if tokens >= LEAST_TILED_TOKENS else 0
         for pair in range(p.begin, p.end, 2):
             after = min(pair + 2, p.end)
-            # The second group is the same as the first for a last, single group.
-            w, second = p.matrix[OFFSET] + pair * width, p.matrix[OFFSET] + (after - 1) * width
-            for t in range(0, tiled, 4):
-                now = Activations(given.rows, given.codes, given.first + t * blocks)
-                out = Rows(to.x, to.at + pair * GROUP + t * to.stride, to.stride)
-                other = out.at if second == w else out.at + GROUP
-                tile(weights, Pair(w, second), columns, Ahead(2 * width, t // 4, tiles), now, out, other)
+            if tiled:
+                in_panels(p, pair, after, tiled)
             for g in range(pair, after):
                 w, t = p.matrix[OFFSET] + g * width, tiled
                 while t < tokens:
@@ -104,5 +146,49 @@ def product_of(group_bytes, parts):
                     else:
                         one(weights, w, columns, near, now, out)
                     t += block
+
+    return product
+
+
+def _in_panels(group_bytes, parts):
+    """Make the product of one or two groups with so many tokens: (Product, first group, end of the groups, tokens).
+
+    Of a last, single group both groups of a panel are the same. A panel prefetches the next one.
+    """
+    unpack, panel_bytes = parts.unpack, parts.panel_bytes
+
+    @inlined
+    def product(p, pair, after, tokens):
+        columns, u8 = p.matrix[COLUMNS], p.weights.u8
+        blocks, width = columns // BLOCK, group_bytes(columns)
+        panel = Panel(
+            array_on_stack(PANEL_BYTES, u8),
+            array_on_stack(PANEL_FLOATS, p.to.x),
+            array_on_stack(PANEL_PAIRS, p.given.codes.fine),
+        )
+        w, second = p.matrix[OFFSET] + pair * width, p.matrix[OFFSET] + (after - 1) * width
+        to = Rows(p.to.x, p.to.at + pair * GROUP, p.to.stride)
+        second_to = to.at + (after - 1 - pair) * GROUP
+        for begin in range(0, blocks, PANEL_BLOCKS):
+            count, at = min(PANEL_BLOCKS, blocks - begin), panel_bytes(begin)
+            unpack(p.weights, w + at, count, panel, 0)
+            unpack(p.weights, second + at, count, panel, 1)
+            next = panel_bytes(begin + count) if begin + count < blocks else 2 * width
+            tile = Tile(
+                panel,
+                p.given.codes,
+                p.given.first + begin,
+                count,
+                blocks,
+                tokens,
+                to,
+                second_to,
+                int(begin == 0),
+                u8,
+                w + next,
+                second + next,
+                panel_bytes(PANEL_BLOCKS) // CACHE_LINE,
+            )
+            _call_tile(p.weights.kernels[p.matrix[LAYOUT] * PER_LAYOUT + TILE_OF], tile)
 
     return product

@@ -12,39 +12,46 @@ import numpy as np
 
 from ..model.encodings import BLOCK
 from ..simd.kernels import kernel
-from ..simd.memory import in_order, load, spread, spread_pairs, store
-from ..simd.registers import compiled, dot2, f32, fill, fma, halved, i32, inlined, lane, to_f32
+from ..simd.memory import array_on_stack, load, load_bytes, spread, spread_pairs, store, store_pairs
+from ..simd.registers import compiled, dot2, f32, fill, fma, i32, inlined, lane, to_f32
+from .blocks import byte_of
 from .groups import (
     CACHE_LINE,
     COLUMNS,
     GROUP,
-    HALF_OFFSET,
+    HALF_SUMS,
     OFFSET,
-    OFFSETS,
     PACK_STRUCT,
     PRODUCT_STRUCT,
     ROW_STRUCT,
     SQUARES_STRUCT,
     Layout,
 )
-from .products import TILE_F32, TILE_I32, Parts, prefetch_lines, product_of, starts
+from .panels import (
+    BLOCK_BYTES,
+    GROUP_BYTES,
+    GROUP_FLOATS,
+    GROUP_PAIRS,
+    SCALES,
+    SUPER_MINIMA,
+    SUPER_SCALES,
+    tile_of_blocks,
+    tile_of_halves,
+)
+from .products import Parts, dots_of, half_dots_of, prefetch_lines, product_of, unpacked
+from .starts import half_starts, starts
 
 SUPERBLOCK = 256  # columns
 BLOCKS = SUPERBLOCK // BLOCK
 MINIMA_AT = 32  # bytes from a superblock's scales to its scales of minima
-HALF_STARTS, HALF_SUMS = len(OFFSETS), 1  # the arrays of halves in Codes.starts and Codes.fine
 
 # What a layout of superblocks says of itself: its name and number, the bytes of a block's integers in a group, the
-# offset that makes them unsigned, its BlockScales, and these functions. `u8` is the packed buffer, `at` where a block's
-# integers begin in it.
-#   dots_of        for scales of blocks: as in blocks.Integers. For scales of halves: (register block type X) ->
-#                  (u8, at, (one, two), codes, column, columns) -> one and two, i32, plus the dot products of the
-#                  columns 0 .. 15 and 16 .. 31
-#   dots_of_two    as in blocks.Integers; None for scales of halves
-#   integers       (u8, at, k) -> i32, the integers of column k of the block, stored with the offset, a row to a lane
-#   pack           (raw, at, out, to, r) -> None: packs the superblock of `file_bytes` bytes at raw[at], of row r of a
-#                  group; its head line begins at out[to]
-Superblocks = namedtuple("Superblocks", "name number size offset scales dots_of dots_of_two integers file_bytes pack")
+# offset that makes them unsigned, its BlockScales, and
+#   registers    (u8, at) -> the integers of the block at u8[at], see products.dots_of
+#   file_bytes   bytes of a superblock in the file
+#   pack         (raw, at, out, to, r) -> None: packs the superblock at raw[at], as in the file, of row r of a group,
+#                where its head line begins at out[to]
+Superblocks = namedtuple("Superblocks", "name number size offset scales registers file_bytes pack")
 # The scales of blocks, in lines: how many blocks share a line, whether each half of a block has a scale, and two
 # functions of (u8, line, block), where `line` is where the line begins and `block` counts the blocks of this line:
 #   scale      -> i32, the integer scales of the block; of halves (u8, line, 2 * block + half)
@@ -57,9 +64,9 @@ def superblocks(described):
     """Make the Layout of a Superblocks."""
     name, size, group_bytes = described.name, superblock_bytes(described), _group_bytes(described)
     group = _group_of_halves if described.scales.halves else _group
-    tile = None if described.dots_of_two is None else _tile(described)
-    multiply = product_of(group_bytes, Parts(lambda tokens: group(described, tokens), tile))
-    column, pack_superblock, file_bytes = _column(described), described.pack, described.file_bytes
+    parts = Parts(lambda tokens: group(described, tokens), _unpack(described), _panel_bytes(described))
+    multiply, pack_superblock, file_bytes = product_of(group_bytes, parts), described.pack, described.file_bytes
+    column, unpack_at = _column(described), _unpack_at(described)
 
     @kernel(f"product_{name}", PRODUCT_STRUCT)
     def product(p):
@@ -67,20 +74,26 @@ def superblocks(described):
 
     @kernel(f"row_{name}", ROW_STRUCT)
     def row(p):
-        columns = p.matrix[COLUMNS]
-        start = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns)
-        for s in range(columns // SUPERBLOCK):
-            for k in range(SUPERBLOCK):
-                p.out[p.out_at + s * SUPERBLOCK + k] = lane(column(p.weights, start + s * size, k), p.row % GROUP)
+        columns, u8 = p.matrix[COLUMNS], p.weights.u8
+        start, integers = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns), array_on_stack(BLOCK_BYTES, u8)
+        for block in range(columns // BLOCK):
+            at = start + block // BLOCKS * size
+            unpack_at(u8, at, block % BLOCKS, integers)
+            for k in range(BLOCK):
+                value = column(p.weights, at, block % BLOCKS, integers, k)
+                p.out[p.out_at + block * BLOCK + k] = lane(value, p.row % GROUP)
 
     @kernel(f"squares_{name}", SQUARES_STRUCT)
     def squares(p):
-        columns = p.matrix[COLUMNS]
+        columns, u8 = p.matrix[COLUMNS], p.weights.u8
+        integers = array_on_stack(BLOCK_BYTES, u8)
         for number in range(p.begin, p.end):
             total, start = fill(0.0, f32), p.matrix[OFFSET] + number * group_bytes(columns)
-            for s in range(columns // SUPERBLOCK):
-                for k in range(SUPERBLOCK):
-                    value = column(p.weights, start + s * size, k)
+            for block in range(columns // BLOCK):
+                at = start + block // BLOCKS * size
+                unpack_at(u8, at, block % BLOCKS, integers)
+                for k in range(BLOCK):
+                    value = column(p.weights, at, block % BLOCKS, integers, k)
                     total = fma(value, value, total)
             store(p.out, number * GROUP, total)
 
@@ -93,13 +106,26 @@ def superblocks(described):
                 to = number * group_bytes(p.columns) + s * size
                 pack_superblock(p.raw, (row * count + s) * file_bytes, p.out, to, r)
 
-    kernels = {"product": product, "row": row, "squares": squares, "pack": pack}
+    kernels = {"product": product, "row": row, "squares": squares, "tile": _tile(described), "pack": pack}
     return Layout(name, described.number, True, group_bytes, kernels)
+
+
+def _tile(described):
+    """The Kernel of a panels.Tile."""
+    minima = described.scales.minima is not None
+    if described.scales.halves:
+        return tile_of_halves(described.offset, minima)
+    return tile_of_blocks(described.offset, fine=minima)
 
 
 def superblock_bytes(described):
     """Bytes of a superblock of 16 rows."""
     return CACHE_LINE + BLOCKS // described.scales.blocks * CACHE_LINE + BLOCKS * described.size
+
+
+def line_bytes(described):
+    """Bytes of a line of scales with the blocks that share it."""
+    return CACHE_LINE + described.scales.blocks * described.size
 
 
 def _group_bytes(described):
@@ -113,32 +139,61 @@ def _group_bytes(described):
     return group_bytes
 
 
-def line_bytes(described):
-    """Bytes of a line of scales with the blocks that share it."""
-    return CACHE_LINE + described.scales.blocks * described.size
+def _panel_bytes(described):
+    """Make (blocks) -> packed bytes of so many blocks, see products.Parts."""
+    size = superblock_bytes(described)
+
+    @inlined
+    def panel_bytes(count):
+        return count // BLOCKS * size
+
+    return panel_bytes
+
+
+def _line_of(described):
+    """Make (start of a superblock, block) -> where the block's line of scales begins."""
+    shared, bytes = described.scales.blocks, line_bytes(described)
+
+    @inlined
+    def line_of(at, block):
+        return at + CACHE_LINE + block // shared * bytes
+
+    return line_of
+
+
+def _unpack_at(described):
+    """Make (u8, start of a superblock, block, out) -> None: unpack the integers of a block."""
+    unpack, line_of, shared, size = unpacked(described.registers), _line_of(described), *_shared_size(described)
+
+    @inlined
+    def unpack_at(u8, at, block, out):
+        unpack(u8, line_of(at, block) + CACHE_LINE + block % shared * size, out, 0)
+
+    return unpack_at
+
+
+def _shared_size(described):
+    return described.scales.blocks, described.size
 
 
 def _column(described):
-    """Make (weights, start of a superblock, column) -> the weights of that column, f32."""
-    halves, shared, size = described.scales.halves, described.scales.blocks, described.size
-    scale_of, minima_of, integers_of = described.scales.scale, described.scales.minima, described.integers
-    bytes, offset = line_bytes(described), np.float32(described.offset)
-    minimum_of = _minimum(minima_of, halves)
+    """Make (weights, start of a superblock, block, the block unpacked, column of the block) -> its weights, f32."""
+    halves, shared, scale_of = described.scales.halves, described.scales.blocks, described.scales.scale
+    line_of, minimum_of, offset = _line_of(described), _minimum(described), np.float32(described.offset)
 
     @compiled
-    def column(weights, at, k):
-        block, h = k // BLOCK, k % BLOCK // 16
-        line, b = at + CACHE_LINE + block // shared * bytes, block % shared
-        integers = integers_of(weights.u8, line + CACHE_LINE + b * size, k % BLOCK)
-        scale = scale_of(weights.u8, line, 2 * b + h if halves else b)
-        value = load(weights.u16, at >> 1, f32) * to_f32(scale) * (to_f32(integers) - offset)
+    def column(weights, at, block, integers, k):
+        line, b, h = line_of(at, block), block % shared, k // 16
+        scale = load(weights.u16, at >> 1, f32) * to_f32(scale_of(weights.u8, line, 2 * b + h if halves else b))
+        value = scale * (to_f32(byte_of(load_bytes(integers, k // 4 * CACHE_LINE, i32), k % 4)) - offset)
         return minimum_of(weights, at, line, (b, h), value)
 
     return column
 
 
-def _minimum(minima_of, halves):
+def _minimum(described):
     """Make (weights, start of a superblock, start of a line, (block of this line, half), value) -> value - minimum."""
+    minima_of, halves = described.scales.minima, described.scales.halves
     if minima_of is None:
 
         @inlined
@@ -163,9 +218,9 @@ def _group(described, tokens):
     The integer dot product of a block, times the scales of the weights and of the activations, is added in float32. The
     minima of eight blocks are multiplied with the fine codes of the sums of the activations, in integers.
     """
-    X, F, dots, size = i32[tokens], f32[tokens], described.dots_of(i32[tokens]), described.size
-    shared, scale_of, bytes = described.scales.blocks, described.scales.scale, line_bytes(described)
-    start_of, minima = starts(described.offset, X), _minima(described, X)
+    X, F, shared, size = i32[tokens], f32[tokens], *_shared_size(described)
+    dots, start_of, minima = dots_of(described.registers, X), starts(described.offset, X), _minima(described, X)
+    scale_of, bytes = described.scales.scale, line_bytes(described)
     supers, lines = superblock_bytes(described), BLOCKS // shared
 
     @inlined
@@ -219,54 +274,15 @@ def _minima(described, X):
     return minima
 
 
-def _tile(described):
-    """Make the product of two groups with four tokens, for scales of blocks; see products.Parts."""
-    dots_of_two, size, supers = described.dots_of_two, described.size, superblock_bytes(described)
-    shared, scale_of, bytes = described.scales.blocks, described.scales.scale, line_bytes(described)
-    start_of, minima = starts(described.offset, TILE_I32), _minima(described, TILE_I32)
-    lines = BLOCKS // shared
-
-    @inlined
-    def product(weights, pair, columns, ahead, given, to, second_at):
-        u8, blocks, codes, turn = weights.u8, columns // BLOCK, given.codes, ahead.first
-        total, second_total = fill(0.0, TILE_F32), fill(0.0, TILE_F32)
-        for s in range(columns // SUPERBLOCK):
-            at, second, first = pair.at + s * supers, pair.second + s * supers, given.first + s * BLOCKS
-            if s == turn:
-                prefetch_lines(u8, at + ahead.distance, supers)
-                prefetch_lines(u8, second + ahead.distance, supers)
-                turn += ahead.every
-            scales, second_scales = load(weights.u16, at >> 1, f32), load(weights.u16, second >> 1, f32)
-            for number in range(lines):
-                for b in range(shared):
-                    block, line = first + number * shared + b, CACHE_LINE + number * bytes
-                    start, integers = start_of(codes, block, blocks), line + CACHE_LINE + b * size
-                    sums, second_sums = dots_of_two(
-                        u8, at + integers, second + integers, start, codes.codes, block * BLOCK, columns
-                    )
-                    x = spread(codes.scales, block, TILE_F32, blocks)
-                    total = fma(to_f32(sums), scales * to_f32(scale_of(u8, at + line, b)) * x, total)
-                    scale = second_scales * to_f32(scale_of(u8, second + line, b))
-                    second_total = fma(to_f32(second_sums), scale * x, second_total)
-            in_order()
-            total = minima(weights, at, codes, first, blocks, total)
-            second_total = minima(weights, second, codes, first, blocks, second_total)
-            in_order()
-        store(to.x, to.at, total, to.stride)
-        store(to.x, second_at, second_total, to.stride)
-
-    return product
-
-
 def _group_of_halves(described, tokens):
     """Make the product of one group with a fixed number of tokens, for scales of halves; see products.Parts.
 
     Both dot products of a block are multiplied with their scales in integers, below 2^24; so are minima. Then they are
     multiplied with the scale of the block's activations, and the sums of a superblock with its scales.
     """
-    X, F, dots, size = i32[tokens], f32[tokens], described.dots_of(i32[tokens]), described.size
-    shared, scale_of, bytes = described.scales.blocks, described.scales.scale, line_bytes(described)
-    half_starts, minima = _half_starts(described.offset, X), _half_minima(described, X)
+    X, F, shared, size = i32[tokens], f32[tokens], *_shared_size(described)
+    dots, start_of = half_dots_of(described.registers, X), half_starts(described.offset, X)
+    minima, scale_of, bytes = _half_minima(described, X), described.scales.scale, line_bytes(described)
     supers, lines = superblock_bytes(described), BLOCKS // shared
 
     @inlined
@@ -281,7 +297,7 @@ def _group_of_halves(described, tokens):
                 for b in range(shared):
                     block, integers = given.first + s * BLOCKS + number * shared + b, line + CACHE_LINE + b * size
                     prefetch_lines(u8, integers + ahead, size)
-                    halves = half_starts(codes, block, blocks)
+                    halves = start_of(codes, block, blocks)
                     one, two = dots(u8, integers, halves, codes.codes, block * BLOCK, columns)
                     sums = one * scale_of(u8, line, 2 * b) + two * scale_of(u8, line, 2 * b + 1)
                     x = spread(codes.scales, block, F, blocks)
@@ -292,45 +308,6 @@ def _group_of_halves(described, tokens):
         store(to.x, to.at, total, to.stride)
 
     return product
-
-
-def _half_starts(offset, X):
-    """Make (codes, block, blocks) -> what the dot products of a block's halves begin with, as products.starts."""
-    if offset == 0:
-
-        @inlined
-        def half_starts(codes, block, blocks):
-            return fill(0, X), fill(0, X)
-
-        return half_starts
-    shift = _shift(offset)
-
-    @inlined
-    def half_starts(codes, block, blocks):
-        at = HALF_STARTS * len(codes.scales) + 2 * block
-        one, two = spread(codes.starts, at, X, 2 * blocks), spread(codes.starts, at + 1, X, 2 * blocks)
-        return shift(one), shift(two)
-
-    return half_starts
-
-
-def _shift(offset):
-    """Make (starts of HALF_OFFSET) -> those of another power of two."""
-    if offset == HALF_OFFSET:
-
-        @inlined
-        def shift(x):
-            return x
-
-        return shift
-    bits = (HALF_OFFSET // offset).bit_length() - 1
-    assert offset << bits == HALF_OFFSET
-
-    @inlined
-    def shift(x):
-        return halved(x, bits)
-
-    return shift
 
 
 def _half_minima(described, X):
@@ -352,3 +329,48 @@ def _half_minima(described, X):
             return fma(0.0 - to_f32(product), x, low)
 
     return minima
+
+
+def _unpack(described):
+    """Make the unpacking of a panel, which is a superblock; see products.Parts."""
+    shared, halves, scale_of = described.scales.blocks, described.scales.halves, described.scales.scale
+    line_of, size, unpack = _line_of(described), described.size, unpacked(described.registers)
+    unpack_minima, per_block = _unpack_minima(described), 2 if halves else 1
+
+    @compiled
+    def unpack_panel(weights, at, count, panel, number):
+        u8, floats = weights.u8, number * GROUP_FLOATS
+        scales = load(weights.u16, at >> 1, f32)
+        for block in range(BLOCKS):
+            line, b = line_of(at, block), block % shared
+            unpack(u8, line + CACHE_LINE + b * size, panel.bytes, number * GROUP_BYTES + block * BLOCK_BYTES)
+            for h in range(per_block):
+                scale = to_f32(scale_of(u8, line, per_block * b + h))
+                to = floats + SCALES + (per_block * block + h) * GROUP
+                store(panel.floats, to, scale if halves else scales * scale)
+        store(panel.floats, floats + SUPER_SCALES, scales)
+        store(panel.floats, floats + SUPER_MINIMA, load(weights.u16, (at + MINIMA_AT) >> 1, f32))
+        unpack_minima(u8, at, panel.pairs, number * GROUP_PAIRS)
+
+    return unpack_panel
+
+
+def _unpack_minima(described):
+    """Make (u8, start of a superblock, pairs, to) -> None: unpack its minima to pairs[to ...]."""
+    minima_of, shared, line_of = described.scales.minima, described.scales.blocks, _line_of(described)
+    step = 1 if described.scales.halves else 2
+    if minima_of is None:
+
+        @inlined
+        def unpack_minima(u8, at, pairs, to):
+            pass
+
+    else:
+
+        @inlined
+        def unpack_minima(u8, at, pairs, to):
+            for block in range(0, BLOCKS, step):
+                both = minima_of(u8, line_of(at, block), block % shared)
+                store_pairs(pairs, to + block // step * 2 * GROUP, both)
+
+    return unpack_minima

@@ -40,4 +40,4 @@ def pack(raw, at, out, to, r):
 
 SCALES = BlockScales(PER_LINE, False, scale, None)
 TABLE = table_of(IQ4_VALUES)
-layout = superblocks(Superblocks("iq4xs", 15, SIZE, OFFSET, SCALES, *looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack))
+layout = superblocks(Superblocks("iq4xs", 15, SIZE, OFFSET, SCALES, looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack))

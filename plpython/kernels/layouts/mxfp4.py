@@ -3,7 +3,7 @@
 from ...model.encodings import BLOCKS, MXFP4_VALUES
 from ...simd.memory import load_u8
 from ...simd.registers import as_f32, i32, inlined, maximum_i32
-from ..blocks import Integers, Scales, blocks
+from ..blocks import Blocks, Scales, blocks
 from .iq4 import OFFSET, looked_up, table_of
 from .q4 import SIZE, pack_nibbles
 
@@ -21,11 +21,11 @@ def half_powers(weights, at):
 
 @inlined
 def pack(raw, at, out, scales, weights, r):
-    """MXFP4: the exponent of the scale, and 16 bytes of codes; see blocks.Integers."""
+    """MXFP4: the exponent of the scale, and 16 bytes of codes; see blocks.Blocks."""
     out[scales + r] = raw[at]
     pack_nibbles(raw, at + 1, out, weights, r)
 
 
 POWERS = Scales(4, False, half_powers)
 TABLE = table_of(MXFP4_VALUES)
-layout = blocks(Integers("mxfp4", 11, SIZE, OFFSET, POWERS, *looked_up(TABLE), BLOCKS["MXFP4"][1], pack))
+layout = blocks(Blocks("mxfp4", 11, SIZE, OFFSET, POWERS, looked_up(TABLE), BLOCKS["MXFP4"][1], pack))

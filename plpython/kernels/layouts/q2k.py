@@ -5,9 +5,9 @@ A line of scales is u8[2 blocks][2 halves][16 rows]: the scale in the low bits, 
 """
 
 from ...model.encodings import BLOCKS
-from ...simd.memory import load_bytes, load_u8, load_word, spread_bytes, store_word
-from ...simd.registers import dot4, i32, inlined
-from ..blocks import byte_of, pack_scale
+from ...simd.memory import load_bytes, load_u8, load_word, store_word
+from ...simd.registers import i32, inlined
+from ..blocks import pack_scale
 from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
 
 LINE, FIRST_LINE, SIZE = 64, 64, 128
@@ -15,30 +15,12 @@ LINE_BYTES = LINE + 2 * SIZE
 TWO_BITS = 0x03030303  # of each byte
 
 
-def dots_of(X):
-    """Make the dot products of the halves of a block with tokens of the type X; see superblocks.Superblocks."""
-
-    @inlined
-    def half(u8, at, sums, codes, column, columns):
-        four = load_bytes(u8, at, i32)
-        for k in range(4):
-            sums = dot4(sums, four >> 2 * k & TWO_BITS, spread_bytes(codes, column + 4 * k, X, columns))
-        return sums
-
-    @inlined
-    def dots(u8, at, halves, codes, column, columns):
-        one, two = halves
-        one = half(u8, at, one, codes, column, columns)
-        two = half(u8, at + LINE, two, codes, column + 16, columns)
-        return one, two
-
-    return dots
-
-
 @inlined
-def integers(u8, at, k):
-    """The integers of column k."""
-    return byte_of(load_bytes(u8, at + k // 16 * LINE, i32), k % 4) >> k % 16 // 4 * 2 & 3
+def registers(u8, at):
+    """The integers of a block; see products.dots_of."""
+    a, b = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32)
+    low = a & TWO_BITS, a >> 2 & TWO_BITS, a >> 4 & TWO_BITS, a >> 6 & TWO_BITS
+    return low + (b & TWO_BITS, b >> 2 & TWO_BITS, b >> 4 & TWO_BITS, b >> 6 & TWO_BITS)
 
 
 @inlined
@@ -69,8 +51,5 @@ def pack(raw, at, out, to, r):
             store_word(out, line + LINE + block % 2 * SIZE + half * LINE + 4 * r, four)
 
 
-layout = superblocks(
-    Superblocks(
-        "q2k", 17, SIZE, 0, BlockScales(2, True, scale, minima), dots_of, None, integers, BLOCKS["Q2_K"][1], pack
-    )
-)
+SCALES = BlockScales(2, True, scale, minima)
+layout = superblocks(Superblocks("q2k", 17, SIZE, 0, SCALES, registers, BLOCKS["Q2_K"][1], pack))

@@ -6,9 +6,9 @@ of register 7; line 2 holds registers 4 and 5, bit 2 of register 6 and bit 2 of 
 """
 
 from ...model.encodings import BLOCKS
-from ...simd.memory import load_bytes, load_word, spread_bytes, store_word
-from ...simd.registers import compiled, dot4, i32, inlined
-from ..blocks import byte_of, pack_scale
+from ...simd.memory import load_bytes, load_word, store_word
+from ...simd.registers import compiled, i32, inlined
+from ..blocks import pack_scale
 from ..superblocks import BlockScales, Superblocks, superblocks
 from .q6k import scale
 
@@ -18,54 +18,13 @@ THREE_BITS, TWO_BITS, THIRD_BIT, LOWEST_BIT = 0x07070707, 0x03030303, 0x04040404
 
 
 @inlined
-def registers_of(u8, at):
-    """The eight registers of a block."""
+def registers(u8, at):
+    """The integers of a block; see products.dots_of."""
     a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
     sixth = a >> 6 & TWO_BITS | c >> 4 & THIRD_BIT
     seventh = b >> 6 & TWO_BITS | c >> 5 & THIRD_BIT
     low = a & THREE_BITS, a >> 3 & THREE_BITS, b & THREE_BITS, b >> 3 & THREE_BITS
-    return low, (c & THREE_BITS, c >> 3 & THREE_BITS, sixth, seventh)
-
-
-def dots_of(X):
-    """Make the dot products of the halves of a block with tokens of the type X; see superblocks.Superblocks."""
-
-    @inlined
-    def half(four, sums, codes, column, columns):
-        first, second, third, fourth = four
-        sums = dot4(sums, first, spread_bytes(codes, column, X, columns))
-        sums = dot4(sums, second, spread_bytes(codes, column + 4, X, columns))
-        sums = dot4(sums, third, spread_bytes(codes, column + 8, X, columns))
-        return dot4(sums, fourth, spread_bytes(codes, column + 12, X, columns))
-
-    @inlined
-    def dots(u8, at, halves, codes, column, columns):
-        one, two = halves
-        low, high = registers_of(u8, at)
-        one = half(low, one, codes, column, columns)
-        two = half(high, two, codes, column + 16, columns)
-        return one, two
-
-    return dots
-
-
-@compiled
-def three_bits(a, b, c, k):
-    """Register k of the lines a, b, c of a block."""
-    if k < 2:
-        return a >> 3 * k & THREE_BITS
-    if k < 4:
-        return b >> 3 * (k - 2) & THREE_BITS
-    if k < 6:
-        return c >> 3 * (k - 4) & THREE_BITS
-    return (a if k == 6 else b) >> 6 & TWO_BITS | c >> k - 2 & THIRD_BIT
-
-
-@inlined
-def integers(u8, at, k):
-    """The integers of column k."""
-    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
-    return byte_of(three_bits(a, b, c, k // 4), k % 4)
+    return low + (c & THREE_BITS, c >> 3 & THREE_BITS, sixth, seventh)
 
 
 @compiled
@@ -103,6 +62,5 @@ def pack(raw, at, out, to, r):
             store_word(out, weights + k * LINE, pair | upper[k])
 
 
-layout = superblocks(
-    Superblocks("q3k", 16, SIZE, 4, BlockScales(2, True, scale, None), dots_of, None, integers, BLOCKS["Q3_K"][1], pack)
-)
+SCALES = BlockScales(2, True, scale, None)
+layout = superblocks(Superblocks("q3k", 16, SIZE, 4, SCALES, registers, BLOCKS["Q3_K"][1], pack))

@@ -4,46 +4,20 @@ Byte b of line k holds column 4k + b of the block in its low bits, column 4k + b
 """
 
 from ...model.encodings import BLOCKS
-from ...simd.memory import load_bytes, load_word, spread_bytes, store_word
-from ...simd.registers import dot4, i32, inlined
-from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
-from ..products import LOW_NIBBLES, TILE_I32
+from ...simd.memory import load_word, store_word
+from ...simd.registers import inlined
+from ..blocks import SCALE, Blocks, blocks, lines, pack_scale
 
 SIZE = 256  # bytes of a block
-
-
-def dots_of(X):
-    """Make the dot products of a block with tokens of the register block type X; see blocks.Integers."""
-
-    @inlined
-    def dots(u8, at, sums, codes, column, columns):
-        for k in range(4):
-            pair = load_bytes(u8, at + k * 64, i32)
-            sums = dot4(sums, pair & LOW_NIBBLES, spread_bytes(codes, column + 4 * k, X, columns))
-            sums = dot4(sums, (pair >> 4) & LOW_NIBBLES, spread_bytes(codes, column + 16 + 4 * k, X, columns))
-        return sums
-
-    return dots
+LOW_NIBBLES = 0x0F0F0F0F  # masks the lower four bits of each byte
 
 
 @inlined
-def dots_of_two(u8, at, second, sums, codes, column, columns):
-    """The same for two groups: each register of activations is used for both."""
-    second_sums = sums
-    for k in range(4):
-        pair, second_pair = load_bytes(u8, at + k * 64, i32), load_bytes(u8, second + k * 64, i32)
-        x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
-        sums, second_sums = dot4(sums, pair & LOW_NIBBLES, x), dot4(second_sums, second_pair & LOW_NIBBLES, x)
-        x = spread_bytes(codes, column + 16 + 4 * k, TILE_I32, columns)
-        sums = dot4(sums, (pair >> 4) & LOW_NIBBLES, x)
-        second_sums = dot4(second_sums, (second_pair >> 4) & LOW_NIBBLES, x)
-    return sums, second_sums
-
-
-@inlined
-def integers(u8, at, k):
-    """The integers of column k."""
-    return byte_of(load_bytes(u8, at + k % 16 // 4 * 64, i32), k % 4) >> k // 16 * 4 & 15
+def registers(u8, at):
+    """The integers of a block; see products.dots_of."""
+    a, b, c, d = lines(u8, at)
+    low = a & LOW_NIBBLES, b & LOW_NIBBLES, c & LOW_NIBBLES, d & LOW_NIBBLES
+    return low + (a >> 4 & LOW_NIBBLES, b >> 4 & LOW_NIBBLES, c >> 4 & LOW_NIBBLES, d >> 4 & LOW_NIBBLES)
 
 
 @inlined
@@ -55,9 +29,9 @@ def pack_nibbles(raw, at, out, weights, r):
 
 @inlined
 def pack(raw, at, out, scales, weights, r):
-    """Q4_0: an f16 scale and 16 bytes of integers; see blocks.Integers."""
+    """Q4_0: an f16 scale and 16 bytes of integers; see blocks.Blocks."""
     pack_scale(raw, at, out, scales + 2 * r)
     pack_nibbles(raw, at + 2, out, weights, r)
 
 
-layout = blocks(Integers("q4", 6, SIZE, 8, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q4_0"][1], pack))
+layout = blocks(Blocks("q4", 6, SIZE, 8, SCALE, registers, BLOCKS["Q4_0"][1], pack))

@@ -7,9 +7,8 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_u8, load_u8_pairs, load_word, store_word
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
-from ..products import LOW_NIBBLES
 from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
-from .q4 import SIZE, dots_of, dots_of_two, integers
+from .q4 import LOW_NIBBLES, SIZE, registers
 
 LINE, FIRST_LINE = 64, 64
 SIX_BITS = 63
@@ -72,4 +71,4 @@ def pack(raw, at, out, to, r):
         pack_low_bits(raw, at + 16 + block // 2 * 32, out, weights, r, block % 2)
 
 
-layout = superblocks(Superblocks("q4k", 12, SIZE, 0, SCALES, dots_of, dots_of_two, integers, BLOCKS["Q4_K"][1], pack))
+layout = superblocks(Superblocks("q4k", 12, SIZE, 0, SCALES, registers, BLOCKS["Q4_K"][1], pack))

@@ -5,58 +5,25 @@ Their fifth bits are bits 4 + k and k of byte b of the first line.
 """
 
 from ...model.encodings import BLOCKS
-from ...simd.memory import load_bytes, load_word, spread_bytes
-from ...simd.registers import compiled, dot4, i32, inlined
-from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
-from ..products import LOW_NIBBLES, TILE_I32
-from .q4 import pack_nibbles
+from ...simd.memory import load_bytes, load_word
+from ...simd.registers import compiled, i32, inlined
+from ..blocks import SCALE, Blocks, blocks, lines, pack_scale
+from .q4 import LOW_NIBBLES, pack_nibbles
 
 LINE, SIZE = 64, 320  # bytes of a line, and of a block
 FIFTH_BITS = 0x10101010  # masks the fifth bit of each byte
 
 
 @inlined
-def columns_of(u8, at, k, fifths):
-    """The columns 4k .. 4k + 3 of a block, and 4k + 16 .. 4k + 19: i32, four bytes to a lane."""
-    pair = load_bytes(u8, at + LINE + k * LINE, i32)
-    return pair & LOW_NIBBLES | fifths >> k & FIFTH_BITS, pair >> 4 & LOW_NIBBLES | fifths << 4 >> k & FIFTH_BITS
-
-
-def dots_of(X):
-    """Make the dot products of a block with tokens of the register block type X; see blocks.Integers."""
-
-    @inlined
-    def dots(u8, at, sums, codes, column, columns):
-        fifths = load_bytes(u8, at, i32)
-        for k in range(4):
-            low, high = columns_of(u8, at, k, fifths)
-            sums = dot4(sums, low, spread_bytes(codes, column + 4 * k, X, columns))
-            sums = dot4(sums, high, spread_bytes(codes, column + 16 + 4 * k, X, columns))
-        return sums
-
-    return dots
-
-
-@inlined
-def dots_of_two(u8, at, second, sums, codes, column, columns):
-    """The same for two groups: each register of activations is used for both."""
-    second_sums, fifths, second_fifths = sums, load_bytes(u8, at, i32), load_bytes(u8, second, i32)
-    for k in range(4):
-        low, high = columns_of(u8, at, k, fifths)
-        second_low, second_high = columns_of(u8, second, k, second_fifths)
-        x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
-        sums, second_sums = dot4(sums, low, x), dot4(second_sums, second_low, x)
-        x = spread_bytes(codes, column + 16 + 4 * k, TILE_I32, columns)
-        sums, second_sums = dot4(sums, high, x), dot4(second_sums, second_high, x)
-    return sums, second_sums
-
-
-@inlined
-def integers(u8, at, k):
-    """The integers of column k."""
-    upper, line = k // 16, k % 16 // 4
-    low = byte_of(load_bytes(u8, at + LINE + line * LINE, i32), k % 4) >> 4 * upper & 15
-    return low | (byte_of(load_bytes(u8, at, i32), k % 4) >> 4 - 4 * upper + line & 1) << 4
+def registers(u8, at):
+    """The integers of a block; see products.dots_of."""
+    fifths = load_bytes(u8, at, i32)
+    a, b, c, d = lines(u8, at + LINE)
+    first, second = a & LOW_NIBBLES | fifths & FIFTH_BITS, b & LOW_NIBBLES | fifths >> 1 & FIFTH_BITS
+    third, fourth = c & LOW_NIBBLES | fifths >> 2 & FIFTH_BITS, d & LOW_NIBBLES | fifths >> 3 & FIFTH_BITS
+    fifth, sixth = a >> 4 & LOW_NIBBLES | fifths << 4 & FIFTH_BITS, b >> 4 & LOW_NIBBLES | fifths << 3 & FIFTH_BITS
+    seventh, eighth = c >> 4 & LOW_NIBBLES | fifths << 2 & FIFTH_BITS, d >> 4 & LOW_NIBBLES | fifths << 1 & FIFTH_BITS
+    return first, second, third, fourth, fifth, sixth, seventh, eighth
 
 
 @compiled
@@ -76,10 +43,10 @@ def pack_fifths(raw, at, out, weights, r):
 
 @inlined
 def pack(raw, at, out, scales, weights, r):
-    """Q5_0: an f16 scale, 32 fifth bits and 16 bytes; see blocks.Integers."""
+    """Q5_0: an f16 scale, 32 fifth bits and 16 bytes; see blocks.Blocks."""
     pack_scale(raw, at, out, scales + 2 * r)
     pack_fifths(raw, at + 2, out, weights, r)
     pack_nibbles(raw, at + 6, out, weights + LINE, r)
 
 
-layout = blocks(Integers("q5", 7, SIZE, 16, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q5_0"][1], pack))
+layout = blocks(Blocks("q5", 7, SIZE, 16, SCALE, registers, BLOCKS["Q5_0"][1], pack))

@@ -5,7 +5,7 @@ from ...simd.memory import load_word, store_word
 from ...simd.registers import inlined
 from ..superblocks import Superblocks, superblocks
 from .q4k import FIRST_LINE, LINE, SCALES, pack_low_bits, pack_scales
-from .q5 import SIZE, dots_of, dots_of_two, integers
+from .q5 import SIZE, registers
 
 LINE_BYTES = LINE + 2 * SIZE
 LOWEST_BITS = 0x01010101  # masks the lowest bit of each byte
@@ -31,4 +31,4 @@ def pack(raw, at, out, to, r):
         pack_low_bits(raw, at + 48 + block // 2 * 32, out, weights + LINE, r, block % 2)
 
 
-layout = superblocks(Superblocks("q5k", 13, SIZE, 0, SCALES, dots_of, dots_of_two, integers, BLOCKS["Q5_K"][1], pack))
+layout = superblocks(Superblocks("q5k", 13, SIZE, 0, SCALES, registers, BLOCKS["Q5_K"][1], pack))

@@ -5,55 +5,30 @@ the upper two bits of the lines 0, 1, 2 are those of columns 12 + b: bits 0-1, 2
 """
 
 from ...model.encodings import BLOCKS
-from ...simd.memory import load_bytes, load_i8, load_word, spread_bytes, store_word
-from ...simd.registers import dot4, i32, inlined
-from ..blocks import byte_of, pack_scale
+from ...simd.memory import load_bytes, load_i8, load_word, store_word
+from ...simd.registers import i32, inlined
+from ..blocks import pack_scale
 from ..superblocks import BlockScales, Superblocks, superblocks
+from .q4 import LOW_NIBBLES
 
 LINE, FIRST_LINE, SIZE = 64, 64, 384
 HALF = 3 * LINE  # bytes of half a block
 LINE_BYTES = LINE + 2 * SIZE
 SIX_BITS, LOWEST_TWO, NEXT_TWO, UPPER_TWO = 0x3F3F3F3F, 0x03030303, 0x0C0C0C0C, 0x30303030  # of each byte
-LOW_NIBBLES = 0x0F0F0F0F
 
 
 @inlined
-def registers_of(u8, at):
+def half_of(u8, at):
     """Half a block, as four registers of four columns."""
     a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
     fourth = (a >> 6) & LOWEST_TWO | (b >> 4) & NEXT_TWO | (c >> 2) & UPPER_TWO
     return a & SIX_BITS, b & SIX_BITS, c & SIX_BITS, fourth
 
 
-def dots_of(X):
-    """Make the dot products of the halves of a block with tokens of the type X; see superblocks.Superblocks."""
-
-    @inlined
-    def half(u8, at, sums, codes, column, columns):
-        first, second, third, fourth = registers_of(u8, at)
-        sums = dot4(sums, first, spread_bytes(codes, column, X, columns))
-        sums = dot4(sums, second, spread_bytes(codes, column + 4, X, columns))
-        sums = dot4(sums, third, spread_bytes(codes, column + 8, X, columns))
-        return dot4(sums, fourth, spread_bytes(codes, column + 12, X, columns))
-
-    @inlined
-    def dots(u8, at, halves, codes, column, columns):
-        one, two = halves
-        one = half(u8, at, one, codes, column, columns)
-        two = half(u8, at + HALF, two, codes, column + 16, columns)
-        return one, two
-
-    return dots
-
-
 @inlined
-def integers(u8, at, k):
-    """The integers of column k."""
-    begin, line = at + k // 16 * HALF, k % 16 // 4
-    if line < 3:
-        return byte_of(load_bytes(u8, begin + line * LINE, i32), k % 4) & 63
-    _, _, _, fourth = registers_of(u8, begin)
-    return byte_of(fourth, k % 4)
+def registers(u8, at):
+    """The integers of a block; see products.dots_of."""
+    return half_of(u8, at) + half_of(u8, at + HALF)
 
 
 @inlined
@@ -84,8 +59,5 @@ def pack(raw, at, out, to, r):
                 store_word(out, weights + k * LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)
 
 
-layout = superblocks(
-    Superblocks(
-        "q6k", 14, SIZE, 32, BlockScales(2, True, scale, None), dots_of, None, integers, BLOCKS["Q6_K"][1], pack
-    )
-)
+SCALES = BlockScales(2, True, scale, None)
+layout = superblocks(Superblocks("q6k", 14, SIZE, 32, SCALES, registers, BLOCKS["Q6_K"][1], pack))

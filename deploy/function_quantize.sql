@@ -24,6 +24,6 @@ E'Makes a copy of a model with its matrices in another encoding. Returns the lar
 'become F16. Tensors that have the encoding already are shared.\n'
 'model: any name from llm.models.\n'
 'new: a name that no model has.\n'
-'type: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0 or Q5_1.';
+'type: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K or IQ4_NL.';
 
 COMMIT;

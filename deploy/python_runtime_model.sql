@@ -1114,11 +1114,11 @@ from dataclasses import dataclass
 
 from . import encodings
 
-HEAD, EMBEDDING = "output.weight", "token_embd.weight"
+
 HEAD_TYPE = "Q6_K"  # of the output head in every mix; a model without one has the embedding as its head
 KEPT = ("position_embd.weight", "token_types.weight")  # matrices that a mix leaves as they are
 FALLBACKS = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}  # where no blocks fill a row; F16 where none of these do
-ROLE = re.compile(r"blk\.(\d+)\.(attn_v|ffn_down)\.weight")
+BY_LAYER = re.compile(r"blk\.(\d+)\.(attn_v|ffn_down)\.weight")
 
 
 @dataclass(frozen=True)
@@ -1158,14 +1158,14 @@ def types(name, shapes):
 
 def _mixed(mix, shapes):
     wanted = dict.fromkeys(shapes, mix.type)
-    roles = [found for found in map(ROLE.fullmatch, shapes) if found]
+    roles = [found for found in map(BY_LAYER.fullmatch, shapes) if found]
     layers = 1 + max((int(found[1]) for found in roles), default=-1)
     for tensor, layer, role in ((found[0], int(found[1]), found[2]) for found in roles):
         if role in mix.chosen and mix.chosen[role](layer, layers):
             wanted[tensor] = mix.better
         elif role == "attn_v" and mix.type == "Q4_K" and _is_70b(layers, shapes):
             wanted[tensor] = "Q5_K"
-    head = HEAD if HEAD in shapes else EMBEDDING
+    head = "output.weight" if "output.weight" in shapes else "token_embd.weight"
     return wanted | {head: HEAD_TYPE} | dict.fromkeys(KEPT)
 
 

@@ -53,9 +53,7 @@ def test_each_matrix_has_the_encoding_and_the_bytes_that_llm_quantize_gives_it(s
 
 def test_a_mix_has_more_than_one_encoding_and_is_told_by_tensor(stories):
     told = {tensor: type for tensor, _, type, _, _ in summary(quantized(stories, "q4_k_m"))}
-    assert (
-        told["output.weight"] == told["blk.4.attn_v.weight"] == "Q8_0"
-    )  # for Q6_K, as rows of 64 have no super-blocks
+    assert told["output.weight"] == told["blk.4.attn_v.weight"] == "Q8_0"  # for Q6_K: rows of 64
     assert told["blk.2.attn_q.weight"] == "Q5_0" and told["blk.0.ffn_down.weight"] == "F16"
 
 

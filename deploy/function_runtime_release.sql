@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '52761db5ef22e730883ab47cfd9df26be1a08b3bbb5af8dda4dc4994c261b780'::text;
+RETURN '0adbcc8b35f97c7b1a51e5bf3bbfb00d72f66f31f206c158a66b6580e15cc497'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -1114,7 +1114,6 @@ from dataclasses import dataclass
 
 from . import encodings
 
-
 HEAD_TYPE = "Q6_K"  # of the output head in every mix; a model without one has the embedding as its head
 KEPT = ("position_embd.weight", "token_types.weight")  # matrices that a mix leaves as they are
 FALLBACKS = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}  # where no blocks fill a row; F16 where none of these do

@@ -58,7 +58,7 @@ BEGIN
         ('model__encodings', '7eadcfb5f9793755238cba6df650afd67c80cfd99e5502561f8937ec37bc6112'),
         ('model__finite', '21c2f66e792048727c48d17fad59776983ae4aa8ba01522bf167735c6c2c966d'),
         ('model__long_texts', '7598f7b5b399070c183634f151829f96de9a8a396abc42a3f9263156a06ef6f3'),
-        ('model__mixes', '8d6602d26363da10d0d4017ddc7ce8e8fabca25e8430cf07bc1b27a0491b3955'),
+        ('model__mixes', '2a8ecb230ae5f7317c0229e8d111db81619fef79b206686f60b4c92c4640eb6e'),
         ('model__quantizers', '416c8122a106d16721042755c798009622aa758bc7abbb21e5bbe5fe5f4765e8'),
         ('model__rope_rows', 'a7c9c3ae22e4a05cb690e941827fe823d2c4998650ed49d56b2bc0bd263984a9'),
         ('model__scale_search', 'b335e8f2825d6b6ce8623c732de731220e532e900302fde9efe03aca4efa64a5'),

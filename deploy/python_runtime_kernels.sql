@@ -354,7 +354,7 @@ import numpy as np
 
 from ..model.encodings import BLOCK
 from ..simd.kernels import kernel
-from ..simd.memory import load, spread, store
+from ..simd.memory import array_on_stack, load, load_bytes, spread, store
 from ..simd.registers import compiled, f32, fill, fma, i32, inlined, lane, to_f32
 from .groups import (
     CACHE_LINE,
@@ -367,21 +367,19 @@ from .groups import (
     SQUARES_STRUCT,
     Layout,
 )
-from .products import TILE_F32, TILE_I32, Parts, prefetch_lines, product_of, starts
+from .panels import BLOCK_BYTES, GROUP_BYTES, GROUP_FLOATS, MINIMA, SCALES, tile_of_blocks
+from .products import Parts, dots_of, prefetch_lines, product_of, unpacked
+from .starts import starts
 
 # What a layout of blocks says of itself: its name and number, the bytes of a block's integers in a group, the offset
-# that makes them unsigned, its Scales, and these functions. `u8` is the packed buffer, `at` where a block's integers
-# begin in it.
-#   dots_of        (register block type X) -> (u8, at, sums, codes, column, columns) -> sums, i32, plus the dot products
-#                  of the block with each token's codes: token t's are codes[column + t * columns ...]
-#   dots_of_two    (u8, at, second, sums, codes, column, columns) -> the same for two groups at once, of type TILE_I32;
-#                  both begin with `sums`
-#   integers       (u8, at, k) -> i32, the integers of column k of the block, stored with the offset, a row to a lane
-#   pack           (raw, at, out, scales, weights, r) -> None: packs the block of `file_bytes` bytes at raw[at], of row
-#                  r of a group; in the group its scales and its integers begin at out[scales] and out[weights]
-Integers = namedtuple("Integers", "name number size offset scales dots_of dots_of_two integers file_bytes pack")
-# The scales of blocks: how many blocks share a line, whether a block has a minimum as well, 32 bytes behind its scale,
-# and (weights, at) -> the scales or minima that begin at this byte, f32.
+# that makes them unsigned, its Scales, and
+#   registers    (u8, at) -> the integers of the block at u8[at], see products.dots_of
+#   file_bytes   bytes of a block in the file
+#   pack         (raw, at, out, scales, weights, r) -> None: packs the block at raw[at], as in the file, of row r of a
+#                group; in the group its scales and its integers begin at out[scales] and out[weights]
+Blocks = namedtuple("Blocks", "name number size offset scales registers file_bytes pack")
+# The scales of blocks: how many blocks share a line, whether a block has a minimum as well, MINIMUM_AT bytes behind its
+# scale, and (weights, at) -> the scales or minima that begin at this byte, f32.
 Scales = namedtuple("Scales", "blocks minimum load")
 
 
@@ -392,66 +390,70 @@ def _half_precision(weights, at):
 
 SCALE = Scales(2, False, _half_precision)
 SCALE_AND_MINIMUM = Scales(1, True, _half_precision)
-MINIMUM_AT = 32  # bytes from a block's scales to its minima
+MINIMUM_AT = 32
 
 
-def blocks(integers):
-    """Make the Layout of an Integers."""
-    name, scales, group_bytes = integers.name, integers.scales, _group_bytes(integers)
-    scales_at, weights_at, integers_of = scales_offset(integers), weights_offset(integers), integers.integers
-    multiply = product_of(group_bytes, Parts(lambda tokens: _group(integers, tokens), _tile(integers)))
-    offset, minimum, scale_of = np.float32(integers.offset), scales.minimum, scales.load
+def blocks(described):
+    """Make the Layout of a Blocks."""
+    name, scales, group_bytes = described.name, described.scales, _group_bytes(described)
+    scales_at, weights_at, unpack = scales_offset(described), weights_offset(described), unpacked(described.registers)
+    parts = Parts(lambda tokens: _group(described, tokens), _unpack(described), _panel_bytes(described))
+    multiply, pack_block, file_bytes = product_of(group_bytes, parts), described.pack, described.file_bytes
+    offset, minimum, scale_of = np.float32(described.offset), scales.minimum, scales.load
 
     @kernel(f"product_{name}", PRODUCT_STRUCT)
     def product(p):
         multiply(p)
 
     @compiled
-    def column(weights, group, block, k):
-        """A column of a block, f32."""
-        at = scales_at(group, block)
-        value = to_f32(integers_of(weights.u8, weights_at(group, block), k)) - offset
-        value = value * scale_of(weights, at)
+    def column(weights, at, integers, k):
+        """Column k of a block, f32. at: where its scales begin. integers: the block unpacked."""
+        value = (to_f32(byte_of(load_bytes(integers, k // 4 * CACHE_LINE, i32), k % 4)) - offset) * scale_of(
+            weights, at
+        )
         return value + scale_of(weights, at + MINIMUM_AT) if minimum else value
 
     @kernel(f"row_{name}", ROW_STRUCT)
     def row(p):
-        columns = p.matrix[COLUMNS]
-        group = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns)
+        columns, u8 = p.matrix[COLUMNS], p.weights.u8
+        group, integers = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns), array_on_stack(BLOCK_BYTES, u8)
         for block in range(columns // BLOCK):
+            unpack(u8, weights_at(group, block), integers, 0)
             for k in range(BLOCK):
-                p.out[p.out_at + block * BLOCK + k] = lane(column(p.weights, group, block, k), p.row % GROUP)
+                value = column(p.weights, scales_at(group, block), integers, k)
+                p.out[p.out_at + block * BLOCK + k] = lane(value, p.row % GROUP)
 
     @kernel(f"squares_{name}", SQUARES_STRUCT)
     def squares(p):
-        columns = p.matrix[COLUMNS]
+        columns, u8 = p.matrix[COLUMNS], p.weights.u8
+        integers = array_on_stack(BLOCK_BYTES, u8)
         for number in range(p.begin, p.end):
             total, group = fill(0.0, f32), p.matrix[OFFSET] + number * group_bytes(columns)
             for block in range(columns // BLOCK):
+                unpack(u8, weights_at(group, block), integers, 0)
                 for k in range(BLOCK):
-                    value = column(p.weights, group, block, k)
+                    value = column(p.weights, scales_at(group, block), integers, k)
                     total = fma(value, value, total)
             store(p.out, number * GROUP, total)
 
-    pack_block, file_bytes = integers.pack, integers.file_bytes
-
     @kernel(f"pack_{name}", PACK_STRUCT)
     def pack(p):
-        blocks = p.columns // BLOCK
-        for row in range(p.raw.size // (blocks * file_bytes)):
+        count = p.columns // BLOCK
+        for row in range(p.raw.size // (count * file_bytes)):
             number, r = divmod(p.first_row + row, GROUP)
             group = number * group_bytes(p.columns)
-            for block in range(blocks):
-                at = (row * blocks + block) * file_bytes
+            for block in range(count):
+                at = (row * count + block) * file_bytes
                 pack_block(p.raw, at, p.out, scales_at(group, block), weights_at(group, block), r)
 
-    kernels = {"product": product, "row": row, "squares": squares, "pack": pack}
-    return Layout(name, integers.number, True, group_bytes, kernels)
+    tile = tile_of_blocks(described.offset, minimum=minimum)
+    kernels = {"product": product, "row": row, "squares": squares, "tile": tile, "pack": pack}
+    return Layout(name, described.number, True, group_bytes, kernels)
 
 
-def _group_bytes(integers):
+def _group_bytes(described):
     """Make (columns) -> bytes of a group."""
-    shared, size = integers.scales.blocks, integers.size
+    shared, size = described.scales.blocks, described.size
 
     @compiled
     def group_bytes(columns):
@@ -461,9 +463,20 @@ def _group_bytes(integers):
     return group_bytes
 
 
-def scales_offset(integers):
+def _panel_bytes(described):
+    """Make (blocks) -> packed bytes of so many blocks, see products.Parts."""
+    shared, size = described.scales.blocks, described.size
+
+    @inlined
+    def panel_bytes(count):
+        return count // shared * CACHE_LINE + count * size
+
+    return panel_bytes
+
+
+def scales_offset(described):
     """Make (group, block) -> where the scales of a block begin, in bytes; `group` is where its group begins."""
-    shared, size, each = integers.scales.blocks, integers.size, CACHE_LINE // integers.scales.blocks
+    shared, size, each = described.scales.blocks, described.size, CACHE_LINE // described.scales.blocks
 
     @compiled
     def scales_at(group, block):
@@ -472,9 +485,9 @@ def scales_offset(integers):
     return scales_at
 
 
-def weights_offset(integers):
+def weights_offset(described):
     """Make (group, block) -> where the integers of a block begin, in bytes."""
-    shared, size = integers.scales.blocks, integers.size
+    shared, size = described.scales.blocks, described.size
 
     @compiled
     def weights_at(group, block):
@@ -483,15 +496,16 @@ def weights_offset(integers):
     return weights_at
 
 
-def _group(integers, tokens):
+def _group(described, tokens):
     """Make the product of one group with a fixed number of tokens; see products.Parts.
 
     The integer dot product of a block, times the scales of the weights and of the activations, is added in float32; the
     minimum is multiplied with the sum of the activations.
     """
-    X, F, dots, scales = i32[tokens], f32[tokens], integers.dots_of(i32[tokens]), integers.scales
-    scales_at, weights_at, start_of = scales_offset(integers), weights_offset(integers), starts(integers.offset, X)
-    scale_of, minimum, shared, size = scales.load, scales.minimum, scales.blocks, integers.size
+    X, F, scales = i32[tokens], f32[tokens], described.scales
+    dots, start_of = dots_of(described.registers, X), starts(described.offset, X)
+    scales_at, weights_at = scales_offset(described), weights_offset(described)
+    scale_of, minimum, shared, size = scales.load, scales.minimum, scales.blocks, described.size
 
     @inlined
     def product(weights, at, columns, ahead, given, to):
@@ -501,8 +515,7 @@ def _group(integers, tokens):
             if b % shared == 0:
                 prefetch_lines(weights.u8, scales_from + ahead, CACHE_LINE)
             prefetch_lines(weights.u8, weights_from + ahead, size)
-            start = start_of(codes, block, blocks)
-            sums = dots(weights.u8, weights_from, start, codes.codes, block * BLOCK, columns)
+            sums = dots(weights.u8, weights_from, start_of(codes, block, blocks), codes.codes, block * BLOCK, columns)
             scale = scale_of(weights, scales_from) * spread(codes.scales, block, F, blocks)
             total = fma(to_f32(sums), scale, total)
             if minimum:
@@ -512,38 +525,29 @@ def _group(integers, tokens):
     return product
 
 
-def _tile(integers):
-    """Make the product of two groups with four tokens; see products.Parts."""
-    dots_of_two, scales, size = integers.dots_of_two, integers.scales, integers.size
-    scales_at, weights_at = scales_offset(integers), weights_offset(integers)
-    start_of, scale_of, minimum = starts(integers.offset, TILE_I32), scales.load, scales.minimum
+def _unpack(described):
+    """Make the unpacking of a panel; see products.Parts."""
+    unpack, scale_of, minimum = unpacked(described.registers), described.scales.load, described.scales.minimum
+    scales_at, weights_at = scales_offset(described), weights_offset(described)
 
-    @inlined
-    def product(weights, pair, columns, ahead, given, to, second_at):
-        blocks, codes, next_block = columns // BLOCK, given.codes, ahead.first
-        total, second_total = fill(0.0, TILE_F32), fill(0.0, TILE_F32)
-        for b in range(blocks):
-            block, scales_from, weights_from = given.first + b, scales_at(0, b), weights_at(0, b)
-            if b == next_block:
-                for group in (pair.at + ahead.distance, pair.second + ahead.distance):
-                    prefetch_lines(weights.u8, group + scales_from, 1)
-                    prefetch_lines(weights.u8, group + weights_from, size)
-                next_block += ahead.every
-            start = start_of(codes, block, blocks)
-            at, second = pair.at + weights_from, pair.second + weights_from
-            sums, second_sums = dots_of_two(weights.u8, at, second, start, codes.codes, block * BLOCK, columns)
-            scale = spread(codes.scales, block, TILE_F32, blocks)
-            at, second = pair.at + scales_from, pair.second + scales_from
-            total = fma(to_f32(sums), scale_of(weights, at) * scale, total)
-            second_total = fma(to_f32(second_sums), scale_of(weights, second) * scale, second_total)
+    @compiled
+    def unpack_panel(weights, at, count, panel, number):
+        bytes, floats = number * GROUP_BYTES, number * GROUP_FLOATS
+        for b in range(count):
+            scales_from = scales_at(at, b)
+            unpack(weights.u8, weights_at(at, b), panel.bytes, bytes + b * BLOCK_BYTES)
+            store(panel.floats, floats + SCALES + b * GROUP, scale_of(weights, scales_from))
             if minimum:
-                x = spread(codes.sums, block, TILE_F32, blocks)
-                total = fma(scale_of(weights, at + MINIMUM_AT), x, total)
-                second_total = fma(scale_of(weights, second + MINIMUM_AT), x, second_total)
-        store(to.x, to.at, total, to.stride)
-        store(to.x, second_at, second_total, to.stride)
+                store(panel.floats, floats + MINIMA + b * GROUP, scale_of(weights, scales_from + MINIMUM_AT))
 
-    return product
+    return unpack_panel
+
+
+@inlined
+def lines(u8, at):
+    """Four lines of 64 bytes."""
+    upper = load_bytes(u8, at + 2 * CACHE_LINE, i32), load_bytes(u8, at + 3 * CACHE_LINE, i32)
+    return (load_bytes(u8, at, i32), load_bytes(u8, at + CACHE_LINE, i32)) + upper
 
 
 @inlined
@@ -873,7 +877,6 @@ LAYOUT_NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.nam
 # The kernels' addresses, int64. Those of layout number n are at n * len(KERNELS), in the order of KERNELS; 0 until
 # `load` is called with n.
 ADDRESSES = np.zeros((max(LAYOUT_BY_NUMBER) + 1) * len(KERNELS), np.int64)
-PRODUCT_OF, ROW_OF, SQUARES_OF = range(len(KERNELS))
 
 
 def load(number):
@@ -881,7 +884,9 @@ def load(number):
     first = number * len(KERNELS)
     if number in LAYOUT_BY_NUMBER and not ADDRESSES[first]:
         kernels = LAYOUT_BY_NUMBER[number].kernels
-        ADDRESSES[first : first + len(KERNELS)] = [kernels[part].address() for part in KERNELS]
+        ADDRESSES[first : first + len(KERNELS)] = [
+            kernels[part].address() if part in kernels else 0 for part in KERNELS
+        ]
 
 
 def _group_bytes():
@@ -1375,6 +1380,7 @@ CACHE_LINE = 64  # bytes, also of a 512-bit register: packed tensors begin at mu
 # halves of blocks for HALF_OFFSET.
 OFFSETS = (8, 16, 128)
 HALF_OFFSET = 32
+HALF_STARTS, HALF_SUMS = len(OFFSETS), 1  # the arrays of halves in Codes.starts and Codes.fine
 START_ARRAYS = len(OFFSETS) + 2  # arrays in Codes.starts, each with one number a block
 
 # The columns of a row of the weight table: layout number, offset in the packed buffer in bytes, rows, columns.
@@ -1433,7 +1439,10 @@ PRODUCT_STRUCT = Structure(
 ROW_STRUCT = Structure(Row, weights=WEIGHTS_STRUCT, matrix=INT_ARRAY, out=FLOAT_ARRAY)
 SQUARES_STRUCT = Structure(Squares, weights=WEIGHTS_STRUCT, matrix=INT_ARRAY, out=FLOAT_ARRAY)
 PACK_STRUCT = Structure(Pack, raw=Array(np.uint8), out=Array(np.uint8))
-KERNELS = {"product": PRODUCT_STRUCT, "row": ROW_STRUCT, "squares": SQUARES_STRUCT}  # those that compiled code calls
+# The kernels that compiled code calls, in the order of their addresses; only layouts of blocks have a panels.Tile.
+KERNELS = ("product", "row", "squares", "tile")
+PRODUCT_OF, ROW_OF, SQUARES_OF, TILE_OF = range(len(KERNELS))
+PER_LAYOUT = len(KERNELS)
 
 
 @dataclass(frozen=True)
@@ -1649,12 +1658,13 @@ AS $python$"""IQ4: codes of four bits, each the number of an 8-bit integer in a 
 
 import numpy as np
 
-from ...model.encodings import BLOCKS, IQ4_VALUES
-from ...simd.memory import load_bytes, spread_bytes
-from ...simd.registers import dot4, i32, inlined, look_up
-from ..blocks import SCALE, Integers, blocks, byte_of
-from ..products import LOW_NIBBLES, TILE_I32
+from ...model.encodings import BLOCKS
+from ...model.quantizers import IQ4_VALUES
+from ...simd.memory import load_bytes
+from ...simd.registers import i32, inlined, look_up
+from ..blocks import SCALE, Blocks, blocks
 from .q4 import SIZE, pack
+from .q4 import registers as codes_of
 
 OFFSET = 128  # of the table's values, to be unsigned
 
@@ -1665,43 +1675,18 @@ def table_of(values):
 
 
 def looked_up(table):
-    """Make (dots_of, dots_of_two, integers) of codes of the table; see blocks.Integers."""
-
-    def dots_of(X):
-        @inlined
-        def dots(u8, at, sums, codes, column, columns):
-            values = load_bytes(table, 0, i32)
-            for k in range(4):
-                pair = load_bytes(u8, at + k * 64, i32)
-                low, high = look_up(values, pair & LOW_NIBBLES), look_up(values, (pair >> 4) & LOW_NIBBLES)
-                sums = dot4(sums, low, spread_bytes(codes, column + 4 * k, X, columns))
-                sums = dot4(sums, high, spread_bytes(codes, column + 16 + 4 * k, X, columns))
-            return sums
-
-        return dots
+    """Make the registers of a block of codes of the table; see products.dots_of."""
 
     @inlined
-    def dots_of_two(u8, at, second, sums, codes, column, columns):
-        second_sums, values = sums, load_bytes(table, 0, i32)
-        for k in range(4):
-            pair, second_pair = load_bytes(u8, at + k * 64, i32), load_bytes(u8, second + k * 64, i32)
-            x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
-            sums = dot4(sums, look_up(values, pair & LOW_NIBBLES), x)
-            second_sums = dot4(second_sums, look_up(values, second_pair & LOW_NIBBLES), x)
-            x = spread_bytes(codes, column + 16 + 4 * k, TILE_I32, columns)
-            sums = dot4(sums, look_up(values, (pair >> 4) & LOW_NIBBLES), x)
-            second_sums = dot4(second_sums, look_up(values, (second_pair >> 4) & LOW_NIBBLES), x)
-        return sums, second_sums
+    def registers(u8, at):
+        values, (a, b, c, d, e, f, g, h) = load_bytes(table, 0, i32), codes_of(u8, at)
+        low = look_up(values, a), look_up(values, b), look_up(values, c), look_up(values, d)
+        return low + (look_up(values, e), look_up(values, f), look_up(values, g), look_up(values, h))
 
-    @inlined
-    def integers(u8, at, k):
-        pair = load_bytes(u8, at + k % 16 // 4 * 64, i32) >> k // 16 * 4 & LOW_NIBBLES
-        return byte_of(look_up(load_bytes(table, 0, i32), pair), k % 4)
-
-    return dots_of, dots_of_two, integers
+    return registers
 
 
-layout = blocks(Integers("iq4", 10, SIZE, OFFSET, SCALE, *looked_up(table_of(IQ4_VALUES)), BLOCKS["IQ4_NL"][1], pack))
+layout = blocks(Blocks("iq4", 10, SIZE, OFFSET, SCALE, looked_up(table_of(IQ4_VALUES)), BLOCKS["IQ4_NL"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq4() FROM PUBLIC;
@@ -1716,7 +1701,8 @@ AS $python$"""IQ4_XS: superblocks of codes as in IQ4; each block has a scale of 
 A line of scales is int8[4 blocks][16 rows].
 """
 
-from ...model.encodings import BLOCKS, IQ4_VALUES
+from ...model.encodings import BLOCKS
+from ...model.quantizers import IQ4_VALUES
 from ...simd.memory import load_i8
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
@@ -1753,7 +1739,7 @@ def pack(raw, at, out, to, r):
 
 SCALES = BlockScales(PER_LINE, False, scale, None)
 TABLE = table_of(IQ4_VALUES)
-layout = superblocks(Superblocks("iq4xs", 15, SIZE, OFFSET, SCALES, *looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack))
+layout = superblocks(Superblocks("iq4xs", 15, SIZE, OFFSET, SCALES, looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq4xs() FROM PUBLIC;
@@ -1768,7 +1754,7 @@ AS $python$"""MXFP4: floats of four bits, which are codes of twice their values,
 from ...model.encodings import BLOCKS, MXFP4_VALUES
 from ...simd.memory import load_u8
 from ...simd.registers import as_f32, i32, inlined, maximum_i32
-from ..blocks import Integers, Scales, blocks
+from ..blocks import Blocks, Scales, blocks
 from .iq4 import OFFSET, looked_up, table_of
 from .q4 import SIZE, pack_nibbles
 
@@ -1786,14 +1772,14 @@ def half_powers(weights, at):
 
 @inlined
 def pack(raw, at, out, scales, weights, r):
-    """MXFP4: the exponent of the scale, and 16 bytes of codes; see blocks.Integers."""
+    """MXFP4: the exponent of the scale, and 16 bytes of codes; see blocks.Blocks."""
     out[scales + r] = raw[at]
     pack_nibbles(raw, at + 1, out, weights, r)
 
 
 POWERS = Scales(4, False, half_powers)
 TABLE = table_of(MXFP4_VALUES)
-layout = blocks(Integers("mxfp4", 11, SIZE, OFFSET, POWERS, *looked_up(TABLE), BLOCKS["MXFP4"][1], pack))
+layout = blocks(Blocks("mxfp4", 11, SIZE, OFFSET, POWERS, looked_up(TABLE), BLOCKS["MXFP4"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__mxfp4() FROM PUBLIC;
@@ -1811,9 +1797,9 @@ A line of scales is u8[2 blocks][2 halves][16 rows]: the scale in the low bits, 
 """
 
 from ...model.encodings import BLOCKS
-from ...simd.memory import load_bytes, load_u8, load_word, spread_bytes, store_word
-from ...simd.registers import dot4, i32, inlined
-from ..blocks import byte_of, pack_scale
+from ...simd.memory import load_bytes, load_u8, load_word, store_word
+from ...simd.registers import i32, inlined
+from ..blocks import pack_scale
 from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
 
 LINE, FIRST_LINE, SIZE = 64, 64, 128
@@ -1821,30 +1807,12 @@ LINE_BYTES = LINE + 2 * SIZE
 TWO_BITS = 0x03030303  # of each byte
 
 
-def dots_of(X):
-    """Make the dot products of the halves of a block with tokens of the type X; see superblocks.Superblocks."""
-
-    @inlined
-    def half(u8, at, sums, codes, column, columns):
-        four = load_bytes(u8, at, i32)
-        for k in range(4):
-            sums = dot4(sums, four >> 2 * k & TWO_BITS, spread_bytes(codes, column + 4 * k, X, columns))
-        return sums
-
-    @inlined
-    def dots(u8, at, halves, codes, column, columns):
-        one, two = halves
-        one = half(u8, at, one, codes, column, columns)
-        two = half(u8, at + LINE, two, codes, column + 16, columns)
-        return one, two
-
-    return dots
-
-
 @inlined
-def integers(u8, at, k):
-    """The integers of column k."""
-    return byte_of(load_bytes(u8, at + k // 16 * LINE, i32), k % 4) >> k % 16 // 4 * 2 & 3
+def registers(u8, at):
+    """The integers of a block; see products.dots_of."""
+    a, b = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32)
+    low = a & TWO_BITS, a >> 2 & TWO_BITS, a >> 4 & TWO_BITS, a >> 6 & TWO_BITS
+    return low + (b & TWO_BITS, b >> 2 & TWO_BITS, b >> 4 & TWO_BITS, b >> 6 & TWO_BITS)
 
 
 @inlined
@@ -1875,11 +1843,8 @@ def pack(raw, at, out, to, r):
             store_word(out, line + LINE + block % 2 * SIZE + half * LINE + 4 * r, four)
 
 
-layout = superblocks(
-    Superblocks(
-        "q2k", 17, SIZE, 0, BlockScales(2, True, scale, minima), dots_of, None, integers, BLOCKS["Q2_K"][1], pack
-    )
-)
+SCALES = BlockScales(2, True, scale, minima)
+layout = superblocks(Superblocks("q2k", 17, SIZE, 0, SCALES, registers, BLOCKS["Q2_K"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q2k() FROM PUBLIC;
@@ -1897,9 +1862,9 @@ of register 7; line 2 holds registers 4 and 5, bit 2 of register 6 and bit 2 of 
 """
 
 from ...model.encodings import BLOCKS
-from ...simd.memory import load_bytes, load_word, spread_bytes, store_word
-from ...simd.registers import compiled, dot4, i32, inlined
-from ..blocks import byte_of, pack_scale
+from ...simd.memory import load_bytes, load_word, store_word
+from ...simd.registers import compiled, i32, inlined
+from ..blocks import pack_scale
 from ..superblocks import BlockScales, Superblocks, superblocks
 from .q6k import scale
 
@@ -1909,54 +1874,13 @@ THREE_BITS, TWO_BITS, THIRD_BIT, LOWEST_BIT = 0x07070707, 0x03030303, 0x04040404
 
 
 @inlined
-def registers_of(u8, at):
-    """The eight registers of a block."""
+def registers(u8, at):
+    """The integers of a block; see products.dots_of."""
     a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
     sixth = a >> 6 & TWO_BITS | c >> 4 & THIRD_BIT
     seventh = b >> 6 & TWO_BITS | c >> 5 & THIRD_BIT
     low = a & THREE_BITS, a >> 3 & THREE_BITS, b & THREE_BITS, b >> 3 & THREE_BITS
-    return low, (c & THREE_BITS, c >> 3 & THREE_BITS, sixth, seventh)
-
-
-def dots_of(X):
-    """Make the dot products of the halves of a block with tokens of the type X; see superblocks.Superblocks."""
-
-    @inlined
-    def half(four, sums, codes, column, columns):
-        first, second, third, fourth = four
-        sums = dot4(sums, first, spread_bytes(codes, column, X, columns))
-        sums = dot4(sums, second, spread_bytes(codes, column + 4, X, columns))
-        sums = dot4(sums, third, spread_bytes(codes, column + 8, X, columns))
-        return dot4(sums, fourth, spread_bytes(codes, column + 12, X, columns))
-
-    @inlined
-    def dots(u8, at, halves, codes, column, columns):
-        one, two = halves
-        low, high = registers_of(u8, at)
-        one = half(low, one, codes, column, columns)
-        two = half(high, two, codes, column + 16, columns)
-        return one, two
-
-    return dots
-
-
-@compiled
-def three_bits(a, b, c, k):
-    """Register k of the lines a, b, c of a block."""
-    if k < 2:
-        return a >> 3 * k & THREE_BITS
-    if k < 4:
-        return b >> 3 * (k - 2) & THREE_BITS
-    if k < 6:
-        return c >> 3 * (k - 4) & THREE_BITS
-    return (a if k == 6 else b) >> 6 & TWO_BITS | c >> k - 2 & THIRD_BIT
-
-
-@inlined
-def integers(u8, at, k):
-    """The integers of column k."""
-    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
-    return byte_of(three_bits(a, b, c, k // 4), k % 4)
+    return low + (c & THREE_BITS, c >> 3 & THREE_BITS, sixth, seventh)
 
 
 @compiled
@@ -1994,9 +1918,8 @@ def pack(raw, at, out, to, r):
             store_word(out, weights + k * LINE, pair | upper[k])
 
 
-layout = superblocks(
-    Superblocks("q3k", 16, SIZE, 4, BlockScales(2, True, scale, None), dots_of, None, integers, BLOCKS["Q3_K"][1], pack)
-)
+SCALES = BlockScales(2, True, scale, None)
+layout = superblocks(Superblocks("q3k", 16, SIZE, 4, SCALES, registers, BLOCKS["Q3_K"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q3k() FROM PUBLIC;
@@ -2013,46 +1936,20 @@ Byte b of line k holds column 4k + b of the block in its low bits, column 4k + b
 """
 
 from ...model.encodings import BLOCKS
-from ...simd.memory import load_bytes, load_word, spread_bytes, store_word
-from ...simd.registers import dot4, i32, inlined
-from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
-from ..products import LOW_NIBBLES, TILE_I32
+from ...simd.memory import load_word, store_word
+from ...simd.registers import inlined
+from ..blocks import SCALE, Blocks, blocks, lines, pack_scale
 
 SIZE = 256  # bytes of a block
-
-
-def dots_of(X):
-    """Make the dot products of a block with tokens of the register block type X; see blocks.Integers."""
-
-    @inlined
-    def dots(u8, at, sums, codes, column, columns):
-        for k in range(4):
-            pair = load_bytes(u8, at + k * 64, i32)
-            sums = dot4(sums, pair & LOW_NIBBLES, spread_bytes(codes, column + 4 * k, X, columns))
-            sums = dot4(sums, (pair >> 4) & LOW_NIBBLES, spread_bytes(codes, column + 16 + 4 * k, X, columns))
-        return sums
-
-    return dots
+LOW_NIBBLES = 0x0F0F0F0F  # masks the lower four bits of each byte
 
 
 @inlined
-def dots_of_two(u8, at, second, sums, codes, column, columns):
-    """The same for two groups: each register of activations is used for both."""
-    second_sums = sums
-    for k in range(4):
-        pair, second_pair = load_bytes(u8, at + k * 64, i32), load_bytes(u8, second + k * 64, i32)
-        x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
-        sums, second_sums = dot4(sums, pair & LOW_NIBBLES, x), dot4(second_sums, second_pair & LOW_NIBBLES, x)
-        x = spread_bytes(codes, column + 16 + 4 * k, TILE_I32, columns)
-        sums = dot4(sums, (pair >> 4) & LOW_NIBBLES, x)
-        second_sums = dot4(second_sums, (second_pair >> 4) & LOW_NIBBLES, x)
-    return sums, second_sums
-
-
-@inlined
-def integers(u8, at, k):
-    """The integers of column k."""
-    return byte_of(load_bytes(u8, at + k % 16 // 4 * 64, i32), k % 4) >> k // 16 * 4 & 15
+def registers(u8, at):
+    """The integers of a block; see products.dots_of."""
+    a, b, c, d = lines(u8, at)
+    low = a & LOW_NIBBLES, b & LOW_NIBBLES, c & LOW_NIBBLES, d & LOW_NIBBLES
+    return low + (a >> 4 & LOW_NIBBLES, b >> 4 & LOW_NIBBLES, c >> 4 & LOW_NIBBLES, d >> 4 & LOW_NIBBLES)
 
 
 @inlined
@@ -2064,12 +1961,12 @@ def pack_nibbles(raw, at, out, weights, r):
 
 @inlined
 def pack(raw, at, out, scales, weights, r):
-    """Q4_0: an f16 scale and 16 bytes of integers; see blocks.Integers."""
+    """Q4_0: an f16 scale and 16 bytes of integers; see blocks.Blocks."""
     pack_scale(raw, at, out, scales + 2 * r)
     pack_nibbles(raw, at + 2, out, weights, r)
 
 
-layout = blocks(Integers("q4", 6, SIZE, 8, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q4_0"][1], pack))
+layout = blocks(Blocks("q4", 6, SIZE, 8, SCALE, registers, BLOCKS["Q4_0"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q4() FROM PUBLIC;
@@ -2083,21 +1980,19 @@ AS $python$"""Q4_1: 4-bit integers as in Q4, without an offset, and a minimum fo
 
 from ...model.encodings import BLOCKS
 from ...simd.registers import inlined
-from ..blocks import MINIMUM_AT, SCALE_AND_MINIMUM, Integers, blocks, pack_scale
-from .q4 import SIZE, dots_of, dots_of_two, integers, pack_nibbles
+from ..blocks import MINIMUM_AT, SCALE_AND_MINIMUM, Blocks, blocks, pack_scale
+from .q4 import SIZE, pack_nibbles, registers
 
 
 @inlined
 def pack(raw, at, out, scales, weights, r):
-    """Q4_1: an f16 scale, an f16 minimum and 16 bytes of integers; see blocks.Integers."""
+    """Q4_1: an f16 scale, an f16 minimum and 16 bytes of integers; see blocks.Blocks."""
     pack_scale(raw, at, out, scales + 2 * r)
     pack_scale(raw, at + 2, out, scales + MINIMUM_AT + 2 * r)
     pack_nibbles(raw, at + 4, out, weights, r)
 
 
-layout = blocks(
-    Integers("q4_1", 8, SIZE, 0, SCALE_AND_MINIMUM, dots_of, dots_of_two, integers, BLOCKS["Q4_1"][1], pack)
-)
+layout = blocks(Blocks("q4_1", 8, SIZE, 0, SCALE_AND_MINIMUM, registers, BLOCKS["Q4_1"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q4_1() FROM PUBLIC;
@@ -2116,9 +2011,8 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_u8, load_u8_pairs, load_word, store_word
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
-from ..products import LOW_NIBBLES
 from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
-from .q4 import SIZE, dots_of, dots_of_two, integers
+from .q4 import LOW_NIBBLES, SIZE, registers
 
 LINE, FIRST_LINE = 64, 64
 SIX_BITS = 63
@@ -2181,7 +2075,7 @@ def pack(raw, at, out, to, r):
         pack_low_bits(raw, at + 16 + block // 2 * 32, out, weights, r, block % 2)
 
 
-layout = superblocks(Superblocks("q4k", 12, SIZE, 0, SCALES, dots_of, dots_of_two, integers, BLOCKS["Q4_K"][1], pack))
+layout = superblocks(Superblocks("q4k", 12, SIZE, 0, SCALES, registers, BLOCKS["Q4_K"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q4k() FROM PUBLIC;
@@ -2198,58 +2092,25 @@ Their fifth bits are bits 4 + k and k of byte b of the first line.
 """
 
 from ...model.encodings import BLOCKS
-from ...simd.memory import load_bytes, load_word, spread_bytes
-from ...simd.registers import compiled, dot4, i32, inlined
-from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
-from ..products import LOW_NIBBLES, TILE_I32
-from .q4 import pack_nibbles
+from ...simd.memory import load_bytes, load_word
+from ...simd.registers import compiled, i32, inlined
+from ..blocks import SCALE, Blocks, blocks, lines, pack_scale
+from .q4 import LOW_NIBBLES, pack_nibbles
 
 LINE, SIZE = 64, 320  # bytes of a line, and of a block
 FIFTH_BITS = 0x10101010  # masks the fifth bit of each byte
 
 
 @inlined
-def columns_of(u8, at, k, fifths):
-    """The columns 4k .. 4k + 3 of a block, and 4k + 16 .. 4k + 19: i32, four bytes to a lane."""
-    pair = load_bytes(u8, at + LINE + k * LINE, i32)
-    return pair & LOW_NIBBLES | fifths >> k & FIFTH_BITS, pair >> 4 & LOW_NIBBLES | fifths << 4 >> k & FIFTH_BITS
-
-
-def dots_of(X):
-    """Make the dot products of a block with tokens of the register block type X; see blocks.Integers."""
-
-    @inlined
-    def dots(u8, at, sums, codes, column, columns):
-        fifths = load_bytes(u8, at, i32)
-        for k in range(4):
-            low, high = columns_of(u8, at, k, fifths)
-            sums = dot4(sums, low, spread_bytes(codes, column + 4 * k, X, columns))
-            sums = dot4(sums, high, spread_bytes(codes, column + 16 + 4 * k, X, columns))
-        return sums
-
-    return dots
-
-
-@inlined
-def dots_of_two(u8, at, second, sums, codes, column, columns):
-    """The same for two groups: each register of activations is used for both."""
-    second_sums, fifths, second_fifths = sums, load_bytes(u8, at, i32), load_bytes(u8, second, i32)
-    for k in range(4):
-        low, high = columns_of(u8, at, k, fifths)
-        second_low, second_high = columns_of(u8, second, k, second_fifths)
-        x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
-        sums, second_sums = dot4(sums, low, x), dot4(second_sums, second_low, x)
-        x = spread_bytes(codes, column + 16 + 4 * k, TILE_I32, columns)
-        sums, second_sums = dot4(sums, high, x), dot4(second_sums, second_high, x)
-    return sums, second_sums
-
-
-@inlined
-def integers(u8, at, k):
-    """The integers of column k."""
-    upper, line = k // 16, k % 16 // 4
-    low = byte_of(load_bytes(u8, at + LINE + line * LINE, i32), k % 4) >> 4 * upper & 15
-    return low | (byte_of(load_bytes(u8, at, i32), k % 4) >> 4 - 4 * upper + line & 1) << 4
+def registers(u8, at):
+    """The integers of a block; see products.dots_of."""
+    fifths = load_bytes(u8, at, i32)
+    a, b, c, d = lines(u8, at + LINE)
+    first, second = a & LOW_NIBBLES | fifths & FIFTH_BITS, b & LOW_NIBBLES | fifths >> 1 & FIFTH_BITS
+    third, fourth = c & LOW_NIBBLES | fifths >> 2 & FIFTH_BITS, d & LOW_NIBBLES | fifths >> 3 & FIFTH_BITS
+    fifth, sixth = a >> 4 & LOW_NIBBLES | fifths << 4 & FIFTH_BITS, b >> 4 & LOW_NIBBLES | fifths << 3 & FIFTH_BITS
+    seventh, eighth = c >> 4 & LOW_NIBBLES | fifths << 2 & FIFTH_BITS, d >> 4 & LOW_NIBBLES | fifths << 1 & FIFTH_BITS
+    return first, second, third, fourth, fifth, sixth, seventh, eighth
 
 
 @compiled
@@ -2269,13 +2130,13 @@ def pack_fifths(raw, at, out, weights, r):
 
 @inlined
 def pack(raw, at, out, scales, weights, r):
-    """Q5_0: an f16 scale, 32 fifth bits and 16 bytes; see blocks.Integers."""
+    """Q5_0: an f16 scale, 32 fifth bits and 16 bytes; see blocks.Blocks."""
     pack_scale(raw, at, out, scales + 2 * r)
     pack_fifths(raw, at + 2, out, weights, r)
     pack_nibbles(raw, at + 6, out, weights + LINE, r)
 
 
-layout = blocks(Integers("q5", 7, SIZE, 16, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q5_0"][1], pack))
+layout = blocks(Blocks("q5", 7, SIZE, 16, SCALE, registers, BLOCKS["Q5_0"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q5() FROM PUBLIC;
@@ -2290,23 +2151,21 @@ AS $python$"""Q5_1: 5-bit integers as in Q5, without an offset, and a minimum fo
 
 from ...model.encodings import BLOCKS
 from ...simd.registers import inlined
-from ..blocks import MINIMUM_AT, SCALE_AND_MINIMUM, Integers, blocks, pack_scale
+from ..blocks import MINIMUM_AT, SCALE_AND_MINIMUM, Blocks, blocks, pack_scale
 from .q4 import pack_nibbles
-from .q5 import LINE, SIZE, dots_of, dots_of_two, integers, pack_fifths
+from .q5 import LINE, SIZE, pack_fifths, registers
 
 
 @inlined
 def pack(raw, at, out, scales, weights, r):
-    """Q5_1: an f16 scale, an f16 minimum, 32 fifth bits and 16 bytes; see blocks.Integers."""
+    """Q5_1: an f16 scale, an f16 minimum, 32 fifth bits and 16 bytes; see blocks.Blocks."""
     pack_scale(raw, at, out, scales + 2 * r)
     pack_scale(raw, at + 2, out, scales + MINIMUM_AT + 2 * r)
     pack_fifths(raw, at + 4, out, weights, r)
     pack_nibbles(raw, at + 8, out, weights + LINE, r)
 
 
-layout = blocks(
-    Integers("q5_1", 9, SIZE, 0, SCALE_AND_MINIMUM, dots_of, dots_of_two, integers, BLOCKS["Q5_1"][1], pack)
-)
+layout = blocks(Blocks("q5_1", 9, SIZE, 0, SCALE_AND_MINIMUM, registers, BLOCKS["Q5_1"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q5_1() FROM PUBLIC;
@@ -2323,7 +2182,7 @@ from ...simd.memory import load_word, store_word
 from ...simd.registers import inlined
 from ..superblocks import Superblocks, superblocks
 from .q4k import FIRST_LINE, LINE, SCALES, pack_low_bits, pack_scales
-from .q5 import SIZE, dots_of, dots_of_two, integers
+from .q5 import SIZE, registers
 
 LINE_BYTES = LINE + 2 * SIZE
 LOWEST_BITS = 0x01010101  # masks the lowest bit of each byte
@@ -2349,7 +2208,7 @@ def pack(raw, at, out, to, r):
         pack_low_bits(raw, at + 48 + block // 2 * 32, out, weights + LINE, r, block % 2)
 
 
-layout = superblocks(Superblocks("q5k", 13, SIZE, 0, SCALES, dots_of, dots_of_two, integers, BLOCKS["Q5_K"][1], pack))
+layout = superblocks(Superblocks("q5k", 13, SIZE, 0, SCALES, registers, BLOCKS["Q5_K"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q5k() FROM PUBLIC;
@@ -2366,55 +2225,30 @@ the upper two bits of the lines 0, 1, 2 are those of columns 12 + b: bits 0-1, 2
 """
 
 from ...model.encodings import BLOCKS
-from ...simd.memory import load_bytes, load_i8, load_word, spread_bytes, store_word
-from ...simd.registers import dot4, i32, inlined
-from ..blocks import byte_of, pack_scale
+from ...simd.memory import load_bytes, load_i8, load_word, store_word
+from ...simd.registers import i32, inlined
+from ..blocks import pack_scale
 from ..superblocks import BlockScales, Superblocks, superblocks
+from .q4 import LOW_NIBBLES
 
 LINE, FIRST_LINE, SIZE = 64, 64, 384
 HALF = 3 * LINE  # bytes of half a block
 LINE_BYTES = LINE + 2 * SIZE
 SIX_BITS, LOWEST_TWO, NEXT_TWO, UPPER_TWO = 0x3F3F3F3F, 0x03030303, 0x0C0C0C0C, 0x30303030  # of each byte
-LOW_NIBBLES = 0x0F0F0F0F
 
 
 @inlined
-def registers_of(u8, at):
+def half_of(u8, at):
     """Half a block, as four registers of four columns."""
     a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
     fourth = (a >> 6) & LOWEST_TWO | (b >> 4) & NEXT_TWO | (c >> 2) & UPPER_TWO
     return a & SIX_BITS, b & SIX_BITS, c & SIX_BITS, fourth
 
 
-def dots_of(X):
-    """Make the dot products of the halves of a block with tokens of the type X; see superblocks.Superblocks."""
-
-    @inlined
-    def half(u8, at, sums, codes, column, columns):
-        first, second, third, fourth = registers_of(u8, at)
-        sums = dot4(sums, first, spread_bytes(codes, column, X, columns))
-        sums = dot4(sums, second, spread_bytes(codes, column + 4, X, columns))
-        sums = dot4(sums, third, spread_bytes(codes, column + 8, X, columns))
-        return dot4(sums, fourth, spread_bytes(codes, column + 12, X, columns))
-
-    @inlined
-    def dots(u8, at, halves, codes, column, columns):
-        one, two = halves
-        one = half(u8, at, one, codes, column, columns)
-        two = half(u8, at + HALF, two, codes, column + 16, columns)
-        return one, two
-
-    return dots
-
-
 @inlined
-def integers(u8, at, k):
-    """The integers of column k."""
-    begin, line = at + k // 16 * HALF, k % 16 // 4
-    if line < 3:
-        return byte_of(load_bytes(u8, begin + line * LINE, i32), k % 4) & 63
-    _, _, _, fourth = registers_of(u8, begin)
-    return byte_of(fourth, k % 4)
+def registers(u8, at):
+    """The integers of a block; see products.dots_of."""
+    return half_of(u8, at) + half_of(u8, at + HALF)
 
 
 @inlined
@@ -2445,11 +2279,8 @@ def pack(raw, at, out, to, r):
                 store_word(out, weights + k * LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)
 
 
-layout = superblocks(
-    Superblocks(
-        "q6k", 14, SIZE, 32, BlockScales(2, True, scale, None), dots_of, None, integers, BLOCKS["Q6_K"][1], pack
-    )
-)
+SCALES = BlockScales(2, True, scale, None)
+layout = superblocks(Superblocks("q6k", 14, SIZE, 32, SCALES, registers, BLOCKS["Q6_K"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q6k() FROM PUBLIC;
@@ -2465,54 +2296,28 @@ Byte b of line k holds column 4k + b of the block.
 """
 
 from ...model.encodings import BLOCKS
-from ...simd.memory import in_order, load_bytes, load_word, spread_bytes, store_word
-from ...simd.registers import dot4, i32, inlined
-from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
-from ..products import TILE_I32
+from ...simd.memory import load_word, store_word
+from ...simd.registers import inlined
+from ..blocks import SCALE, Blocks, blocks, lines, pack_scale
 
 SIGNS = 0x80808080  # int8 ^ this is the integer + 128
 
 
-def dots_of(X):
-    """Make the dot products of a block with tokens of the register block type X; see blocks.Integers."""
-
-    @inlined
-    def dots(u8, at, sums, codes, column, columns):
-        for k in range(8):
-            sums = dot4(sums, load_bytes(u8, at + k * 64, i32), spread_bytes(codes, column + 4 * k, X, columns))
-        return sums
-
-    return dots
-
-
 @inlined
-def dots_of_two(u8, at, second, sums, codes, column, columns):
-    """The same for two groups: each register of activations is used for both."""
-    second_sums = sums
-    for k in range(8):
-        if k == 4:
-            in_order()  # or LLVM would do all sixteen loads first, and run out of registers
-        x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
-        sums = dot4(sums, load_bytes(u8, at + k * 64, i32), x)
-        second_sums = dot4(second_sums, load_bytes(u8, second + k * 64, i32), x)
-    return sums, second_sums
-
-
-@inlined
-def integers(u8, at, k):
-    """The integers of column k."""
-    return byte_of(load_bytes(u8, at + k // 4 * 64, i32), k % 4)
+def registers(u8, at):
+    """The integers of a block; see products.dots_of."""
+    return lines(u8, at) + lines(u8, at + 256)
 
 
 @inlined
 def pack(raw, at, out, scales, weights, r):
-    """Q8_0: an f16 scale and 32 int8; see blocks.Integers."""
+    """Q8_0: an f16 scale and 32 int8; see blocks.Blocks."""
     pack_scale(raw, at, out, scales + 2 * r)
     for k in range(8):
         store_word(out, weights + k * 64 + 4 * r, load_word(raw, at + 2 + 4 * k) ^ SIGNS)
 
 
-layout = blocks(Integers("q8", 5, 512, 128, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q8_0"][1], pack))
+layout = blocks(Blocks("q8", 5, 512, 128, SCALE, registers, BLOCKS["Q8_0"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q8() FROM PUBLIC;
@@ -2531,25 +2336,22 @@ of each 4 KB, and with so much arithmetic between loads the processor looks only
 
 from ..simd.kernels import caller
 from ..simd.registers import compiled
-from .dispatch import PRODUCT_OF, ROW_OF, SQUARES_OF
 from .groups import (
     FIRST_BLOCK_LAYOUT,
-    KERNELS,
     LAYOUT,
+    PER_LAYOUT,
+    PRODUCT_OF,
     PRODUCT_STRUCT,
+    ROW_OF,
     ROW_STRUCT,
+    SQUARES_OF,
     SQUARES_STRUCT,
     Product,
     Row,
     Squares,
 )
 
-_multiply, _decode, _square, PER_LAYOUT = (
-    caller(PRODUCT_STRUCT),
-    caller(ROW_STRUCT),
-    caller(SQUARES_STRUCT),
-    len(KERNELS),
-)
+_multiply, _decode, _square = caller(PRODUCT_STRUCT), caller(ROW_STRUCT), caller(SQUARES_STRUCT)
 
 
 @compiled
@@ -2690,6 +2492,224 @@ REVOKE ALL ON FUNCTION llm_runtime.kernels__packing() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__packing() IS
 'Packs tensors for the kernels: vectors as float32, matrices in the layout of their type.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__panels()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Products with many tokens: two groups are unpacked, 256 columns at a time, and multiplied with all tokens.
+
+A panel is what 256 columns of two groups become: their integers as bytes, as in the layout Q8, and their scales as
+float32. It stays in the nearest cache while all tokens are multiplied with it, four at a time: a register tile of two
+groups and four tokens uses each register of weights four times and each register of activations twice. The sums of a
+tile begin with those of the columns before it.
+
+All layouts of blocks share these kernels: those with the same kind of scales, offset and minima have the same tile.
+Weights are unpacked once for all tokens, so that costs little however they are packed.
+"""
+
+import functools
+from collections import namedtuple
+
+import numpy as np
+
+from ..model.encodings import BLOCK
+from ..simd.frames import Array, Structure
+from ..simd.kernels import kernel
+from ..simd.memory import in_order, load, load_bytes, load_pairs, prefetch, spread, spread_bytes, spread_pairs, store
+from ..simd.registers import dot2, dot4, f32, fill, fma, i32, inlined, to_f32
+from .groups import CACHE_LINE, CODES_STRUCT, GROUP, HALF_SUMS, ROWS_STRUCT
+from .starts import half_starts, starts
+
+TILE_TOKENS = 4
+TILE_F32, TILE_I32 = f32[TILE_TOKENS], i32[TILE_TOKENS]  # the sums of one group
+PANEL_BLOCKS = 8  # blocks of a panel: those of a superblock
+BLOCK_BYTES = BLOCK * GROUP
+GROUP_BYTES = PANEL_BLOCKS * BLOCK_BYTES  # of `bytes` below
+# Where in `floats` and `pairs` below the parts of a group begin
+SCALES, MINIMA, SUPER_SCALES, SUPER_MINIMA, GROUP_FLOATS = (
+    GROUP * n for n in (0, 2 * PANEL_BLOCKS, 3 * PANEL_BLOCKS, 3 * PANEL_BLOCKS + 1, 3 * PANEL_BLOCKS + 2)
+)
+GROUP_PAIRS = 2 * GROUP * PANEL_BLOCKS
+PANEL_BYTES, PANEL_FLOATS, PANEL_PAIRS = 2 * GROUP_BYTES, 2 * GROUP_FLOATS, 2 * GROUP_PAIRS
+
+# A panel of two groups:
+#   bytes    uint8 [2][8 blocks][8 lines][16 rows][4]: the integers with their offset
+#   floats   float32 [2]: scales [8][16] of blocks or [8][2][16] of halves, minima [8][16] of blocks, scales [16] of the
+#            superblock, scales [16] of its minima
+#   pairs    int16 [2]: the minima of the blocks of a superblock [4][16][2], or of halves [8][16][2]
+Panel = namedtuple("Panel", "bytes floats pairs")
+# Tile: to[t] += panel @ the codes of token t, for t < tokens, a multiple of four. There are `blocks` blocks; the first is
+# number `first` of token 0; a token has `row_blocks`. The sums of the second group go to to.x[second_at ...]. If
+# `begins`, they begin with zero. Meanwhile `lines` lines of cache are prefetched from u8[next] and u8[second_next].
+Tile = namedtuple("Tile", "panel codes first blocks row_blocks tokens to second_at begins u8 next second_next lines")
+
+PANEL_STRUCT = Structure(Panel, bytes=Array(np.uint8), floats=Array(np.float32), pairs=Array(np.int16))
+TILE_STRUCT = Structure(Tile, panel=PANEL_STRUCT, codes=CODES_STRUCT, to=ROWS_STRUCT, u8=Array(np.uint8))
+
+
+@inlined
+def _dots_of_two(bytes, at, lines, sums, codes, column, columns):
+    """`sums` plus the dot products of so many lines at bytes[at] with four tokens; both groups, which begin alike."""
+    second, second_sums = at + GROUP_BYTES, sums
+    for k in range(lines):
+        if k == 4:
+            in_order()  # or LLVM would do all sixteen loads first, and run out of registers
+        x = spread_bytes(codes, column + 4 * k, TILE_I32, columns)
+        sums = dot4(sums, load_bytes(bytes, at + k * CACHE_LINE, i32), x)
+        second_sums = dot4(second_sums, load_bytes(bytes, second + k * CACHE_LINE, i32), x)
+    return sums, second_sums
+
+
+@inlined
+def _add_block(p, b, block, start, totals):
+    """Add a block with one scale: the integer dot product times the scales of the weights and of the activations."""
+    total, second_total = totals
+    floats, codes, columns = p.panel.floats, p.codes, p.row_blocks * BLOCK
+    sums, second_sums = _dots_of_two(p.panel.bytes, b * BLOCK_BYTES, 8, start, codes.codes, block * BLOCK, columns)
+    x = spread(codes.scales, block, TILE_F32, p.row_blocks)
+    total = fma(to_f32(sums), load(floats, SCALES + b * GROUP, f32) * x, total)
+    second_total = fma(to_f32(second_sums), load(floats, GROUP_FLOATS + SCALES + b * GROUP, f32) * x, second_total)
+    return total, second_total
+
+
+@inlined
+def _add_minimum(p, b, block, totals):
+    """Add a block's minimum times the sum of its activations."""
+    total, second_total = totals
+    floats, x = p.panel.floats, spread(p.codes.sums, block, TILE_F32, p.row_blocks)
+    total = fma(load(floats, MINIMA + b * GROUP, f32), x, total)
+    return total, fma(load(floats, GROUP_FLOATS + MINIMA + b * GROUP, f32), x, second_total)
+
+
+@inlined
+def _subtract_fine_minima(p, first, totals):
+    """Subtract the minima of a superblock, which are multiplied with the fine codes of the activations' sums."""
+    total, second_total = totals
+    pairs, floats, sums, second_sums = p.panel.pairs, p.panel.floats, fill(0, TILE_I32), fill(0, TILE_I32)
+    for b in range(0, PANEL_BLOCKS, 2):
+        x = spread_pairs(p.codes.fine, first + b, TILE_I32, p.row_blocks)
+        sums = dot2(sums, load_pairs(pairs, b * GROUP, i32), x)
+        second_sums = dot2(second_sums, load_pairs(pairs, GROUP_PAIRS + b * GROUP, i32), x)
+    scale = spread(p.codes.sums, len(p.codes.scales) + first, TILE_F32, p.row_blocks)
+    minima, second_minima = load(floats, SUPER_MINIMA, f32), load(floats, GROUP_FLOATS + SUPER_MINIMA, f32)
+    total = fma(to_f32(sums), (0.0 - minima) * scale, total)
+    return total, fma(to_f32(second_sums), (0.0 - second_minima) * scale, second_total)
+
+
+def _blocks_tile(offset, minimum, fine):
+    """Make the tile for scales of blocks: (Tile, first block of the tokens, sums of both groups) -> sums."""
+    start_of = starts(offset, TILE_I32)
+
+    @inlined
+    def tile(p, first, totals):
+        for b in range(p.blocks):
+            totals = _add_block(p, b, first + b, start_of(p.codes, first + b, p.row_blocks), totals)
+            if minimum:
+                totals = _add_minimum(p, b, first + b, totals)
+            in_order()
+        if fine:
+            totals = _subtract_fine_minima(p, first, totals)
+        return totals
+
+    return tile
+
+
+@inlined
+def _add_halves(p, b, block, start, parts):
+    """Add both halves of a block, whose integer scales are float32 here: all sums are whole numbers below 2^24."""
+    one, two = start
+    part, second_part = parts
+    bytes, floats, columns, column = p.panel.bytes, p.panel.floats, p.row_blocks * BLOCK, block * BLOCK
+    at, to, second = b * BLOCK_BYTES, SCALES + 2 * b * GROUP, GROUP_FLOATS + SCALES + 2 * b * GROUP
+    one, second_one = _dots_of_two(bytes, at, 4, one, p.codes.codes, column, columns)
+    sums, second_sums = to_f32(one) * load(floats, to, f32), to_f32(second_one) * load(floats, second, f32)
+    in_order()
+    two, second_two = _dots_of_two(bytes, at + BLOCK_BYTES // 2, 4, two, p.codes.codes, column + 16, columns)
+    sums = fma(to_f32(two), load(floats, to + GROUP, f32), sums)
+    second_sums = fma(to_f32(second_two), load(floats, second + GROUP, f32), second_sums)
+    x = spread(p.codes.scales, block, TILE_F32, p.row_blocks)
+    return fma(sums, x, part), fma(second_sums, x, second_part)
+
+
+@inlined
+def _subtract_half_minima(p, b, block, lows):
+    """Subtract the minima of a block's halves times the sums of their codes."""
+    low, second_low = lows
+    pairs, at = p.panel.pairs, 2 * b * GROUP
+    sums = spread_pairs(p.codes.fine, HALF_SUMS * len(p.codes.scales) + 2 * block, TILE_I32, 2 * p.row_blocks)
+    x = spread(p.codes.scales, block, TILE_F32, p.row_blocks)
+    product = dot2(fill(0, TILE_I32), load_pairs(pairs, at, i32), sums)
+    second_product = dot2(fill(0, TILE_I32), load_pairs(pairs, GROUP_PAIRS + at, i32), sums)
+    return fma(0.0 - to_f32(product), x, low), fma(0.0 - to_f32(second_product), x, second_low)
+
+
+def _halves_tile(offset, minima):
+    """Make the tile for scales of halves, as `_blocks_tile`."""
+    start_of = half_starts(offset, TILE_I32)
+
+    @inlined
+    def tile(p, first, totals):
+        total, second_total = totals
+        zero, floats = fill(0.0, TILE_F32), p.panel.floats
+        parts, lows = (zero, zero), (zero, zero)
+        for b in range(PANEL_BLOCKS):
+            parts = _add_halves(p, b, first + b, start_of(p.codes, first + b, p.row_blocks), parts)
+            if minima:
+                lows = _subtract_half_minima(p, b, first + b, lows)
+            in_order()
+        total = fma(parts[0], load(floats, SUPER_SCALES, f32), total)
+        second_total = fma(parts[1], load(floats, GROUP_FLOATS + SUPER_SCALES, f32), second_total)
+        if minima:
+            total = fma(lows[0], load(floats, SUPER_MINIMA, f32), total)
+            second_total = fma(lows[1], load(floats, GROUP_FLOATS + SUPER_MINIMA, f32), second_total)
+        return total, second_total
+
+    return tile
+
+
+def _of_all_tokens(name, tile):
+    """Make the Kernel of a Tile from that of four tokens."""
+
+    @kernel(name, TILE_STRUCT)
+    def all_tokens(p):
+        to, stride, line, second_line = p.to, p.to.stride, p.next, p.second_next
+        each = (p.lines * TILE_TOKENS + p.tokens - 1) // p.tokens * CACHE_LINE  # bytes that a tile prefetches
+        end = p.next + p.lines * CACHE_LINE
+        for t in range(0, p.tokens, TILE_TOKENS):
+            at, second_at = to.at + t * stride, p.second_at + t * stride
+            for byte in range(0, min(each, end - line), CACHE_LINE):
+                prefetch(p.u8, line + byte)
+                prefetch(p.u8, second_line + byte)
+            line, second_line = line + each, second_line + each
+            totals = fill(0.0, TILE_F32), fill(0.0, TILE_F32)
+            if not p.begins:
+                totals = load(to.x, at, TILE_F32, stride), load(to.x, second_at, TILE_F32, stride)
+            total, second_total = tile(p, p.first + t * p.row_blocks, totals)
+            store(to.x, at, total, stride)
+            store(to.x, second_at, second_total, stride)
+
+    return all_tokens
+
+
+@functools.cache
+def tile_of_blocks(offset, minimum=False, fine=False):
+    """The Kernel of a Tile for scales of blocks.
+
+    offset: of the integers. minimum: whether a block has a minimum, float32. fine: whether a superblock has minima.
+    """
+    kind = "minimum" if minimum else "fine" if fine else "plain"
+    return _of_all_tokens(f"tile_{kind}_{offset}", _blocks_tile(offset, minimum, fine))
+
+
+@functools.cache
+def tile_of_halves(offset, minima=False):
+    """The Kernel of a Tile for scales of halves. minima: whether halves have minima."""
+    return _of_all_tokens(f"tile_{'minima' if minima else 'halves'}_{offset}", _halves_tile(offset, minima))
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__panels() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__panels() IS
+'Products with many tokens: two groups are unpacked, 256 columns at a time, and multiplied with all tokens.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__prefetching()
 RETURNS void
 LANGUAGE plpython3u
@@ -2728,56 +2748,49 @@ LANGUAGE plpython3u
 AS $python$"""Products of layouts of blocks: the loops over groups and tokens, around a layout's own products of a few tokens.
 
 A product keeps its sums in registers: a lane is a row of the group, a register is a token. Each register of weights is
-used for all tokens. There are products of one group with 1, 2 and 4 tokens. With many tokens, a register tile of two
-groups and four tokens uses each register of activations twice as well: with one group, loads would be the bottleneck.
+used for all tokens. There are products of one group with 1, 2 and 4 tokens; many tokens are multiplied in panels.
 """
 
 from collections import namedtuple
 
 from ..model.encodings import BLOCK
-from ..simd.memory import prefetch, spread
-from ..simd.registers import f32, fill, i32, inlined
-from .groups import CACHE_LINE, COLUMNS, GROUP, OFFSET, OFFSETS, Activations, Rows, token_block
+from ..simd.kernels import caller
+from ..simd.memory import array_on_stack, prefetch, spread_bytes, store
+from ..simd.registers import dot4, inlined
+from .groups import (
+    CACHE_LINE,
+    COLUMNS,
+    GROUP,
+    LAYOUT,
+    OFFSET,
+    PER_LAYOUT,
+    TILE_OF,
+    Activations,
+    Rows,
+    token_block,
+)
+from .panels import (
+    PANEL_BLOCKS,
+    PANEL_BYTES,
+    PANEL_FLOATS,
+    PANEL_PAIRS,
+    TILE_STRUCT,
+    TILE_TOKENS,
+    Panel,
+    Tile,
+)
 from .prefetching import FOUR_TOKENS, ONE_TOKEN, TWO_TOKENS
 
-NEVER = 1 << 62
-LEAST_TILED_TOKENS = 8  # with fewer tokens register tiles gain nothing
-TILE_F32, TILE_I32 = f32[4], i32[4]  # the sums of one group in a register tile: four tokens
-LOW_NIBBLES = 0x0F0F0F0F  # masks the lower four bits of each byte
+LEAST_TILED_TOKENS = 8  # with fewer tokens panels gain nothing
+_call_tile = caller(TILE_STRUCT)
 
-# A layout's products of a few tokens.
-#   group    (tokens) -> the product of one group with so many tokens:
-#            (weights, at, columns, ahead, given, to); `at` is where the group begins, in bytes; it prefetches `ahead`
-#            bytes past what it reads
-#   tile     the product of two groups with four tokens: (weights, pair, columns, ahead, given, to, second_at); the
-#            results of the second group go to to.x[second_at ...]
-Parts = namedtuple("Parts", "group tile")
-# The two groups of a register tile, where they begin in bytes.
-Pair = namedtuple("Pair", "at second")
-# What a register tile prefetches: `distance` bytes past its own groups, the blocks `first`, `first + every`, and so on.
-# The tiles of the same groups share the work: each prefetches other blocks.
-Ahead = namedtuple("Ahead", "distance first every")
-
-
-def starts(offset, X):
-    """Make (codes, block, blocks) -> what the dot products of a block begin with, for integers stored + offset.
-
-    X: the register block type of the tokens, of `blocks` blocks each.
-    """
-    if offset == 0:
-
-        @inlined
-        def start(codes, block, blocks):
-            return fill(0, X)
-
-    else:
-        array = OFFSETS.index(offset)
-
-        @inlined
-        def start(codes, block, blocks):
-            return spread(codes.starts, array * len(codes.scales) + block, X, blocks)
-
-    return start
+# A layout's parts of a product.
+#   group      (tokens) -> the product of one group with so many tokens: (weights, at, columns, ahead, given, to);
+#              `at` is where the group begins, in bytes; it prefetches `ahead` bytes past what it reads
+#   unpack     (weights, at, blocks, panel, number) -> None: unpacks so many blocks at weights.u8[at] into a Panel, as
+#              its group `number`
+#   panel_bytes  (blocks) -> the packed bytes of so many blocks, from a multiple of PANEL_BLOCKS on
+Parts = namedtuple("Parts", "group unpack panel_bytes")
 
 
 @inlined
@@ -2787,37 +2800,86 @@ def prefetch_lines(u8, at, size):
         prefetch(u8, at + line)
 
 
-@inlined
-def _no_tile(weights, pair, columns, ahead, given, to, second_at):
-    pass
+def dots_of(registers, X):
+    """Make the dot products of a block with tokens of the register block type X.
+
+    registers: (u8, at) -> the block at u8[at] as eight registers; number k holds columns 4k .. 4k + 3, a byte each.
+    The dot products: (u8, at, sums, codes, column, columns) -> sums, i32, plus those of the block with each token's
+    codes; token t's are codes[column + t * columns ...].
+    """
+
+    @inlined
+    def dots(u8, at, sums, codes, column, columns):
+        a, b, c, d, e, f, g, h = registers(u8, at)
+        sums = dot4(sums, a, spread_bytes(codes, column, X, columns))
+        sums = dot4(sums, b, spread_bytes(codes, column + 4, X, columns))
+        sums = dot4(sums, c, spread_bytes(codes, column + 8, X, columns))
+        sums = dot4(sums, d, spread_bytes(codes, column + 12, X, columns))
+        sums = dot4(sums, e, spread_bytes(codes, column + 16, X, columns))
+        sums = dot4(sums, f, spread_bytes(codes, column + 20, X, columns))
+        sums = dot4(sums, g, spread_bytes(codes, column + 24, X, columns))
+        return dot4(sums, h, spread_bytes(codes, column + 28, X, columns))
+
+    return dots
+
+
+def half_dots_of(registers, X):
+    """Make the dot products of both halves of a block: as dots_of, with a pair of sums."""
+
+    @inlined
+    def dots(u8, at, halves, codes, column, columns):
+        one, two = halves
+        a, b, c, d, e, f, g, h = registers(u8, at)
+        one = dot4(one, a, spread_bytes(codes, column, X, columns))
+        one = dot4(one, b, spread_bytes(codes, column + 4, X, columns))
+        one = dot4(one, c, spread_bytes(codes, column + 8, X, columns))
+        one = dot4(one, d, spread_bytes(codes, column + 12, X, columns))
+        two = dot4(two, e, spread_bytes(codes, column + 16, X, columns))
+        two = dot4(two, f, spread_bytes(codes, column + 20, X, columns))
+        two = dot4(two, g, spread_bytes(codes, column + 24, X, columns))
+        return one, dot4(two, h, spread_bytes(codes, column + 28, X, columns))
+
+    return dots
+
+
+def unpacked(registers):
+    """Make (u8, at, bytes, to) -> None: unpack the block at u8[at] to bytes[to ...], eight lines."""
+
+    @inlined
+    def unpack(u8, at, bytes, to):
+        a, b, c, d, e, f, g, h = registers(u8, at)
+        store(bytes, to, a)
+        store(bytes, to + CACHE_LINE, b)
+        store(bytes, to + 2 * CACHE_LINE, c)
+        store(bytes, to + 3 * CACHE_LINE, d)
+        store(bytes, to + 4 * CACHE_LINE, e)
+        store(bytes, to + 5 * CACHE_LINE, f)
+        store(bytes, to + 6 * CACHE_LINE, g)
+        store(bytes, to + 7 * CACHE_LINE, h)
+
+    return unpack
 
 
 def product_of(group_bytes, parts):
     """Make the product of any groups of a matrix with any number of tokens: (Product) -> None.
 
-    It multiplies two groups at a time with all tokens. With enough tokens it does so in register tiles, which prefetch
-    the next two groups; the tokens that are left over are multiplied with one group after the other.
+    It multiplies two groups at a time with all tokens. With enough tokens it does so in panels; the tokens that are
+    left over are multiplied with one group after the other.
     """
     one, two, four = (parts.group(tokens) for tokens in (1, 2, 4))
-    tile, tiled_from = parts.tile or _no_tile, LEAST_TILED_TOKENS if parts.tile else NEVER
+    in_panels = _in_panels(group_bytes, parts)
 
     @inlined
     def product(p):
-        weights, given, tokens, to = p.weights, p.given, p.tokens, p.to
-        columns, distances = p.matrix[COLUMNS], p.weights.distances
-        blocks, width = columns // BLOCK, group_bytes(columns)
+        weights, given, tokens, to, distances = p.weights, p.given, p.tokens, p.to, p.weights.distances
+        columns, width = p.matrix[COLUMNS], group_bytes(p.matrix[COLUMNS])
+        blocks = columns // BLOCK
         near, middle, far = distances[ONE_TOKEN], distances[TWO_TOKENS], distances[FOUR_TOKENS]
-        tiles = tokens // 4 if tokens >= tiled_from else 0
-        tiled = 4 * tiles
+        tiled = tokens // TILE_TOKENS * TILE_TOKENS if tokens >= LEAST_TILED_TOKENS else 0
         for pair in range(p.begin, p.end, 2):
             after = min(pair + 2, p.end)
-            # The second group is the same as the first for a last, single group.
-            w, second = p.matrix[OFFSET] + pair * width, p.matrix[OFFSET] + (after - 1) * width
-            for t in range(0, tiled, 4):
-                now = Activations(given.rows, given.codes, given.first + t * blocks)
-                out = Rows(to.x, to.at + pair * GROUP + t * to.stride, to.stride)
-                other = out.at if second == w else out.at + GROUP
-                tile(weights, Pair(w, second), columns, Ahead(2 * width, t // 4, tiles), now, out, other)
+            if tiled:
+                in_panels(p, pair, after, tiled)
             for g in range(pair, after):
                 w, t = p.matrix[OFFSET] + g * width, tiled
                 while t < tokens:
@@ -2831,6 +2893,50 @@ def product_of(group_bytes, parts):
                     else:
                         one(weights, w, columns, near, now, out)
                     t += block
+
+    return product
+
+
+def _in_panels(group_bytes, parts):
+    """Make the product of one or two groups with so many tokens: (Product, first group, end of the groups, tokens).
+
+    Of a last, single group both groups of a panel are the same. A panel prefetches the next one.
+    """
+    unpack, panel_bytes = parts.unpack, parts.panel_bytes
+
+    @inlined
+    def product(p, pair, after, tokens):
+        columns, u8 = p.matrix[COLUMNS], p.weights.u8
+        blocks, width = columns // BLOCK, group_bytes(columns)
+        panel = Panel(
+            array_on_stack(PANEL_BYTES, u8),
+            array_on_stack(PANEL_FLOATS, p.to.x),
+            array_on_stack(PANEL_PAIRS, p.given.codes.fine),
+        )
+        w, second = p.matrix[OFFSET] + pair * width, p.matrix[OFFSET] + (after - 1) * width
+        to = Rows(p.to.x, p.to.at + pair * GROUP, p.to.stride)
+        second_to = to.at + (after - 1 - pair) * GROUP
+        for begin in range(0, blocks, PANEL_BLOCKS):
+            count, at = min(PANEL_BLOCKS, blocks - begin), panel_bytes(begin)
+            unpack(p.weights, w + at, count, panel, 0)
+            unpack(p.weights, second + at, count, panel, 1)
+            next = panel_bytes(begin + count) if begin + count < blocks else 2 * width
+            tile = Tile(
+                panel,
+                p.given.codes,
+                p.given.first + begin,
+                count,
+                blocks,
+                tokens,
+                to,
+                second_to,
+                int(begin == 0),
+                u8,
+                w + next,
+                second + next,
+                panel_bytes(PANEL_BLOCKS) // CACHE_LINE,
+            )
+            _call_tile(p.weights.kernels[p.matrix[LAYOUT] * PER_LAYOUT + TILE_OF], tile)
 
     return product
 $python$;
@@ -2935,6 +3041,91 @@ REVOKE ALL ON FUNCTION llm_runtime.kernels__similarity() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__similarity() IS
 'Search by cosine in a packed matrix: its products with a vector, and the lengths of its rows.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__starts()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What the dot products of a block begin with: integers are stored plus an offset, so that they are unsigned.
+
+A dot product is then too large by the offset times the sum of the codes, which is the same for all rows. Its negative
+is computed once, when activations are quantised, see groups.Codes.
+"""
+
+from ..simd.memory import spread
+from ..simd.registers import fill, halved, inlined
+from .groups import HALF_OFFSET, HALF_STARTS, OFFSETS
+
+
+def starts(offset, X):
+    """Make (codes, block, blocks) -> what the dot products of a block begin with.
+
+    X: the register block type of the tokens, of `blocks` blocks each.
+    """
+    if offset == 0:
+
+        @inlined
+        def start(codes, block, blocks):
+            return fill(0, X)
+
+    else:
+        array = OFFSETS.index(offset)
+
+        @inlined
+        def start(codes, block, blocks):
+            return spread(codes.starts, array * len(codes.scales) + block, X, blocks)
+
+    return start
+
+
+def half_starts(offset, X):
+    """Make (codes, block, blocks) -> what the dot products of both halves of a block begin with, as `starts`."""
+    if offset == 0:
+
+        @inlined
+        def start(codes, block, blocks):
+            return fill(0, X), fill(0, X)
+
+    else:
+        scaled = _scaled(offset)
+
+        @inlined
+        def start(codes, block, blocks):
+            at = HALF_STARTS * len(codes.scales) + 2 * block
+            one, two = spread(codes.starts, at, X, 2 * blocks), spread(codes.starts, at + 1, X, 2 * blocks)
+            return scaled(one), scaled(two)
+
+    return start
+
+
+def _scaled(offset):
+    """Make (starts of HALF_OFFSET) -> those of another power of two."""
+    up, down = offset // HALF_OFFSET, HALF_OFFSET // offset
+    assert max(up, down).bit_count() == 1
+    times = max(up, down).bit_length() - 1
+    if times == 0:
+
+        @inlined
+        def scaled(x):
+            return x
+
+    elif up:
+
+        @inlined
+        def scaled(x):
+            return x << times
+
+    else:
+
+        @inlined
+        def scaled(x):
+            return halved(x, times)
+
+    return scaled
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__starts() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__starts() IS
+'What the dot products of a block begin with: integers are stored plus an offset, so that they are unsigned.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__superblocks()
 RETURNS void
 LANGUAGE plpython3u
@@ -2952,39 +3143,46 @@ import numpy as np
 
 from ..model.encodings import BLOCK
 from ..simd.kernels import kernel
-from ..simd.memory import in_order, load, spread, spread_pairs, store
-from ..simd.registers import compiled, dot2, f32, fill, fma, halved, i32, inlined, lane, to_f32
+from ..simd.memory import array_on_stack, load, load_bytes, spread, spread_pairs, store, store_pairs
+from ..simd.registers import compiled, dot2, f32, fill, fma, i32, inlined, lane, to_f32
+from .blocks import byte_of
 from .groups import (
     CACHE_LINE,
     COLUMNS,
     GROUP,
-    HALF_OFFSET,
+    HALF_SUMS,
     OFFSET,
-    OFFSETS,
     PACK_STRUCT,
     PRODUCT_STRUCT,
     ROW_STRUCT,
     SQUARES_STRUCT,
     Layout,
 )
-from .products import TILE_F32, TILE_I32, Parts, prefetch_lines, product_of, starts
+from .panels import (
+    BLOCK_BYTES,
+    GROUP_BYTES,
+    GROUP_FLOATS,
+    GROUP_PAIRS,
+    SCALES,
+    SUPER_MINIMA,
+    SUPER_SCALES,
+    tile_of_blocks,
+    tile_of_halves,
+)
+from .products import Parts, dots_of, half_dots_of, prefetch_lines, product_of, unpacked
+from .starts import half_starts, starts
 
 SUPERBLOCK = 256  # columns
 BLOCKS = SUPERBLOCK // BLOCK
 MINIMA_AT = 32  # bytes from a superblock's scales to its scales of minima
-HALF_STARTS, HALF_SUMS = len(OFFSETS), 1  # the arrays of halves in Codes.starts and Codes.fine
 
 # What a layout of superblocks says of itself: its name and number, the bytes of a block's integers in a group, the
-# offset that makes them unsigned, its BlockScales, and these functions. `u8` is the packed buffer, `at` where a block's
-# integers begin in it.
-#   dots_of        for scales of blocks: as in blocks.Integers. For scales of halves: (register block type X) ->
-#                  (u8, at, (one, two), codes, column, columns) -> one and two, i32, plus the dot products of the
-#                  columns 0 .. 15 and 16 .. 31
-#   dots_of_two    as in blocks.Integers; None for scales of halves
-#   integers       (u8, at, k) -> i32, the integers of column k of the block, stored with the offset, a row to a lane
-#   pack           (raw, at, out, to, r) -> None: packs the superblock of `file_bytes` bytes at raw[at], of row r of a
-#                  group; its head line begins at out[to]
-Superblocks = namedtuple("Superblocks", "name number size offset scales dots_of dots_of_two integers file_bytes pack")
+# offset that makes them unsigned, its BlockScales, and
+#   registers    (u8, at) -> the integers of the block at u8[at], see products.dots_of
+#   file_bytes   bytes of a superblock in the file
+#   pack         (raw, at, out, to, r) -> None: packs the superblock at raw[at], as in the file, of row r of a group,
+#                where its head line begins at out[to]
+Superblocks = namedtuple("Superblocks", "name number size offset scales registers file_bytes pack")
 # The scales of blocks, in lines: how many blocks share a line, whether each half of a block has a scale, and two
 # functions of (u8, line, block), where `line` is where the line begins and `block` counts the blocks of this line:
 #   scale      -> i32, the integer scales of the block; of halves (u8, line, 2 * block + half)
@@ -2997,9 +3195,9 @@ def superblocks(described):
     """Make the Layout of a Superblocks."""
     name, size, group_bytes = described.name, superblock_bytes(described), _group_bytes(described)
     group = _group_of_halves if described.scales.halves else _group
-    tile = None if described.dots_of_two is None else _tile(described)
-    multiply = product_of(group_bytes, Parts(lambda tokens: group(described, tokens), tile))
-    column, pack_superblock, file_bytes = _column(described), described.pack, described.file_bytes
+    parts = Parts(lambda tokens: group(described, tokens), _unpack(described), _panel_bytes(described))
+    multiply, pack_superblock, file_bytes = product_of(group_bytes, parts), described.pack, described.file_bytes
+    column, unpack_at = _column(described), _unpack_at(described)
 
     @kernel(f"product_{name}", PRODUCT_STRUCT)
     def product(p):
@@ -3007,20 +3205,26 @@ def superblocks(described):
 
     @kernel(f"row_{name}", ROW_STRUCT)
     def row(p):
-        columns = p.matrix[COLUMNS]
-        start = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns)
-        for s in range(columns // SUPERBLOCK):
-            for k in range(SUPERBLOCK):
-                p.out[p.out_at + s * SUPERBLOCK + k] = lane(column(p.weights, start + s * size, k), p.row % GROUP)
+        columns, u8 = p.matrix[COLUMNS], p.weights.u8
+        start, integers = p.matrix[OFFSET] + p.row // GROUP * group_bytes(columns), array_on_stack(BLOCK_BYTES, u8)
+        for block in range(columns // BLOCK):
+            at = start + block // BLOCKS * size
+            unpack_at(u8, at, block % BLOCKS, integers)
+            for k in range(BLOCK):
+                value = column(p.weights, at, block % BLOCKS, integers, k)
+                p.out[p.out_at + block * BLOCK + k] = lane(value, p.row % GROUP)
 
     @kernel(f"squares_{name}", SQUARES_STRUCT)
     def squares(p):
-        columns = p.matrix[COLUMNS]
+        columns, u8 = p.matrix[COLUMNS], p.weights.u8
+        integers = array_on_stack(BLOCK_BYTES, u8)
         for number in range(p.begin, p.end):
             total, start = fill(0.0, f32), p.matrix[OFFSET] + number * group_bytes(columns)
-            for s in range(columns // SUPERBLOCK):
-                for k in range(SUPERBLOCK):
-                    value = column(p.weights, start + s * size, k)
+            for block in range(columns // BLOCK):
+                at = start + block // BLOCKS * size
+                unpack_at(u8, at, block % BLOCKS, integers)
+                for k in range(BLOCK):
+                    value = column(p.weights, at, block % BLOCKS, integers, k)
                     total = fma(value, value, total)
             store(p.out, number * GROUP, total)
 
@@ -3033,13 +3237,26 @@ def superblocks(described):
                 to = number * group_bytes(p.columns) + s * size
                 pack_superblock(p.raw, (row * count + s) * file_bytes, p.out, to, r)
 
-    kernels = {"product": product, "row": row, "squares": squares, "pack": pack}
+    kernels = {"product": product, "row": row, "squares": squares, "tile": _tile(described), "pack": pack}
     return Layout(name, described.number, True, group_bytes, kernels)
+
+
+def _tile(described):
+    """The Kernel of a panels.Tile."""
+    minima = described.scales.minima is not None
+    if described.scales.halves:
+        return tile_of_halves(described.offset, minima)
+    return tile_of_blocks(described.offset, fine=minima)
 
 
 def superblock_bytes(described):
     """Bytes of a superblock of 16 rows."""
     return CACHE_LINE + BLOCKS // described.scales.blocks * CACHE_LINE + BLOCKS * described.size
+
+
+def line_bytes(described):
+    """Bytes of a line of scales with the blocks that share it."""
+    return CACHE_LINE + described.scales.blocks * described.size
 
 
 def _group_bytes(described):
@@ -3053,32 +3270,61 @@ def _group_bytes(described):
     return group_bytes
 
 
-def line_bytes(described):
-    """Bytes of a line of scales with the blocks that share it."""
-    return CACHE_LINE + described.scales.blocks * described.size
+def _panel_bytes(described):
+    """Make (blocks) -> packed bytes of so many blocks, see products.Parts."""
+    size = superblock_bytes(described)
+
+    @inlined
+    def panel_bytes(count):
+        return count // BLOCKS * size
+
+    return panel_bytes
+
+
+def _line_of(described):
+    """Make (start of a superblock, block) -> where the block's line of scales begins."""
+    shared, bytes = described.scales.blocks, line_bytes(described)
+
+    @inlined
+    def line_of(at, block):
+        return at + CACHE_LINE + block // shared * bytes
+
+    return line_of
+
+
+def _unpack_at(described):
+    """Make (u8, start of a superblock, block, out) -> None: unpack the integers of a block."""
+    unpack, line_of, shared, size = unpacked(described.registers), _line_of(described), *_shared_size(described)
+
+    @inlined
+    def unpack_at(u8, at, block, out):
+        unpack(u8, line_of(at, block) + CACHE_LINE + block % shared * size, out, 0)
+
+    return unpack_at
+
+
+def _shared_size(described):
+    return described.scales.blocks, described.size
 
 
 def _column(described):
-    """Make (weights, start of a superblock, column) -> the weights of that column, f32."""
-    halves, shared, size = described.scales.halves, described.scales.blocks, described.size
-    scale_of, minima_of, integers_of = described.scales.scale, described.scales.minima, described.integers
-    bytes, offset = line_bytes(described), np.float32(described.offset)
-    minimum_of = _minimum(minima_of, halves)
+    """Make (weights, start of a superblock, block, the block unpacked, column of the block) -> its weights, f32."""
+    halves, shared, scale_of = described.scales.halves, described.scales.blocks, described.scales.scale
+    line_of, minimum_of, offset = _line_of(described), _minimum(described), np.float32(described.offset)
 
     @compiled
-    def column(weights, at, k):
-        block, h = k // BLOCK, k % BLOCK // 16
-        line, b = at + CACHE_LINE + block // shared * bytes, block % shared
-        integers = integers_of(weights.u8, line + CACHE_LINE + b * size, k % BLOCK)
-        scale = scale_of(weights.u8, line, 2 * b + h if halves else b)
-        value = load(weights.u16, at >> 1, f32) * to_f32(scale) * (to_f32(integers) - offset)
+    def column(weights, at, block, integers, k):
+        line, b, h = line_of(at, block), block % shared, k // 16
+        scale = load(weights.u16, at >> 1, f32) * to_f32(scale_of(weights.u8, line, 2 * b + h if halves else b))
+        value = scale * (to_f32(byte_of(load_bytes(integers, k // 4 * CACHE_LINE, i32), k % 4)) - offset)
         return minimum_of(weights, at, line, (b, h), value)
 
     return column
 
 
-def _minimum(minima_of, halves):
+def _minimum(described):
     """Make (weights, start of a superblock, start of a line, (block of this line, half), value) -> value - minimum."""
+    minima_of, halves = described.scales.minima, described.scales.halves
     if minima_of is None:
 
         @inlined
@@ -3103,9 +3349,9 @@ def _group(described, tokens):
     The integer dot product of a block, times the scales of the weights and of the activations, is added in float32. The
     minima of eight blocks are multiplied with the fine codes of the sums of the activations, in integers.
     """
-    X, F, dots, size = i32[tokens], f32[tokens], described.dots_of(i32[tokens]), described.size
-    shared, scale_of, bytes = described.scales.blocks, described.scales.scale, line_bytes(described)
-    start_of, minima = starts(described.offset, X), _minima(described, X)
+    X, F, shared, size = i32[tokens], f32[tokens], *_shared_size(described)
+    dots, start_of, minima = dots_of(described.registers, X), starts(described.offset, X), _minima(described, X)
+    scale_of, bytes = described.scales.scale, line_bytes(described)
     supers, lines = superblock_bytes(described), BLOCKS // shared
 
     @inlined
@@ -3159,54 +3405,15 @@ def _minima(described, X):
     return minima
 
 
-def _tile(described):
-    """Make the product of two groups with four tokens, for scales of blocks; see products.Parts."""
-    dots_of_two, size, supers = described.dots_of_two, described.size, superblock_bytes(described)
-    shared, scale_of, bytes = described.scales.blocks, described.scales.scale, line_bytes(described)
-    start_of, minima = starts(described.offset, TILE_I32), _minima(described, TILE_I32)
-    lines = BLOCKS // shared
-
-    @inlined
-    def product(weights, pair, columns, ahead, given, to, second_at):
-        u8, blocks, codes, turn = weights.u8, columns // BLOCK, given.codes, ahead.first
-        total, second_total = fill(0.0, TILE_F32), fill(0.0, TILE_F32)
-        for s in range(columns // SUPERBLOCK):
-            at, second, first = pair.at + s * supers, pair.second + s * supers, given.first + s * BLOCKS
-            if s == turn:
-                prefetch_lines(u8, at + ahead.distance, supers)
-                prefetch_lines(u8, second + ahead.distance, supers)
-                turn += ahead.every
-            scales, second_scales = load(weights.u16, at >> 1, f32), load(weights.u16, second >> 1, f32)
-            for number in range(lines):
-                for b in range(shared):
-                    block, line = first + number * shared + b, CACHE_LINE + number * bytes
-                    start, integers = start_of(codes, block, blocks), line + CACHE_LINE + b * size
-                    sums, second_sums = dots_of_two(
-                        u8, at + integers, second + integers, start, codes.codes, block * BLOCK, columns
-                    )
-                    x = spread(codes.scales, block, TILE_F32, blocks)
-                    total = fma(to_f32(sums), scales * to_f32(scale_of(u8, at + line, b)) * x, total)
-                    scale = second_scales * to_f32(scale_of(u8, second + line, b))
-                    second_total = fma(to_f32(second_sums), scale * x, second_total)
-            in_order()
-            total = minima(weights, at, codes, first, blocks, total)
-            second_total = minima(weights, second, codes, first, blocks, second_total)
-            in_order()
-        store(to.x, to.at, total, to.stride)
-        store(to.x, second_at, second_total, to.stride)
-
-    return product
-
-
 def _group_of_halves(described, tokens):
     """Make the product of one group with a fixed number of tokens, for scales of halves; see products.Parts.
 
     Both dot products of a block are multiplied with their scales in integers, below 2^24; so are minima. Then they are
     multiplied with the scale of the block's activations, and the sums of a superblock with its scales.
     """
-    X, F, dots, size = i32[tokens], f32[tokens], described.dots_of(i32[tokens]), described.size
-    shared, scale_of, bytes = described.scales.blocks, described.scales.scale, line_bytes(described)
-    half_starts, minima = _half_starts(described.offset, X), _half_minima(described, X)
+    X, F, shared, size = i32[tokens], f32[tokens], *_shared_size(described)
+    dots, start_of = half_dots_of(described.registers, X), half_starts(described.offset, X)
+    minima, scale_of, bytes = _half_minima(described, X), described.scales.scale, line_bytes(described)
     supers, lines = superblock_bytes(described), BLOCKS // shared
 
     @inlined
@@ -3221,7 +3428,7 @@ def _group_of_halves(described, tokens):
                 for b in range(shared):
                     block, integers = given.first + s * BLOCKS + number * shared + b, line + CACHE_LINE + b * size
                     prefetch_lines(u8, integers + ahead, size)
-                    halves = half_starts(codes, block, blocks)
+                    halves = start_of(codes, block, blocks)
                     one, two = dots(u8, integers, halves, codes.codes, block * BLOCK, columns)
                     sums = one * scale_of(u8, line, 2 * b) + two * scale_of(u8, line, 2 * b + 1)
                     x = spread(codes.scales, block, F, blocks)
@@ -3232,45 +3439,6 @@ def _group_of_halves(described, tokens):
         store(to.x, to.at, total, to.stride)
 
     return product
-
-
-def _half_starts(offset, X):
-    """Make (codes, block, blocks) -> what the dot products of a block's halves begin with, as products.starts."""
-    if offset == 0:
-
-        @inlined
-        def half_starts(codes, block, blocks):
-            return fill(0, X), fill(0, X)
-
-        return half_starts
-    shift = _shift(offset)
-
-    @inlined
-    def half_starts(codes, block, blocks):
-        at = HALF_STARTS * len(codes.scales) + 2 * block
-        one, two = spread(codes.starts, at, X, 2 * blocks), spread(codes.starts, at + 1, X, 2 * blocks)
-        return shift(one), shift(two)
-
-    return half_starts
-
-
-def _shift(offset):
-    """Make (starts of HALF_OFFSET) -> those of another power of two."""
-    if offset == HALF_OFFSET:
-
-        @inlined
-        def shift(x):
-            return x
-
-        return shift
-    bits = (HALF_OFFSET // offset).bit_length() - 1
-    assert offset << bits == HALF_OFFSET
-
-    @inlined
-    def shift(x):
-        return halved(x, bits)
-
-    return shift
 
 
 def _half_minima(described, X):
@@ -3292,6 +3460,51 @@ def _half_minima(described, X):
             return fma(0.0 - to_f32(product), x, low)
 
     return minima
+
+
+def _unpack(described):
+    """Make the unpacking of a panel, which is a superblock; see products.Parts."""
+    shared, halves, scale_of = described.scales.blocks, described.scales.halves, described.scales.scale
+    line_of, size, unpack = _line_of(described), described.size, unpacked(described.registers)
+    unpack_minima, per_block = _unpack_minima(described), 2 if halves else 1
+
+    @compiled
+    def unpack_panel(weights, at, count, panel, number):
+        u8, floats = weights.u8, number * GROUP_FLOATS
+        scales = load(weights.u16, at >> 1, f32)
+        for block in range(BLOCKS):
+            line, b = line_of(at, block), block % shared
+            unpack(u8, line + CACHE_LINE + b * size, panel.bytes, number * GROUP_BYTES + block * BLOCK_BYTES)
+            for h in range(per_block):
+                scale = to_f32(scale_of(u8, line, per_block * b + h))
+                to = floats + SCALES + (per_block * block + h) * GROUP
+                store(panel.floats, to, scale if halves else scales * scale)
+        store(panel.floats, floats + SUPER_SCALES, scales)
+        store(panel.floats, floats + SUPER_MINIMA, load(weights.u16, (at + MINIMA_AT) >> 1, f32))
+        unpack_minima(u8, at, panel.pairs, number * GROUP_PAIRS)
+
+    return unpack_panel
+
+
+def _unpack_minima(described):
+    """Make (u8, start of a superblock, pairs, to) -> None: unpack its minima to pairs[to ...]."""
+    minima_of, shared, line_of = described.scales.minima, described.scales.blocks, _line_of(described)
+    step = 1 if described.scales.halves else 2
+    if minima_of is None:
+
+        @inlined
+        def unpack_minima(u8, at, pairs, to):
+            pass
+
+    else:
+
+        @inlined
+        def unpack_minima(u8, at, pairs, to):
+            for block in range(0, BLOCKS, step):
+                both = minima_of(u8, line_of(at, block), block % shared)
+                store_pairs(pairs, to + block // step * 2 * GROUP, both)
+
+    return unpack_minima
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__superblocks() FROM PUBLIC;

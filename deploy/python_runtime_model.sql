@@ -484,8 +484,9 @@ LANGUAGE plpython3u
 AS $python$"""Encodings of tensors, GGUF's types: bytes as in the file <-> float32.
 
 F32, F16 and BF16 are numpy views and shifts. Q8_0 and Q4_0 are implemented here, many blocks at a time; the gguf
-package gives the same bits and takes 1.1 to 1.9 times as long. That package, the format's own Python implementation,
-decodes and encodes the other block types; it is imported at the first of them. Everything is little-endian.
+package gives the same bits and takes 1.1 to 1.9 times as long. `quantizers` encodes Q4_K, Q5_K, Q6_K and IQ4_NL. The
+gguf package, the format's own Python implementation, decodes these, and decodes and encodes the other block types; it
+is imported at the first of them. Everything is little-endian.
 """
 
 from dataclasses import dataclass
@@ -493,6 +494,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..server import errors
+from . import quantizers
 
 # The bits of infinity as a whole number. Without the sign, larger numbers are NaN and only NaN. E8M0 are exponents of
 # powers of two, without infinity: 255 is NaN, and from 253 on the largest code times the power is infinite.
@@ -553,15 +555,14 @@ ENCODINGS = (
     Encoding("Q5_1", 7, 32, 24, "q5_1", encodable=True, floats=Floats(at=(0, 2))),
     Encoding("Q2_K", 10, 256, 84, "q2k", floats=Floats(at=(80, 82))),
     Encoding("Q3_K", 11, 256, 110, "q3k", floats=Floats(at=(108,))),
-    Encoding("Q4_K", 12, 256, 144, "q4k", codes=Codes(4, 16, run=32), floats=Floats(at=(0, 2))),
-    Encoding("Q5_K", 13, 256, 176, "q5k", floats=Floats(at=(0, 2))),
-    Encoding("Q6_K", 14, 256, 210, "q6k", floats=Floats(at=(208,))),
-    Encoding("IQ4_NL", 20, 32, 18, "iq4", codes=Codes(4, 2)),
+    Encoding("Q4_K", 12, 256, 144, "q4k", encodable=True, codes=Codes(4, 16, run=32), floats=Floats(at=(0, 2))),
+    Encoding("Q5_K", 13, 256, 176, "q5k", encodable=True, floats=Floats(at=(0, 2))),
+    Encoding("Q6_K", 14, 256, 210, "q6k", encodable=True, floats=Floats(at=(208,))),
+    Encoding("IQ4_NL", 20, 32, 18, "iq4", encodable=True, codes=Codes(4, 2)),
     Encoding("MXFP4", 39, 32, 17, "mxfp4", codes=Codes(4, 1), floats=Floats("E8M0")),
     Encoding("IQ4_XS", 23, 256, 136, "iq4xs", codes=Codes(4, 8)),
 )
-# The integers of the sixteen codes of IQ4_NL and IQ4_XS, and twice the values of those of MXFP4
-IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+# Twice the values of the sixteen codes of MXFP4
 MXFP4_VALUES = (0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
 BY_NAME = {encoding.name: encoding for encoding in ENCODINGS}
 BLOCKS = {encoding.name: (encoding.block, encoding.size) for encoding in ENCODINGS}
@@ -570,6 +571,7 @@ ENCODED = tuple(encoding.name for encoding in ENCODINGS if encoding.encodable)
 
 BLOCK = 32  # elements of a block of Q8_0 and Q4_0
 BLOCKS_AT_ONCE = 512  # 64 KiB of numbers: intermediate arrays stay in the cache and are reused
+SUPER_BLOCKS_AT_ONCE = 128  # 128 KiB: each has many small operations beside the large ones
 BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))  # added before truncation: rounds halves away from zero
 DECODE_STEP = 1 << 15  # elements decoded between checkpoints; they stay in the cache
 
@@ -649,8 +651,9 @@ def first_not_finite(type, blocks):
 
 
 def encode(type, values):
-    """f32[..., columns] in a type of ENCODED -> uint8[bytes], rounded as llama.cpp's reference code does.
+    """f32[..., columns] in a type of ENCODED -> uint8[bytes].
 
+    The bytes are those of llama.cpp's reference code, except in the types of `quantizers`, which have smaller errors.
     Raises ModelError 0A000 for a type that can only be decoded, 22023 for NaN or infinity in a block type, and the
     errors of row_bytes.
     """
@@ -668,7 +671,7 @@ def encode(type, values):
     if not np.isfinite(values).all():
         raise errors.invalid_parameter(f"{type} cannot hold NaN or infinity")
     if type in BLOCK_ENCODERS:
-        return _encode_blocks(values.reshape(-1, BLOCK), type)
+        return _encode_blocks(values.reshape(-1, BLOCKS[type][0]), type)
     quants, number = _gguf(type)
     return quants.quantize(values, number).reshape(-1)
 
@@ -717,11 +720,12 @@ def _encode_bf16(values):
 
 
 def _encode_blocks(blocks, type):
-    """f32[blocks, 32] -> uint8[bytes] in a type of BLOCK_ENCODERS."""
+    """f32[blocks, weights of a block] -> uint8[bytes] in a type of BLOCK_ENCODERS."""
     raw = np.empty((len(blocks), BLOCKS[type][1]), np.uint8)
+    step = BLOCKS_AT_ONCE if BLOCKS[type][0] == BLOCK else SUPER_BLOCKS_AT_ONCE
     with np.errstate(all="ignore"):  # a scale may overflow half precision, as in the reference
-        for start in range(0, len(blocks), BLOCKS_AT_ONCE):
-            BLOCK_ENCODERS[type](blocks[start : start + BLOCKS_AT_ONCE], raw[start : start + BLOCKS_AT_ONCE])
+        for start in range(0, len(blocks), step):
+            BLOCK_ENCODERS[type](blocks[start : start + step], raw[start : start + step])
     return raw.reshape(-1)
 
 
@@ -770,7 +774,14 @@ def _scales(blocks):
 
 
 ROW_DECODERS = {"F16": _decode_f16, "BF16": _decode_bf16, "Q8_0": _decode_q8_0, "Q4_0": _decode_q4_0}
-BLOCK_ENCODERS = {"Q8_0": _encode_q8_0, "Q4_0": _encode_q4_0}
+BLOCK_ENCODERS = {
+    "Q8_0": _encode_q8_0,
+    "Q4_0": _encode_q4_0,
+    "Q4_K": quantizers.encode_q4_k,
+    "Q5_K": quantizers.encode_q5_k,
+    "Q6_K": quantizers.encode_q6_k,
+    "IQ4_NL": quantizers.encode_iq4_nl,
+}
 
 
 def _block_decoder(type):
@@ -1102,6 +1113,225 @@ COMMENT ON FUNCTION llm_runtime.model__long_texts() IS
 'Long texts: the most bytes that a token can stand for, and where a text may be cut without changing its token '
 'ids.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.model__mixes()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Which encoding each tensor of a quantised model gets: the same for all matrices, or one by role, as in a mix.
+
+Vectors (norms, biases) keep their encoding. A mix gives more bits to the matrices that need them: the output head, and
+in some layers attn_v and ffn_down. Mixes and fallbacks are llama.cpp's (tests/fixtures/mixes has its answers).
+"""
+
+import re
+from dataclasses import dataclass
+
+from . import encodings
+
+HEAD_TYPE = "Q6_K"  # of the output head in every mix; a model without one has the embedding as its head
+KEPT = ("position_embd.weight", "token_types.weight")  # matrices that a mix leaves as they are
+FALLBACKS = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}  # where no blocks fill a row; F16 where none of these do
+BY_LAYER = re.compile(r"blk\.(\d+)\.(attn_v|ffn_down)\.weight")
+
+
+@dataclass(frozen=True)
+class Mix:
+    """The encoding of most matrices, and that of attn_v and ffn_down where `chosen` says so."""
+
+    type: str
+    better: str
+    chosen: dict  # {role: function of a layer's number and of the number of layers}
+
+
+def _first_eighth(layer, layers):
+    return layer < layers // 8
+
+
+def _many(layer, layers):
+    """The first eighth of the layers, the last, and every third between."""
+    return _first_eighth(layer, layers) or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2
+
+
+MEDIUM = {"attn_v": _many, "ffn_down": _many}
+MIXES = {
+    "Q4_K_S": Mix("Q4_K", "Q5_K", {"attn_v": lambda layer, _: layer < 4, "ffn_down": _first_eighth}),
+    "Q4_K_M": Mix("Q4_K", "Q6_K", MEDIUM),
+    "Q5_K_S": Mix("Q5_K", "Q5_K", {}),
+    "Q5_K_M": Mix("Q5_K", "Q6_K", MEDIUM),
+}
+NAMES = (*encodings.ENCODED, *MIXES)
+
+
+def types(name, shapes):
+    """{tensor: encoding} for one of NAMES, None for a tensor that keeps its own; shapes: {tensor: shape} of a model."""
+    wanted = _mixed(MIXES[name], shapes) if name in MIXES else dict.fromkeys(shapes, name)
+    kept = {tensor for tensor, shape in shapes.items() if len(shape) == 1 or wanted[tensor] is None}
+    return {t: None if t in kept else _fitting(wanted[t], shape[-1]) for t, shape in shapes.items()}
+
+
+def _mixed(mix, shapes):
+    wanted = dict.fromkeys(shapes, mix.type)
+    roles = [found for found in map(BY_LAYER.fullmatch, shapes) if found]
+    layers = 1 + max((int(found[1]) for found in roles), default=-1)
+    for tensor, layer, role in ((found[0], int(found[1]), found[2]) for found in roles):
+        if role in mix.chosen and mix.chosen[role](layer, layers):
+            wanted[tensor] = mix.better
+        elif role == "attn_v" and mix.type == "Q4_K" and _is_70b(layers, shapes):
+            wanted[tensor] = "Q5_K"
+    head = "output.weight" if "output.weight" in shapes else "token_embd.weight"
+    return wanted | {head: HEAD_TYPE} | dict.fromkeys(KEPT)
+
+
+def _is_70b(layers, shapes):
+    """Whether several heads share keys and values, in as many layers as models of 70 billion weights have."""
+    return layers == 80 and shapes["blk.0.attn_v.weight"][0] < shapes["blk.0.attn_q.weight"][0]
+
+
+def _fitting(type, columns):
+    """The encoding, or the first of its fallbacks whose blocks fill a row."""
+    while columns % encodings.BLOCKS[type][0]:
+        type = FALLBACKS.get(type, "F16")
+    return type
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.model__mixes() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.model__mixes() IS
+'Which encoding each tensor of a quantised model gets: the same for all matrices, or one by role, as in a mix.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.model__quantizers()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Encoders of Q4_K, Q5_K, Q6_K and IQ4_NL: weights -> the bytes of blocks, as ggml-quants.h has them.
+
+How scales are found is told in `scale_search`. The errors are no larger than those of llama.cpp's own quantiser, which
+tests/fixtures/quantizers/ keeps.
+"""
+
+import numpy as np
+
+from .scale_search import ROUNDS, Blocks, Format, columns_of, dot, half, quotient
+
+Q4_K = Format(32, (0, 15), (0, 63), 63)
+Q5_K = Format(32, (0, 31), (0, 63), 63)
+Q6_K = Format(16, (-32, 31), (-127, 127))
+IQ4_VALUES = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.float32)
+# The codes of numbers from -128 to 127.5, half by half: the borders between values are whole halves.
+IQ4_CODES = np.abs(np.arange(-255.5, 256)[:, None] / 2 - IQ4_VALUES).argmin(axis=1).astype(np.uint8)
+IQ4_NEAREST = IQ4_VALUES[IQ4_CODES]
+# The values that the search gives to the largest weight of a block.
+IQ4_PEAKS = np.outer(IQ4_VALUES[[0, -1]], (1, 0.95, 1.05, 0.9, 0.85)).astype(np.float32).ravel()
+
+
+def encode_q4_k(weights, raw):
+    """f32[super-blocks, 256] -> uint8[super-blocks, 144]."""
+    codes = _encode_lines(weights, Q4_K, raw)
+    raw[:, 16:] = _nibbles(codes, 32)
+
+
+def encode_q5_k(weights, raw):
+    """f32[super-blocks, 256] -> uint8[super-blocks, 176]."""
+    codes = _encode_lines(weights, Q5_K, raw)
+    raw[:, 16:48] = np.packbits((codes >> 4).reshape(-1, 8, 32), axis=1, bitorder="little")[:, 0]
+    raw[:, 48:] = _nibbles(codes & 15, 32)
+
+
+def encode_q6_k(weights, raw):
+    """f32[super-blocks, 256] -> uint8[super-blocks, 210]."""
+    blocks = Blocks(weights, Q6_K)
+    best = blocks.best()
+    codes = _rows(blocks.codes + 32, 256)
+    raw[:, :128] = _nibbles(codes & 15, 64)
+    high = (codes >> 4).reshape(-1, 2, 4, 32) << np.array([0, 2, 4, 6], np.uint8)[:, None]
+    raw[:, 128:192] = np.bitwise_or.reduce(high, axis=2).reshape(-1, 64)
+    raw[:, 192:208] = best.scale.astype(np.int8).view(np.uint8).reshape(-1, 16)
+    raw[:, 208:] = _floats(best.unit[::16])
+
+
+def encode_iq4_nl(weights, raw):
+    """f32[blocks, 32] -> uint8[blocks, 18]."""
+    columns = columns_of(weights, 32)
+    scale = _best_iq4_scale(columns)
+    raw[:, :2] = _floats(scale)
+    raw[:, 2:] = _nibbles(_rows(IQ4_CODES[_half_steps(columns, scale)], 32), 16)
+
+
+def _encode_lines(weights, format, raw):
+    """Write the floats, scales and minima of Q4_K and Q5_K. Returns the codes, uint8[super-blocks, 256].
+
+    The offset of a block cannot be above 0. So a super-block of positive numbers is encoded with the opposite sign, and
+    its floats are negative.
+    """
+    low, high = weights.min(axis=1), weights.max(axis=1)
+    sign = np.where((low > 0) & (high > low), np.float32(-1), np.float32(1))
+    blocks = Blocks(weights * sign[:, None], format)
+    best = blocks.best()
+    raw[:, 0:2], raw[:, 2:4] = _floats(sign * best.unit[::8]), _floats(sign * best.low_unit[::8])
+    raw[:, 4:16] = _six_bits(best.scale, best.minimum)
+    return _rows(blocks.codes, 256)
+
+
+def _six_bits(scale, minimum):
+    """Scales and minima from 0 to 63, f32[blocks] -> uint8[super-blocks, 12].
+
+    The first four scales and minima have a byte each. Of the other four, a byte has the low bits of a scale and a
+    minimum, and the upper two bits of the former have their high bits.
+    """
+    scale, minimum = (x.astype(np.uint8).reshape(-1, 2, 4) for x in (scale, minimum))
+    low = scale[:, 1] & 15 | (minimum[:, 1] & 15) << 4
+    high = [x[:, 0] | x[:, 1] >> 4 << 6 for x in (scale, minimum)]
+    return np.concatenate([*high, low], axis=1)
+
+
+def _best_iq4_scale(columns):
+    """f32[blocks]: the scale, in half precision, with the smallest error among some that least squares fit."""
+    low, high = columns.min(axis=0), columns.max(axis=0)
+    peak = np.where(high > -low, high, low)
+    too_large = np.isinf(half(peak / IQ4_VALUES[0]))
+    best = np.where(too_large, np.float32(np.inf), 0), np.zeros_like(peak)
+    for value in IQ4_PEAKS:
+        best = _better_iq4_scale(columns, peak / value, best)
+    for _ in range(ROUNDS):
+        best = _better_iq4_scale(columns, best[0], best)
+    return best[0]
+
+
+def _better_iq4_scale(columns, scale, best):
+    """(scale, gain): the scale of least squares for the nearest codes of a scale, or the best until now."""
+    values = IQ4_NEAREST.take(_half_steps(columns, scale))
+    products, squares = dot(values, columns), dot(values, values)
+    scale = half(quotient(products, squares))
+    gain = scale * (2 * products - scale * squares)
+    return tuple(np.where(gain > best[1], there, here) for there, here in zip((scale, gain), best, strict=True))
+
+
+def _half_steps(columns, scale):
+    """Where the weights of blocks lie in IQ4_CODES."""
+    steps = columns * quotient(np.float32(2), scale)
+    np.clip(steps, -256, 255, out=steps)
+    np.floor(steps, out=steps)
+    steps += 256
+    return steps.astype(np.intp)
+
+
+def _nibbles(codes, run):
+    """Codes below 16 -> bytes: `run` codes are low halves, the next `run` the high halves of the same bytes."""
+    pairs = codes.reshape(len(codes), -1, 2, run)
+    return (pairs[:, :, 0] | pairs[:, :, 1] << 4).reshape(len(codes), -1)
+
+
+def _rows(columns, size):
+    """Columns of blocks -> uint8[..., size], in the order of the weights."""
+    return np.ascontiguousarray(columns.T, np.uint8).reshape(-1, size)
+
+
+def _floats(x):
+    """f32[blocks] -> the bytes of half precision, uint8[blocks, 2]."""
+    return x.astype(np.float16).view(np.uint8).reshape(-1, 2)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.model__quantizers() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.model__quantizers() IS
+'Encoders of Q4_K, Q5_K, Q6_K and IQ4_NL: weights -> the bytes of blocks, as ggml-quants.h has them.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.model__rope_rows()
 RETURNS void
 LANGUAGE plpython3u
@@ -1143,6 +1373,247 @@ $python$;
 REVOKE ALL ON FUNCTION llm_runtime.model__rope_rows() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.model__rope_rows() IS
 'The order of the rows of q and k, which differs between GGUF and Hugging Face in the Llama family.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.model__scale_search()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Scales and codes of quantised blocks with little squared error, for formats whose own scales are rounded too.
+
+The search tries some scales for each block and fits the best by least squares. Then it rounds scales and minima as the
+format stores them, fits the floats of a super-block to that, and moves rounded numbers by a step where that helps. All
+weights count alike: the error is the sum of squares of the differences.
+
+The weights of a block are a column of f32[weights of a block, blocks], so that a sum over a block adds whole rows. A
+float that is too large for half precision becomes infinite, which the caller refuses.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+RANGE_STEPS = (0, -1, 1, -2)  # how many steps a block's range has, beside what its codes can count
+PEAK_STEPS = (0, -0.5, 0.5, -1, 1, -1.5, 1.5)  # the same where codes have a sign and there are no offsets
+SHIFTS = (0, -0.3, 0.3)  # by how many steps all weights of a block are moved
+ROUNDS = 2  # of least squares: the nearest codes for the best line, then the best line for these codes
+MARGIN = np.float32(1 + 2**-22)  # a line is better if its gain is by more than float32 loses
+FEWER = (0, 3)  # the largest scale of a super-block becomes the format's largest, or this much less
+MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))  # of a block's scale and minimum
+SUPER_BLOCK = 256  # weights
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a block can hold: weight = unit * scale * code - low_unit * minimum, each a whole number but the units."""
+
+    block: int  # weights of a block
+    codes: tuple  # the smallest and the largest
+    scales: tuple
+    largest_minimum: int = 0  # 0: it has no minima
+
+
+class Line(NamedTuple):
+    """A line for each block, f32[blocks]: weight ~ scale * code + offset + `lowest`. See Blocks.gain."""
+
+    scale: np.ndarray
+    offset: np.ndarray
+    gain: np.ndarray
+
+
+class Stored(NamedTuple):
+    """The numbers of Format for each block, f32[blocks]; units are the same for all blocks of a super-block."""
+
+    unit: np.ndarray
+    low_unit: np.ndarray
+    scale: np.ndarray
+    minimum: np.ndarray
+    error: np.ndarray  # the sum of squares
+    sums: np.ndarray  # f32[3, blocks]: see Blocks.sums
+
+
+class Blocks:
+    """Weights of super-blocks, f32[super-blocks, 256], for which a format's numbers are to be found."""
+
+    def __init__(self, weights, format):
+        self.format = format
+        columns = columns_of(weights, format.block)
+        self.lowest = np.minimum(columns.min(axis=0), 0) if format.largest_minimum else np.zeros_like(columns[0])
+        self.above = columns - self.lowest  # sums of these lose fewer digits
+        self.total = self.above.sum(axis=0)
+        self.codes = np.empty_like(columns)  # the last that were computed
+
+    def best(self):
+        """The best Stored that the search finds; `codes` are its codes."""
+        line, best = self._best_line(), None
+        for fewer in FEWER:
+            there = self._refitted(self._rounded(line, self.format.scales[1] - fewer))
+            best = there if best is None else self._better_super_blocks(there, best)
+        for move in MOVES if self.format.largest_minimum else MOVES[:2]:
+            there = self._moved(best, *move)
+            best = _chosen(there.error < best.error, there, best)
+        best = self._refitted(best)
+        self.sums(*self._line(best))
+        return best
+
+    def sums(self, scale, offset):
+        """Sums over the nearest codes: of them, of their squares, and of their products with `above`."""
+        codes = np.multiply(self.above, inverse(scale), out=self.codes)
+        codes -= quotient(offset, scale)
+        np.rint(codes, out=codes)
+        np.clip(codes, *self.format.codes, out=codes)
+        return np.stack([codes.sum(axis=0), dot(codes, codes), dot(codes, self.above)])
+
+    def _best_line(self):
+        best = self._first_line()
+        for scale, offset in self._tried():
+            best = self._better_line(best, scale, offset)
+        for _ in range(ROUNDS):
+            best = self._better_line(best, best.scale, best.offset)
+        return best
+
+    def _first_line(self):
+        """A line that is infinite if the weights are too large, for else nothing might be better than it."""
+        none = np.zeros_like(self.lowest)
+        return Line(np.abs(self.above).max(axis=0) / np.float32(self.format.codes[1]), none, none)
+
+    def _tried(self):
+        """(scale, offset) of each of the lines to begin with."""
+        return self._tried_lines() if self.format.largest_minimum else self._tried_multiples()
+
+    def _tried_lines(self):
+        span = self.above.max(axis=0)
+        for steps in RANGE_STEPS:
+            scale = span / np.float32(self.format.codes[1] + steps)
+            yield from ((scale, np.float32(shift) * scale) for shift in SHIFTS)
+
+    def _tried_multiples(self):
+        """The weight of the largest magnitude gets the smallest code, or nearly."""
+        low, high = self.above.min(axis=0), self.above.max(axis=0)
+        peak = np.where(high > -low, high, low)
+        for steps in PEAK_STEPS:
+            yield peak / np.float32(self.format.codes[0] + steps), np.zeros_like(peak)
+
+    def _better_line(self, best, scale, offset):
+        line = self._fitted(self.sums(scale, offset))
+        return _chosen(line.gain > best.gain * MARGIN, line, best)
+
+    def _fitted(self, sums):
+        """The Line of least squares for given codes, with a minimum that the format has."""
+        codes, squares, products = sums
+        size = np.float32(self.format.block)
+        scale = quotient(size * products - codes * self.total, size * squares - codes * codes)
+        offset = (self.total - scale * codes) / size
+        pinned = offset > -self.lowest if self.format.largest_minimum else np.True_
+        offset = np.where(pinned, -self.lowest, offset)
+        scale = np.where(pinned, quotient(products - offset * codes, squares), scale)
+        return Line(scale, offset, self._gain(scale, offset, sums))
+
+    def _gain(self, scale, offset, sums):
+        """By how much the sum of squared errors is smaller than that of `above`."""
+        codes, squares, products = sums
+        worth = scale * products + offset * self.total
+        return 2 * worth - scale * (scale * squares + 2 * offset * codes) - self.format.block * offset * offset
+
+    def _rounded(self, line, largest_scale):
+        """The numbers of lines, so that the largest scale of a super-block becomes largest_scale."""
+        minimum = -(line.offset + self.lowest)
+        unit = self._unit(np.abs(line.scale), largest_scale)
+        low_unit = self._unit(minimum, max(1, self.format.largest_minimum))
+        return self._stored(unit, low_unit, quotient(line.scale, unit), quotient(minimum, low_unit))
+
+    def _moved(self, stored, scale_step, minimum_step):
+        return self._stored(stored.unit, stored.low_unit, stored.scale + scale_step, stored.minimum + minimum_step)
+
+    def _refitted(self, stored):
+        """With units of least squares, where that is better for a super-block."""
+        scale, minimum = stored.scale, stored.minimum
+        codes, squares, products = stored.sums.astype(float)
+        slope, offset = (x.astype(float) for x in self._line(stored))
+        aa, ab = self._super_sums(scale * scale * squares), self._super_sums(scale * minimum * codes)
+        bb = self._super_sums(self.format.block * minimum * minimum)
+        a = self._super_sums(scale * (products - slope * squares - offset * codes))
+        b = self._super_sums(minimum * (slope * codes + self.format.block * offset - self.total))
+        unit, low_unit = _solved(aa, ab, bb, a, b)
+        there = self._stored(half(stored.unit + unit), half(np.maximum(stored.low_unit + low_unit, 0)), scale, minimum)
+        return self._better_super_blocks(there, stored)
+
+    def _stored(self, unit, low_unit, scale, minimum):
+        """These numbers, rounded to what the format has, and their error."""
+        scale = np.clip(np.rint(scale), *self.format.scales)
+        minimum = np.clip(np.rint(minimum), 0, self.format.largest_minimum)
+        found = Stored(unit, low_unit, scale, minimum, None, None)
+        slope, offset = self._line(found)
+        sums = self.sums(slope, offset)
+        errors = np.multiply(self.codes, slope, out=self.codes)
+        errors += offset
+        errors -= self.above
+        return found._replace(error=dot(errors, errors), sums=sums)
+
+    def _line(self, stored):
+        return stored.unit * stored.scale, -(stored.low_unit * stored.minimum + self.lowest)
+
+    def _unit(self, values, largest):
+        """f32[blocks]: the float of half precision, rounded up, of which the largest of a super-block is `largest`."""
+        exact = self._super_blocks(values).max(axis=1) / np.float32(largest)
+        unit = exact.astype(np.float16)
+        unit = np.where(unit < exact, np.nextafter(unit, np.float16(np.inf)), unit).astype(np.float32)
+        return self._repeated(unit)
+
+    def _better_super_blocks(self, there, here):
+        return _chosen(self._super_sums(there.error) < self._super_sums(here.error), there, here)
+
+    def _super_sums(self, x):
+        return self._repeated(self._super_blocks(x).sum(axis=1))
+
+    def _super_blocks(self, x):
+        return x.reshape(-1, SUPER_BLOCK // self.format.block)
+
+    def _repeated(self, x):
+        return np.repeat(x, SUPER_BLOCK // self.format.block)
+
+
+def _solved(aa, ab, bb, a, b):
+    """The pair (x, y) of least squares: aa x - ab y = a, and bb y - ab x = b; one of them is 0 if it is not certain."""
+    determinant = aa * bb - ab * ab
+    certain = determinant > 1e-9 * aa * bb
+    x = np.where(certain, quotient(bb * a + ab * b, determinant), quotient(a, aa))
+    y = np.where(certain, quotient(aa * b + ab * a, determinant), np.where(aa > 0, 0, quotient(b, bb)))
+    return x, y
+
+
+def _chosen(better, there, here):
+    """For each block the numbers of one of two."""
+    return type(here)(*(np.where(better, x, y) for x, y in zip(there, here, strict=True)))
+
+
+def columns_of(weights, size):
+    """f32[..., 256] -> f32[size, blocks]."""
+    return np.ascontiguousarray(weights.reshape(-1, size).T)
+
+
+def half(x):
+    """Rounded to half precision: f32."""
+    return x.astype(np.float16).astype(np.float32)
+
+
+def dot(x, y):
+    """The sum of products in each column."""
+    return np.einsum("ij,ij->j", x, y)
+
+
+def inverse(x):
+    """1 / x, and 0 where x is 0."""
+    return quotient(np.float32(1), x)
+
+
+def quotient(x, y):
+    """x / y, and 0 where y is 0."""
+    return np.where(y == 0, np.float32(0), x / y)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.model__scale_search() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.model__scale_search() IS
+'Scales and codes of quantised blocks with little squared error, for formats whose own scales are rounded too.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.model__tokenizer()
 RETURNS void

@@ -474,6 +474,11 @@ def store(context, array, index, block, step=0):
     """16 elements a row; in int8 and int16 arrays the low bits of an i32 are stored, in uint8 all four bytes."""
 
 
+@_writing({("i32", types.int16): lambda b, x: x})
+def store_pairs(context, array, index, block, step=0):
+    """32 int16 a row, two from each lane, as load_pairs reads them."""
+
+
 def _first(builder, count):
     """The mask of the lanes below `count`."""
     return builder.icmp_signed("<", ir.Constant(vector(I64), list(range(LANES))), _in_all_lanes(builder, count))
@@ -563,6 +568,28 @@ def array_at(context, address, length, like):
         return array._getvalue()
 
     return kind(types.int64, types.int64, like), lower
+
+
+@intrinsic(prefer_literal=True)
+def array_on_stack(context, length, like):
+    """A 1-d array of a constant length, of the dtype of the array `like`, on the stack, aligned to 64 bytes.
+
+    It lives until the compiled function returns, and is the same array at each call in a loop. Not zeroed.
+    """
+    size = length.literal_value * like.dtype.bitwidth // 8
+    kind = types.Array(like.dtype, 1, "C")
+
+    def lower(context, builder, signature, values):
+        with builder.goto_entry_block():
+            memory = builder.alloca(ir.ArrayType(I8, size))
+        memory.align = 64
+        array = context.make_array(kind)(context, builder)
+        itemsize = context.get_constant(types.intp, like.dtype.bitwidth // 8)
+        pointer = builder.bitcast(memory, array.data.type)
+        populate_array(array, pointer, [I64(length.literal_value)], [itemsize], itemsize, meminfo=None)
+        return array._getvalue()
+
+    return kind(length, like), lower
 
 
 @intrinsic

@@ -432,7 +432,7 @@ import re
 
 import numpy as np
 
-from ..model import encodings
+from ..model import mixes
 from ..model.finite import LARGEST_FLOAT32
 from ..server import arguments, database, errors
 from ..store import models, tensor_writer
@@ -519,22 +519,20 @@ def prune(model, threshold, tensors):
 
 
 def quantize(model, new, type):
-    """A copy of a model whose matrices have another type. Returns the largest rounding error.
-
-    As in llama.cpp, vectors keep their type, and matrices whose row length is no multiple of the block become F16.
-    """
+    """A copy of a model whose matrices have the encodings of mixes.types. Returns the largest rounding error."""
     source = models.found(model)
-    if type is None or type.upper() not in encodings.ENCODED:
-        raise arguments.ill("type", type, f"one of {', '.join(encodings.ENCODED)}")
+    if type is None or type.upper() not in mixes.NAMES:
+        raise arguments.ill("type", type, f"one of {', '.join(mixes.NAMES)}")
     type = type.upper()
     copy = models.new_model(source, new)
+    stored = models.tensors(source)
+    wanted = mixes.types(type, {name: tensor.shape for name, tensor in stored.items()})
     hashes, largest = {}, 0.0
-    for tensor in models.tensors(source).values():
-        wanted = type if tensor.shape[-1] % encodings.BLOCKS[type][0] == 0 else "F16"
-        if len(tensor.shape) == 1 or tensor.type == wanted:
-            hashes[tensor.name] = tensor.hash
+    for name, tensor in stored.items():
+        if wanted[name] in (None, tensor.type):
+            hashes[name] = tensor.hash
             continue
-        hashes[tensor.name], error = tensor_writer.convert(tensor, wanted)
+        hashes[name], error = tensor_writer.convert(tensor, wanted[name])
         largest = max(largest, error)
     models.add_tensors(copy, hashes)
     models.finish(copy, "quantize", {"type": type, "error": largest}, [model], source["hash"])

@@ -77,9 +77,7 @@ def load(
     replace: Annotated[bool, typer.Option("--replace", help="Publish over a model of that name.")] = False,
     quantize: Annotated[
         str | None,
-        typer.Option(
-            help=f"{', '.join(QUANTIZED_TYPES).lower()}: store the matrices in this encoding, and tell what it changed."
-        ),
+        typer.Option(help=f"{', '.join(QUANTIZED_TYPES).lower()}: store the matrices so, and tell what it changed."),
     ] = None,
 ) -> None:
     """Load a model. It appears when it is complete; a broken load can simply be run again."""

@@ -1,8 +1,7 @@
 """Quantises a model while it is loaded, so that no file of the smaller model is needed.
 
-The rule is that of llm.quantize and llama.cpp: matrices are encoded, vectors (norms, biases) keep their type, and a
-matrix whose row length is no multiple of the block becomes F16. Tensors are decoded and encoded tile by tile while they
-are sent. The result was never a file; `hartonomous export --format` writes one.
+Which tensor gets which encoding is told in plpython/model/mixes.py, as for llm.quantize. Tensors are decoded and
+encoded tile by tile while they are sent. The result was never a file; `hartonomous export --format` writes one.
 """
 
 import math
@@ -11,13 +10,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from plpython.model import encodings, finite
+from plpython.model import encodings, finite, mixes
 
 from .errors import SourceError
 from .source.model import SourceModel, SourceTensor, cut
 
-# Block types with a packed layout that holds them exactly.
-QUANTIZED_TYPES = tuple(e.name for e in encodings.ENCODINGS if e.encodable and e.block > 1 and e.layout)
+# What a model can be quantised to: all encodings with blocks that can be written, and all mixes.
+QUANTIZED_TYPES = tuple(name for name in mixes.NAMES if name in mixes.MIXES or encodings.BLOCKS[name][0] > 1)
 
 
 @dataclass
@@ -84,12 +83,12 @@ def quantized(model: SourceModel, type: str) -> SourceModel:
     """The model with its matrices in a type of QUANTIZED_TYPES. Raises SourceError for another type."""
     if type.upper() not in QUANTIZED_TYPES:
         raise SourceError(f"cannot quantize to {type!r}", f"Choose {' or '.join(t.lower() for t in QUANTIZED_TYPES)}.")
-    return replace(model, tensors=tuple(_quantized(tensor, type.upper()) for tensor in model.tensors), files=())
+    wanted = mixes.types(type.upper(), {tensor.name: tensor.shape for tensor in model.tensors})
+    return replace(model, tensors=tuple(_quantized(tensor, wanted[tensor.name]) for tensor in model.tensors), files=())
 
 
-def _quantized(tensor: SourceTensor, type: str) -> SourceTensor:
-    wanted = type if tensor.shape[-1] % encodings.BLOCKS[type][0] == 0 else "F16"
-    if len(tensor.shape) == 1 or tensor.type == wanted:
+def _quantized(tensor: SourceTensor, wanted: str | None) -> SourceTensor:
+    if wanted in (None, tensor.type):
         return tensor
     return QuantizedTensor(tensor.name, wanted, tensor.shape, memoryview(b""), tensor)
 

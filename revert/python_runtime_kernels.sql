@@ -4,9 +4,11 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 DROP FUNCTION llm_runtime.kernels__superblocks();
+DROP FUNCTION llm_runtime.kernels__starts();
 DROP FUNCTION llm_runtime.kernels__similarity();
 DROP FUNCTION llm_runtime.kernels__products();
 DROP FUNCTION llm_runtime.kernels__prefetching();
+DROP FUNCTION llm_runtime.kernels__panels();
 DROP FUNCTION llm_runtime.kernels__packing();
 DROP FUNCTION llm_runtime.kernels__matrix();
 DROP FUNCTION llm_runtime.kernels__layouts__q8();

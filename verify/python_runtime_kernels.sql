@@ -14,7 +14,8 @@ BEGIN
         kernels__layouts__mxfp4, kernels__layouts__q2k, kernels__layouts__q3k, kernels__layouts__q4,
         kernels__layouts__q4_1, kernels__layouts__q4k, kernels__layouts__q5, kernels__layouts__q5_1,
         kernels__layouts__q5k, kernels__layouts__q6k, kernels__layouts__q8, kernels__matrix, kernels__packing,
-        kernels__prefetching, kernels__products, kernels__similarity, kernels__superblocks
+        kernels__panels, kernels__prefetching, kernels__products, kernels__similarity, kernels__starts,
+        kernels__superblocks
     }'::text[] LOOP
         ASSERT EXISTS (
             SELECT FROM pg_catalog.pg_proc AS p

@@ -8,8 +8,8 @@ DECLARE
     module text;
 BEGIN
     FOREACH module IN ARRAY '{
-        model__decoder, model__encoder, model__encodings, model__finite, model__long_texts, model__rope_rows,
-        model__tokenizer
+        model__decoder, model__encoder, model__encodings, model__finite, model__long_texts, model__mixes,
+        model__quantizers, model__rope_rows, model__scale_search, model__tokenizer
     }'::text[] LOOP
         ASSERT EXISTS (
             SELECT FROM pg_catalog.pg_proc AS p

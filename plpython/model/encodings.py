@@ -1,8 +1,9 @@
 """Encodings of tensors, GGUF's types: bytes as in the file <-> float32.
 
 F32, F16 and BF16 are numpy views and shifts. Q8_0 and Q4_0 are implemented here, many blocks at a time; the gguf
-package gives the same bits and takes 1.1 to 1.9 times as long. That package, the format's own Python implementation,
-decodes and encodes the other block types; it is imported at the first of them. Everything is little-endian.
+package gives the same bits and takes 1.1 to 1.9 times as long. `quantizers` encodes Q4_K, Q5_K, Q6_K and IQ4_NL. The
+gguf package, the format's own Python implementation, decodes these, and decodes and encodes the other block types; it
+is imported at the first of them. Everything is little-endian.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..server import errors
+from . import quantizers
 
 # The bits of infinity as a whole number. Without the sign, larger numbers are NaN and only NaN. E8M0 are exponents of
 # powers of two, without infinity: 255 is NaN, and from 253 on the largest code times the power is infinite.
@@ -70,15 +72,14 @@ ENCODINGS = (
     Encoding("Q5_1", 7, 32, 24, "q5_1", encodable=True, floats=Floats(at=(0, 2))),
     Encoding("Q2_K", 10, 256, 84, "q2k", floats=Floats(at=(80, 82))),
     Encoding("Q3_K", 11, 256, 110, "q3k", floats=Floats(at=(108,))),
-    Encoding("Q4_K", 12, 256, 144, "q4k", codes=Codes(4, 16, run=32), floats=Floats(at=(0, 2))),
-    Encoding("Q5_K", 13, 256, 176, "q5k", floats=Floats(at=(0, 2))),
-    Encoding("Q6_K", 14, 256, 210, "q6k", floats=Floats(at=(208,))),
-    Encoding("IQ4_NL", 20, 32, 18, "iq4", codes=Codes(4, 2)),
+    Encoding("Q4_K", 12, 256, 144, "q4k", encodable=True, codes=Codes(4, 16, run=32), floats=Floats(at=(0, 2))),
+    Encoding("Q5_K", 13, 256, 176, "q5k", encodable=True, floats=Floats(at=(0, 2))),
+    Encoding("Q6_K", 14, 256, 210, "q6k", encodable=True, floats=Floats(at=(208,))),
+    Encoding("IQ4_NL", 20, 32, 18, "iq4", encodable=True, codes=Codes(4, 2)),
     Encoding("MXFP4", 39, 32, 17, "mxfp4", codes=Codes(4, 1), floats=Floats("E8M0")),
     Encoding("IQ4_XS", 23, 256, 136, "iq4xs", codes=Codes(4, 8)),
 )
-# The integers of the sixteen codes of IQ4_NL and IQ4_XS, and twice the values of those of MXFP4
-IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+# Twice the values of the sixteen codes of MXFP4
 MXFP4_VALUES = (0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
 BY_NAME = {encoding.name: encoding for encoding in ENCODINGS}
 BLOCKS = {encoding.name: (encoding.block, encoding.size) for encoding in ENCODINGS}
@@ -87,6 +88,7 @@ ENCODED = tuple(encoding.name for encoding in ENCODINGS if encoding.encodable)
 
 BLOCK = 32  # elements of a block of Q8_0 and Q4_0
 BLOCKS_AT_ONCE = 512  # 64 KiB of numbers: intermediate arrays stay in the cache and are reused
+SUPER_BLOCKS_AT_ONCE = 128  # 128 KiB: each has many small operations beside the large ones
 BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))  # added before truncation: rounds halves away from zero
 DECODE_STEP = 1 << 15  # elements decoded between checkpoints; they stay in the cache
 
@@ -166,8 +168,9 @@ def first_not_finite(type, blocks):
 
 
 def encode(type, values):
-    """f32[..., columns] in a type of ENCODED -> uint8[bytes], rounded as llama.cpp's reference code does.
+    """f32[..., columns] in a type of ENCODED -> uint8[bytes].
 
+    The bytes are those of llama.cpp's reference code, except in the types of `quantizers`, which have smaller errors.
     Raises ModelError 0A000 for a type that can only be decoded, 22023 for NaN or infinity in a block type, and the
     errors of row_bytes.
     """
@@ -185,7 +188,7 @@ def encode(type, values):
     if not np.isfinite(values).all():
         raise errors.invalid_parameter(f"{type} cannot hold NaN or infinity")
     if type in BLOCK_ENCODERS:
-        return _encode_blocks(values.reshape(-1, BLOCK), type)
+        return _encode_blocks(values.reshape(-1, BLOCKS[type][0]), type)
     quants, number = _gguf(type)
     return quants.quantize(values, number).reshape(-1)
 
@@ -234,11 +237,12 @@ def _encode_bf16(values):
 
 
 def _encode_blocks(blocks, type):
-    """f32[blocks, 32] -> uint8[bytes] in a type of BLOCK_ENCODERS."""
+    """f32[blocks, weights of a block] -> uint8[bytes] in a type of BLOCK_ENCODERS."""
     raw = np.empty((len(blocks), BLOCKS[type][1]), np.uint8)
+    step = BLOCKS_AT_ONCE if BLOCKS[type][0] == BLOCK else SUPER_BLOCKS_AT_ONCE
     with np.errstate(all="ignore"):  # a scale may overflow half precision, as in the reference
-        for start in range(0, len(blocks), BLOCKS_AT_ONCE):
-            BLOCK_ENCODERS[type](blocks[start : start + BLOCKS_AT_ONCE], raw[start : start + BLOCKS_AT_ONCE])
+        for start in range(0, len(blocks), step):
+            BLOCK_ENCODERS[type](blocks[start : start + step], raw[start : start + step])
     return raw.reshape(-1)
 
 
@@ -287,7 +291,14 @@ def _scales(blocks):
 
 
 ROW_DECODERS = {"F16": _decode_f16, "BF16": _decode_bf16, "Q8_0": _decode_q8_0, "Q4_0": _decode_q4_0}
-BLOCK_ENCODERS = {"Q8_0": _encode_q8_0, "Q4_0": _encode_q4_0}
+BLOCK_ENCODERS = {
+    "Q8_0": _encode_q8_0,
+    "Q4_0": _encode_q4_0,
+    "Q4_K": quantizers.encode_q4_k,
+    "Q5_K": quantizers.encode_q5_k,
+    "Q6_K": quantizers.encode_q6_k,
+    "IQ4_NL": quantizers.encode_iq4_nl,
+}
 
 
 def _block_decoder(type):

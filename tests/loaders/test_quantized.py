@@ -10,7 +10,7 @@ from loaders.errors import SourceError
 from loaders.quantized import QUANTIZED_TYPES, QuantizedTensor, RoundingError, quantized, summary
 from loaders.reader import read_model
 from loaders.source.model import SourceTensor
-from plpython.model import encodings
+from plpython.model import encodings, mixes
 from plpython.server.errors import ModelError
 
 
@@ -19,7 +19,7 @@ def stories(own_data):
     return read_model(own_data / "stories260K/stories260K.gguf")
 
 
-@pytest.mark.parametrize("type", QUANTIZED_TYPES)
+@pytest.mark.parametrize("type", ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"])
 def test_matrices_have_the_reference_encoders_bytes_and_vectors_stay(stories, type):
     before = {tensor.name: tensor for tensor in stories.tensors}
     after = quantized(stories, type.lower())
@@ -38,6 +38,23 @@ def test_matrices_have_the_reference_encoders_bytes_and_vectors_stay(stories, ty
     assert after.files == ()
     assert after.bytes() == sum(tensor.size() for tensor in after.tensors) < stories.bytes() / 3
     assert len(summary(after)) == sum(len(tensor.shape) > 1 for tensor in stories.tensors)
+
+
+@pytest.mark.parametrize("type", QUANTIZED_TYPES)
+def test_each_matrix_has_the_encoding_and_the_bytes_that_llm_quantize_gives_it(stories, type):
+    wanted = mixes.types(type, {tensor.name: tensor.shape for tensor in stories.tensors})
+    before = {tensor.name: tensor for tensor in stories.tensors}
+    for tensor in quantized(stories, type.lower()).tensors:
+        source = before[tensor.name]
+        assert tensor.type == (wanted[tensor.name] or source.type)
+        values = np.frombuffer(source.data, np.float32).reshape(source.shape)
+        assert b"".join(tensor.tiles()) == encodings.encode(tensor.type, values).tobytes()
+
+
+def test_a_mix_has_more_than_one_encoding_and_is_told_by_tensor(stories):
+    told = {tensor: type for tensor, _, type, _, _ in summary(quantized(stories, "q4_k_m"))}
+    assert told["output.weight"] == told["blk.4.attn_v.weight"] == "Q8_0"  # for Q6_K: rows of 64
+    assert told["blk.2.attn_q.weight"] == "Q5_0" and told["blk.0.ffn_down.weight"] == "F16"
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(3, 2048), (700, 2048), (2, 1 << 20)])

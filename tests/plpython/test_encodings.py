@@ -245,7 +245,7 @@ def test_bytes_may_start_anywhere():
         (lambda: encodings.row_bytes("Q4_K", 32), "22023", "multiples of 256"),
         (lambda: encodings.decode("Q8_0", bytes(33), (1, 32)), "XX001", "takes 34 bytes, there are 33"),
         (lambda: encodings.decode("F32", bytes(8), (1,)), "XX001", "takes 4 bytes, there are 8"),
-        (lambda: encodings.encode("Q4_K", np.zeros(256)), "0A000", "Q4_K"),
+        (lambda: encodings.encode("Q3_K", np.zeros(256)), "0A000", "Q3_K"),
         (lambda: encodings.encode("Q8_0", np.full(32, np.nan)), "22023", "NaN"),
         (lambda: encodings.encode("Q4_0", np.full(32, np.inf)), "22023", "infinity"),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plpython.atoms import geometry
-from plpython.model import encodings
+from plpython.model import mixes
 from plpython.reference.decoder import PREFILL_CHUNK
 from plpython.server import errors
 from plpython.weights import packed_files
@@ -70,7 +70,7 @@ def test_sql_writes_the_codes_of_the_same_encodings_in_two_bytes_as_geometry():
 @pytest.mark.parametrize(
     ("change", "sentence", "names"),
     [
-        ("function_quantize", "type: ", encodings.ENCODED),
+        ("function_quantize", "type: ", mixes.NAMES),
         ("view_deduplication", "has codes that are atoms: ", tuple(geometry.CODES)),
     ],
 )

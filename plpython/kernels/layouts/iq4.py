@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ...model.encodings import BLOCKS, IQ4_VALUES
+from ...model.encodings import BLOCKS
+from ...model.quantizers import IQ4_VALUES
 from ...simd.memory import load_bytes
 from ...simd.registers import i32, inlined, look_up
 from ..blocks import SCALE, Blocks, blocks

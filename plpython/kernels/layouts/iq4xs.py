@@ -3,7 +3,8 @@
 A line of scales is int8[4 blocks][16 rows].
 """
 
-from ...model.encodings import BLOCKS, IQ4_VALUES
+from ...model.encodings import BLOCKS
+from ...model.quantizers import IQ4_VALUES
 from ...simd.memory import load_i8
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale

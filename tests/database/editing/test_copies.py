@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
+from loaders.quantized import quantized
+from loaders.upload.upload import upload
+from plpython.model import mixes
 from tests.database.editing.reading import PROMPT, changed, hashes, model_hash, stored, tensor
+from tests.database.editing.synthetic import synthetic
 from tests.database.models import call
 
 
@@ -42,6 +46,28 @@ def test_quantising_here_gives_the_published_files_tensors_and_stores_nothing(su
         np.abs(tensor(loader, f"stories-{type}", t) - tensor(loader, "stories", t)).max() for t in hashes(loader, name)
     )
     assert error == pytest.approx(float(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("type", ["Q4_K", "Q6_K", "IQ4_NL", "Q4_K_M", "q5_k_s"])
+def test_quantising_here_and_while_loading_gives_the_same_tensors(superuser, new, type):
+    """Rows of 512 have super-blocks, and tiles of F32 hold fewer of them than tiles of what they become."""
+    wide, here, loaded = new("wide"), new("here"), new("loaded")
+    model = synthetic("F32", hidden_size=512, ffn_size=768)
+    upload(superuser, model, wide)
+    superuser.execute("SELECT llm.quantize(%s, %s, %s)", (wide, here, type))
+    upload(superuser, quantized(model, type), loaded)
+    assert hashes(superuser, here) == hashes(superuser, loaded)
+    wanted = mixes.types(type.upper(), {tensor.name: tensor.shape for tensor in model.tensors})
+    kinds = dict(superuser.execute("SELECT name, type FROM llm.tensors WHERE model = %s", (here,)).fetchall())
+    assert kinds == {name: type or "F32" for name, type in wanted.items()}
+
+
+def test_a_copy_in_a_mix_generates_and_can_be_edited(loader, new):
+    name = new("mixed")
+    assert 0 < call(loader, "SELECT llm.quantize('stories', %s, 'q4_k_m')", name) < 0.1
+    assert call(loader, "SELECT llm.generate(%s, %s, max_tokens => 10)", PROMPT, name)
+    error = call(loader, "SELECT llm.scale_tensor(%s, 'blk.2.attn_q.weight', 0.5)", name)
+    assert error < 0.02
 
 
 def test_a_quantised_copy_shares_every_tensor_it_can(loader, new):

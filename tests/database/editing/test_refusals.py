@@ -79,7 +79,7 @@ REFUSED = [
     ("SELECT llm.prune(%s, NULL)", (), errors.InvalidParameterValue, "threshold"),
     ("SELECT llm.prune(%s, 1, 'nothing%%')", (), errors.UndefinedObject, "no matrix of model"),
     ("SELECT llm.prune(%s, 1, NULL)", (), errors.InvalidParameterValue, "tensors"),
-    ("SELECT llm.quantize(%s, 'x', 'Q6_K')", (), errors.InvalidParameterValue, "type does not fit"),
+    ("SELECT llm.quantize(%s, 'x', 'Q3_K')", (), errors.InvalidParameterValue, "type does not fit"),
     ("SELECT llm.quantize(%s, 'x', NULL)", (), errors.InvalidParameterValue, "type does not fit"),
     ("SELECT llm.merge(ARRAY[%s, 'no-such'], 'x')", (), errors.UndefinedObject, "does not exist"),
     ("SELECT llm.merge(ARRAY[%s], 'x', method => 'magic')", (), errors.InvalidParameterValue, "method does not fit"),
@@ -135,8 +135,8 @@ def test_history_of_no_model_is_an_error(user):
 
 def test_an_encoding_that_can_only_be_read_is_refused_with_the_way_out(superuser, new):
     name, way_out = new("k-quants"), new("k-quants-q8")
-    upload(superuser, synthetic("Q6_K", hidden_size=256, ffn_size=256), name)
-    with pytest.raises(errors.FeatureNotSupported, match="is Q6_K, which can be read but not written") as refused:
+    upload(superuser, synthetic("Q3_K", hidden_size=256, ffn_size=256), name)
+    with pytest.raises(errors.FeatureNotSupported, match="is Q3_K, which can be read but not written") as refused:
         superuser.execute("SELECT llm.scale_tensor(%s, 'blk.0.attn_q.weight', 2)", (name,))
     hint = refused.value.diag.message_hint
     assert hint == f"Quantize a copy first: SELECT llm.quantize('{name}', '{way_out}', 'Q8_0')."

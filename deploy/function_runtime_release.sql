@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'd9e5ced26463a6525792e88be2bd81edd5263cd58fe13f8b6033a60d822fa10a'::text;
+RETURN '6c8f5e7ced2d569244c451ed3fcf2b868fb66d73b7aadb3b194ad944526aca85'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '6c8f5e7ced2d569244c451ed3fcf2b868fb66d73b7aadb3b194ad944526aca85'::text;
+RETURN 'fbecc1df72680a229aa48da7323b94ca6e5d989f9dbaca88bb643778cff42fe1'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -171,7 +171,7 @@ from .interfaces import DecodingEngine
 from .prefix_cache import common_prefix
 
 READ = 2  # most tokens that a draft of the model's size reads for each that may follow; a smaller one reads more
-LEAST_READ = 64  # tokens; with a shorter end of the history its guesses would be poor
+LEAST_READ = 64  # tokens; with a shorter end of the history guesses would be poor. As much is read after a rest
 
 # What a draft may use. positions: of its KV cache. vocabulary: tokens from 0 that both models have. smaller: how many
 # times as many parameters the model has.
@@ -196,7 +196,7 @@ class DraftModel:
         """Read what was written meanwhile. Returns whether the draft can guess, and is worth the reading."""
         self._forget_wrong(history)
         missing = len(history) - self._held
-        worth = int(READ * self._limits.smaller * remaining)
+        worth = int((min(READ * remaining, LEAST_READ) if self._at else READ * remaining) * self._limits.smaller)
         if missing > worth or self._cache.length + missing > self._limits.positions:
             missing = self._begin_anew(history, min(worth, self._limits.positions // 2))
         if not missing or max(history[-missing:]) >= self._limits.vocabulary:
@@ -928,6 +928,7 @@ FADE = 0.95  # what a measurement counts after each later one
 LIKELY = 0.8  # that a guess is right, before anything is known
 RESTS = 16, 512  # tokens that a guesser rests at first, and at most; each rest in vain doubles it
 FADE_AT_REST = 0.25  # what everything measured before a rest counts after it
+PATIENCE = 16  # tokens for which one that tries may wait for something to guess from, where waiting costs time
 FIRST = 2  # most tokens of the first guess, and of the first after a rest; then up to twice as many as the last time
 LEAST_SECONDS = 1e-9  # where the clock stands still
 
@@ -947,6 +948,10 @@ class Mean:
         """Count so many measurements with this sum."""
         self.fade(FADE**count)
         self._sum, self._count = self._sum + total, self._count + count
+
+    def charge(self, total):
+        """Let what was measured have taken so much more."""
+        self._sum += total
 
     def fade(self, factor):
         """Let all that was measured count less."""
@@ -972,7 +977,7 @@ class Always:
     def learn(self, guessed, accepted, seconds, more):
         """As Pace.learn."""
 
-    def pass_by(self, tokens):
+    def pass_by(self, tokens, lost):
         """As Pace.pass_by."""
 
 
@@ -987,7 +992,7 @@ class Pace:
         self._right = Mean(LIKELY, 1 / LIKELY)
         self._seconds, self._more = Mean(), Mean()  # of a guess, and by which a guess lengthens the pass
         self.rest, self.tries = PLAIN, True
-        self._next_rest = RESTS[0]
+        self._next_rest, self._waited = RESTS[0], 0
 
     def count(self, plain, rival):
         """How many tokens to guess. plain: seconds of a token without guesses. rival: tokens a second that can be had
@@ -1018,12 +1023,18 @@ class Pace:
             self._more.add(max(more, 0.0), guessed)
         self._last, self.tries = guessed, False
 
-    def pass_by(self, tokens):
-        """So many tokens were written, with guesses or without."""
+    def pass_by(self, tokens, lost):
+        """So many tokens were written, with guesses or without. lost: the seconds by which that took longer because
+        somebody might have guessed and did not."""
         if self.rest:
             self.rest = max(0, self.rest - tokens)
             if not self.rest and not self.tries:
                 self._try_again()
+        elif lost:
+            self._seconds.charge(lost)
+            self._waited += tokens
+            if self.tries and self._waited >= PATIENCE:
+                self._begin_rest()
 
     def _best(self, plain):
         """(tokens a second, n) of the number of guesses that writes most."""
@@ -1036,22 +1047,23 @@ class Pace:
         return written / max(plain + n * (self._seconds.value + self._more.value), LEAST_SECONDS)
 
     def _begin_rest(self):
-        self.rest = self._next_rest
+        self.rest, self.tries = self._next_rest, False
         self._next_rest = min(2 * self.rest, RESTS[1])
 
     def _try_again(self):
-        self.tries, self._last = True, 0
+        self.tries, self._last, self._waited = True, 0, 0
         for mean in (self._right, self._seconds, self._more):
             mean.fade(FADE_AT_REST)
 
 
 class Speculation:
     """Guesses for one text. guessers: (Guesser, its pace), in the order in which they are asked; those that try come
-    first. One with a Pace rests unless it beats those behind it, and writing without guesses. clock: seconds."""
+    first. One with a Pace rests unless it beats those behind it, and writing without guesses. plain: the Mean of the
+    seconds of a token without guesses. Paces and this may be those of an earlier text. clock: seconds."""
 
-    def __init__(self, guessers=(), clock=time.perf_counter):
+    def __init__(self, guessers=(), plain=None, clock=time.perf_counter):
         self._guessers, self.clock = guessers, clock
-        self._plain = Mean()  # seconds of a token that is written without guesses
+        self._plain = Mean() if plain is None else plain
         self._used = None  # (pace, seconds) of the guesser that was asked before this pass
 
     @property
@@ -1073,16 +1085,18 @@ class Speculation:
                 return guessed
         return []
 
-    def learn(self, guessed, written, seconds):
+    def learn(self, guessed, written, seconds, is_plain=True):
         """Of so many guesses all but the last of the tokens `written` came; without guesses the model wrote those by
-        itself. seconds: how long it computed."""
+        itself. seconds: how long it computed. is_plain: whether it would also have done so if nobody guessed."""
+        plain = self._plain.value
         if self._used is not None:
             pace, spent = self._used
-            pace.learn(guessed, written - 1, spent, seconds - self._plain.value)
-        if not guessed:
+            pace.learn(guessed, written - 1, spent, seconds - plain)
+        if not guessed and is_plain:
             self._plain.add(seconds, written)
+        lost = 0.0 if guessed or is_plain else max(0.0, seconds - plain * written)
         for _, pace in self._guessers:
-            pace.pass_by(written)
+            pace.pass_by(written, lost)
 
     def _rival(self, place):
         """Tokens a second that can be had without the guesser at a place and those before it."""

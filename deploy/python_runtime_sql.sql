@@ -941,7 +941,8 @@ def stream(engine, continuation, checkpoint, cache=None, guesses=None, stats=Non
     guessed = []
     while True:
         began = guesses.clock()
-        if runs and len(fresh) == 1 and not guessed and guesses.rest != 0:
+        is_run = runs and len(fresh) == 1 and not guessed and guesses.rest != 0
+        if is_run:
             chosen, logits = _run(engine, continuation, fresh[0], cache, guesses.rest, checkpoint)
         else:
             chosen = []
@@ -955,7 +956,7 @@ def stream(engine, continuation, checkpoint, cache=None, guesses=None, stats=Non
         if continuation.finish_reason is not None:
             return
         if len(fresh) == 1:  # else it was the prompt
-            guesses.learn(len(guessed), len(pieces), seconds)
+            guesses.learn(len(guessed), len(pieces), seconds, is_plain=is_run or not runs)
         fresh = continuation.history[-1:]
         guessed = guesses.guess(continuation.history, continuation.remaining - 1)
 
@@ -1150,7 +1151,8 @@ def _speculation(most, draft, continuation, checkpoint):
     lookup = PromptLookup(most)
     if draft is None:
         return by_lookup(lookup, most)
-    return Speculation([(lookup, Pace(most)), (draft.guesser(continuation, checkpoint), Pace(most))])
+    pace, plain = draft.pace(most, continuation.greedy)
+    return Speculation([(lookup, Pace(most)), (draft.guesser(continuation, checkpoint), pace)], plain)
 
 
 def tokenize(text, model=None, add_special=None, parse_special=None):

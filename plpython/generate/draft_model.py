@@ -17,7 +17,7 @@ from .interfaces import DecodingEngine
 from .prefix_cache import common_prefix
 
 READ = 2  # most tokens that a draft of the model's size reads for each that may follow; a smaller one reads more
-LEAST_READ = 64  # tokens; with a shorter end of the history its guesses would be poor
+LEAST_READ = 64  # tokens; with a shorter end of the history guesses would be poor. As much is read after a rest
 
 # What a draft may use. positions: of its KV cache. vocabulary: tokens from 0 that both models have. smaller: how many
 # times as many parameters the model has.
@@ -42,7 +42,7 @@ class DraftModel:
         """Read what was written meanwhile. Returns whether the draft can guess, and is worth the reading."""
         self._forget_wrong(history)
         missing = len(history) - self._held
-        worth = int(READ * self._limits.smaller * remaining)
+        worth = int((min(READ * remaining, LEAST_READ) if self._at else READ * remaining) * self._limits.smaller)
         if missing > worth or self._cache.length + missing > self._limits.positions:
             missing = self._begin_anew(history, min(worth, self._limits.positions // 2))
         if not missing or max(history[-missing:]) >= self._limits.vocabulary:

@@ -13,6 +13,7 @@ FADE = 0.95  # what a measurement counts after each later one
 LIKELY = 0.8  # that a guess is right, before anything is known
 RESTS = 16, 512  # tokens that a guesser rests at first, and at most; each rest in vain doubles it
 FADE_AT_REST = 0.25  # what everything measured before a rest counts after it
+PATIENCE = 16  # tokens for which one that tries may wait for something to guess from, where waiting costs time
 FIRST = 2  # most tokens of the first guess, and of the first after a rest; then up to twice as many as the last time
 LEAST_SECONDS = 1e-9  # where the clock stands still
 
@@ -32,6 +33,10 @@ class Mean:
         """Count so many measurements with this sum."""
         self.fade(FADE**count)
         self._sum, self._count = self._sum + total, self._count + count
+
+    def charge(self, total):
+        """Let what was measured have taken so much more."""
+        self._sum += total
 
     def fade(self, factor):
         """Let all that was measured count less."""
@@ -57,7 +62,7 @@ class Always:
     def learn(self, guessed, accepted, seconds, more):
         """As Pace.learn."""
 
-    def pass_by(self, tokens):
+    def pass_by(self, tokens, lost):
         """As Pace.pass_by."""
 
 
@@ -72,7 +77,7 @@ class Pace:
         self._right = Mean(LIKELY, 1 / LIKELY)
         self._seconds, self._more = Mean(), Mean()  # of a guess, and by which a guess lengthens the pass
         self.rest, self.tries = PLAIN, True
-        self._next_rest = RESTS[0]
+        self._next_rest, self._waited = RESTS[0], 0
 
     def count(self, plain, rival):
         """How many tokens to guess. plain: seconds of a token without guesses. rival: tokens a second that can be had
@@ -103,12 +108,18 @@ class Pace:
             self._more.add(max(more, 0.0), guessed)
         self._last, self.tries = guessed, False
 
-    def pass_by(self, tokens):
-        """So many tokens were written, with guesses or without."""
+    def pass_by(self, tokens, lost):
+        """So many tokens were written, with guesses or without. lost: the seconds by which that took longer because
+        somebody might have guessed and did not."""
         if self.rest:
             self.rest = max(0, self.rest - tokens)
             if not self.rest and not self.tries:
                 self._try_again()
+        elif lost:
+            self._seconds.charge(lost)
+            self._waited += tokens
+            if self.tries and self._waited >= PATIENCE:
+                self._begin_rest()
 
     def _best(self, plain):
         """(tokens a second, n) of the number of guesses that writes most."""
@@ -121,22 +132,23 @@ class Pace:
         return written / max(plain + n * (self._seconds.value + self._more.value), LEAST_SECONDS)
 
     def _begin_rest(self):
-        self.rest = self._next_rest
+        self.rest, self.tries = self._next_rest, False
         self._next_rest = min(2 * self.rest, RESTS[1])
 
     def _try_again(self):
-        self.tries, self._last = True, 0
+        self.tries, self._last, self._waited = True, 0, 0
         for mean in (self._right, self._seconds, self._more):
             mean.fade(FADE_AT_REST)
 
 
 class Speculation:
     """Guesses for one text. guessers: (Guesser, its pace), in the order in which they are asked; those that try come
-    first. One with a Pace rests unless it beats those behind it, and writing without guesses. clock: seconds."""
+    first. One with a Pace rests unless it beats those behind it, and writing without guesses. plain: the Mean of the
+    seconds of a token without guesses. Paces and this may be those of an earlier text. clock: seconds."""
 
-    def __init__(self, guessers=(), clock=time.perf_counter):
+    def __init__(self, guessers=(), plain=None, clock=time.perf_counter):
         self._guessers, self.clock = guessers, clock
-        self._plain = Mean()  # seconds of a token that is written without guesses
+        self._plain = Mean() if plain is None else plain
         self._used = None  # (pace, seconds) of the guesser that was asked before this pass
 
     @property
@@ -158,16 +170,18 @@ class Speculation:
                 return guessed
         return []
 
-    def learn(self, guessed, written, seconds):
+    def learn(self, guessed, written, seconds, is_plain=True):
         """Of so many guesses all but the last of the tokens `written` came; without guesses the model wrote those by
-        itself. seconds: how long it computed."""
+        itself. seconds: how long it computed. is_plain: whether it would also have done so if nobody guessed."""
+        plain = self._plain.value
         if self._used is not None:
             pace, spent = self._used
-            pace.learn(guessed, written - 1, spent, seconds - self._plain.value)
-        if not guessed:
+            pace.learn(guessed, written - 1, spent, seconds - plain)
+        if not guessed and is_plain:
             self._plain.add(seconds, written)
+        lost = 0.0 if guessed or is_plain else max(0.0, seconds - plain * written)
         for _, pace in self._guessers:
-            pace.pass_by(written)
+            pace.pass_by(written, lost)
 
     def _rival(self, place):
         """Tokens a second that can be had without the guesser at a place and those before it."""

@@ -3,9 +3,13 @@
 import math
 
 from ..generate.draft_model import DraftModel, Limits
-from ..server import arguments, ceilings, errors
+from ..generate.speculation import Mean, Pace
+from ..server import arguments, ceilings, connection, errors
 from . import models, prefixes
 
+MOST_PACES = 64
+
+_paces = {}  # by what matters for what a draft gains: (its Pace, the Mean of the model without guesses)
 _alike = set()  # pairs of ids of stored tokenizers that have the same tokens
 
 
@@ -48,6 +52,16 @@ class Draft:
         self._guesser = DraftModel(self._engine, text, cache, self._limits(text.longest), checkpoint)
         return self._guesser
 
+    def pace(self, most, is_greedy):
+        """(Pace, the Mean of the seconds of a token without guesses), as the session's last text of this kind left
+        them: a draft that rests does so in the next text too."""
+        key = self._model.hash, self._draft.hash, models.role(), most, is_greedy
+        if key not in _paces:
+            if len(_paces) >= MOST_PACES:
+                _paces.clear()
+            _paces[key] = Pace(most), Mean()
+        return _paces[key]
+
     def keep(self, history):
         """Keep the KV cache for the next text that begins like this one."""
         cache = self._guesser.reusable(history)
@@ -72,6 +86,9 @@ class Draft:
             return self._draft.architecture.context_length
         left = most * ceilings.MEGABYTE - longest * _position_bytes(self._model)
         return max(0, left) // _position_bytes(self._draft)
+
+
+connection.when_forgotten(_paces.clear)
 
 
 def _position_bytes(model):

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from plpython.generate.speculation import FIRST, PLAIN, RESTS, Pace, Speculation
+from plpython.generate.speculation import FIRST, PATIENCE, PLAIN, RESTS, Mean, Pace, Speculation
 
 PLAIN_SECONDS = 1.0
 
@@ -21,14 +21,14 @@ class Scripted:
     """A guesser: what a guess takes, and which of the tokens of the text it guesses right."""
 
     def __init__(self, clock, seconds, right, finds=lambda at: True):
-        self._clock, self._seconds, self._right, self._finds = clock, seconds, right, finds
+        self.clock, self._seconds, self._right, self._finds = clock, seconds, right, finds
 
     def prepare(self, history, remaining):
-        self._clock.now += 100  # is not counted
+        self.clock.now += 100  # is not counted
         return self._finds(len(history))
 
     def guess(self, history, most):
-        self._clock.now += self._seconds * most
+        self.clock.now += self._seconds * most
         return [self._right(at) for at in range(len(history), len(history) + most)]
 
 
@@ -39,7 +39,7 @@ def written(guessers, tokens, more, clock, most=8):
     """
     asked = []
     named = [(Named(name, guesser, asked), Pace(most)) for name, guesser in guessers.items()]
-    speculation, history, passes = Speculation(named, clock), [0], []
+    speculation, history, passes = Speculation(named, clock=clock), [0], []
     while len(history) < tokens:
         asked.clear()
         guessed = speculation.guess(history, 1000)
@@ -144,11 +144,60 @@ def test_a_guesser_that_is_right_half_of_the_time_rests_while_a_better_one_is_be
 
 def test_guesses_are_no_more_than_what_may_follow():
     clock = Clock()
-    speculation = Speculation([(Scripted(clock, 0.1, lambda at: True), Pace(8))], clock)
+    speculation = Speculation([(Scripted(clock, 0.1, lambda at: True), Pace(8))], clock=clock)
     for _ in range(PLAIN):
         speculation.learn(0, 1, 1.0)
     assert len(speculation.guess([0], 1)) == 1
     assert speculation.guess([0], 0) == []
+
+
+def test_one_that_tries_does_not_wait_long_where_waiting_costs_time():
+    clock = Clock()
+    speculation = Speculation([(Scripted(clock, 0.0, lambda at: True, finds=lambda at: False), Pace(8))], clock=clock)
+    single = 0
+    for _ in range(2000):
+        waits = speculation.rest == 0
+        assert speculation.guess([0], 100) == []
+        speculation.learn(0, 1, 2.0 if waits else 1.0, is_plain=not waits)
+        single += waits
+    assert PATIENCE < single < 10 * PATIENCE
+
+
+def test_where_waiting_costs_no_time_it_waits():
+    clock = Clock()
+    speculation = Speculation(
+        [(Scripted(clock, 0.0, lambda at: True, finds=lambda at: at > 500), Pace(8))], clock=clock
+    )
+    for at in range(500):
+        assert speculation.guess([0] * at, 100) == []
+        speculation.learn(0, 1, 1.0)
+    assert speculation.guess([0] * 501, 100) == [True] * FIRST
+
+
+def test_waiting_for_something_to_guess_from_counts_as_its_cost():
+    """A guess in ten tokens, always right, gains less than the nine lose that are written one by one."""
+    clock, pace = Clock(), Pace(1)
+    speculation = Speculation(
+        [(Scripted(clock, 0.0, lambda at: True, finds=lambda at: at % 10 == 0), pace)], clock=clock
+    )
+    at = rested = 0
+    while at < 2000:
+        waits = speculation.rest == 0
+        guessed = speculation.guess([0] * at, 100)
+        speculation.learn(len(guessed), 1 + len(guessed), 2.0 if waits and not guessed else 1.0, is_plain=not waits)
+        at += 1 + len(guessed)
+        rested += not waits
+    assert rested > 1500
+
+
+def test_a_guesser_that_rests_does_so_in_the_next_text():
+    pace, plain, slow = Pace(8), Mean(), Scripted(Clock(), 1.0, lambda at: True)
+    first = Speculation([(slow, pace)], plain, slow.clock)
+    while pace.rest != RESTS[0]:
+        guessed = first.guess([0], 100)
+        first.learn(len(guessed), len(guessed) + 1, 1.0)
+    following = Speculation([(slow, pace)], plain, slow.clock)
+    assert following.rest == RESTS[0] and following.guess([0], 100) == []
 
 
 def test_nobody_guesses_for_as_long_as_it_says():

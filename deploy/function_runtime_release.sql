@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'fbecc1df72680a229aa48da7323b94ca6e5d989f9dbaca88bb643778cff42fe1'::text;
+RETURN 'd294bb54e5304bec065a041fe07fb629089a9a3a0098741a6f30e0a59938f2c3'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -928,7 +928,7 @@ FADE = 0.95  # what a measurement counts after each later one
 LIKELY = 0.8  # that a guess is right, before anything is known
 RESTS = 16, 512  # tokens that a guesser rests at first, and at most; each rest in vain doubles it
 FADE_AT_REST = 0.25  # what everything measured before a rest counts after it
-PATIENCE = 16  # tokens for which one that tries may wait for something to guess from, where waiting costs time
+PATIENCE = 2  # tokens without guesses whose time one that tries may lose by waiting for something to guess from
 FIRST = 2  # most tokens of the first guess, and of the first after a rest; then up to twice as many as the last time
 LEAST_SECONDS = 1e-9  # where the clock stands still
 
@@ -977,7 +977,7 @@ class Always:
     def learn(self, guessed, accepted, seconds, more):
         """As Pace.learn."""
 
-    def pass_by(self, tokens, lost):
+    def pass_by(self, tokens, lost, plain):
         """As Pace.pass_by."""
 
 
@@ -992,7 +992,7 @@ class Pace:
         self._right = Mean(LIKELY, 1 / LIKELY)
         self._seconds, self._more = Mean(), Mean()  # of a guess, and by which a guess lengthens the pass
         self.rest, self.tries = PLAIN, True
-        self._next_rest, self._waited = RESTS[0], 0
+        self._next_rest, self._waited = RESTS[0], 0.0
 
     def count(self, plain, rival):
         """How many tokens to guess. plain: seconds of a token without guesses. rival: tokens a second that can be had
@@ -1023,17 +1023,17 @@ class Pace:
             self._more.add(max(more, 0.0), guessed)
         self._last, self.tries = guessed, False
 
-    def pass_by(self, tokens, lost):
+    def pass_by(self, tokens, lost, plain):
         """So many tokens were written, with guesses or without. lost: the seconds by which that took longer because
-        somebody might have guessed and did not."""
+        somebody might have guessed and did not. plain: as in `count`."""
         if self.rest:
             self.rest = max(0, self.rest - tokens)
             if not self.rest and not self.tries:
                 self._try_again()
         elif lost:
             self._seconds.charge(lost)
-            self._waited += tokens
-            if self.tries and self._waited >= PATIENCE:
+            self._waited += lost
+            if self.tries and self._waited >= PATIENCE * plain:
                 self._begin_rest()
 
     def _best(self, plain):
@@ -1051,7 +1051,7 @@ class Pace:
         self._next_rest = min(2 * self.rest, RESTS[1])
 
     def _try_again(self):
-        self.tries, self._last, self._waited = True, 0, 0
+        self.tries, self._last, self._waited = True, 0, 0.0
         for mean in (self._right, self._seconds, self._more):
             mean.fade(FADE_AT_REST)
 
@@ -1096,7 +1096,7 @@ class Speculation:
             self._plain.add(seconds, written)
         lost = 0.0 if guessed or is_plain else max(0.0, seconds - plain * written)
         for _, pace in self._guessers:
-            pace.pass_by(written, lost)
+            pace.pass_by(written, lost, plain)
 
     def _rival(self, place):
         """Tokens a second that can be had without the guesser at a place and those before it."""

@@ -36,7 +36,7 @@ BEGIN
         ('generate__prompt_lookup', '3fca1cc317b6dc27a599ff2ef288f7351c19965d950910a7131d41d552ddf61d'),
         ('generate__sampling', 'd73ab724d90dccdd508c0d89547746da0c5fbb80b09c0260c4943db690e0cf57'),
         ('generate__scheduler', 'e98777459467de2f050e524604e2fadc8b6fcb5c40b00fa923b141589fa77814'),
-        ('generate__speculation', '8ef56855dc5dd746942ddc8fc82223aa44e050b7204a8246598879bf765f58c4'),
+        ('generate__speculation', 'd1f7dd58d6ec31eafb7161d2a665c02284cca26a9a45082d34df2f483a495b52'),
         ('kernels__attention', 'b13aef5ecb90a1ee3c73528a3e7a42f09091603cb96c0180b14e3c4d032f7faf'),
         ('kernels__blocks', '023f94bf59a1f5ae306d32cc734b50cee3de8c4bd85cdcc2a868423ada72bdec'),
         ('kernels__candidates', 'ed6f3204bc32f08640f1c9bd3a839030faa3c130b4a7aacad8772461e2b7d02e'),

@@ -160,7 +160,7 @@ def test_one_that_tries_does_not_wait_long_where_waiting_costs_time():
         assert speculation.guess([0], 100) == []
         speculation.learn(0, 1, 2.0 if waits else 1.0, is_plain=not waits)
         single += waits
-    assert PATIENCE < single < 10 * PATIENCE
+    assert PATIENCE < single < 10 * PATIENCE  # of waiting that takes twice as long
 
 
 def test_where_waiting_costs_no_time_it_waits():

@@ -211,12 +211,11 @@ import math
 
 from ..generate.draft_model import DraftModel, Limits
 from ..generate.speculation import Mean, Pace
-from ..server import arguments, ceilings, connection, errors
+from ..server import arguments, ceilings, errors
 from . import models, prefixes
 
 MOST_PACES = 64
 
-_paces = {}  # by what matters for what a draft gains: (its Pace, the Mean of the model without guesses)
 _alike = set()  # pairs of ids of stored tokenizers that have the same tokens
 
 
@@ -262,12 +261,12 @@ class Draft:
     def pace(self, most, is_greedy):
         """(Pace, the Mean of the seconds of a token without guesses), as the session's last text of this kind left
         them: a draft that rests does so in the next text too."""
-        key = self._model.hash, self._draft.hash, models.role(), most, is_greedy
-        if key not in _paces:
-            if len(_paces) >= MOST_PACES:
-                _paces.clear()
-            _paces[key] = Pace(most), Mean()
-        return _paces[key]
+        key, paces = (self._model.hash, self._draft.hash, models.role(), most, is_greedy), prefixes.paces
+        if key not in paces:
+            if len(paces) >= MOST_PACES:
+                paces.clear()
+            paces[key] = Pace(most), Mean()
+        return paces[key]
 
     def keep(self, history):
         """Keep the KV cache for the next text that begins like this one."""
@@ -293,9 +292,6 @@ class Draft:
             return self._draft.architecture.context_length
         left = most * ceilings.MEGABYTE - longest * _position_bytes(self._model)
         return max(0, left) // _position_bytes(self._draft)
-
-
-connection.when_forgotten(_paces.clear)
 
 
 def _position_bytes(model):
@@ -1103,6 +1099,7 @@ DEFAULT_KV_CACHE_MB = 256
 
 _prefixes = PrefixCache()
 _last = {}  # Stats of the last call, by role
+paces = {}  # what drafts gained lately, see session/drafts
 
 
 @dataclass
@@ -1154,6 +1151,7 @@ def stats():
 def forget():
     """Forget what belongs to the client: figures, KV caches. Loaded models stay: they contain nothing of the client."""
     _last.clear()
+    paces.clear()
     _prefixes.clear()
     kv_handles.reset()
 

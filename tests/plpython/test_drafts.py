@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from plpython.model.tokenizer import Tokenizer
-from plpython.session import drafts, models
+from plpython.session import drafts, models, prefixes
 from tests.plpython.model_store import refusal
 from tests.plpython.stories import STORIES
 from tests.plpython.test_generation import byte_tokenizer
@@ -83,3 +83,17 @@ def test_a_draft_knows_how_many_times_smaller_it_is(store):
         SimpleNamespace(architecture=a, engine=SimpleNamespace(kv_dtype="float32")) for a in (large, small)
     )
     assert 9 < draft._limits(10).smaller < 10
+
+
+def test_how_a_draft_did_is_remembered_until_the_session_forgets_its_client(store):
+    store.add("large")
+    store.add("small")
+    draft = drafts.Draft.__new__(drafts.Draft)
+    draft._model, draft._draft = models.resolve("large"), models.resolve("small")
+    first = draft.pace(8, True)
+    assert draft.pace(8, True) is first and draft.pace(8, False) is not first
+    store.role = "bob"
+    assert draft.pace(8, True) is not first
+    store.role = "alice"
+    prefixes.forget()
+    assert draft.pace(8, True) is not first

@@ -6,7 +6,7 @@
     python bench/run.py report                 # the table, docs/figures.md and its plots from bench/results.jsonl
 
 Parts, against llama.cpp: decode, prefill, long_prefill, rows, context, overhead, composed, start, memory, accuracy,
-compiling. Programs of their own, each of which says what it measures: loading, sampling, interrupts, values,
+compiling, drafts. Programs of their own, each of which says what it measures: loading, sampling, interrupts, values,
 long_query, similarity, atoms, embeddings.
 The server is the one that `make up` started, or HARTONOMOUS_DSN.
 """
@@ -26,7 +26,7 @@ from tools.cluster import Cluster
 
 PARTS = (
     *("decode", "prefill", "long_prefill", "rows", "context", "overhead"),
-    *("composed", "start", "memory", "accuracy", "compiling"),
+    *("composed", "start", "memory", "accuracy", "compiling", "drafts"),
     *programs.PROGRAMS,
 )
 

@@ -33,18 +33,45 @@ class Model:
 
 def of_shape(type: str) -> Model:
     """Qwen2.5-0.5B's shape with random weights, of a type of GGUF's: as fast as the model itself."""
-    path = STATE / f"qwen2.5-0.5b-shape-{type.lower()}.gguf"
+    return _made("", type)
+
+
+def _made(variant: str, type: str, **variation: int) -> Model:
+    path = STATE / f"qwen2.5-0.5b-shape-{variant}{type.lower()}.gguf"
     if not path.exists():
         print(f"making {path.name}", file=sys.stderr)
         beside = path.with_suffix(".partial")
-        synthetic_model.write(beside, type)
+        synthetic_model.write(beside, type, **variation)
         beside.rename(path)
-    return Model(f"bench-{type.lower()}", path)
+    return Model(f"bench-{variant}{type.lower()}", path)
+
+
+AUDIBLE = 2  # layers of the drafts
+
+
+def drafted() -> Model:
+    """The same shape, where only the first layers add something to a token's activations: as slow as any."""
+    return _made("drafted-", "Q8_0", audible=AUDIBLE)
+
+
+def right_draft() -> Model:
+    """These first layers alone: it always says what the whole model says."""
+    return _made("right-", "Q8_0", layers=AUDIBLE)
+
+
+def wrong_draft() -> Model:
+    """As many layers of other random weights: it hardly ever does."""
+    return _made("wrong-", "Q8_0", layers=AUDIBLE, seed=1)
 
 
 def stories() -> Model:
     """A model so small that its time is overhead alone: 260,000 weights (karpathy/tinyllamas)."""
     return Model("bench-stories", next((DATA / "stories260K").glob("*.gguf")))
+
+
+def stories_draft() -> Model:
+    """The same in Q4_0."""
+    return Model("bench-stories-q4_0", next((DATA / "stories260K-quant-derived").glob("*Q4_0.gguf")))
 
 
 def tidy() -> Model:
@@ -56,6 +83,10 @@ def tidy() -> Model:
 SUBJECTS = {
     **{f"bench-{type.lower()}": partial(of_shape, type) for type in ("Q8_0", "Q4_0", "F16")},
     "bench-stories": stories,
+    "bench-stories-q4_0": stories_draft,
+    "bench-drafted-q8_0": drafted,
+    "bench-right-q8_0": right_draft,
+    "bench-wrong-q8_0": wrong_draft,
     "bench-tidy": tidy,
 }
 

@@ -43,6 +43,12 @@ def tensor_shapes(layers: int) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def is_silent(name: str, audible: int) -> bool:
+    """Whether a tensor is a last matrix of a layer behind the first `audible`: as zeros, its layer adds nothing."""
+    _, layer, matrix = name.split(".", 2) if name.startswith("blk.") else ("", "-1", name)
+    return int(layer) >= audible and matrix in ("attn_output.weight", "ffn_down.weight")
+
+
 def random_tensor(name: str, shape: tuple[int, ...], encoding: gguf.GGMLQuantizationType, random) -> np.ndarray:
     """Norm weights around one and small biases in f32; matrices in the encoding asked for."""
     if name.endswith("norm.weight"):
@@ -67,8 +73,11 @@ def vocabulary() -> tuple[list[str], list[int], list[str]]:
     return texts, kinds, merges
 
 
-def write(path: Path, encoding_name: str, layers: int = LAYERS, seed: int = 0) -> None:
-    """Write the model file; refuses an encoding that gguf cannot quantise to."""
+def write(path: Path, encoding_name: str, layers: int = LAYERS, seed: int = 0, audible: int = LAYERS) -> None:
+    """Write the model file; refuses an encoding that gguf cannot quantise to.
+
+    audible: only so many layers add something, so the model says what one of so many layers alone says.
+    """
     encoding = gguf.GGMLQuantizationType[encoding_name]
     writer = gguf.GGUFWriter(path, "qwen2")
     writer.add_name(f"Qwen2.5-0.5B shape, random, {encoding_name}")
@@ -92,6 +101,8 @@ def write(path: Path, encoding_name: str, layers: int = LAYERS, seed: int = 0) -
     random = np.random.default_rng(seed)
     for name, shape in tensor_shapes(layers).items():
         data = random_tensor(name, shape, encoding, random)
+        if is_silent(name, audible):
+            data = gguf.quants.quantize(np.zeros(shape, np.float32), encoding)
         raw_dtype = encoding if data.dtype == np.uint8 else None
         writer.add_tensor(name, data, raw_dtype=raw_dtype)
     writer.write_header_to_file()

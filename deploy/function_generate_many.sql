@@ -55,7 +55,7 @@ E'Generates text from many prompts, in batches. Returns one row per prompt as so
 'uses a new seed for the call.\n'
 'Up to 32 rows are computed at once, fewer if their KV caches need more than llm.batch_mb (megabytes, 512 unless '
 'set), and one at a time with the numpy engine.\n'
-'options: guess has no effect here.\n'
+'options: guess and draft have no effect here: rows share passes instead.\n'
 'NULL as prompts gives no rows.';
 
 COMMIT;

@@ -26,7 +26,8 @@ GRANT EXECUTE ON FUNCTION llm.generation_stats() TO llm_user;
 COMMENT ON FUNCTION llm.generation_stats() IS
 E'Figures of this session''s last call of llm.generate, llm.generate_details, llm.generate_many, llm.generate_query '
 'or llm.generate_into, in tokens: prefilled (of prompts, computed), reused (of prompts, from an earlier prompt or '
-'row), generated (without the end-of-sequence token), guessed and accepted (by prompt lookup, options => {guess}).\n'
+'row), generated (without the end-of-sequence token), guessed and accepted (by prompt lookup and a draft together, '
+'options => {guess, draft}).\n'
 'milliseconds: of the call, without the time that the client took between rows.\n'
 'All are NULL before the first call.';
 

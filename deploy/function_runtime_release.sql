@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'a4eb2eb0e30224d90cf8cf06387fc6d76b848cdf077ddc9a8fe84ffb712de14a'::text;
+RETURN 'a90b848b33612a9cd1d2e678b8b6bc18a3049afae3695b87523abe365083d261'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -149,6 +149,124 @@ REVOKE ALL ON FUNCTION llm_runtime.generate__candidates() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.generate__candidates() IS
 'The tokens that a draw may choose from, by their logits: weights, and where samplers cut them off.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.generate__draft_model()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Guesses at the next tokens by a draft model: one with the same tokens that computes faster than the one that writes.
+
+The draft chooses a token for each position as the model will: with the same samplers, and with the random number of
+that position. So its guess is right wherever both give about the same probabilities, also when tokens are sampled.
+Speculative decoding (2211.17192, 2302.01318), but verified exactly: the text does not change.
+
+The draft need not have read what the model has read, as that only makes guesses worse. It reads no more than is worth
+it for what may still follow; of a longer history it reads the end.
+"""
+
+from collections import namedtuple
+
+import numpy as np
+
+from ..server import errors
+from .interfaces import DecodingEngine
+from .prefix_cache import common_prefix
+
+READ = 2  # most tokens that a draft of the model's size reads for each that may follow; a smaller one reads more
+LEAST_READ = 64  # tokens; with a shorter end of the history guesses would be poor. As much is read after a rest
+
+# What a draft may use. positions: of its KV cache. vocabulary: tokens from 0 that both models have. smaller: how many
+# times as many parameters the model has.
+Limits = namedtuple("Limits", "positions vocabulary smaller")
+
+
+class DraftModel:
+    """A guesser with an engine of the draft. chooser: a Chooser, of the text.
+
+    cache: of the engine; holds a beginning of the history, at least a token less. limits: Limits.
+    checkpoint: as in Engine.forward.
+    """
+
+    def __init__(self, engine, chooser, cache, limits, checkpoint=None):
+        self._engine, self._chooser, self._checkpoint = engine, chooser, checkpoint
+        self._cache, self._limits = cache, limits
+        self._begin = 0  # the first token of the history that is in the cache
+        self._guessed, self._at = [], 0  # the last guesses, and how long the history was before them
+        self._runs = chooser.is_argmax and isinstance(engine, DecodingEngine)
+
+    def prepare(self, history, remaining):
+        """Read what was written meanwhile. Returns whether the draft can guess, and is worth the reading."""
+        self._forget_wrong(history)
+        missing = len(history) - self._held
+        worth = int((min(READ * remaining, LEAST_READ) if self._at else READ * remaining) * self._limits.smaller)
+        if missing > worth or self._cache.length + missing > self._limits.positions:
+            missing = self._begin_anew(history, min(worth, self._limits.positions // 2))
+        if not missing or max(history[-missing:]) >= self._limits.vocabulary:
+            return False
+        if missing > 2:  # after right guesses two are missing, after wrong ones one
+            self._engine.forward(history[-missing:-1], self._cache, checkpoint=self._checkpoint)
+        return True
+
+    def guess(self, history, most):
+        """The tokens that the draft would write, at most `most`, none of those that end a text."""
+        fresh = history[self._held :]
+        most = min(most, self._limits.positions - self._cache.length - len(fresh) + 1)
+        guessed = self._guessed = []
+        self._at = len(history)
+        logits = self._engine.forward(fresh, self._cache, checkpoint=self._checkpoint)[-1]
+        while (token := self._chosen(logits, guessed)) is not None:
+            guessed.append(token)
+            if len(guessed) >= most:
+                break
+            run, logits = self._computed(token, most - len(guessed), logits.size)
+            guessed += run
+        return guessed
+
+    def reusable(self, history):
+        """The KV cache, which now holds a beginning of the history, or None if it holds another part of it."""
+        self._forget_wrong(history)
+        return self._cache if self._begin == 0 else None
+
+    @property
+    def _held(self):
+        """How many tokens of the history the cache makes it unnecessary to compute."""
+        return self._begin + self._cache.length
+
+    def _forget_wrong(self, history):
+        """Leave of the last guesses in the cache those that the model has written."""
+        computed = self._guessed[: max(0, self._held - self._at)]
+        right = common_prefix(computed, history[self._at : self._at + len(computed)])
+        self._cache.truncate(self._cache.length - (len(computed) - right))
+        self._guessed = []
+
+    def _begin_anew(self, history, count):
+        """Forget all, to read the last `count` tokens. Returns how many are missing then; 0: too few to guess from."""
+        count = min(count, len(history))
+        if count < min(LEAST_READ, len(history)):
+            return 0
+        self._cache, self._begin = self._engine.new_cache(), len(history) - count
+        return count
+
+    def _computed(self, token, most, vocabulary):
+        """(tokens chosen after `token` without looking at their logits, fewer than `most`; logits after the last)."""
+        if not self._runs:
+            return [], self._engine.forward([token], self._cache, checkpoint=self._checkpoint)[-1]
+        ends = np.array([*self._chooser.ends, *range(self._limits.vocabulary, vocabulary)], np.int64)
+        run, logits = self._engine.decode(token, self._cache, most, ends, self._checkpoint)
+        return run.tolist(), logits
+
+    def _chosen(self, logits, guessed):
+        """The token to guess next, or None: the text would end, or the draft's logits are not finite."""
+        try:
+            token = self._chooser.choose(logits[: self._limits.vocabulary], guessed)
+        except errors.ModelError:  # the model that writes may do well all the same
+            return None
+        return None if token in self._chooser.ends else token
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__draft_model() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__draft_model() IS
+'Guesses at the next tokens by a draft model: one with the same tokens that computes faster than the one that '
+'writes.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.generate__interfaces()
 RETURNS void
 LANGUAGE plpython3u
@@ -210,6 +328,29 @@ class DecodingEngine(Engine, Protocol):
 
     def decode(self, token, cache, most, ends=(), checkpoint=None):
         """(tokens chosen after `token`, fewer than `most` and none of `ends`; the logits after the last of them)."""
+
+
+class Chooser(Protocol):
+    """Chooses the tokens of a text that has been written up to some position."""
+
+    ends: frozenset  # tokens that end the text
+    is_argmax: bool  # whether each token is the one with the largest logit
+
+    def choose(self, logits, guessed=()):
+        """The token that would follow if the guessed ones followed first, by its logits: f32[vocabulary] -> int."""
+
+
+class Guesser(Protocol):
+    """Guesses tokens of a text, which the model then verifies. A history is the whole text so far; it only grows."""
+
+    def prepare(self, history, remaining):
+        """Whether it can guess now. What this takes is not counted as the cost of a guess.
+
+        remaining: how many tokens may still follow.
+        """
+
+    def guess(self, history, most):
+        """The tokens that it expects next, at most `most`. Called right after a `prepare` that returned True."""
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.generate__interfaces() FROM PUBLIC;
@@ -336,18 +477,24 @@ class PromptLookup:
         self._after = {}  # run -> the index of the token that followed it last
         self._seen = 0  # how many tokens of the history are in there
 
+    def prepare(self, history, remaining):
+        """Whether the last run of the history stood there before. A history only ever grows."""
+        return self._place(history) is not None
+
     def guess(self, history, most):
-        """The tokens that followed the last run of the history; `most` limits them too. A history only ever grows."""
+        """The tokens that followed the last run of the history; `most` limits them too."""
+        after = self._place(history)
+        return [] if after is None else history[after : after + max(0, min(self._most, most))]
+
+    def _place(self, history):
+        """The index of the token that followed the last run when it stood there before, or None."""
         for end in range(max(self._seen, 1), len(history)):
             for size in SIZES:
                 if end >= size:
                     self._after[tuple(history[end - size : end])] = end
         self._seen = len(history)
-        for size in SIZES:
-            after = self._after.get(tuple(history[-size:])) if len(history) >= size else None
-            if after is not None:
-                return history[after : after + max(0, min(self._most, most))]
-        return []
+        places = (self._after.get(tuple(history[-size:])) for size in SIZES if len(history) >= size)
+        return next((place for place in places if place is not None), None)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.generate__prompt_lookup() FROM PUBLIC;
@@ -762,5 +909,209 @@ REVOKE ALL ON FUNCTION llm_runtime.generate__scheduler() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.generate__scheduler() IS
 'Continuous batching: sequences that share each pass over the weights, and join and leave it as they begin and '
 'finish.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.generate__speculation()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Which guesser guesses before a pass, and how many tokens: as measured, for the text does not depend on it.
+
+The model verifies n guesses in a pass over 1 + n tokens. With the probability a that a guess is right, and none counts
+after a wrong one, that writes 1 + a + a^2 + ... + a^n tokens on average, in the time of a pass over one token, and for
+each guess the time to make it and the time by which it lengthens the pass. `Pace` measures all of these, chooses the n
+that writes the most tokens a second, and rests where no n beats what can be had without its guesser.
+"""
+
+import time
+
+PLAIN = 2  # tokens that are written without guesses first, to know what they take
+FADE = 0.95  # what a measurement counts after each later one
+LIKELY = 0.8  # that a guess is right, before anything is known
+RESTS = 16, 512  # tokens that a guesser rests at first, and at most; each rest in vain doubles it
+FADE_AT_REST = 0.25  # what everything measured before a rest counts after it
+PATIENCE = 2  # tokens without guesses whose time one that tries may lose by waiting for something to guess from
+FIRST = 2  # most tokens of the first guess, and of the first after a rest; then up to twice as many as the last time
+LEAST_SECONDS = 1e-9  # where the clock stands still
+
+
+class Mean:
+    """The mean of what was measured lately."""
+
+    def __init__(self, value=0.0, count=0.0):
+        self._sum, self._count = value * count, count
+
+    @property
+    def value(self):
+        """0 before anything is known."""
+        return self._sum / self._count if self._count else 0.0
+
+    def add(self, total, count):
+        """Count so many measurements with this sum."""
+        self.fade(FADE**count)
+        self._sum, self._count = self._sum + total, self._count + count
+
+    def charge(self, total):
+        """Let what was measured have taken so much more."""
+        self._sum += total
+
+    def fade(self, factor):
+        """Let all that was measured count less."""
+        self._sum, self._count = self._sum * factor, self._count * factor
+
+
+class Always:
+    """The pace of a guesser that guesses at most `most` tokens wherever it can."""
+
+    rest, tries = 0, False
+
+    def __init__(self, most):
+        self._most = most
+
+    def speed(self, plain):
+        """As Pace.speed."""
+        return 0.0
+
+    def count(self, plain, rival):
+        """As Pace.count."""
+        return self._most
+
+    def learn(self, guessed, accepted, seconds, more):
+        """As Pace.learn."""
+
+    def pass_by(self, tokens, lost, plain):
+        """As Pace.pass_by."""
+
+
+class Pace:
+    """How many tokens a guesser guesses, at most `most`.
+
+    rest: for how many tokens it will not guess. tries: whether it guesses only to learn what that brings.
+    """
+
+    def __init__(self, most):
+        self._most, self._last = most, 0
+        self._right = Mean(LIKELY, 1 / LIKELY)
+        self._seconds, self._more = Mean(), Mean()  # of a guess, and by which a guess lengthens the pass
+        self.rest, self.tries = PLAIN, True
+        self._next_rest, self._waited = RESTS[0], 0.0
+
+    def count(self, plain, rival):
+        """How many tokens to guess. plain: seconds of a token without guesses. rival: tokens a second that can be had
+        without this guesser."""
+        if self.rest:
+            return 0
+        speed, n = self._best(plain)
+        if self.tries:
+            return n
+        if speed < rival:
+            self._begin_rest()
+            return 0
+        self._next_rest = RESTS[0]
+        return n
+
+    def speed(self, plain):
+        """Tokens a second that the model writes with its guesses, 0 while it rests or tries."""
+        return 0.0 if self.rest or self.tries else self._best(plain)[0]
+
+    def learn(self, guessed, accepted, seconds, more):
+        """So many tokens were guessed in so many seconds, and some accepted; they lengthened the pass by `more`.
+
+        None guessed is as bad as one that is wrong.
+        """
+        self._right.add(accepted, accepted + (accepted < guessed or not guessed))
+        self._seconds.add(seconds, max(guessed, 1))
+        if guessed:
+            self._more.add(max(more, 0.0), guessed)
+        self._last, self.tries = guessed, False
+
+    def pass_by(self, tokens, lost, plain):
+        """So many tokens were written, with guesses or without. lost: the seconds by which that took longer because
+        somebody might have guessed and did not. plain: as in `count`."""
+        if self.rest:
+            self.rest = max(0, self.rest - tokens)
+            if not self.rest and not self.tries:
+                self._try_again()
+        elif lost:
+            self._seconds.charge(lost)
+            self._waited += lost
+            if self.tries and self._waited >= PATIENCE * plain:
+                self._begin_rest()
+
+    def _best(self, plain):
+        """(tokens a second, n) of the number of guesses that writes most."""
+        most = min(self._most, max(FIRST, 2 * self._last))
+        return max((self._speed(n, plain), n) for n in range(1, most + 1))
+
+    def _speed(self, n, plain):
+        """Tokens a second with n guesses."""
+        written = sum(self._right.value**i for i in range(n + 1))
+        return written / max(plain + n * (self._seconds.value + self._more.value), LEAST_SECONDS)
+
+    def _begin_rest(self):
+        self.rest, self.tries = self._next_rest, False
+        self._next_rest = min(2 * self.rest, RESTS[1])
+
+    def _try_again(self):
+        self.tries, self._last, self._waited = True, 0, 0.0
+        for mean in (self._right, self._seconds, self._more):
+            mean.fade(FADE_AT_REST)
+
+
+class Speculation:
+    """Guesses for one text. guessers: (Guesser, its pace), in the order in which they are asked; those that try come
+    first. One with a Pace rests unless it beats those behind it, and writing without guesses. plain: the Mean of the
+    seconds of a token without guesses. Paces and this may be those of an earlier text. clock: seconds."""
+
+    def __init__(self, guessers=(), plain=None, clock=time.perf_counter):
+        self._guessers, self.clock = guessers, clock
+        self._plain = Mean() if plain is None else plain
+        self._used = None  # (pace, seconds) of the guesser that was asked before this pass
+
+    @property
+    def rest(self):
+        """For how many tokens nobody will guess; None: for ever."""
+        return min((pace.rest for _, pace in self._guessers), default=None)
+
+    def guess(self, history, remaining):
+        """The tokens to verify in the next pass, perhaps none. remaining: how many may follow after one more."""
+        self._used = None
+        places = range(len(self._guessers))
+        for place in sorted(places, key=lambda place: not self._guessers[place][1].tries):
+            guesser, pace = self._guessers[place]
+            most = min(pace.count(self._plain.value, self._rival(place)), remaining)
+            if most > 0 and guesser.prepare(history, remaining):
+                began = self.clock()
+                guessed = guesser.guess(history, most)
+                self._used = pace, self.clock() - began
+                return guessed
+        return []
+
+    def learn(self, guessed, written, seconds, is_plain=True):
+        """Of so many guesses all but the last of the tokens `written` came; without guesses the model wrote those by
+        itself. seconds: how long it computed. is_plain: whether it would also have done so if nobody guessed."""
+        plain = self._plain.value
+        if self._used is not None:
+            pace, spent = self._used
+            pace.learn(guessed, written - 1, spent, seconds - plain)
+        if not guessed and is_plain:
+            self._plain.add(seconds, written)
+        lost = 0.0 if guessed or is_plain else max(0.0, seconds - plain * written)
+        for _, pace in self._guessers:
+            pace.pass_by(written, lost, plain)
+
+    def _rival(self, place):
+        """Tokens a second that can be had without the guesser at a place and those before it."""
+        plain = self._plain.value
+        behind = [pace.speed(plain) for _, pace in self._guessers[place + 1 :]]
+        return max([*behind, 1 / max(plain, LEAST_SECONDS)])
+
+
+def by_lookup(lookup, most):
+    """The Speculation of prompt lookup alone."""
+    return Speculation([(lookup, Always(most))])
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__speculation() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__speculation() IS
+'Which guesser guesses before a pass, and how many tokens: as measured, for the text does not depend on it.';
 
 COMMIT;

@@ -1758,6 +1758,15 @@ class Tokenizer:
             content = self._cache[token_id] = self._bytes_of(token_id)
         return content
 
+    def first_difference(self, other):
+        """(id, its spelling here, its spelling there) of the first token that another tokenizer has not or has
+        otherwise; None without one. A spelling is None where the definition lacks the id, as for padding rows."""
+        differing = self.spellings().items() ^ other.spellings().items()
+        if not differing:
+            return None
+        first = min(token_id for _, token_id in differing)
+        return first, self._library.id_to_token(first), other._library.id_to_token(first)
+
     def kind(self, token_id):
         """One of normal, control, byte, added, unused, unknown."""
         self._check(token_id)

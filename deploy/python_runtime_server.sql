@@ -25,7 +25,13 @@ MOST_OF_A_NAME = 1000  # characters of the name of a model, tensor or token
 MOST_OF_A_NAME_SHOWN = 100
 MOST_DIGITS = 4000  # of a whole number; Python's own limit is a little higher
 MOST_OPTIONS = 1 << 20  # characters of an object of options
-KIND_NAMES = {bool: "true or false", list: "an array", int: "an integer", float: "a number"}  # of an option's value
+KIND_NAMES = {  # of an option's value
+    bool: "true or false",
+    list: "an array",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+}
 
 
 def integer(name, value, default, smallest, largest):

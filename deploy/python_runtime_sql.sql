@@ -791,23 +791,29 @@ from ..generate import sampling, scheduler
 from ..generate.candidates import Candidates
 from ..generate.interfaces import DecodingEngine
 from ..generate.prompt_lookup import PromptLookup
+from ..generate.speculation import Pace, Speculation, by_lookup
 from ..model import finite
 from ..model.tokenizer import StreamDecoder
 from ..server import arguments, ceilings, errors
-from ..session import admission, engines, models, prefixes
+from ..session import admission, drafts, engines, models, prefixes
 from ..session.model import too_long
 from ..session.prefixes import Stats
 from . import samplers
 
 DEFAULT_MAX_TOKENS = 128
 MOST_GUESSED = 16
+GUESSED_BY_DRAFT = 8  # most tokens at a time, unless the option guess says otherwise
 OPTIONS = {
     "add_special": (bool, "put the tokens before the prompt that the model wants before a text, default true"),
     "parse_special": (bool, "read control tokens written in the prompt as such, default false"),
     "echo": (bool, "begin the text with the prompt, default false"),
     "ignore_eos": (bool, "go on after an end-of-sequence token, default false"),
     "stop_tokens": (list, "ids of further tokens that end the text"),
-    "guess": (int, f"the most tokens to guess from what was written before, 0 to {MOST_GUESSED}, default 0"),
+    "guess": (
+        int,
+        f"the most tokens to guess at a time, 0 to {MOST_GUESSED}, default 0, or {GUESSED_BY_DRAFT} with a draft",
+    ),
+    "draft": (str, "the name of a smaller model with the same tokenizer, which guesses too"),
     **samplers.SAMPLER_OPTIONS,
 }
 
@@ -832,16 +838,22 @@ class Continuation:
         self.prompt_tokens = len(prompt)
         self.finish_reason = None if limit > 0 else "length"
         self.ends = frozenset(ends.tokens)
-        self.greedy = settings.is_argmax and not ends.strings
+        self.is_argmax = settings.is_argmax
+        self.greedy = self.is_argmax and not ends.strings
         self._limit = limit
         self._settings, self._weigh, self._model = settings, weigh, model
         self._decoder = StreamDecoder(tokenizer, at_start)
         self._stop_strings = StopStrings(ends.strings)
 
     @property
+    def longest(self):
+        """How many tokens prompt and continuation may have together."""
+        return self.prompt_tokens + self._limit
+
+    @property
     def remaining(self):
         """How many tokens may still follow."""
-        return self.prompt_tokens + self._limit - len(self.history)
+        return self.longest - len(self.history)
 
     @property
     def tokens(self):
@@ -854,7 +866,12 @@ class Continuation:
         Raises ModelError XX001 unless they are all finite.
         """
         finite.check_logits(logits, len(self._seen), self._model)
-        return self.take(sampling.next_token(logits, self._seen, self._settings, len(self._seen), self._weigh))
+        return self.take(self.choose(logits))
+
+    def choose(self, logits, guessed=()):
+        """The token that would follow if the guessed ones followed first, by its logits."""
+        seen = self._seen + array("q", guessed) if guessed else self._seen
+        return sampling.next_token(logits, seen, self._settings, len(seen), self._weigh)
 
     def take(self, token):
         """Go on with this token; return the text that became certain, perhaps none."""
@@ -866,7 +883,7 @@ class Continuation:
         text = self._stop_strings.push(text)
         if self._stop_strings.completed:
             self.finish_reason = "stop_string"
-        elif len(self.history) == self.prompt_tokens + self._limit:
+        elif len(self.history) == self.longest:
             text += self._finish("length")
         return text
 
@@ -902,57 +919,71 @@ def _overlap(text, stop):
     return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)
 
 
-def stream(engine, continuation, checkpoint, cache=None, guess=0, stats=None):
+def stream(engine, continuation, checkpoint, cache=None, guesses=None, stats=None):
     """Run `continuation` to its end on `engine`; yields the pieces of its text, which are never empty.
 
     checkpoint() is called before each pass, or each few of one call, and when they are interrupted; what it raises ends
     the generation. cache: holds a beginning of the prompt, at least a token less; in the end it holds all but the last
-    token. guess: the most tokens to guess in a pass; the model computes what follows each, and those that it would not
-    have chosen are forgotten: the text is what it is without guessing, on an engine whose bits do not depend on the
-    batch. stats: a Stats that counts.
+    token. guesses: a Speculation; the model computes what follows each guess, and those that it would not have chosen
+    are forgotten: the text is what it is without guesses, on an engine whose bits do not depend on the batch. stats: a
+    Stats that counts.
     """
     if continuation.finish_reason is not None:
         return
     stats = Stats() if stats is None else stats
+    guesses = Speculation() if guesses is None else guesses
     cache, begins = (engine.new_cache(), 0) if cache is None else (cache, cache.length)
     fresh = continuation.history[begins:]
     stats.reused, stats.prefilled = begins, len(fresh)
-    lookup = PromptLookup(guess)
-    runs = continuation.greedy and not guess and isinstance(engine, DecodingEngine)
+    runs = continuation.greedy and isinstance(engine, DecodingEngine)
     guessed = []
     while True:
-        if runs and len(fresh) == 1:
-            pieces = _run(engine, continuation, fresh[0], cache, checkpoint)
+        began = guesses.clock()
+        is_run = runs and len(fresh) == 1 and not guessed and guesses.rest != 0
+        if is_run:
+            chosen, logits = _run(engine, continuation, fresh[0], cache, guesses.rest, checkpoint)
         else:
-            pieces = _pass(engine, continuation, fresh, guessed, cache, checkpoint, stats)
-        yield from filter(None, pieces)
-        stats.generated = len(continuation.tokens)
+            chosen = []
+            logits = engine.forward(fresh + guessed, cache, last_only=not guessed, checkpoint=checkpoint)
+        seconds = guesses.clock() - began
+        pieces = list(_written(continuation, chosen, guessed, logits))
+        _count(stats, continuation, guessed, pieces)
         if guessed or continuation.finish_reason is not None:
             _forget(cache, continuation)
+        yield from filter(None, pieces)
         if continuation.finish_reason is not None:
             return
+        if len(fresh) == 1:  # else it was the prompt
+            guesses.learn(len(guessed), len(pieces), seconds, is_plain=is_run or not runs)
         fresh = continuation.history[-1:]
-        guessed = lookup.guess(continuation.history, continuation.remaining - 1) if guess else []
+        guessed = guesses.guess(continuation.history, continuation.remaining - 1)
 
 
-def _pass(engine, continuation, fresh, guessed, cache, checkpoint, stats):
-    """One pass for fresh tokens and guesses; yields the text of each guess that is right, and of the token after."""
-    logits = engine.forward(fresh + guessed, cache, last_only=not guessed, checkpoint=checkpoint)
-    stats.guessed += len(guessed)
+def _run(engine, continuation, token, cache, most, checkpoint):
+    """Several passes in one call of the engine, each for the argmax of the one before: (tokens, [the last logits])."""
+    ends = np.fromiter(continuation.ends, np.int64)
+    most = min(continuation.remaining, most or continuation.remaining)
+    chosen, logits = engine.decode(token, cache, most, ends, checkpoint)
+    return chosen.tolist(), [logits]
+
+
+def _written(continuation, chosen, guessed, logits):
+    """Go on with the chosen tokens, then by the logits before and after each guess, up to a wrong one; the texts of all
+    tokens."""
+    for argmax in chosen:
+        yield continuation.take(argmax)
     for scores, guessed_token in zip(logits, [*guessed, None], strict=True):
         yield continuation.accept(scores)
         if continuation.finish_reason is not None or continuation.history[-1] != guessed_token:
             return
-        stats.accepted += 1
 
 
-def _run(engine, continuation, token, cache, checkpoint):
-    """Several passes in one call of the engine, each for the argmax of the one before; yields their texts."""
-    ends = np.fromiter(continuation.ends, np.int64)
-    chosen, logits = engine.decode(token, cache, continuation.remaining, ends, checkpoint)
-    for argmax in chosen.tolist():
-        yield continuation.take(argmax)
-    yield continuation.accept(logits)
+def _count(stats, continuation, guessed, pieces):
+    """Count a pass that wrote these pieces: all but the last are guesses that were right, if there were any."""
+    stats.generated = len(continuation.tokens)
+    if guessed:
+        stats.guessed += len(guessed)
+        stats.accepted += len(pieces) - 1
 
 
 def _forget(cache, continuation):
@@ -1048,8 +1079,11 @@ class Request:
         ceilings.require("max_tokens", self._max_tokens, "max_tokens")
         ceilings.require_texts(stop or (), "stop")
         self._stop = arguments.strings("stop", stop)
-        self.guess = arguments.integer("options.guess", self._options.get("guess"), 0, 0, MOST_GUESSED)
+        draft = self._options.get("draft")
+        default = 0 if draft is None else GUESSED_BY_DRAFT
+        self.guess = arguments.integer("options.guess", self._options.get("guess"), default, 0, MOST_GUESSED)
         self.model = models.decoder(model)
+        self.draft = None if draft is None else drafts.model_of(draft, self.model)
         self._weigh = engines.candidates()
 
     def continuation(self, prompt, number=0):
@@ -1095,13 +1129,28 @@ def write(request, continuation, stats):
     """The text of a continuation, with what the session keeps of earlier ones."""
     engine = request.model.engine
     reusable = prefixes.Prefixes(request.model, engine)
+    guesses = request.guess and scheduler.batches(engine)
+    draft = drafts.Draft(request.draft, request.model) if guesses and request.draft else None
     call = admission.Call()
     with call.running():
         cache = reusable.fork(continuation.history) or engine.new_cache()
-        guess = request.guess if scheduler.batches(engine) else 0
-        text = "".join(stream(engine, continuation, call.checkpoint, cache, guess, stats))
+        speculation = _speculation(request.guess if guesses else 0, draft, continuation, call.checkpoint)
+        text = "".join(stream(engine, continuation, call.checkpoint, cache, speculation, stats))
+    if draft is not None:
+        draft.keep(continuation.history)
     reusable.keep(continuation.history, cache)
     return text
+
+
+def _speculation(most, draft, continuation, checkpoint):
+    """At most `most` guesses at a time: by prompt lookup where it finds something, else by the draft, if any."""
+    if not most:
+        return Speculation()
+    lookup = PromptLookup(most)
+    if draft is None:
+        return by_lookup(lookup, most)
+    pace, plain = draft.pace(most, continuation.greedy)
+    return Speculation([(lookup, Pace(most)), (draft.guesser(continuation, checkpoint), pace)], plain)
 
 
 def tokenize(text, model=None, add_special=None, parse_special=None):

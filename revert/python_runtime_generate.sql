@@ -3,11 +3,13 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
+DROP FUNCTION llm_runtime.generate__speculation();
 DROP FUNCTION llm_runtime.generate__scheduler();
 DROP FUNCTION llm_runtime.generate__sampling();
 DROP FUNCTION llm_runtime.generate__prompt_lookup();
 DROP FUNCTION llm_runtime.generate__prefix_cache();
 DROP FUNCTION llm_runtime.generate__interfaces();
+DROP FUNCTION llm_runtime.generate__draft_model();
 DROP FUNCTION llm_runtime.generate__candidates();
 
 COMMIT;

@@ -9,6 +9,7 @@ DROP FUNCTION llm_runtime.session__models();
 DROP FUNCTION llm_runtime.session__model();
 DROP FUNCTION llm_runtime.session__kv_handles();
 DROP FUNCTION llm_runtime.session__engines();
+DROP FUNCTION llm_runtime.session__drafts();
 DROP FUNCTION llm_runtime.session__admission();
 
 COMMIT;

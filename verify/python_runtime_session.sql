@@ -8,8 +8,8 @@ DECLARE
     module text;
 BEGIN
     FOREACH module IN ARRAY '{
-        session__admission, session__engines, session__kv_handles, session__model, session__models,
-        session__prefixes, session__search_matrices
+        session__admission, session__drafts, session__engines, session__kv_handles, session__model,
+        session__models, session__prefixes, session__search_matrices
     }'::text[] LOOP
         ASSERT EXISTS (
             SELECT FROM pg_catalog.pg_proc AS p

@@ -56,3 +56,26 @@ class DecodingEngine(Engine, Protocol):
 
     def decode(self, token, cache, most, ends=(), checkpoint=None):
         """(tokens chosen after `token`, fewer than `most` and none of `ends`; the logits after the last of them)."""
+
+
+class Chooser(Protocol):
+    """Chooses the tokens of a text that has been written up to some position."""
+
+    ends: frozenset  # tokens that end the text
+    is_argmax: bool  # whether each token is the one with the largest logit
+
+    def choose(self, logits, guessed=()):
+        """The token that would follow if the guessed ones followed first, by its logits: f32[vocabulary] -> int."""
+
+
+class Guesser(Protocol):
+    """Guesses tokens of a text, which the model then verifies. A history is the whole text so far; it only grows."""
+
+    def prepare(self, history, remaining):
+        """Whether it can guess now. What this takes is not counted as the cost of a guess.
+
+        remaining: how many tokens may still follow.
+        """
+
+    def guess(self, history, most):
+        """The tokens that it expects next, at most `most`. Called right after a `prepare` that returned True."""

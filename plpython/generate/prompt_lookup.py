@@ -16,15 +16,21 @@ class PromptLookup:
         self._after = {}  # run -> the index of the token that followed it last
         self._seen = 0  # how many tokens of the history are in there
 
+    def prepare(self, history, remaining):
+        """Whether the last run of the history stood there before. A history only ever grows."""
+        return self._place(history) is not None
+
     def guess(self, history, most):
-        """The tokens that followed the last run of the history; `most` limits them too. A history only ever grows."""
+        """The tokens that followed the last run of the history; `most` limits them too."""
+        after = self._place(history)
+        return [] if after is None else history[after : after + max(0, min(self._most, most))]
+
+    def _place(self, history):
+        """The index of the token that followed the last run when it stood there before, or None."""
         for end in range(max(self._seen, 1), len(history)):
             for size in SIZES:
                 if end >= size:
                     self._after[tuple(history[end - size : end])] = end
         self._seen = len(history)
-        for size in SIZES:
-            after = self._after.get(tuple(history[-size:])) if len(history) >= size else None
-            if after is not None:
-                return history[after : after + max(0, min(self._most, most))]
-        return []
+        places = (self._after.get(tuple(history[-size:])) for size in SIZES if len(history) >= size)
+        return next((place for place in places if place is not None), None)

@@ -14,7 +14,7 @@ from .model import Model
 
 DECODER, ENCODER = "decoder", "encoder"  # llm_store.model.kind
 SEE_MODELS = "The models of this database are listed in llm.models."
-MODELS_KEPT = 2  # the most recently used; their weights are in the session's memory
+MODELS_KEPT = 3  # the most recently used, such as a model, its draft and one for embeddings
 
 MODEL_COLUMNS = "m.id, m.name, m.hash, m.tokenizer_id, m.architecture, pg_catalog.quote_ident(current_user) AS role"
 MODEL_BY_NAME = database.Query(f"SELECT {MODEL_COLUMNS} FROM llm_store.model AS m WHERE m.name = $1", "text")

@@ -11,6 +11,7 @@ DEFAULT_KV_CACHE_MB = 256
 
 _prefixes = PrefixCache()
 _last = {}  # Stats of the last call, by role
+paces = {}  # what drafts gained lately, see session/drafts
 
 
 @dataclass
@@ -62,6 +63,7 @@ def stats():
 def forget():
     """Forget what belongs to the client: figures, KV caches. Loaded models stay: they contain nothing of the client."""
     _last.clear()
+    paces.clear()
     _prefixes.clear()
     kv_handles.reset()
 

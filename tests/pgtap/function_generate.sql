@@ -1,5 +1,5 @@
 BEGIN;
-SELECT plan(8);
+SELECT plan(11);
 
 SELECT ok(llm.generate(NULL) IS NULL, 'NULL gives NULL');
 SELECT throws_ok(
@@ -20,6 +20,16 @@ SELECT throws_ok(
 SELECT throws_ok(
     $$SELECT llm.generate('a', options => '{"ecco": true}')$$,
     '22023', 'llm: unknown option "ecco"', 'an unknown option is an error');
+
+SELECT throws_ok(
+    $$SELECT llm.generate('a', options => '{"draft": 3}')$$,
+    '22023', 'llm: argument options.draft does not fit', 'a draft is named by a string');
+SELECT throws_ok(
+    $$SELECT llm.generate('a', options => '{"draft": "small", "guess": 17}')$$,
+    '22023', 'llm: options.guess is out of range', 'a draft guesses 16 tokens at most');
+SELECT matches(
+    obj_description('llm.generate'::regproc), 'draft \(none: the name of a model that guesses too\)',
+    'the comment says what a draft is');
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;

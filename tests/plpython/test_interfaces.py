@@ -6,8 +6,11 @@ import pytest
 
 from plpython.engine.decoder import CompiledEngine
 from plpython.engine.kv_cache import KVCache
-from plpython.generate.interfaces import BatchEngine, Cache, DecodingEngine, Engine, SharedCache
+from plpython.generate.draft_model import DraftModel
+from plpython.generate.interfaces import BatchEngine, Cache, Chooser, DecodingEngine, Engine, Guesser, SharedCache
+from plpython.generate.prompt_lookup import PromptLookup
 from plpython.reference import decoder as reference
+from plpython.sql.generation import Continuation
 from tests.plpython import toy_engine
 from tests.plpython.stories import STORIES
 
@@ -20,6 +23,9 @@ PAIRS = [
     (toy_engine.ToyEngine, Engine),
     (toy_engine.ToyBatchEngine, BatchEngine),
     (toy_engine.ToyCache, SharedCache),
+    (PromptLookup, Guesser),
+    (DraftModel, Guesser),
+    (Continuation, Chooser),
 ]
 
 

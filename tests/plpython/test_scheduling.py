@@ -7,7 +7,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from plpython.generate import sampling
+from plpython.generate.prompt_lookup import PromptLookup
 from plpython.generate.scheduler import MOST_SEQUENCES, PASS_TOKENS, Scheduler
+from plpython.generate.speculation import by_lookup
 from plpython.server import errors
 from plpython.session.prefixes import Stats
 from plpython.sql import generation
@@ -28,6 +30,11 @@ def alone(prompt, **given):
     written = continuation(prompt, **given)
     text = "".join(generation.stream(ToyEngine(), written, None))
     return text, written.tokens
+
+
+def looking(most):
+    """Prompt lookup for a text."""
+    return by_lookup(PromptLookup(most), most)
 
 
 def run(prompts, engine=None, memory=PLENTY, stats=None, known=lambda tokens: None, **given):
@@ -147,7 +154,7 @@ def test_guessing_changes_no_text(guess):
     prompt = b"a rose is a rose is a rose, and so on: a rose is"
     for seed in range(30):
         written = continuation(prompt, seed=seed, limit=40, stop_ids=(0, 1, 2, 3))
-        text = "".join(generation.stream(RoseEngine(), written, None, guess=guess))
+        text = "".join(generation.stream(RoseEngine(), written, None, guesses=looking(guess)))
         plain = continuation(prompt, seed=seed, limit=40, stop_ids=(0, 1, 2, 3))
         assert text == "".join(generation.stream(RoseEngine(), plain, None))
         assert (written.tokens, written.finish_reason) == (plain.tokens, plain.finish_reason)
@@ -156,7 +163,7 @@ def test_guessing_changes_no_text(guess):
 def test_right_guesses_save_passes_and_are_counted():
     engine, stats = RoseEngine(), Stats()
     written = continuation(b"a rose is a rose is", limit=60)
-    list(generation.stream(engine, written, None, guess=8, stats=stats))
+    list(generation.stream(engine, written, None, guesses=looking(8), stats=stats))
     assert stats.generated == 60 == stats.accepted + len(engine.passes)
     assert stats.guessed >= stats.accepted > 30
 
@@ -165,7 +172,7 @@ def test_after_a_text_the_cache_holds_its_beginning_and_nothing_else():
     for limit in range(1, 30):
         engine = RoseEngine()
         cache, written = engine.new_cache(), continuation(b"a rose is a rose is", limit=limit)
-        list(generation.stream(engine, written, None, cache, guess=8))
+        list(generation.stream(engine, written, None, cache, looking(8)))
         assert cache.tokens == written.history[: cache.length]
         assert cache.length == len(written.history) - 1
 

@@ -53,12 +53,13 @@ def test_each_kind_has_a_default_of_its_own(store):
 
 
 def test_a_session_keeps_the_models_it_used_last(store):
-    for name in "abc":
+    for name in "abcd":
         store.add(name)
-    first = {name: models.resolve(name) for name in "ab"}
+    first = {name: models.resolve(name) for name in "abc"}
     assert models.resolve("a") is first["a"]
-    models.resolve("c")
+    models.resolve("d")
     assert models.resolve("a") is first["a"]
+    assert models.resolve("c") is first["c"]
     assert models.resolve("b") is not first["b"]
 
 

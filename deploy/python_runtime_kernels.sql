@@ -1656,12 +1656,12 @@ from ..blocks import SCALE, Integers, blocks, byte_of
 from ..products import LOW_NIBBLES, TILE_I32
 from .q4 import SIZE, pack
 
-OFFSET = 128  # of the table's values, to be unsigned
+TABLE_OFFSET = 128  # of the table's values, to be unsigned
 
 
 def table_of(values):
-    """A table for look_up: int8[16] + OFFSET, in each quarter of a register."""
-    return np.tile((np.asarray(values, np.int32) + OFFSET).astype(np.uint8), 4)
+    """A table for look_up: int8[16] + TABLE_OFFSET, in each quarter of a register."""
+    return np.tile((np.asarray(values, np.int32) + TABLE_OFFSET).astype(np.uint8), 4)
 
 
 def looked_up(table):
@@ -1701,7 +1701,9 @@ def looked_up(table):
     return dots_of, dots_of_two, integers
 
 
-layout = blocks(Integers("iq4", 10, SIZE, OFFSET, SCALE, *looked_up(table_of(IQ4_VALUES)), BLOCKS["IQ4_NL"][1], pack))
+layout = blocks(
+    Integers("iq4", 10, SIZE, TABLE_OFFSET, SCALE, *looked_up(table_of(IQ4_VALUES)), BLOCKS["IQ4_NL"][1], pack)
+)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq4() FROM PUBLIC;
@@ -1720,12 +1722,13 @@ from ...model.encodings import BLOCKS, IQ4_VALUES
 from ...simd.memory import load_i8
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import BlockScales, Superblocks, superblocks
-from .iq4 import OFFSET, looked_up, table_of
+from .iq4 import TABLE_OFFSET, looked_up, table_of
 from .q4 import SIZE, pack_nibbles
 
-LINE, FIRST_LINE, PER_LINE = 64, 64, 4
-LINE_BYTES = LINE + PER_LINE * SIZE
+PER_LINE = 4  # blocks that share a line of scales
+LINE_BYTES = CACHE_LINE + PER_LINE * SIZE
 
 
 @inlined
@@ -1746,14 +1749,14 @@ def pack(raw, at, out, to, r):
     """IQ4_XS: d, six bytes of scales, 128 of codes; see superblocks.Superblocks."""
     pack_scale(raw, at, out, to + 2 * r)
     for block in range(8):
-        line, b = to + FIRST_LINE + block // PER_LINE * LINE_BYTES, block % PER_LINE
+        line, b = to + CACHE_LINE + block // PER_LINE * LINE_BYTES, block % PER_LINE
         out[line + 16 * b + r] = six_bits(raw, at + 2, block)
-        pack_nibbles(raw, at + 8 + 16 * block, out, line + LINE + b * SIZE, r)
+        pack_nibbles(raw, at + 8 + 16 * block, out, line + CACHE_LINE + b * SIZE, r)
 
 
 SCALES = BlockScales(PER_LINE, False, scale, None)
 TABLE = table_of(IQ4_VALUES)
-layout = superblocks(Superblocks("iq4xs", 15, SIZE, OFFSET, SCALES, *looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack))
+layout = superblocks(Superblocks("iq4xs", 15, SIZE, TABLE_OFFSET, SCALES, *looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq4xs() FROM PUBLIC;
@@ -1769,7 +1772,7 @@ from ...model.encodings import BLOCKS, MXFP4_VALUES
 from ...simd.memory import load_u8
 from ...simd.registers import as_f32, i32, inlined, maximum_i32
 from ..blocks import Integers, Scales, blocks
-from .iq4 import OFFSET, looked_up, table_of
+from .iq4 import TABLE_OFFSET, looked_up, table_of
 from .q4 import SIZE, pack_nibbles
 
 # 2^-128 is the float of the bits 2^21, 2^-127 that of 2^22; from there on an exponent is the number minus 1.
@@ -1793,7 +1796,7 @@ def pack(raw, at, out, scales, weights, r):
 
 POWERS = Scales(4, False, half_powers)
 TABLE = table_of(MXFP4_VALUES)
-layout = blocks(Integers("mxfp4", 11, SIZE, OFFSET, POWERS, *looked_up(TABLE), BLOCKS["MXFP4"][1], pack))
+layout = blocks(Integers("mxfp4", 11, SIZE, TABLE_OFFSET, POWERS, *looked_up(TABLE), BLOCKS["MXFP4"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__mxfp4() FROM PUBLIC;
@@ -1814,11 +1817,12 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_u8, load_word, spread_bytes, store_word
 from ...simd.registers import dot4, i32, inlined
 from ..blocks import byte_of, pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
+from .q6k import LOWEST_TWO
 
-LINE, FIRST_LINE, SIZE = 64, 64, 128
-LINE_BYTES = LINE + 2 * SIZE
-TWO_BITS = 0x03030303  # of each byte
+SIZE = 128  # bytes of a block
+LINE_BYTES = CACHE_LINE + 2 * SIZE
 
 
 def dots_of(X):
@@ -1828,14 +1832,14 @@ def dots_of(X):
     def half(u8, at, sums, codes, column, columns):
         four = load_bytes(u8, at, i32)
         for k in range(4):
-            sums = dot4(sums, four >> 2 * k & TWO_BITS, spread_bytes(codes, column + 4 * k, X, columns))
+            sums = dot4(sums, four >> 2 * k & LOWEST_TWO, spread_bytes(codes, column + 4 * k, X, columns))
         return sums
 
     @inlined
     def dots(u8, at, halves, codes, column, columns):
         one, two = halves
         one = half(u8, at, one, codes, column, columns)
-        two = half(u8, at + LINE, two, codes, column + 16, columns)
+        two = half(u8, at + CACHE_LINE, two, codes, column + 16, columns)
         return one, two
 
     return dots
@@ -1844,7 +1848,7 @@ def dots_of(X):
 @inlined
 def integers(u8, at, k):
     """The integers of column k."""
-    return byte_of(load_bytes(u8, at + k // 16 * LINE, i32), k % 4) >> k % 16 // 4 * 2 & 3
+    return byte_of(load_bytes(u8, at + k // 16 * CACHE_LINE, i32), k % 4) >> k % 16 // 4 * 2 & 3
 
 
 @inlined
@@ -1865,14 +1869,14 @@ def pack(raw, at, out, to, r):
     pack_scale(raw, at + 80, out, to + 2 * r)
     pack_scale(raw, at + 82, out, to + MINIMA_AT + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 2 * block + half]
             four = 0
             for k in range(4):
                 columns = load_word(raw, at + 16 + block // 4 * 32 + 16 * half + 4 * k)
-                four |= (columns >> block % 4 * 2 & TWO_BITS) << 2 * k
-            store_word(out, line + LINE + block % 2 * SIZE + half * LINE + 4 * r, four)
+                four |= (columns >> block % 4 * 2 & LOWEST_TWO) << 2 * k
+            store_word(out, line + CACHE_LINE + block % 2 * SIZE + half * CACHE_LINE + 4 * r, four)
 
 
 layout = superblocks(
@@ -1900,22 +1904,24 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_word, spread_bytes, store_word
 from ...simd.registers import compiled, dot4, i32, inlined
 from ..blocks import byte_of, pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import BlockScales, Superblocks, superblocks
-from .q6k import scale
+from .q5k import LOWEST_BITS
+from .q6k import LOWEST_TWO, scale
 
-LINE, FIRST_LINE, SIZE = 64, 64, 192
-LINE_BYTES = LINE + 2 * SIZE
-THREE_BITS, TWO_BITS, THIRD_BIT, LOWEST_BIT = 0x07070707, 0x03030303, 0x04040404, 0x01010101  # of each byte
+SIZE = 192  # bytes of a block
+LINE_BYTES = CACHE_LINE + 2 * SIZE
+LOWEST_THREE, THIRD_BITS = 0x07070707, 0x04040404  # of each byte
 
 
 @inlined
 def registers_of(u8, at):
     """The eight registers of a block."""
-    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
-    sixth = a >> 6 & TWO_BITS | c >> 4 & THIRD_BIT
-    seventh = b >> 6 & TWO_BITS | c >> 5 & THIRD_BIT
-    low = a & THREE_BITS, a >> 3 & THREE_BITS, b & THREE_BITS, b >> 3 & THREE_BITS
-    return low, (c & THREE_BITS, c >> 3 & THREE_BITS, sixth, seventh)
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + CACHE_LINE, i32), load_bytes(u8, at + 2 * CACHE_LINE, i32)
+    sixth = a >> 6 & LOWEST_TWO | c >> 4 & THIRD_BITS
+    seventh = b >> 6 & LOWEST_TWO | c >> 5 & THIRD_BITS
+    low = a & LOWEST_THREE, a >> 3 & LOWEST_THREE, b & LOWEST_THREE, b >> 3 & LOWEST_THREE
+    return low, (c & LOWEST_THREE, c >> 3 & LOWEST_THREE, sixth, seventh)
 
 
 def dots_of(X):
@@ -1944,18 +1950,18 @@ def dots_of(X):
 def three_bits(a, b, c, k):
     """Register k of the lines a, b, c of a block."""
     if k < 2:
-        return a >> 3 * k & THREE_BITS
+        return a >> 3 * k & LOWEST_THREE
     if k < 4:
-        return b >> 3 * (k - 2) & THREE_BITS
+        return b >> 3 * (k - 2) & LOWEST_THREE
     if k < 6:
-        return c >> 3 * (k - 4) & THREE_BITS
-    return (a if k == 6 else b) >> 6 & TWO_BITS | c >> k - 2 & THIRD_BIT
+        return c >> 3 * (k - 4) & LOWEST_THREE
+    return (a if k == 6 else b) >> 6 & LOWEST_TWO | c >> k - 2 & THIRD_BITS
 
 
 @inlined
 def integers(u8, at, k):
     """The integers of column k."""
-    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + CACHE_LINE, i32), load_bytes(u8, at + 2 * CACHE_LINE, i32)
     return byte_of(three_bits(a, b, c, k // 4), k % 4)
 
 
@@ -1970,8 +1976,8 @@ def six_bits(raw, at, half):
 def four_columns(raw, at, block, k):
     """The columns 4k .. 4k + 3 of a block, as bytes of a word."""
     half, quarter = block // 4, block % 4
-    low = load_word(raw, at + 32 + 32 * half + 4 * k) >> 2 * quarter & TWO_BITS
-    return low | (load_word(raw, at + 4 * k) >> block & LOWEST_BIT) << 2
+    low = load_word(raw, at + 32 + 32 * half + 4 * k) >> 2 * quarter & LOWEST_TWO
+    return low | (load_word(raw, at + 4 * k) >> block & LOWEST_BITS) << 2
 
 
 @inlined
@@ -1979,19 +1985,19 @@ def pack(raw, at, out, to, r):
     """Q3_K: 32 bytes of third bits, 64 of low bits, twelve of scales, d; see superblocks.Superblocks."""
     pack_scale(raw, at + 108, out, to + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = six_bits(raw, at + 96, 2 * block + half)
-        weights = line + LINE + block % 2 * SIZE + 4 * r
+        weights = line + CACHE_LINE + block % 2 * SIZE + 4 * r
         sixth, seventh = four_columns(raw, at, block, 6), four_columns(raw, at, block, 7)
         upper = (
-            (sixth & TWO_BITS) << 6,
-            (seventh & TWO_BITS) << 6,
-            (sixth & THIRD_BIT) << 4 | (seventh & THIRD_BIT) << 5,
+            (sixth & LOWEST_TWO) << 6,
+            (seventh & LOWEST_TWO) << 6,
+            (sixth & THIRD_BITS) << 4 | (seventh & THIRD_BITS) << 5,
         )
         for k in range(3):
             pair = four_columns(raw, at, block, 2 * k) | four_columns(raw, at, block, 2 * k + 1) << 3
-            store_word(out, weights + k * LINE, pair | upper[k])
+            store_word(out, weights + k * CACHE_LINE, pair | upper[k])
 
 
 layout = superblocks(
@@ -2116,11 +2122,11 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_u8, load_u8_pairs, load_word, store_word
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
+from ..groups import CACHE_LINE
 from ..products import LOW_NIBBLES
 from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
 from .q4 import SIZE, dots_of, dots_of_two, integers
 
-LINE, FIRST_LINE = 64, 64
 SIX_BITS = 63
 
 
@@ -2154,7 +2160,7 @@ def pack_scales(raw, at, out, to, r, line_bytes):
     pack_scale(raw, at, out, to + 2 * r)
     pack_scale(raw, at + 2, out, to + MINIMA_AT + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * line_bytes
+        line = to + CACHE_LINE + block // 2 * line_bytes
         scale, minimum = six_bits(raw, at + 4, block)
         out[line + block % 2 * 16 + r] = scale
         out[line + MINIMA_AT + 2 * r + block % 2] = minimum
@@ -2166,10 +2172,10 @@ def pack_low_bits(raw, at, out, weights, r, upper):
     for k in range(4):
         low = load_word(raw, at + 4 * k) >> 4 * upper & LOW_NIBBLES
         high = load_word(raw, at + 16 + 4 * k) >> 4 * upper & LOW_NIBBLES
-        store_word(out, weights + k * LINE + 4 * r, low | high << 4)
+        store_word(out, weights + k * CACHE_LINE + 4 * r, low | high << 4)
 
 
-LINE_BYTES = LINE + 2 * SIZE
+LINE_BYTES = CACHE_LINE + 2 * SIZE
 
 
 @inlined
@@ -2177,7 +2183,7 @@ def pack(raw, at, out, to, r):
     """Q4_K: d, dmin, twelve bytes of scales and minima, 128 bytes of integers; see superblocks.Superblocks."""
     pack_scales(raw, at, out, to, r, LINE_BYTES)
     for block in range(8):
-        weights = to + FIRST_LINE + block // 2 * LINE_BYTES + LINE + block % 2 * SIZE
+        weights = to + CACHE_LINE + block // 2 * LINE_BYTES + CACHE_LINE + block % 2 * SIZE
         pack_low_bits(raw, at + 16 + block // 2 * 32, out, weights, r, block % 2)
 
 
@@ -2201,17 +2207,18 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_word, spread_bytes
 from ...simd.registers import compiled, dot4, i32, inlined
 from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
+from ..groups import CACHE_LINE
 from ..products import LOW_NIBBLES, TILE_I32
 from .q4 import pack_nibbles
 
-LINE, SIZE = 64, 320  # bytes of a line, and of a block
+SIZE = 320  # bytes of a block
 FIFTH_BITS = 0x10101010  # masks the fifth bit of each byte
 
 
 @inlined
 def columns_of(u8, at, k, fifths):
     """The columns 4k .. 4k + 3 of a block, and 4k + 16 .. 4k + 19: i32, four bytes to a lane."""
-    pair = load_bytes(u8, at + LINE + k * LINE, i32)
+    pair = load_bytes(u8, at + CACHE_LINE + k * CACHE_LINE, i32)
     return pair & LOW_NIBBLES | fifths >> k & FIFTH_BITS, pair >> 4 & LOW_NIBBLES | fifths << 4 >> k & FIFTH_BITS
 
 
@@ -2248,7 +2255,7 @@ def dots_of_two(u8, at, second, sums, codes, column, columns):
 def integers(u8, at, k):
     """The integers of column k."""
     upper, line = k // 16, k % 16 // 4
-    low = byte_of(load_bytes(u8, at + LINE + line * LINE, i32), k % 4) >> 4 * upper & 15
+    low = byte_of(load_bytes(u8, at + CACHE_LINE + line * CACHE_LINE, i32), k % 4) >> 4 * upper & 15
     return low | (byte_of(load_bytes(u8, at, i32), k % 4) >> 4 - 4 * upper + line & 1) << 4
 
 
@@ -2272,7 +2279,7 @@ def pack(raw, at, out, scales, weights, r):
     """Q5_0: an f16 scale, 32 fifth bits and 16 bytes; see blocks.Integers."""
     pack_scale(raw, at, out, scales + 2 * r)
     pack_fifths(raw, at + 2, out, weights, r)
-    pack_nibbles(raw, at + 6, out, weights + LINE, r)
+    pack_nibbles(raw, at + 6, out, weights + CACHE_LINE, r)
 
 
 layout = blocks(Integers("q5", 7, SIZE, 16, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q5_0"][1], pack))
@@ -2291,8 +2298,9 @@ AS $python$"""Q5_1: 5-bit integers as in Q5, without an offset, and a minimum fo
 from ...model.encodings import BLOCKS
 from ...simd.registers import inlined
 from ..blocks import MINIMUM_AT, SCALE_AND_MINIMUM, Integers, blocks, pack_scale
+from ..groups import CACHE_LINE
 from .q4 import pack_nibbles
-from .q5 import LINE, SIZE, dots_of, dots_of_two, integers, pack_fifths
+from .q5 import SIZE, dots_of, dots_of_two, integers, pack_fifths
 
 
 @inlined
@@ -2301,7 +2309,7 @@ def pack(raw, at, out, scales, weights, r):
     pack_scale(raw, at, out, scales + 2 * r)
     pack_scale(raw, at + 2, out, scales + MINIMUM_AT + 2 * r)
     pack_fifths(raw, at + 4, out, weights, r)
-    pack_nibbles(raw, at + 8, out, weights + LINE, r)
+    pack_nibbles(raw, at + 8, out, weights + CACHE_LINE, r)
 
 
 layout = blocks(
@@ -2321,11 +2329,12 @@ AS $python$"""Q5_K: superblocks of 5-bit integers; a block is as in Q5, without 
 from ...model.encodings import BLOCKS
 from ...simd.memory import load_word, store_word
 from ...simd.registers import inlined
+from ..groups import CACHE_LINE
 from ..superblocks import Superblocks, superblocks
-from .q4k import FIRST_LINE, LINE, SCALES, pack_low_bits, pack_scales
+from .q4k import SCALES, pack_low_bits, pack_scales
 from .q5 import SIZE, dots_of, dots_of_two, integers
 
-LINE_BYTES = LINE + 2 * SIZE
+LINE_BYTES = CACHE_LINE + 2 * SIZE
 LOWEST_BITS = 0x01010101  # masks the lowest bit of each byte
 
 
@@ -2344,9 +2353,9 @@ def pack(raw, at, out, to, r):
     """Q5_K: d, dmin, twelve bytes of scales and minima, 32 of fifth bits, 128 of the others."""
     pack_scales(raw, at, out, to, r, LINE_BYTES)
     for block in range(8):
-        weights = to + FIRST_LINE + block // 2 * LINE_BYTES + LINE + block % 2 * SIZE
+        weights = to + CACHE_LINE + block // 2 * LINE_BYTES + CACHE_LINE + block % 2 * SIZE
         pack_fifths(raw, at + 16, out, weights, r, block)
-        pack_low_bits(raw, at + 48 + block // 2 * 32, out, weights + LINE, r, block % 2)
+        pack_low_bits(raw, at + 48 + block // 2 * 32, out, weights + CACHE_LINE, r, block % 2)
 
 
 layout = superblocks(Superblocks("q5k", 13, SIZE, 0, SCALES, dots_of, dots_of_two, integers, BLOCKS["Q5_K"][1], pack))
@@ -2369,21 +2378,22 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_i8, load_word, spread_bytes, store_word
 from ...simd.registers import dot4, i32, inlined
 from ..blocks import byte_of, pack_scale
+from ..groups import CACHE_LINE
+from ..products import LOW_NIBBLES
 from ..superblocks import BlockScales, Superblocks, superblocks
 
-LINE, FIRST_LINE, SIZE = 64, 64, 384
-HALF = 3 * LINE  # bytes of half a block
-LINE_BYTES = LINE + 2 * SIZE
-SIX_BITS, LOWEST_TWO, NEXT_TWO, UPPER_TWO = 0x3F3F3F3F, 0x03030303, 0x0C0C0C0C, 0x30303030  # of each byte
-LOW_NIBBLES = 0x0F0F0F0F
+SIZE = 384  # bytes of a block
+HALF_SIZE = 3 * CACHE_LINE  # bytes of half a block
+LINE_BYTES = CACHE_LINE + 2 * SIZE
+LOWEST_SIX, LOWEST_TWO, NEXT_TWO, UPPER_TWO = 0x3F3F3F3F, 0x03030303, 0x0C0C0C0C, 0x30303030  # of each byte
 
 
 @inlined
 def registers_of(u8, at):
     """Half a block, as four registers of four columns."""
-    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + CACHE_LINE, i32), load_bytes(u8, at + 2 * CACHE_LINE, i32)
     fourth = (a >> 6) & LOWEST_TWO | (b >> 4) & NEXT_TWO | (c >> 2) & UPPER_TWO
-    return a & SIX_BITS, b & SIX_BITS, c & SIX_BITS, fourth
+    return a & LOWEST_SIX, b & LOWEST_SIX, c & LOWEST_SIX, fourth
 
 
 def dots_of(X):
@@ -2401,7 +2411,7 @@ def dots_of(X):
     def dots(u8, at, halves, codes, column, columns):
         one, two = halves
         one = half(u8, at, one, codes, column, columns)
-        two = half(u8, at + HALF, two, codes, column + 16, columns)
+        two = half(u8, at + HALF_SIZE, two, codes, column + 16, columns)
         return one, two
 
     return dots
@@ -2410,9 +2420,9 @@ def dots_of(X):
 @inlined
 def integers(u8, at, k):
     """The integers of column k."""
-    begin, line = at + k // 16 * HALF, k % 16 // 4
+    begin, line = at + k // 16 * HALF_SIZE, k % 16 // 4
     if line < 3:
-        return byte_of(load_bytes(u8, begin + line * LINE, i32), k % 4) & 63
+        return byte_of(load_bytes(u8, begin + line * CACHE_LINE, i32), k % 4) & 63
     _, _, _, fourth = registers_of(u8, begin)
     return byte_of(fourth, k % 4)
 
@@ -2436,13 +2446,16 @@ def pack(raw, at, out, to, r):
     """Q6_K: 128 bytes of low bits, 64 of upper bits, 16 of scales, d; see superblocks.Superblocks."""
     pack_scale(raw, at + 208, out, to + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 192 + 2 * block + half]
-            weights, fourth = line + LINE + block % 2 * SIZE + half * HALF, four_columns(raw, at, block, 4 * half + 3)
+            weights, fourth = (
+                line + CACHE_LINE + block % 2 * SIZE + half * HALF_SIZE,
+                four_columns(raw, at, block, 4 * half + 3),
+            )
             for k in range(3):
                 upper = (fourth >> 2 * k & LOWEST_TWO) << 6
-                store_word(out, weights + k * LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)
+                store_word(out, weights + k * CACHE_LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)
 
 
 layout = superblocks(
@@ -2470,7 +2483,7 @@ from ...simd.registers import dot4, i32, inlined
 from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
 from ..products import TILE_I32
 
-SIGNS = 0x80808080  # int8 ^ this is the integer + 128
+SIGN_BITS = 0x80808080  # int8 ^ this is the integer + 128
 
 
 def dots_of(X):
@@ -2509,7 +2522,7 @@ def pack(raw, at, out, scales, weights, r):
     """Q8_0: an f16 scale and 32 int8; see blocks.Integers."""
     pack_scale(raw, at, out, scales + 2 * r)
     for k in range(8):
-        store_word(out, weights + k * 64 + 4 * r, load_word(raw, at + 2 + 4 * k) ^ SIGNS)
+        store_word(out, weights + k * 64 + 4 * r, load_word(raw, at + 2 + 4 * k) ^ SIGN_BITS)
 
 
 layout = blocks(Integers("q8", 5, 512, 128, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q8_0"][1], pack))

@@ -557,7 +557,7 @@ ENCODINGS = (
     Encoding("Q5_K", 13, 256, 176, "q5k", floats=Floats(at=(0, 2))),
     Encoding("Q6_K", 14, 256, 210, "q6k", floats=Floats(at=(208,))),
     Encoding("IQ4_NL", 20, 32, 18, "iq4", codes=Codes(4, 2)),
-    Encoding("MXFP4", 39, 32, 17, "mxfp4", codes=Codes(4, 1), floats=Floats("E8M0")),
+    Encoding("MXFP4", 39, 32, 17, "mxfp4", codes=Codes(4, 1, order="sign and magnitude"), floats=Floats("E8M0")),
     Encoding("IQ4_XS", 23, 256, 136, "iq4xs", codes=Codes(4, 8)),
 )
 # The integers of the sixteen codes of IQ4_NL and IQ4_XS, and twice the values of those of MXFP4

@@ -8,11 +8,12 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_u8, load_word, spread_bytes, store_word
 from ...simd.registers import dot4, i32, inlined
 from ..blocks import byte_of, pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
+from .q6k import LOWEST_TWO
 
-LINE, FIRST_LINE, SIZE = 64, 64, 128
-LINE_BYTES = LINE + 2 * SIZE
-TWO_BITS = 0x03030303  # of each byte
+SIZE = 128  # bytes of a block
+LINE_BYTES = CACHE_LINE + 2 * SIZE
 
 
 def dots_of(X):
@@ -22,14 +23,14 @@ def dots_of(X):
     def half(u8, at, sums, codes, column, columns):
         four = load_bytes(u8, at, i32)
         for k in range(4):
-            sums = dot4(sums, four >> 2 * k & TWO_BITS, spread_bytes(codes, column + 4 * k, X, columns))
+            sums = dot4(sums, four >> 2 * k & LOWEST_TWO, spread_bytes(codes, column + 4 * k, X, columns))
         return sums
 
     @inlined
     def dots(u8, at, halves, codes, column, columns):
         one, two = halves
         one = half(u8, at, one, codes, column, columns)
-        two = half(u8, at + LINE, two, codes, column + 16, columns)
+        two = half(u8, at + CACHE_LINE, two, codes, column + 16, columns)
         return one, two
 
     return dots
@@ -38,7 +39,7 @@ def dots_of(X):
 @inlined
 def integers(u8, at, k):
     """The integers of column k."""
-    return byte_of(load_bytes(u8, at + k // 16 * LINE, i32), k % 4) >> k % 16 // 4 * 2 & 3
+    return byte_of(load_bytes(u8, at + k // 16 * CACHE_LINE, i32), k % 4) >> k % 16 // 4 * 2 & 3
 
 
 @inlined
@@ -59,14 +60,14 @@ def pack(raw, at, out, to, r):
     pack_scale(raw, at + 80, out, to + 2 * r)
     pack_scale(raw, at + 82, out, to + MINIMA_AT + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 2 * block + half]
             four = 0
             for k in range(4):
                 columns = load_word(raw, at + 16 + block // 4 * 32 + 16 * half + 4 * k)
-                four |= (columns >> block % 4 * 2 & TWO_BITS) << 2 * k
-            store_word(out, line + LINE + block % 2 * SIZE + half * LINE + 4 * r, four)
+                four |= (columns >> block % 4 * 2 & LOWEST_TWO) << 2 * k
+            store_word(out, line + CACHE_LINE + block % 2 * SIZE + half * CACHE_LINE + 4 * r, four)
 
 
 layout = superblocks(

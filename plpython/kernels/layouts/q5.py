@@ -8,17 +8,18 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_word, spread_bytes
 from ...simd.registers import compiled, dot4, i32, inlined
 from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
+from ..groups import CACHE_LINE
 from ..products import LOW_NIBBLES, TILE_I32
 from .q4 import pack_nibbles
 
-LINE, SIZE = 64, 320  # bytes of a line, and of a block
+SIZE = 320  # bytes of a block
 FIFTH_BITS = 0x10101010  # masks the fifth bit of each byte
 
 
 @inlined
 def columns_of(u8, at, k, fifths):
     """The columns 4k .. 4k + 3 of a block, and 4k + 16 .. 4k + 19: i32, four bytes to a lane."""
-    pair = load_bytes(u8, at + LINE + k * LINE, i32)
+    pair = load_bytes(u8, at + CACHE_LINE + k * CACHE_LINE, i32)
     return pair & LOW_NIBBLES | fifths >> k & FIFTH_BITS, pair >> 4 & LOW_NIBBLES | fifths << 4 >> k & FIFTH_BITS
 
 
@@ -55,7 +56,7 @@ def dots_of_two(u8, at, second, sums, codes, column, columns):
 def integers(u8, at, k):
     """The integers of column k."""
     upper, line = k // 16, k % 16 // 4
-    low = byte_of(load_bytes(u8, at + LINE + line * LINE, i32), k % 4) >> 4 * upper & 15
+    low = byte_of(load_bytes(u8, at + CACHE_LINE + line * CACHE_LINE, i32), k % 4) >> 4 * upper & 15
     return low | (byte_of(load_bytes(u8, at, i32), k % 4) >> 4 - 4 * upper + line & 1) << 4
 
 
@@ -79,7 +80,7 @@ def pack(raw, at, out, scales, weights, r):
     """Q5_0: an f16 scale, 32 fifth bits and 16 bytes; see blocks.Integers."""
     pack_scale(raw, at, out, scales + 2 * r)
     pack_fifths(raw, at + 2, out, weights, r)
-    pack_nibbles(raw, at + 6, out, weights + LINE, r)
+    pack_nibbles(raw, at + 6, out, weights + CACHE_LINE, r)
 
 
 layout = blocks(Integers("q5", 7, SIZE, 16, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q5_0"][1], pack))

@@ -8,21 +8,22 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_i8, load_word, spread_bytes, store_word
 from ...simd.registers import dot4, i32, inlined
 from ..blocks import byte_of, pack_scale
+from ..groups import CACHE_LINE
+from ..products import LOW_NIBBLES
 from ..superblocks import BlockScales, Superblocks, superblocks
 
-LINE, FIRST_LINE, SIZE = 64, 64, 384
-HALF = 3 * LINE  # bytes of half a block
-LINE_BYTES = LINE + 2 * SIZE
-SIX_BITS, LOWEST_TWO, NEXT_TWO, UPPER_TWO = 0x3F3F3F3F, 0x03030303, 0x0C0C0C0C, 0x30303030  # of each byte
-LOW_NIBBLES = 0x0F0F0F0F
+SIZE = 384  # bytes of a block
+HALF_SIZE = 3 * CACHE_LINE  # bytes of half a block
+LINE_BYTES = CACHE_LINE + 2 * SIZE
+LOWEST_SIX, LOWEST_TWO, NEXT_TWO, UPPER_TWO = 0x3F3F3F3F, 0x03030303, 0x0C0C0C0C, 0x30303030  # of each byte
 
 
 @inlined
 def registers_of(u8, at):
     """Half a block, as four registers of four columns."""
-    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + CACHE_LINE, i32), load_bytes(u8, at + 2 * CACHE_LINE, i32)
     fourth = (a >> 6) & LOWEST_TWO | (b >> 4) & NEXT_TWO | (c >> 2) & UPPER_TWO
-    return a & SIX_BITS, b & SIX_BITS, c & SIX_BITS, fourth
+    return a & LOWEST_SIX, b & LOWEST_SIX, c & LOWEST_SIX, fourth
 
 
 def dots_of(X):
@@ -40,7 +41,7 @@ def dots_of(X):
     def dots(u8, at, halves, codes, column, columns):
         one, two = halves
         one = half(u8, at, one, codes, column, columns)
-        two = half(u8, at + HALF, two, codes, column + 16, columns)
+        two = half(u8, at + HALF_SIZE, two, codes, column + 16, columns)
         return one, two
 
     return dots
@@ -49,9 +50,9 @@ def dots_of(X):
 @inlined
 def integers(u8, at, k):
     """The integers of column k."""
-    begin, line = at + k // 16 * HALF, k % 16 // 4
+    begin, line = at + k // 16 * HALF_SIZE, k % 16 // 4
     if line < 3:
-        return byte_of(load_bytes(u8, begin + line * LINE, i32), k % 4) & 63
+        return byte_of(load_bytes(u8, begin + line * CACHE_LINE, i32), k % 4) & 63
     _, _, _, fourth = registers_of(u8, begin)
     return byte_of(fourth, k % 4)
 
@@ -75,13 +76,16 @@ def pack(raw, at, out, to, r):
     """Q6_K: 128 bytes of low bits, 64 of upper bits, 16 of scales, d; see superblocks.Superblocks."""
     pack_scale(raw, at + 208, out, to + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 192 + 2 * block + half]
-            weights, fourth = line + LINE + block % 2 * SIZE + half * HALF, four_columns(raw, at, block, 4 * half + 3)
+            weights, fourth = (
+                line + CACHE_LINE + block % 2 * SIZE + half * HALF_SIZE,
+                four_columns(raw, at, block, 4 * half + 3),
+            )
             for k in range(3):
                 upper = (fourth >> 2 * k & LOWEST_TWO) << 6
-                store_word(out, weights + k * LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)
+                store_word(out, weights + k * CACHE_LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)
 
 
 layout = superblocks(

@@ -9,7 +9,7 @@ from ...simd.registers import dot4, i32, inlined
 from ..blocks import SCALE, Integers, blocks, byte_of, pack_scale
 from ..products import TILE_I32
 
-SIGNS = 0x80808080  # int8 ^ this is the integer + 128
+SIGN_BITS = 0x80808080  # int8 ^ this is the integer + 128
 
 
 def dots_of(X):
@@ -48,7 +48,7 @@ def pack(raw, at, out, scales, weights, r):
     """Q8_0: an f16 scale and 32 int8; see blocks.Integers."""
     pack_scale(raw, at, out, scales + 2 * r)
     for k in range(8):
-        store_word(out, weights + k * 64 + 4 * r, load_word(raw, at + 2 + 4 * k) ^ SIGNS)
+        store_word(out, weights + k * 64 + 4 * r, load_word(raw, at + 2 + 4 * k) ^ SIGN_BITS)
 
 
 layout = blocks(Integers("q8", 5, 512, 128, SCALE, dots_of, dots_of_two, integers, BLOCKS["Q8_0"][1], pack))

@@ -2,7 +2,7 @@
 -- requires: schema_llm_store
 
 -- plpython/atoms/geometry.py has the same encodings (CODES) and the same points (code_points), in bulk.
--- Ranks by value: codes of four bits are in order of value. In two's complement, codes from 0 up have the upper half of the
+-- Ranks by value: codes of four bits are in order of value, but those of MXFP4. In two's complement, codes from 0 up have the upper half of the
 -- ranks, and the other codes the lower half, in their order. In sign and magnitude the other codes are in reverse order.
 -- An axis begins at 2^23 and has 2^31 steps of 1/256; a point is in the middle of its step.
 BEGIN;
@@ -18,7 +18,7 @@ LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
 SECURITY INVOKER
-ROWS 11
+ROWS 13
 BEGIN ATOMIC
     SELECT
         l.*,
@@ -39,7 +39,9 @@ BEGIN ATOMIC
         ('IQ4_NL', 20, 2, 0, 15, 0, 1),
         ('IQ4_XS', 23, 2, 0, 15, 0, 1),
         ('BF16', 30, 4, 0, 32767, 32768, 1),
-        ('BF16', 30, 4, 32768, 65535, 65535, -1)
+        ('BF16', 30, 4, 32768, 65535, 65535, -1),
+        ('MXFP4', 39, 2, 0, 7, 8, 1),
+        ('MXFP4', 39, 2, 8, 15, 15, -1)
     ) AS l (type, number, log_bits, first_code, last_code, intercept, slope)
     CROSS JOIN LATERAL ( -- noqa: ST05
         SELECT

@@ -1666,12 +1666,12 @@ from ..blocks import SCALE, Blocks, blocks
 from .q4 import SIZE, pack
 from .q4 import registers as codes_of
 
-OFFSET = 128  # of the table's values, to be unsigned
+TABLE_OFFSET = 128  # of the table's values, to be unsigned
 
 
 def table_of(values):
-    """A table for look_up: int8[16] + OFFSET, in each quarter of a register."""
-    return np.tile((np.asarray(values, np.int32) + OFFSET).astype(np.uint8), 4)
+    """A table for look_up: int8[16] + TABLE_OFFSET, in each quarter of a register."""
+    return np.tile((np.asarray(values, np.int32) + TABLE_OFFSET).astype(np.uint8), 4)
 
 
 def looked_up(table):
@@ -1686,7 +1686,9 @@ def looked_up(table):
     return registers
 
 
-layout = blocks(Blocks("iq4", 10, SIZE, OFFSET, SCALE, looked_up(table_of(IQ4_VALUES)), BLOCKS["IQ4_NL"][1], pack))
+layout = blocks(
+    Blocks("iq4", 10, SIZE, TABLE_OFFSET, SCALE, looked_up(table_of(IQ4_VALUES)), BLOCKS["IQ4_NL"][1], pack)
+)
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq4() FROM PUBLIC;
@@ -1706,12 +1708,13 @@ from ...model.quantizers import IQ4_VALUES
 from ...simd.memory import load_i8
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import BlockScales, Superblocks, superblocks
-from .iq4 import OFFSET, looked_up, table_of
+from .iq4 import TABLE_OFFSET, looked_up, table_of
 from .q4 import SIZE, pack_nibbles
 
-LINE, FIRST_LINE, PER_LINE = 64, 64, 4
-LINE_BYTES = LINE + PER_LINE * SIZE
+PER_LINE = 4  # blocks that share a line of scales
+LINE_BYTES = CACHE_LINE + PER_LINE * SIZE
 
 
 @inlined
@@ -1732,14 +1735,14 @@ def pack(raw, at, out, to, r):
     """IQ4_XS: d, six bytes of scales, 128 of codes; see superblocks.Superblocks."""
     pack_scale(raw, at, out, to + 2 * r)
     for block in range(8):
-        line, b = to + FIRST_LINE + block // PER_LINE * LINE_BYTES, block % PER_LINE
+        line, b = to + CACHE_LINE + block // PER_LINE * LINE_BYTES, block % PER_LINE
         out[line + 16 * b + r] = six_bits(raw, at + 2, block)
-        pack_nibbles(raw, at + 8 + 16 * block, out, line + LINE + b * SIZE, r)
+        pack_nibbles(raw, at + 8 + 16 * block, out, line + CACHE_LINE + b * SIZE, r)
 
 
 SCALES = BlockScales(PER_LINE, False, scale, None)
 TABLE = table_of(IQ4_VALUES)
-layout = superblocks(Superblocks("iq4xs", 15, SIZE, OFFSET, SCALES, looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack))
+layout = superblocks(Superblocks("iq4xs", 15, SIZE, TABLE_OFFSET, SCALES, looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq4xs() FROM PUBLIC;
@@ -1755,7 +1758,7 @@ from ...model.encodings import BLOCKS, MXFP4_VALUES
 from ...simd.memory import load_u8
 from ...simd.registers import as_f32, i32, inlined, maximum_i32
 from ..blocks import Blocks, Scales, blocks
-from .iq4 import OFFSET, looked_up, table_of
+from .iq4 import TABLE_OFFSET, looked_up, table_of
 from .q4 import SIZE, pack_nibbles
 
 # 2^-128 is the float of the bits 2^21, 2^-127 that of 2^22; from there on an exponent is the number minus 1.
@@ -1779,7 +1782,7 @@ def pack(raw, at, out, scales, weights, r):
 
 POWERS = Scales(4, False, half_powers)
 TABLE = table_of(MXFP4_VALUES)
-layout = blocks(Blocks("mxfp4", 11, SIZE, OFFSET, POWERS, looked_up(TABLE), BLOCKS["MXFP4"][1], pack))
+layout = blocks(Blocks("mxfp4", 11, SIZE, TABLE_OFFSET, POWERS, looked_up(TABLE), BLOCKS["MXFP4"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__mxfp4() FROM PUBLIC;
@@ -1800,19 +1803,20 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_u8, load_word, store_word
 from ...simd.registers import i32, inlined
 from ..blocks import pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
+from .q6k import LOWEST_TWO
 
-LINE, FIRST_LINE, SIZE = 64, 64, 128
-LINE_BYTES = LINE + 2 * SIZE
-TWO_BITS = 0x03030303  # of each byte
+SIZE = 128  # bytes of a block
+LINE_BYTES = CACHE_LINE + 2 * SIZE
 
 
 @inlined
 def registers(u8, at):
     """The integers of a block; see products.dots_of."""
-    a, b = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32)
-    low = a & TWO_BITS, a >> 2 & TWO_BITS, a >> 4 & TWO_BITS, a >> 6 & TWO_BITS
-    return low + (b & TWO_BITS, b >> 2 & TWO_BITS, b >> 4 & TWO_BITS, b >> 6 & TWO_BITS)
+    a, b = load_bytes(u8, at, i32), load_bytes(u8, at + CACHE_LINE, i32)
+    low = a & LOWEST_TWO, a >> 2 & LOWEST_TWO, a >> 4 & LOWEST_TWO, a >> 6 & LOWEST_TWO
+    return low + (b & LOWEST_TWO, b >> 2 & LOWEST_TWO, b >> 4 & LOWEST_TWO, b >> 6 & LOWEST_TWO)
 
 
 @inlined
@@ -1833,14 +1837,14 @@ def pack(raw, at, out, to, r):
     pack_scale(raw, at + 80, out, to + 2 * r)
     pack_scale(raw, at + 82, out, to + MINIMA_AT + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 2 * block + half]
             four = 0
             for k in range(4):
                 columns = load_word(raw, at + 16 + block // 4 * 32 + 16 * half + 4 * k)
-                four |= (columns >> block % 4 * 2 & TWO_BITS) << 2 * k
-            store_word(out, line + LINE + block % 2 * SIZE + half * LINE + 4 * r, four)
+                four |= (columns >> block % 4 * 2 & LOWEST_TWO) << 2 * k
+            store_word(out, line + CACHE_LINE + block % 2 * SIZE + half * CACHE_LINE + 4 * r, four)
 
 
 SCALES = BlockScales(2, True, scale, minima)
@@ -1865,22 +1869,24 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_word, store_word
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import BlockScales, Superblocks, superblocks
-from .q6k import scale
+from .q5k import LOWEST_BITS
+from .q6k import LOWEST_TWO, scale
 
-LINE, FIRST_LINE, SIZE = 64, 64, 192
-LINE_BYTES = LINE + 2 * SIZE
-THREE_BITS, TWO_BITS, THIRD_BIT, LOWEST_BIT = 0x07070707, 0x03030303, 0x04040404, 0x01010101  # of each byte
+SIZE = 192  # bytes of a block
+LINE_BYTES = CACHE_LINE + 2 * SIZE
+LOWEST_THREE, THIRD_BITS = 0x07070707, 0x04040404  # of each byte
 
 
 @inlined
 def registers(u8, at):
     """The integers of a block; see products.dots_of."""
-    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
-    sixth = a >> 6 & TWO_BITS | c >> 4 & THIRD_BIT
-    seventh = b >> 6 & TWO_BITS | c >> 5 & THIRD_BIT
-    low = a & THREE_BITS, a >> 3 & THREE_BITS, b & THREE_BITS, b >> 3 & THREE_BITS
-    return low + (c & THREE_BITS, c >> 3 & THREE_BITS, sixth, seventh)
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + CACHE_LINE, i32), load_bytes(u8, at + 2 * CACHE_LINE, i32)
+    sixth = a >> 6 & LOWEST_TWO | c >> 4 & THIRD_BITS
+    seventh = b >> 6 & LOWEST_TWO | c >> 5 & THIRD_BITS
+    low = a & LOWEST_THREE, a >> 3 & LOWEST_THREE, b & LOWEST_THREE, b >> 3 & LOWEST_THREE
+    return low + (c & LOWEST_THREE, c >> 3 & LOWEST_THREE, sixth, seventh)
 
 
 @compiled
@@ -1894,8 +1900,8 @@ def six_bits(raw, at, half):
 def four_columns(raw, at, block, k):
     """The columns 4k .. 4k + 3 of a block, as bytes of a word."""
     half, quarter = block // 4, block % 4
-    low = load_word(raw, at + 32 + 32 * half + 4 * k) >> 2 * quarter & TWO_BITS
-    return low | (load_word(raw, at + 4 * k) >> block & LOWEST_BIT) << 2
+    low = load_word(raw, at + 32 + 32 * half + 4 * k) >> 2 * quarter & LOWEST_TWO
+    return low | (load_word(raw, at + 4 * k) >> block & LOWEST_BITS) << 2
 
 
 @inlined
@@ -1903,19 +1909,19 @@ def pack(raw, at, out, to, r):
     """Q3_K: 32 bytes of third bits, 64 of low bits, twelve of scales, d; see superblocks.Superblocks."""
     pack_scale(raw, at + 108, out, to + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = six_bits(raw, at + 96, 2 * block + half)
-        weights = line + LINE + block % 2 * SIZE + 4 * r
+        weights = line + CACHE_LINE + block % 2 * SIZE + 4 * r
         sixth, seventh = four_columns(raw, at, block, 6), four_columns(raw, at, block, 7)
         upper = (
-            (sixth & TWO_BITS) << 6,
-            (seventh & TWO_BITS) << 6,
-            (sixth & THIRD_BIT) << 4 | (seventh & THIRD_BIT) << 5,
+            (sixth & LOWEST_TWO) << 6,
+            (seventh & LOWEST_TWO) << 6,
+            (sixth & THIRD_BITS) << 4 | (seventh & THIRD_BITS) << 5,
         )
         for k in range(3):
             pair = four_columns(raw, at, block, 2 * k) | four_columns(raw, at, block, 2 * k + 1) << 3
-            store_word(out, weights + k * LINE, pair | upper[k])
+            store_word(out, weights + k * CACHE_LINE, pair | upper[k])
 
 
 SCALES = BlockScales(2, True, scale, None)
@@ -2011,10 +2017,10 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_u8, load_u8_pairs, load_word, store_word
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
 from .q4 import LOW_NIBBLES, SIZE, registers
 
-LINE, FIRST_LINE = 64, 64
 SIX_BITS = 63
 
 
@@ -2048,7 +2054,7 @@ def pack_scales(raw, at, out, to, r, line_bytes):
     pack_scale(raw, at, out, to + 2 * r)
     pack_scale(raw, at + 2, out, to + MINIMA_AT + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * line_bytes
+        line = to + CACHE_LINE + block // 2 * line_bytes
         scale, minimum = six_bits(raw, at + 4, block)
         out[line + block % 2 * 16 + r] = scale
         out[line + MINIMA_AT + 2 * r + block % 2] = minimum
@@ -2060,10 +2066,10 @@ def pack_low_bits(raw, at, out, weights, r, upper):
     for k in range(4):
         low = load_word(raw, at + 4 * k) >> 4 * upper & LOW_NIBBLES
         high = load_word(raw, at + 16 + 4 * k) >> 4 * upper & LOW_NIBBLES
-        store_word(out, weights + k * LINE + 4 * r, low | high << 4)
+        store_word(out, weights + k * CACHE_LINE + 4 * r, low | high << 4)
 
 
-LINE_BYTES = LINE + 2 * SIZE
+LINE_BYTES = CACHE_LINE + 2 * SIZE
 
 
 @inlined
@@ -2071,7 +2077,7 @@ def pack(raw, at, out, to, r):
     """Q4_K: d, dmin, twelve bytes of scales and minima, 128 bytes of integers; see superblocks.Superblocks."""
     pack_scales(raw, at, out, to, r, LINE_BYTES)
     for block in range(8):
-        weights = to + FIRST_LINE + block // 2 * LINE_BYTES + LINE + block % 2 * SIZE
+        weights = to + CACHE_LINE + block // 2 * LINE_BYTES + CACHE_LINE + block % 2 * SIZE
         pack_low_bits(raw, at + 16 + block // 2 * 32, out, weights, r, block % 2)
 
 
@@ -2095,9 +2101,10 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_word
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import SCALE, Blocks, blocks, lines, pack_scale
+from ..groups import CACHE_LINE
 from .q4 import LOW_NIBBLES, pack_nibbles
 
-LINE, SIZE = 64, 320  # bytes of a line, and of a block
+SIZE = 320  # bytes of a block
 FIFTH_BITS = 0x10101010  # masks the fifth bit of each byte
 
 
@@ -2105,7 +2112,7 @@ FIFTH_BITS = 0x10101010  # masks the fifth bit of each byte
 def registers(u8, at):
     """The integers of a block; see products.dots_of."""
     fifths = load_bytes(u8, at, i32)
-    a, b, c, d = lines(u8, at + LINE)
+    a, b, c, d = lines(u8, at + CACHE_LINE)
     first, second = a & LOW_NIBBLES | fifths & FIFTH_BITS, b & LOW_NIBBLES | fifths >> 1 & FIFTH_BITS
     third, fourth = c & LOW_NIBBLES | fifths >> 2 & FIFTH_BITS, d & LOW_NIBBLES | fifths >> 3 & FIFTH_BITS
     fifth, sixth = a >> 4 & LOW_NIBBLES | fifths << 4 & FIFTH_BITS, b >> 4 & LOW_NIBBLES | fifths << 3 & FIFTH_BITS
@@ -2133,7 +2140,7 @@ def pack(raw, at, out, scales, weights, r):
     """Q5_0: an f16 scale, 32 fifth bits and 16 bytes; see blocks.Blocks."""
     pack_scale(raw, at, out, scales + 2 * r)
     pack_fifths(raw, at + 2, out, weights, r)
-    pack_nibbles(raw, at + 6, out, weights + LINE, r)
+    pack_nibbles(raw, at + 6, out, weights + CACHE_LINE, r)
 
 
 layout = blocks(Blocks("q5", 7, SIZE, 16, SCALE, registers, BLOCKS["Q5_0"][1], pack))
@@ -2152,8 +2159,9 @@ AS $python$"""Q5_1: 5-bit integers as in Q5, without an offset, and a minimum fo
 from ...model.encodings import BLOCKS
 from ...simd.registers import inlined
 from ..blocks import MINIMUM_AT, SCALE_AND_MINIMUM, Blocks, blocks, pack_scale
+from ..groups import CACHE_LINE
 from .q4 import pack_nibbles
-from .q5 import LINE, SIZE, pack_fifths, registers
+from .q5 import SIZE, pack_fifths, registers
 
 
 @inlined
@@ -2162,7 +2170,7 @@ def pack(raw, at, out, scales, weights, r):
     pack_scale(raw, at, out, scales + 2 * r)
     pack_scale(raw, at + 2, out, scales + MINIMUM_AT + 2 * r)
     pack_fifths(raw, at + 4, out, weights, r)
-    pack_nibbles(raw, at + 8, out, weights + LINE, r)
+    pack_nibbles(raw, at + 8, out, weights + CACHE_LINE, r)
 
 
 layout = blocks(Blocks("q5_1", 9, SIZE, 0, SCALE_AND_MINIMUM, registers, BLOCKS["Q5_1"][1], pack))
@@ -2180,11 +2188,12 @@ AS $python$"""Q5_K: superblocks of 5-bit integers; a block is as in Q5, without 
 from ...model.encodings import BLOCKS
 from ...simd.memory import load_word, store_word
 from ...simd.registers import inlined
+from ..groups import CACHE_LINE
 from ..superblocks import Superblocks, superblocks
-from .q4k import FIRST_LINE, LINE, SCALES, pack_low_bits, pack_scales
+from .q4k import SCALES, pack_low_bits, pack_scales
 from .q5 import SIZE, registers
 
-LINE_BYTES = LINE + 2 * SIZE
+LINE_BYTES = CACHE_LINE + 2 * SIZE
 LOWEST_BITS = 0x01010101  # masks the lowest bit of each byte
 
 
@@ -2203,9 +2212,9 @@ def pack(raw, at, out, to, r):
     """Q5_K: d, dmin, twelve bytes of scales and minima, 32 of fifth bits, 128 of the others."""
     pack_scales(raw, at, out, to, r, LINE_BYTES)
     for block in range(8):
-        weights = to + FIRST_LINE + block // 2 * LINE_BYTES + LINE + block % 2 * SIZE
+        weights = to + CACHE_LINE + block // 2 * LINE_BYTES + CACHE_LINE + block % 2 * SIZE
         pack_fifths(raw, at + 16, out, weights, r, block)
-        pack_low_bits(raw, at + 48 + block // 2 * 32, out, weights + LINE, r, block % 2)
+        pack_low_bits(raw, at + 48 + block // 2 * 32, out, weights + CACHE_LINE, r, block % 2)
 
 
 layout = superblocks(Superblocks("q5k", 13, SIZE, 0, SCALES, registers, BLOCKS["Q5_K"][1], pack))
@@ -2228,27 +2237,28 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_i8, load_word, store_word
 from ...simd.registers import i32, inlined
 from ..blocks import pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import BlockScales, Superblocks, superblocks
 from .q4 import LOW_NIBBLES
 
-LINE, FIRST_LINE, SIZE = 64, 64, 384
-HALF = 3 * LINE  # bytes of half a block
-LINE_BYTES = LINE + 2 * SIZE
-SIX_BITS, LOWEST_TWO, NEXT_TWO, UPPER_TWO = 0x3F3F3F3F, 0x03030303, 0x0C0C0C0C, 0x30303030  # of each byte
+SIZE = 384  # bytes of a block
+HALF_SIZE = 3 * CACHE_LINE  # bytes of half a block
+LINE_BYTES = CACHE_LINE + 2 * SIZE
+LOWEST_SIX, LOWEST_TWO, NEXT_TWO, UPPER_TWO = 0x3F3F3F3F, 0x03030303, 0x0C0C0C0C, 0x30303030  # of each byte
 
 
 @inlined
 def half_of(u8, at):
     """Half a block, as four registers of four columns."""
-    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + CACHE_LINE, i32), load_bytes(u8, at + 2 * CACHE_LINE, i32)
     fourth = (a >> 6) & LOWEST_TWO | (b >> 4) & NEXT_TWO | (c >> 2) & UPPER_TWO
-    return a & SIX_BITS, b & SIX_BITS, c & SIX_BITS, fourth
+    return a & LOWEST_SIX, b & LOWEST_SIX, c & LOWEST_SIX, fourth
 
 
 @inlined
 def registers(u8, at):
     """The integers of a block; see products.dots_of."""
-    return half_of(u8, at) + half_of(u8, at + HALF)
+    return half_of(u8, at) + half_of(u8, at + HALF_SIZE)
 
 
 @inlined
@@ -2270,13 +2280,16 @@ def pack(raw, at, out, to, r):
     """Q6_K: 128 bytes of low bits, 64 of upper bits, 16 of scales, d; see superblocks.Superblocks."""
     pack_scale(raw, at + 208, out, to + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 192 + 2 * block + half]
-            weights, fourth = line + LINE + block % 2 * SIZE + half * HALF, four_columns(raw, at, block, 4 * half + 3)
+            weights, fourth = (
+                line + CACHE_LINE + block % 2 * SIZE + half * HALF_SIZE,
+                four_columns(raw, at, block, 4 * half + 3),
+            )
             for k in range(3):
                 upper = (fourth >> 2 * k & LOWEST_TWO) << 6
-                store_word(out, weights + k * LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)
+                store_word(out, weights + k * CACHE_LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)
 
 
 SCALES = BlockScales(2, True, scale, None)
@@ -2300,7 +2313,7 @@ from ...simd.memory import load_word, store_word
 from ...simd.registers import inlined
 from ..blocks import SCALE, Blocks, blocks, lines, pack_scale
 
-SIGNS = 0x80808080  # int8 ^ this is the integer + 128
+SIGN_BITS = 0x80808080  # int8 ^ this is the integer + 128
 
 
 @inlined
@@ -2314,7 +2327,7 @@ def pack(raw, at, out, scales, weights, r):
     """Q8_0: an f16 scale and 32 int8; see blocks.Blocks."""
     pack_scale(raw, at, out, scales + 2 * r)
     for k in range(8):
-        store_word(out, weights + k * 64 + 4 * r, load_word(raw, at + 2 + 4 * k) ^ SIGNS)
+        store_word(out, weights + k * 64 + 4 * r, load_word(raw, at + 2 + 4 * k) ^ SIGN_BITS)
 
 
 layout = blocks(Blocks("q8", 5, 512, 128, SCALE, registers, BLOCKS["Q8_0"][1], pack))

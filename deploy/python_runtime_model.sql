@@ -559,7 +559,7 @@ ENCODINGS = (
     Encoding("Q5_K", 13, 256, 176, "q5k", encodable=True, floats=Floats(at=(0, 2))),
     Encoding("Q6_K", 14, 256, 210, "q6k", encodable=True, floats=Floats(at=(208,))),
     Encoding("IQ4_NL", 20, 32, 18, "iq4", encodable=True, codes=Codes(4, 2)),
-    Encoding("MXFP4", 39, 32, 17, "mxfp4", codes=Codes(4, 1), floats=Floats("E8M0")),
+    Encoding("MXFP4", 39, 32, 17, "mxfp4", codes=Codes(4, 1, order="sign and magnitude"), floats=Floats("E8M0")),
     Encoding("IQ4_XS", 23, 256, 136, "iq4xs", codes=Codes(4, 8)),
 )
 # Twice the values of the sixteen codes of MXFP4

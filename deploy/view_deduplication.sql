@@ -61,7 +61,8 @@ GRANT SELECT ON llm.deduplication TO llm_user;
 
 COMMENT ON VIEW llm.deduplication IS 'What storing equal parts once saves, over all models: one row with two ratios.';
 COMMENT ON COLUMN llm.deduplication.code_references IS
-'Weights of all models whose encoding has codes that are atoms: F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K, IQ4_NL, IQ4_XS.';
+'Weights of all models whose encoding has codes that are atoms: F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K, IQ4_NL, MXFP4, '
+'IQ4_XS.';
 COMMENT ON COLUMN llm.deduplication.codes IS 'Different codes among them.';
 COMMENT ON COLUMN llm.deduplication.references_per_atom IS
 'code_references over codes: how few values weights take. It is not a ratio of storage, because a reference takes as '

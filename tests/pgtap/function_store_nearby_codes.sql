@@ -39,7 +39,7 @@ SELECT
 FROM llm_store.model AS m
 CROSS JOIN (
     VALUES ('F16', 65536, 3), ('BF16', 65536, 7000), ('Q8_0', 256, 2), ('Q4_0', 16, 1), ('Q4_1', 16, 1000000),
-    ('Q4_K', 16, 2), ('IQ4_NL', 16, 5), ('IQ4_XS', 16, 9)
+    ('Q4_K', 16, 2), ('IQ4_NL', 16, 5), ('IQ4_XS', 16, 9), ('MXFP4', 16, 3)
 ) AS e (type, codes, one_of)
 WHERE m.name = 'aqz' OR e.type IN ('BF16', 'Q8_0');
 CREATE TEMPORARY TABLE code_there AS

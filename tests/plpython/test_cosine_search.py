@@ -7,8 +7,9 @@ from plpython.kernels import cosine
 from plpython.kernels.similarity import PackedTable
 from plpython.model import encodings
 from plpython.weights.packed_model import pack_model
+from tests.plpython.valid_blocks import decoded, random_blocks
 
-EXACT = [encoding.name for encoding in encodings.ENCODINGS if encoding.encodable and encoding.layout]
+EXACT = [encoding.name for encoding in encodings.ENCODINGS if encoding.layout]
 ROWS, COLUMNS = 1003, 96  # no multiple of the 16 rows that lie together
 
 
@@ -18,6 +19,15 @@ def matrix(type, values):
     decoded = encodings.decode(type, raw, values.shape)
     packed = PackedTable(pack_model({"table": (type, values.shape, raw.tobytes())}), "table")
     return packed, cosine.ArrayTable(decoded), decoded.astype(np.float64)
+
+
+def random_matrix(type, random):
+    """The same of random blocks, for types that cannot be encoded too."""
+    shape = (ROWS, max(COLUMNS, encodings.BLOCKS[type][0]))
+    raw = random_blocks(type, *shape, random)
+    values = decoded(type, raw, shape)
+    packed = PackedTable(pack_model({"table": (type, shape, raw)}), "table")
+    return packed, cosine.ArrayTable(values), values.astype(np.float64)
 
 
 def in_float64(values, x, k, excluded=()):
@@ -30,7 +40,7 @@ def in_float64(values, x, k, excluded=()):
 @pytest.mark.parametrize("type", EXACT)
 @pytest.mark.parametrize("kind", ["packed", "array"])
 def test_the_nearest_are_those_that_numpy_finds_on_the_decoded_table(type, kind):
-    packed, array, values = matrix(type, np.random.default_rng(5).standard_normal((ROWS, COLUMNS), np.float32))
+    packed, array, values = random_matrix(type, np.random.default_rng(5))
     table = packed if kind == "packed" else array
     for token in range(0, ROWS, 97):
         expected, cosines = in_float64(values, values[token], 10, [token])
@@ -57,14 +67,14 @@ def test_rows_that_differ_by_less_than_a_pass_in_int8_can_tell_are_told_apart():
     assert wrong > 0
 
 
-@pytest.mark.parametrize("type", ["F32", "Q8_0", "Q4_0", "Q5_0"])
+@pytest.mark.parametrize("type", EXACT)
 def test_what_a_pass_finds_is_as_near_as_the_bound_says(type):
-    packed, _, values = matrix(type, np.random.default_rng(7).standard_normal((ROWS, COLUMNS), np.float32))
-    for x in map(cosine.unit, np.random.default_rng(8).standard_normal((20, COLUMNS))):
+    packed, _, values = random_matrix(type, np.random.default_rng(7))
+    for x in map(cosine.unit, np.random.default_rng(8).standard_normal((20, values.shape[1]))):
         products, error = packed.products(x.astype(np.float32))
         cosines = values @ x / np.linalg.norm(values, axis=1)
         off = np.abs(products * packed.lengths.inverse - cosines).max()
-        assert off <= error + 3 * cosine.rounding(COLUMNS) + 1e-7
+        assert off <= error + 3 * cosine.rounding(len(x)) + 1e-7
         assert error < 0.01
 
 

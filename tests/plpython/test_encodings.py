@@ -109,6 +109,13 @@ def iq4_xs(b):
     return values
 
 
+E2M1 = (0, 0.5, 1, 1.5, 2, 3, 4, 6)  # the floats of four bits in the OCP's Microscaling Formats; bit 3 is the sign
+
+
+def mxfp4(b):
+    return [2.0 ** (b[0] - 127) * E2M1[q & 7] * (-1) ** (q >> 3) for q in nibbles(b[1:])]
+
+
 # type: (decoder, byte offsets of its half-precision numbers)
 DESCRIBED = {
     "Q4_1": (q4_1, (0, 2)),
@@ -119,6 +126,7 @@ DESCRIBED = {
     "Q5_K": (q5_k, (0, 2)),
     "IQ4_NL": (iq4_nl, (0,)),
     "IQ4_XS": (iq4_xs, (0,)),
+    "MXFP4": (mxfp4, ()),
 }
 
 
@@ -128,11 +136,14 @@ def test_random_blocks_decode_as_the_formats_description_says(kind):
     elements, size = encodings.BLOCKS[kind]
     rng = np.random.default_rng(size)
     blocks = rng.integers(0, 256, (24, size), dtype=np.uint8)
+    if kind == "MXFP4":
+        blocks[:, 0] = np.arange(0, 24) * 11 - 1 + (np.arange(24) == 0)  # 0, 10, ... 252
     for offset in halves:
         blocks[:, offset : offset + 2] = rng.standard_normal(24).astype(np.float16)[:, None].view(np.uint8)
     expected = np.array([decoder([int(byte) for byte in block]) for block in blocks])
     decoded = encodings.decode(kind, blocks.reshape(-1), (6, 4 * elements)).reshape(24, elements)
-    np.testing.assert_allclose(decoded, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+    largest = np.abs(expected).max(axis=1, keepdims=True)
+    assert np.all(np.abs(decoded - expected) <= 1e-6 * np.minimum(largest, 3e38))
 
 
 def test_golden_and_described_types_are_all_types_with_blocks():
@@ -259,7 +270,7 @@ def test_what_cannot_be_is_refused_by_name(call, sqlstate, words):
 
 # What is infinite or NaN, by the values that the gguf package gives for the same blocks.
 
-FIELDS = [(kind, offset) for kind, (_, offsets) in encodings.FLOATS.items() for offset in offsets]
+FIELDS = [(kind, at) for kind, (form, offsets) in encodings.FLOATS.items() if form != "E8M0" for at in offsets]
 EDGES = (0, 1, 0x7FFFFF, 0x800000, 0x3F800000, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x7FC00000, 0x7FFFFFFF)
 
 
@@ -291,6 +302,33 @@ def test_every_float_that_makes_a_value_infinite_or_nan_is_found_and_no_other(ki
     assert encodings.first_not_finite(kind, blocks) == ill.argmax()
     turned = np.ascontiguousarray(blocks[::-1])
     assert encodings.first_not_finite(kind, turned) == ill[::-1].argmax()
+
+
+def mxfp4_blocks(exponents):
+    """A block of each exponent, with each of the sixteen codes twice."""
+    codes = np.arange(16, dtype=np.uint8)
+    return np.array([[exponent, *(codes | codes[::-1] << 4)] for exponent in exponents], np.uint8)
+
+
+def test_every_power_of_two_of_mxfp4_decodes_exactly_from_the_subnormal_ones_on():
+    blocks = mxfp4_blocks(range(253))
+    values = encodings.decode("MXFP4", blocks, (253, 32))
+    np.testing.assert_array_equal(values, np.array([mxfp4([int(byte) for byte in block]) for block in blocks]))
+    assert values[0, 1] == 2.0**-128 and values[1, 1] == 2.0**-127 and values[252].max() == 1.5 * 2.0**127
+
+
+def test_a_power_that_is_none_or_at_which_the_largest_code_is_infinite_is_found():
+    """255 is NaN in OCP's specification; at 253 and 254 a code of 4 or 6 is beyond float32."""
+    blocks = mxfp4_blocks(range(256))
+    with np.errstate(over="ignore"):
+        values = gguf.quants.dequantize(blocks, gguf.GGMLQuantizationType.MXFP4)
+    assert np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist() == [253, 254, 255]
+    for exponent, block in enumerate(blocks):
+        bound = encodings.largest_bound("MXFP4", block[None])
+        largest = float(np.abs(values[exponent]).max())
+        assert largest <= bound < np.inf if exponent < 253 else not np.isfinite(bound)
+    assert encodings.first_not_finite("MXFP4", blocks) == 253
+    assert encodings.first_not_finite("MXFP4", np.ascontiguousarray(blocks[::-1])) == 0
 
 
 def test_of_every_encoding_it_is_known_where_its_floats_lie():

@@ -8,20 +8,32 @@ import pytest
 from plpython.kernels import attention, elementwise, kv_pages
 from plpython.kernels import matrix as matrix_kernels
 from plpython.kernels.attention import AttentionPiece, Cached, Queries, Workspace
-from plpython.kernels.dispatch import OFFSETS
 from plpython.kernels.elementwise import Affine, new_codes
-from plpython.kernels.groups import Activations, Rows, group_count
+from plpython.kernels.groups import HALF_OFFSET, OFFSETS, Activations, Rows, group_count
 from plpython.kernels.kv_pages import PAGE, KVAddress, head_bytes
 from plpython.model import encodings
 from plpython.reference import operators
 from plpython.simd.memory import load, store
 from plpython.simd.registers import compiled, f32
 from plpython.weights.packed_model import pack_model
-from tests.plpython.compiled import callable_from_python
+from tests.plpython.compiled import callable_from_python, same_bits
+from tests.plpython.valid_blocks import decoded, random_blocks
 
 RANDOM = np.random.default_rng(11)
-EXACT = [encoding.name for encoding in encodings.ENCODINGS if encoding.encodable and encoding.layout]
+EXACT = [encoding.name for encoding in encodings.ENCODINGS if encoding.layout]
 OF_BLOCKS = [type for type in EXACT if encodings.BLOCKS[type][0] > 1]
+BATCHES = (1, 2, 3, 4, 7, 8, 9, 17, 33)
+# Where the scale of a superblock's minima is: they are multiplied with fine codes, which are rounded to 16 bits.
+OF_MINIMA = {"Q4_K": slice(2, 4), "Q5_K": slice(2, 4)}
+# The bytes of the integer scales of blocks
+SCALES_OF = {
+    "Q2_K": [slice(0, 16)],
+    "Q3_K": [slice(96, 108)],
+    "Q4_K": [slice(4, 16)],
+    "Q5_K": [slice(4, 16)],
+    "Q6_K": [slice(192, 208)],
+    "IQ4_XS": [slice(2, 8)],
+}
 
 
 def floats(*shape):
@@ -122,115 +134,235 @@ def quantized(x):
     return codes
 
 
+def sums_of_codes(codes):
+    """The sums of the codes of each half of a block: int [blocks, 2]."""
+    return codes.codes.reshape(-1, 2, 16).astype(int).sum(axis=2)
+
+
 def test_activations_become_int8_within_half_a_step():
     x = floats(3, 96)
     x[1, :32] = 0
     codes = quantized(x)
     blocks = x.reshape(-1, 32)
     np.testing.assert_allclose(codes.scales, np.abs(blocks).max(1) / 127, rtol=1e-6)
-    decoded = codes.codes.reshape(-1, 32) * codes.scales[:, None]
-    assert np.all(np.abs(decoded - blocks) <= codes.scales[:, None] * 0.5001)
-    sums = codes.codes.reshape(-1, 32).astype(int).sum(1)
-    np.testing.assert_array_equal(codes.starts.reshape(len(OFFSETS), -1), [-offset * sums for offset in OFFSETS])
+    seen = codes.codes.reshape(-1, 32) * codes.scales[:, None]
+    assert np.all(np.abs(seen - blocks) <= codes.scales[:, None] * 0.5001)
+
+
+def test_codes_have_the_starts_and_the_sums_of_blocks_and_of_their_halves():
+    codes = quantized(floats(3, 96) * np.float32([[1], [100], [0]]))
+    halves, blocks = sums_of_codes(codes), 9
+    starts = codes.starts.reshape(-1, blocks)
+    np.testing.assert_array_equal(starts[: len(OFFSETS)], [-offset * halves.sum(axis=1) for offset in OFFSETS])
+    np.testing.assert_array_equal(starts[len(OFFSETS) :].reshape(blocks, 2), -HALF_OFFSET * halves)
+    np.testing.assert_array_equal(codes.fine[blocks:].reshape(blocks, 2), halves)
+    np.testing.assert_array_equal(codes.sums[:blocks], codes.scales * halves.sum(axis=1).astype(np.float32))
+
+
+def test_codes_of_the_ends_of_their_range_have_the_largest_sums():
+    x = np.repeat(np.float32([[127], [-127]]), 256, axis=1)
+    codes = quantized(x)
+    np.testing.assert_array_equal(codes.codes.reshape(2, 256), x)
+    np.testing.assert_array_equal(codes.starts.reshape(-1, 16)[2, [0, 8]], [-128 * 32 * 127, 128 * 32 * 127])
+    np.testing.assert_array_equal(codes.fine[16:].reshape(2, 16), np.repeat([[16 * 127], [-16 * 127]], 16, axis=1))
+
+
+def test_fine_codes_hold_the_sums_of_eight_blocks_within_half_a_step_of_their_largest():
+    x = floats(2, 768)
+    x[0, :256], x[1, 256:272] = 0, 1e4
+    codes, blocks = quantized(x), 2 * 24
+    sums, scales = codes.sums[:blocks].reshape(-1, 8), codes.sums[blocks:].reshape(-1, 8)
+    np.testing.assert_allclose(scales[:, 0], np.abs(sums).max(axis=1) / 32767, rtol=1e-6)
+    assert not scales[:, 1:].any()
+    fine = codes.fine[:blocks].reshape(-1, 8)
+    assert np.all(np.abs(fine * scales[:, :1] - sums) <= scales[:, :1] * 0.51)
+    assert np.abs(fine[1:]).max(axis=1).min() == 32767 and not fine[0].any()
+
+
+@pytest.mark.parametrize("width", [32, 96, 224, 480])
+def test_blocks_beyond_the_last_eight_of_a_row_have_no_fine_codes(width):
+    codes, blocks = quantized(floats(2, width)), width // 32
+    fine = codes.fine[: 2 * blocks].reshape(2, blocks)
+    assert not fine[:, blocks // 8 * 8 :].any() and fine[:, : blocks // 8 * 8].any() == (blocks >= 8)
+
+
+@pytest.mark.parametrize("ill", [np.nan, np.inf])
+def test_a_number_that_is_none_makes_the_scales_none(ill):
+    x = floats(1, 256)
+    x[0, 40] = ill
+    codes = quantized(x)
+    assert not np.isfinite(codes.scales[1]) and np.isfinite(np.delete(codes.scales, 1)).all()
+    assert np.isnan(codes.sums[[1, 8]]).all() and np.isfinite(codes.sums[[0, 2, 7]]).all()
 
 
 def test_two_sets_of_codes_hold_activations_250_times_as_closely_as_one():
     x = floats(1, 96)
     codes = new_codes(384)
     callable_from_python(elementwise.quantize_twice)(x.reshape(-1), 0, 96, codes, 3, 9)
-    decoded = (codes.codes.reshape(12, 32) * codes.scales[:, None]).reshape(4, 96)
+    seen = (codes.codes.reshape(12, 32) * codes.scales[:, None]).reshape(4, 96)
     np.testing.assert_array_equal(codes.codes[96:192], quantized(x).codes)
     steps = codes.scales[3:6].repeat(32)
-    assert np.all(np.abs(decoded[1] + decoded[3] - x[0]) <= steps / 250)
+    assert np.all(np.abs(seen[1] + seen[3] - x[0]) <= steps / 250)
     sums = codes.codes[288:].reshape(3, 32).astype(int).sum(1)
-    np.testing.assert_array_equal(codes.starts.reshape(-1, 12)[:, 9:], [-offset * sums for offset in OFFSETS])
+    starts = codes.starts.reshape(-1, 12)[: len(OFFSETS), 9:]
+    np.testing.assert_array_equal(starts, [-offset * sums for offset in OFFSETS])
+
+
+def test_both_sets_of_codes_have_fine_codes():
+    x, codes = floats(1, 256), new_codes(512)
+    callable_from_python(elementwise.quantize_twice)(x.reshape(-1), 0, 256, codes, 0, 8)
+    for first in (0, 8):
+        seen = codes.fine[first : first + 8] * codes.sums[16 + first]
+        np.testing.assert_allclose(seen, codes.sums[first : first + 8], atol=np.abs(seen).max() / 65000)
 
 
 @compiled
-def _linear(weights, matrix, groups, x, x_stride, codes, tokens, out, stride):
+def _linear(weights, matrix, span, x, x_stride, codes, tokens, out, stride):
     given, to = Activations(Rows(x, 0, x_stride), codes, 0), Rows(out, 0, stride)
-    matrix_kernels.linear(weights, matrix, 0, groups, given, tokens, to)
+    matrix_kernels.linear(weights, matrix, span[0], span[1], given, tokens, to)
 
 
 LINEAR = callable_from_python(_linear)
 
 
-def product(type, rows, columns, x, raw):
-    """(matrix @ each row of x) by the compiled kernels."""
-    model = pack_model({"w": (type, (rows, columns), raw)})
-    groups, tokens = group_count(rows), len(x)
-    codes = quantized(x) if columns % 32 == 0 else new_codes(0)
-    out = np.zeros(tokens * groups * 16, np.float32)
-    flat = padded(x)
-    LINEAR(
-        model.weights,
-        model.entry("w"),
-        groups,
-        flat,
-        flat.size // tokens,
-        codes,
-        tokens,
-        out,
-        groups * 16,
-    )
+def packed(type, shape, raw):
+    return pack_model({"w": (type, shape, raw)})
+
+
+def product(model, x, span=None):
+    """(the matrix "w" @ each row of x) by the compiled kernels, f32[tokens, rows]; span: some groups, others stay 0."""
+    matrix, tokens = model.entry("w"), len(x)
+    rows, columns = map(int, matrix[2:])
+    groups, flat = group_count(rows), padded(x)
+    codes, out = quantized(x) if columns % 32 == 0 else new_codes(0), np.zeros(tokens * groups * 16, np.float32)
+    LINEAR(model.weights, matrix, span or (0, groups), flat, flat.size // tokens, codes, tokens, out, groups * 16)
     return out.reshape(tokens, -1)[:, :rows]
 
 
+def widths(type):
+    """Counts of columns: one block, blocks that fill no line of scales, many."""
+    block = max(encodings.BLOCKS[type][0], 32)
+    return (block, 3 * block, 1536)
+
+
+def seen(type, x):
+    """x as the kernels of the type read it, f64: decoded from its codes, or as it is."""
+    if type not in OF_BLOCKS:
+        return x.astype(np.float64)
+    codes = quantized(x)
+    return (codes.codes.reshape(-1, 32) * codes.scales[:, None].astype(np.float64)).reshape(x.shape)
+
+
 @pytest.mark.parametrize("type", EXACT)
-@pytest.mark.parametrize(("rows", "columns"), [(16, 32), (172, 64), (37, 192)])
-def test_products_are_those_of_the_decoded_weights(type, rows, columns):
-    raw, x = encodings.encode(type, floats(rows, columns)), floats(3, columns)
-    weight = encodings.decode(type, raw, (rows, columns))
-    if type in OF_BLOCKS:  # the kernels read the codes, not x
-        codes = quantized(x)
-        x_seen = (codes.codes.reshape(-1, 32) * codes.scales[:, None]).reshape(x.shape)
-    else:
-        x_seen = x
-    exact = x_seen.astype(np.float64) @ weight.T.astype(np.float64)
-    np.testing.assert_allclose(product(type, rows, columns, x, raw), exact, rtol=0, atol=1e-4)
+def test_products_are_those_of_the_decoded_weights(type):
+    for columns in widths(type):
+        raw, x = random_blocks(type, 37, columns, RANDOM), floats(9, columns)
+        exact = seen(type, x) @ decoded(type, raw, (37, columns)).T.astype(np.float64)
+        got = product(packed(type, (37, columns), raw), x)
+        off = 2e-5 if type in OF_MINIMA else 1e-5
+        np.testing.assert_allclose(got, exact, rtol=0, atol=off * exact.std())
 
 
 def test_floats_take_any_number_of_columns():
     raw, x = encodings.encode("F16", floats(20, 43)), floats(2, 43)
     exact = x @ encodings.decode("F16", raw, (20, 43)).T
-    np.testing.assert_allclose(product("F16", 20, 43, x, raw), exact, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(product(packed("F16", (20, 43), raw), x), exact, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("type", EXACT)
 def test_a_tokens_product_has_the_same_bits_in_every_batch(type):
-    raw, x = encodings.encode(type, floats(100, 96)), floats(33, 96)
-    alone = np.concatenate([product(type, 100, 96, x[t : t + 1], raw) for t in range(33)])
-    for tokens in (2, 3, 5, 8, 9, 17, 33):
-        np.testing.assert_array_equal(
-            product(type, 100, 96, x[:tokens], raw).view(np.uint32), alone[:tokens].view("u4")
-        )
+    columns = widths(type)[1]
+    model, x = packed(type, (100, columns), random_blocks(type, 100, columns, RANDOM)), floats(33, columns)
+    alone = np.concatenate([product(model, x[t : t + 1]) for t in range(33)])
+    for tokens in BATCHES:
+        same_bits(product(model, x[:tokens]), alone[:tokens])
+        same_bits(product(model, x[-tokens:]), alone[-tokens:])
+
+
+@pytest.mark.parametrize("type", EXACT)
+@pytest.mark.parametrize("tokens", [1, 2, 4, 9])
+def test_a_group_has_the_same_bits_alone_and_among_others(type, tokens):
+    columns = widths(type)[1]
+    model, x = packed(type, (80, columns), random_blocks(type, 80, columns, RANDOM)), floats(tokens, columns)
+    together = product(model, x)
+    for begin, end in ((0, 1), (1, 2), (4, 5), (1, 4)):
+        some, here = product(model, x, (begin, end)), slice(16 * begin, 16 * end)
+        same_bits(some[:, here], together[:, here])
+        assert not np.delete(some, np.r_[here], axis=1).any()
 
 
 @pytest.mark.parametrize("type", EXACT)
 def test_an_embedding_row_is_the_decoded_row(type):
-    raw = encodings.encode(type, floats(40, 64))
-    model = pack_model({"w": (type, (40, 64), raw)})
+    columns = widths(type)[0]
+    raw = random_blocks(type, 40, columns, RANDOM)
+    model, values = packed(type, (40, columns), raw), decoded(type, raw, (40, columns))
     run = callable_from_python(matrix_kernels.embedding)
     for row in (0, 15, 16, 39):
-        out = np.zeros(64, np.float32)
-        run(model.weights, model.entry("w"), row, out, 0)
-        np.testing.assert_array_equal(out, encodings.decode(type, raw, (40, 64))[row])
+        out = np.zeros(columns + 3, np.float32)
+        run(model.weights, model.entry("w"), row, out, 2)
+        np.testing.assert_array_equal(out, np.concatenate([[0, 0], values[row], [0]]))
+
+
+def whole_numbers(type, rows, columns, random):
+    """Blocks whose weights are whole numbers, or whole halves: all scales are 1, or integers."""
+    raw = random_blocks(type, rows, columns, random, np.ones)
+    if encodings.BY_NAME[type].floats.form == "E8M0":
+        raw.reshape(-1, encodings.BLOCKS[type][1])[:, 0] = 127
+    return raw
+
+
+def largest_activations(random, tokens, columns):
+    """Activations that are their own codes, most of them at the ends of the range."""
+    x = random.choice([-127, -1, 0, 1, 127], (tokens, columns)).astype(np.float32)
+    x[:, ::32] = 127
+    return x
 
 
 @pytest.mark.parametrize("type", OF_BLOCKS)
 @pytest.mark.parametrize("tokens", [1, 4, 9])
 def test_a_product_of_integers_is_exact_at_the_ends_of_their_range(type, tokens):
-    """Weights of every size in both signs, and activations that are their own codes: the sums are whole numbers."""
-    columns, rows = 4 * 32, 20
-    random = np.random.default_rng(tokens)
-    raw = np.repeat(np.arange(256, dtype=np.uint8), encodings.row_bytes(type, columns) * rows // 256 + 1)
-    raw = random.permutation(raw)[: encodings.row_bytes(type, columns) * rows].reshape(-1, encodings.BLOCKS[type][1])
-    raw[:, :2] = np.frombuffer(np.float16(1).tobytes(), np.uint8)
-    x = random.choice([-127, -1, 0, 1, 127], (tokens, columns)).astype(np.float32)
-    x[:, ::32] = 127
-    weight = encodings.decode(type, raw.reshape(-1), (rows, columns))
-    assert len(np.unique(weight)) >= 16 and weight.min() < 0 < weight.max()
-    np.testing.assert_array_equal(product(type, rows, columns, x, raw.reshape(-1)), x @ weight.T)
+    """Weights of every size in both signs: the sums are whole numbers, but where minima meet fine codes."""
+    random, columns = np.random.default_rng(tokens), widths(type)[0]
+    raw, x = whole_numbers(type, 20, columns, random), largest_activations(random, tokens, columns)
+    if type in OF_MINIMA:
+        raw.reshape(-1, encodings.BLOCKS[type][1])[:, OF_MINIMA[type]] = 0
+    weight = decoded(type, raw, (20, columns)).astype(np.float64)
+    assert len(np.unique(weight)) >= 4 and weight.max() > 0
+    np.testing.assert_array_equal(product(packed(type, (20, columns), raw), x), x @ weight.T)
+
+
+@pytest.mark.parametrize("type", OF_BLOCKS)
+@pytest.mark.parametrize("code", [0, 255])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_sums_that_can_be_are_exact(type, code, sign):
+    """Every weight at one end of its range, every integer scale the largest, all activations of one sign."""
+    columns = max(encodings.BLOCKS[type][0], 32)
+    for scales in (0x00, 0x7F, 0x80, 0xFF):
+        raw = np.full((20 * columns // encodings.BLOCKS[type][0], encodings.BLOCKS[type][1]), code, np.uint8)
+        for place in SCALES_OF.get(type, ()):
+            raw[:, place] = scales
+        floats = random_blocks(type, 20, columns, RANDOM, np.ones).reshape(raw.shape)
+        for at in encodings.BY_NAME[type].floats.at:
+            raw[:, at : at + 2] = floats[:, at : at + 2] if type != "MXFP4" else 127
+        x = np.full((9, columns), 127 * sign, np.float32)
+        exact = x.astype(np.float64) @ decoded(type, raw.reshape(-1), (20, columns)).T.astype(np.float64)
+        np.testing.assert_allclose(product(packed(type, (20, columns), raw.reshape(-1)), x), exact, rtol=2e-7)
+
+
+@pytest.mark.parametrize("type", ["Q2_K", "Q3_K", "Q6_K"])
+def test_both_halves_of_a_block_with_their_scales_have_a_sum_that_float32_holds(type):
+    """Below 2^24, as superblocks.py says: the largest integers, scales and codes that there are."""
+    integers = {"Q2_K": (0, 3), "Q3_K": (-4, 3), "Q6_K": (-32, 31)}[type]
+    scales = {"Q2_K": (0, 15), "Q3_K": (-32, 31), "Q6_K": (-128, 127)}[type]
+    largest = max(map(abs, integers)) * max(map(abs, scales)) * 127 * 32
+    assert largest < 2**24
+    columns = 256
+    raw = random_blocks(type, 3000, columns, RANDOM, np.ones)
+    weight = decoded(type, raw, (3000, columns))
+    minima = {"Q2_K": 15}.get(type, 0)
+    assert np.abs(weight).max() <= max(map(abs, integers)) * max(map(abs, scales)) + minima
+    x = np.full((1, columns), 127, np.float32)
+    np.testing.assert_array_equal(product(packed(type, (3000, columns), raw), x)[0], weight.astype(np.float64) @ x[0])
 
 
 STORE = {

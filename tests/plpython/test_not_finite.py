@@ -13,12 +13,14 @@ import pytest
 from loaders.reader import read_model
 from plpython.engine.decoder import CompiledEngine
 from plpython.engine.encoder import CompiledEncoder
+from plpython.kernels.similarity import PackedTable
 from plpython.model import encodings, finite
 from plpython.reference.decoder import NumpyEngine
 from plpython.reference.encoder import NumpyEncoder
 from plpython.server.errors import ModelError
 from plpython.weights.packed_model import pack_model
 from tests.plpython.compiled import same_bits
+from tests.plpython.valid_blocks import random_blocks
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PROMPT = np.array([5, 9, 9, 30, 7, 11])  # of tokens that all the vocabularies have
@@ -134,12 +136,24 @@ def test_numbers_that_grow_beyond_float32_are_refused_by_both_engines_or_by_none
         assert len(set(refused.values())) == 1, (name, refused)
 
 
-def test_infinity_in_a_type_that_packing_rounds_stays_infinity():
-    raw = np.full(encodings.BLOCKS["Q6_K"][1], 1, np.uint8)
-    raw[-2:] = np.array([np.inf], np.float16).view(np.uint8)
-    packed = pack_model({"w": ("Q6_K", (1, 256), raw.tobytes())})
-    halves = packed.weights.u16[packed.directory["w"][1] // 2 :][: 256 * 16 : 16].view(np.float16)
-    np.testing.assert_array_equal(halves, encodings.decode("Q6_K", raw, (256,)))
+PLANTED_HALVES = {"inf": 0x7C00, "-inf": 0xFC00, "nan": 0x7E00, "odd nan": 0xFC01}
+HALVES = [(kind, at) for kind, (form, offsets) in encodings.FLOATS.items() if form == "F16" for at in offsets]
+
+
+@pytest.mark.parametrize("planted", PLANTED_HALVES)
+@pytest.mark.parametrize(("kind", "offset"), HALVES)
+def test_a_packed_row_whose_scale_or_minimum_is_no_number_has_no_product(kind, offset, planted):
+    """Other rows of its group keep their products, and the squares of its row are no number, either."""
+    columns = max(encodings.BLOCKS[kind][0], 32)
+    size, random = encodings.row_bytes(kind, columns), np.random.default_rng(offset)
+    raw = random_blocks(kind, 20, columns, random)
+    ill = raw.copy()
+    ill[3 * size + offset :][:2] = np.array([PLANTED_HALVES[planted]], np.uint16).view(np.uint8)
+    well, packed = (PackedTable(pack_model({"w": (kind, (20, columns), given)}), "w") for given in (raw, ill))
+    x = random.standard_normal(columns).astype(np.float32)
+    products, expected = packed.products(x)[0].copy(), well.products(x)[0]
+    assert not np.isfinite(products[3]) and packed.lengths.unknown.tolist() == [3]
+    same_bits(np.delete(products, 3), np.delete(expected, 3))
 
 
 @pytest.mark.parametrize("planted", PLANTED)

@@ -10,128 +10,120 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plpython.kernels import packing
-from plpython.kernels.dispatch import LAYOUT_BY_NAME, LAYOUT_BY_NUMBER, LAYOUTS, OFFSETS
-from plpython.kernels.groups import FIRST_BLOCK_LAYOUT
-from plpython.kernels.packing import LAYOUT_OF
+from plpython.kernels import packing, similarity
+from plpython.kernels.dispatch import LAYOUT_BY_NAME, LAYOUT_BY_NUMBER, LAYOUTS
+from plpython.kernels.groups import FIRST_BLOCK_LAYOUT, GROUP, group_count
 from plpython.model import encodings
 from plpython.server.errors import ModelError
 from plpython.weights.packed_model import PackedModel, pack_model
+from tests.plpython.compiled import same_bits
+from tests.plpython.valid_blocks import decoded, random_blocks
 
 RANDOM = np.random.default_rng(3)
-
-
-F32, F16, Q8, Q4, Q5 = (LAYOUT_BY_NAME[name].number for name in ("f32", "f16", "q8", "q4", "q5"))
+Q8 = LAYOUT_BY_NAME["q8"].number
 EXACT = [encoding.name for encoding in encodings.ENCODINGS if encoding.layout]
+ROUNDED = [encoding.name for encoding in encodings.ENCODINGS if not encoding.layout]
+MOST_BYTES = 1.06  # of a packed matrix, over those in the file
 
 
-def encoded(type, rows, columns):
-    values = RANDOM.standard_normal((rows, columns)).astype(np.float32)
-    if type in encodings.ENCODED:
-        return encodings.encode(type, values)
-    raw = RANDOM.integers(0, 256, rows * encodings.row_bytes(type, columns), dtype=np.uint8)
-    blocks = raw.reshape(-1, encodings.BLOCKS[type][1])
-    for at in {"IQ4_NL": (0,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,), "IQ4_XS": (0,)}[type]:
-        blocks[:, at : at + 2] = np.frombuffer(np.float16(0.01).tobytes(), np.uint8)  # a scale that is a number
-    return raw
+def any_halves(count):
+    """Half-precision numbers of all sizes and both signs, subnormal ones too."""
+    patterns = RANDOM.integers(0, 0x7C00, count) | RANDOM.integers(0, 2, count) << 15
+    return patterns.astype(np.uint16).view(np.float16)
 
 
-def unpacked(packed, type, rows, columns):
-    """Decode a packed matrix with numpy, as the docstrings of the layouts and of `groups` describe it."""
-    layout, groups = LAYOUT_OF.get(type, F16), -(-rows // 16)
-    if layout in (Q8, Q4, Q5):
-        blocks = columns // 32
-        quads = {Q8: 8, Q4: 4, Q5: 5}[layout]
-        pair = 64 + 2 * quads * 64
-        scales, weights = [], []
-        for group in packed.reshape(groups, -1):
-            for begin in range(0, group.size, pair):  # the last may be half a pair
-                scale, weight = np.split(group[begin : begin + pair], [64])
-                weights.append(weight)
-                scales.append(scale[: weight.size // quads // 2])
-                assert not scale[scales[-1].size :].any()
-        weights = np.concatenate(weights).reshape(groups, blocks, quads, 16, 4)
-        scales = np.concatenate(scales).view(np.float16).reshape(groups, blocks, 1, 16).astype(np.float32)
-        if layout == Q8:
-            integers = weights.transpose(0, 1, 2, 4, 3).reshape(groups, blocks, 32, 16).astype(np.float32) - 128
-        elif layout == Q5:
-            nibbles = weights[:, :, 1:].transpose(0, 1, 2, 4, 3).reshape(groups, blocks, 4, 4, 16)
-            fifths = weights[:, :, :1].transpose(0, 1, 2, 4, 3) >> np.arange(8)[:, None, None] & 1  # [bit][byte][row]
-            low, high = nibbles & 15 | fifths[:, :, 4:] << 4, nibbles >> 4 | fifths[:, :, :4] << 4
-            halves = [half.reshape(groups, blocks, 16, 16) for half in (low, high)]
-            integers = np.concatenate(halves, axis=2).astype(np.float32) - 16
-        else:
-            nibbles = weights.transpose(0, 1, 2, 4, 3).reshape(groups, blocks, 16, 16)
-            integers = np.concatenate([nibbles & 15, nibbles >> 4], axis=2).astype(np.float32) - 8
-        values = integers * scales
+def rows_of(model, name="w"):
+    """All rows of a packed matrix, decoded by the compiled kernel."""
+    _, _, rows, columns = model.entry(name)
+    out = np.full(rows * columns, np.nan, np.float32)
+    similarity.rows(model.weights, model.entry(name), np.arange(rows), out)
+    return out.reshape(rows, columns)
+
+
+def squares_of(model, name="w"):
+    """The sums of the squares of the rows, those that fill the last group too."""
+    matrix = model.entry(name)
+    groups = group_count(int(matrix[2]))
+    out = np.full(groups * GROUP, np.nan, np.float32)
+    similarity.squared_lengths(model.weights, matrix, 0, groups, out)
+    return out
+
+
+def shapes():
+    """(type, rows, columns): counts of blocks that fill no line of scales, and rows that fill no group."""
+    for encoding in encodings.ENCODINGS:
+        for rows, blocks in ((16, 1), (5, 2), (48, 3), (37, 5), (172, 2)):
+            yield encoding.name, rows, blocks * max(encoding.block, 32)
+
+
+@pytest.mark.parametrize(("type", "rows", "columns"), list(shapes()))
+def test_every_weight_is_kept_to_the_bit(type, rows, columns):
+    raw = random_blocks(type, rows, columns, RANDOM, any_halves)
+    model = pack_model({"w": (type, (rows, columns), raw)})
+    expected = decoded(type, raw, (rows, columns))
+    if type in EXACT:
+        same_bits(rows_of(model) + np.float32(0), expected + np.float32(0))  # 0.0 and -0.0 are the same weight
     else:
-        values = packed.view({F32: np.float32, F16: np.float16}.get(layout, np.uint16)).reshape(groups, columns, 16)
-        if type == "BF16":
-            values = (values.astype(np.uint32) << 16).view(np.float32)
-    return values.reshape(groups, columns, 16).transpose(0, 2, 1).reshape(groups * 16, columns)
+        near = np.clip(expected, -65504, 65504).astype(np.float16)
+        np.testing.assert_array_equal(rows_of(model), near)
+
+
+def test_every_power_of_two_of_mxfp4_is_kept_from_the_subnormal_ones_on():
+    blocks = RANDOM.integers(0, 256, (253, 17), dtype=np.uint8)
+    blocks[:, 0] = np.arange(253)
+    model = pack_model({"w": ("MXFP4", (253, 32), blocks)})
+    same_bits(rows_of(model) + np.float32(0), decoded("MXFP4", blocks, (253, 32)) + np.float32(0))
 
 
 @pytest.mark.parametrize("type", EXACT)
-@pytest.mark.parametrize(("rows", "columns"), [(16, 32), (48, 96), (5, 64), (172, 64)])
-def test_exact_types_keep_every_weight(type, rows, columns):
-    raw = encoded(type, rows, columns)
-    packed = packing.pack_tensor(raw, type, (rows, columns))
-    assert packed.size == packing.packed_bytes(type, (rows, columns))
-    values = unpacked(packed, type, rows, columns)
-    np.testing.assert_array_equal(values[:rows], encodings.decode(type, raw, (rows, columns)))
-    assert not values[rows:].any()
+def test_squares_are_those_of_the_rows_and_none_are_behind_the_last(type):
+    columns = 3 * max(encodings.BY_NAME[type].block, 32)
+    raw = random_blocks(type, 21, columns, RANDOM)
+    model = pack_model({"w": (type, (21, columns), raw)})
+    squares, exact = squares_of(model), decoded(type, raw, (21, columns)).astype(np.float64)
+    np.testing.assert_allclose(squares[:21], (exact**2).sum(axis=1), rtol=1e-5)
+    assert not squares[21:].any()
 
 
-@pytest.mark.parametrize("encoding", encodings.ENCODINGS, ids=lambda encoding: encoding.name)
-def test_a_type_with_a_layout_of_its_own_takes_the_bytes_that_it_has_in_the_file(encoding):
-    if encoding.layout and encoding.name != "IQ4_NL":
-        assert packing.packed_bytes(encoding.name, (32, 256)) == 32 * encodings.row_bytes(encoding.name, 256)
-    else:
-        assert packing.packed_bytes(encoding.name, (32, 256)) == 32 * 256 * (1.0625 if encoding.layout else 2)
+@pytest.mark.parametrize("type", encodings.BLOCKS)
+def test_a_packed_matrix_takes_the_bytes_that_it_has_in_the_file(type):
+    """A line of scales is a whole one, so a few blocks take more; a type without a layout takes 16 bits."""
+    shape, in_file = (1024, 4096), 1024 * encodings.row_bytes(type, 4096)
+    packed = packing.packed_bytes(type, shape)
+    assert packed == packing.pack_tensor(np.zeros(in_file, np.uint8), type, shape).size
+    assert in_file <= packed <= MOST_BYTES * in_file if type in EXACT else packed == 2 * 1024 * 4096
 
 
 def test_layouts_of_blocks_are_numbered_one_after_the_other():
     """And behind those of floats: compiled code tells the two kinds apart by the number."""
     of_blocks = sorted(layout.number for layout in LAYOUTS if layout.of_blocks)
     assert max(layout.number for layout in LAYOUTS if not layout.of_blocks) < FIRST_BLOCK_LAYOUT
-    assert of_blocks == list(range(FIRST_BLOCK_LAYOUT, FIRST_BLOCK_LAYOUT + len(OFFSETS)))
+    assert of_blocks == list(range(FIRST_BLOCK_LAYOUT, FIRST_BLOCK_LAYOUT + len(of_blocks)))
     assert len(LAYOUT_BY_NUMBER) == len(LAYOUT_BY_NAME) == len(LAYOUTS)
+
+
+def test_every_layout_packs_an_encoding_and_every_encoding_names_a_layout():
+    assert {encoding.layout for encoding in encodings.ENCODINGS if encoding.layout} == LAYOUT_BY_NAME.keys()
 
 
 @pytest.mark.parametrize("type", ["F32", "F16", "BF16"])
 def test_plain_types_take_any_number_of_columns(type):
-    raw = encoded(type, 7, 43)
-    values = unpacked(packing.pack_tensor(raw, type, (7, 43)), type, 7, 43)
-    np.testing.assert_array_equal(values[:7], encodings.decode(type, raw, (7, 43)))
+    raw = random_blocks(type, 7, 43, RANDOM)
+    np.testing.assert_array_equal(rows_of(pack_model({"w": (type, (7, 43), raw)})), decoded(type, raw, (7, 43)))
 
 
-@pytest.mark.parametrize("type", ["Q4_1", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"])
-def test_other_types_are_rounded_to_half_precision(type):
-    raw = encoded(type, 16, 256)
-    values = unpacked(packing.pack_tensor(raw, type, (16, 256)), type, 16, 256).astype(np.float32)
-    exact = encodings.decode(type, raw, (16, 256))
-    assert np.all(np.abs(values - exact) <= np.maximum(np.abs(exact) * 2.0**-11, 2.0**-25))
-
-
-def test_weights_beyond_half_precision_are_clipped():
-    raw = encodings.encode("Q4_1", np.linspace(0, 90000, 32, dtype=np.float32)[None] / 2)
-    blocks = raw.reshape(-1, 20)
-    blocks[:, :2] = np.frombuffer(np.float16(60000).tobytes(), np.uint8)
-    values = unpacked(packing.pack_tensor(raw, "Q4_1", (1, 32)), "Q4_1", 1, 32)
-    assert np.isfinite(values).all() and values.max() == np.float16(65504)
-
-
-@pytest.mark.parametrize("type", ["F16", "F32"])
+@pytest.mark.parametrize("type", ["F16", "F32", "Q4_1"])
 def test_vectors_become_padded_f32(type):
-    raw = encoded(type, 1, 43)
-    packed = packing.pack_tensor(raw, type, (43,)).view(np.float32)
-    np.testing.assert_array_equal(packed[:43], encodings.decode(type, raw, (43,)))
-    assert packed.size == 48 and not packed[43:].any()
+    columns = 96 if type == "Q4_1" else 91
+    raw = random_blocks(type, 1, columns, RANDOM)
+    packed = packing.pack_tensor(raw, type, (columns,)).view(np.float32)
+    np.testing.assert_array_equal(packed[:columns], decoded(type, raw, (1, columns))[0])
+    assert packed.size == 96 and not packed[columns:].any()
 
 
-@pytest.mark.parametrize("type", [*EXACT, "Q6_K"])
+@pytest.mark.parametrize("type", encodings.BLOCKS)
 def test_packing_by_tiles_of_any_rows_gives_the_same_bytes(type):
-    raw = encoded(type, 50, 256)
+    raw = random_blocks(type, 50, 256, RANDOM)
     whole, row = packing.pack_tensor(raw, type, (50, 256)), encodings.row_bytes(type, 256)
     tiled, start = np.zeros_like(whole), 0
     for rows in (1, 16, 20, 13):
@@ -151,11 +143,11 @@ def test_bytes_that_are_no_rows_of_the_tensor_are_refused():
 
 
 def tensors():
-    matrix = encoded("Q8_0", 32, 64)
+    matrix = random_blocks("Q8_0", 32, 64, RANDOM)
     return {
         "a": ("Q8_0", (32, 64), matrix),
         "same": ("Q8_0", (32, 64), matrix.copy()),
-        "norm": ("F32", (43,), encoded("F32", 1, 43)),
+        "norm": ("F32", (43,), random_blocks("F32", 1, 43, RANDOM)),
     }
 
 
@@ -190,7 +182,7 @@ def test_a_packed_model_in_memory_that_is_not_aligned_is_refused():
 
 
 def test_packed_tensors_begin_at_multiples_of_a_cache_line_and_do_not_overlap():
-    model = pack_model(tensors() | {"last": ("Q8_0", (5, 32), encoded("Q8_0", 5, 32))})
+    model = pack_model(tensors() | {"last": ("Q8_0", (5, 32), random_blocks("Q8_0", 5, 32, RANDOM))})
     sizes = {"a": ("Q8_0", (32, 64)), "norm": ("F32", (43,)), "last": ("Q8_0", (5, 32))}
     places = sorted((model.directory[name][1], packing.packed_bytes(*shape)) for name, shape in sizes.items())
     assert all(offset % 64 == 0 for offset, _ in places) and sum(places[-1]) <= model.buffer.size

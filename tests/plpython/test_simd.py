@@ -13,7 +13,11 @@ from plpython.simd.memory import (
     load_bf16,
     load_bytes,
     load_first,
+    load_i8,
     load_pairs,
+    load_u8,
+    load_u8_pairs,
+    load_word,
     peek_i32,
     prefetch,
     spread,
@@ -21,8 +25,10 @@ from plpython.simd.memory import (
     spread_pairs,
     store,
     store_first,
+    store_word,
 )
 from plpython.simd.registers import (
+    as_f32,
     bits,
     f32,
     fill,
@@ -172,6 +178,28 @@ def test_integers_and_masks():
     np.testing.assert_array_equal(picked[16:], np.where(a < 0, 2, a))
 
 
+def test_the_bits_of_a_float_and_back():
+    def run(a, out):
+        store(out, 0, as_f32(bits(load(a, 0, f32))))
+        store(out, 16, as_f32(bits(load(a, 0, f32)) & 0x7FFFFFFF))
+
+    a, out = floats(16), np.zeros(32, np.float32)
+    a[:4] = np.inf, -np.inf, 1e-42, -0.0
+    callable_from_python(run)(a, out)
+    np.testing.assert_array_equal(out, np.concatenate([a, np.abs(a)]))
+
+
+def test_words_lie_anywhere_among_bytes_and_are_unsigned():
+    def run(a, out):
+        for i in range(13):
+            store_word(out, 4 * i, load_word(a, i) >> 4)
+
+    a, out = RANDOM.integers(128, 256, 16, dtype=np.uint8), np.zeros(52, np.uint8)
+    callable_from_python(run)(a, out)
+    words = [int.from_bytes(a[i : i + 4].tobytes(), "little") >> 4 for i in range(13)]
+    np.testing.assert_array_equal(out.view(np.uint32), words)
+
+
 def test_partial_registers_neither_read_nor_write_beyond_their_end():
     def run(a, out, count):
         store_first(count, out, 0, load_first(count, a, 0) + 1.0)
@@ -222,6 +250,11 @@ def test_atomics_and_a_peek_at_an_address():
         ("load_pairs", np.uint16),
         ("spread_pairs", np.int8),
         ("load_first", np.uint16),
+        ("load_u8", np.int8),
+        ("load_i8", np.int8),
+        ("load_u8_pairs", np.int16),
+        ("load_word", np.uint32),
+        ("store_word", np.int32),
     ],
 )
 def test_an_array_of_another_dtype_is_a_typing_error(name, dtype):
@@ -234,6 +267,11 @@ def test_an_array_of_another_dtype_is_a_typing_error(name, dtype):
         "load_pairs": lambda a: load_pairs(a, 0, i32),
         "spread_pairs": lambda a: spread_pairs(a, 0, i32),
         "load_first": lambda a: load_first(16, a, 0),
+        "load_u8": lambda a: load_u8(a, 0, i32),
+        "load_i8": lambda a: load_i8(a, 0, i32),
+        "load_u8_pairs": lambda a: load_u8_pairs(a, 0, i32),
+        "load_word": lambda a: load_word(a, 0),
+        "store_word": lambda a: store_word(a, 0, 1),
     }
 
     def run(a):
@@ -274,8 +312,11 @@ import numpy as np, hashlib, sys
 
 from tests.plpython.compiled import callable_from_python
 from plpython.simd import processors
-from plpython.simd.registers import dot2, dot4, f32, i32
-from plpython.simd.memory import load, load_bf16, load_bytes, load_pairs, spread_bytes, spread_pairs, store
+from plpython.simd.registers import as_f32, bits, dot2, dot4, f32, halved, i32, look_up, maximum_i32
+from plpython.simd.memory import (
+    load, load_bf16, load_bytes, load_i8, load_pairs, load_u8, load_u8_pairs, load_word,
+    spread_bytes, spread_pairs, store, store_word,
+)
 
 def dots(u, s, start, out):
     for i in range(0, 4096, 64):
@@ -290,6 +331,24 @@ def halves(a, widened, bf16):
         x = load(a, i, f32)
         store(widened, i, x)
         store(bf16, i, load_bf16(a, i, f32))
+
+def small_integers(u, out):
+    store(out, 0, load_u8(u, 5, i32))
+    store(out, 16, load_i8(u, 5, i32))
+    store(out, 32, load_u8_pairs(u, 5, i32))
+
+def of_integers(a, b, out):
+    x, y = load(a, 0, i32), load(b, 0, i32)
+    store(out, 0, x * y)
+    store(out, 16, maximum_i32(x, y))
+    store(out, 32, halved(x, 3))
+    store(out, 48, bits(as_f32(x)))
+
+def of_table(table, index, words, out):
+    for i in range(0, 256, 64):
+        store(out, i, look_up(load_bytes(table, 0, i32), load_bytes(index, i, i32)))
+    for i in range(4):
+        store_word(words, 4 * i, load_word(table, i))
 
 random = np.random.default_rng(1)
 u, s = random.integers(0, 256, 4096, dtype=np.uint8), random.integers(-128, 128, 4096, dtype=np.int8)
@@ -309,6 +368,28 @@ products = first.reshape(64, 16, 2).astype(np.int64) * second[:128].reshape(64, 
 expected = (start.reshape(64, 16) + products.sum(2)).astype(np.int32).reshape(-1)
 assert (out == expected).all(), "dot2"
 
+bytes_in, out = random.integers(0, 256, 64, dtype=np.uint8), np.zeros(48, np.int32)
+callable_from_python(small_integers)(bytes_in, out)
+here = bytes_in[5:37].astype(np.int32)
+np.testing.assert_array_equal(out[:16], here[:16])
+np.testing.assert_array_equal(out[16:32], here[:16].astype(np.int8))
+np.testing.assert_array_equal(out[32:], here[::2] | here[1::2] << 16)
+
+a, b = random.integers(-2**31, 2**31, (2, 16), dtype=np.int64).astype(np.int32)
+a[:3], b[:3] = (-2**31, 2**31 - 1, 0), (2**31 - 1, -1, -2**31)
+out = np.zeros(64, np.int32)
+callable_from_python(of_integers)(a, b, out)
+np.testing.assert_array_equal(out[:16], (a.astype(np.int64) * b).astype(np.int32))
+np.testing.assert_array_equal(out[16:32], np.maximum(a, b))
+np.testing.assert_array_equal(out[32:48], a // 8)
+np.testing.assert_array_equal(out[48:], a)
+
+table, index = random.integers(0, 256, 16, dtype=np.uint8), random.integers(0, 16, 256, dtype=np.uint8)
+index[:16], words, out = np.arange(16), np.zeros(16, np.uint8), np.zeros(256, np.uint8)
+callable_from_python(of_table)(np.tile(table, 4), index, words, out)
+np.testing.assert_array_equal(out, table[index])
+np.testing.assert_array_equal(words, np.concatenate([table[i:i + 4] for i in range(4)]))
+
 patterns = np.arange(65536, dtype=np.uint16)
 widened, bf16 = np.zeros(65536, np.float32), np.zeros(65536, np.float32)
 callable_from_python(halves)(patterns, widened, bf16)
@@ -324,5 +405,5 @@ print(processors.VARIANT)
 
 
 @pytest.mark.parametrize("target", targets_here())
-def test_every_form_gives_exact_dot_products_and_half_precision(target, tmp_path):
+def test_every_form_gives_exact_integers_and_half_precision(target, tmp_path):
     assert run_for(target, FORMS, tmp_path).strip() == target

@@ -167,31 +167,31 @@ RENDERED = re.compile(
 
 
 def test_a_new_layout_is_the_files_of_its_recipe_and_what_they_render_to(checkout: Path):
-    """A copy of Q5_0's, in the place of the 16 bits in which Q5_1 is packed: only the files are looked at."""
+    """A copy of Q5_1's, under another name and number: only the files are looked at."""
     before = contents(checkout)
     kernels, encodings = checkout / "plpython" / "kernels", checkout / "plpython" / "model" / "encodings.py"
     (kernels / "layouts" / "trial.py").write_text(
-        (kernels / "layouts" / "q5.py").read_text().replace('"q5", 7', '"trial", 8')
+        (kernels / "layouts" / "q5_1.py").read_text().replace('"q5_1", 9', '"trial", 99')
     )
     dispatch = kernels / "dispatch.py"
-    dispatch.write_text(dispatch.read_text().replace("q5, q8", "q5, q8, trial").replace("q4, q5)", "q4, q5, trial)"))
-    encodings.write_text(
-        encodings.read_text().replace('Encoding("Q5_1", 7, 32, 24,', 'Encoding("Q5_1", 7, 32, 24, "trial",')
+    dispatch.write_text(
+        dispatch.read_text().replace("import bf16, ", "import bf16, trial, ").replace("= (f32,", "= (trial, f32,")
     )
+    encodings.write_text(encodings.read_text().replace('24, "q5_1"', '24, "trial"'))
     run(checkout, "tools/render.py")
     changed = touched(checkout, before)
     assert {path for path in changed if not RENDERED.fullmatch(path)} == files("A layout", NAME="trial")
-    run(checkout, "-c", "from plpython.kernels.packing import layout_of; assert layout_of('Q5_1', (16, 32)) == 8")
+    run(checkout, "-c", "from plpython.kernels.packing import layout_of; assert layout_of('Q5_1', (16, 32)) == 99")
 
 
 def test_a_new_encoding_is_the_files_of_its_recipe(checkout: Path):
     before = contents(checkout)
     encodings = checkout / "plpython" / "model" / "encodings.py"
-    row = '    Encoding("TQ2_0", 35, 256, 66),\n'
+    row = '    Encoding("Q1_0", 41, 128, 18),\n'
     encodings.write_text(encodings.read_text().replace("ENCODINGS = (\n", f"ENCODINGS = (\n{row}"))
     run(checkout, "tools/render.py")
     assert touched(checkout, before) == files("An encoding")
-    run(checkout, "-c", "from plpython.model import encodings; assert encodings.row_bytes('TQ2_0', 512) == 132")
+    run(checkout, "-c", "from plpython.model import encodings; assert encodings.row_bytes('Q1_0', 512) == 72")
 
 
 A_SAMPLER = '''

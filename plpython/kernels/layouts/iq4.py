@@ -10,12 +10,12 @@ from ..blocks import SCALE, Blocks, blocks
 from .q4 import SIZE, pack
 from .q4 import registers as codes_of
 
-OFFSET = 128  # of the table's values, to be unsigned
+TABLE_OFFSET = 128  # of the table's values, to be unsigned
 
 
 def table_of(values):
-    """A table for look_up: int8[16] + OFFSET, in each quarter of a register."""
-    return np.tile((np.asarray(values, np.int32) + OFFSET).astype(np.uint8), 4)
+    """A table for look_up: int8[16] + TABLE_OFFSET, in each quarter of a register."""
+    return np.tile((np.asarray(values, np.int32) + TABLE_OFFSET).astype(np.uint8), 4)
 
 
 def looked_up(table):
@@ -30,4 +30,6 @@ def looked_up(table):
     return registers
 
 
-layout = blocks(Blocks("iq4", 10, SIZE, OFFSET, SCALE, looked_up(table_of(IQ4_VALUES)), BLOCKS["IQ4_NL"][1], pack))
+layout = blocks(
+    Blocks("iq4", 10, SIZE, TABLE_OFFSET, SCALE, looked_up(table_of(IQ4_VALUES)), BLOCKS["IQ4_NL"][1], pack)
+)

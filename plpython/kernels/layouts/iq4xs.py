@@ -8,12 +8,13 @@ from ...model.quantizers import IQ4_VALUES
 from ...simd.memory import load_i8
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import BlockScales, Superblocks, superblocks
-from .iq4 import OFFSET, looked_up, table_of
+from .iq4 import TABLE_OFFSET, looked_up, table_of
 from .q4 import SIZE, pack_nibbles
 
-LINE, FIRST_LINE, PER_LINE = 64, 64, 4
-LINE_BYTES = LINE + PER_LINE * SIZE
+PER_LINE = 4  # blocks that share a line of scales
+LINE_BYTES = CACHE_LINE + PER_LINE * SIZE
 
 
 @inlined
@@ -34,11 +35,11 @@ def pack(raw, at, out, to, r):
     """IQ4_XS: d, six bytes of scales, 128 of codes; see superblocks.Superblocks."""
     pack_scale(raw, at, out, to + 2 * r)
     for block in range(8):
-        line, b = to + FIRST_LINE + block // PER_LINE * LINE_BYTES, block % PER_LINE
+        line, b = to + CACHE_LINE + block // PER_LINE * LINE_BYTES, block % PER_LINE
         out[line + 16 * b + r] = six_bits(raw, at + 2, block)
-        pack_nibbles(raw, at + 8 + 16 * block, out, line + LINE + b * SIZE, r)
+        pack_nibbles(raw, at + 8 + 16 * block, out, line + CACHE_LINE + b * SIZE, r)
 
 
 SCALES = BlockScales(PER_LINE, False, scale, None)
 TABLE = table_of(IQ4_VALUES)
-layout = superblocks(Superblocks("iq4xs", 15, SIZE, OFFSET, SCALES, looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack))
+layout = superblocks(Superblocks("iq4xs", 15, SIZE, TABLE_OFFSET, SCALES, looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack))

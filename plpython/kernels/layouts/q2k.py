@@ -8,19 +8,20 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_u8, load_word, store_word
 from ...simd.registers import i32, inlined
 from ..blocks import pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
+from .q6k import LOWEST_TWO
 
-LINE, FIRST_LINE, SIZE = 64, 64, 128
-LINE_BYTES = LINE + 2 * SIZE
-TWO_BITS = 0x03030303  # of each byte
+SIZE = 128  # bytes of a block
+LINE_BYTES = CACHE_LINE + 2 * SIZE
 
 
 @inlined
 def registers(u8, at):
     """The integers of a block; see products.dots_of."""
-    a, b = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32)
-    low = a & TWO_BITS, a >> 2 & TWO_BITS, a >> 4 & TWO_BITS, a >> 6 & TWO_BITS
-    return low + (b & TWO_BITS, b >> 2 & TWO_BITS, b >> 4 & TWO_BITS, b >> 6 & TWO_BITS)
+    a, b = load_bytes(u8, at, i32), load_bytes(u8, at + CACHE_LINE, i32)
+    low = a & LOWEST_TWO, a >> 2 & LOWEST_TWO, a >> 4 & LOWEST_TWO, a >> 6 & LOWEST_TWO
+    return low + (b & LOWEST_TWO, b >> 2 & LOWEST_TWO, b >> 4 & LOWEST_TWO, b >> 6 & LOWEST_TWO)
 
 
 @inlined
@@ -41,14 +42,14 @@ def pack(raw, at, out, to, r):
     pack_scale(raw, at + 80, out, to + 2 * r)
     pack_scale(raw, at + 82, out, to + MINIMA_AT + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 2 * block + half]
             four = 0
             for k in range(4):
                 columns = load_word(raw, at + 16 + block // 4 * 32 + 16 * half + 4 * k)
-                four |= (columns >> block % 4 * 2 & TWO_BITS) << 2 * k
-            store_word(out, line + LINE + block % 2 * SIZE + half * LINE + 4 * r, four)
+                four |= (columns >> block % 4 * 2 & LOWEST_TWO) << 2 * k
+            store_word(out, line + CACHE_LINE + block % 2 * SIZE + half * CACHE_LINE + 4 * r, four)
 
 
 SCALES = BlockScales(2, True, scale, minima)

@@ -9,22 +9,24 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_word, store_word
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import BlockScales, Superblocks, superblocks
-from .q6k import scale
+from .q5k import LOWEST_BITS
+from .q6k import LOWEST_TWO, scale
 
-LINE, FIRST_LINE, SIZE = 64, 64, 192
-LINE_BYTES = LINE + 2 * SIZE
-THREE_BITS, TWO_BITS, THIRD_BIT, LOWEST_BIT = 0x07070707, 0x03030303, 0x04040404, 0x01010101  # of each byte
+SIZE = 192  # bytes of a block
+LINE_BYTES = CACHE_LINE + 2 * SIZE
+LOWEST_THREE, THIRD_BITS = 0x07070707, 0x04040404  # of each byte
 
 
 @inlined
 def registers(u8, at):
     """The integers of a block; see products.dots_of."""
-    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
-    sixth = a >> 6 & TWO_BITS | c >> 4 & THIRD_BIT
-    seventh = b >> 6 & TWO_BITS | c >> 5 & THIRD_BIT
-    low = a & THREE_BITS, a >> 3 & THREE_BITS, b & THREE_BITS, b >> 3 & THREE_BITS
-    return low + (c & THREE_BITS, c >> 3 & THREE_BITS, sixth, seventh)
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + CACHE_LINE, i32), load_bytes(u8, at + 2 * CACHE_LINE, i32)
+    sixth = a >> 6 & LOWEST_TWO | c >> 4 & THIRD_BITS
+    seventh = b >> 6 & LOWEST_TWO | c >> 5 & THIRD_BITS
+    low = a & LOWEST_THREE, a >> 3 & LOWEST_THREE, b & LOWEST_THREE, b >> 3 & LOWEST_THREE
+    return low + (c & LOWEST_THREE, c >> 3 & LOWEST_THREE, sixth, seventh)
 
 
 @compiled
@@ -38,8 +40,8 @@ def six_bits(raw, at, half):
 def four_columns(raw, at, block, k):
     """The columns 4k .. 4k + 3 of a block, as bytes of a word."""
     half, quarter = block // 4, block % 4
-    low = load_word(raw, at + 32 + 32 * half + 4 * k) >> 2 * quarter & TWO_BITS
-    return low | (load_word(raw, at + 4 * k) >> block & LOWEST_BIT) << 2
+    low = load_word(raw, at + 32 + 32 * half + 4 * k) >> 2 * quarter & LOWEST_TWO
+    return low | (load_word(raw, at + 4 * k) >> block & LOWEST_BITS) << 2
 
 
 @inlined
@@ -47,19 +49,19 @@ def pack(raw, at, out, to, r):
     """Q3_K: 32 bytes of third bits, 64 of low bits, twelve of scales, d; see superblocks.Superblocks."""
     pack_scale(raw, at + 108, out, to + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = six_bits(raw, at + 96, 2 * block + half)
-        weights = line + LINE + block % 2 * SIZE + 4 * r
+        weights = line + CACHE_LINE + block % 2 * SIZE + 4 * r
         sixth, seventh = four_columns(raw, at, block, 6), four_columns(raw, at, block, 7)
         upper = (
-            (sixth & TWO_BITS) << 6,
-            (seventh & TWO_BITS) << 6,
-            (sixth & THIRD_BIT) << 4 | (seventh & THIRD_BIT) << 5,
+            (sixth & LOWEST_TWO) << 6,
+            (seventh & LOWEST_TWO) << 6,
+            (sixth & THIRD_BITS) << 4 | (seventh & THIRD_BITS) << 5,
         )
         for k in range(3):
             pair = four_columns(raw, at, block, 2 * k) | four_columns(raw, at, block, 2 * k + 1) << 3
-            store_word(out, weights + k * LINE, pair | upper[k])
+            store_word(out, weights + k * CACHE_LINE, pair | upper[k])
 
 
 SCALES = BlockScales(2, True, scale, None)

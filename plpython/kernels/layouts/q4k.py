@@ -7,10 +7,10 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_u8, load_u8_pairs, load_word, store_word
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
 from .q4 import LOW_NIBBLES, SIZE, registers
 
-LINE, FIRST_LINE = 64, 64
 SIX_BITS = 63
 
 
@@ -44,7 +44,7 @@ def pack_scales(raw, at, out, to, r, line_bytes):
     pack_scale(raw, at, out, to + 2 * r)
     pack_scale(raw, at + 2, out, to + MINIMA_AT + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * line_bytes
+        line = to + CACHE_LINE + block // 2 * line_bytes
         scale, minimum = six_bits(raw, at + 4, block)
         out[line + block % 2 * 16 + r] = scale
         out[line + MINIMA_AT + 2 * r + block % 2] = minimum
@@ -56,10 +56,10 @@ def pack_low_bits(raw, at, out, weights, r, upper):
     for k in range(4):
         low = load_word(raw, at + 4 * k) >> 4 * upper & LOW_NIBBLES
         high = load_word(raw, at + 16 + 4 * k) >> 4 * upper & LOW_NIBBLES
-        store_word(out, weights + k * LINE + 4 * r, low | high << 4)
+        store_word(out, weights + k * CACHE_LINE + 4 * r, low | high << 4)
 
 
-LINE_BYTES = LINE + 2 * SIZE
+LINE_BYTES = CACHE_LINE + 2 * SIZE
 
 
 @inlined
@@ -67,7 +67,7 @@ def pack(raw, at, out, to, r):
     """Q4_K: d, dmin, twelve bytes of scales and minima, 128 bytes of integers; see superblocks.Superblocks."""
     pack_scales(raw, at, out, to, r, LINE_BYTES)
     for block in range(8):
-        weights = to + FIRST_LINE + block // 2 * LINE_BYTES + LINE + block % 2 * SIZE
+        weights = to + CACHE_LINE + block // 2 * LINE_BYTES + CACHE_LINE + block % 2 * SIZE
         pack_low_bits(raw, at + 16 + block // 2 * 32, out, weights, r, block % 2)
 
 

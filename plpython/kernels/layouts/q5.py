@@ -8,9 +8,10 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_word
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import SCALE, Blocks, blocks, lines, pack_scale
+from ..groups import CACHE_LINE
 from .q4 import LOW_NIBBLES, pack_nibbles
 
-LINE, SIZE = 64, 320  # bytes of a line, and of a block
+SIZE = 320  # bytes of a block
 FIFTH_BITS = 0x10101010  # masks the fifth bit of each byte
 
 
@@ -18,7 +19,7 @@ FIFTH_BITS = 0x10101010  # masks the fifth bit of each byte
 def registers(u8, at):
     """The integers of a block; see products.dots_of."""
     fifths = load_bytes(u8, at, i32)
-    a, b, c, d = lines(u8, at + LINE)
+    a, b, c, d = lines(u8, at + CACHE_LINE)
     first, second = a & LOW_NIBBLES | fifths & FIFTH_BITS, b & LOW_NIBBLES | fifths >> 1 & FIFTH_BITS
     third, fourth = c & LOW_NIBBLES | fifths >> 2 & FIFTH_BITS, d & LOW_NIBBLES | fifths >> 3 & FIFTH_BITS
     fifth, sixth = a >> 4 & LOW_NIBBLES | fifths << 4 & FIFTH_BITS, b >> 4 & LOW_NIBBLES | fifths << 3 & FIFTH_BITS
@@ -46,7 +47,7 @@ def pack(raw, at, out, scales, weights, r):
     """Q5_0: an f16 scale, 32 fifth bits and 16 bytes; see blocks.Blocks."""
     pack_scale(raw, at, out, scales + 2 * r)
     pack_fifths(raw, at + 2, out, weights, r)
-    pack_nibbles(raw, at + 6, out, weights + LINE, r)
+    pack_nibbles(raw, at + 6, out, weights + CACHE_LINE, r)
 
 
 layout = blocks(Blocks("q5", 7, SIZE, 16, SCALE, registers, BLOCKS["Q5_0"][1], pack))

@@ -8,27 +8,28 @@ from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_i8, load_word, store_word
 from ...simd.registers import i32, inlined
 from ..blocks import pack_scale
+from ..groups import CACHE_LINE
 from ..superblocks import BlockScales, Superblocks, superblocks
 from .q4 import LOW_NIBBLES
 
-LINE, FIRST_LINE, SIZE = 64, 64, 384
-HALF = 3 * LINE  # bytes of half a block
-LINE_BYTES = LINE + 2 * SIZE
-SIX_BITS, LOWEST_TWO, NEXT_TWO, UPPER_TWO = 0x3F3F3F3F, 0x03030303, 0x0C0C0C0C, 0x30303030  # of each byte
+SIZE = 384  # bytes of a block
+HALF_SIZE = 3 * CACHE_LINE  # bytes of half a block
+LINE_BYTES = CACHE_LINE + 2 * SIZE
+LOWEST_SIX, LOWEST_TWO, NEXT_TWO, UPPER_TWO = 0x3F3F3F3F, 0x03030303, 0x0C0C0C0C, 0x30303030  # of each byte
 
 
 @inlined
 def half_of(u8, at):
     """Half a block, as four registers of four columns."""
-    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + LINE, i32), load_bytes(u8, at + 2 * LINE, i32)
+    a, b, c = load_bytes(u8, at, i32), load_bytes(u8, at + CACHE_LINE, i32), load_bytes(u8, at + 2 * CACHE_LINE, i32)
     fourth = (a >> 6) & LOWEST_TWO | (b >> 4) & NEXT_TWO | (c >> 2) & UPPER_TWO
-    return a & SIX_BITS, b & SIX_BITS, c & SIX_BITS, fourth
+    return a & LOWEST_SIX, b & LOWEST_SIX, c & LOWEST_SIX, fourth
 
 
 @inlined
 def registers(u8, at):
     """The integers of a block; see products.dots_of."""
-    return half_of(u8, at) + half_of(u8, at + HALF)
+    return half_of(u8, at) + half_of(u8, at + HALF_SIZE)
 
 
 @inlined
@@ -50,13 +51,16 @@ def pack(raw, at, out, to, r):
     """Q6_K: 128 bytes of low bits, 64 of upper bits, 16 of scales, d; see superblocks.Superblocks."""
     pack_scale(raw, at + 208, out, to + 2 * r)
     for block in range(8):
-        line = to + FIRST_LINE + block // 2 * LINE_BYTES
+        line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 192 + 2 * block + half]
-            weights, fourth = line + LINE + block % 2 * SIZE + half * HALF, four_columns(raw, at, block, 4 * half + 3)
+            weights, fourth = (
+                line + CACHE_LINE + block % 2 * SIZE + half * HALF_SIZE,
+                four_columns(raw, at, block, 4 * half + 3),
+            )
             for k in range(3):
                 upper = (fourth >> 2 * k & LOWEST_TWO) << 6
-                store_word(out, weights + k * LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)
+                store_word(out, weights + k * CACHE_LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)
 
 
 SCALES = BlockScales(2, True, scale, None)

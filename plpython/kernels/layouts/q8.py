@@ -8,7 +8,7 @@ from ...simd.memory import load_word, store_word
 from ...simd.registers import inlined
 from ..blocks import SCALE, Blocks, blocks, lines, pack_scale
 
-SIGNS = 0x80808080  # int8 ^ this is the integer + 128
+SIGN_BITS = 0x80808080  # int8 ^ this is the integer + 128
 
 
 @inlined
@@ -22,7 +22,7 @@ def pack(raw, at, out, scales, weights, r):
     """Q8_0: an f16 scale and 32 int8; see blocks.Blocks."""
     pack_scale(raw, at, out, scales + 2 * r)
     for k in range(8):
-        store_word(out, weights + k * 64 + 4 * r, load_word(raw, at + 2 + 4 * k) ^ SIGNS)
+        store_word(out, weights + k * 64 + 4 * r, load_word(raw, at + 2 + 4 * k) ^ SIGN_BITS)
 
 
 layout = blocks(Blocks("q8", 5, 512, 128, SCALE, registers, BLOCKS["Q8_0"][1], pack))

@@ -1,0 +1,32 @@
+"""For tests: tensors of random blocks, also of encodings that cannot be encoded, and gguf's values of them."""
+
+import gguf
+import numpy as np
+
+from plpython.model import encodings
+
+EXPONENTS = range(110, 130)  # of random powers of two in E8M0
+
+
+def random_blocks(type, rows, columns, random, floats=None):
+    """The bytes of a tensor: any codes and integer scales, and floats in 1 ... 2, or what `floats(count)` gives."""
+    encoding = encodings.BY_NAME[type]
+    blocks = random.integers(0, 256, (rows * columns // encoding.block, encoding.size), dtype=np.uint8)
+    for offset in encoding.floats.at:
+        value = _floats(encoding.floats.form, floats, len(blocks), random)
+        blocks[:, offset : offset + value.shape[1]] = value
+    return blocks.reshape(-1)
+
+
+def _floats(form, floats, count, random):
+    """`count` floats of a form as bytes, uint8 [count, bytes of one]."""
+    if form == "E8M0":
+        return random.choice(EXPONENTS, (count, 1)).astype(np.uint8)
+    values = random.uniform(1, 2, count) if floats is None else floats(count)
+    return encodings.encode(form, np.asarray(values, np.float32)).reshape(count, -1)
+
+
+def decoded(type, raw, shape):
+    """The values of a tensor as the gguf package decodes it, f32 of `shape`."""
+    rows = np.frombuffer(raw, np.uint8).reshape(shape[0], -1)
+    return gguf.quants.dequantize(rows, gguf.GGMLQuantizationType[type]).reshape(shape)

@@ -1686,9 +1686,8 @@ def looked_up(table):
     return registers
 
 
-layout = blocks(
-    Blocks("iq4", 10, SIZE, TABLE_OFFSET, SCALE, looked_up(table_of(IQ4_VALUES)), BLOCKS["IQ4_NL"][1], pack)
-)
+TABLE = table_of(IQ4_VALUES)
+layout = blocks(Blocks("iq4", 10, SIZE, TABLE_OFFSET, SCALE, looked_up(TABLE), BLOCKS["IQ4_NL"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq4() FROM PUBLIC;
@@ -1704,13 +1703,12 @@ A line of scales is int8[4 blocks][16 rows].
 """
 
 from ...model.encodings import BLOCKS
-from ...model.quantizers import IQ4_VALUES
 from ...simd.memory import load_i8
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
 from ..groups import CACHE_LINE
 from ..superblocks import BlockScales, Superblocks, superblocks
-from .iq4 import TABLE_OFFSET, looked_up, table_of
+from .iq4 import TABLE, TABLE_OFFSET, looked_up
 from .q4 import SIZE, pack_nibbles
 
 PER_LINE = 4  # blocks that share a line of scales
@@ -1741,7 +1739,6 @@ def pack(raw, at, out, to, r):
 
 
 SCALES = BlockScales(PER_LINE, False, scale, None)
-TABLE = table_of(IQ4_VALUES)
 layout = superblocks(Superblocks("iq4xs", 15, SIZE, TABLE_OFFSET, SCALES, looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack))
 $python$;
 
@@ -1754,11 +1751,11 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""MXFP4: floats of four bits, which are codes of twice their values, and scales that are powers of two, a byte each."""
 
-from ...model.encodings import BLOCKS, MXFP4_VALUES
+from ...model.encodings import BLOCKS
 from ...simd.memory import load_u8
 from ...simd.registers import as_f32, i32, inlined, maximum_i32
 from ..blocks import Blocks, Scales, blocks
-from .iq4 import TABLE_OFFSET, looked_up, table_of
+from .iq4 import TABLE_OFFSET
 from .q4 import SIZE, pack_nibbles
 
 # 2^-128 is the float of the bits 2^21, 2^-127 that of 2^22; from there on an exponent is the number minus 1.
@@ -1781,8 +1778,7 @@ def pack(raw, at, out, scales, weights, r):
 
 
 POWERS = Scales(4, False, half_powers)
-TABLE = table_of(MXFP4_VALUES)
-layout = blocks(Blocks("mxfp4", 11, SIZE, TABLE_OFFSET, POWERS, looked_up(TABLE), BLOCKS["MXFP4"][1], pack))
+layout = blocks(Blocks("mxfp4", 11, SIZE, TABLE_OFFSET, POWERS, REGISTERS, BLOCKS["MXFP4"][1], pack))
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__mxfp4() FROM PUBLIC;
@@ -2283,10 +2279,8 @@ def pack(raw, at, out, to, r):
         line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 192 + 2 * block + half]
-            weights, fourth = (
-                line + CACHE_LINE + block % 2 * SIZE + half * HALF_SIZE,
-                four_columns(raw, at, block, 4 * half + 3),
-            )
+            weights = line + CACHE_LINE + block % 2 * SIZE + half * HALF_SIZE
+            fourth = four_columns(raw, at, block, 4 * half + 3)
             for k in range(3):
                 upper = (fourth >> 2 * k & LOWEST_TWO) << 6
                 store_word(out, weights + k * CACHE_LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)
@@ -2550,9 +2544,11 @@ PANEL_BYTES, PANEL_FLOATS, PANEL_PAIRS = 2 * GROUP_BYTES, 2 * GROUP_FLOATS, 2 * 
 #            superblock, scales [16] of its minima
 #   pairs    int16 [2]: the minima of the blocks of a superblock [4][16][2], or of halves [8][16][2]
 Panel = namedtuple("Panel", "bytes floats pairs")
-# Tile: to[t] += panel @ the codes of token t, for t < tokens, a multiple of four. There are `blocks` blocks; the first is
-# number `first` of token 0; a token has `row_blocks`. The sums of the second group go to to.x[second_at ...]. If
-# `begins`, they begin with zero. Meanwhile `lines` lines of cache are prefetched from u8[next] and u8[second_next].
+# Tile: to[t] += panel @ the codes of token t, for t < tokens, a multiple of four.
+#   first         number of the first block of token 0; there are `blocks` blocks here, and `row_blocks` in a token
+#   second_at     the sums of the second group go to to.x[second_at ...]
+#   begins        whether the sums begin with zero
+#   next, second_next    from where in u8 `lines` lines of cache are prefetched meanwhile
 Tile = namedtuple("Tile", "panel codes first blocks row_blocks tokens to second_at begins u8 next second_next lines")
 
 PANEL_STRUCT = Structure(Panel, bytes=Array(np.uint8), floats=Array(np.float32), pairs=Array(np.int16))

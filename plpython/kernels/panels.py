@@ -40,9 +40,11 @@ PANEL_BYTES, PANEL_FLOATS, PANEL_PAIRS = 2 * GROUP_BYTES, 2 * GROUP_FLOATS, 2 * 
 #            superblock, scales [16] of its minima
 #   pairs    int16 [2]: the minima of the blocks of a superblock [4][16][2], or of halves [8][16][2]
 Panel = namedtuple("Panel", "bytes floats pairs")
-# Tile: to[t] += panel @ the codes of token t, for t < tokens, a multiple of four. There are `blocks` blocks; the first is
-# number `first` of token 0; a token has `row_blocks`. The sums of the second group go to to.x[second_at ...]. If
-# `begins`, they begin with zero. Meanwhile `lines` lines of cache are prefetched from u8[next] and u8[second_next].
+# Tile: to[t] += panel @ the codes of token t, for t < tokens, a multiple of four.
+#   first         number of the first block of token 0; there are `blocks` blocks here, and `row_blocks` in a token
+#   second_at     the sums of the second group go to to.x[second_at ...]
+#   begins        whether the sums begin with zero
+#   next, second_next    from where in u8 `lines` lines of cache are prefetched meanwhile
 Tile = namedtuple("Tile", "panel codes first blocks row_blocks tokens to second_at begins u8 next second_next lines")
 
 PANEL_STRUCT = Structure(Panel, bytes=Array(np.uint8), floats=Array(np.float32), pairs=Array(np.int16))

@@ -30,6 +30,5 @@ def looked_up(table):
     return registers
 
 
-layout = blocks(
-    Blocks("iq4", 10, SIZE, TABLE_OFFSET, SCALE, looked_up(table_of(IQ4_VALUES)), BLOCKS["IQ4_NL"][1], pack)
-)
+TABLE = table_of(IQ4_VALUES)
+layout = blocks(Blocks("iq4", 10, SIZE, TABLE_OFFSET, SCALE, looked_up(TABLE), BLOCKS["IQ4_NL"][1], pack))

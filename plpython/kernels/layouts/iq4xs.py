@@ -4,13 +4,12 @@ A line of scales is int8[4 blocks][16 rows].
 """
 
 from ...model.encodings import BLOCKS
-from ...model.quantizers import IQ4_VALUES
 from ...simd.memory import load_i8
 from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
 from ..groups import CACHE_LINE
 from ..superblocks import BlockScales, Superblocks, superblocks
-from .iq4 import TABLE_OFFSET, looked_up, table_of
+from .iq4 import TABLE, TABLE_OFFSET, looked_up
 from .q4 import SIZE, pack_nibbles
 
 PER_LINE = 4  # blocks that share a line of scales
@@ -41,5 +40,4 @@ def pack(raw, at, out, to, r):
 
 
 SCALES = BlockScales(PER_LINE, False, scale, None)
-TABLE = table_of(IQ4_VALUES)
 layout = superblocks(Superblocks("iq4xs", 15, SIZE, TABLE_OFFSET, SCALES, looked_up(TABLE), BLOCKS["IQ4_XS"][1], pack))

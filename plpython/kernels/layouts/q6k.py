@@ -54,10 +54,8 @@ def pack(raw, at, out, to, r):
         line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 192 + 2 * block + half]
-            weights, fourth = (
-                line + CACHE_LINE + block % 2 * SIZE + half * HALF_SIZE,
-                four_columns(raw, at, block, 4 * half + 3),
-            )
+            weights = line + CACHE_LINE + block % 2 * SIZE + half * HALF_SIZE
+            fourth = four_columns(raw, at, block, 4 * half + 3)
             for k in range(3):
                 upper = (fourth >> 2 * k & LOWEST_TWO) << 6
                 store_word(out, weights + k * CACHE_LINE + 4 * r, four_columns(raw, at, block, 4 * half + k) | upper)

@@ -1778,6 +1778,7 @@ def pack(raw, at, out, scales, weights, r):
 
 
 POWERS = Scales(4, False, half_powers)
+REGISTERS = looked_up(table_of(MXFP4_VALUES))
 layout = blocks(Blocks("mxfp4", 11, SIZE, TABLE_OFFSET, POWERS, REGISTERS, BLOCKS["MXFP4"][1], pack))
 $python$;
 

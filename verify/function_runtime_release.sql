@@ -52,7 +52,7 @@ BEGIN
         ('kernels__layouts__f32', 'f95f50181c3ddc011df8909120ac91cda1c1fa5fc2c6f2a52fbb91a7b589ae93'),
         ('kernels__layouts__iq4', 'bbd8d79f300a8210ede518f264001b6c832cc77baab1c0c88509c5f47c4f40ec'),
         ('kernels__layouts__iq4xs', 'd3661d661d824a774a425b81b8780f0c2c41182a4b1ff7537e9c41e6802b190f'),
-        ('kernels__layouts__mxfp4', '9b7318fbb58376c66db1bed67d554d1c1c31326786b7e359f3fd075ce8d38cbc'),
+        ('kernels__layouts__mxfp4', '2ac4bcca51e7a1c119dad78b61aacca30546a9d2f5d16c7aedf76170da6bf53f'),
         ('kernels__layouts__q2k', 'ee84d33557378ca2742826a96ef2423e5fec31b5fb0cee3951b684eb8be643b0'),
         ('kernels__layouts__q3k', '1fbb2d2315f3d0fab49dc99a3d4cd08f634b8d7d94a07fa983b22f18f82f83a6'),
         ('kernels__layouts__q4', '7009ec246ada584a51a2c46622f2807d475b4b4697670d78b700db6ad3cfef14'),

@@ -1,10 +1,10 @@
 """MXFP4: floats of four bits, which are codes of twice their values, and scales that are powers of two, a byte each."""
 
-from ...model.encodings import BLOCKS
+from ...model.encodings import BLOCKS, MXFP4_VALUES
 from ...simd.memory import load_u8
 from ...simd.registers import as_f32, i32, inlined, maximum_i32
 from ..blocks import Blocks, Scales, blocks
-from .iq4 import TABLE_OFFSET
+from .iq4 import TABLE_OFFSET, looked_up, table_of
 from .q4 import SIZE, pack_nibbles
 
 # 2^-128 is the float of the bits 2^21, 2^-127 that of 2^22; from there on an exponent is the number minus 1.

@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '3b1b63a914e910572cfd03245049bb728e3a3a47ef161ffd891e15b64f731d7f'::text;
+RETURN '7c02aacb9e3b4abba698e09b79c09162f350f534ca2e1d181a5acc7ed9d16cf7'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -29,13 +29,13 @@ from ..kernels.matrix import linear
 from ..simd.registers import entry
 from ..weights.packed_model import PackedModel, writable_memory
 
-DISTANCES = (0, 512, 1024, 2048, 4096, 8192, 16384)
+CANDIDATES = (0, 512, 1024, 2048, 4096, 8192, 16384)
 SIZE = 1 << 28  # bytes of the matrix, if a quarter of the free memory is as much
 COLUMNS_MEASURED = 1536
 WEIGHTS_AT_ONCE = 1 << 16  # of a call, as a thread claims them
-ROUNDS = 3
+MEASUREMENTS = 3
 FILLING = 0x11  # every byte of the matrices: all scales and weights are small numbers
-TYPES = {"blocks": "Q4_K", "floats": "F16"}
+TYPE_OF_KIND = {"blocks": "Q4_K", "floats": "F16"}
 
 
 @entry
@@ -48,12 +48,12 @@ def multiply(weights, matrix, x, codes, tokens, out):
 
 
 def measure():
-    """The best distance of each product: {name in prefetching.NAMES: bytes}. The distances in use stay as they were."""
+    """The best distance of each product: {name in prefetching.PRODUCTS: bytes}. Those in use stay as they were."""
     before = prefetching.DISTANCES.copy()
     try:
         memory = writable_memory(_size())
         memory[:] = FILLING
-        return {name: _best(number, name, memory) for number, name in enumerate(prefetching.NAMES)}
+        return {name: _best(number, name, memory) for number, name in enumerate(prefetching.PRODUCTS)}
     finally:
         prefetching.DISTANCES[:] = before
 
@@ -67,13 +67,13 @@ def _size():
 def _best(number, name, memory):
     """The best distance of the product with this number and name."""
     kind, tokens = name.split()
-    product = _product(TYPES[kind], int(tokens), memory)
-    times = {distance: [] for distance in DISTANCES}
-    for _ in range(ROUNDS):
-        for distance in DISTANCES:
+    product = _product(TYPE_OF_KIND[kind], int(tokens), memory)
+    times = {distance: [] for distance in CANDIDATES}
+    for _ in range(MEASUREMENTS):
+        for distance in CANDIDATES:
             prefetching.DISTANCES[number] = distance
             times[distance].append(_seconds(product))
-    return min(DISTANCES, key=lambda distance: statistics.median(times[distance]))
+    return min(CANDIDATES, key=lambda distance: statistics.median(times[distance]))
 
 
 def _product(type, tokens, memory):

@@ -30,7 +30,7 @@ def setting(plpy, monkeypatch):
     return set_to
 
 
-MEASURED = dict.fromkeys(prefetching.NAMES, 4096)
+MEASURED = dict.fromkeys(prefetching.PRODUCTS, 4096)
 
 
 @pytest.fixture

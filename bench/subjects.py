@@ -2,23 +2,29 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import mixes
 import psycopg
 import synthetic_model
+from blocks import FLOATS
 from places import CHECKOUT, DATA, STATE
+from shapes import SHAPES
+
+TYPES = (*dict.fromkeys((*mixes.MOST, *FLOATS, "F16")), *(f"all-{type}" for type in FLOATS))  # encodings and mixes
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model file and the name that it has in the server."""
+    """A model file, the name that it has in the server, and that in figures."""
 
     name: str
     path: Path
+    label: str = ""
 
     def load(self, dsn: str) -> None:
         """Load it unless it is there, and pack it."""
@@ -31,15 +37,17 @@ class Model:
             connection.execute("SELECT llm.pack(%s)", [self.name])
 
 
-def of_shape(type: str) -> Model:
-    """Qwen2.5-0.5B's shape with random weights, of a type of GGUF's: as fast as the model itself."""
-    path = STATE / f"qwen2.5-0.5b-shape-{type.lower()}.gguf"
+def of_shape(label: str) -> Model:
+    """Random weights of a shape and an encoding, "1.5B Q4_K_M": as fast as such a model itself."""
+    shape, encoding = label.split()
+    name = label.lower().replace(" ", "-")
+    path = STATE / f"random-{name}.gguf"
     if not path.exists():
         print(f"making {path.name}", file=sys.stderr)
         beside = path.with_suffix(".partial")
-        synthetic_model.write(beside, type)
+        synthetic_model.write(beside, SHAPES[shape], encoding)
         beside.rename(path)
-    return Model(f"bench-{type.lower()}", path)
+    return Model(f"bench-{name}", path, label)
 
 
 def stories() -> Model:
@@ -52,12 +60,35 @@ def tidy() -> Model:
     return Model("bench-tidy", CHECKOUT / "tidy" / "tidy.gguf")
 
 
-# The models of the benchmarks by name; a call makes the file where it is not there.
+# What `taken_away` knows, by the name in the server; a call makes the file where it is not there.
 SUBJECTS = {
-    **{f"bench-{type.lower()}": partial(of_shape, type) for type in ("Q8_0", "Q4_0", "F16")},
+    **{f"bench-{shape}-{type}".lower(): partial(of_shape, f"{shape} {type}") for shape in SHAPES for type in TYPES},
     "bench-stories": stories,
     "bench-tidy": tidy,
 }
+
+
+def checked(labels: Iterable[str]) -> tuple[str, ...]:
+    """Labels of subjects, "8B-Q4_K_M" or "8B Q4_K_M", as of_shape takes them. Raises ValueError for an unknown one."""
+    labels = tuple(label.replace("-", " ", 1) for label in labels)
+    for label in labels:
+        if f"bench-{label.replace(' ', '-', 1)}".lower() not in SUBJECTS:
+            raise ValueError(f'"{label}" is no subject: shapes are {", ".join(SHAPES)}, encodings {", ".join(TYPES)}')
+    return labels
+
+
+@contextmanager
+def for_a_while(label: str, dsn: str) -> Iterator[Model]:
+    """A model of `of_shape`, loaded; afterwards neither the server nor the state folder has it any more."""
+    model = of_shape(label)
+    model.load(dsn)
+    try:
+        yield model
+    finally:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("SELECT llm.drop_model(%s)", [model.name])
+            connection.execute("CALL llm.collect('0 seconds')")
+        model.path.unlink()
 
 
 @contextmanager
@@ -65,14 +96,13 @@ def taken_away(dsn: str) -> Iterator[None]:
     """Without these models in the server and what only they have there; those that were there come back after it."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         query = "SELECT name, llm.drop_model(name) FROM llm.models WHERE name = ANY (%s)"
-        there = {name for name, *_ in connection.execute(query, [list(SUBJECTS)]).fetchall()}
+        there = [name for name, *_ in connection.execute(query, [list(SUBJECTS)]).fetchall()]
         connection.execute("CALL llm.collect('0 seconds')")
     try:
         yield
     finally:
-        for name, model in SUBJECTS.items():
-            if name in there:
-                model().load(dsn)
+        for name in there:
+            SUBJECTS[name]().load(dsn)
 
 
 def prompt_of(tokens: int, first: int = 0) -> str:

@@ -21,6 +21,7 @@ from places import STATE
 
 NUMPY = "2.4.6"
 RELEASE = "-DGGML_NATIVE=ON -DCMAKE_BUILD_TYPE=Release"
+TILES = f"-DCMAKE_CXX_FLAGS=-include{Path(__file__).with_name('amx_tiles.h')}"
 NATIVE = "-DCMAKE_C_FLAGS=-march=native -DCMAKE_CXX_FLAGS=-march=native"  # some of ik_llama.cpp's sources need both
 WIDE = re.compile(r"vpdpbusd\s.*%zmm")  # products of bytes in registers of 512 bits
 
@@ -34,19 +35,19 @@ class Package:
     version: str
     folder: str  # what it installs
     variable: str
-    flags: str = RELEASE
+    flags: str
     repacks: bool = True  # weights, when it is told nothing about it
 
 
 PACKAGES = (
-    Package("llama.cpp", "llama-cpp-python", "0.3.36", "llama_cpp", "HARTONOMOUS_PEER"),
+    Package("llama.cpp", "llama-cpp-python", "0.3.36", "llama_cpp", "HARTONOMOUS_PEER", f"{RELEASE} {TILES}"),
     Package(
         "ik_llama.cpp",
         "ik-llama-cpp-python",
         "0.1.5",
         "ik_llama_cpp",
         "HARTONOMOUS_PEER_IK",
-        flags=f"{RELEASE} {NATIVE}",
+        f"{RELEASE} {NATIVE}",
         repacks=False,
     ),
 )

@@ -50,8 +50,8 @@ def _compare(dsn: str, model: subjects.Model, prompt: str, theirs: dict[str, np.
     own, *others = [distance.figures() for _, distance in distances]
     for figure, value in own.items():
         unit = "share" if "agrees" in figure else "logit"
-        for name, other in zip(theirs, others, strict=True):
-            record(Figure(f"logits {model.label}: {figure}", unit, value, other[figure], against=name))
+        for name, other in zip(theirs or [None], others or [{}], strict=True):
+            record(Figure(f"logits {model.label}: {figure}", unit, value, other.get(figure), against=name))
 
 
 class Distance:

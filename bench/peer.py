@@ -21,7 +21,9 @@ from places import STATE
 
 NUMPY = "2.4.6"
 RELEASE = "-DGGML_NATIVE=ON -DCMAKE_BUILD_TYPE=Release"
-TILES = f"-DCMAKE_CXX_FLAGS=-include{Path(__file__).with_name('amx_tiles.h')}"
+HERE = Path(__file__).parent
+TILES = f"-DCMAKE_CXX_FLAGS=-include{HERE / 'amx_tiles.h'}"
+LIBRARIES = f"-DCMAKE_PROJECT_ik_llama_cpp_python_INCLUDE={HERE / 'ik_llama.cmake'}"
 NATIVE = "-DCMAKE_C_FLAGS=-march=native -DCMAKE_CXX_FLAGS=-march=native"  # some of ik_llama.cpp's sources need both
 WIDE = re.compile(r"vpdpbusd\s.*%zmm")  # products of bytes in registers of 512 bits
 
@@ -47,7 +49,7 @@ PACKAGES = (
         "0.1.5",
         "ik_llama_cpp",
         "HARTONOMOUS_PEER_IK",
-        f"{RELEASE} {NATIVE}",
+        f"{RELEASE} {NATIVE} {LIBRARIES}",
         repacks=False,
     ),
 )
@@ -119,7 +121,7 @@ class Peer:
 
     @cached_property
     def _process(self) -> subprocess.Popen:
-        command = [python(self._package), Path(__file__).with_name("llama.py"), self.name]
+        command = [python(self._package), HERE / "llama.py", self.name]
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

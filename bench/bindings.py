@@ -29,6 +29,10 @@ class LlamaCpp:
         self.set_flash(parameters, flash)
         return self.api.llama_init_from_model(model, parameters)
 
+    def tokenizer(self, model):
+        """What llama_tokenize takes first."""
+        return self.api.llama_model_get_vocab(model)
+
     def silence(self) -> None:
         """No log: llama.cpp tells much about each model."""
         self._silent = self.api.llama_log_callback(lambda level, text, data: None)
@@ -78,6 +82,9 @@ class IkLlamaCpp(LlamaCpp):
         library.llama_state_seq_load_file.argtypes = [*saved, pointer]
         for function in (library.llama_state_seq_save_file, library.llama_state_seq_load_file):
             function.restype = size
+
+    def tokenizer(self, model):
+        return model
 
     def silence(self) -> None:
         kind = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)

@@ -1,12 +1,13 @@
 """One run of the benchmarks: a session of ours and the peers, measured in turns, figure by figure."""
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 
 import bandwidth
 import psycopg
-from peer import NAMES, PACKAGES, WAYS, Peer
+from peer import NAMES, PACKAGES, WAYS, Peer, PeerEndedError
 from record import Figure, record
 from session import Session
 from subjects import Model
@@ -68,12 +69,24 @@ class Contest:
 
 
 def choose_way(peer: Peer, call: Callable) -> None:
-    """Let the peer compute in the way that is fastest for this call, and call it once more."""
+    """Let the peer compute in the way that is fastest for this call, and call it once more.
+
+    A way in which its process ends is none: ik_llama.cpp's flash attention refuses several sequences. Raises
+    PeerEndedError if there is no other.
+    """
     speeds = {}
     for peer.way in WAYS:
-        speeds[peer.way] = call(peer)
+        speeds[peer.way] = _speed_or_0(peer, call)
     first = dict(speeds)
     for peer.way in [way for way in WAYS if first[way] > CLOSE * max(first.values())]:
         speeds[peer.way] = max(first[peer.way], call(peer))
     peer.way = max(speeds, key=speeds.get)
     call(peer)
+
+
+def _speed_or_0(peer: Peer, call: Callable) -> float:
+    try:
+        return call(peer)
+    except PeerEndedError as ended:
+        print(ended, file=sys.stderr)
+        return 0.0

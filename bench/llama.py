@@ -9,6 +9,7 @@ at a time, in one way of loading it, with its contexts: with flash attention and
 
 import ctypes
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -25,12 +26,12 @@ class Context:
 
     def __init__(self, llama, model, positions: int, sequences: int, flash: bool):
         self._llama, self._api = llama, llama.api
-        self._vocabulary = self._api.llama_model_get_vocab(model)
+        self._tokenizer = llama.tokenizer(model)
         self._positions = positions + MARGIN
         self._context = llama.new_context(model, self._positions, sequences, PASS, flash)
         if not self._context:
             raise RuntimeError("no context")
-        self._row = ctypes.c_float * self._api.llama_vocab_n_tokens(self._vocabulary)
+        self._row = ctypes.c_float * self._api.llama_vocab_n_tokens(self._api.llama_model_get_vocab(model))
         self._batch = self._api.llama_batch_init(PASS, 0, 1)
         self.tokens: list[int] = []  # of sequence 0
 
@@ -44,7 +45,9 @@ class Context:
     def tokenize(self, text: str) -> list[int]:
         content = text.encode()
         room = (self._api.llama_token * (len(content) + 2))()
-        count = self._api.llama_tokenize(self._vocabulary, content, len(content), room, len(room), True, False)
+        count = self._api.llama_tokenize(self._tokenizer, content, len(content), room, len(room), True, False)
+        if count <= 0:
+            raise RuntimeError(f"{text!r} has no tokens")
         return list(room[:count])
 
     def truncate(self, length: int) -> None:
@@ -222,6 +225,8 @@ CALLS = {function.__name__: function for function in (decode, prefill, rows, log
 
 
 def main() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # libraries print to standard output too
     llama = BINDINGS[sys.argv[1]]()
     llama.api.llama_backend_init()
     holder = Holder(llama)
@@ -230,7 +235,7 @@ def main() -> None:
         call, path, repack = (request.pop(key) for key in ("call", "path", "repack"))
         kind = [request.pop(key) for key in ("positions", "sequences", "flash")]
         answer = CALLS[call](holder.model(path, repack).context(*kind), **request)
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

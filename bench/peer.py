@@ -112,6 +112,10 @@ class Way:
 WAYS = tuple(Way(flash, repack) for repack, flash in itertools.product((True, False), repeat=2))
 
 
+class PeerEndedError(RuntimeError):
+    """A peer's process ended in a call: what was asked is not possible in its way, or not at all."""
+
+
 class Peer:
     """A process that holds the model that it was asked about last; `way` says how it computes."""
 
@@ -127,14 +131,18 @@ class Peer:
         )
 
     def ask(self, call: str, model, positions: int, sequences: int = 1, **arguments):
-        """What llama.py's function of that name returns, for a context of so many positions and sequences."""
+        """What llama.py's function of that name returns, for a context of so many positions and sequences.
+
+        Raises PeerEndedError if the process ends in it; the next call starts another one.
+        """
         kind = {"positions": positions, "sequences": sequences, "flash": self.way.flash, "repack": self.way.repack}
         request = {"call": call, "path": str(model.path), **kind, **arguments}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            raise SystemExit(f"{self.name} ended in {call}({model.path}), {self.way}")
+            self.close()
+            raise PeerEndedError(f"{self.name} ended in {call}({model.path}) with {sequences} sequences, {self.way}")
         return json.loads(answer)
 
     def close(self) -> None:

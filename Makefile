@@ -56,7 +56,7 @@ endif
 pgtap: up ## one file of tests/pgtap in the private server: make pgtap FILE=...
 	@$(PYTHON) tools/check.py pgtap $(FILE)
 
-bench: up ## ours through SQL against llama.cpp, over an hour; PARTS="decode rows" for some of it
+bench: up ## ours through SQL against llama.cpp and ik_llama.cpp, some hours; PARTS="decode rows" for some of it
 	@$(PYTHON) bench/run.py $(PARTS)
 
 clean: install ## delete the private server and all that was loaded into it

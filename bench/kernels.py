@@ -2,32 +2,35 @@
 
     python bench/kernels.py [--types Q8_0,Q4_0,Q5_0,F16] [--threads 1,2] [--rounds 5]
 
-Weights are random, with the shapes of Qwen2.5-0.5B. Each figure is shown with its limit, measured in turns with it: for
-one token the speed of reading memory, for many tokens the speed of the same instruction on registers alone. One thread
-is timed by its processor time, so that other processes matter little; several threads by the clock.
+Weights are random, with the shapes of Qwen2.5-0.5B; types are those of synthetic_model.py. Each figure is shown with
+its limit, measured in turns with it: for one token the speed of reading memory, for many tokens the speed of the same
+instruction on registers alone. One thread is timed by its processor time, so that other processes matter little;
+several threads by the clock.
 """
 
 import argparse
 import time
 
+import mixes
 import numpy as np
 from bandwidth import bandwidth
 from numba import njit
 from record import Figure, interleaved, record
-from synthetic_model import FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LAYERS, VOCABULARY, tensor_shapes
+from shapes import SHAPES
+from synthetic_model import Tensors
 
 from plpython.engine.decoder import CompiledEngine
 from plpython.kernels import packing
 from plpython.kernels.elementwise import new_codes
 from plpython.kernels.groups import Activations, Rows, group_count
 from plpython.kernels.matrix import linear
-from plpython.model import encodings
 from plpython.model.decoder import Architecture
 from plpython.simd.memory import load, load_bytes, spread, spread_bytes, store
 from plpython.simd.registers import NJIT_OPTIONS, dot4, f32, fill, fma, i32, to_f32
 from plpython.weights.packed_model import PackedModel, pack_model
 
 EIGHT, EIGHT_I32 = f32[8], i32[8]
+SHAPE = SHAPES["0.5B"]
 CONTEXT = 8192
 SEQUENCES = 32
 PROMPT = 512
@@ -87,39 +90,32 @@ def product_speed(model: PackedModel, name: str, tokens: int) -> tuple[float, fl
 
 
 def random_model(type: str) -> PackedModel:
-    """Random weights; of quantised types random bytes, with a scale that keeps activations in range."""
-    random = np.random.default_rng(0)
-    tensors = {}
-    for name, shape in tensor_shapes(LAYERS).items():
-        if len(shape) == 1 or encodings.BLOCKS[type][0] == 1:
-            deviation = 0.1 if len(shape) == 1 else shape[1] ** -0.5
-            values = random.standard_normal(shape, np.float32) * np.float32(deviation) + name.endswith("norm.weight")
-            encoding = "F32" if len(shape) == 1 else type
-            tensors[name] = encoding, shape, encodings.encode(encoding, values)
-        else:
-            blocks = random.integers(0, 256, (shape[0] * shape[1] // 32, encodings.BLOCKS[type][1]), dtype=np.uint8)
-            scale = shape[1] ** -0.5 / {"Q8_0": 74, "Q5_0": 9.2, "Q4_0": 4.6}[type]  # the integers' deviation
-            blocks[:, :2] = np.frombuffer(np.float16(scale).tobytes(), np.uint8)
-            tensors[name] = type, shape, blocks.reshape(-1)
-    return pack_model(tensors)
+    """Random weights in the encodings of a file of that type."""
+    make, sizes = Tensors(type), SHAPE.tensors()
+    return pack_model(
+        {
+            name: (encoding, sizes[name], make(name, encoding, sizes[name]).view(np.uint8).reshape(-1))
+            for name, encoding in mixes.encodings(SHAPE, type).items()
+        }
+    )
 
 
 def architecture() -> Architecture:
     return Architecture(
-        family="qwen2",
-        vocabulary_size=VOCABULARY,
-        hidden_size=HIDDEN,
-        layers=LAYERS,
-        heads=HEADS,
-        kv_heads=KV_HEADS,
-        head_dim=HEAD_DIM,
-        ffn_size=FFN,
-        context_length=32768,
-        norm_epsilon=1e-6,
-        rope_theta=1e6,
+        family=SHAPE.family,
+        vocabulary_size=SHAPE.vocabulary,
+        hidden_size=SHAPE.hidden,
+        layers=SHAPE.layers,
+        heads=SHAPE.heads,
+        kv_heads=SHAPE.kv_heads,
+        head_dim=SHAPE.head_dim,
+        ffn_size=SHAPE.ffn,
+        context_length=SHAPE.context_length,
+        norm_epsilon=SHAPE.norm_epsilon,
+        rope_theta=SHAPE.rope_base,
         rope_interleaved=False,
-        attention_bias=True,
-        tied_embeddings=True,
+        attention_bias=SHAPE.bias,
+        tied_embeddings=SHAPE.tied,
     )
 
 
@@ -152,7 +148,7 @@ def batch_speed(engine: CompiledEngine) -> float:
 
 
 def bench_kernels(type: str, model: PackedModel, rounds: int) -> None:
-    integers = encodings.BLOCKS[type][0] > 1
+    integers = type not in ("F32", "F16", "BF16")
     measured = interleaved(
         {
             "memory": lambda: bandwidth(model.weights.u8, 1),

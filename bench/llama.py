@@ -1,19 +1,21 @@
-"""llama.cpp at its best, by llama-cpp-python's bindings of its C functions: run by peer.py, in a venv of its own.
+"""llama.cpp or ik_llama.cpp at its best, by bindings of its C functions: run by peer.py, in a venv of its own.
 
-Requests come as lines of JSON on standard input, {"call": name, ...arguments}; each is answered by a line. Times are
-taken here, around the C calls alone: no text is made of tokens, and the next token is numpy's argmax. A model's
-contexts stay: with flash attention and without, for one sequence or many.
+    python bench/llama.py llama.cpp
+
+Requests come as lines of JSON on standard input, {"call": name, "path": …, …}; each is answered by a line. Times are
+taken here, around the C calls alone: no text is made of tokens, and the next token is numpy's argmax. One model is held
+at a time, in one way of loading it, with its contexts: with flash attention and without, for one sequence or many.
 """
 
 import ctypes
 import json
+import os
 import sys
 import time
-from functools import cache
 from pathlib import Path
 
-import llama_cpp as llama
 import numpy as np
+from bindings import BINDINGS
 
 PASS = 4096  # tokens handed over at once; llama.cpp computes them 512 at a time
 MARGIN = 256  # positions beside what was asked for
@@ -22,27 +24,38 @@ MARGIN = 256  # positions beside what was asked for
 class Context:
     """A llama_context: its sequences' tokens, and how many threads compute."""
 
-    def __init__(self, model, positions: int, sequences: int, flash: bool):
-        parameters = llama.llama_context_default_params()
-        parameters.n_ctx = (positions + MARGIN) * sequences
-        parameters.n_seq_max = sequences
-        parameters.n_batch = parameters.n_outputs_max = PASS
-        kinds = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED, llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
-        parameters.flash_attn_type = kinds[flash]
-        self._context = llama.llama_init_from_model(model, parameters)
-        self._memory = llama.llama_get_memory(self._context)
-        self._row = ctypes.c_float * llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model))
-        self._batch = llama.llama_batch_init(PASS, 0, 1)
+    def __init__(self, llama, model, positions: int, sequences: int, flash: bool):
+        self._llama, self._api = llama, llama.api
+        self._tokenizer = llama.tokenizer(model)
+        self._positions = positions + MARGIN
+        self._context = llama.new_context(model, self._positions, sequences, PASS, flash)
+        if not self._context:
+            raise RuntimeError("no context")
+        self._row = ctypes.c_float * self._api.llama_vocab_n_tokens(self._api.llama_model_get_vocab(model))
+        self._batch = self._api.llama_batch_init(PASS, 0, 1)
         self.tokens: list[int] = []  # of sequence 0
 
+    def free(self) -> None:
+        self._api.llama_batch_free(self._batch)
+        self._api.llama_free(self._context)
+
     def threads(self, threads: int) -> None:
-        llama.llama_set_n_threads(self._context, threads, threads)
+        self._llama.set_threads(self._context, threads)
+
+    def tokenize(self, text: str) -> list[int]:
+        content = text.encode()
+        room = (self._api.llama_token * (len(content) + 2))()
+        count = self._api.llama_tokenize(self._tokenizer, content, len(content), room, len(room), True, False)
+        if count <= 0:
+            raise RuntimeError(f"{text!r} has no tokens")
+        return list(room[:count])
 
     def truncate(self, length: int) -> None:
-        """Forget what sequence 0 holds from a position on, and all other sequences."""
-        llama.llama_memory_seq_rm(self._memory, 0, length, -1)
+        """Forget what sequence 0 holds from a position on; at 0 all other sequences too."""
         if length == 0:
-            llama.llama_memory_clear(self._memory, True)
+            self._llama.clear(self._context)
+        else:
+            self._llama.truncate(self._context, length)
         self.tokens = self.tokens[:length]
 
     def compute(self, entries: list[tuple[int, int, int, bool]]) -> None:
@@ -53,7 +66,7 @@ class Context:
             batch.token[i], batch.pos[i] = token, position
             batch.n_seq_id[i], batch.seq_id[i][0] = 1, sequence
             batch.logits[i] = wanted
-        if llama.llama_decode(self._context, batch):
+        if self._api.llama_decode(self._context, batch):
             raise RuntimeError("llama_decode failed")
 
     def extend(self, tokens: list[int], all_logits: bool = False) -> None:
@@ -66,42 +79,72 @@ class Context:
             self.compute([(token, begin + at + i, 0, ends[i]) for i, token in enumerate(piece)])
         self.tokens += tokens
 
+    def hold(self, tokens: list[int], state: str = "") -> None:
+        """Let sequence 0 be these tokens: as it is, from the file `state` if there is one, or computed."""
+        if self.tokens[: len(tokens)] != tokens:
+            self.truncate(0)
+            if state and Path(state).exists():
+                self._restore(state, tokens)
+            else:
+                self.extend(tokens)
+        self.truncate(len(tokens))
+
     def logits(self, place: int) -> np.ndarray:
         """f32[vocabulary] after the entry at a place of the last pass."""
-        pointer = llama.llama_get_logits_ith(self._context, place)
+        pointer = self._api.llama_get_logits_ith(self._context, place)
         return np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), np.float32)
 
     def save(self, path: str) -> None:
-        tokens = (llama.llama_token * len(self.tokens))(*self.tokens)
-        llama.llama_state_seq_save_file(self._context, path.encode(), 0, tokens, len(self.tokens))
+        tokens = (self._api.llama_token * len(self.tokens))(*self.tokens)
+        if not self._llama.save(self._context, path, tokens, len(self.tokens)):
+            raise RuntimeError(f"{path} cannot be written")
 
-    def restore(self, path: str, tokens: list[int]) -> None:
-        room, count = (llama.llama_token * len(tokens))(), ctypes.c_size_t()
-        taken = llama.llama_state_seq_load_file(self._context, path.encode(), 0, room, len(tokens), ctypes.byref(count))
-        if not taken or list(room) != tokens:
+    def _restore(self, path: str, tokens: list[int]) -> None:
+        room, count = (self._api.llama_token * self._positions)(), ctypes.c_size_t()
+        taken = self._llama.restore(self._context, path, room, len(room), ctypes.byref(count))
+        if not taken or list(room[: len(tokens)]) != tokens:
             raise RuntimeError(f"{path} holds other tokens")
-        self.tokens = list(tokens)
+        self.tokens = list(room[: count.value])
 
 
-@cache
-def _model(path: str):
-    parameters = llama.llama_model_default_params()
-    model = llama.llama_model_load_from_file(path.encode(), parameters)
-    if not model:
-        raise RuntimeError(f"{path} cannot be loaded")
-    return model
+class Model:
+    """A file that was loaded in one way, and the contexts that were made of it."""
+
+    def __init__(self, llama, path: str, repack: bool):
+        self._llama, self.loaded = llama, (path, repack)
+        self._model = llama.load(path, repack)
+        if not self._model:
+            raise RuntimeError(f"{path} cannot be loaded")
+        self._contexts: dict[tuple[int, int, bool], Context] = {}
+
+    def context(self, positions: int, sequences: int, flash: bool) -> Context:
+        """The context of that kind; a new one computes a token at once, for which all weights are read."""
+        kind = positions, sequences, flash
+        if kind not in self._contexts:
+            context = self._contexts[kind] = Context(self._llama, self._model, *kind)
+            context.threads(2)
+            context.extend([0])
+            context.truncate(0)
+        return self._contexts[kind]
+
+    def free(self) -> None:
+        for context in self._contexts.values():
+            context.free()
+        self._llama.free_model(self._model)
 
 
-@cache
-def _context(path: str, positions: int, sequences: int, flash: bool) -> Context:
-    return Context(_model(path), positions, sequences, flash)
+class Holder:
+    """The model that was asked for last: another one takes its place in memory."""
 
+    def __init__(self, llama):
+        self._llama, self._held = llama, None
 
-def _tokens(path: str, text: str) -> list[int]:
-    vocabulary, content = llama.llama_model_get_vocab(_model(path)), text.encode()
-    room = (llama.llama_token * (len(content) + 2))()
-    count = llama.llama_tokenize(vocabulary, content, len(content), room, len(room), True, False)
-    return list(room[:count])
+    def model(self, path: str, repack: bool) -> Model:
+        if self._held and self._held.loaded != (path, repack):
+            self._held.free()
+            self._held = None
+        self._held = self._held or Model(self._llama, path, repack)
+        return self._held
 
 
 def _elapsed(action) -> float:
@@ -110,20 +153,13 @@ def _elapsed(action) -> float:
     return time.perf_counter() - began
 
 
-# What may be called. `positions` is how long a context must be; contexts stay, so the same number finds the same one.
+# What may be called.
 
 
-def version() -> str:
-    return llama.__version__
-
-
-def decode(path: str, prompt: str, count: int, threads: int, flash: bool, positions: int) -> float:
+def decode(context: Context, prompt: str, count: int, threads: int, state: str) -> float:
     """Seconds of `count` passes of one token, the first over the prompt's last."""
-    context, tokens = _context(path, positions, 1, flash), _tokens(path, prompt)
-    if context.tokens[: len(tokens) - 1] != tokens[:-1]:
-        context.truncate(0)
-        context.extend(tokens[:-1])
-    context.truncate(len(tokens) - 1)
+    tokens = context.tokenize(prompt)
+    context.hold(tokens[:-1], state)
     context.threads(threads)
 
     def run():
@@ -135,17 +171,17 @@ def decode(path: str, prompt: str, count: int, threads: int, flash: bool, positi
     return _elapsed(run)
 
 
-def prefill(path: str, prompt: str, threads: int, flash: bool, positions: int) -> float:
+def prefill(context: Context, prompt: str, threads: int) -> float:
     """Seconds of a prompt from nothing."""
-    context, tokens = _context(path, positions, 1, flash), _tokens(path, prompt)
+    tokens = context.tokenize(prompt)
     context.truncate(0)
     context.threads(threads)
     return _elapsed(lambda: context.extend(tokens))
 
 
-def rows(path: str, prompts: list[str], count: int, threads: int, flash: bool, positions: int) -> float:
+def rows(context: Context, prompts: list[str], count: int, threads: int) -> float:
     """Seconds of writing `count` tokens after each prompt, all in shared passes."""
-    context, sequences = _context(path, positions, len(prompts), flash), [_tokens(path, prompt) for prompt in prompts]
+    sequences = [context.tokenize(prompt) for prompt in prompts]
     context.truncate(0)
     context.threads(threads)
 
@@ -166,44 +202,40 @@ def rows(path: str, prompts: list[str], count: int, threads: int, flash: bool, p
     return _elapsed(run)
 
 
-def logits(path: str, prompt: str, flash: bool, positions: int, output: str) -> int:
+def logits(context: Context, prompt: str, output: str) -> int:
     """Write the logits after every token, f32[tokens, vocabulary], as an .npy file; how many tokens there are."""
-    context, tokens = _context(path, positions, 1, flash), _tokens(path, prompt)
+    tokens = context.tokenize(prompt)
     context.truncate(0)
     context.extend(tokens, all_logits=True)
     np.save(output, np.stack([context.logits(place) for place in range(len(tokens))]))
     return len(tokens)
 
 
-def fill(path: str, prompt: str, flash: bool, positions: int, state: str) -> int:
-    """Let a context hold a prompt: from the file `state`, or computed once and written there."""
-    context, tokens = _context(path, positions, 1, flash), _tokens(path, prompt)
+def fill(context: Context, prompt: str, state: str) -> int:
+    """Compute a prompt and write what the context then holds to the file `state`, unless it is there."""
+    tokens = context.tokenize(prompt)
     if not Path(state).exists():
-        context.truncate(0)
         context.threads(2)
-        context.extend(tokens)
+        context.hold(tokens)
         context.save(state)
-    elif context.tokens != tokens:
-        context.truncate(0)
-        context.restore(state, tokens)
     return len(tokens)
 
 
-CALLS = {function.__name__: function for function in (version, decode, prefill, rows, logits, fill)}
-
-
-@llama.llama_log_callback
-def _silent(level, text, data):
-    """llama.cpp tells much about each model."""
+CALLS = {function.__name__: function for function in (decode, prefill, rows, logits, fill)}
 
 
 def main() -> None:
-    llama.llama_log_set(_silent, None)
-    llama.llama_backend_init()
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # libraries print to standard output too
+    llama = BINDINGS[sys.argv[1]]()
+    llama.api.llama_backend_init()
+    holder = Holder(llama)
     for line in sys.stdin:
         request = json.loads(line)
-        answer = CALLS[request.pop("call")](**request)
-        print(json.dumps(answer), flush=True)
+        call, path, repack = (request.pop(key) for key in ("call", "path", "repack"))
+        kind = [request.pop(key) for key in ("positions", "sequences", "flash")]
+        answer = CALLS[call](holder.model(path, repack).context(*kind), **request)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--dsn", default=os.environ.get("HARTONOMOUS_DSN", ""))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--label", help="what the figure calls the model; its file's name unless given")
     arguments = parser.parse_args()
     raw_seconds, load_seconds = [], []
     with psycopg.connect(arguments.dsn, autocommit=True) as connection:
@@ -92,7 +93,8 @@ def main() -> None:
     megabytes = arguments.model.stat().st_size / 1e6
     raw, ours = statistics.median(raw_seconds), statistics.median(load_seconds)
     print(f"{megabytes:.0f} MB: raw COPY {megabytes / raw:.0f} MB/s, load {megabytes / ours:.0f} MB/s")
-    record(Figure("load, seconds over raw COPY's", "s", ours, raw))
+    name = f"load {arguments.label or arguments.model.stem}, seconds over raw COPY's"
+    record(Figure.of_rounds(name, "s", load_seconds, raw_seconds, against="raw COPY"))
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-OURS, PEER = "#1f6f8b", "#c0653a"
+OURS, PEERS = "#1f6f8b", {"llama.cpp": "#c0653a", "ik_llama.cpp": "#8a6fb0"}
 CURVES = {
-    "context": ("decode after a context, Q8_0", "positions of context"),
-    "rows": ("rows, Q8_0", "rows written at once"),
-    "memory": ("memory of a session, Q8_0", "rows written at once"),
+    "context": ("decode after a context, 1.5B Q4_K_M", "positions of context"),
+    "rows": ("rows, 1.5B Q4_K_M", "rows written at once"),
+    "memory": ("memory of a session, 1.5B Q4_K_M", "rows written at once"),
 }
 
 
@@ -26,12 +26,14 @@ def draw(figures: Iterable[dict], folder: Path) -> None:
 
 def _plot(points: list[dict], name: str, label: str, threads: int, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-    places = [point["at"] for point in points]
-    for key, legend, colour in (("ours", "SELECT llm.generate…", OURS), ("peer", "llama.cpp", PEER)):
-        if points[0][key] is not None:
-            axes.plot(places, [point[key] for point in points], marker="o", color=colour, label=legend)
+    ours = {point["at"]: point["ours"] for point in points}
+    axes.plot(*zip(*ours.items(), strict=True), marker="o", color=OURS, label="SELECT llm.generate…")
+    for peer, colour in PEERS.items():
+        theirs = {point["at"]: point["peer"] for point in points if point.get("against") == peer}
+        if theirs:
+            axes.plot(*zip(*theirs.items(), strict=True), marker="o", color=colour, label=peer)
     axes.set_xscale("log", base=2)
-    axes.set_xticks(places, [f"{place:,}" for place in places])
+    axes.set_xticks(list(ours), [f"{place:,}" for place in ours])
     axes.set_ylim(bottom=0)
     axes.set_xlabel(label)
     axes.set_ylabel({"tok/s": "tokens a second"}.get(points[0]["unit"], points[0]["unit"]))

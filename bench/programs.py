@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from contextlib import nullcontext
+from collections.abc import Sequence
 
 import subjects
 from contest import Contest
@@ -11,30 +11,51 @@ from places import CHECKOUT
 
 from tools.cluster import Cluster
 
+SUBJECTS = {
+    "interrupts": ("0.5B Q8_0",),
+    "similarity": ("0.5B Q8_0",),
+    "atoms": ("0.5B Q8_0", "0.5B Q4_0", "0.5B F16"),  # the first is named to it; it searches codes of all
+}
+LOADED = ("8B Q4_K_M", "1.5B Q4_K_M")  # by the program loading
 PROGRAMS = ("loading", "sampling", "interrupts", "values", "long_query", "similarity", "atoms", "embeddings")
 
 
-def run(name: str, contest: Contest) -> None:
-    """Record the figures of one of PROGRAMS. Raises CalledProcessError when it fails."""
-    program, *arguments = map(str, _commands(contest.dsn, contest.rounds)[name])
-    # what is stored already would not be loaded
-    with subjects.taken_away(contest.dsn) if name == "loading" else nullcontext():
-        subprocess.run([sys.executable, CHECKOUT / "bench" / program, *arguments], check=True)
+def subjects_of(name: str) -> tuple[str, ...]:
+    """The models of random weights that one of PROGRAMS needs in the server."""
+    return SUBJECTS.get(name, ())
 
 
-def _commands(dsn: str, rounds: int) -> dict[str, list]:
-    model, tidy = subjects.of_shape("Q8_0"), subjects.tidy()
+def run(name: str, contest: Contest, labels: Sequence[str]) -> None:
+    """Record the figures of one of PROGRAMS; labels: what loading loads. Raises CalledProcessError when it fails."""
+    if name == "loading":
+        for label in labels or LOADED:
+            _load(contest, label)
+    else:
+        _run(*_command(name, contest.dsn, contest.rounds))
+
+
+def _load(contest: Contest, label: str) -> None:
+    path = subjects.of_shape(label).path
+    with subjects.taken_away(contest.dsn):  # what is stored already would not be loaded
+        _run("load.py", path, "--label", label, "--dsn", contest.dsn, "--rounds", contest.rounds)
+
+
+def _run(program: str, *arguments) -> None:
+    subprocess.run([sys.executable, CHECKOUT / "bench" / program, *map(str, arguments)], check=True)
+
+
+def _command(name: str, dsn: str, rounds: int) -> list:
     server, often = ("--dsn", dsn), ("--rounds", rounds)
+    with_model = [subjects.of_shape(label).name for label in subjects_of(name)[:1]]
     return {
-        "loading": ["load.py", model.path, *server, *often],
         "sampling": ["sampling.py"],
-        "interrupts": ["interrupts.py", model.name, *server],
-        "values": ["values.py", "--model", tidy.name, *server, *often],
-        "long_query": ["long_query.py", tidy.name, *server],
-        "similarity": ["similarity.py", "search", dsn, model.name],
-        "atoms": ["atoms.py", _superuser(), model.name],
+        "interrupts": ["interrupts.py", *with_model, *server],
+        "values": ["values.py", "--model", subjects.tidy().name, *server, *often],
+        "long_query": ["long_query.py", subjects.tidy().name, *server],
+        "similarity": ["similarity.py", "search", dsn, *with_model],
+        "atoms": ["atoms.py", _superuser(), *with_model],
         "embeddings": ["embeddings.py", "--dsn", _superuser(), *often],
-    }
+    }[name]
 
 
 def _superuser() -> str:

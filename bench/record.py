@@ -17,6 +17,7 @@ class Figure:
     """A measured figure beside its peer's from the same run, and the physical limit where one is known.
 
     at: where the figures of one name make a curve, the place on it: positions of context, rows at once.
+    against, way: whose the peer's figure is, where there are several, and how it computed.
     ours_between, peer_between: the least and the most of the rounds of which ours and peer are the medians.
     """
 
@@ -29,6 +30,8 @@ class Figure:
     at: int | None = None
     ours_between: tuple[float, float] | None = None
     peer_between: tuple[float, float] | None = None
+    against: str | None = None
+    way: str | None = None
 
     @classmethod
     def of_rounds(cls, name: str, unit: str, ours: list[float], peer: list[float] | None = None, **others) -> "Figure":
@@ -58,11 +61,13 @@ def record(figure: Figure) -> None:
     line = asdict(figure) | {"ratio": figure.ratio, "commit": commit(), "date": time.strftime("%Y-%m-%d")}
     with RESULTS.open("a") as file:
         file.write(json.dumps({key: _rounded(value) for key, value in line.items()}) + "\n")
-    peer = "" if figure.peer is None else f"   peer {figure.peer:10.2f}   ratio {figure.ratio:5.2f}"
+    against = figure.against or "peer"
+    peer = "" if figure.peer is None else f"   {against} {figure.peer:10.2f}   ratio {figure.ratio:5.2f}"
     limit = "" if figure.limit is None else f"   limit {figure.limit:9.2f}"
     name = figure.name + ("" if figure.at is None else f", {figure.at}")
     threads = "" if figure.threads is None else f"{figure.threads} thr"
-    print(f"{name:48} {threads:5} {figure.ours:10.2f} {figure.unit:8}{peer}{limit}", flush=True)
+    way = "" if figure.way is None else f"   {figure.way}"
+    print(f"{name:48} {threads:5} {figure.ours:10.2f} {figure.unit:8}{peer}{limit}{way}", flush=True)
 
 
 def _rounded(value):

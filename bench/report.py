@@ -14,17 +14,19 @@ from record import RESULTS
 from rich.table import Table
 
 PAGE = CHECKOUT / "docs" / "figures.md"
-Key = tuple[str, int | None, int | None]  # name, threads, place
+Key = tuple[str, int | None, int | None, str | None]  # name, threads, place, against whom where that was recorded
 
 HEAD = """# Figures
 
 Written by `make bench` from bench/results.jsonl, on {machine}.
 
-"Ours" is what a client sees through SQL: one session on the same machine, text in and text out. llama.cpp is version
-{version} of the package llama-cpp-python, built for this processor and called in C with token ids, with or without
-flash attention, whichever is faster. Both run the same GGUF files of Qwen2.5-0.5B's shape, in turns. A figure is the
-median of the turns, with the smallest and largest in parentheses. `make bench PARTS="prepare decode report"` measures
-a part.
+"Ours" is what a client sees through SQL: one session on the same machine, text in and text out. Its peers are
+{peers}, built for this processor
+and called in C with token ids. Each computes with flash attention or without, and with weights repacked or as they were
+loaded, whichever is fastest for the figure. All run the same GGUF files in turns: random weights of the shapes of
+Qwen2.5-1.5B (1.5B) and Llama-3-8B (8B), in the encodings that people's files have; 0.6B is the first quarter of 1.5B's
+layers. A figure is the median of the turns, with the smallest and largest in parentheses. `make bench PARTS="prepare
+decode report --subjects 1.5B-Q4_K_M"` measures a part.
 
 ![tokens a second by length of the context](images/context.png)
 
@@ -38,16 +40,16 @@ a part.
 REST = """
 ## Every figure
 
-The peer is llama.cpp, unless the name says otherwise. The limit for decoding a single text is the memory's speed over
-the size of the packed weights, which each token reads once. The speed is the median of samples between the turns
-(bench/bandwidth.py: 512 MB of huge pages, summed for 0.2 seconds or more). If ours exceeds the limit by a few percent,
-memory was faster during our turns than between them.
+The peer is llama.cpp where none is named, unless the figure's name says otherwise. The limit for decoding a single text
+is the memory's speed over the size of the packed weights, which each token reads once. The speed is the median of
+samples between the turns (bench/bandwidth.py: 512 MB of huge pages, summed for 0.2 seconds or more). If ours exceeds
+the limit by a few percent, memory was faster during our turns than between them.
 
 """
 
 
 COLUMNS = ("figure", "threads", "ours", "compared with", "ratio", "wanted", "aim", "shown", "commit")
-ALL_COLUMNS = ("figure", "threads", "ours", "peer", "ratio", "limit", "unit", "commit")
+ALL_COLUMNS = ("figure", "threads", "ours", "peer", "peer's", "ratio", "limit", "unit", "commit")
 
 
 def write() -> None:
@@ -59,21 +61,34 @@ def write() -> None:
         table.add_row(*row)
     rich.print(table)
     draw(list(figures.values()), PAGE.parent / "images")
-    every = [_figure(figures[key]) for key in sorted(figures, key=lambda key: (key[0], key[1] or 0, key[2] or 0))]
-    head = HEAD.format(machine=machine(), version=peer.VERSION)
+    order = sorted(figures, key=lambda key: (key[0], key[1] or 0, key[2] or 0, key[3] or ""))
+    every = [_figure(figures[key]) for key in order]
+    versions = (f"{package.peer} ({package.name} {package.version})" for package in peer.PACKAGES)
+    head = HEAD.format(machine=machine(), peers=" and ".join(versions))
     PAGE.write_text(head + markdown(COLUMNS, demanded) + REST + markdown(ALL_COLUMNS, every))
 
 
 def demands_of(figures: dict[Key, dict]) -> list[tuple[str, ...]]:
     """A row of COLUMNS for each demand, in their order."""
-    return [_demand(demand, figures.get((demand.name, demand.threads, demand.at))) for demand in DEMANDS]
+    return [_demand(demand, _of(demand, figures)) for demand in DEMANDS]
+
+
+def _of(demand: Demand, figures: dict[Key, dict]) -> dict | None:
+    """The figure that a demand is about, of its own peer where figures of several were recorded."""
+    key = demand.name, demand.threads, demand.at
+    return figures.get((*key, demand.peer)) or figures.get((*key, None))
 
 
 def newest() -> dict[Key, dict]:
-    """The last line of results.jsonl for each name, number of threads and place, of commits that can be checked out."""
-    lines = map(json.loads, RESULTS.read_text().splitlines())
-    clean = (line for line in lines if not line["commit"].endswith("-dirty"))
-    return {(line["name"], line["threads"], line.get("at")): line for line in clean}
+    """The last line of results.jsonl for each name, number of threads, place and peer, of clean commits."""
+    figures = {}
+    for line in map(json.loads, RESULTS.read_text().splitlines()):
+        if not line["commit"].endswith("-dirty"):
+            key, against = (line["name"], line["threads"], line.get("at")), line.get("against")
+            figures[(*key, against)] = line
+            if against is not None:
+                figures.pop((*key, None), None)  # of a time when no peer was named
+    return figures
 
 
 def machine() -> str:
@@ -86,21 +101,22 @@ def _demand(demand: Demand, figure: dict | None) -> tuple[str, ...]:
     name = demand.name if demand.at is None else f"{demand.name}, {demand.at:,}"
     bound = f"{'at most' if demand.at_most else 'at least'} {demand.bound:g}"
     asked = bound, "" if demand.aim is None else f"{demand.aim:g}"
+    whose = {"itself": "", "limit": "the memory's", "peer": f"{demand.peer}'s"}[demand.over]
     if figure is None:
-        return name, _text(demand.threads), "not measured", "", "", *asked, "", ""
+        return name, _text(demand.threads), "not measured", whose, "", *asked, "", ""
     shown = "yes" if demand.is_met(figure) else "no", figure["commit"]
     ours = f"{_with_rounds(figure, 'ours')} {figure['unit']}"
     if demand.over == "itself":
-        return name, "", ours, "", "", *asked, *shown
-    kind = "the memory's" if demand.over == "limit" else f"{demand.peer}'s"
-    compared = f"{kind} {_with_rounds(figure, demand.over)}"
+        return name, "", ours, whose, "", *asked, *shown
+    compared = f"{whose} {_with_rounds(figure, demand.over)}"
     return name, _text(demand.threads), ours, compared, f"{demand.value(figure):.2f}", *asked, *shown
 
 
 def _figure(figure: dict) -> tuple[str, ...]:
     name = figure["name"] if figure.get("at") is None else f"{figure['name']}, {figure['at']:,}"
-    measured = _with_rounds(figure, "ours"), _with_rounds(figure, "peer")
-    return name, _text(figure["threads"]), *measured, *(_text(figure[key]) for key in ALL_COLUMNS[4:])
+    ours, peers = _with_rounds(figure, "ours"), _with_rounds(figure, "peer")
+    who = ", ".join(filter(None, (figure.get("against"), figure.get("way"))))
+    return name, _text(figure["threads"]), ours, who, peers, *(_text(figure[key]) for key in ALL_COLUMNS[5:])
 
 
 def _with_rounds(figure: dict, whose: str) -> str:

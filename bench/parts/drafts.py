@@ -1,6 +1,6 @@
 """A draft model that guesses: what it brings where all guesses are right, and what it costs where all are wrong.
 
-The large model has Qwen2.5-0.5B's shape; a draft of two layers always says the same, or hardly ever. Its tokens are
+The large model has Qwen2.5-1.5B's shape; a draft of two layers always says the same, or hardly ever. Its tokens are
 sampled, as it would repeat itself and prompt lookup would guess. The other model is
 stories260K, which writes a story; its draft is the same in Q4_0.
 """

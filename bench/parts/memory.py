@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import subjects
@@ -11,15 +12,20 @@ from session import Session
 
 from parts.rows import PROMPT, ROWS
 
+SUBJECTS = ("1.5B Q4_K_M",)
 COUNT = 48
 PRIVATE = re.compile(r"^Private_(?:Clean|Dirty): +(\d+) kB", re.MULTILINE)
 OWN = re.compile(r"^Anonymous: +(\d+) kB", re.MULTILINE)  # without the mapped weights: private to their only user
 INTERVAL = 0.02  # seconds between looks
 
 
-def run(contest: Contest) -> None:
-    """Figures `memory of a session, Q8_0` over the number of rows: the most that it had of its own while it wrote."""
-    model = subjects.of_shape("Q8_0")
+def run(contest: Contest, labels: Sequence[str]) -> None:
+    """Figures `memory of a session, SUBJECT` over the number of rows: the most of its own while it wrote."""
+    for model in map(subjects.of_shape, labels):
+        _measure(contest, model)
+
+
+def _measure(contest: Contest, model: subjects.Model) -> None:
     for rows in ROWS:
         session = Session(contest.dsn)
         prompts = [subjects.prompt_of(PROMPT, first) for first in range(rows)]
@@ -27,7 +33,7 @@ def run(contest: Contest) -> None:
         with Watch(session.connection.info.backend_pid) as watch:
             session.rows(model, prompts, COUNT, 2)
         session.close()
-        record(Figure("memory of a session, Q8_0", "MB", watch.most / 1e6, at=rows))
+        record(Figure(f"memory of a session, {model.label}", "MB", watch.most / 1e6, at=rows))
 
 
 def private_bytes(pid: int, kinds: re.Pattern = PRIVATE) -> int:

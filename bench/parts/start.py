@@ -5,6 +5,7 @@ weights in memory. Memory is what /proc calls private, of server processes of th
 account.
 """
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 import psycopg
@@ -14,19 +15,22 @@ from record import Figure, record, seconds
 
 from parts.memory import private_bytes
 
+SUBJECTS = ("1.5B Q4_K_M", "8B Q4_K_M")
 SESSIONS = 8
 GENERATE = "SELECT llm.generate('The capital of France is', %s, %s)"
 
 
-def run(contest: Contest) -> None:
-    """Figures `pack Q8_0`, `first token of a session, Q8_0` and `memory of each of 8 sessions, Q8_0`."""
-    model = subjects.of_shape("Q8_0").name
-    packing = [pack(contest.dsn, model) for _ in range(contest.rounds)]
-    record(Figure.of_rounds("pack Q8_0", "s", packing))
-    first_token(contest.dsn, model)
-    first = [first_token(contest.dsn, model) for _ in range(contest.rounds)]
-    record(Figure.of_rounds("first token of a session, Q8_0", "s", first))
-    record(Figure(f"memory of each of {SESSIONS} sessions, Q8_0", "MB", max(memory(contest.dsn, model)) / 1e6))
+def run(contest: Contest, labels: Sequence[str]) -> None:
+    """Figures `pack SUBJECT`, `first token of a session, SUBJECT` and `memory of each of 8 sessions, SUBJECT`."""
+    for label in labels:
+        model = subjects.of_shape(label).name
+        packing = [pack(contest.dsn, model) for _ in range(contest.rounds)]
+        record(Figure.of_rounds(f"pack {label}", "s", packing))
+        first_token(contest.dsn, model)
+        first = [first_token(contest.dsn, model) for _ in range(contest.rounds)]
+        record(Figure.of_rounds(f"first token of a session, {label}", "s", first))
+        most = max(memory(contest.dsn, model)) / 1e6
+        record(Figure(f"memory of each of {SESSIONS} sessions, {label}", "MB", most))
 
 
 def session(dsn: str) -> psycopg.Connection:

@@ -8,7 +8,7 @@ import pytest
 from .models import loaded
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
-IMPORTED = ("load", "subjects", "record", "places", "synthetic_model")
+IMPORTED = ("load", "subjects", "record", "places", "synthetic_model", "blocks", "mixes", "shapes")
 
 
 @pytest.fixture

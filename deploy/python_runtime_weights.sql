@@ -122,12 +122,12 @@ LANGUAGE plpython3u
 AS $python$"""Packed tensors as files that all sessions of a server share: built once, checked, evicted.
 
     <root>/<edition>/<SHA-256 of the tensor>.<layout>    content, zeros up to whole pages, trailer; mode 0400
-    trailer    "HARTPACK", u64 bytes of the content, SHA-256 of the content, zeros to 64 bytes
+    trailer    "HARTPACK", u64 bytes of the content, checksum of the content, zeros to 64 bytes
 
 The edition is a hash of the code that packs, so no code reads files of another layout. A file appears as a whole or not
 at all: its builder locks a .partial file beside it, a lock that ends with the builder, and renames it at the end.
-Nothing is fsynced. Instead the content's hash is checked at the first use after each start of the server, and damaged
-files are built again. Modification time is when a file was built, access time when it was last used.
+Nothing is fsynced. Instead the content's checksum is computed at the first use after each start of the server, and
+damaged files are built again. Modification time is when a file was built, access time when it was last used.
 """
 
 import errno
@@ -142,6 +142,8 @@ from collections import namedtuple
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
+
 from ..server import errors
 from .address_space import in_huge_pages, in_whole_pages
 
@@ -149,7 +151,9 @@ MAGIC = b"HARTPACK"
 TRAILER = struct.Struct("<8sQ32s16x")
 PARTIAL = ".partial"
 MARKS = "verified."
-STEP = 1 << 22  # bytes hashed between checkpoints: some milliseconds
+STEP = 1 << 22  # bytes summed between checkpoints: about a millisecond
+PAGE_WORDS = 512  # of 8 bytes
+FACTORS = np.arange(1, 2 * PAGE_WORDS, 2, dtype=np.uint64)  # odd: no change of a single word leaves its page's sum
 SECONDS_BETWEEN_TRIES = 0.005  # seconds between tries for a lock
 RECOUNT = 1  # seconds until the bytes of all files are counted again; until then files of other builders are missed
 
@@ -160,6 +164,28 @@ Entry = namedtuple("Entry", "path name size built last_used")  # a complete file
 
 class DamagedError(Exception):
     """A file differs from what was built; the message says how."""
+
+
+class Checksum:
+    """A checksum of content at the speed of memory: the SHA-256 over a sum of each page, its words times odd factors.
+
+    It finds what disks and lost writes do. It is no protection against forgery: only the server's account can write
+    these files, and it could write the trailer too.
+    """
+
+    def __init__(self):
+        self._digest = hashlib.sha256()
+
+    def update(self, content):
+        """Add content, which must be whole pages until the last time."""
+        end = len(content) - len(content) % (8 * PAGE_WORDS)
+        words = np.frombuffer(content[:end], "<u8").reshape(-1, PAGE_WORDS)
+        self._digest.update((words @ FACTORS).tobytes())
+        self._digest.update(content[end:])
+
+    def value(self):
+        """The 32 bytes of the checksum."""
+        return self._digest.digest()
 
 
 class PackedFiles:
@@ -263,7 +289,7 @@ class PackedFiles:
         magic, size, expected = TRAILER.unpack(os.pread(descriptor, TRAILER.size, state.st_size - TRAILER.size))
         if magic != MAGIC or size != file.size:
             raise DamagedError("its trailer is not that of a packed tensor")
-        if self._hash_file(descriptor, size) != expected:
+        if self._checksum_of(descriptor, size) != expected:
             raise DamagedError("its content has changed since it was built")
         self._mark(state, file)
 
@@ -272,13 +298,13 @@ class PackedFiles:
         with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as memory:
             in_huge_pages(memory, self._checkpoint)
 
-    def _hash_file(self, descriptor, size):
-        digest, buffer = hashlib.sha256(), memoryview(bytearray(min(STEP, size)))
+    def _checksum_of(self, descriptor, size):
+        checksum, buffer = Checksum(), memoryview(bytearray(min(STEP, size)))
         for offset in range(0, size, STEP):
             count = os.preadv(descriptor, [buffer[: min(STEP, size - offset)]], offset)
-            digest.update(buffer[:count])
+            checksum.update(buffer[:count])
             self._checkpoint()
-        return digest.digest()
+        return checksum.value()
 
     def _is_verified(self, state, file):
         mark = _mark(state, file)
@@ -334,11 +360,11 @@ class PackedFiles:
         memory = mmap.mmap(descriptor, file_size(file))
         in_huge_pages(memory, self._checkpoint)
         fill(memoryview(memory)[: file.size])
-        digest = hashlib.sha256()
+        checksum = Checksum()
         for offset in range(0, file.size, STEP):
-            digest.update(memoryview(memory)[offset : min(offset + STEP, file.size)])
+            checksum.update(memoryview(memory)[offset : min(offset + STEP, file.size)])
             self._checkpoint()
-        memory[-TRAILER.size :] = TRAILER.pack(MAGIC, file.size, digest.digest())
+        memory[-TRAILER.size :] = TRAILER.pack(MAGIC, file.size, checksum.value())
         os.utime(descriptor)
 
     # Space. Making space holds the lock of the root until it is allocated, so no other session counts it as free.
@@ -617,6 +643,7 @@ from .packed_model import PackedModel, directory_entry
 
 TRIES = 5  # to open files that may be evicted between packing and opening
 SECONDS_BEFORE_NOTICE = 1
+SECONDS_BETWEEN_REPORTS = 0.1  # seconds between messages that say how far packing is
 SECONDS_BETWEEN_CHECKS = 0.01  # seconds between checks of files that another session builds
 
 SERVER_START = database.Query(
@@ -695,8 +722,11 @@ def pack(tensors, name):
         while missing:
             busy = []
             for part in missing:
-                fill = functools.partial(_fill, part, progress)
-                (built if files().build(part.file, fill, limits, keep) else busy).append(part)
+                if files().build(part.file, functools.partial(_fill, part, progress), limits, keep):
+                    progress.finish(part)
+                    built.append(part)
+                else:
+                    busy.append(part)
             if len(busy) == len(missing):
                 interrupts.checkpoint()
                 time.sleep(SECONDS_BETWEEN_CHECKS)
@@ -709,23 +739,52 @@ def pack(tensors, name):
 
 
 class Progress:
-    """Tells the client, once, that packing takes a while."""
+    """Tells the client how far packing is, in bytes of the tensors as they are stored.
+
+    A notice says once that packing takes a while. Clients that receive DEBUG2 also get "packed N of TOTAL bytes", at
+    the beginning, at the end, and ten times a second between. `hartonomous load` reads them.
+    """
 
     def __init__(self, name, missing):
         self._name = name
-        self._bytes = sum(part.file.size for part in missing)
+        self._total = sum(map(_stored_bytes, missing))
+        self._finished = self._unfinished = 0  # bytes of finished files, and of the one that is being built
         self._begin = time.monotonic()
-        self._told = False
+        self._noticed, self._reported = False, -SECONDS_BETWEEN_REPORTS
+        if missing:
+            self._report(self._begin)
 
-    def tick(self):
-        """Called after each tile."""
+    def tick(self, size):
+        """Called after each tile, with its bytes."""
         interrupts.checkpoint()
-        if not self._told and time.monotonic() - self._begin > SECONDS_BEFORE_NOTICE:
-            self._told = True
-            messages.notice(
-                f'packing model "{self._name}", {self._bytes / 1e6:.0f} MB',
-                hint="This happens once; all sessions share what is packed. SELECT llm.pack(model) does it ahead.",
-            )
+        self._unfinished += size
+        now = time.monotonic()
+        if not self._noticed and now - self._begin > SECONDS_BEFORE_NOTICE:
+            self._noticed = True
+            self._notice()
+        if now - self._reported > SECONDS_BETWEEN_REPORTS:
+            self._report(now)
+
+    def finish(self, part):
+        """Called when a file is complete, whichever session has built it."""
+        self._finished, self._unfinished = self._finished + _stored_bytes(part), 0
+        if self._finished == self._total:
+            self._report(time.monotonic())
+
+    def _report(self, now):
+        self._reported = now
+        messages.debug(f"packed {self._finished + self._unfinished} of {self._total} bytes")
+
+    def _notice(self):
+        messages.notice(
+            f'packing model "{self._name}", {self._total / 1e6:.0f} MB',
+            hint="This happens once; all sessions share what is packed. SELECT llm.pack(model) does it ahead.",
+        )
+
+
+def _stored_bytes(part):
+    """The bytes of a file's tensors as they are stored in the database; tensors with equal content count once."""
+    return sum({at: tensor.bytes for tensor, at in part.members}.values())
 
 
 def _fill(part, progress, memory):
@@ -743,13 +802,13 @@ def _fill_tensor(tensor, progress, out):
         raw = weights.raw(tensor)
         raw.flags.writeable = False  # as tiles are, because numba compiles for read-only and writable arrays separately
         packing.pack_rows(raw, tensor.type, tensor.shape, 0, out)
-        progress.tick()
+        progress.tick(tensor.bytes)
         return
     row = 0
     for tile in weights.tiles(tensor):
         packing.pack_rows(tile, tensor.type, tensor.shape, row, out)
         row += min(tensor.rows_per_tile, tensor.shape[0] - row)
-        progress.tick()
+        progress.tick(len(tile))
     if row != tensor.shape[0]:
         raise errors.corrupt_data(
             f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {tensor.shape[0]}"

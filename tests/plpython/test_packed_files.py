@@ -156,6 +156,36 @@ def test_a_changed_byte_is_found_after_the_next_start_of_the_server(files, root,
         PackedFiles(root, "edition", "next start", nothing).open(named("a"))
 
 
+def test_the_checksum_is_what_its_description_says():
+    """Two pages and a rest, computed with Python's integers."""
+    content = bytes(range(256)) * 33
+    sums = b""
+    for page in content[:4096], content[4096:8192]:
+        words = [int.from_bytes(page[i : i + 8], "little") for i in range(0, 4096, 8)]
+        total = sum(word * factor for word, factor in zip(words, range(1, 1025, 2), strict=True))
+        sums += (total % (1 << 64)).to_bytes(8, "little")
+    assert checksum(content) == hashlib.sha256(sums + content[8192:]).digest()
+    assert checksum(content[:4096], content[4096:]) == checksum(content)
+
+
+def test_the_checksum_finds_flipped_bits_swapped_sectors_and_lost_writes():
+    content = os.urandom(4 * 4096 + 100)
+    changed = [bytearray(content) for _ in range(300)]
+    for bit, copy in enumerate(changed[:200]):
+        copy[bit * 82 % len(copy)] ^= 1 << bit % 8
+    for place, copy in enumerate(changed[200:]):
+        start = 512 * (place % 32)
+        copy[start : start + 512] = bytes(512) if place < 50 else content[start - 512 : start] or content[512:1024]
+    assert checksum(content) not in {checksum(copy) for copy in changed}
+
+
+def checksum(*pieces):
+    whole = packed_files.Checksum()
+    for piece in pieces:
+        whole.update(piece)
+    return whole.value()
+
+
 def test_a_file_that_was_replaced_is_checked_again(files, root):
     build(files, named("a"))
     path = path_of(root, named("a"))
@@ -175,10 +205,10 @@ def test_a_trailer_of_something_else_is_damaged(files, root):
         PackedFiles(root, "edition", "next start", nothing).open(named("a"))
 
 
-def test_a_content_is_hashed_once_a_start_of_the_server_whichever_session_asks(files, root, monkeypatch):
+def test_a_content_is_summed_once_a_start_of_the_server_whichever_session_asks(files, root, monkeypatch):
     build(files, named("a"))
     hashed = []
-    monkeypatch.setattr(PackedFiles, "_hash_file", count(hashed, PackedFiles._hash_file))
+    monkeypatch.setattr(PackedFiles, "_checksum_of", count(hashed, PackedFiles._checksum_of))
     for _ in range(3):
         content(PackedFiles(root, "edition", "next start", nothing), named("a"))
     assert len(hashed) == 1

@@ -275,3 +275,40 @@ def test_a_long_packing_tells_so_once(store, packed, plpy, monkeypatch):
     packed.attach()
     (notice,) = plpy.notices
     assert 'packing model "model"' in notice
+
+
+def test_packing_reports_the_stored_bytes_of_what_is_missing(store, packed, plpy, monkeypatch):
+    monkeypatch.setattr(shared_weights, "SECONDS_BETWEEN_REPORTS", -1)
+    packed.tensors = random_tensors(store, "F32", "F16")
+    total = sum(tensor.bytes for tensor in packed.tensors)
+    packed.attach()
+    reports = [message.removeprefix("llm: packed ").split() for message in plpy.debugs]
+    done = [int(number) for number, *_ in reports]
+    assert {" ".join(rest) for _, *rest in reports} == {f"of {total} bytes"}
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0, total)
+    assert len(set(done)) > len(packed.tensors)
+
+
+def test_what_another_session_packs_counts_when_it_is_finished(store, packed, plpy, monkeypatch):
+    packed.tensors = random_tensors(store, "F32", "F16")
+    of_another = packed.tensors[0]
+    build = PackedFiles.build
+
+    def built_by_another(files, file, fill, *rest):
+        if file.name.startswith(of_another.hash.hex()) and not (packed.folder / file.name).exists():
+            build(files, file, lambda memory: None, *rest)
+        return build(files, file, fill, *rest)
+
+    monkeypatch.setattr(PackedFiles, "build", built_by_another)
+    shared_weights.pack(packed.tensors, "model")
+    total = sum(tensor.bytes for tensor in packed.tensors)
+    assert plpy.debugs[-1] == f"llm: packed {total} of {total} bytes"
+
+
+def test_where_nothing_is_missing_nothing_is_reported(store, packed, plpy):
+    packed.tensors = random_tensors(store, "F32")
+    packed.attach()
+    plpy.debugs.clear()
+    shared_weights.pack(packed.tensors, "model")
+    assert plpy.debugs == []

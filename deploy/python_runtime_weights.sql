@@ -145,7 +145,7 @@ from pathlib import Path
 import numpy as np
 
 from ..server import errors
-from .address_space import in_huge_pages, in_whole_pages
+from .address_space import HUGE_PAGE, in_huge_pages, in_whole_pages
 
 MAGIC = b"HARTPACK"
 TRAILER = struct.Struct("<8sQ32s16x")
@@ -188,6 +188,52 @@ class Checksum:
         return self._digest.digest()
 
 
+class Writer:
+    """Writes the content of a file, one huge page at a time.
+
+    That is faster than storing through a mapping, where the system stops at each small page to mark it as changed.
+    """
+
+    def __init__(self, descriptor, checkpoint):
+        self._descriptor, self._checkpoint = descriptor, checkpoint
+        self._page, self._filled = memoryview(bytearray(HUGE_PAGE)), 0  # what is not written yet
+        self._offset = 0  # where it belongs
+        self._checksum = Checksum()
+
+    def write(self, content):
+        """Append content, an object with a buffer of bytes."""
+        content = memoryview(content)
+        while content:
+            piece = content[: HUGE_PAGE - self._filled]
+            self._page[self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
+            content = content[len(piece) :]
+            if self._filled == HUGE_PAGE:
+                self._next_page()
+
+    def finish(self, file):
+        """Write what is left, zeros, and the trailer."""
+        given = self._offset + self._filled
+        if given != file.size:
+            raise ValueError(f"{given} bytes of content were given, expected {file.size}")
+        self._checksum.update(self._page[: self._filled])
+        end = bytearray(file_size(file) - self._offset)
+        end[: self._filled] = self._page[: self._filled]
+        end[-TRAILER.size :] = TRAILER.pack(MAGIC, file.size, self._checksum.value())
+        self._write_here(memoryview(end))
+
+    def _next_page(self):
+        self._checkpoint()
+        self._checksum.update(self._page)
+        self._write_here(self._page)
+        self._offset, self._filled = self._offset + HUGE_PAGE, 0
+
+    def _write_here(self, content):
+        written = 0
+        while written < len(content):
+            written += os.pwrite(self._descriptor, content[written:], self._offset + written)
+
+
 class PackedFiles:
     """The files below `root`. server_start: a text that differs for each start. checkpoint() may end long work."""
 
@@ -215,7 +261,7 @@ class PackedFiles:
         return descriptor
 
     def build(self, file, fill, limits, keep=()):
-        """Build a file by fill(memory), which writes the content into a zeroed uint8 buffer. True if it exists then.
+        """Build a file by fill(write), which calls write(bytes) until all content is written. True if it exists then.
 
         False if another session is building it. Evicts the longest unused files, but none named in `keep`. Raises
         ModelError 53100 for a full disk, 53400 at the size limit, and errors of `fill`; then no partial file is left.
@@ -351,21 +397,24 @@ class PackedFiles:
     def _write(self, descriptor, file, fill, limits, keep):
         with self._admission():
             self._make_room(file_size(file), limits, keep)
-            try:
+            with self._full_disk(file, limits):
                 os.posix_fallocate(descriptor, 0, file_size(file))
-            except OSError as problem:
-                if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise _full(file_size(file), self._free(), limits) from None
-        memory = mmap.mmap(descriptor, file_size(file))
-        in_huge_pages(memory, self._checkpoint)
-        fill(memoryview(memory)[: file.size])
-        checksum = Checksum()
-        for offset in range(0, file.size, STEP):
-            checksum.update(memoryview(memory)[offset : min(offset + STEP, file.size)])
-            self._checkpoint()
-        memory[-TRAILER.size :] = TRAILER.pack(MAGIC, file.size, checksum.value())
+        self._bring_in(descriptor)
+        writer = Writer(descriptor, self._checkpoint)
+        with self._full_disk(file, limits):
+            fill(writer.write)
+            writer.finish(file)
         os.utime(descriptor)
+
+    @contextmanager
+    def _full_disk(self, file, limits):
+        """Turn the system's errors of a full disk into ours."""
+        try:
+            yield
+        except OSError as problem:
+            if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise _full(file_size(file), self._free(), limits) from None
 
     # Space. Making space holds the lock of the root until it is allocated, so no other session counts it as free.
 
@@ -642,6 +691,7 @@ from .address_space import Mapping, side_by_side
 from .packed_model import PackedModel, directory_entry
 
 TRIES = 5  # to open files that may be evicted between packing and opening
+BLOCK_ROWS = 64  # rows from a multiple of it on, packed alone, are what they are in the packed tensor
 SECONDS_BEFORE_NOTICE = 1
 SECONDS_BETWEEN_REPORTS = 0.1  # seconds between messages that say how far packing is
 SECONDS_BETWEEN_CHECKS = 0.01  # seconds between checks of files that another session builds
@@ -787,32 +837,59 @@ def _stored_bytes(part):
     return sum({at: tensor.bytes for tensor, at in part.members}.values())
 
 
-def _fill(part, progress, memory):
-    """Pack the tensors of a file into zeroed memory."""
-    out = np.frombuffer(memory, np.uint8)
-    tensor_groups.write_table(part.members, out)
-    places = {at: tensor for tensor, at in part.members}  # tensors with equal content have one place
-    for at, tensor in places.items():
-        _fill_tensor(tensor, progress, out[at : at + packing.packed_bytes(tensor.type, tensor.shape)])
+def _fill(part, progress, write):
+    """Write the content of a file: its table, and its tensors, packed, at their places."""
+    table = tensor_groups.table_of(part.members)
+    write(table)
+    end = len(table)
+    for at, tensor in {at: tensor for tensor, at in part.members}.items():  # equal tensors have one place
+        write(bytes(at - end))
+        _write_tensor(tensor, progress, write)
+        end = at + packing.packed_bytes(tensor.type, tensor.shape)
+    write(bytes(part.file.size - end))
 
 
-def _fill_tensor(tensor, progress, out):
-    """Pack a tensor into its part of the zeroed memory, tile by tile."""
+def _write_tensor(tensor, progress, write):
+    """Write a packed tensor, tile by tile, so that it is never in the session's memory as a whole."""
     if tensor.rows_per_tile == 0 or len(tensor.shape) == 1:
         raw = weights.raw(tensor)
         raw.flags.writeable = False  # as tiles are, because numba compiles for read-only and writable arrays separately
-        packing.pack_rows(raw, tensor.type, tensor.shape, 0, out)
+        write(packing.pack_tensor(raw, tensor.type, tensor.shape))
         progress.tick(tensor.bytes)
         return
-    row = 0
+    rows, row, block = tensor.shape[0], 0, _Block(tensor)
     for tile in weights.tiles(tensor):
-        packing.pack_rows(tile, tensor.type, tensor.shape, row, out)
-        row += min(tensor.rows_per_tile, tensor.shape[0] - row)
+        row += min(tensor.rows_per_tile, rows - row)
+        write(block.packed(tile, row))
         progress.tick(len(tile))
-    if row != tensor.shape[0]:
-        raise errors.corrupt_data(
-            f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {tensor.shape[0]}"
-        )
+    if row != rows:
+        raise errors.corrupt_data(f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {rows}")
+
+
+class _Block:
+    """Packs the rows of a tile into one small buffer, after rows of the tile before that did not fill BLOCK_ROWS."""
+
+    def __init__(self, tensor):
+        self._type, (self._rows, self._columns) = tensor.type, tensor.shape
+        self._buffer = np.empty(self._bytes(tensor.rows_per_tile + BLOCK_ROWS), np.uint8)
+        self._first = self._next = 0  # the first row in the buffer, and the first row of the next tile
+        self._rest = self._buffer[:0]  # what is packed and not returned
+
+    def packed(self, tile, end):
+        """The packed bytes of all rows up to row `end`, or, before the last row, up to a multiple of BLOCK_ROWS."""
+        rows = end - self._first
+        block = self._buffer[: self._bytes(rows)]
+        kept = len(self._rest)
+        block[:kept] = self._rest
+        block[kept:] = 0
+        packing.pack_rows(tile, self._type, (rows, self._columns), self._next - self._first, block)
+        whole = end if end == self._rows else end - end % BLOCK_ROWS
+        size = self._bytes(whole - self._first)
+        self._first, self._next, self._rest = whole, end, block[size:]
+        return block[:size]
+
+    def _bytes(self, rows):
+        return packing.packed_bytes(self._type, (rows, self._columns))
 
 
 def _placed(mapping, part, offset):
@@ -877,8 +954,6 @@ import hashlib
 import re
 import struct
 
-import numpy as np
-
 from ..kernels.dispatch import LAYOUT_NAMES
 from ..kernels.groups import CACHE_LINE
 from ..kernels.packing import layout_of, packed_bytes
@@ -910,11 +985,9 @@ def files_of(tensors):
     return list(files.items())
 
 
-def write_table(members, out):
-    """The table of a group in front of its zeroed memory; nothing for a file of one tensor."""
-    if members[0][1] > 0:
-        table = _table(members)
-        out[: len(table)] = np.frombuffer(table, np.uint8)
+def table_of(members):
+    """The table in front of a group; nothing for a file of one tensor."""
+    return _table(members) if members[0][1] > 0 else b""
 
 
 def tensors_in(path):

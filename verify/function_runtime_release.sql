@@ -117,10 +117,10 @@ BEGIN
         ('store__tensor_writer', '228e9ae33c67e430ac84c747ab00b723f15225e454a3d0591aca2a12c5aa1ff3'),
         ('store__tokens', '69412cb611827ee3a25f87005fdd8cdb129bdbd047b1a0d0694a24df7285bb91'),
         ('weights__address_space', '4cba696f3b6a073e9f94d0b5bab49c271a5242b53f1f79f48c5ec146b5fc32c7'),
-        ('weights__packed_files', '1696b03f17e2b08ff0476e8e238c4724827893f3c07da0c3db5d3f2eebea218a'),
+        ('weights__packed_files', 'dcb8e450d6551d0a84750b901245f7570cace68e62bbecba676fbf48c959fa04'),
         ('weights__packed_model', 'f4f65077f35281f0f4ecc2f37d820b70218db3c366d8b92297932c197bc48323'),
-        ('weights__shared', '59d4d70273697585bff1a1c1710d0b759f8c7b58242c63d7e2aae88c9f0fabdc'),
-        ('weights__tensor_groups', 'd4364b11654017c22d16882f9126d06a60f8e20d2877de78be5180c91bfbfcf5'),
+        ('weights__shared', '912572179f80bad7ff42cfc86af37f70d230ccf3f08d36c1c4c3f3bf5a2f0ca7'),
+        ('weights__tensor_groups', '0ab4817ddad3e9264c51a3d1e818ede886f8b8aa8a378cc1bc2eb24479f48d16'),
         ('weights__tensors', 'dc25c8b4a1311e20d27a6c025ed55b553e5b5f5197d2f04210d977bb850e6e4c')
     ),
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from ..server import errors
-from .address_space import in_huge_pages, in_whole_pages
+from .address_space import HUGE_PAGE, in_huge_pages, in_whole_pages
 
 MAGIC = b"HARTPACK"
 TRAILER = struct.Struct("<8sQ32s16x")
@@ -67,6 +67,52 @@ class Checksum:
         return self._digest.digest()
 
 
+class Writer:
+    """Writes the content of a file, one huge page at a time.
+
+    That is faster than storing through a mapping, where the system stops at each small page to mark it as changed.
+    """
+
+    def __init__(self, descriptor, checkpoint):
+        self._descriptor, self._checkpoint = descriptor, checkpoint
+        self._page, self._filled = memoryview(bytearray(HUGE_PAGE)), 0  # what is not written yet
+        self._offset = 0  # where it belongs
+        self._checksum = Checksum()
+
+    def write(self, content):
+        """Append content, an object with a buffer of bytes."""
+        content = memoryview(content)
+        while content:
+            piece = content[: HUGE_PAGE - self._filled]
+            self._page[self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
+            content = content[len(piece) :]
+            if self._filled == HUGE_PAGE:
+                self._next_page()
+
+    def finish(self, file):
+        """Write what is left, zeros, and the trailer."""
+        given = self._offset + self._filled
+        if given != file.size:
+            raise ValueError(f"{given} bytes of content were given, expected {file.size}")
+        self._checksum.update(self._page[: self._filled])
+        end = bytearray(file_size(file) - self._offset)
+        end[: self._filled] = self._page[: self._filled]
+        end[-TRAILER.size :] = TRAILER.pack(MAGIC, file.size, self._checksum.value())
+        self._write_here(memoryview(end))
+
+    def _next_page(self):
+        self._checkpoint()
+        self._checksum.update(self._page)
+        self._write_here(self._page)
+        self._offset, self._filled = self._offset + HUGE_PAGE, 0
+
+    def _write_here(self, content):
+        written = 0
+        while written < len(content):
+            written += os.pwrite(self._descriptor, content[written:], self._offset + written)
+
+
 class PackedFiles:
     """The files below `root`. server_start: a text that differs for each start. checkpoint() may end long work."""
 
@@ -94,7 +140,7 @@ class PackedFiles:
         return descriptor
 
     def build(self, file, fill, limits, keep=()):
-        """Build a file by fill(memory), which writes the content into a zeroed uint8 buffer. True if it exists then.
+        """Build a file by fill(write), which calls write(bytes) until all content is written. True if it exists then.
 
         False if another session is building it. Evicts the longest unused files, but none named in `keep`. Raises
         ModelError 53100 for a full disk, 53400 at the size limit, and errors of `fill`; then no partial file is left.
@@ -230,21 +276,24 @@ class PackedFiles:
     def _write(self, descriptor, file, fill, limits, keep):
         with self._admission():
             self._make_room(file_size(file), limits, keep)
-            try:
+            with self._full_disk(file, limits):
                 os.posix_fallocate(descriptor, 0, file_size(file))
-            except OSError as problem:
-                if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise _full(file_size(file), self._free(), limits) from None
-        memory = mmap.mmap(descriptor, file_size(file))
-        in_huge_pages(memory, self._checkpoint)
-        fill(memoryview(memory)[: file.size])
-        checksum = Checksum()
-        for offset in range(0, file.size, STEP):
-            checksum.update(memoryview(memory)[offset : min(offset + STEP, file.size)])
-            self._checkpoint()
-        memory[-TRAILER.size :] = TRAILER.pack(MAGIC, file.size, checksum.value())
+        self._bring_in(descriptor)
+        writer = Writer(descriptor, self._checkpoint)
+        with self._full_disk(file, limits):
+            fill(writer.write)
+            writer.finish(file)
         os.utime(descriptor)
+
+    @contextmanager
+    def _full_disk(self, file, limits):
+        """Turn the system's errors of a full disk into ours."""
+        try:
+            yield
+        except OSError as problem:
+            if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise _full(file_size(file), self._free(), limits) from None
 
     # Space. Making space holds the lock of the root until it is allocated, so no other session counts it as free.
 

@@ -21,6 +21,7 @@ from .address_space import Mapping, side_by_side
 from .packed_model import PackedModel, directory_entry
 
 TRIES = 5  # to open files that may be evicted between packing and opening
+BLOCK_ROWS = 64  # rows from a multiple of it on, packed alone, are what they are in the packed tensor
 SECONDS_BEFORE_NOTICE = 1
 SECONDS_BETWEEN_REPORTS = 0.1  # seconds between messages that say how far packing is
 SECONDS_BETWEEN_CHECKS = 0.01  # seconds between checks of files that another session builds
@@ -166,32 +167,59 @@ def _stored_bytes(part):
     return sum({at: tensor.bytes for tensor, at in part.members}.values())
 
 
-def _fill(part, progress, memory):
-    """Pack the tensors of a file into zeroed memory."""
-    out = np.frombuffer(memory, np.uint8)
-    tensor_groups.write_table(part.members, out)
-    places = {at: tensor for tensor, at in part.members}  # tensors with equal content have one place
-    for at, tensor in places.items():
-        _fill_tensor(tensor, progress, out[at : at + packing.packed_bytes(tensor.type, tensor.shape)])
+def _fill(part, progress, write):
+    """Write the content of a file: its table, and its tensors, packed, at their places."""
+    table = tensor_groups.table_of(part.members)
+    write(table)
+    end = len(table)
+    for at, tensor in {at: tensor for tensor, at in part.members}.items():  # equal tensors have one place
+        write(bytes(at - end))
+        _write_tensor(tensor, progress, write)
+        end = at + packing.packed_bytes(tensor.type, tensor.shape)
+    write(bytes(part.file.size - end))
 
 
-def _fill_tensor(tensor, progress, out):
-    """Pack a tensor into its part of the zeroed memory, tile by tile."""
+def _write_tensor(tensor, progress, write):
+    """Write a packed tensor, tile by tile, so that it is never in the session's memory as a whole."""
     if tensor.rows_per_tile == 0 or len(tensor.shape) == 1:
         raw = weights.raw(tensor)
         raw.flags.writeable = False  # as tiles are, because numba compiles for read-only and writable arrays separately
-        packing.pack_rows(raw, tensor.type, tensor.shape, 0, out)
+        write(packing.pack_tensor(raw, tensor.type, tensor.shape))
         progress.tick(tensor.bytes)
         return
-    row = 0
+    rows, row, block = tensor.shape[0], 0, _Block(tensor)
     for tile in weights.tiles(tensor):
-        packing.pack_rows(tile, tensor.type, tensor.shape, row, out)
-        row += min(tensor.rows_per_tile, tensor.shape[0] - row)
+        row += min(tensor.rows_per_tile, rows - row)
+        write(block.packed(tile, row))
         progress.tick(len(tile))
-    if row != tensor.shape[0]:
-        raise errors.corrupt_data(
-            f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {tensor.shape[0]}"
-        )
+    if row != rows:
+        raise errors.corrupt_data(f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {rows}")
+
+
+class _Block:
+    """Packs the rows of a tile into one small buffer, after rows of the tile before that did not fill BLOCK_ROWS."""
+
+    def __init__(self, tensor):
+        self._type, (self._rows, self._columns) = tensor.type, tensor.shape
+        self._buffer = np.empty(self._bytes(tensor.rows_per_tile + BLOCK_ROWS), np.uint8)
+        self._first = self._next = 0  # the first row in the buffer, and the first row of the next tile
+        self._rest = self._buffer[:0]  # what is packed and not returned
+
+    def packed(self, tile, end):
+        """The packed bytes of all rows up to row `end`, or, before the last row, up to a multiple of BLOCK_ROWS."""
+        rows = end - self._first
+        block = self._buffer[: self._bytes(rows)]
+        kept = len(self._rest)
+        block[:kept] = self._rest
+        block[kept:] = 0
+        packing.pack_rows(tile, self._type, (rows, self._columns), self._next - self._first, block)
+        whole = end if end == self._rows else end - end % BLOCK_ROWS
+        size = self._bytes(whole - self._first)
+        self._first, self._next, self._rest = whole, end, block[size:]
+        return block[:size]
+
+    def _bytes(self, rows):
+        return packing.packed_bytes(self._type, (rows, self._columns))
 
 
 def _placed(mapping, part, offset):

@@ -128,6 +128,16 @@ def test_a_mapped_tensor_has_the_bytes_of_one_packed_in_memory(store, packed, ty
     assert_same(packed.attach(), in_memory(store, packed.tensors), packed.tensors)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # random bytes are also numbers that no half can hold
+@pytest.mark.parametrize("rows_per_tile", [7, 64, 100, 250])
+@pytest.mark.parametrize("type", [encoding.name for encoding in encodings.ENCODINGS])
+def test_however_rows_lie_in_tiles_the_packed_bytes_are_the_same(store, packed, monkeypatch, type, rows_per_tile):
+    monkeypatch.setitem(globals(), "ROWS_PER_TILE", rows_per_tile)
+    raw = np.random.default_rng(2).bytes(250 * encodings.row_bytes(type, 256))
+    packed.tensors = [store.add("matrix", type, (250, 256), raw)]
+    assert_same(packed.attach(), in_memory(store, packed.tensors), packed.tensors)
+
+
 def test_all_tensors_of_a_family_are_mapped(store, packed):
     source = read_folder(FAMILIES / "qwen2")
     packed.tensors = [
@@ -297,7 +307,7 @@ def test_what_another_session_packs_counts_when_it_is_finished(store, packed, pl
 
     def built_by_another(files, file, fill, *rest):
         if file.name.startswith(of_another.hash.hex()) and not (packed.folder / file.name).exists():
-            build(files, file, lambda memory: None, *rest)
+            build(files, file, lambda write: write(bytes(file.size)), *rest)
         return build(files, file, fill, *rest)
 
     monkeypatch.setattr(PackedFiles, "build", built_by_another)

@@ -44,9 +44,9 @@ def raw_copy(connection: psycopg.Connection, path: Path) -> None:
 
 
 def load(dsn: str, path: Path) -> None:
-    """The command a user types."""
+    """The command a user types, without packing, which writes no rows."""
     subprocess.run(
-        [sys.executable, "-m", "loaders.cli", "load", str(path), "--name", MODEL, "--dsn", dsn],
+        [sys.executable, "-m", "loaders.cli", "load", str(path), "--name", MODEL, "--no-pack", "--dsn", dsn],
         check=True,
         stdout=subprocess.DEVNULL,
     )

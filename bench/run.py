@@ -8,8 +8,8 @@
 
 Parts for models of random weights, a shape and an encoding: decode, prefill, long_prefill, rows, context, accuracy,
 encodings, start, memory, composed. Each has subjects of its own; --subjects names others. Parts of one model: overhead,
-compiling, drafts. Programs of their own: loading (with --subjects too), sampling, interrupts, values, long_query, similarity,
-atoms, embeddings. What each measures is said at its head.
+compiling, drafts. Programs of their own: loading (with --subjects too), sampling, interrupts, values, long_query,
+similarity, atoms, embeddings. What each measures is said at its head.
 The server is the one that `make up` started, or HARTONOMOUS_DSN.
 """
 

@@ -20,7 +20,9 @@ $python$;
 REVOKE ALL ON FUNCTION llm.pack(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.pack(text) TO llm_user;
 COMMENT ON FUNCTION llm.pack(text) IS
-'Packs the weights of a model (NULL: the default model) into files that all sessions share, if they are not packed '
-'yet. Returns the number of bytes. The first use of a model also packs it.';
+E'Packs the weights of a model (NULL: the default model) into files that all sessions share, if they are not packed '
+'yet. Returns the number of bytes. hartonomous load does it at its end; the first use of a model also packs it.\n'
+'If it is ended, the finished files stay, and the next call packs the rest. A client that sets client_min_messages to '
+'debug2 is told how far it is.';
 
 COMMIT;

@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '7c02aacb9e3b4abba698e09b79c09162f350f534ca2e1d181a5acc7ed9d16cf7'::text;
+RETURN 'a8cb5be62e00c8e28c37fc200dcc2ccd6e8f39df2a1d00321d139f915e5e97d8'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -694,7 +694,7 @@ COMMENT ON FUNCTION llm_runtime.server__interrupts() IS
 CREATE OR REPLACE FUNCTION llm_runtime.server__messages()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""NOTICE and WARNING: what the client is told while a call goes on."""
+AS $python$"""NOTICE, WARNING and DEBUG2: what the client is told while a call goes on."""
 
 from . import spi
 
@@ -709,6 +709,11 @@ def warning(message, detail=None, hint=None):
     spi.plpy.warning(f"llm: {message}", **_given(detail=detail, hint=hint))
 
 
+def debug(message):
+    """Tell a client that asked for it with SET client_min_messages = debug2."""
+    spi.plpy.debug(f"llm: {message}")
+
+
 def _given(**fields):
     """Without those that are None, which plpy would print."""
     return {name: text for name, text in fields.items() if text is not None}
@@ -716,7 +721,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.server__messages() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.server__messages() IS
-'NOTICE and WARNING: what the client is told while a call goes on.';
+'NOTICE, WARNING and DEBUG2: what the client is told while a call goes on.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.server__module_files()
 RETURNS void

@@ -122,12 +122,12 @@ LANGUAGE plpython3u
 AS $python$"""Packed tensors as files that all sessions of a server share: built once, checked, evicted.
 
     <root>/<edition>/<SHA-256 of the tensor>.<layout>    content, zeros up to whole pages, trailer; mode 0400
-    trailer    "HARTPACK", u64 bytes of the content, SHA-256 of the content, zeros to 64 bytes
+    trailer    "HARTPACK", u64 bytes of the content, checksum of the content, zeros to 64 bytes
 
 The edition is a hash of the code that packs, so no code reads files of another layout. A file appears as a whole or not
 at all: its builder locks a .partial file beside it, a lock that ends with the builder, and renames it at the end.
-Nothing is fsynced. Instead the content's hash is checked at the first use after each start of the server, and damaged
-files are built again. Modification time is when a file was built, access time when it was last used.
+Nothing is fsynced. Instead the content's checksum is computed at the first use after each start of the server, and
+damaged files are built again. Modification time is when a file was built, access time when it was last used.
 """
 
 import errno
@@ -142,14 +142,18 @@ from collections import namedtuple
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
+
 from ..server import errors
-from .address_space import in_huge_pages, in_whole_pages
+from .address_space import HUGE_PAGE, in_huge_pages, in_whole_pages
 
 MAGIC = b"HARTPACK"
 TRAILER = struct.Struct("<8sQ32s16x")
 PARTIAL = ".partial"
 MARKS = "verified."
-STEP = 1 << 22  # bytes hashed between checkpoints: some milliseconds
+STEP = 1 << 22  # bytes summed between checkpoints: about a millisecond
+PAGE_WORDS = 512  # of 8 bytes
+FACTORS = np.arange(1, 2 * PAGE_WORDS, 2, dtype=np.uint64)  # odd: no change of a single word leaves its page's sum
 SECONDS_BETWEEN_TRIES = 0.005  # seconds between tries for a lock
 RECOUNT = 1  # seconds until the bytes of all files are counted again; until then files of other builders are missed
 
@@ -160,6 +164,74 @@ Entry = namedtuple("Entry", "path name size built last_used")  # a complete file
 
 class DamagedError(Exception):
     """A file differs from what was built; the message says how."""
+
+
+class Checksum:
+    """A checksum of content at the speed of memory: the SHA-256 over a sum of each page, its words times odd factors.
+
+    It finds what disks and lost writes do. It is no protection against forgery: only the server's account can write
+    these files, and it could write the trailer too.
+    """
+
+    def __init__(self):
+        self._digest = hashlib.sha256()
+
+    def update(self, content):
+        """Add content, which must be whole pages until the last time."""
+        end = len(content) - len(content) % (8 * PAGE_WORDS)
+        words = np.frombuffer(content[:end], "<u8").reshape(-1, PAGE_WORDS)
+        self._digest.update((words @ FACTORS).tobytes())
+        self._digest.update(content[end:])
+
+    def value(self):
+        """The 32 bytes of the checksum."""
+        return self._digest.digest()
+
+
+class Writer:
+    """Writes the content of a file, one huge page at a time.
+
+    That is faster than storing through a mapping, where the system stops at each small page to mark it as changed.
+    """
+
+    def __init__(self, descriptor, checkpoint):
+        self._descriptor, self._checkpoint = descriptor, checkpoint
+        self._page, self._filled = memoryview(bytearray(HUGE_PAGE)), 0  # what is not written yet
+        self._offset = 0  # where it belongs
+        self._checksum = Checksum()
+
+    def write(self, content):
+        """Append content, an object with a buffer of bytes."""
+        content = memoryview(content)
+        while content:
+            piece = content[: HUGE_PAGE - self._filled]
+            self._page[self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
+            content = content[len(piece) :]
+            if self._filled == HUGE_PAGE:
+                self._next_page()
+
+    def finish(self, file):
+        """Write what is left, zeros, and the trailer."""
+        given = self._offset + self._filled
+        if given != file.size:
+            raise ValueError(f"{given} bytes of content were given, expected {file.size}")
+        self._checksum.update(self._page[: self._filled])
+        end = bytearray(file_size(file) - self._offset)
+        end[: self._filled] = self._page[: self._filled]
+        end[-TRAILER.size :] = TRAILER.pack(MAGIC, file.size, self._checksum.value())
+        self._write_here(memoryview(end))
+
+    def _next_page(self):
+        self._checkpoint()
+        self._checksum.update(self._page)
+        self._write_here(self._page)
+        self._offset, self._filled = self._offset + HUGE_PAGE, 0
+
+    def _write_here(self, content):
+        written = 0
+        while written < len(content):
+            written += os.pwrite(self._descriptor, content[written:], self._offset + written)
 
 
 class PackedFiles:
@@ -189,7 +261,7 @@ class PackedFiles:
         return descriptor
 
     def build(self, file, fill, limits, keep=()):
-        """Build a file by fill(memory), which writes the content into a zeroed uint8 buffer. True if it exists then.
+        """Build a file by fill(write), which calls write(bytes) until all content is written. True if it exists then.
 
         False if another session is building it. Evicts the longest unused files, but none named in `keep`. Raises
         ModelError 53100 for a full disk, 53400 at the size limit, and errors of `fill`; then no partial file is left.
@@ -263,7 +335,7 @@ class PackedFiles:
         magic, size, expected = TRAILER.unpack(os.pread(descriptor, TRAILER.size, state.st_size - TRAILER.size))
         if magic != MAGIC or size != file.size:
             raise DamagedError("its trailer is not that of a packed tensor")
-        if self._hash_file(descriptor, size) != expected:
+        if self._checksum_of(descriptor, size) != expected:
             raise DamagedError("its content has changed since it was built")
         self._mark(state, file)
 
@@ -272,13 +344,13 @@ class PackedFiles:
         with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as memory:
             in_huge_pages(memory, self._checkpoint)
 
-    def _hash_file(self, descriptor, size):
-        digest, buffer = hashlib.sha256(), memoryview(bytearray(min(STEP, size)))
+    def _checksum_of(self, descriptor, size):
+        checksum, buffer = Checksum(), memoryview(bytearray(min(STEP, size)))
         for offset in range(0, size, STEP):
             count = os.preadv(descriptor, [buffer[: min(STEP, size - offset)]], offset)
-            digest.update(buffer[:count])
+            checksum.update(buffer[:count])
             self._checkpoint()
-        return digest.digest()
+        return checksum.value()
 
     def _is_verified(self, state, file):
         mark = _mark(state, file)
@@ -325,21 +397,24 @@ class PackedFiles:
     def _write(self, descriptor, file, fill, limits, keep):
         with self._admission():
             self._make_room(file_size(file), limits, keep)
-            try:
+            with self._full_disk(file, limits):
                 os.posix_fallocate(descriptor, 0, file_size(file))
-            except OSError as problem:
-                if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise _full(file_size(file), self._free(), limits) from None
-        memory = mmap.mmap(descriptor, file_size(file))
-        in_huge_pages(memory, self._checkpoint)
-        fill(memoryview(memory)[: file.size])
-        digest = hashlib.sha256()
-        for offset in range(0, file.size, STEP):
-            digest.update(memoryview(memory)[offset : min(offset + STEP, file.size)])
-            self._checkpoint()
-        memory[-TRAILER.size :] = TRAILER.pack(MAGIC, file.size, digest.digest())
+        self._bring_in(descriptor)
+        writer = Writer(descriptor, self._checkpoint)
+        with self._full_disk(file, limits):
+            fill(writer.write)
+            writer.finish(file)
         os.utime(descriptor)
+
+    @contextmanager
+    def _full_disk(self, file, limits):
+        """Turn the system's errors of a full disk into ours."""
+        try:
+            yield
+        except OSError as problem:
+            if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise _full(file_size(file), self._free(), limits) from None
 
     # Space. Making space holds the lock of the root until it is allocated, so no other session counts it as free.
 
@@ -616,7 +691,9 @@ from .address_space import Mapping, side_by_side
 from .packed_model import PackedModel, directory_entry
 
 TRIES = 5  # to open files that may be evicted between packing and opening
+BLOCK_ROWS = 64  # rows from a multiple of it on, packed alone, are what they are in the packed tensor
 SECONDS_BEFORE_NOTICE = 1
+SECONDS_BETWEEN_REPORTS = 0.1  # seconds between messages that say how far packing is
 SECONDS_BETWEEN_CHECKS = 0.01  # seconds between checks of files that another session builds
 
 SERVER_START = database.Query(
@@ -695,8 +772,11 @@ def pack(tensors, name):
         while missing:
             busy = []
             for part in missing:
-                fill = functools.partial(_fill, part, progress)
-                (built if files().build(part.file, fill, limits, keep) else busy).append(part)
+                if files().build(part.file, functools.partial(_fill, part, progress), limits, keep):
+                    progress.finish(part)
+                    built.append(part)
+                else:
+                    busy.append(part)
             if len(busy) == len(missing):
                 interrupts.checkpoint()
                 time.sleep(SECONDS_BETWEEN_CHECKS)
@@ -709,51 +789,107 @@ def pack(tensors, name):
 
 
 class Progress:
-    """Tells the client, once, that packing takes a while."""
+    """Tells the client how far packing is, in bytes of the tensors as they are stored.
+
+    A notice says once that packing takes a while. Clients that receive DEBUG2 also get "packed N of TOTAL bytes", at
+    the beginning, at the end, and ten times a second between. `hartonomous load` reads them.
+    """
 
     def __init__(self, name, missing):
         self._name = name
-        self._bytes = sum(part.file.size for part in missing)
+        self._total = sum(map(_stored_bytes, missing))
+        self._finished = self._unfinished = 0  # bytes of finished files, and of the one that is being built
         self._begin = time.monotonic()
-        self._told = False
+        self._noticed, self._reported = False, -SECONDS_BETWEEN_REPORTS
+        if missing:
+            self._report(self._begin)
 
-    def tick(self):
-        """Called after each tile."""
+    def tick(self, size):
+        """Called after each tile, with its bytes."""
         interrupts.checkpoint()
-        if not self._told and time.monotonic() - self._begin > SECONDS_BEFORE_NOTICE:
-            self._told = True
-            messages.notice(
-                f'packing model "{self._name}", {self._bytes / 1e6:.0f} MB',
-                hint="This happens once; all sessions share what is packed. SELECT llm.pack(model) does it ahead.",
-            )
+        self._unfinished += size
+        now = time.monotonic()
+        if not self._noticed and now - self._begin > SECONDS_BEFORE_NOTICE:
+            self._noticed = True
+            self._notice()
+        if now - self._reported > SECONDS_BETWEEN_REPORTS:
+            self._report(now)
+
+    def finish(self, part):
+        """Called when a file is complete, whichever session has built it."""
+        self._finished, self._unfinished = self._finished + _stored_bytes(part), 0
+        if self._finished == self._total:
+            self._report(time.monotonic())
+
+    def _report(self, now):
+        self._reported = now
+        messages.debug(f"packed {self._finished + self._unfinished} of {self._total} bytes")
+
+    def _notice(self):
+        messages.notice(
+            f'packing model "{self._name}", {self._total / 1e6:.0f} MB',
+            hint="This happens once; all sessions share what is packed. SELECT llm.pack(model) does it ahead.",
+        )
 
 
-def _fill(part, progress, memory):
-    """Pack the tensors of a file into zeroed memory."""
-    out = np.frombuffer(memory, np.uint8)
-    tensor_groups.write_table(part.members, out)
-    places = {at: tensor for tensor, at in part.members}  # tensors with equal content have one place
-    for at, tensor in places.items():
-        _fill_tensor(tensor, progress, out[at : at + packing.packed_bytes(tensor.type, tensor.shape)])
+def _stored_bytes(part):
+    """The bytes of a file's tensors as they are stored in the database; tensors with equal content count once."""
+    return sum({at: tensor.bytes for tensor, at in part.members}.values())
 
 
-def _fill_tensor(tensor, progress, out):
-    """Pack a tensor into its part of the zeroed memory, tile by tile."""
+def _fill(part, progress, write):
+    """Write the content of a file: its table, and its tensors, packed, at their places."""
+    table = tensor_groups.table_of(part.members)
+    write(table)
+    end = len(table)
+    for at, tensor in {at: tensor for tensor, at in part.members}.items():  # equal tensors have one place
+        write(bytes(at - end))
+        _write_tensor(tensor, progress, write)
+        end = at + packing.packed_bytes(tensor.type, tensor.shape)
+    write(bytes(part.file.size - end))
+
+
+def _write_tensor(tensor, progress, write):
+    """Write a packed tensor, tile by tile, so that it is never in the session's memory as a whole."""
     if tensor.rows_per_tile == 0 or len(tensor.shape) == 1:
         raw = weights.raw(tensor)
         raw.flags.writeable = False  # as tiles are, because numba compiles for read-only and writable arrays separately
-        packing.pack_rows(raw, tensor.type, tensor.shape, 0, out)
-        progress.tick()
+        write(packing.pack_tensor(raw, tensor.type, tensor.shape))
+        progress.tick(tensor.bytes)
         return
-    row = 0
+    rows, row, block = tensor.shape[0], 0, _Block(tensor)
     for tile in weights.tiles(tensor):
-        packing.pack_rows(tile, tensor.type, tensor.shape, row, out)
-        row += min(tensor.rows_per_tile, tensor.shape[0] - row)
-        progress.tick()
-    if row != tensor.shape[0]:
-        raise errors.corrupt_data(
-            f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {tensor.shape[0]}"
-        )
+        row += min(tensor.rows_per_tile, rows - row)
+        write(block.packed(tile, row))
+        progress.tick(len(tile))
+    if row != rows:
+        raise errors.corrupt_data(f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {rows}")
+
+
+class _Block:
+    """Packs the rows of a tile into one small buffer, after rows of the tile before that did not fill BLOCK_ROWS."""
+
+    def __init__(self, tensor):
+        self._type, (self._rows, self._columns) = tensor.type, tensor.shape
+        self._buffer = np.empty(self._bytes(tensor.rows_per_tile + BLOCK_ROWS), np.uint8)
+        self._first = self._next = 0  # the first row in the buffer, and the first row of the next tile
+        self._rest = self._buffer[:0]  # what is packed and not returned
+
+    def packed(self, tile, end):
+        """The packed bytes of all rows up to row `end`, or, before the last row, up to a multiple of BLOCK_ROWS."""
+        rows = end - self._first
+        block = self._buffer[: self._bytes(rows)]
+        kept = len(self._rest)
+        block[:kept] = self._rest
+        block[kept:] = 0
+        packing.pack_rows(tile, self._type, (rows, self._columns), self._next - self._first, block)
+        whole = end if end == self._rows else end - end % BLOCK_ROWS
+        size = self._bytes(whole - self._first)
+        self._first, self._next, self._rest = whole, end, block[size:]
+        return block[:size]
+
+    def _bytes(self, rows):
+        return packing.packed_bytes(self._type, (rows, self._columns))
 
 
 def _placed(mapping, part, offset):
@@ -818,8 +954,6 @@ import hashlib
 import re
 import struct
 
-import numpy as np
-
 from ..kernels.dispatch import LAYOUT_NAMES
 from ..kernels.groups import CACHE_LINE
 from ..kernels.packing import layout_of, packed_bytes
@@ -851,11 +985,9 @@ def files_of(tensors):
     return list(files.items())
 
 
-def write_table(members, out):
-    """The table of a group in front of its zeroed memory; nothing for a file of one tensor."""
-    if members[0][1] > 0:
-        table = _table(members)
-        out[: len(table)] = np.frombuffer(table, np.uint8)
+def table_of(members):
+    """The table in front of a group; nothing for a file of one tensor."""
+    return _table(members) if members[0][1] > 0 else b""
 
 
 def tensors_in(path):

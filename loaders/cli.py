@@ -1,6 +1,7 @@
 """The command line: hartonomous load, list, verify, export, plot, drop.
 
-Every failure is one line `error: …`, perhaps one `hint: …`, and exit code 1. Progress goes to the standard error, as a
+Every failure is one line `error: …`, perhaps one `hint: …`, and exit code 1. A model that is loaded but could not be
+packed is a `warning: …` with a hint, and exit code 0, since it works. Progress goes to the standard error, as a
 bar on a terminal and as plain lines elsewhere; results go to the standard output, as tab-separated lines in a pipe.
 """
 
@@ -25,7 +26,8 @@ from .quantized import QUANTIZED_TYPES, quantized, summary
 from .reader import read_model
 from .source.fields import storable
 from .upload.background_uploads import Ahead
-from .upload.progress import progress_bar, readable_bytes
+from .upload.packing import BY_CHOICE, Packing, pack
+from .upload.progress import progress_bars, readable_bytes
 from .upload.upload import upload
 
 INTERRUPTED_STATUS = 130  # the exit status of Ctrl-C in a shell
@@ -79,22 +81,29 @@ def load(
         str | None,
         typer.Option(help=f"{', '.join(QUANTIZED_TYPES).lower()}: store the matrices so, and tell what it changed."),
     ] = None,
+    no_pack: Annotated[
+        bool, typer.Option("--no-pack", help="Leave packing to llm.pack or to the model's first use.")
+    ] = False,
 ) -> None:
-    """Load a model. It appears when it is complete; a broken load can simply be run again."""
+    """Load a model, then pack its weights for the engine.
+
+    The model appears when it is complete; a broken load can simply be run again. It is packed after that, so if packing
+    fails the model is there: its first use, or llm.pack, packs the rest.
+    """
     storable(name, "the name")
     model = read_model(path)
     if quantize is not None:
         model = quantized(model, quantize)
-    with (
-        _connected(dsn) as connection,
-        Ahead(lambda: _connected(dsn)) as ahead,
-        progress_bar(f"loading {name}", model.bytes()) as advance,
-    ):
-        result = upload(connection, model, name, replace, advance, ahead)
+    with _connected(dsn) as connection, progress_bars() as bar:
+        with Ahead(lambda: _connected(dsn)) as ahead:
+            result = upload(connection, model, name, replace, bar(f"loading {name}", model.bytes()), ahead)
+        packing = None if no_pack else pack(connection, name, bar)
     if quantize is not None:
         _show(("tensor", "from", "to", "bytes", "relative RMS error"), summary(model))
     kept = result.bytes - result.sent_bytes
     print(f"loaded {name}: {readable_bytes(result.bytes)}, {readable_bytes(kept)} of it stored already")
+    if packing is not None:
+        _tell_of_packing(name, packing)
     story = EXAMPLES.get(path.stem.partition("-")[0].lower(), "Once upon a time")
     call, text = ("embed", "A text") if isinstance(model.architecture, EncoderArchitecture) else ("generate", story)
     print(f"next: SELECT llm.{call}('{text}', model => '{name}');")
@@ -157,8 +166,8 @@ def export_model(
     with _connected(dsn) as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         plan = plan_export(connection, name, path, format, replace)
-        with progress_bar(f"exporting {name}", plan.bytes) as advance:
-            files = export(connection, plan, advance)
+        with progress_bars() as bar:
+            files = export(connection, plan, bar(f"exporting {name}", plan.bytes))
     for file in files:
         print(f"{file.sha256}  {file.path}")
 
@@ -189,6 +198,26 @@ def drop(name: Model, dsn: Dsn = "") -> None:
     print(f"dropped {name}")
 
 
+def _tell_of_packing(name: str, packing: Packing) -> None:
+    """Say what came of packing. It is no failure of the load: the model works."""
+    later = f"SELECT llm.pack('{name}'); packs the rest, as the first use does."
+    if isinstance(packing.error, KeyboardInterrupt):
+        _fail("interrupted", f"{name} is loaded. {later}", code=INTERRUPTED_STATUS)
+    if packing.error is not None:
+        message, hint = _server_message(packing.error, NEEDS["load"])
+        _say("warning", f"{name} is loaded, but not packed: {message}", f"{hint or ''} {later}")
+    elif packing.useless == BY_CHOICE:
+        print(f"not packed: numpy computes here, without packed weights, because {BY_CHOICE}")
+    elif packing.useless:
+        _say(
+            "warning",
+            f"{name} is loaded, but not packed: numpy computes here, because {packing.useless}",
+            f"For the faster engine: SELECT llm.warm_up(); then SELECT llm.pack('{name}');",
+        )
+    else:
+        print(f"packed {name}: {readable_bytes(packing.bytes)}, shared by all sessions")
+
+
 def _connected(dsn: str) -> psycopg.Connection:
     return psycopg.connect(dsn, autocommit=True, client_encoding="utf8", fallback_application_name="hartonomous")
 
@@ -209,10 +238,15 @@ def _server_message(problem: psycopg.Error, role: str) -> tuple[str, str | None]
 
 
 def _fail(message: str, hint: str | None = None, code: int = 1) -> None:
-    print(f"error: {_one_line(message)}", file=sys.stderr)
+    _say("error", message, hint)
+    raise typer.Exit(code)
+
+
+def _say(kind: str, message: str, hint: str | None) -> None:
+    """One line `error: …` or `warning: …`, perhaps one `hint: …`."""
+    print(f"{kind}: {_one_line(message)}", file=sys.stderr)
     if hint:
         print(f"hint: {_one_line(hint)}", file=sys.stderr)
-    raise typer.Exit(code)
 
 
 def _one_line(text: str) -> str:

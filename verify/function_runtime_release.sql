@@ -92,7 +92,7 @@ BEGIN
         ('server__database', 'e43d87405f82db0bf2d51aa678c104c044fa6223e2628f4a33082bd913056309'),
         ('server__errors', '72c6033176f21814481d2289095327cf265fa61ce0acaca627001aaa082048e9'),
         ('server__interrupts', '3450860b980b6f63c364290784a1724b4c4f7921e016a7e508084e89a632eedf'),
-        ('server__messages', '4a5ca7cf5461e02d5c9118c4747531540cc38298f87f3c9e61bdc18f719e26b6'),
+        ('server__messages', '031c6f404d24fd236f449e4113854dbf2182765ade09b88b544db643f7f0925f'),
         ('server__module_files', 'c02df2b96f01f1e4d133d467eecdd30bdb4090fd7e49082c01070394b051ffe5'),
         ('server__server_variables', 'c2559e7464841ef3fcd74a32eee22147c712e547986ee7638dd3348d45dce474'),
         ('server__settings', '979eba72b164d6d5916d709424b819b95a10c602ffc9a6f9b5a09a451692cfc8'),
@@ -139,10 +139,10 @@ BEGIN
         ('store__tensor_writer', '228e9ae33c67e430ac84c747ab00b723f15225e454a3d0591aca2a12c5aa1ff3'),
         ('store__tokens', '69412cb611827ee3a25f87005fdd8cdb129bdbd047b1a0d0694a24df7285bb91'),
         ('weights__address_space', '4cba696f3b6a073e9f94d0b5bab49c271a5242b53f1f79f48c5ec146b5fc32c7'),
-        ('weights__packed_files', '930313a55ae71fcd876ae951c77772e858e53cff1e52abc1dbc2216ea63c8c13'),
+        ('weights__packed_files', 'dcb8e450d6551d0a84750b901245f7570cace68e62bbecba676fbf48c959fa04'),
         ('weights__packed_model', '21458925e5666d3c5739873fbbf0672044941253bade7c20d49b9e4e29f88f0f'),
-        ('weights__shared', 'c1705d4298ce3243b25db7af2cfc7acfb45d4de285e58fb0085793fea406f5d0'),
-        ('weights__tensor_groups', 'd4364b11654017c22d16882f9126d06a60f8e20d2877de78be5180c91bfbfcf5'),
+        ('weights__shared', '912572179f80bad7ff42cfc86af37f70d230ccf3f08d36c1c4c3f3bf5a2f0ca7'),
+        ('weights__tensor_groups', '0ab4817ddad3e9264c51a3d1e818ede886f8b8aa8a378cc1bc2eb24479f48d16'),
         ('weights__tensors', 'dc25c8b4a1311e20d27a6c025ed55b553e5b5f5197d2f04210d977bb850e6e4c')
     ),
 

@@ -1,9 +1,10 @@
-"""Progress of a load: a bar with MB/s and time left on a terminal, a plain line every few seconds elsewhere."""
+"""Progress: bars with MB/s and time left on a terminal, a plain line every few seconds elsewhere."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -11,19 +12,21 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 SECONDS_BETWEEN_LINES = 5.0
 
 
+Advance = Callable[[int], None]  # called with the number of further bytes that are done
+
+
 @contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A function to call with the number of further bytes done, of `total`."""
+def progress_bars() -> Iterator[Callable[[str, int], Advance]]:
+    """bar(title, total) begins a bar, below those before it, and returns its Advance."""
     if not sys.stderr.isatty():
-        yield PlainLines(title, total)
+        yield PlainLines
         return
     columns = (
         TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda size: bar.advance(task, size)
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        yield lambda title, total: partial(bars.advance, bars.add_task(title, total=total))
 
 
 class PlainLines:

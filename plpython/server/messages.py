@@ -1,4 +1,4 @@
-"""NOTICE and WARNING: what the client is told while a call goes on."""
+"""NOTICE, WARNING and DEBUG2: what the client is told while a call goes on."""
 
 from . import spi
 
@@ -11,6 +11,11 @@ def notice(message, detail=None, hint=None):
 def warning(message, detail=None, hint=None):
     """Tell the client, and the server's log, about something that was wrong and has been repaired."""
     spi.plpy.warning(f"llm: {message}", **_given(detail=detail, hint=hint))
+
+
+def debug(message):
+    """Tell a client that asked for it with SET client_min_messages = debug2."""
+    spi.plpy.debug(f"llm: {message}")
 
 
 def _given(**fields):

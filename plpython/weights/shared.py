@@ -21,7 +21,9 @@ from .address_space import Mapping, side_by_side
 from .packed_model import PackedModel, directory_entry
 
 TRIES = 5  # to open files that may be evicted between packing and opening
+BLOCK_ROWS = 64  # rows from a multiple of it on, packed alone, are what they are in the packed tensor
 SECONDS_BEFORE_NOTICE = 1
+SECONDS_BETWEEN_REPORTS = 0.1  # seconds between messages that say how far packing is
 SECONDS_BETWEEN_CHECKS = 0.01  # seconds between checks of files that another session builds
 
 SERVER_START = database.Query(
@@ -100,8 +102,11 @@ def pack(tensors, name):
         while missing:
             busy = []
             for part in missing:
-                fill = functools.partial(_fill, part, progress)
-                (built if files().build(part.file, fill, limits, keep) else busy).append(part)
+                if files().build(part.file, functools.partial(_fill, part, progress), limits, keep):
+                    progress.finish(part)
+                    built.append(part)
+                else:
+                    busy.append(part)
             if len(busy) == len(missing):
                 interrupts.checkpoint()
                 time.sleep(SECONDS_BETWEEN_CHECKS)
@@ -114,51 +119,107 @@ def pack(tensors, name):
 
 
 class Progress:
-    """Tells the client, once, that packing takes a while."""
+    """Tells the client how far packing is, in bytes of the tensors as they are stored.
+
+    A notice says once that packing takes a while. Clients that receive DEBUG2 also get "packed N of TOTAL bytes", at
+    the beginning, at the end, and ten times a second between. `hartonomous load` reads them.
+    """
 
     def __init__(self, name, missing):
         self._name = name
-        self._bytes = sum(part.file.size for part in missing)
+        self._total = sum(map(_stored_bytes, missing))
+        self._finished = self._unfinished = 0  # bytes of finished files, and of the one that is being built
         self._begin = time.monotonic()
-        self._told = False
+        self._noticed, self._reported = False, -SECONDS_BETWEEN_REPORTS
+        if missing:
+            self._report(self._begin)
 
-    def tick(self):
-        """Called after each tile."""
+    def tick(self, size):
+        """Called after each tile, with its bytes."""
         interrupts.checkpoint()
-        if not self._told and time.monotonic() - self._begin > SECONDS_BEFORE_NOTICE:
-            self._told = True
-            messages.notice(
-                f'packing model "{self._name}", {self._bytes / 1e6:.0f} MB',
-                hint="This happens once; all sessions share what is packed. SELECT llm.pack(model) does it ahead.",
-            )
+        self._unfinished += size
+        now = time.monotonic()
+        if not self._noticed and now - self._begin > SECONDS_BEFORE_NOTICE:
+            self._noticed = True
+            self._notice()
+        if now - self._reported > SECONDS_BETWEEN_REPORTS:
+            self._report(now)
+
+    def finish(self, part):
+        """Called when a file is complete, whichever session has built it."""
+        self._finished, self._unfinished = self._finished + _stored_bytes(part), 0
+        if self._finished == self._total:
+            self._report(time.monotonic())
+
+    def _report(self, now):
+        self._reported = now
+        messages.debug(f"packed {self._finished + self._unfinished} of {self._total} bytes")
+
+    def _notice(self):
+        messages.notice(
+            f'packing model "{self._name}", {self._total / 1e6:.0f} MB',
+            hint="This happens once; all sessions share what is packed. SELECT llm.pack(model) does it ahead.",
+        )
 
 
-def _fill(part, progress, memory):
-    """Pack the tensors of a file into zeroed memory."""
-    out = np.frombuffer(memory, np.uint8)
-    tensor_groups.write_table(part.members, out)
-    places = {at: tensor for tensor, at in part.members}  # tensors with equal content have one place
-    for at, tensor in places.items():
-        _fill_tensor(tensor, progress, out[at : at + packing.packed_bytes(tensor.type, tensor.shape)])
+def _stored_bytes(part):
+    """The bytes of a file's tensors as they are stored in the database; tensors with equal content count once."""
+    return sum({at: tensor.bytes for tensor, at in part.members}.values())
 
 
-def _fill_tensor(tensor, progress, out):
-    """Pack a tensor into its part of the zeroed memory, tile by tile."""
+def _fill(part, progress, write):
+    """Write the content of a file: its table, and its tensors, packed, at their places."""
+    table = tensor_groups.table_of(part.members)
+    write(table)
+    end = len(table)
+    for at, tensor in {at: tensor for tensor, at in part.members}.items():  # equal tensors have one place
+        write(bytes(at - end))
+        _write_tensor(tensor, progress, write)
+        end = at + packing.packed_bytes(tensor.type, tensor.shape)
+    write(bytes(part.file.size - end))
+
+
+def _write_tensor(tensor, progress, write):
+    """Write a packed tensor, tile by tile, so that it is never in the session's memory as a whole."""
     if tensor.rows_per_tile == 0 or len(tensor.shape) == 1:
         raw = weights.raw(tensor)
         raw.flags.writeable = False  # as tiles are, because numba compiles for read-only and writable arrays separately
-        packing.pack_rows(raw, tensor.type, tensor.shape, 0, out)
-        progress.tick()
+        write(packing.pack_tensor(raw, tensor.type, tensor.shape))
+        progress.tick(tensor.bytes)
         return
-    row = 0
+    rows, row, block = tensor.shape[0], 0, _Block(tensor)
     for tile in weights.tiles(tensor):
-        packing.pack_rows(tile, tensor.type, tensor.shape, row, out)
-        row += min(tensor.rows_per_tile, tensor.shape[0] - row)
-        progress.tick()
-    if row != tensor.shape[0]:
-        raise errors.corrupt_data(
-            f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {tensor.shape[0]}"
-        )
+        row += min(tensor.rows_per_tile, rows - row)
+        write(block.packed(tile, row))
+        progress.tick(len(tile))
+    if row != rows:
+        raise errors.corrupt_data(f'tensor "{tensor.name}" is corrupt', f"its tiles hold {row} rows, expected {rows}")
+
+
+class _Block:
+    """Packs the rows of a tile into one small buffer, after rows of the tile before that did not fill BLOCK_ROWS."""
+
+    def __init__(self, tensor):
+        self._type, (self._rows, self._columns) = tensor.type, tensor.shape
+        self._buffer = np.empty(self._bytes(tensor.rows_per_tile + BLOCK_ROWS), np.uint8)
+        self._first = self._next = 0  # the first row in the buffer, and the first row of the next tile
+        self._rest = self._buffer[:0]  # what is packed and not returned
+
+    def packed(self, tile, end):
+        """The packed bytes of all rows up to row `end`, or, before the last row, up to a multiple of BLOCK_ROWS."""
+        rows = end - self._first
+        block = self._buffer[: self._bytes(rows)]
+        kept = len(self._rest)
+        block[:kept] = self._rest
+        block[kept:] = 0
+        packing.pack_rows(tile, self._type, (rows, self._columns), self._next - self._first, block)
+        whole = end if end == self._rows else end - end % BLOCK_ROWS
+        size = self._bytes(whole - self._first)
+        self._first, self._next, self._rest = whole, end, block[size:]
+        return block[:size]
+
+    def _bytes(self, rows):
+        return packing.packed_bytes(self._type, (rows, self._columns))
 
 
 def _placed(mapping, part, offset):

@@ -14,8 +14,6 @@ import hashlib
 import re
 import struct
 
-import numpy as np
-
 from ..kernels.dispatch import LAYOUT_NAMES
 from ..kernels.groups import CACHE_LINE
 from ..kernels.packing import layout_of, packed_bytes
@@ -47,11 +45,9 @@ def files_of(tensors):
     return list(files.items())
 
 
-def write_table(members, out):
-    """The table of a group in front of its zeroed memory; nothing for a file of one tensor."""
-    if members[0][1] > 0:
-        table = _table(members)
-        out[: len(table)] = np.frombuffer(table, np.uint8)
+def table_of(members):
+    """The table in front of a group; nothing for a file of one tensor."""
+    return _table(members) if members[0][1] > 0 else b""
 
 
 def tensors_in(path):

@@ -18,6 +18,15 @@ from psycopg.pq import TransactionStatus
 from tools.cluster import Cluster, where
 
 ROLE_NUMBERS = itertools.count()
+ON_SERVER = """
+import os
+from pathlib import Path
+found = []
+packed = Path('base/pgsql_tmp_llm/packed').absolute()
+def files(model):
+    hashes = plpy.execute(f"SELECT encode(hash, 'hex') AS hash FROM llm.tensors WHERE model = '{model}'")
+    return [path for row in hashes for path in packed.glob(f"*/{row['hash']}.f32")]
+"""
 
 
 def is_alive(pid: str) -> bool:
@@ -158,3 +167,21 @@ def loader_dsn(superuser_dsn: str) -> Iterator[str]:
             superuser.execute(f"REASSIGN OWNED BY {role} TO CURRENT_USER")
             superuser.execute(f"DROP OWNED BY {role}")
             superuser.execute(f"DROP ROLE {role}")
+
+
+@pytest.fixture
+def on_server(superuser: psycopg.Connection) -> Callable[[str], list[str]]:
+    """on_server(python) runs Python in the server and returns what that puts into `found`, a list of strings.
+
+    `packed` is the folder of packed files, files(model) the paths of a model's matrices.
+    """
+
+    def run(python: str) -> list[str]:
+        body = "\n".join(f"    {line}" for line in python.splitlines())
+        superuser.execute(
+            "CREATE OR REPLACE FUNCTION pg_temp.on_server() RETURNS text[] LANGUAGE plpython3u AS $do$\n"
+            f"{ON_SERVER}if True:\n{body}\nreturn found\n$do$"
+        )
+        return superuser.execute("SELECT pg_temp.on_server()").fetchone()[0]
+
+    return run

@@ -92,7 +92,7 @@ def stored_files(connection, name: str) -> dict[str, bytes]:
 
 def test_a_gguf_is_loaded_listed_verified_and_dropped(own_data, hartonomous, connection):
     path = own_data / "stories260K/stories260K.gguf"
-    loaded = hartonomous("load", path, "--name", "load-gguf")
+    loaded = hartonomous("load", path, "--name", "load-gguf", "--no-pack")
     assert loaded.exit_code == 0, loaded.output
     first, following = loaded.stdout.splitlines()
     assert first.startswith("loaded load-gguf: 1.2 MB, ")

@@ -99,35 +99,6 @@ def author_text(own_data: Path) -> str:
     return (own_data / REFERENCE / "karpathy_expected_stdout_n200.txt").read_text()
 
 
-ON_SERVER = """
-import os
-from pathlib import Path
-found = []
-packed = Path('base/pgsql_tmp_llm/packed').absolute()
-def files(model):
-    hashes = plpy.execute(f"SELECT encode(hash, 'hex') AS hash FROM llm.tensors WHERE model = '{model}'")
-    return [path for row in hashes for path in packed.glob(f"*/{row['hash']}.f32")]
-"""
-
-
-@pytest.fixture
-def on_server(superuser: psycopg.Connection) -> Callable[[str], list[str]]:
-    """on_server(python) runs Python in the server and returns what that puts into `found`, a list of strings.
-
-    `packed` is the folder of packed files, files(model) the paths of a model's matrices.
-    """
-
-    def run(python: str) -> list[str]:
-        body = "\n".join(f"    {line}" for line in python.splitlines())
-        superuser.execute(
-            "CREATE OR REPLACE FUNCTION pg_temp.on_server() RETURNS text[] LANGUAGE plpython3u AS $do$\n"
-            f"{ON_SERVER}if True:\n{body}\nreturn found\n$do$"
-        )
-        return call(superuser, "SELECT pg_temp.on_server()")
-
-    return run
-
-
 @pytest.fixture
 def partial_files(on_server) -> Callable[[], list[str]]:
     return lambda: on_server("found = [str(path) for path in packed.glob('*/*.partial')]")

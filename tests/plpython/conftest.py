@@ -54,12 +54,16 @@ class FakePlpy:
         self.open_cursors = 0
         self.notices = []
         self.warnings = []
+        self.debugs = []
 
     def notice(self, message, **fields):
         self.notices.append(message)
 
     def warning(self, message, **fields):
         self.warnings.append(message)
+
+    def debug(self, message):
+        self.debugs.append(message)
 
     def prepare(self, sql, types=()):
         self.prepared.append((sql, list(types)))

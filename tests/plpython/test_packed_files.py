@@ -37,12 +37,12 @@ def named(name, size=100_000):
     return PackedFile(f"{hashlib.sha256(name.encode()).hexdigest()}.q8", size)
 
 
-def pattern(memory):
-    memory[:] = bytes(i % 251 for i in range(len(memory)))
+def pattern(size):
+    return bytes(i % 251 for i in range(size))
 
 
 def build(files, file, limits=AMPLE, keep=()):
-    return files.build(file, pattern, limits, keep)
+    return files.build(file, lambda write: write(pattern(file.size)), limits, keep)
 
 
 def content(files, file):
@@ -78,7 +78,29 @@ def test_a_file_that_is_not_built_is_none(files):
 def test_what_was_built_is_read_again(files, size):
     file = named("a", size)
     assert build(files, file)
-    assert content(files, file) == bytes(i % 251 for i in range(size))
+    assert content(files, file) == pattern(size)
+
+
+@pytest.mark.parametrize("piece", [1000, 4096, HUGE_PAGE - 1, HUGE_PAGE, 3 * HUGE_PAGE])
+@pytest.mark.parametrize("size", [2 * HUGE_PAGE - 64, 2 * HUGE_PAGE - 63, 2 * HUGE_PAGE, 2 * HUGE_PAGE + 1])
+def test_it_does_not_matter_in_which_pieces_a_content_comes(files, root, size, piece):
+    whole, file = memoryview(pattern(size)), named("a", size)
+
+    def fill(write):
+        for start in range(0, size, piece):
+            write(whole[start : start + piece])
+
+    assert files.build(file, fill, AMPLE)
+    assert content(files, file) == whole
+    content(PackedFiles(root, "edition", "next start", nothing), file)  # whose checksum is computed again
+    assert path_of(root, file).stat().st_size == file_size(file)
+
+
+@pytest.mark.parametrize("size", [99_999, 100_001])
+def test_a_content_of_another_size_is_refused_and_leaves_nothing(files, root, size):
+    with pytest.raises(ValueError, match=f"{size} bytes of content were given, expected 100000"):
+        files.build(named("a"), lambda write: write(bytes(size)), AMPLE)
+    assert names(root) == []
 
 
 def test_a_file_that_fills_a_huge_page_ends_with_one(files, root):
@@ -102,11 +124,11 @@ def test_a_file_is_in_memory_as_a_whole_before_any_of_it_is_read(root, monkeypat
     assert len(calls) > 1
 
 
-def test_a_builder_starts_from_zeros_whatever_a_killed_one_left(files, root):
+def test_a_builder_starts_anew_whatever_a_killed_one_left(files, root):
     file = named("a")
     (root / "edition" / f"{file.name}.partial").write_bytes(b"\xff" * 200_000)
-    assert files.build(file, lambda memory: None, AMPLE)
-    assert content(files, file) == bytes(file.size)
+    assert build(files, file)
+    assert content(files, file) == pattern(file.size)
     assert names(root) == [file.name]
 
 
@@ -156,6 +178,36 @@ def test_a_changed_byte_is_found_after_the_next_start_of_the_server(files, root,
         PackedFiles(root, "edition", "next start", nothing).open(named("a"))
 
 
+def test_the_checksum_is_what_its_description_says():
+    """Two pages and a rest, computed with Python's integers."""
+    content = bytes(range(256)) * 33
+    sums = b""
+    for page in content[:4096], content[4096:8192]:
+        words = [int.from_bytes(page[i : i + 8], "little") for i in range(0, 4096, 8)]
+        total = sum(word * factor for word, factor in zip(words, range(1, 1025, 2), strict=True))
+        sums += (total % (1 << 64)).to_bytes(8, "little")
+    assert checksum(content) == hashlib.sha256(sums + content[8192:]).digest()
+    assert checksum(content[:4096], content[4096:]) == checksum(content)
+
+
+def test_the_checksum_finds_flipped_bits_swapped_sectors_and_lost_writes():
+    content = os.urandom(4 * 4096 + 100)
+    changed = [bytearray(content) for _ in range(300)]
+    for bit, copy in enumerate(changed[:200]):
+        copy[bit * 82 % len(copy)] ^= 1 << bit % 8
+    for place, copy in enumerate(changed[200:]):
+        start = 512 * (place % 32)
+        copy[start : start + 512] = bytes(512) if place < 50 else content[start - 512 : start] or content[512:1024]
+    assert checksum(content) not in {checksum(copy) for copy in changed}
+
+
+def checksum(*pieces):
+    whole = packed_files.Checksum()
+    for piece in pieces:
+        whole.update(piece)
+    return whole.value()
+
+
 def test_a_file_that_was_replaced_is_checked_again(files, root):
     build(files, named("a"))
     path = path_of(root, named("a"))
@@ -175,10 +227,10 @@ def test_a_trailer_of_something_else_is_damaged(files, root):
         PackedFiles(root, "edition", "next start", nothing).open(named("a"))
 
 
-def test_a_content_is_hashed_once_a_start_of_the_server_whichever_session_asks(files, root, monkeypatch):
+def test_a_content_is_summed_once_a_start_of_the_server_whichever_session_asks(files, root, monkeypatch):
     build(files, named("a"))
     hashed = []
-    monkeypatch.setattr(PackedFiles, "_hash_file", count(hashed, PackedFiles._hash_file))
+    monkeypatch.setattr(PackedFiles, "_checksum_of", count(hashed, PackedFiles._checksum_of))
     for _ in range(3):
         content(PackedFiles(root, "edition", "next start", nothing), named("a"))
     assert len(hashed) == 1
@@ -196,7 +248,7 @@ def count(calls, function):
 
 
 def test_an_error_while_a_file_is_built_leaves_nothing(files, root):
-    def broken(memory):
+    def broken(write):
         raise KeyError("broken")
 
     with pytest.raises(KeyError):
@@ -204,7 +256,7 @@ def test_an_error_while_a_file_is_built_leaves_nothing(files, root):
     assert names(root) == []
 
 
-def test_an_interrupt_while_a_file_is_hashed_leaves_nothing(root):
+def test_an_interrupt_while_a_file_is_written_leaves_nothing(root):
     def checkpoint():
         raise KeyboardInterrupt
 
@@ -217,9 +269,10 @@ def test_two_sessions_do_not_build_the_same_file(root, files):
     other = PackedFiles(root, "edition", "start", nothing)
     seen = []
 
-    def fill(memory):
+    def fill(write):
         seen.append(build(other, named("a")))
         seen.append(build(other, named("b")))
+        write(pattern(100_000))
 
     assert files.build(named("a"), fill, AMPLE)
     assert seen == [False, True]
@@ -230,7 +283,7 @@ def test_a_killed_builder_leaves_neither_a_lock_nor_a_file_in_the_way(root, file
     program = (
         "import sys, time\nsys.path.insert(0, sys.argv[1])\n"
         "from plpython.weights.packed_files import *\n"
-        "def fill(memory):\n    memory[:10] = b'x' * 10\n    print('building', flush=True)\n    time.sleep(60)\n"
+        "def fill(write):\n    write(b'x' * 10)\n    print('building', flush=True)\n    time.sleep(60)\n"
         "PackedFiles(sys.argv[2], 'edition', 'start', lambda: None).build("
         "PackedFile(sys.argv[3], 100_000), fill, Limits(1 << 40, 0))\n"
     )
@@ -288,7 +341,7 @@ def test_a_full_disk_is_a_clean_error(tmp_path):
         build(files, named("a"))
         build(files, named("b"))
         with pytest.raises(errors.ModelError) as refusal:
-            files.build(named("c"), pattern, Limits(1 << 40, -(1 << 40)), keep={named("a").name, named("b").name})
+            build(files, named("c"), Limits(1 << 40, -(1 << 40)), keep={named("a").name, named("b").name})
         assert refusal.value.sqlstate == "53100"
         assert names(small / "packed") == sorted([named("a").name, named("b").name])
         assert build(files, named("c"), Limits(1 << 40, 0))  # which evicts one

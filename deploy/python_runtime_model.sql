@@ -503,7 +503,9 @@ INFINITY = {
     "F16": (np.uint16, 0x7C00),
     "BF16": (np.uint16, 0x7F80),
     "E8M0": (np.uint8, 253),
+    "UE4M3": (np.uint8, 256),
 }
+LARGEST_UE4M3 = 480.0  # the largest scale, times the largest code
 LARGEST_FACTOR = 1 << 13  # a bound of the integers that multiply a block's floats: 128 * 32 in Q6_K
 
 
@@ -527,6 +529,7 @@ class Floats:
 
     form: str = "F16"
     at: tuple = (0,)  # the byte at which each begins
+    joined: bool = False  # whether they are one float: the upper four bits of four words, the lowest first
 
 
 @dataclass(frozen=True)
@@ -561,12 +564,23 @@ ENCODINGS = (
     Encoding("IQ4_NL", 20, 32, 18, "iq4", encodable=True, codes=Codes(4, 2)),
     Encoding("MXFP4", 39, 32, 17, "mxfp4", codes=Codes(4, 1, order="sign and magnitude"), floats=Floats("E8M0")),
     Encoding("IQ4_XS", 23, 256, 136, "iq4xs", codes=Codes(4, 8)),
+    Encoding("IQ1_S", 19, 256, 50, "iq1"),
+    Encoding("IQ1_M", 29, 256, 56, "iq1", floats=Floats(at=(48, 50, 52, 54), joined=True)),
+    Encoding("IQ2_XXS", 16, 256, 66, "iq2"),
+    Encoding("IQ2_XS", 17, 256, 74, "iq2"),
+    Encoding("IQ2_S", 22, 256, 82, "iq2"),
+    Encoding("IQ3_XXS", 18, 256, 98, "iq3xxs"),
+    Encoding("IQ3_S", 21, 256, 110, "iq3s"),
+    Encoding("TQ1_0", 34, 256, 54, "q2k", floats=Floats(at=(52,))),
+    Encoding("TQ2_0", 35, 256, 66, "q2k", floats=Floats(at=(64,))),
+    Encoding("NVFP4", 40, 64, 36, "f16", floats=Floats("UE4M3", at=(0, 1, 2, 3))),
 )
 # Twice the values of the sixteen codes of MXFP4
 MXFP4_VALUES = (0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
 BY_NAME = {encoding.name: encoding for encoding in ENCODINGS}
 BLOCKS = {encoding.name: (encoding.block, encoding.size) for encoding in ENCODINGS}
 FLOATS = {encoding.name: (encoding.floats.form, encoding.floats.at) for encoding in ENCODINGS}
+JOINED = {encoding.name for encoding in ENCODINGS if encoding.floats.joined}
 ENCODED = tuple(encoding.name for encoding in ENCODINGS if encoding.encodable)
 
 BLOCK = 32  # elements of a block of Q8_0 and Q4_0
@@ -637,6 +651,8 @@ def largest_bound(type, blocks):
     """
     form, _ = FLOATS[type]
     largest = max(map(_largest_bits, _floats(type, blocks)))
+    if form == "UE4M3":
+        return 12 * LARGEST_UE4M3
     if form == "E8M0":
         return LARGEST_FACTOR * 2.0 ** (largest - 127) if largest < INFINITY[form][1] else np.inf
     factor = 1 if BLOCKS[type][0] == 1 else LARGEST_FACTOR
@@ -680,7 +696,8 @@ def _floats(type, blocks):
     """The floats of blocks as whole numbers: an array for each float of a block. See Floats."""
     form, offsets = FLOATS[type]
     words = blocks.view(INFINITY[form][0])
-    return [np.ascontiguousarray(words[:, offset // words.itemsize]) for offset in offsets]
+    floats = [np.ascontiguousarray(words[:, offset // words.itemsize]) for offset in offsets]
+    return [sum(word >> 12 << 4 * n for n, word in enumerate(floats))] if type in JOINED else floats
 
 
 def _largest_bits(words):
@@ -787,6 +804,14 @@ BLOCK_ENCODERS = {
 def _block_decoder(type):
     quants, number = _gguf(type)
     return lambda raw: quants.dequantize(raw, number)
+
+
+def grid(type):
+    """The grid of an IQ encoding: uint8[rows, columns], for each column the number of its magnitude."""
+    quants, _ = _gguf(type)
+    traits = getattr(quants, type)
+    traits.init_grid()
+    return np.searchsorted(traits.grid_map, traits.grid.reshape(traits.grid_shape)).astype(np.uint8)
 
 
 def _gguf(type):

@@ -7,10 +7,38 @@ import numpy as np
 
 from ..simd.registers import compiled
 from .groups import ABSENT, KERNELS, VECTOR
-from .layouts import bf16, f16, f32, iq4, iq4xs, mxfp4, q2k, q3k, q4, q4_1, q4k, q5, q5_1, q5k, q6k, q8
+from .layouts import (
+    bf16,
+    f16,
+    f32,
+    iq1,
+    iq2,
+    iq3s,
+    iq3xxs,
+    iq4,
+    iq4xs,
+    mxfp4,
+    q2k,
+    q3k,
+    q4,
+    q4_1,
+    q4k,
+    q5,
+    q5_1,
+    q5k,
+    q6k,
+    q8,
+)
 
-LAYOUT_MODULES = (f32, f16, bf16, q8, q4, q5, q4_1, q5_1, iq4, mxfp4, q4k, q5k, q6k, iq4xs, q3k, q2k)
+LAYOUT_MODULES = (
+    *(f32, f16, bf16),
+    *(q8, q4, q5, q4_1, q5_1, iq4, mxfp4),
+    *(q4k, q5k, q6k, iq4xs, q3k, q2k, iq2, iq1, iq3s, iq3xxs),
+)
 LAYOUTS = tuple(module.layout for module in LAYOUT_MODULES)
+PACKER_OF = {
+    type: packer for module in LAYOUT_MODULES for type, packer in getattr(module, "PACKERS", {}).items()
+}  # see kernels/packers
 LAYOUT_BY_NAME = {layout.name: layout for layout in LAYOUTS}
 LAYOUT_BY_NUMBER = {layout.number: layout for layout in LAYOUTS}
 LAYOUT_NAMES = {ABSENT: "absent", VECTOR: "vector", **{layout.number: layout.name for layout in LAYOUTS}}

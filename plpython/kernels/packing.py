@@ -13,7 +13,7 @@ from ..model import encodings
 from ..server import errors
 from ..simd.kernels import caller
 from ..simd.registers import entry
-from .dispatch import LAYOUT_BY_NAME, LAYOUT_BY_NUMBER
+from .dispatch import LAYOUT_BY_NAME, LAYOUT_BY_NUMBER, PACKER_OF
 from .groups import GROUP, PACK_STRUCT, VECTOR, Pack, group_count
 
 ROUNDED = LAYOUT_BY_NAME["f16"]
@@ -86,6 +86,8 @@ def pack_rows(raw, type, shape, first_row, out):
         return
     if layout == VECTOR:
         out.view(np.float32)[:columns] = encodings.decode(type, raw, (columns,))
+    elif type in PACKER_OF:
+        PACKER_OF[type].pack(raw, columns, first_row, out)
     else:
         exact = raw if type in LAYOUT_OF else _rounded(encodings.decode(type, raw, (rows, columns)))
         call(LAYOUT_BY_NUMBER[layout].kernels["pack"].address(), exact, columns, first_row, out)

@@ -50,8 +50,11 @@ MINIMA_AT = 32  # bytes from a superblock's scales to its scales of minima
 #   registers    (u8, at) -> the integers of the block at u8[at], see products.dots_of
 #   file_bytes   bytes of a superblock in the file
 #   pack         (raw, at, out, to, r) -> None: packs the superblock at raw[at], as in the file, of row r of a group,
-#                where its head line begins at out[to]
-Superblocks = namedtuple("Superblocks", "name number size offset scales registers file_bytes pack")
+#                where its head line begins at out[to]. None, as file_bytes: its types have Packers
+#   factor       a power of two, by which the scales of superblocks are multiplied
+Superblocks = namedtuple(
+    "Superblocks", "name number size offset scales registers file_bytes pack factor", defaults=(1,)
+)
 # The scales of blocks, in lines: how many blocks share a line, whether each half of a block has a scale, and two
 # functions of (u8, line, block), where `line` is where the line begins and `block` counts the blocks of this line:
 #   scale      -> i32, the integer scales of the block; of halves (u8, line, 2 * block + half)
@@ -118,6 +121,17 @@ def _tile(described):
     return tile_of_blocks(described.offset, fine=minima)
 
 
+def super_scales(described):
+    """Make (weights, at) -> the scales of the superblock that begins at this byte, f32."""
+    factor = np.float32(described.factor)
+
+    @inlined
+    def scales(weights, at):
+        return load(weights.u16, at >> 1, f32) * factor if factor != 1 else load(weights.u16, at >> 1, f32)
+
+    return scales
+
+
 def superblock_bytes(described):
     """Bytes of a superblock of 16 rows."""
     return CACHE_LINE + PANEL_BLOCKS // described.scales.blocks * CACHE_LINE + PANEL_BLOCKS * described.size
@@ -180,11 +194,12 @@ def _column(described):
     """Make (weights, start of a superblock, block, the block unpacked, column of the block) -> its weights, f32."""
     halves, shared, scale_of = described.scales.halves, described.scales.blocks, described.scales.scale
     line_of, minimum_of, offset = _line_of(described), _minimum(described), np.float32(described.offset)
+    scales_of = super_scales(described)
 
     @compiled
     def column(weights, at, block, integers, k):
         line, b, h = line_of(at, block), block % shared, k // 16
-        scale = load(weights.u16, at >> 1, f32) * to_f32(scale_of(weights.u8, line, 2 * b + h if halves else b))
+        scale = scales_of(weights, at) * to_f32(scale_of(weights.u8, line, 2 * b + h if halves else b))
         value = scale * (to_f32(byte_of(load_bytes(integers, k // 4 * CACHE_LINE, i32), k % 4)) - offset)
         return minimum_of(weights, at, line, (b, h), value)
 
@@ -221,7 +236,7 @@ def _group(described, tokens):
     X, F, shared, size = i32[tokens], f32[tokens], *_shared_size(described)
     dots, start_of, minima = dots_of(described.registers, X), starts(described.offset, X), _minima(described, X)
     scale_of, bytes = described.scales.scale, line_bytes(described)
-    supers, lines = superblock_bytes(described), PANEL_BLOCKS // shared
+    supers, lines, scales_of = superblock_bytes(described), PANEL_BLOCKS // shared, super_scales(described)
 
     @inlined
     def product(weights, at, columns, ahead, given, to):
@@ -229,7 +244,7 @@ def _group(described, tokens):
         for s in range(columns // SUPERBLOCK):
             here, first = at + s * supers, given.first + s * PANEL_BLOCKS
             prefetch_lines(u8, here + ahead, CACHE_LINE)
-            scales = load(weights.u16, here >> 1, f32)
+            scales = scales_of(weights, here)
             for number in range(lines):
                 line = here + CACHE_LINE + number * bytes
                 prefetch_lines(u8, line + ahead, CACHE_LINE)
@@ -283,7 +298,7 @@ def _group_of_halves(described, tokens):
     X, F, shared, size = i32[tokens], f32[tokens], *_shared_size(described)
     dots, start_of = half_dots_of(described.registers, X), half_starts(described.offset, X)
     minima, scale_of, bytes = _half_minima(described, X), described.scales.scale, line_bytes(described)
-    supers, lines = superblock_bytes(described), PANEL_BLOCKS // shared
+    supers, lines, scales_of = superblock_bytes(described), PANEL_BLOCKS // shared, super_scales(described)
 
     @inlined
     def product(weights, at, columns, ahead, given, to):
@@ -303,7 +318,7 @@ def _group_of_halves(described, tokens):
                     x = spread(codes.scales, block, F, blocks)
                     part = fma(to_f32(sums), x, part)
                     low = minima(u8, line, b, codes, block, (blocks, x, low))
-            total = fma(part, load(weights.u16, here >> 1, f32), total)
+            total = fma(part, scales_of(weights, here), total)
             total = fma(low, load(weights.u16, (here + MINIMA_AT) >> 1, f32), total)
         store(to.x, to.at, total, to.stride)
 
@@ -336,11 +351,12 @@ def _unpack(described):
     shared, halves, scale_of = described.scales.blocks, described.scales.halves, described.scales.scale
     line_of, size, unpack = _line_of(described), described.size, unpacked(described.registers)
     unpack_minima, per_block = _unpack_minima(described), 2 if halves else 1
+    scales_of = super_scales(described)
 
     @compiled
     def unpack_panel(weights, at, count, panel, number):
         u8, floats = weights.u8, number * GROUP_FLOATS
-        scales = load(weights.u16, at >> 1, f32)
+        scales = scales_of(weights, at)
         for block in range(PANEL_BLOCKS):
             line, b = line_of(at, block), block % shared
             unpack(u8, line + CACHE_LINE + b * size, panel.bytes, number * GROUP_BYTES + block * BLOCK_BYTES)

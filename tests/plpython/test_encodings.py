@@ -1,5 +1,6 @@
 """The codecs of GGUF's tensor types, against golden data and against decoders written from the format's description."""
 
+import functools
 import struct
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ import pytest
 
 from plpython.model import encodings
 from plpython.server.errors import ModelError
+from tests.plpython.valid_blocks import put_floats, random_blocks
 
 GOLDEN = ("Q8_0", "Q4_0", "Q4_K", "Q6_K", "F16", "BF16")
 IQ4_VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
@@ -116,6 +118,126 @@ def mxfp4(b):
     return [2.0 ** (b[0] - 127) * E2M1[q & 7] * (-1) ** (q >> 3) for q in nibbles(b[1:])]
 
 
+def signed(magnitudes, signs):
+    """Magnitudes with the signs that the bits of a byte are."""
+    return [-m if signs >> i & 1 else m for i, m in enumerate(magnitudes)]
+
+
+def even(seven_bits):
+    """Eight signs of seven: the number of minus signs is even."""
+    return seven_bits | seven_bits.bit_count() % 2 << 7
+
+
+@functools.cache
+def grid(kind):
+    """The rows of a grid, a table of ggml-common.h, as the gguf package has it."""
+    traits = getattr(gguf.quants, kind)
+    traits.init_grid()
+    return traits.grid.reshape(traits.grid_shape).astype(int).tolist()
+
+
+def word(raw):
+    return int.from_bytes(bytes(raw), "little")
+
+
+def iq2_xxs(b):
+    values = []
+    for part in range(8):
+        rows, signs = b[2 + 8 * part : 6 + 8 * part], word(b[6 + 8 * part : 10 + 8 * part])
+        scale = half(b[:2]) * (0.5 + (signs >> 28)) * 0.25
+        for i, row in enumerate(rows):
+            values += [scale * v for v in signed(grid("IQ2_XXS")[row], even(signs >> 7 * i & 127))]
+    return values
+
+
+def iq2_xs(b):
+    values = []
+    for i in range(32):
+        both, scale = word(b[2 + 2 * i : 4 + 2 * i]), b[66 + i // 4] >> i // 2 % 2 * 4 & 15
+        row = signed(grid("IQ2_XS")[both & 511], even(both >> 9))
+        values += [half(b[:2]) * (0.5 + scale) * 0.25 * v for v in row]
+    return values
+
+
+def iq2_s(b):
+    values = []
+    for i in range(32):
+        row = b[2 + i] | (b[66 + i // 4] >> 2 * (i % 4) & 3) << 8
+        scale = b[74 + i // 4] >> i // 2 % 2 * 4 & 15
+        values += [half(b[:2]) * (0.5 + scale) * 0.25 * v for v in signed(grid("IQ2_S")[row], b[34 + i])]
+    return values
+
+
+def iq3_xxs(b):
+    values = []
+    for i in range(32):
+        signs = word(b[66 + i // 4 * 4 : 70 + i // 4 * 4])
+        row = grid("IQ3_XXS")[b[2 + 2 * i]] + grid("IQ3_XXS")[b[3 + 2 * i]]
+        row = signed(row, even(signs >> i % 4 * 7 & 127))
+        values += [half(b[:2]) * (0.5 + (signs >> 28)) * 0.5 * v for v in row]
+    return values
+
+
+def iq3_s(b):
+    values = []
+    for i in range(32):
+        rows = [b[2 + n] | (b[66 + n // 8] >> n % 8 & 1) << 8 for n in (2 * i, 2 * i + 1)]
+        scale = 1 + 2 * (b[106 + i // 8] >> i // 4 % 2 * 4 & 15)
+        row = signed(grid("IQ3_S")[rows[0]] + grid("IQ3_S")[rows[1]], b[74 + i])
+        values += [half(b[:2]) * scale * v for v in row]
+    return values
+
+
+def iq1_s(b):
+    values = []
+    for i in range(32):
+        upper = word(b[34 + i // 4 * 2 : 36 + i // 4 * 2])
+        row = grid("IQ1_S")[b[2 + i] | (upper >> i % 4 * 3 & 7) << 8]
+        scale, delta = 2 * (upper >> 12 & 7) + 1, -0.125 if upper >> 15 else 0.125
+        values += [half(b[:2]) * scale * (v + delta) for v in row]
+    return values
+
+
+def iq1_m(b):
+    words = [word(b[48 + 2 * n : 50 + 2 * n]) for n in range(4)]
+    d = half(sum((w >> 12) << 4 * n for n, w in enumerate(words)).to_bytes(2, "little"))
+    values = []
+    for i in range(32):
+        upper, part = b[32 + i // 2] >> i % 2 * 4 & 15, i // 2
+        row, scale = grid("IQ1_M")[b[i] | (upper & 7) << 8], 2 * (words[part // 4] >> part % 4 * 3 & 7) + 1
+        values += [d * scale * (v + (-0.125 if upper & 8 else 0.125)) for v in row]
+    return values
+
+
+def digit(byte, n):
+    """Digit n of base three of a fraction of 256, rounded up."""
+    return (byte * 3**n % 256) * 3 // 256
+
+
+def tq1_0(b):
+    places = [(i, n) for n in range(5) for i in range(32)] + [(32 + i, n) for n in range(5) for i in range(16)]
+    places += [(48 + i, n) for n in range(4) for i in range(4)]
+    return [half(b[52:54]) * (digit(b[i], n) - 1) for i, n in places]
+
+
+def tq2_0(b):
+    return [half(b[64:66]) * ((b[i // 128 * 32 + i % 32] >> i // 32 % 4 * 2 & 3) - 1) for i in range(256)]
+
+
+def e4m3(byte):
+    """A float of eight bits without a sign; gguf takes NaN for 0."""
+    exponent, fraction = byte >> 3 & 15, (byte & 7) / 8
+    return 0.0 if byte == 127 else (1 + fraction) * 2.0 ** (exponent - 7) if exponent else fraction * 2.0**-6
+
+
+def nvfp4(b):
+    values = []
+    for part in range(4):
+        codes = nibbles(b[4 + 8 * part : 12 + 8 * part])
+        values += [e4m3(b[part]) * E2M1[q & 7] * (-1) ** (q >> 3) for q in codes]
+    return values
+
+
 # type: (decoder, byte offsets of its half-precision numbers)
 DESCRIBED = {
     "Q4_1": (q4_1, (0, 2)),
@@ -127,6 +249,16 @@ DESCRIBED = {
     "IQ4_NL": (iq4_nl, (0,)),
     "IQ4_XS": (iq4_xs, (0,)),
     "MXFP4": (mxfp4, ()),
+    "IQ1_S": (iq1_s, (0,)),
+    "IQ1_M": (iq1_m, ()),
+    "IQ2_XXS": (iq2_xxs, (0,)),
+    "IQ2_XS": (iq2_xs, (0,)),
+    "IQ2_S": (iq2_s, (0,)),
+    "IQ3_XXS": (iq3_xxs, (0,)),
+    "IQ3_S": (iq3_s, (0,)),
+    "TQ1_0": (tq1_0, (52,)),
+    "TQ2_0": (tq2_0, (64,)),
+    "NVFP4": (nvfp4, ()),
 }
 
 
@@ -136,6 +268,8 @@ def test_random_blocks_decode_as_the_formats_description_says(kind):
     elements, size = encodings.BLOCKS[kind]
     rng = np.random.default_rng(size)
     blocks = rng.integers(0, 256, (24, size), dtype=np.uint8)
+    if kind == "IQ1_M":
+        blocks[:, 55] &= 0xBF  # no exponent of all ones
     if kind == "MXFP4":
         blocks[:, 0] = np.arange(0, 24) * 11 - 1 + (np.arange(24) == 0)  # 0, 10, ... 252
     for offset in halves:
@@ -270,7 +404,12 @@ def test_what_cannot_be_is_refused_by_name(call, sqlstate, words):
 
 # What is infinite or NaN, by the values that the gguf package gives for the same blocks.
 
-FIELDS = [(kind, at) for kind, (form, offsets) in encodings.FLOATS.items() if form != "E8M0" for at in offsets]
+FIELDS = [
+    (kind, at)
+    for kind, (form, offsets) in encodings.FLOATS.items()
+    if form in ("F32", "F16", "BF16")
+    for at in (offsets[:1] if kind in encodings.JOINED else offsets)
+]
 EDGES = (0, 1, 0x7FFFFF, 0x800000, 0x3F800000, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x7FC00000, 0x7FFFFFFF)
 
 
@@ -282,9 +421,10 @@ def blocks_with_every_float(kind, offset):
     every = np.arange(1 << 16, dtype=np.uint16)[:: 1 if encodings.BLOCKS[kind][0] <= 32 else 7]
     patterns = every if word is np.uint16 else np.concatenate([edges, edges | np.uint32(1 << 31)])
     blocks = random.integers(0, 256, (len(patterns), size), dtype=np.uint8)
-    for other in encodings.FLOATS[kind][1]:
-        blocks.view(word)[:, other // word().itemsize] = 0x3C00
-    blocks.view(word)[:, offset // word().itemsize] = patterns
+    ones = np.full((len(blocks), 1), 0x3C00, word)
+    for at in encodings.FLOATS[kind][1]:
+        put_floats(encodings.BY_NAME[kind], blocks, at, ones.view(np.uint8))
+    put_floats(encodings.BY_NAME[kind], blocks, offset, patterns[:, None].view(np.uint8))
     return blocks
 
 
@@ -329,6 +469,14 @@ def test_a_power_that_is_none_or_at_which_the_largest_code_is_infinite_is_found(
         assert largest <= bound < np.inf if exponent < 253 else not np.isfinite(bound)
     assert encodings.first_not_finite("MXFP4", blocks) == 253
     assert encodings.first_not_finite("MXFP4", np.ascontiguousarray(blocks[::-1])) == 0
+
+
+def test_every_block_of_nvfp4_is_finite_and_half_precision_holds_its_values():
+    blocks = random_blocks("NVFP4", 512, 64, np.random.default_rng(1)).reshape(512, 36)
+    blocks[:, 0] = np.arange(512) % 256
+    values = encodings.decode("NVFP4", blocks, (512, 64))
+    np.testing.assert_array_equal(values.astype(np.float16), values)
+    assert 2688 <= np.abs(values).max() <= encodings.largest_bound("NVFP4", blocks) < np.inf
 
 
 def test_of_every_encoding_it_is_known_where_its_floats_lie():

@@ -18,7 +18,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DEPLOY = CHECKOUT / "deploy"
 # A family is a module that says the same few things as every other, and so is a layout: FAMILY, KEYS; SIZE, SCALES.
 FAMILIES = "loaders/families"
-LAYOUTS, OF_LAYOUTS = "plpython/kernels/layouts", {"SIZE", "LINE_BYTES", "SCALES", "TABLE"}
+LAYOUTS, OF_LAYOUTS = "plpython/kernels/layouts", {"SIZE", "LINE_BYTES", "SCALES", "TABLE", "PACKERS"}
 
 
 def deployed(change):

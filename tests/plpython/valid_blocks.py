@@ -12,10 +12,21 @@ def random_blocks(type, rows, columns, random, floats=None):
     """The bytes of a tensor: any codes and integer scales, and floats in 1 ... 2, or what `floats(count)` gives."""
     encoding = encodings.BY_NAME[type]
     blocks = random.integers(0, 256, (rows * columns // encoding.block, encoding.size), dtype=np.uint8)
-    for offset in encoding.floats.at:
-        value = _floats(encoding.floats.form, floats, len(blocks), random)
-        blocks[:, offset : offset + value.shape[1]] = value
+    if encoding.floats.form == "UE4M3":  # any byte is a scale
+        return blocks.reshape(-1)
+    for offset in encoding.floats.at[:1] if encoding.floats.joined else encoding.floats.at:
+        put_floats(encoding, blocks, offset, _floats(encoding.floats.form, floats, len(blocks), random))
     return blocks.reshape(-1)
+
+
+def put_floats(encoding, blocks, offset, values):
+    """Put a float, as bytes uint8 [blocks, bytes of one], into every block where its bytes begin at an offset."""
+    if not encoding.floats.joined:
+        blocks[:, offset : offset + values.shape[1]] = values
+        return
+    words, bits = blocks.view(np.uint16), np.ascontiguousarray(values).view(np.uint16)[:, 0]
+    for number, at in enumerate(encoding.floats.at):
+        words[:, at // 2] = words[:, at // 2] & 0x0FFF | bits >> 4 * number << 12
 
 
 def _floats(form, floats, count, random):

@@ -8,7 +8,7 @@ from ...simd.memory import load_bytes
 from ...simd.registers import i32, inlined, look_up
 from ..blocks import SCALE, Blocks, blocks
 from .q4 import SIZE, pack
-from .q4 import registers as codes_of
+from .q4 import registers as four_bits
 
 TABLE_OFFSET = 128  # of the table's values, to be unsigned
 
@@ -18,8 +18,8 @@ def table_of(values):
     return np.tile((np.asarray(values, np.int32) + TABLE_OFFSET).astype(np.uint8), 4)
 
 
-def looked_up(table):
-    """Make the registers of a block of codes of the table; see products.dots_of."""
+def looked_up(table, codes_of=four_bits):
+    """Make the registers of a block from those of its codes, which are looked up in the table; see products.dots_of."""
 
     @inlined
     def registers(u8, at):

@@ -36,12 +36,29 @@ def six_bits(raw, at, half):
     return (low | upper << 4) - 32
 
 
-@inlined
+@compiled
 def four_columns(raw, at, block, k):
     """The columns 4k .. 4k + 3 of a block, as bytes of a word."""
     half, quarter = block // 4, block % 4
     low = load_word(raw, at + 32 + 32 * half + 4 * k) >> 2 * quarter & LOWEST_TWO
     return low | (load_word(raw, at + 4 * k) >> block & LOWEST_BITS) << 2
+
+
+@inlined
+def store_registers(out, to, low, high):
+    """Store a row's part of a block: four words each for the columns 0 .. 15 and 16 .. 31."""
+    sixth, seventh = high[2], high[3]
+    store_word(out, to, low[0] | low[1] << 3 | (sixth & LOWEST_TWO) << 6)
+    store_word(out, to + CACHE_LINE, low[2] | low[3] << 3 | (seventh & LOWEST_TWO) << 6)
+    upper = (sixth & THIRD_BITS) << 4 | (seventh & THIRD_BITS) << 5
+    store_word(out, to + 2 * CACHE_LINE, high[0] | high[1] << 3 | upper)
+
+
+@compiled
+def columns_of_half(raw, at, block, k):
+    """The registers k .. k + 3 of a row's block."""
+    first, second = four_columns(raw, at, block, k), four_columns(raw, at, block, k + 1)
+    return first, second, four_columns(raw, at, block, k + 2), four_columns(raw, at, block, k + 3)
 
 
 @inlined
@@ -52,16 +69,8 @@ def pack(raw, at, out, to, r):
         line = to + CACHE_LINE + block // 2 * LINE_BYTES
         for half in range(2):
             out[line + (block % 2 * 2 + half) * 16 + r] = six_bits(raw, at + 96, 2 * block + half)
-        weights = line + CACHE_LINE + block % 2 * SIZE + 4 * r
-        sixth, seventh = four_columns(raw, at, block, 6), four_columns(raw, at, block, 7)
-        upper = (
-            (sixth & LOWEST_TWO) << 6,
-            (seventh & LOWEST_TWO) << 6,
-            (sixth & THIRD_BITS) << 4 | (seventh & THIRD_BITS) << 5,
-        )
-        for k in range(3):
-            pair = four_columns(raw, at, block, 2 * k) | four_columns(raw, at, block, 2 * k + 1) << 3
-            store_word(out, weights + k * CACHE_LINE, pair | upper[k])
+        low, high = columns_of_half(raw, at, block, 0), columns_of_half(raw, at, block, 4)
+        store_registers(out, line + CACHE_LINE + block % 2 * SIZE + 4 * r, low, high)
 
 
 SCALES = BlockScales(2, True, scale, None)

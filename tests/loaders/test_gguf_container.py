@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from loaders.errors import SourceError
 from loaders.gguf.container import read_container
+from plpython.model import encodings, finite
+from tests.plpython.valid_blocks import random_blocks
 
 STRING, ARRAY, UINT8, UINT32, UINT64 = 8, 9, 0, 4, 10
 HUGE = (1 << 64) - 1
@@ -65,6 +67,24 @@ def test_a_real_file_reads_as_the_gguf_package_reads_it(each_data, path):
     ]
     for ours, theirs in zip(container.tensors, reader.tensors, strict=True):
         assert bytes(container.content(ours)) == theirs.data.tobytes()
+
+
+def test_a_file_with_a_tensor_of_every_encoding_reads_as_it_was_written(tmp_path):
+    writer, written = gguf.GGUFWriter(tmp_path / "every.gguf", "llama"), {}
+    for encoding in encodings.ENCODINGS:
+        raw = random_blocks(encoding.name, 3, 256, np.random.default_rng(encoding.number))
+        written[encoding.name] = raw.tobytes()
+        kind = gguf.GGMLQuantizationType(encoding.number)
+        writer.add_tensor(encoding.name, raw.reshape(3, -1), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    container = read_container(memoryview((tmp_path / "every.gguf").read_bytes()))
+    assert {t.name: bytes(container.content(t)) for t in container.tensors} == written
+    for tensor in container.tensors:
+        assert (tensor.type, tensor.shape) == (tensor.name, (3, 256))
+        finite.check_rows(tensor.name, tensor.type, 256, [written[tensor.name]])
 
 
 def test_broken_files_are_accepted_or_rejected_as_ggml_does(each_data):

@@ -23,7 +23,7 @@ def matrix(type, values):
 
 def random_matrix(type, random):
     """The same of random blocks, for types that cannot be encoded too."""
-    shape = (ROWS, max(COLUMNS, encodings.BLOCKS[type][0]))
+    shape = (ROWS, max(COLUMNS, 2 * encodings.BLOCKS[type][0]))
     raw = random_blocks(type, *shape, random)
     values = decoded(type, raw, shape)
     packed = PackedTable(pack_model({"table": (type, shape, raw)}), "table")

@@ -21,7 +21,7 @@ MOST_FILES = {  # of a change, without the tests of Python
     "A SQL function": 6,
     "A line of a module": 4,
     "A family": 5,
-    "An encoding": 4,
+    "An encoding": 5,
     "A layout": 3,  # by hand
     "A sampler": 5,
 }
@@ -174,9 +174,7 @@ def test_a_new_layout_is_the_files_of_its_recipe_and_what_they_render_to(checkou
         (kernels / "layouts" / "q5_1.py").read_text().replace('"q5_1", 9', '"trial", 99')
     )
     dispatch = kernels / "dispatch.py"
-    dispatch.write_text(
-        dispatch.read_text().replace("import bf16, ", "import bf16, trial, ").replace("= (f32,", "= (trial, f32,")
-    )
+    dispatch.write_text(dispatch.read_text().replace("bf16,", "bf16, trial,", 1).replace("*(f32,", "*(trial, f32,"))
     encodings.write_text(encodings.read_text().replace('24, "q5_1"', '24, "trial"'))
     run(checkout, "tools/render.py")
     changed = touched(checkout, before)
@@ -190,7 +188,7 @@ def test_a_new_encoding_is_the_files_of_its_recipe(checkout: Path):
     row = '    Encoding("Q1_0", 41, 128, 18),\n'
     encodings.write_text(encodings.read_text().replace("ENCODINGS = (\n", f"ENCODINGS = (\n{row}"))
     run(checkout, "tools/render.py")
-    assert touched(checkout, before) == files("An encoding")
+    assert touched(checkout, before) == files("An encoding") - {"docs/kernels.md"}
     run(checkout, "-c", "from plpython.model import encodings; assert encodings.row_bytes('Q1_0', 512) == 72")
 
 

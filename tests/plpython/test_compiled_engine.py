@@ -1,6 +1,7 @@
 """The compiled engine against transformers, llama2.c and the numpy engine; the same bits in every batch and chunk."""
 
 import ctypes
+import dataclasses
 import hashlib
 import json
 import threading
@@ -22,6 +23,7 @@ from tests.plpython.compiled import run_for, same_bits
 from tests.plpython.interrupting import CancelledError, interrupting
 from tests.plpython.stories import STORIES, stories, tensors
 from tests.plpython.test_families import CASES, FAMILIES
+from tests.plpython.valid_blocks import decoded, random_blocks
 
 BATCHES = (1, 2, 3, 5, 8, 9, 17, 33)
 
@@ -69,6 +71,36 @@ def test_other_types_stay_within_their_stated_error(each_data, type, largest, me
     tokens, expected = reference(each_data, "case2", type)
     error = np.abs(logits(CompiledEngine(STORIES, stories(each_data, type)), tokens) - expected)
     assert error.max() < largest and error.mean() < mean  # logits have a standard deviation of 7.4
+
+
+WIDE = dataclasses.replace(
+    STORIES, vocabulary_size=64, hidden_size=256, layers=2, heads=4, kv_heads=2, head_dim=64, ffn_size=512
+)
+
+
+def random_model(type):
+    """The tensors of WIDE, {name: (type, shape, bytes)}: matrices of random blocks that keep the size of x."""
+    random, tensors = np.random.default_rng(5), {}
+    ones = random_blocks(type, 16, 256, random, np.ones)
+    size = np.float32(1 / 16 / decoded(type, ones, (16, 256)).std())
+    for name, shape in WIDE.tensors().items():
+        if len(shape) == 1:
+            tensors[name] = "F32", shape, np.ones(shape, np.float32).tobytes()
+        else:
+            tensors[name] = type, shape, random_blocks(type, *shape, random, lambda n: np.full(n, size)).tobytes()
+    return tensors
+
+
+@pytest.mark.parametrize("type", [e.name for e in encodings.ENCODINGS if e.floats.form != "UE4M3" and e.block > 1])
+def test_models_of_every_encoding_are_as_near_to_the_decoded_weights(type):
+    """Activations are int8, as with Q8_0; the scales of NVFP4 cannot be chosen."""
+    tensors, tokens = random_model(type), [1, 5, 9, 30, 7, 11, 60]
+    arrays = {name: encodings.decode(kind, raw, shape) for name, (kind, shape, raw) in tensors.items()}
+    reference = NumpyEngine(WIDE, arrays)
+    expected = reference.forward(tokens, reference.new_cache(), last_only=False)
+    for threads, step in ((1, 1), (2, 7)):
+        error = logits(CompiledEngine(WIDE, pack_model(tensors), threads, threads), tokens, step) - expected
+        assert error.std() < 0.03 * expected.std()
 
 
 def test_f16_weights_with_an_f32_cache_are_exact_to_1e_4(each_data):

@@ -32,7 +32,7 @@ def put_floats(encoding, blocks, offset, values):
 def _floats(form, floats, count, random):
     """`count` floats of a form as bytes, uint8 [count, bytes of one]."""
     if form == "E8M0":
-        exponents = random.choice(EXPONENTS, count) if floats is None else 127 + np.log2(floats(count)).round()
+        exponents = random.choice(EXPONENTS, count) if floats is None else 126 + np.frexp(floats(count))[1]
         return exponents.astype(np.uint8)[:, None]
     values = random.uniform(1, 2, count) if floats is None else floats(count)
     return encodings.encode(form, np.asarray(values, np.float32)).reshape(count, -1)

@@ -1,4 +1,4 @@
-"""Compiles everything, for models of all families and encodings, by packing and running tiny ones.
+"""Compiles everything, for models of all families and of the common encodings, by packing and running tiny ones.
 
 There is one compiled forward pass for all decoders, one for all encoders, the kernels of each layout, and a few other
 functions. numba compiles a function for the argument types of its first call, so each is called as the server does.
@@ -8,9 +8,8 @@ import math
 
 import numpy as np
 
-from ..kernels import attention, candidates, dispatch, packing
+from ..kernels import attention, candidates, packing
 from ..kernels.similarity import PackedTable
-from ..model import encodings
 from ..model.decoder import Architecture
 from ..model.encoder import EncoderArchitecture
 from ..weights.packed_model import pack_model
@@ -18,15 +17,14 @@ from .composed import CompiledOperators, swiglu
 from .decoder import CompiledEngine
 from .encoder import CompiledEncoder
 
-TRIAL_COLUMNS = 256  # columns of a matrix of any encoding: a multiple of all block sizes
+# The encodings of most files. Kernels of others are compiled when a model that needs them is packed.
+COMMON = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS")
 
 
 def run():
-    """Compile everything, or load what has been compiled before."""
-    for type in encodings.BLOCKS:
-        packing.pack_tensor(bytes(encodings.row_bytes(type, TRIAL_COLUMNS)), type, (1, TRIAL_COLUMNS))
-    for number in dispatch.LAYOUT_BY_NUMBER:
-        dispatch.load(number)
+    """Compile everything but kernels of rare encodings, or load what has been compiled before."""
+    for type in COMMON:
+        packing.prepare(type)
     for kernel in attention.OVER.values():
         kernel.address()
     engine = CompiledEngine(*tiny_model())

@@ -13,7 +13,7 @@ from ..model import encodings
 from ..server import errors
 from ..simd.kernels import caller
 from ..simd.registers import entry
-from .dispatch import LAYOUT_BY_NAME, LAYOUT_BY_NUMBER, PACKER_OF
+from .dispatch import LAYOUT_BY_NAME, LAYOUT_BY_NUMBER, PACKER_OF, load
 from .groups import GROUP, PACK_STRUCT, VECTOR, Pack, group_count
 
 ROUNDED = LAYOUT_BY_NAME["f16"]
@@ -22,7 +22,8 @@ LAYOUT_OF = {
 }  # {type: layout number}, exact
 
 LARGEST_HALF = np.float32(65504)
-
+TRIAL_COLUMNS = 256  # columns of a matrix of any encoding: a multiple of all block sizes
+_prepared = set()  # types
 
 _pack = caller(PACK_STRUCT)
 
@@ -31,6 +32,19 @@ _pack = caller(PACK_STRUCT)
 def call(address, raw, columns, first_row, out):
     """Call the kernel at the address; see groups.Pack."""
     _pack(address, Pack(raw, columns, first_row, out))
+
+
+def is_prepared(type):
+    """Whether `prepare` has been called with the type in this process."""
+    return type in _prepared
+
+
+def prepare(type):
+    """Compile what packs the matrices of a type and what computes with them; load it, if that has been done before."""
+    shape = 1, TRIAL_COLUMNS
+    load(layout_of(type, shape))
+    pack_tensor(bytes(encodings.row_bytes(type, TRIAL_COLUMNS)), type, shape)
+    _prepared.add(type)
 
 
 def layout_of(type, shape):

@@ -13,8 +13,8 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..kernels import blocks, dispatch, floats, groups, packing
-from ..server import database, errors, interrupts, messages, module_files
+from ..kernels import blocks, dispatch, floats, grids, groups, packers, packing, superblocks
+from ..server import background, database, errors, interrupts, messages, module_files
 from . import packed_files, tensor_groups
 from . import tensors as weights
 from .address_space import Mapping, side_by_side
@@ -40,7 +40,8 @@ Part = namedtuple("Part", "file members")
 def files():
     """The files of this server: beside the folder of the modules, below the data directory."""
     root = module_files.home().parent / "packed"
-    modules = (packing, groups, floats, blocks, *dispatch.LAYOUT_MODULES, tensor_groups, packed_files)
+    kernels = groups, floats, blocks, superblocks, packers, grids, *dispatch.LAYOUT_MODULES
+    modules = (packing, *kernels, tensor_groups, packed_files)
     edition = hashlib.sha256(b"".join(module_files.file_of(module).read_bytes() for module in modules)).hexdigest()[:16]
     return packed_files.PackedFiles(root, edition, SERVER_START.one()["start"], interrupts.checkpoint)
 
@@ -92,6 +93,7 @@ def touch(tensors):
 def pack(tensors, name):
     """Build the missing files of the model `name`, together with other sessions. -> bytes of all its files."""
     wanted = parts(tensors)
+    _prepare(tensors)
     keep = {part.file.name for part in wanted}
     limits = LIMITS.one()
     limits = packed_files.Limits(limits["bytes"], limits["free_bytes"])
@@ -116,6 +118,14 @@ def pack(tensors, name):
             files().remove({part.file.name for part in built})
         raise
     return sum(part.file.size for part in wanted)
+
+
+def _prepare(tensors):
+    """Compile the kernels of encodings that llm.warm_up() leaves out, so that no question has to wait for that."""
+    types = {tensor.type for tensor in tensors if len(tensor.shape) > 1}
+    for type in sorted(types):
+        if not packing.is_prepared(type):
+            background.Background(packing.prepare, type).result()
 
 
 class Progress:

@@ -373,10 +373,14 @@ def test_both_halves_of_a_block_with_their_scales_have_a_sum_that_float32_holds(
     np.testing.assert_array_equal(product(packed(type, (3000, columns), raw), x)[0], weight.astype(np.float64) @ x[0])
 
 
+# One of each kind of scales and minima, and of each way to read integers; tests of instructions do the rest.
+OF_EACH_KIND = ("F16", "Q8_0", "Q4_1", "MXFP4", "Q4_K", "Q6_K", "Q2_K")
+
+
 def digest_of_products():
-    """A hash over the bits of products in every layout, with all blocks of tokens."""
+    """A hash over the bits of products in layouts of each kind, with all blocks of tokens."""
     digest, random = hashlib.sha256(), np.random.default_rng(1)
-    for type in EXACT:
+    for type in OF_EACH_KIND:
         columns = widths(type)[1]
         model = packed(type, (37, columns), random_blocks(type, 37, columns, random))
         for tokens in (7, 9):
@@ -392,7 +396,7 @@ print(VARIANT, digest_of_products())
 """
 
 
-@pytest.mark.parametrize("target", sorted({*targets_here()} - {VARIANT}))
+@pytest.mark.parametrize("target", sorted({*targets_here()} & {"portable", "avx2"} - {VARIANT}))
 def test_products_have_the_same_bits_in_every_variant(target, tmp_path):
     assert run_for(target, DIGEST, tmp_path).split() == [target, digest_of_products()]
 

@@ -448,7 +448,7 @@ def blocks(described):
 
     tile = tile_of_blocks(described.offset, minimum=minimum)
     kernels = {"product": product, "row": row, "squares": squares, "tile": tile, "pack": pack}
-    return Layout(name, described.number, True, group_bytes, kernels)
+    return Layout(name, described.number, True, minimum, group_bytes, kernels)
 
 
 def _group_bytes(described):
@@ -1299,7 +1299,7 @@ def floats(name, number, field, load_weights):
         pack_elements(p, size)
 
     kernels = {"product": product, "row": row, "squares": squares, "pack": pack}
-    return Layout(name, number, False, group_bytes, kernels)
+    return Layout(name, number, False, False, group_bytes, kernels)
 
 
 def _group(load_weights, tokens):
@@ -1589,6 +1589,7 @@ class Layout:
     name: str  # the word in model/encodings.py, and the suffix of packed files
     number: int  # in the weight table and in packed files
     of_blocks: bool  # whether it reads activations as codes; if not, the weights are floats
+    minima: bool  # whether blocks have minima
     group_bytes: Callable  # compiled: (columns) -> bytes of a group
     kernels: dict  # {name in KERNELS, or "pack": Kernel}
 
@@ -3073,6 +3074,14 @@ def layout_of(type, shape):
     return VECTOR if len(shape) == 1 else LAYOUT_OF.get(type, ROUNDED.number)
 
 
+def is_searchable(type):
+    """Whether similarity.PackedTable can search matrices of a type: they are exact, and their blocks have no minima.
+
+    With minima a row can be the small difference of large parts, so its length does not bound the error of a product.
+    """
+    return type in LAYOUT_OF and not LAYOUT_BY_NUMBER[LAYOUT_OF[type]].minima
+
+
 def packed_bytes(type, shape):
     """The bytes of a packed tensor."""
     return layout_bytes(layout_of(type, shape), 1 if len(shape) == 1 else shape[0], shape[-1])
@@ -3638,7 +3647,7 @@ def rows(weights, matrix, ids, out):
 class PackedTable:
     """A packed matrix with the interface of cosine.ArrayTable.
 
-    packed: a PackedModel. name: one of its matrices, of a type that is packed exactly. checkpoint: called every few
+    packed: a PackedModel. name: one of its matrices, of a type that packing.is_searchable. checkpoint: called every few
     milliseconds; what it raises ends the search.
     """
 
@@ -3883,7 +3892,7 @@ def superblocks(described):
                 pack_superblock(p.raw, (row * count + s) * file_bytes, p.out, to, r)
 
     kernels = {"product": product, "row": row, "squares": squares, "tile": _tile(described), "pack": pack}
-    return Layout(name, described.number, True, group_bytes, kernels)
+    return Layout(name, described.number, True, described.scales.minima is not None, group_bytes, kernels)
 
 
 def _tile(described):

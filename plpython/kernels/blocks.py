@@ -106,7 +106,7 @@ def blocks(described):
 
     tile = tile_of_blocks(described.offset, minimum=minimum)
     kernels = {"product": product, "row": row, "squares": squares, "tile": tile, "pack": pack}
-    return Layout(name, described.number, True, group_bytes, kernels)
+    return Layout(name, described.number, True, minimum, group_bytes, kernels)
 
 
 def _group_bytes(described):

@@ -68,7 +68,7 @@ def floats(name, number, field, load_weights):
         pack_elements(p, size)
 
     kernels = {"product": product, "row": row, "squares": squares, "pack": pack}
-    return Layout(name, number, False, group_bytes, kernels)
+    return Layout(name, number, False, False, group_bytes, kernels)
 
 
 def _group(load_weights, tokens):

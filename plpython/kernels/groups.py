@@ -99,6 +99,7 @@ class Layout:
     name: str  # the word in model/encodings.py, and the suffix of packed files
     number: int  # in the weight table and in packed files
     of_blocks: bool  # whether it reads activations as codes; if not, the weights are floats
+    minima: bool  # whether blocks have minima
     group_bytes: Callable  # compiled: (columns) -> bytes of a group
     kernels: dict  # {name in KERNELS, or "pack": Kernel}
 

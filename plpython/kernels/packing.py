@@ -58,6 +58,14 @@ def layout_of(type, shape):
     return VECTOR if len(shape) == 1 else LAYOUT_OF.get(type, ROUNDED.number)
 
 
+def is_searchable(type):
+    """Whether similarity.PackedTable can search matrices of a type: they are exact, and their blocks have no minima.
+
+    With minima a row can be the small difference of large parts, so its length does not bound the error of a product.
+    """
+    return type in LAYOUT_OF and not LAYOUT_BY_NUMBER[LAYOUT_OF[type]].minima
+
+
 def packed_bytes(type, shape):
     """The bytes of a packed tensor."""
     return layout_bytes(layout_of(type, shape), 1 if len(shape) == 1 else shape[0], shape[-1])

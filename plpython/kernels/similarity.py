@@ -45,7 +45,7 @@ def rows(weights, matrix, ids, out):
 class PackedTable:
     """A packed matrix with the interface of cosine.ArrayTable.
 
-    packed: a PackedModel. name: one of its matrices, of a type that is packed exactly. checkpoint: called every few
+    packed: a PackedModel. name: one of its matrices, of a type that packing.is_searchable. checkpoint: called every few
     milliseconds; what it raises ends the search.
     """
 

@@ -110,7 +110,7 @@ def superblocks(described):
                 pack_superblock(p.raw, (row * count + s) * file_bytes, p.out, to, r)
 
     kernels = {"product": product, "row": row, "squares": squares, "tile": _tile(described), "pack": pack}
-    return Layout(name, described.number, True, group_bytes, kernels)
+    return Layout(name, described.number, True, described.scales.minima is not None, group_bytes, kernels)
 
 
 def _tile(described):

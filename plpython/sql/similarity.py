@@ -73,7 +73,7 @@ def _table(model):
     """The model's token embedding for cosine_search, with the lengths of its rows: made once a session."""
     tensor = stored_tensor(model, EMBEDDING)
     compiled, _ = engines.chosen()
-    packed = compiled and tensor.type in engines.modules().packing.LAYOUT_OF
+    packed = compiled and engines.modules().packing.is_searchable(tensor.type)
     tables = _tables.setdefault(model, {})
     if packed not in tables:
         tables[packed] = _packed_table(tensor, model) if packed else _decoded_table(model)

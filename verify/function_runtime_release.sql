@@ -44,7 +44,7 @@ BEGIN
         ('kernels__cosine', 'e2c7012f87a109e252c6aea1a438ca9d91e84a672e57191253fd2316e1ebdebd'),
         ('kernels__dispatch', 'd722ba935b28ea448700637ed8ca396071942d040bc6ceb1befdb3eff25ebce7'),
         ('kernels__elementwise', '4c6e4400f2494573302ab4ff5dd5ad2e7c8e89aae6f369b6e82dae9c6f897c54'),
-        ('kernels__floats', 'b67c7b79ff6f1cf59a098f8de3e9032c3d38335c75c4a3817292eff1df3c5377'),
+        ('kernels__floats', '96e3661b2b2163aa9f0ba61471c8f4c5ab8d3b67231203f860bf759026703be3'),
         ('kernels__grids', '55457ec9bc5063a31f7c0a050a06b4c069de74cfad0bc7273d456ac1beefc98f'),
         ('kernels__groups', 'a378c55a4970f7e40f07d5865f93b41d3ef9d397a3aec1ddf16a34b250119607'),
         ('kernels__kv_pages', 'afa157b28a7a8cf576380fdf9f63c976b190431da787de5a1d315cf68f05305c'),

@@ -1099,8 +1099,9 @@ def _default(kinds):
 
 
 def _loaded(row):
-    """The Model of a row: the cached one if its content is the same."""
+    """The Model of a row: the cached one if its content is the same, with the name by which this call knows it."""
     model = _models.pop(row["hash"], None) or Model(row)
+    model.name = row["name"]
     _models[row["hash"]] = model
     while len(_models) > MODELS_KEPT:
         _models.popitem(last=False)

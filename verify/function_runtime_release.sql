@@ -111,7 +111,7 @@ BEGIN
         ('session__engines', '7abb970b07f4d5bd3b2d68980f8e3174c383c3fff70e9c91f14f1ff06eb09223'),
         ('session__kv_handles', '2d92dd8f050078d81a5601baaa7b2a09991b62ae58a4f46797da81b88812192e'),
         ('session__model', '94effcbee00671c4c1e18c5c6d9b5971631868359f9fddf5b5eefbd79e4515c8'),
-        ('session__models', '0d582dcdc7d573cc9563a66504d432d62ec0f5c8c9f6d8ebd72653e67f541c90'),
+        ('session__models', 'fec3aeccf3d6dfdd6675c15b4d383306e164acd749d6c96a85f8107831805f22'),
         ('session__prefixes', '5ac4c318314e2bbdcd1b05075660b2b68c249bcc535895886f40bcf6a81961db'),
         ('session__search_matrices', 'd3c6d1bc71a1834bed0ab0a60748941d35e2bb6a03e40dc4544995f7ec9a72ce'),
         ('simd__frames', '52c89388de5d40fcd1d5614efe5b71555be3739fa177d3f1bb009c67541b8b32'),

@@ -98,3 +98,12 @@ def test_within_a_moment_the_tables_are_asked_once(store, monkeypatch):
 
 def test_outside_of_a_server_no_two_moments_are_the_same():
     assert models.statement_clock.now() != models.statement_clock.now()
+
+
+def test_models_of_the_same_content_are_loaded_once_and_have_the_name_that_was_asked_for(store):
+    store.add("a")
+    store.add("b")
+    store.rows[1]["hash"] = store.rows[0]["hash"]
+    loaded = models.resolve("a")
+    assert models.resolve("b") is loaded and loaded.name == "b"
+    assert models.resolve("a").name == "a"

@@ -4,7 +4,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.warm_up(measure boolean DEFAULT false)
+CREATE FUNCTION llm.warm_up(measure boolean DEFAULT FALSE)
 RETURNS text
 LANGUAGE plpython3u
 VOLATILE
@@ -20,7 +20,7 @@ GRANT EXECUTE ON FUNCTION llm.warm_up(boolean) TO llm_loader;
 COMMENT ON FUNCTION llm.warm_up(boolean) IS
 E'Compiles the engine for this server''s processor, if that was not done yet, and says which engine computes then.\n'
 'It takes about a minute and is needed once a release. Until then llm.engine = auto computes with numpy.\n'
-'Then it measures how far ahead this machine should prefetch weights; measure => true measures that again, for example\n'
-'if the machine was busy. Sessions that begin later use the new distances.';
+'Then it measures how far ahead this machine should prefetch weights. measure => true measures that again, for\n'
+'example if the machine was busy. Sessions that begin later use the new distances.';
 
 COMMIT;

@@ -2292,7 +2292,7 @@ from .decoder import CompiledEngine
 from .encoder import CompiledEncoder
 
 # The encodings of most files. Kernels of others are compiled when a model that needs them is packed.
-COMMON = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS")
+COMMON = ("F32", "F16", "Q8_0", "Q4_0", "Q4_K", "Q6_K")
 
 
 def run():

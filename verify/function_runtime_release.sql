@@ -29,7 +29,7 @@ BEGIN
         ('engine__kv_cache', '18dc5dd784717e5069a7b483aa87e65b0f7b36db74ec116f0632bf55ff38cde4'),
         ('engine__operator_entries', 'caa4737957a847ad0ab415bb17134f922477649f1c5014710c6cb5752740df03'),
         ('engine__steps', 'f05c8975509b7db955493111689c5bd75c1d2b278d01196d197aba84778939e4'),
-        ('engine__warm_up', 'd9f63a0ef7c8389af947c303542f7d9b07c242e4b493eab9ed7b366cc6c9d587'),
+        ('engine__warm_up', 'e517f83ec5b418438fe626e263d255b423fef4868e5278b940e530f7eac35e5a'),
         ('generate__candidates', '332175effdaa75078e509f4cdea066c3559dd5e8c179ed84e08abdf5fc5e540d'),
         ('generate__draft_model', '94be5f861bd6cdebe5bade551605aa3f83ff31cd39f4ebdca03229a8beda8594'),
         ('generate__interfaces', '2d2331b4aeb098191dd016b50ce253333c5c926d4fe0180eeb8a8f5a561fc1cf'),

@@ -31,15 +31,24 @@ class Contest:
         for contender in (self.ours, *self.peers):
             contender.close()
 
-    def compare(self, name: str, call: Callable, threads: int, at: int | None = None, model: Model | None = None):
+    def compare(
+        self,
+        name: str,
+        call: Callable,
+        threads: int,
+        at: int | None = None,
+        model: Model | None = None,
+        trial: Callable | None = None,
+    ):
         """Record a speed, call(contender) -> tok/s, beside each peer's; all are measured before it counts.
 
-        Those first calls also choose a peer's way: its attention and repacking. model: its weights are read once a
-        token, so the memory's speed, measured in the same turns, is a limit.
+        Those first calls also choose a peer's way: its attention and repacking. trial: a shorter call that chooses it,
+        where the call takes minutes. model: its weights are read once a token, so the memory's speed, measured in the
+        same turns, is a limit.
         """
-        call(self.ours)
+        (trial or call)(self.ours)
         for peer in self.peers:
-            choose_way(peer, call)
+            choose_way(peer, trial or call)
         measured, memory = self._rounds(call, threads, model is not None)
         limit = statistics.median(memory) / self.gigabytes(model) if memory else None
         given = {"limit": limit, "threads": threads, "at": at}

@@ -3,10 +3,10 @@
 
 The atoms of all models are taken away and made again, so this is not for a server in use. The rate is that of distinct
 tokens over the time from the first call to the last commit, into empty tables: in two sessions as `hartonomous load`
-does it (llm.upload_token_atoms with part 0 and 1, then what is left) with all indexes and with the keys alone, and in
-the one transaction of llm.publish. The vocabulary is stored already, and Python runs in the sessions. Then the model's
-weight codes are counted, and atoms are looked for: near places of tokens, and of weight codes of each encoding that a
-model in the server has; also right after the model is dropped.
+does it (llm_store.upload_token_atoms with part 0 and 1, then what is left) with all indexes and with the keys alone,
+and in the one transaction of llm_store.publish. The vocabulary is stored already, and Python runs in the sessions. Then
+the model's weight codes are counted, and atoms are looked for: near places of tokens, and of weight codes of each
+encoding that a model in the server has; also right after the model is dropped.
 """
 
 import statistics
@@ -29,22 +29,22 @@ BY_TEXT = "SELECT id FROM llm.tokens WHERE model = %s AND text = %s"
 ATOM = "SELECT * FROM {} WHERE content_hash = sha256(%s)"
 BY_HASH = {
     "llm_store.atom": ATOM.format("llm_store.atom"),
-    "llm.atoms": ATOM.format("llm.atoms"),
-    "llm.atoms (compositional)": ATOM.format("llm.atoms") + " AND modality = 'compositional'",
+    "llm_atoms.atoms": ATOM.format("llm_atoms.atoms"),
+    "llm_atoms.atoms (compositional)": ATOM.format("llm_atoms.atoms") + " AND modality = 'compositional'",
 }
 ROUNDS = 7
 EMPTY = "TRUNCATE llm_store.atom, llm_store.atom_part, llm_store.atom_run, llm_store.atom_byte_count"
-PART = "SELECT llm.upload_token_atoms(%s, %s)"
+PART = "SELECT llm_store.upload_token_atoms(%s, %s)"
 REST = "SELECT llm_store.atomise_tokenizer(%s)"
 CODES = "SELECT weights FROM llm_store.atomise((SELECT id FROM llm_store.model WHERE name = %s))"
 SECONDARY = """SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index AS i
     WHERE i.indrelid IN ('llm_store.atom'::regclass, 'llm_store.atom_run'::regclass) AND NOT i.indisprimary"""
-NEARBY = "SELECT * FROM llm.nearby_atoms(llm.atom_point(%s), 10)"
+NEARBY = "SELECT * FROM llm_atoms.nearby_atoms(llm_atoms.atom_point(%s), 10)"
 # Of every encoding some codes, also such as no model has: the places where one may look.
 CODES_SAMPLE = """SELECT l.type, llm_store.atom_code_content(l.type, i) FROM llm_store.code_lines() AS l
     CROSS JOIN LATERAL generate_series(l.first_code, l.last_code) AS i
     WHERE l.type IN (SELECT type FROM llm_store.model_code) ORDER BY l.type, hashint4(i)"""
-NEARBY_CODE = "SELECT * FROM llm.nearby_atoms(llm_store.atom_code_point(%s), 10)"
+NEARBY_CODE = "SELECT * FROM llm_atoms.nearby_atoms(llm_store.atom_code_point(%s), 10)"
 AGAIN = "SELECT llm_store.atomise(id) FROM llm_store.model ORDER BY id"
 
 
@@ -108,7 +108,7 @@ def searching(connection, places, when=""):
     """Record how long a search takes near places: {what they are: (query, contents)}."""
     for name, (query, contents) in places.items():
         times = [seconds(connection, query, content) for content in contents]
-        record(Figure(f"llm.nearby_atoms(geom, 10){name}{when}, p50", "ms", statistics.median(times) * 1e3))
+        record(Figure(f"llm_atoms.nearby_atoms(geom, 10){name}{when}, p50", "ms", statistics.median(times) * 1e3))
 
 
 def places(connection, tokenizer):

@@ -103,7 +103,7 @@ DEMANDS = (
         for form in ("", "prepared, ")
     ),
     *(
-        Demand(f"llm.nearby_atoms(geom, 10){place}{when}, p50", 3, over="itself", at_most=True)
+        Demand(f"llm_atoms.nearby_atoms(geom, 10){place}{when}, p50", 3, over="itself", at_most=True)
         for when in ("", " after llm.drop_model")
         for place in ("", *(f" at codes of {type}" for type in ("F16", "Q8_0", "Q4_0")))
     ),

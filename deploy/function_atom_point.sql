@@ -1,12 +1,12 @@
 -- Deploy hartonomous:function_atom_point to pg
--- requires: schema_llm, extension_postgis
+-- requires: schema_llm_atoms, extension_postgis
 
 -- plpython/atoms/geometry.py is the same function in bulk. Only twelve bytes and the length are read, so a tile of 1 MiB costs
 -- no more than a letter: substring() reads only the needed pieces of a stored value.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.atom_point(content bytea)
+CREATE FUNCTION llm_atoms.atom_point(content bytea)
 RETURNS public.geometry
 LANGUAGE plpgsql
 IMMUTABLE
@@ -53,10 +53,10 @@ BEGIN
 END
 $function$;
 
-ALTER FUNCTION llm.atom_point(bytea) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.atom_point(bytea) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.atom_point(bytea) TO llm_user;
-COMMENT ON FUNCTION llm.atom_point(bytea) IS
+ALTER FUNCTION llm_atoms.atom_point(bytea) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_atoms.atom_point(bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_atoms.atom_point(bytea) TO llm_user;
+COMMENT ON FUNCTION llm_atoms.atom_point(bytea) IS
 E'The point of a byte, a token or a tile. x: its first four bytes; y: its last four bytes, read backwards; z: the '
 'binary logarithm of its length; m: four bytes from its middle on.\n'
 'Points that are close are spelt alike; that says nothing about meaning.\n'

@@ -1,10 +1,10 @@
 -- Deploy hartonomous:function_compose to pg
--- requires: schema_llm, view_atoms
+-- requires: schema_llm_atoms, view_atoms
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.compose(content_hash bytea)
+CREATE FUNCTION llm_atoms.compose(content_hash bytea)
 RETURNS TABLE (whole bytea, kind text, ordinal bigint, occurrences bigint, name text)
 LANGUAGE plpgsql
 STABLE
@@ -114,13 +114,13 @@ BEGIN
 END
 $function$;
 
-ALTER FUNCTION llm.compose(bytea) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.compose(bytea) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.compose(bytea) TO llm_user;
-COMMENT ON FUNCTION llm.compose(bytea) IS
-E'The atoms that an atom is part of, one level up: the inverse of llm.decompose. A byte is part of tokens, a token of '
+ALTER FUNCTION llm_atoms.compose(bytea) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_atoms.compose(bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_atoms.compose(bytea) TO llm_user;
+COMMENT ON FUNCTION llm_atoms.compose(bytea) IS
+E'The atoms that an atom is part of, one level up: the inverse of llm_atoms.decompose. A byte is part of tokens, a token of '
 'tokenizers, a weight code or tile of tensors, a tensor of layers, everything else of models.\n'
-'content_hash: of the part, as in llm.atoms.\n'
+'content_hash: of the part, as in llm_atoms.atoms.\n'
 'ordinal is the position of the part in the whole, from 0. A weight code has no ordinal; occurrences says how often '
 'it occurs.';
 

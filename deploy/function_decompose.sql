@@ -1,11 +1,11 @@
 -- Deploy hartonomous:function_decompose to pg
--- requires: schema_llm, view_atoms, function_store_is_atom_used
+-- requires: schema_llm_atoms, view_atoms, function_store_is_atom_used
 
 -- Atoms that no model has are not shown: they belong to a load that has not published yet, or llm.collect will remove them.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.decompose(content_hash bytea)
+CREATE FUNCTION llm_atoms.decompose(content_hash bytea)
 RETURNS TABLE (part bytea, kind text, ordinal bigint, occurrences bigint, name text)
 LANGUAGE plpgsql
 STABLE
@@ -102,13 +102,13 @@ BEGIN
 END
 $function$;
 
-ALTER FUNCTION llm.decompose(bytea) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.decompose(bytea) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.decompose(bytea) TO llm_user;
-COMMENT ON FUNCTION llm.decompose(bytea) IS
+ALTER FUNCTION llm_atoms.decompose(bytea) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_atoms.decompose(bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_atoms.decompose(bytea) TO llm_user;
+COMMENT ON FUNCTION llm_atoms.decompose(bytea) IS
 E'The parts of an atom, one level down: of a model its tokenizer, layers and other tensors; of a layer its tensors; '
 'of a tensor its tiles and weight codes; of a tokenizer its tokens; of a token its bytes.\n'
-'content_hash: of the whole, as in llm.atoms.\n'
+'content_hash: of the whole, as in llm_atoms.atoms.\n'
 'ordinal is the position of the part, from 0. A weight code has no ordinal; occurrences says how often it occurs.\n'
 'Returns no rows for bytes, codes and tiles, which have no parts, and for unknown atoms.';
 

@@ -1,12 +1,12 @@
 -- Deploy hartonomous:function_hilbert_decode to pg
--- requires: schema_llm, function_hilbert_decode_2d
+-- requires: schema_llm_atoms, function_hilbert_decode_2d
 
 -- John Skilling, "Programming the Hilbert curve", AIP Conference Proceedings 707 (2004) 381-387: TransposetoAxes.
 -- plpython/atoms/hilbert.py is the same curve in bulk.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.hilbert_decode(key numeric, dimensions integer, bits integer)
+CREATE FUNCTION llm_atoms.hilbert_decode(key numeric, dimensions integer, bits integer)
 RETURNS bigint[]
 LANGUAGE plpgsql
 IMMUTABLE
@@ -50,7 +50,7 @@ BEGIN
     END IF;
 
     IF n = 2 AND bits <= 31 THEN
-        RETURN (SELECT ARRAY[p.x, p.y] FROM llm.hilbert_decode_2d(key::bigint, bits) AS p);
+        RETURN (SELECT ARRAY[p.x, p.y] FROM llm_atoms.hilbert_decode_2d(key::bigint, bits) AS p);
     END IF;
 
     FOR bit IN 0 .. bits - 1 LOOP
@@ -87,10 +87,10 @@ BEGIN
 END
 $function$;
 
-ALTER FUNCTION llm.hilbert_decode(numeric, integer, integer) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.hilbert_decode(numeric, integer, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.hilbert_decode(numeric, integer, integer) TO llm_user;
-COMMENT ON FUNCTION llm.hilbert_decode(numeric, integer, integer) IS
-'The cell of a key on the Hilbert curve: the inverse of llm.hilbert_encode, for 2 to 8 dimensions of 1 to 63 bits.';
+ALTER FUNCTION llm_atoms.hilbert_decode(numeric, integer, integer) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_atoms.hilbert_decode(numeric, integer, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_atoms.hilbert_decode(numeric, integer, integer) TO llm_user;
+COMMENT ON FUNCTION llm_atoms.hilbert_decode(numeric, integer, integer) IS
+'The cell of a key on the Hilbert curve: the inverse of llm_atoms.hilbert_encode, for 2 to 8 dimensions of 1 to 63 bits.';
 
 COMMIT;

@@ -1,12 +1,12 @@
 -- Deploy hartonomous:function_hilbert_decode_2d to pg
--- requires: schema_llm
+-- requires: schema_llm_atoms
 
--- The inverse of the table of llm.hilbert_encode_2d: byte (state, six bits of the key) holds three bits of x,
+-- The inverse of the table of llm_atoms.hilbert_encode_2d: byte (state, six bits of the key) holds three bits of x,
 -- three of y and the next state.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.hilbert_decode_2d(key bigint, bits integer DEFAULT 31, OUT x bigint, OUT y bigint)
+CREATE FUNCTION llm_atoms.hilbert_decode_2d(key bigint, bits integer DEFAULT 31, OUT x bigint, OUT y bigint)
 LANGUAGE plpgsql
 IMMUTABLE
 STRICT
@@ -44,10 +44,10 @@ BEGIN
 END
 $function$;
 
-ALTER FUNCTION llm.hilbert_decode_2d(bigint, integer) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.hilbert_decode_2d(bigint, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.hilbert_decode_2d(bigint, integer) TO llm_user;
-COMMENT ON FUNCTION llm.hilbert_decode_2d(bigint, integer) IS
-'The cell of a key on the plane''s Hilbert curve: the inverse of llm.hilbert_encode_2d, for 1 to 31 bits an axis.';
+ALTER FUNCTION llm_atoms.hilbert_decode_2d(bigint, integer) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_atoms.hilbert_decode_2d(bigint, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_atoms.hilbert_decode_2d(bigint, integer) TO llm_user;
+COMMENT ON FUNCTION llm_atoms.hilbert_decode_2d(bigint, integer) IS
+'The cell of a key on the plane''s Hilbert curve: the inverse of llm_atoms.hilbert_encode_2d, for 1 to 31 bits an axis.';
 
 COMMIT;

@@ -1,12 +1,12 @@
 -- Deploy hartonomous:function_hilbert_encode to pg
--- requires: schema_llm, function_hilbert_encode_2d
+-- requires: schema_llm_atoms, function_hilbert_encode_2d
 
 -- John Skilling, "Programming the Hilbert curve", AIP Conference Proceedings 707 (2004) 381-387: AxestoTranspose.
 -- plpython/atoms/hilbert.py is the same curve in bulk.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.hilbert_encode(coordinates bigint[], bits integer)
+CREATE FUNCTION llm_atoms.hilbert_encode(coordinates bigint[], bits integer)
 RETURNS numeric
 LANGUAGE plpgsql
 IMMUTABLE
@@ -51,7 +51,7 @@ BEGIN
     END LOOP;
 
     IF n = 2 AND bits <= 31 THEN
-        RETURN llm.hilbert_encode_2d(x[1], x[2], bits);
+        RETURN llm_atoms.hilbert_encode_2d(x[1], x[2], bits);
     END IF;
 
     FOR bit IN REVERSE bits - 1 .. 1 LOOP
@@ -92,10 +92,10 @@ BEGIN
 END
 $function$;
 
-ALTER FUNCTION llm.hilbert_encode(bigint[], integer) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.hilbert_encode(bigint[], integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.hilbert_encode(bigint[], integer) TO llm_user;
-COMMENT ON FUNCTION llm.hilbert_encode(bigint[], integer) IS
+ALTER FUNCTION llm_atoms.hilbert_encode(bigint[], integer) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_atoms.hilbert_encode(bigint[], integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_atoms.hilbert_encode(bigint[], integer) TO llm_user;
+COMMENT ON FUNCTION llm_atoms.hilbert_encode(bigint[], integer) IS
 E'The key of a cell of the grid [0, 2^bits)^n on the Hilbert curve (Skilling 2004), for n = 2 to 8 coordinates of 1 '
 'to 63 bits.\n'
 'The key is from 0 to 2^(n bits) - 1; consecutive keys are neighbouring cells.';

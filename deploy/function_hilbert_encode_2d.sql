@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_hilbert_encode_2d to pg
--- requires: schema_llm
+-- requires: schema_llm_atoms
 
 -- The plane's curve as a state machine. States: 0 unchanged, 1 axes exchanged, 2 both axes mirrored, 3 exchanged and mirrored.
 -- A step is three levels of the grid: byte (state, three bits of x, three of y) holds six bits of the key and the next state.
@@ -7,7 +7,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.hilbert_encode_2d(x bigint, y bigint, bits integer DEFAULT 31)
+CREATE FUNCTION llm_atoms.hilbert_encode_2d(x bigint, y bigint, bits integer DEFAULT 31)
 RETURNS bigint
 LANGUAGE plpgsql
 IMMUTABLE
@@ -47,10 +47,10 @@ BEGIN
 END
 $function$;
 
-ALTER FUNCTION llm.hilbert_encode_2d(bigint, bigint, integer) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.hilbert_encode_2d(bigint, bigint, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.hilbert_encode_2d(bigint, bigint, integer) TO llm_user;
-COMMENT ON FUNCTION llm.hilbert_encode_2d(bigint, bigint, integer) IS
-'llm.hilbert_encode for a plane of 1 to 31 bits an axis, faster: the key is a bigint from 0 to 2^(2 bits) - 1.';
+ALTER FUNCTION llm_atoms.hilbert_encode_2d(bigint, bigint, integer) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_atoms.hilbert_encode_2d(bigint, bigint, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_atoms.hilbert_encode_2d(bigint, bigint, integer) TO llm_user;
+COMMENT ON FUNCTION llm_atoms.hilbert_encode_2d(bigint, bigint, integer) IS
+'llm_atoms.hilbert_encode for a plane of 1 to 31 bits an axis, faster: the key is a bigint from 0 to 2^(2 bits) - 1.';
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- Deploy hartonomous:function_nearby_atoms to pg
--- requires: schema_llm, function_store_nearby_tokens, function_store_nearby_codes
+-- requires: schema_llm_atoms, function_store_nearby_tokens, function_store_nearby_codes
 
 -- <<->> uses all four dimensions; <-> would ignore z and m.
 -- The index stores an atom as a box that is wider by 2^-9. That outweighs the rounding of distances up to some 2^41. From farther
@@ -7,7 +7,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.nearby_atoms(geom public.geometry, k integer DEFAULT 10)
+CREATE FUNCTION llm_atoms.nearby_atoms(geom public.geometry, k integer DEFAULT 10)
 RETURNS TABLE (content_hash bytea, modality text, content bytea, distance double precision, place public.geometry)
 LANGUAGE plpgsql
 STABLE
@@ -31,7 +31,7 @@ BEGIN
             ERRCODE = '22023',
             MESSAGE = 'not a point with x, y, z and m',
             DETAIL = format('The geometry is %s.', left(public.st_astext(geom), 100)),
-            HINT = 'Take the geom of a row of llm.atoms, or llm.atom_point(content).';
+            HINT = 'Take the geom of a row of llm_atoms.atoms, or llm_atoms.atom_point(content).';
     END IF;
     -- NaN is greater than every number
     IF NOT (
@@ -67,10 +67,10 @@ BEGIN
 END
 $function$;
 
-ALTER FUNCTION llm.nearby_atoms(public.geometry, integer) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.nearby_atoms(public.geometry, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.nearby_atoms(public.geometry, integer) TO llm_user;
-COMMENT ON FUNCTION llm.nearby_atoms(public.geometry, integer) IS
+ALTER FUNCTION llm_atoms.nearby_atoms(public.geometry, integer) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_atoms.nearby_atoms(public.geometry, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_atoms.nearby_atoms(public.geometry, integer) TO llm_user;
+COMMENT ON FUNCTION llm_atoms.nearby_atoms(public.geometry, integer) IS
 E'The k bytes, tokens and weight codes nearest to a POINT ZM in four dimensions, nearest first.\n'
 'Near tokens are spelt alike, near weight codes have nearly the same value. For tokens of similar meaning use '
 'llm.similar_tokens.\n'

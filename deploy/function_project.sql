@@ -1,11 +1,11 @@
 -- Deploy hartonomous:function_project to pg
--- requires: schema_llm, table_model, function_store_project_model
+-- requires: schema_llm_atoms, table_model, function_store_project_model
 
 -- Only on demand: a map of 151,936 tokens takes as long as loading them.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.project(model text)
+CREATE FUNCTION llm_atoms.project(model text)
 RETURNS double precision[]
 LANGUAGE plpgsql
 VOLATILE
@@ -34,11 +34,11 @@ BEGIN
 END
 $function$;
 
-ALTER FUNCTION llm.project(text) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.project(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.project(text) TO llm_loader;
-COMMENT ON FUNCTION llm.project(text) IS
-E'Makes the map of a model''s tokens for llm.token_positions: the first four principal components of the token '
+ALTER FUNCTION llm_atoms.project(text) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_atoms.project(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_atoms.project(text) TO llm_loader;
+COMMENT ON FUNCTION llm_atoms.project(text) IS
+E'Makes the map of a model''s tokens for llm_atoms.token_positions: the first four principal components of the token '
 'embedding.\n'
 'Returns the share of the variance along each of them.\n'
 'Models with the same embedding share a map; llm.collect removes it when the last of them is gone.\n'

@@ -1,10 +1,10 @@
 -- Deploy hartonomous:function_recount to pg
--- requires: schema_llm, table_atom, table_atom_run, table_atom_code_count, table_atom_byte_count, table_model_code, function_atom_point, function_hilbert_keys, function_store_atom_code_counts, function_store_atom_code_hash, function_store_atom_code_point, function_store_code_lines
+-- requires: schema_llm_atoms, table_atom, table_atom_run, table_atom_code_count, table_atom_byte_count, table_model_code, function_atom_point, function_hilbert_keys, function_store_atom_code_counts, function_store_atom_code_hash, function_store_atom_code_point, function_store_code_lines
 
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE FUNCTION llm.recount()
+CREATE FUNCTION llm_atoms.recount()
 RETURNS TABLE (holder bytea, problem text)
 LANGUAGE plpgsql
 STABLE
@@ -98,7 +98,7 @@ BEGIN
     FULL JOIN (
         SELECT p.tokenizer_id, p.content, count(*) = 1 AND bool_and(p.is_right) AS is_right
         FROM (
-            SELECT u.tokenizer_id, u.content, u.geom::bytea = llm.atom_point(u.content)::bytea AS is_right
+            SELECT u.tokenizer_id, u.content, u.geom::bytea = llm_atoms.atom_point(u.content)::bytea AS is_right
             FROM (
                 SELECT n.tokenizer_id, d.geom, substring(
                     n.content FROM n.starts[d.path[1]]
@@ -119,22 +119,22 @@ BEGIN
     RETURN QUERY
     SELECT a.content_hash, 'the atom is not what its content says'
     FROM llm_store.atom AS a
-    CROSS JOIN LATERAL llm.hilbert_keys(a.geom) AS k
+    CROSS JOIN LATERAL llm_atoms.hilbert_keys(a.geom) AS k
     WHERE
         a.content_hash <> sha256(a.content)
         OR (a.h_xy, a.h_yz, a.h_zm) IS DISTINCT FROM (k.h_xy, k.h_yz, k.h_zm)
         OR a.modality <> 'continuous' AND (a.modality = 'discrete') <> (octet_length(a.content) = 1)
         OR a.geom::bytea IS DISTINCT FROM CASE a.modality
             WHEN 'continuous' THEN llm_store.atom_code_point(a.content)
-            ELSE llm.atom_point(a.content)
+            ELSE llm_atoms.atom_point(a.content)
         END::bytea;
 END
 $function$;
 
-ALTER FUNCTION llm.recount() OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.recount() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.recount() TO llm_user;
-COMMENT ON FUNCTION llm.recount() IS
+ALTER FUNCTION llm_atoms.recount() OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm_atoms.recount() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_atoms.recount() TO llm_user;
+COMMENT ON FUNCTION llm_atoms.recount() IS
 E'Counts every reference again from the tiles and vocabularies, and computes the hash, point and keys of every stored '
 'atom again, also in the search index.\n'
 'Atoms that nothing uses are no difference; llm.collect removes them.\n'

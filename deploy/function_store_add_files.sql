@@ -26,7 +26,7 @@ BEGIN
         RAISE undefined_object USING
             MESSAGE = format('a tile of file "%s" is not stored', missing.path),
             DETAIL = format('Its hash is %s.', missing.hash),
-            HINT = 'Send the tiles that llm.missing_tiles names through llm.upload, then publish again.';
+            HINT = 'Send the tiles that llm_store.missing_tiles names through llm_store.upload, then publish again.';
     END IF;
     INSERT INTO llm_store.file_segment (model_id, path, ordinal, tensor_name, tile_hash)
     SELECT
@@ -44,6 +44,6 @@ ALTER FUNCTION llm_store.add_files(integer, jsonb) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.add_files(integer, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.add_files(integer, jsonb) TO llm_loader;
 COMMENT ON FUNCTION llm_store.add_files(integer, jsonb) IS
-'Stores which files a model was loaded from, as its manifest says (see llm.publish). Their tiles must be stored.';
+'Stores which files a model was loaded from, as its manifest says (see llm_store.publish). Their tiles must be stored.';
 
 COMMIT;

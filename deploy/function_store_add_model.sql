@@ -33,6 +33,6 @@ REVOKE ALL ON FUNCTION llm_store.add_model(text, jsonb, integer, text) FROM PUBL
 GRANT EXECUTE ON FUNCTION llm_store.add_model(text, jsonb, integer, text) TO llm_loader;
 COMMENT ON FUNCTION llm_store.add_model(text, jsonb, integer, text) IS
 'Inserts the row of a model of the caller, without tensors, and returns its id. Checks the name again, as '
-'llm.check_model_name does, because another session may have taken it meanwhile.';
+'llm_store.check_model_name does, because another session may have taken it meanwhile.';
 
 COMMIT;

@@ -20,7 +20,7 @@ AS $function$
         floor(avg(public.st_z(p.point)) * 256) / 256 + 1.0 / 512, floor(avg(public.st_m(p.point)) * 256) / 256 + 1.0 / 512
     ), 3857)
     FROM (
-        SELECT llm.atom_point(t.content) AS point
+        SELECT llm_atoms.atom_point(t.content) AS point
         FROM unnest(tensor_hashes) AS h (hash)
         INNER JOIN llm_store.tensor_tile AS u ON u.tensor_hash = h.hash
         INNER JOIN llm_store.tile AS t ON t.hash = u.tile_hash

@@ -21,6 +21,6 @@ REVOKE ALL ON FUNCTION llm_store.atom_keys(text, bytea, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.atom_keys(text, bytea, integer) TO llm_user;
 COMMENT ON FUNCTION llm_store.atom_keys(text, bytea, integer) IS
 'The Hilbert keys of the weight codes of whole rows of a tensor in one plane: 0 is h_xy, 1 h_yz, 2 h_zm of '
-'llm.atoms. Returns the text of a bigint[], or NULL for an encoding whose codes are not atoms.';
+'llm_atoms.atoms. Returns the text of a bigint[], or NULL for an encoding whose codes are not atoms.';
 
 COMMIT;

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:function_store_is_atom_used to pg
 -- requires: table_model, table_token, table_atom_byte_count, table_model_code, function_store_atom_code
 
--- plpgsql keeps its plans for the session: llm.decompose and llm.compose ask it for each atom.
+-- plpgsql keeps its plans for the session: llm_atoms.decompose and llm_atoms.compose ask it for each atom.
 -- OFFSET 0 in the vocabularies: they are searched model by model and by index, also before the first ANALYZE.
 BEGIN;
 SET LOCAL lock_timeout = '5s';

@@ -31,6 +31,6 @@ ALTER FUNCTION llm_store.project_model(integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.project_model(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.project_model(integer) TO llm_loader;
 COMMENT ON FUNCTION llm_store.project_model(integer) IS
-'Computes the map of a model''s token embedding, if there is none yet. See llm.project.';
+'Computes the map of a model''s token embedding, if there is none yet. See llm_atoms.project.';
 
 COMMIT;

@@ -28,6 +28,6 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.tensor_layout(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.tensor_layout(jsonb) TO llm_owner;
 COMMENT ON FUNCTION llm_store.tensor_layout(jsonb) IS
-'The tensors of a manifest (see llm.publish) as rows, with the size that each tile must have for type and shape.';
+'The tensors of a manifest (see llm_store.publish) as rows, with the size that each tile must have for type and shape.';
 
 COMMIT;

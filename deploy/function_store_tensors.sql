@@ -36,7 +36,7 @@ BEGIN
             RAISE undefined_object USING
                 MESSAGE = format('tile %s of tensor "%s" is not stored', problem.number, tensor.name),
                 DETAIL = format('Its hash is %s.', encode(problem.hash, 'hex')),
-                HINT = 'Send the tiles that llm.missing_tiles names through llm.upload, then publish again.';
+                HINT = 'Send the tiles that llm_store.missing_tiles names through llm_store.upload, then publish again.';
         ELSIF FOUND THEN
             RAISE invalid_parameter_value USING
                 MESSAGE = format('tile %s of tensor "%s" has the wrong size', problem.number, tensor.name),
@@ -72,7 +72,7 @@ ALTER FUNCTION llm_store.store_tensors(jsonb) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.store_tensors(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.store_tensors(jsonb) TO llm_loader;
 COMMENT ON FUNCTION llm_store.store_tensors(jsonb) IS
-'Stores the new tensors of a manifest (see llm.publish), after checking that their tiles are stored and have the '
+'Stores the new tensors of a manifest (see llm_store.publish), after checking that their tiles are stored and have the '
 'right sizes. Returns the hash of each. Infinity or NaN is an error (22023). For types whose codes are counted, '
 'llm_store.atomise_tensors must follow, which finds them.';
 

@@ -399,9 +399,9 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Points of atoms in four dimensions, a pure function of their content.
 
-An axis has 2^31 steps. `llm.atom_point` is the same function of bytes in SQL, one value a call. docs/atoms.md says what
-x, y, z and m mean for each modality. Near tokens are spelt alike and near weight codes have nearly equal values;
-nearness says nothing about meaning.
+An axis has 2^31 steps. `llm_atoms.atom_point` is the same function of bytes in SQL, one value a call. docs/atoms.md
+says what x, y, z and m mean for each modality. Near tokens are spelt alike and near weight codes have nearly equal
+values; nearness says nothing about meaning.
 """
 
 import numpy as np
@@ -565,7 +565,7 @@ AS $python$"""Hilbert curves in 2 to 8 dimensions, in bulk: coordinates to keys 
 
 John Skilling, "Programming the Hilbert curve", AIP Conference Proceedings 707 (2004) 381-387. Keys from 0 to
 2^(dimensions x bits) - 1 visit every cell of the grid [0, 2^bits)^dimensions once, each a neighbour of the one before.
-`llm.hilbert_encode` and `llm.hilbert_decode` are the same curves in SQL, one value a call.
+`llm_atoms.hilbert_encode` and `llm_atoms.hilbert_decode` are the same curves in SQL, one value a call.
 """
 
 import numpy as np
@@ -976,7 +976,7 @@ LANGUAGE plpython3u
 AS $python$"""The map of a model's tokens: the stored projection of its token embedding.
 
 A map depends only on the tensor's content. So models that share an embedding share its map, and an edited embedding has
-none until `llm.project` makes it.
+none until `llm_atoms.project` makes it.
 """
 
 import numpy as np

@@ -2216,7 +2216,7 @@ COMMENT ON FUNCTION llm_runtime.sql__similarity() IS
 CREATE OR REPLACE FUNCTION llm_runtime.sql__token_map()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""The map of a model's tokens, as llm.project makes it."""
+AS $python$"""The map of a model's tokens, as llm_atoms.project makes it."""
 
 from ..atoms.token_map import store
 
@@ -2225,7 +2225,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__token_map() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__token_map() IS
-'The map of a model''s tokens, as llm.project makes it.';
+'The map of a model''s tokens, as llm_atoms.project makes it.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__weight_rows()
 RETURNS void

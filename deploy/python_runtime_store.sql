@@ -243,7 +243,7 @@ COMMENT ON FUNCTION llm_runtime.store__embedding_columns() IS
 CREATE OR REPLACE FUNCTION llm_runtime.store__manifest()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Checks of llm.publish: is the manifest a valid model, which tiles do its tensors need, what is its vocabulary.
+AS $python$"""Checks of llm_store.publish: is the manifest a valid model, which tiles do its tensors need, what is its vocabulary.
 
 A manifest is the loader's description of a model whose tiles it has uploaded:
 
@@ -498,7 +498,8 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.store__manifest() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.store__manifest() IS
-'Checks of llm.publish: is the manifest a valid model, which tiles do its tensors need, what is its vocabulary.';
+'Checks of llm_store.publish: is the manifest a valid model, which tiles do its tensors need, what is its '
+'vocabulary.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.store__merge_methods()
 RETURNS void
@@ -618,7 +619,7 @@ STORED_MODEL = database.Query(
 LOCK = database.Query(
     "SELECT pg_catalog.pg_advisory_xact_lock('llm_store.model'::pg_catalog.regclass::oid::bigint << 32 | $1)", "bigint"
 )
-CHECK_NAME = database.Query("SELECT llm.check_model_name($1)", "text")
+CHECK_NAME = database.Query("SELECT llm_store.check_model_name($1)", "text")
 NEW_MODEL = database.Query(
     """SELECT llm_store.add_model($2, m.architecture, m.tokenizer_id, m.container) AS id
     FROM llm_store.model AS m WHERE m.id = $1""",

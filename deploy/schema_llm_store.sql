@@ -6,7 +6,7 @@ SET LOCAL lock_timeout = '5s';
 
 CREATE SCHEMA llm_store AUTHORIZATION llm_owner;
 COMMENT ON SCHEMA llm_store IS
-'Language models as rows: tables and internal functions behind the schema llm.';
+'Language models as rows: tables, what the loader calls, and internal functions behind the schema llm.';
 GRANT USAGE ON SCHEMA llm_store TO llm_user;
 
 COMMIT;

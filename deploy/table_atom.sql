@@ -2,7 +2,7 @@
 -- requires: schema_llm_store, extension_postgis
 
 -- Atoms that have no row elsewhere: bytes, tokens and weight codes. Tiles, tensors, layers, tokenizers and models have tables of
--- their own, and llm.atoms shows all of them. A row depends only on its content and is never updated.
+-- their own, and llm_atoms.atoms shows all of them. A row depends only on its content and is never updated.
 -- Partitions follow the 16 squares of the second level of the plane's Hilbert curve: squares 0, 1 and 2, 3 to 5, 6 to 15.
 -- The first and third lie where x begins with a byte below that of @, as llm_store.atom_part divides tokens: so two
 -- sessions that store one part each never write to one table, and each at the end of its index.

@@ -29,7 +29,7 @@ USING (model_id IS NULL OR EXISTS (
 WITH CHECK (model_id IS NOT NULL);
 
 COMMENT ON TABLE llm_store.default_model IS
-'The models that functions use when no model is named. llm.publish makes the first model of a kind its default; '
+'The models that functions use when no model is named. llm_store.publish makes the first model of a kind its default; '
 'llm.set_default_model chooses another.';
 COMMENT ON COLUMN llm_store.default_model.kind IS 'decoder or encoder.';
 COMMENT ON COLUMN llm_store.default_model.model_id IS

@@ -40,7 +40,7 @@ CREATE POLICY model_delete ON llm_store.model FOR DELETE TO llm_loader
 USING (pg_has_role(current_user, owner, 'USAGE'));
 
 COMMENT ON TABLE llm_store.model IS
-'Models. llm.publish adds a model with everything that it needs in one transaction.';
+'Models. llm_store.publish adds a model with everything that it needs in one transaction.';
 COMMENT ON COLUMN llm_store.model.id IS 'Never reused, also after the model was dropped.';
 COMMENT ON COLUMN llm_store.model.name IS
 'Unique; llm_store.is_model_name says which names are valid.';

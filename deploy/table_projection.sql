@@ -19,7 +19,7 @@ ALTER TABLE llm_store.projection OWNER TO llm_owner;
 GRANT SELECT ON llm_store.projection TO llm_user;
 
 COMMENT ON TABLE llm_store.projection IS
-'Token embeddings that have a map: their rows on the first four principal components. llm.project adds them.';
+'Token embeddings that have a map: their rows on the first four principal components. llm_atoms.project adds them.';
 COMMENT ON COLUMN llm_store.projection.tensor_hash IS 'The token embedding.';
 COMMENT ON COLUMN llm_store.projection.explained IS
 'The share of the variance along each component, the largest first; together less than 1.';

@@ -1,7 +1,7 @@
 -- Deploy hartonomous:table_tile to pg
 -- requires: schema_llm_store, role_llm_loader
 
--- The hash is a generated column: it cannot be wrong, and COPY through llm.upload is as fast as COPY into the table.
+-- The hash is a generated column: it cannot be wrong, and COPY through llm_store.upload is as fast as COPY into the table.
 -- EXTERNAL: quantised weights do not compress, and trying costs time at every load.
 -- Truncating the toast table would take ACCESS EXCLUSIVE and cancel the queries of standbys.
 BEGIN;

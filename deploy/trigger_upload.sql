@@ -1,5 +1,5 @@
 -- Deploy hartonomous:trigger_upload to pg
--- requires: view_upload, table_tile
+-- requires: view_store_upload, table_tile
 
 -- It uses the loader's right to insert the column content. The hash is generated, so a tile cannot be forged.
 BEGIN;
@@ -23,8 +23,8 @@ REVOKE ALL ON FUNCTION llm_store.upload_tile() FROM PUBLIC;
 COMMENT ON FUNCTION llm_store.upload_tile() IS 'Stores a tile, if it is not stored yet.';
 
 CREATE TRIGGER upload
-INSTEAD OF INSERT ON llm.upload
+INSTEAD OF INSERT ON llm_store.upload
 FOR EACH ROW EXECUTE FUNCTION llm_store.upload_tile();
-COMMENT ON TRIGGER upload ON llm.upload IS 'Turns rows of COPY into tiles.';
+COMMENT ON TRIGGER upload ON llm_store.upload IS 'Turns rows of COPY into tiles.';
 
 COMMIT;

@@ -1,12 +1,12 @@
 -- Deploy hartonomous:view_atoms to pg
--- requires: schema_llm, table_atom, table_atom_code_count, table_atom_byte_count, table_file_segment, function_hilbert_keys, function_store_atom_center, function_store_atom_code, function_store_is_atom_used, view_atom_layer
+-- requires: schema_llm_atoms, table_atom, table_atom_code_count, table_atom_byte_count, table_file_segment, function_hilbert_keys, function_store_atom_center, function_store_atom_code, function_store_is_atom_used, view_atom_layer
 
 -- security_invoker: the reader's own rights decide which models count.
 -- An atom that no model uses is not shown. Counts are added up as they are read: no load writes to a shared row.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE VIEW llm.atoms WITH (security_invoker = TRUE) AS
+CREATE VIEW llm_atoms.atoms WITH (security_invoker = TRUE) AS
 -- Bytes: how often they are in the tokens of the models' vocabularies.
 SELECT
     a.h_xy,
@@ -105,8 +105,8 @@ CROSS JOIN LATERAL (
     WHERE tt.tile_hash = t.hash
 ) AS u
 CROSS JOIN LATERAL (SELECT count(*) AS number FROM llm_store.file_segment AS f WHERE f.tile_hash = t.hash) AS s
-CROSS JOIN LATERAL llm.atom_point(t.content) AS p (geom)
-CROSS JOIN LATERAL llm.hilbert_keys(p.geom) AS k
+CROSS JOIN LATERAL llm_atoms.atom_point(t.content) AS p (geom)
+CROSS JOIN LATERAL llm_atoms.hilbert_keys(p.geom) AS k
 WHERE
     u.number + s.number > 0
     -- by index, tile by tile: to ask it for all atoms takes seconds
@@ -174,26 +174,26 @@ FROM (
     FROM llm_store.model AS m
     GROUP BY m.hash
 ) AS r
-CROSS JOIN LATERAL llm.hilbert_keys(r.geom) AS k;
+CROSS JOIN LATERAL llm_atoms.hilbert_keys(r.geom) AS k;
 
-ALTER VIEW llm.atoms OWNER TO llm_owner;
-GRANT SELECT ON llm.atoms TO llm_user;
+ALTER VIEW llm_atoms.atoms OWNER TO llm_owner;
+GRANT SELECT ON llm_atoms.atoms TO llm_user;
 
-COMMENT ON VIEW llm.atoms IS
+COMMENT ON VIEW llm_atoms.atoms IS
 'The parts of all models, each part once: bytes, tokens, weight codes, tiles, tensors, layers, tokenizers and '
 'models. See docs/atoms.md.';
-COMMENT ON COLUMN llm.atoms.h_xy IS 'The key of (x, y) on the plane''s Hilbert curve, from 0 to 2^62 - 1.';
-COMMENT ON COLUMN llm.atoms.h_yz IS 'The key of (y, z).';
-COMMENT ON COLUMN llm.atoms.h_zm IS 'The key of (z, m).';
-COMMENT ON COLUMN llm.atoms.geom IS
+COMMENT ON COLUMN llm_atoms.atoms.h_xy IS 'The key of (x, y) on the plane''s Hilbert curve, from 0 to 2^62 - 1.';
+COMMENT ON COLUMN llm_atoms.atoms.h_yz IS 'The key of (y, z).';
+COMMENT ON COLUMN llm_atoms.atoms.h_zm IS 'The key of (z, m).';
+COMMENT ON COLUMN llm_atoms.atoms.geom IS
 'A POINT ZM that depends only on the content; SRID 3857, so that map programs draw it.';
-COMMENT ON COLUMN llm.atoms.modality IS
+COMMENT ON COLUMN llm_atoms.atoms.modality IS
 'discrete (bytes), compositional (tokens), continuous (weight codes, tiles) or relational (tensors, layers, '
 'tokenizers, models).';
-COMMENT ON COLUMN llm.atoms.content_hash IS 'The SHA-256 of the content.';
-COMMENT ON COLUMN llm.atoms.ref_count IS
+COMMENT ON COLUMN llm_atoms.atoms.content_hash IS 'The SHA-256 of the content.';
+COMMENT ON COLUMN llm_atoms.atoms.ref_count IS
 'How often the models use it: bytes in tokens, tokens in vocabularies, codes in tensors, tiles in tensors and files, '
 'the others in models. A tensor of two models counts twice.';
-COMMENT ON COLUMN llm.atoms.meta IS 'The kind of atom, and its name or size.';
+COMMENT ON COLUMN llm_atoms.atoms.meta IS 'The kind of atom, and its name or size.';
 
 COMMIT;

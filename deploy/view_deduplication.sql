@@ -1,11 +1,11 @@
 -- Deploy hartonomous:view_deduplication to pg
--- requires: schema_llm, view_atoms
+-- requires: schema_llm_atoms, view_atoms
 
 -- Two ratios that must not be confused: the first says how few different values there are, the second how much storage is saved.
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-CREATE VIEW llm.deduplication WITH (security_invoker = TRUE) AS
+CREATE VIEW llm_atoms.deduplication WITH (security_invoker = TRUE) AS
 WITH b AS (
     SELECT
         coalesce(sum(p.bytes * p.number), 0)::bigint AS presented,
@@ -56,21 +56,21 @@ FROM (
 ) AS r
 CROSS JOIN b;
 
-ALTER VIEW llm.deduplication OWNER TO llm_owner;
-GRANT SELECT ON llm.deduplication TO llm_user;
+ALTER VIEW llm_atoms.deduplication OWNER TO llm_owner;
+GRANT SELECT ON llm_atoms.deduplication TO llm_user;
 
-COMMENT ON VIEW llm.deduplication IS 'What storing equal parts once saves, over all models: one row with two ratios.';
-COMMENT ON COLUMN llm.deduplication.code_references IS
+COMMENT ON VIEW llm_atoms.deduplication IS 'What storing equal parts once saves, over all models: one row with two ratios.';
+COMMENT ON COLUMN llm_atoms.deduplication.code_references IS
 'Weights of all models whose encoding has codes that are atoms: F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K, IQ4_NL, MXFP4, '
 'IQ4_XS.';
-COMMENT ON COLUMN llm.deduplication.codes IS 'Different codes among them.';
-COMMENT ON COLUMN llm.deduplication.references_per_atom IS
+COMMENT ON COLUMN llm_atoms.deduplication.codes IS 'Different codes among them.';
+COMMENT ON COLUMN llm_atoms.deduplication.references_per_atom IS
 'code_references over codes: how few values weights take. It is not a ratio of storage, because a reference takes as '
 'many bits as a code.';
-COMMENT ON COLUMN llm.deduplication.bytes_presented IS
+COMMENT ON COLUMN llm_atoms.deduplication.bytes_presented IS
 'Bytes of all tiles, counted for each tensor and file that has them.';
-COMMENT ON COLUMN llm.deduplication.bytes_stored IS 'Bytes of the same tiles, counted once.';
-COMMENT ON COLUMN llm.deduplication.bytes_presented_per_stored IS
+COMMENT ON COLUMN llm_atoms.deduplication.bytes_stored IS 'Bytes of the same tiles, counted once.';
+COMMENT ON COLUMN llm_atoms.deduplication.bytes_presented_per_stored IS
 'bytes_presented over bytes_stored: the ratio of storage, 1 if nothing is shared.';
 
 COMMIT;

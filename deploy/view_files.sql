@@ -1,5 +1,5 @@
 -- Deploy hartonomous:view_files to pg
--- requires: view_file_pieces
+-- requires: view_store_file_pieces
 
 -- security_invoker: the reader sees only models that its own rights allow.
 BEGIN;
@@ -11,7 +11,7 @@ SELECT
     p.path,
     coalesce(sum(octet_length(p.content)), 0)::bigint AS bytes,
     count(DISTINCT p.tensor)::integer AS tensors
-FROM llm.file_pieces AS p
+FROM llm_store.file_pieces AS p
 GROUP BY p.model, p.path;
 
 ALTER VIEW llm.files OWNER TO llm_owner;

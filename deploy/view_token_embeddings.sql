@@ -32,9 +32,9 @@ COMMENT ON COLUMN llm.token_embeddings.model IS 'The model''s name.';
 COMMENT ON COLUMN llm.token_embeddings.token_id IS 'The token id.';
 COMMENT ON COLUMN llm.token_embeddings.token_text IS 'The token as readable text.';
 COMMENT ON COLUMN llm.token_embeddings.embedding_atom_id IS
-'h_xy in llm.atoms of the weight code of each number; NULL for encodings whose codes are not atoms.';
+'h_xy in llm_atoms.atoms of the weight code of each number; NULL for encodings whose codes are not atoms.';
 COMMENT ON COLUMN llm.token_embeddings.embedding_h_coords IS
-'h_xy, h_yz and h_zm of the token on the model''s map; NULL if llm.project(model) has not made it.';
+'h_xy, h_yz and h_zm of the token on the model''s map; NULL if llm_atoms.project(model) has not made it.';
 COMMENT ON COLUMN llm.token_embeddings.embedding IS
 'The numbers: bytea of little-endian float32, as operators take them; llm.floats shows them.';
 

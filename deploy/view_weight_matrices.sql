@@ -41,9 +41,9 @@ COMMENT ON COLUMN llm.weight_matrices.row_idx IS
 'The row, from 0: an output of the matrix; in a token embedding, a token.';
 COMMENT ON COLUMN llm.weight_matrices.col_idx IS 'The column, from 0: an input of the matrix.';
 COMMENT ON COLUMN llm.weight_matrices.weight_atom_h_xy IS
-'h_xy of the weight code in llm.atoms; NULL for encodings whose codes are not atoms.';
-COMMENT ON COLUMN llm.weight_matrices.weight_atom_h_yz IS 'h_yz of the weight code in llm.atoms, or NULL.';
-COMMENT ON COLUMN llm.weight_matrices.weight_atom_h_zm IS 'h_zm of the weight code in llm.atoms, or NULL.';
+'h_xy of the weight code in llm_atoms.atoms; NULL for encodings whose codes are not atoms.';
+COMMENT ON COLUMN llm.weight_matrices.weight_atom_h_yz IS 'h_yz of the weight code in llm_atoms.atoms, or NULL.';
+COMMENT ON COLUMN llm.weight_matrices.weight_atom_h_zm IS 'h_zm of the weight code in llm_atoms.atoms, or NULL.';
 COMMENT ON COLUMN llm.weight_matrices.weight IS 'The weight.';
 
 COMMIT;

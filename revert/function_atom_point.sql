@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.atom_point(bytea);
+DROP FUNCTION llm_atoms.atom_point(bytea);
 
 COMMIT;

@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.compose(bytea);
+DROP FUNCTION llm_atoms.compose(bytea);
 
 COMMIT;

@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.decompose(bytea);
+DROP FUNCTION llm_atoms.decompose(bytea);
 
 COMMIT;

@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.hilbert_encode(bigint[], integer);
+DROP FUNCTION llm_atoms.hilbert_encode(bigint[], integer);
 
 COMMIT;

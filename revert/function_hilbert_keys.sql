@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.hilbert_keys(public.geometry);
+DROP FUNCTION llm_atoms.hilbert_keys(public.geometry);
 
 COMMIT;

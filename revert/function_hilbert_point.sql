@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.hilbert_point(bigint, bigint, bigint);
+DROP FUNCTION llm_atoms.hilbert_point(bigint, bigint, bigint);
 
 COMMIT;

@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.nearby_atoms(public.geometry, integer);
+DROP FUNCTION llm_atoms.nearby_atoms(public.geometry, integer);
 
 COMMIT;

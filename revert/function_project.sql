@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.project(text);
+DROP FUNCTION llm_atoms.project(text);
 
 COMMIT;

@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.recount();
+DROP FUNCTION llm_atoms.recount();
 
 COMMIT;

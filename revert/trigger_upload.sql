@@ -3,7 +3,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP TRIGGER upload ON llm.upload;
+DROP TRIGGER upload ON llm_store.upload;
 DROP FUNCTION llm_store.upload_tile();
 
 COMMIT;

@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP VIEW llm.deduplication;
+DROP VIEW llm_atoms.deduplication;
 
 COMMIT;

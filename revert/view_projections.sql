@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP VIEW llm.projections;
+DROP VIEW llm_atoms.projections;
 
 COMMIT;

@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP VIEW llm.token_positions;
+DROP VIEW llm_atoms.token_positions;
 
 COMMIT;

@@ -23,17 +23,20 @@ ARGUMENT = re.compile(r"(\w+(?:(?:, | and )\w+)*): ")
 REFERENCE = CHECKOUT / "docs" / "sql-reference.md"
 PLAN = CHECKOUT / "sqitch.plan"
 SECTION = "# --- "  # begins a section of the plan, and with it a topic of the reference
-COMMENTED = re.compile(r"^COMMENT ON (FUNCTION|PROCEDURE|VIEW)\s+(?:llm\.)?(\w+) ?(\([^)]*\))?\s+IS\b", re.MULTILINE)
+COMMENTED = re.compile(
+    r"^COMMENT ON (FUNCTION|PROCEDURE|VIEW)\s+(?:(llm|llm_atoms)\.)?(\w+) ?(\([^)]*\))?\s+IS\b", re.MULTILINE
+)
 INTRODUCTION = """\
 # SQL reference
 
-What the schema `llm` offers, from the comments in the database (`\\df+ llm.*` and `\\d+ llm.*` show the same), in the
-sections of `sqitch.plan`. Written by `make reference`; `make test` compares.
+What the schemas `llm` and `llm_atoms` offer, from the comments in the database (`\\df+ llm.*` and `\\d+ llm.*` show the
+same), in the sections of `sqitch.plan`. Written by `make reference`; `make test` compares.
 """
 RELATIONS = """
-SELECT c.oid, c.relname, pg_catalog.obj_description(c.oid, 'pg_class')
+SELECT c.oid, c.relnamespace::regnamespace || '.' || c.relname, pg_catalog.obj_description(c.oid, 'pg_class')
 FROM pg_catalog.pg_class AS c
-WHERE c.relnamespace = 'llm'::regnamespace AND c.relkind IN ('v', 'r', 'p', 'm') AND NOT c.relispartition
+WHERE c.relnamespace IN ('llm'::regnamespace, 'llm_atoms'::regnamespace) AND NOT c.relispartition
+    AND c.relkind IN ('v', 'r', 'p', 'm')
 """
 COLUMNS = """
 SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.col_description(a.attrelid, a.attnum)
@@ -55,7 +58,7 @@ SELECT p.oid, n.nspname || '.' || p.proname, pg_catalog.pg_get_function_argument
     pg_catalog.has_function_privilege('llm_user', p.oid, 'EXECUTE')
 FROM pg_catalog.pg_proc AS p
 INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-WHERE (n.nspname = 'llm' OR (n.nspname = 'public' AND p.proname = 'generate'))
+WHERE (n.nspname IN ('llm', 'llm_atoms') OR (n.nspname = 'public' AND p.proname = 'generate'))
     AND p.prorettype <> 'trigger'::regtype
 """
 
@@ -127,12 +130,11 @@ def topics() -> Iterator[tuple[str, list[str]]]:
 
 
 def objects(connection: psycopg.Connection, change: str) -> Iterator[int]:
-    """The oids of the objects of schema llm, or of the wrapper public.generate, that a change's script comments."""
+    """The oids of what a change's script comments: objects of the users' schemas, or the wrapper public.generate."""
     script = (CHECKOUT / "deploy" / f"{change}.sql").read_text(encoding="utf-8")
-    for kind, name, arguments in COMMENTED.findall(script):
-        schema = "public" if change == "function_generate_wrapper" else "llm"
+    for kind, schema, name, arguments in COMMENTED.findall(script):
         look_up = "regclass" if kind == "VIEW" else "regprocedure" if arguments else "regproc"
-        yield connection.execute(f"SELECT '{schema}.{name}{arguments}'::{look_up}::oid").fetchone()[0]
+        yield connection.execute(f"SELECT '{schema or 'public'}.{name}{arguments}'::{look_up}::oid").fetchone()[0]
 
 
 def sections(connection: psycopg.Connection) -> Iterator[str]:
@@ -162,7 +164,7 @@ def functions(connection: psycopg.Connection) -> Iterator[tuple[int, str]]:
 def views(connection: psycopg.Connection) -> Iterator[tuple[int, str]]:
     """(oid, section) of each view."""
     for oid, name, comment in connection.execute(RELATIONS).fetchall():
-        yield oid, f"### llm.{name}\n\n{comment or ''}\n\n{table(connection.execute(COLUMNS, [oid]).fetchall())}"
+        yield oid, f"### {name}\n\n{comment or ''}\n\n{table(connection.execute(COLUMNS, [oid]).fetchall())}"
 
 
 def types(connection: psycopg.Connection) -> Iterator[str]:

@@ -4,9 +4,9 @@ BEGIN;
 
 DO $verify$
 BEGIN
-    ASSERT llm.hilbert_encode('{5, 10, 20}', 5) = 7865;
-    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.hilbert_encode(bigint[], integer)', 'EXECUTE');
-    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.hilbert_encode(bigint[], integer)', 'EXECUTE');
+    ASSERT llm_atoms.hilbert_encode('{5, 10, 20}', 5) = 7865;
+    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm_atoms.hilbert_encode(bigint[], integer)', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm_atoms.hilbert_encode(bigint[], integer)', 'EXECUTE');
 END
 $verify$;
 

@@ -4,10 +4,10 @@ BEGIN;
 
 DO $verify$
 BEGIN
-    ASSERT public.st_asewkt(llm.hilbert_point(0, 0, 1))
+    ASSERT public.st_asewkt(llm_atoms.hilbert_point(0, 0, 1))
         = 'SRID=3857;POINT(8388608.001953125 8388608.001953125 8388608.001953125 8388608.005859375)';
-    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.hilbert_point(bigint, bigint, bigint)', 'EXECUTE');
-    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.hilbert_point(bigint, bigint, bigint)', 'EXECUTE');
+    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm_atoms.hilbert_point(bigint, bigint, bigint)', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm_atoms.hilbert_point(bigint, bigint, bigint)', 'EXECUTE');
 END
 $verify$;
 

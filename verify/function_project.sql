@@ -4,9 +4,9 @@ BEGIN;
 
 DO $verify$
 BEGIN
-    ASSERT pg_catalog.has_function_privilege('llm_loader', 'llm.project(text)', 'EXECUTE');
-    ASSERT NOT pg_catalog.has_function_privilege('llm_user', 'llm.project(text)', 'EXECUTE');
-    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.project(text)', 'EXECUTE');
+    ASSERT pg_catalog.has_function_privilege('llm_loader', 'llm_atoms.project(text)', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('llm_user', 'llm_atoms.project(text)', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm_atoms.project(text)', 'EXECUTE');
 END
 $verify$;
 

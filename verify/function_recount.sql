@@ -5,9 +5,9 @@ BEGIN;
 DO $verify$
 BEGIN
     -- Not called: it reads every tile.
-    ASSERT 'llm.recount()'::regprocedure IS NOT NULL;
-    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.recount()', 'EXECUTE');
-    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.recount()', 'EXECUTE');
+    ASSERT 'llm_atoms.recount()'::regprocedure IS NOT NULL;
+    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm_atoms.recount()', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm_atoms.recount()', 'EXECUTE');
 END
 $verify$;
 

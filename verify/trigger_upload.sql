@@ -3,6 +3,6 @@
 BEGIN;
 
 SELECT 1 / count(*) FROM pg_catalog.pg_trigger
-WHERE tgrelid = 'llm.upload'::regclass AND tgname = 'upload' AND tgfoid = 'llm_store.upload_tile()'::regprocedure;
+WHERE tgrelid = 'llm_store.upload'::regclass AND tgname = 'upload' AND tgfoid = 'llm_store.upload_tile()'::regprocedure;
 
 ROLLBACK;

@@ -11,15 +11,15 @@ h_xy,
 h_yz,
 h_zm,
 geom
-FROM llm.token_positions WHERE FALSE;
+FROM llm_atoms.token_positions WHERE FALSE;
 
 DO $verify$
 BEGIN
-    ASSERT pg_catalog.has_table_privilege('llm_user', 'llm.token_positions', 'SELECT');
+    ASSERT pg_catalog.has_table_privilege('llm_user', 'llm_atoms.token_positions', 'SELECT');
     ASSERT (
         SELECT 'security_invoker=true' = ANY (c.reloptions)
         FROM pg_catalog.pg_class AS c
-        WHERE c.oid = 'llm.token_positions'::regclass
+        WHERE c.oid = 'llm_atoms.token_positions'::regclass
     ), 'the rights of who reads decide';
 END
 $verify$;

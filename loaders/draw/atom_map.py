@@ -1,6 +1,6 @@
 """A picture of a model's atoms: tokens by spelling, weight codes by value, and counts.
 
-Points are those of llm.atoms; docs/atoms.md says what the axes mean.
+Points are those of llm_atoms.atoms; docs/atoms.md says what the axes mean.
 """
 
 import numpy as np
@@ -82,7 +82,7 @@ def _draw_tokens(figure, axes, name: str, tokens: list[tuple]) -> None:
     title(
         axes,
         f"The atoms of {name}",
-        f"{len(tokens):,} tokens by the order of their coordinates in llm.atoms; near tokens are spelt alike.",
+        f"{len(tokens):,} tokens by the order of their coordinates in llm_atoms.atoms; near tokens are spelt alike.",
     )
 
 

@@ -18,15 +18,15 @@ from .atom_map import draw_atoms
 from .drawing import ACCENT, FAINT, INK, PAPER, STYLE, count_by_tens, frame, outline, pyplot, title
 from .token_map import TokenMap, cells, chosen_labels, read_token_map
 
-CURVE_BITS = 31  # as llm.hilbert_encode_2d has them
+CURVE_BITS = 31  # as llm_atoms.hilbert_encode_2d has them
 BACKGROUND_BITS = 5  # of the whole curve that is drawn behind
 MOST_PIXELS = 1024  # of a matrix, each way
 HISTOGRAM_VALUES = 4 << 20
 CURVE = """
-    SELECT u.ordinality - 1, llm.hilbert_encode_2d(u.x, u.y)
+    SELECT u.ordinality - 1, llm_atoms.hilbert_encode_2d(u.x, u.y)
     FROM unnest(%s::bigint[], %s::bigint[]) WITH ORDINALITY AS u (x, y, ordinality)
 """
-WHOLE_CURVE = "SELECT llm.hilbert_decode(n, 2, %s) FROM generate_series(0, %s) AS n ORDER BY n"
+WHOLE_CURVE = "SELECT llm_atoms.hilbert_decode(n, 2, %s) FROM generate_series(0, %s) AS n ORDER BY n"
 
 
 def plot(connection: psycopg.Connection, kind: str, name: str, output: Path, tensor: str | None = None) -> None:

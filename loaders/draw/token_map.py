@@ -1,4 +1,4 @@
-"""The map of a model's tokens that llm.project stores, and which tokens of it can be labelled.
+"""The map of a model's tokens that llm_atoms.project stores, and which tokens of it can be labelled.
 
 The map shows only part of the variance, which the pictures state. Tokens that are close on it need not be close in
 meaning.
@@ -13,10 +13,11 @@ import psycopg
 from ..errors import ServerError
 from ..export.stored_model import read_stored
 
-MAP_QUERY = "SELECT explained FROM llm.projections WHERE model = %s"
-MAKE = "SELECT llm.project(%s)"
+MAP_QUERY = "SELECT explained FROM llm_atoms.projections WHERE model = %s"
+MAKE = "SELECT llm_atoms.project(%s)"
 POSITIONS = """
-    SELECT public.st_x(geom), public.st_y(geom), public.st_z(geom), public.st_m(geom), token FROM llm.token_positions
+    SELECT public.st_x(geom), public.st_y(geom), public.st_z(geom), public.st_m(geom), token
+    FROM llm_atoms.token_positions
     WHERE model = %s AND kind IN ('normal', 'added') ORDER BY token_id
 """
 LONGEST_LABEL = 14
@@ -43,7 +44,7 @@ def read_token_map(connection: psycopg.Connection, name: str) -> TokenMap:
         try:
             explained = connection.execute(MAKE, (name,)).fetchone()
         except psycopg.errors.InsufficientPrivilege:
-            hint = f"A member of llm_loader makes it once: SELECT llm.project('{name}')."
+            hint = f"A member of llm_loader makes it once: SELECT llm_atoms.project('{name}')."
             raise ServerError(f'model "{name}" has no map yet', hint) from None
     rows = connection.execute(POSITIONS, (name,)).fetchall()
     if len(rows) < 5:

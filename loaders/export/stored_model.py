@@ -24,7 +24,7 @@ MODEL_QUERY = """
 TENSORS_QUERY = "SELECT name, type, shape, bytes, hash FROM llm.tensors WHERE model = %s ORDER BY ordinal"
 FILES_QUERY = "SELECT path, bytes FROM llm.files WHERE model = %s ORDER BY path"
 COPY_FILE_PIECES = """
-    COPY (SELECT hash, content FROM llm.file_pieces WHERE model = {} AND path = {} ORDER BY segment, piece)
+    COPY (SELECT hash, content FROM llm_store.file_pieces WHERE model = {} AND path = {} ORDER BY segment, piece)
     TO STDOUT (FORMAT BINARY)
 """
 COPY_TENSOR_TILES = """

@@ -2,7 +2,7 @@
 
 Storing a tokenizer with its atoms takes the server about as long as half a gigabyte of tiles, and so does counting the
 weight codes of those. In parallel they take the time of one. All of it is stored by content and committed ahead, and no
-view shows it. `llm.publish` finds it, and still checks everything; `llm.collect` removes it if no model needs it.
+view shows it. `llm_store.publish` finds it, and still checks everything; `llm.collect` removes it if no model needs it.
 """
 
 import json
@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 import psycopg
 
-VOCABULARY_PARTS = 2  # as many as llm.upload_token_atoms has
+VOCABULARY_PARTS = 2  # as many as llm_store.upload_token_atoms has
 
 
 class Ahead:
@@ -42,7 +42,10 @@ class Ahead:
         """Store tensors of the manifest whose tiles are all stored."""
         if tensors:
             self._later(
-                self._lines[0], self._lines[0].execute, "SELECT llm.upload_tensors(%s::jsonb)", json.dumps(tensors)
+                self._lines[0],
+                self._lines[0].execute,
+                "SELECT llm_store.upload_tensors(%s::jsonb)",
+                json.dumps(tensors),
             )
 
     def check(self) -> None:
@@ -63,12 +66,12 @@ class Ahead:
     def _store_tokenizer(self, definition: str, settings: str) -> None:
         """In the first line's thread: the vocabulary, then its parts on all lines, then the rest."""
         first = self._lines[0]
-        tokenizer = first.execute("SELECT llm.upload_vocabulary(%s, %s::jsonb)", definition, settings)
+        tokenizer = first.execute("SELECT llm_store.upload_vocabulary(%s, %s::jsonb)", definition, settings)
         others = [line.submit(line.store_part, tokenizer, part) for part, line in enumerate(self._lines) if part]
         first.store_part(tokenizer, 0)
         for other in others:
             other.result()
-        first.execute("SELECT llm.upload_tokenizer(%s, %s::jsonb)", definition, settings)
+        first.execute("SELECT llm_store.upload_tokenizer(%s, %s::jsonb)", definition, settings)
 
 
 class _Line:
@@ -94,7 +97,7 @@ class _Line:
         return self._connection.execute(statement, arguments).fetchone()[0]
 
     def store_part(self, tokenizer: int, part: int) -> None:
-        self.execute("SELECT llm.upload_token_atoms(%s, %s)", tokenizer, part)
+        self.execute("SELECT llm_store.upload_token_atoms(%s, %s)", tokenizer, part)
 
     def stop(self) -> None:
         """Start nothing more, and cancel the running statement."""

@@ -1,9 +1,9 @@
 """Uploads a SourceModel into a database: tiles by COPY, then one call that makes the model visible.
 
 The server computes every hash itself and trusts none from here. Hashes here only ask which tiles are stored already
-(`llm.missing_tiles`), so that nothing is sent twice, neither within a file nor after an interruption. Tiles are
-committed in batches that no view shows; `llm.publish` checks the model and makes it visible in one transaction. An
-interrupted upload leaves only tiles, which the next try reuses or `llm.collect` removes.
+(`llm_store.missing_tiles`), so that nothing is sent twice, neither within a file nor after an interruption. Tiles are
+committed in batches that no view shows; `llm_store.publish` checks the model and makes it visible in one transaction.
+An interrupted upload leaves only tiles, which the next try reuses or `llm.collect` removes.
 
 Weights go from the mapped file to the socket without a copy in Python. Meanwhile a thread hashes the next batch, and
 `background_uploads` stores what does not need all tiles.
@@ -67,7 +67,7 @@ def upload(
     Raises SourceError for weights that no model may have, ModelError for what the server would refuse of the
     manifest, and psycopg.Error for what it refuses of the name: all before anything is sent.
     """
-    connection.execute("SELECT llm.check_model_name(%s, %s)", (name, replace))
+    connection.execute("SELECT llm_store.check_model_name(%s, %s)", (name, replace))
     model.check_weights()
     hashes = _Hashes(model)
     check_manifest(json.dumps(hashes.outline()))
@@ -125,7 +125,7 @@ class _Hashes:
         yield batch
 
     def manifest(self) -> dict:
-        """The manifest for llm.publish; complete after the end of `batches`."""
+        """The manifest for llm_store.publish; complete after the end of `batches`."""
         return self._described([self._tensor(tensor) for tensor in self._model.tensors], self._segment)
 
     def outline(self) -> dict:
@@ -172,13 +172,16 @@ def _send(connection: psycopg.Connection, batch: Batch, progress: Progress) -> i
     """Send the tiles of a batch that are not stored yet, in one transaction. Returns the bytes sent."""
     progress(batch.repeated_bytes)
     hashes = list(batch.tiles)
-    rows = connection.execute("SELECT llm.missing_tiles(%b)", (hashes,)) if hashes else ()
+    rows = connection.execute("SELECT llm_store.missing_tiles(%b)", (hashes,)) if hashes else ()
     missing = {bytes(row[0]) for row in rows}
     progress(sum(len(tile) for digest, tile in batch.tiles.items() if digest not in missing))
     if not missing:
         return 0
     sent = [tile for digest, tile in batch.tiles.items() if digest in missing]
-    with connection.transaction(), connection.cursor().copy("COPY llm.upload (content) FROM STDIN BINARY") as copy:
+    with (
+        connection.transaction(),
+        connection.cursor().copy("COPY llm_store.upload (content) FROM STDIN BINARY") as copy,
+    ):
         copy.write(COPY_BEGIN)
         for tile in sent:
             copy.write(struct.pack("!hi", 1, len(tile)))
@@ -190,7 +193,7 @@ def _send(connection: psycopg.Connection, batch: Batch, progress: Progress) -> i
 
 def _publish(connection: psycopg.Connection, name: str, manifest: dict, tokenizer: str, replace: bool) -> int:
     row = connection.execute(
-        "SELECT llm.publish(name => %s, manifest => %s::jsonb, tokenizer => %s, replace => %s)",
+        "SELECT llm_store.publish(name => %s, manifest => %s::jsonb, tokenizer => %s, replace => %s)",
         (name, json.dumps(manifest), tokenizer, replace),
     ).fetchone()
     return row[0]

@@ -1,8 +1,8 @@
 """Points of atoms in four dimensions, a pure function of their content.
 
-An axis has 2^31 steps. `llm.atom_point` is the same function of bytes in SQL, one value a call. docs/atoms.md says what
-x, y, z and m mean for each modality. Near tokens are spelt alike and near weight codes have nearly equal values;
-nearness says nothing about meaning.
+An axis has 2^31 steps. `llm_atoms.atom_point` is the same function of bytes in SQL, one value a call. docs/atoms.md
+says what x, y, z and m mean for each modality. Near tokens are spelt alike and near weight codes have nearly equal
+values; nearness says nothing about meaning.
 """
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 John Skilling, "Programming the Hilbert curve", AIP Conference Proceedings 707 (2004) 381-387. Keys from 0 to
 2^(dimensions x bits) - 1 visit every cell of the grid [0, 2^bits)^dimensions once, each a neighbour of the one before.
-`llm.hilbert_encode` and `llm.hilbert_decode` are the same curves in SQL, one value a call.
+`llm_atoms.hilbert_encode` and `llm_atoms.hilbert_decode` are the same curves in SQL, one value a call.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """The map of a model's tokens: the stored projection of its token embedding.
 
 A map depends only on the tensor's content. So models that share an embedding share its map, and an edited embedding has
-none until `llm.project` makes it.
+none until `llm_atoms.project` makes it.
 """
 
 import numpy as np

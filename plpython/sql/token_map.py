@@ -1,4 +1,4 @@
-"""The map of a model's tokens, as llm.project makes it."""
+"""The map of a model's tokens, as llm_atoms.project makes it."""
 
 from ..atoms.token_map import store
 

@@ -1,4 +1,4 @@
-"""Checks of llm.publish: is the manifest a valid model, which tiles do its tensors need, what is its vocabulary.
+"""Checks of llm_store.publish: is the manifest a valid model, which tiles do its tensors need, what is its vocabulary.
 
 A manifest is the loader's description of a model whose tiles it has uploaded:
 

@@ -23,7 +23,7 @@ STORED_MODEL = database.Query(
 LOCK = database.Query(
     "SELECT pg_catalog.pg_advisory_xact_lock('llm_store.model'::pg_catalog.regclass::oid::bigint << 32 | $1)", "bigint"
 )
-CHECK_NAME = database.Query("SELECT llm.check_model_name($1)", "text")
+CHECK_NAME = database.Query("SELECT llm_store.check_model_name($1)", "text")
 NEW_MODEL = database.Query(
     """SELECT llm_store.add_model($2, m.architecture, m.tokenizer_id, m.container) AS id
     FROM llm_store.model AS m WHERE m.id = $1""",

@@ -65,14 +65,15 @@ def only_ours(superuser, folder):
 
 def test_references_of_weight_codes_are_those_of_the_files(only_ours, folder):
     rows = only_ours.execute(
-        "SELECT meta ->> 'type', (meta ->> 'code')::integer, ref_count FROM llm.atoms WHERE meta ->> 'kind' = 'code'"
+        "SELECT meta ->> 'type', (meta ->> 'code')::integer, ref_count FROM llm_atoms.atoms "
+        "WHERE meta ->> 'kind' = 'code'"
     ).fetchall()
     assert {(encoding, code): count for encoding, code, count in rows} == codes_of_files(folder)
 
 
 def test_both_ratios_of_deduplication_are_those_of_the_files(only_ours, folder):
     counts = codes_of_files(folder)
-    row = only_ours.execute("SELECT * FROM llm.deduplication").fetchone()
+    row = only_ours.execute("SELECT * FROM llm_atoms.deduplication").fetchone()
     size = sum((folder / name).stat().st_size for name in FILES)
     assert row[:3] == (sum(counts.values()), len(counts), pytest.approx(sum(counts.values()) / len(counts)))
     assert row[3] == size
@@ -85,7 +86,7 @@ def test_every_token_is_an_atom_where_the_bulk_form_puts_it(user, folder):
     keys = [hilbert.encode(points[:, i : i + 2], 31).tolist() for i in range(3)]
     rows = user.execute(
         """SELECT content_hash, h_xy, h_yz, h_zm, st_x(geom), st_y(geom), st_z(geom), st_m(geom), st_srid(geom)
-        FROM llm.atoms WHERE modality IN ('discrete', 'compositional')"""
+        FROM llm_atoms.atoms WHERE modality IN ('discrete', 'compositional')"""
     ).fetchall()
     atoms = {row[0]: row[1:] for row in rows}
     for i, content in enumerate(contents):
@@ -99,7 +100,7 @@ def test_the_place_of_bytes_in_sql_is_that_of_the_bulk_form(user):
     points = geometry.byte_points(b"".join(contents), [len(content) for content in contents])
     for content, point in zip(contents, points, strict=True):
         row = user.execute(
-            "SELECT st_x(p), st_y(p), st_z(p), st_m(p) FROM llm.atom_point(%s) AS p", (content,)
+            "SELECT st_x(p), st_y(p), st_z(p), st_m(p) FROM llm_atoms.atom_point(%s) AS p", (content,)
         ).fetchone()
         assert row == tuple(((point + 0.5) / 256 + 2**23).tolist())
 
@@ -130,8 +131,8 @@ def test_the_lines_of_weight_codes_in_sql_are_the_encodings_and_places_of_the_bu
 
 
 def test_an_atom_is_there_once_and_its_keys_lead_back_to_its_place(user, folder):
-    assert one(user, "SELECT count(*) - count(DISTINCT content_hash) FROM llm.atoms") == 0
-    wrong = "SELECT count(*) FROM llm.atoms WHERE llm.hilbert_point(h_xy, h_yz, h_zm)::bytea <> geom::bytea"
+    assert one(user, "SELECT count(*) - count(DISTINCT content_hash) FROM llm_atoms.atoms") == 0
+    wrong = "SELECT count(*) FROM llm_atoms.atoms WHERE llm_atoms.hilbert_point(h_xy, h_yz, h_zm)::bytea <> geom::bytea"
     assert one(user, wrong) == 0
 
 
@@ -139,7 +140,7 @@ def test_decomposing_a_model_step_by_step_ends_at_its_bytes_codes_and_tiles(user
     model = one(user, "SELECT hash FROM llm.models WHERE name = %s", f"atoms-{FILES[1]}")
     seen, todo = {}, [model]
     while todo:
-        for part, kind in user.execute("SELECT part, kind FROM llm.decompose(%s)", (todo.pop(),)):
+        for part, kind in user.execute("SELECT part, kind FROM llm_atoms.decompose(%s)", (todo.pop(),)):
             if part not in seen and kind not in ("byte", "code", "tile"):
                 todo.append(part)
             seen[part] = kind
@@ -152,38 +153,40 @@ def test_decomposing_a_model_step_by_step_ends_at_its_bytes_codes_and_tiles(user
         codes = [code for name, code in counts if name == encoding]
         assert {sha256(content) for content in geometry.code_contents(encoding, codes)} <= kinds["code"]
     assert len(kinds["code"]) == len(counts)
-    shown = "SELECT count(*) FROM llm.atoms INNER JOIN unnest(%s::bytea[]) AS s (content_hash) USING (content_hash)"
+    shown = (
+        "SELECT count(*) FROM llm_atoms.atoms INNER JOIN unnest(%s::bytea[]) AS s (content_hash) USING (content_hash)"
+    )
     assert one(user, shown, list(seen)) == len(seen)
 
 
 def test_composing_leads_back_along_every_part(user, folder):
     wholes = user.execute(
-        "SELECT content_hash FROM llm.atoms WHERE modality = 'relational' OR meta ->> 'text' = ' was'"
+        "SELECT content_hash FROM llm_atoms.atoms WHERE modality = 'relational' OR meta ->> 'text' = ' was'"
     ).fetchall()
     for (whole,) in wholes:
-        parts = user.execute("SELECT part, ordinal FROM llm.decompose(%s) LIMIT 20", (whole,)).fetchall()
+        parts = user.execute("SELECT part, ordinal FROM llm_atoms.decompose(%s) LIMIT 20", (whole,)).fetchall()
         assert parts
         for part, _ in parts:
-            assert whole in {row[0] for row in user.execute("SELECT whole FROM llm.compose(%s)", (part,))}
+            assert whole in {row[0] for row in user.execute("SELECT whole FROM llm_atoms.compose(%s)", (part,))}
 
 
 def test_a_tokens_parts_are_its_bytes_in_order(user, folder):
-    rows = user.execute("SELECT part, kind, ordinal FROM llm.decompose(%s)", (sha256(b" was"),)).fetchall()
+    rows = user.execute("SELECT part, kind, ordinal FROM llm_atoms.decompose(%s)", (sha256(b" was"),)).fetchall()
     assert rows == [(sha256(bytes([byte])), "byte", i) for i, byte in enumerate(b" was")]
 
 
-SEARCHED = """SELECT content_hash, st_x(geom), st_y(geom), st_z(geom), st_m(geom) FROM llm.atoms
+SEARCHED = """SELECT content_hash, st_x(geom), st_y(geom), st_z(geom), st_m(geom) FROM llm_atoms.atoms
     WHERE meta ->> 'kind' IN ('byte', 'token', 'code')"""
 
 
 def check_nearby(connection, points, k):
-    """Compares llm.nearby_atoms with the distances of all atoms that are shown, computed by numpy."""
+    """Compares llm_atoms.nearby_atoms with the distances of all atoms that are shown, computed by numpy."""
     rows = connection.execute(SEARCHED).fetchall()
     places = np.array([row[1:] for row in rows])
     for point in points:
         distances = np.sqrt(((places - point) ** 2).sum(axis=1))
         found = connection.execute(
-            "SELECT content_hash, distance FROM llm.nearby_atoms(st_makepoint(%s, %s, %s, %s), %s)",
+            "SELECT content_hash, distance FROM llm_atoms.nearby_atoms(st_makepoint(%s, %s, %s, %s), %s)",
             (*map(float, point), k),
         ).fetchall()
         expected = np.sort(distances)[:k]
@@ -229,7 +232,9 @@ def test_nearby_atoms_are_the_nearest_in_four_dimensions(user, folder, k):
 
 def test_more_nearby_atoms_than_there_are_is_all_of_them_once(user, only_ours):
     atoms = one(user, f"SELECT count(*) FROM ({SEARCHED}) AS s")
-    assert one(user, "SELECT count(*) FROM llm.nearby_atoms(llm.atom_point('a'), 10000)") == min(atoms, 10000)
+    assert one(user, "SELECT count(*) FROM llm_atoms.nearby_atoms(llm_atoms.atom_point('a'), 10000)") == min(
+        atoms, 10000
+    )
     check_nearby(user, places_of([b"a"]), 10000)
 
 
@@ -237,7 +242,7 @@ def test_nearby_atoms_are_those_of_the_models_that_are_there(user, loader_dsn, f
     word = places_of([b" zqxjkv"])
 
     def nearest():
-        query = "SELECT content FROM llm.nearby_atoms(llm.atom_point(' zqxjkv'), 1)"
+        query = "SELECT content FROM llm_atoms.nearby_atoms(llm_atoms.atom_point(' zqxjkv'), 1)"
         return one(user, query)
 
     assert nearest() != b" zqxjkv"
@@ -254,7 +259,7 @@ def test_a_model_beside_which_the_atoms_of_another_are_left_shows_none_of_them(u
         superuser.execute("SELECT llm.drop_model(name) FROM llm.models WHERE name <> %s", (f"atoms-{FILES[2]}",))
         check_nearby(superuser, some_places(4), 10)
         superuser.execute("SELECT llm.drop_model(name) FROM llm.models")
-        assert superuser.execute("SELECT * FROM llm.nearby_atoms(llm.atom_point('a'), 10)").fetchall() == []
+        assert superuser.execute("SELECT * FROM llm_atoms.nearby_atoms(llm_atoms.atom_point('a'), 10)").fetchall() == []
 
 
 def test_nearby_weight_codes_follow_every_edit_and_its_rollback(superuser, folder):
@@ -262,7 +267,7 @@ def test_nearby_weight_codes_follow_every_edit_and_its_rollback(superuser, folde
     model = f"atoms-{FILES[1]}"
     with superuser.transaction(force_rollback=True):
         superuser.execute("SELECT llm.drop_model(name) FROM llm.models WHERE name <> %s", (model,))
-        found = "SELECT content FROM llm.nearby_atoms(llm_store.atom_code_point(%s), 1)"
+        found = "SELECT content FROM llm_atoms.nearby_atoms(llm_store.atom_code_point(%s), 1)"
         assert one(superuser, found, b"Q8_0\0\x50") == b"Q8_0\0\x50"
         before = superuser.execute("SELECT type, code_bits FROM llm_store.model_code ORDER BY type").fetchall()
         with superuser.transaction(force_rollback=True):
@@ -270,7 +275,7 @@ def test_nearby_weight_codes_follow_every_edit_and_its_rollback(superuser, folde
                 "SELECT name FROM llm.tensors WHERE model = %s AND type = 'Q8_0'", (model,)
             ).fetchall():
                 superuser.execute("SELECT llm.scale_tensor(%s, %s, 0)", (model, tensor))
-            assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+            assert superuser.execute("SELECT * FROM llm_atoms.recount()").fetchall() == []
             check_nearby(superuser, some_places(5), 10)
             row = np.full(64, 1 / 127, "<f4")
             row[0] = 1
@@ -280,7 +285,7 @@ def test_nearby_weight_codes_follow_every_edit_and_its_rollback(superuser, folde
             assert one(superuser, found, b"Q8_0\0\x50") != b"Q8_0\0\x50"
             superuser.execute("SELECT llm.fork(%s, 'atoms-copy')", (model,))
             superuser.execute("SELECT llm.drop_model(%s)", (model,))
-            assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+            assert superuser.execute("SELECT * FROM llm_atoms.recount()").fetchall() == []
             check_nearby(superuser, some_places(6), 10)
         after = superuser.execute("SELECT type, code_bits FROM llm_store.model_code ORDER BY type").fetchall()
         assert after == before
@@ -292,9 +297,9 @@ def test_loads_that_store_one_vocabulary_in_parts_at_once_store_it_once(superuse
 
     def store(parts):
         with psycopg.connect(loader_dsn, autocommit=True) as loader:
-            number = one(loader, "SELECT llm.upload_vocabulary(%s, %s::jsonb)", *tokenizer)
-            stored = [one(loader, "SELECT llm.upload_token_atoms(%s, %s)", number, part) for part in parts]
-            return number, stored, one(loader, "SELECT llm.upload_tokenizer(%s, %s::jsonb)", *tokenizer)
+            number = one(loader, "SELECT llm_store.upload_vocabulary(%s, %s::jsonb)", *tokenizer)
+            stored = [one(loader, "SELECT llm_store.upload_token_atoms(%s, %s)", number, part) for part in parts]
+            return number, stored, one(loader, "SELECT llm_store.upload_tokenizer(%s, %s::jsonb)", *tokenizer)
 
     superuser.execute("CALL llm.collect('0')")
     with ThreadPoolExecutor(4) as pool:
@@ -307,20 +312,20 @@ def test_loads_that_store_one_vocabulary_in_parts_at_once_store_it_once(superuse
     )
     assert counted.fetchone() == entries.fetchone()
     with loaded(loader_dsn, {"atoms-parts": other_vocabulary}):
-        assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+        assert superuser.execute("SELECT * FROM llm_atoms.recount()").fetchall() == []
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        "llm.nearby_atoms(st_makepoint(1, 2), 3)",
-        "llm.nearby_atoms(NULL, 3)",
-        "llm.nearby_atoms(llm.atom_point('a'), 0)",
-        "llm.nearby_atoms(st_makepoint('inf', 1, 1, 1), 3)",
-        "llm.nearby_atoms(st_makepoint(1, 1, 1, 'nan'), 3)",
-        "llm.nearby_atoms(st_makepoint(1, 1, -1e300, 1), 3)",
-        "llm.nearby_atoms(st_makepoint(1, 1e20, 1, 1), 3)",
-        "llm.atom_point('')",
+        "llm_atoms.nearby_atoms(st_makepoint(1, 2), 3)",
+        "llm_atoms.nearby_atoms(NULL, 3)",
+        "llm_atoms.nearby_atoms(llm_atoms.atom_point('a'), 0)",
+        "llm_atoms.nearby_atoms(st_makepoint('inf', 1, 1, 1), 3)",
+        "llm_atoms.nearby_atoms(st_makepoint(1, 1, 1, 'nan'), 3)",
+        "llm_atoms.nearby_atoms(st_makepoint(1, 1, -1e300, 1), 3)",
+        "llm_atoms.nearby_atoms(st_makepoint(1, 1e20, 1, 1), 3)",
+        "llm_atoms.atom_point('')",
     ],
 )
 def test_what_has_no_place_is_refused(user, call):
@@ -335,13 +340,13 @@ def test_nearby_atoms_are_found_from_as_far_away_as_is_allowed(user, folder):
     corners = random.choice([-(2.0**40), 0, 2.0**23, 2.0**40], (60, 4))
     for point in np.concatenate([corners, random.uniform(-(2**40), 2**40, (60, 4))]):
         found = user.execute(
-            "SELECT distance FROM llm.nearby_atoms(st_makepoint(%s, %s, %s, %s), 300)", point.tolist()
+            "SELECT distance FROM llm_atoms.nearby_atoms(st_makepoint(%s, %s, %s, %s), 300)", point.tolist()
         ).fetchall()
         assert len(found) == 300 and found == sorted(found)
 
 
 def test_a_recount_finds_no_difference_and_finds_a_made_one(superuser, folder):
-    assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+    assert superuser.execute("SELECT * FROM llm_atoms.recount()").fetchall() == []
     with superuser.transaction(force_rollback=True):
         superuser.execute("UPDATE llm_store.atom_code_count SET counts[1] = counts[1] + 1 WHERE counts[1] = 1")
         superuser.execute("UPDATE llm_store.atom_byte_count SET counts[33] = 0")
@@ -349,7 +354,7 @@ def test_a_recount_finds_no_difference_and_finds_a_made_one(superuser, folder):
         superuser.execute("UPDATE llm_store.atom SET h_yz = h_yz + 1 WHERE content_hash = sha256('a')")
         superuser.execute("DELETE FROM llm_store.atom_run WHERE number = 1")
         superuser.execute("UPDATE llm_store.model_code SET code_bits = ~code_bits WHERE type = 'F16'")
-        problems = [row[0] for row in superuser.execute("SELECT problem FROM llm.recount()")]
+        problems = [row[0] for row in superuser.execute("SELECT problem FROM llm_atoms.recount()")]
     for expected in (
         "occurs 1 times, but the count is 2",
         "byte 32 occurs",
@@ -362,7 +367,7 @@ def test_a_recount_finds_no_difference_and_finds_a_made_one(superuser, folder):
 
 
 def test_a_dropped_models_atoms_are_not_shown_and_then_removed(loader_dsn, superuser, own_data):
-    shown = "SELECT count(*) FROM llm.atoms WHERE meta ->> 'kind' = 'code' AND meta ->> 'type' = 'Q4_0'"
+    shown = "SELECT count(*) FROM llm_atoms.atoms WHERE meta ->> 'kind' = 'code' AND meta ->> 'type' = 'Q4_0'"
     stored = "SELECT count(*) FROM llm_store.atom WHERE substring(content FROM 1 FOR 5) = 'Q4_0\\000'::bytea"
     before = one(superuser, shown)
     with loaded(loader_dsn, {"atoms-dropped": own_data / "stories260K-quant-derived" / FILES[2]}):
@@ -371,7 +376,7 @@ def test_a_dropped_models_atoms_are_not_shown_and_then_removed(loader_dsn, super
     assert one(superuser, stored) == 16
     superuser.execute("CALL llm.collect('0')")
     assert one(superuser, stored) == before
-    assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+    assert superuser.execute("SELECT * FROM llm_atoms.recount()").fetchall() == []
 
 
 def test_a_user_may_not_write_atoms_and_a_loader_only_through_atomise(user, connect_as):

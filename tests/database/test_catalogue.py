@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-OURS = "(SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN ('llm', 'llm_store', 'llm_runtime'))"
+OURS = "(SELECT oid FROM pg_catalog.pg_namespace WHERE nspname IN ('llm', 'llm_atoms', 'llm_store', 'llm_runtime'))"
 UNCOMMENTED = f"""
 SELECT 'schema ' || nspname FROM pg_catalog.pg_namespace
 WHERE oid IN {OURS} AND pg_catalog.obj_description(oid, 'pg_namespace') IS NULL
@@ -161,6 +161,6 @@ def test_a_role_without_rights_sees_and_runs_nothing(connect_as):
 
 
 def test_a_user_may_not_write(user: psycopg.Connection):
-    for statement in ("DELETE FROM llm_store.model", "INSERT INTO llm.upload (content) VALUES ('x')"):
+    for statement in ("DELETE FROM llm_store.model", "INSERT INTO llm_store.upload (content) VALUES ('x')"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             user.execute(statement)

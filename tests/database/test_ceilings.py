@@ -77,7 +77,8 @@ def test_every_argument_that_can_grow_is_in_the_table(superuser):
         """SELECT DISTINCT a.name, pg_catalog.format_type(a.type, NULL)
         FROM pg_catalog.pg_proc AS p,
             unnest(p.proargtypes::oid[], p.proargnames[1 : p.pronargs]) AS a (type, name)
-        WHERE p.pronamespace = 'llm'::regnamespace AND has_function_privilege('llm_user', p.oid, 'EXECUTE')"""
+        WHERE p.pronamespace IN ('llm'::regnamespace, 'llm_atoms'::regnamespace)
+            AND has_function_privilege('llm_user', p.oid, 'EXECUTE')"""
     ).fetchall()
     assert {row for row in rows if row[1] not in FIXED} == set(BOUNDED_BY)
 

@@ -292,7 +292,7 @@ def fresh_f16(own_data, tmp_path) -> Path:
 def test_what_a_killed_load_stored_ahead_is_not_seen_and_is_found_or_collected(
     fresh_f16, superuser, loader_dsn, connection
 ):
-    # llm.nearby_atoms looks at every atom of no model that is nearer: leave none of other tests.
+    # llm_atoms.nearby_atoms looks at every atom of no model that is nearer: leave none of other tests.
     superuser.execute("CALL llm.collect('0 seconds')")
     stored = row_counts(superuser)
     atoms = superuser.execute("SELECT count(*) FROM llm_store.atom").fetchone()
@@ -308,7 +308,7 @@ def test_what_a_killed_load_stored_ahead_is_not_seen_and_is_found_or_collected(
     assert upload(connection, read_model(fresh_f16), "load-ahead").sent_bytes > 0
     assert shown_of_no_model(superuser) == [[], [], []]
     assert row_counts(superuser)["tokenizer"] == ahead["tokenizer"]
-    assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+    assert superuser.execute("SELECT * FROM llm_atoms.recount()").fetchall() == []
     connection.execute("SELECT llm.drop_model('load-ahead')")
     superuser.execute("CALL llm.collect('0 seconds')")
     assert row_counts(superuser)["tokenizer"] <= stored["tokenizer"]
@@ -316,15 +316,15 @@ def test_what_a_killed_load_stored_ahead_is_not_seen_and_is_found_or_collected(
 
 
 def shown_of_no_model(connection) -> list[list]:
-    """What the functions of llm show of stored atoms, tensors and tokenizers that are not in llm.atoms."""
+    """What the functions of llm show of stored atoms, tensors and tokenizers that are not in llm_atoms.atoms."""
 
     def hashes(query: str) -> set[bytes]:
         return {row[0] for row in connection.execute(query)}
 
-    shown = hashes("SELECT content_hash FROM llm.atoms")
+    shown = hashes("SELECT content_hash FROM llm_atoms.atoms")
     atoms = hashes("SELECT content_hash FROM llm_store.atom") - shown
     wholes = hashes("SELECT hash FROM llm_store.tensor UNION ALL SELECT hash FROM llm_store.tokenizer") - shown
-    nearby = """SELECT n.content_hash FROM llm_store.atom AS a CROSS JOIN LATERAL llm.nearby_atoms(a.geom, 3) AS n
+    nearby = """SELECT n.content_hash FROM llm_store.atom AS a CROSS JOIN LATERAL llm_atoms.nearby_atoms(a.geom, 3) AS n
         WHERE a.content_hash = ANY (%s::bytea[])"""
     # Around these nearly all are of no model, and a search looks at all that are nearer than three that may be shown.
     near = [row for row in connection.execute(nearby, (sorted(atoms)[:3],)) if row[0] not in shown]
@@ -342,7 +342,7 @@ def test_what_is_stored_ahead_is_what_publish_would_store(fresh_f16, loader_dsn,
     with Ahead(lambda: psycopg.connect(loader_dsn, autocommit=True)) as ahead:
         upload(connection, read_model(fresh_f16), "load-ahead", ahead=ahead)
     assert model_hash(connection, "load-ahead") == plain
-    assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+    assert superuser.execute("SELECT * FROM llm_atoms.recount()").fetchall() == []
     assert connection.execute("SELECT * FROM llm.verify('load-ahead')").fetchall() == []
 
 

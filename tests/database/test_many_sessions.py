@@ -133,7 +133,7 @@ def test_many_sessions_leave_no_orphan_no_wrong_count_and_no_deadlock(superuser,
         done = {action: sum(s.done.get(action, 0) for s in sessions) for s in sessions for action in s.done}
         assert sum(done.values()) == OPERATIONS // SESSIONS * SESSIONS
         assert sum(number for action, number in done.items() if action.endswith("late")) < 0.5 * OPERATIONS, done
-        assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+        assert superuser.execute("SELECT * FROM llm_atoms.recount()").fetchall() == []
         superuser.execute("CALL llm.collect('0 seconds')")
         assert superuser.execute(ORPHANS).fetchall() == []
         for (name,) in superuser.execute("SELECT name FROM llm.models WHERE name = ANY (%s)", (NAMES,)).fetchall():

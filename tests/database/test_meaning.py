@@ -167,27 +167,27 @@ def test_the_map_of_a_model_is_its_principal_projection(loader, tensors):
     centred = values - values.mean(axis=0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
     expected = np.abs(left[:, :4] * sizes[:4])
-    explained = call(loader, "SELECT llm.project('stories-F16')")
+    explained = call(loader, "SELECT llm_atoms.project('stories-F16')")
     assert explained == pytest.approx(sizes[:4] ** 2 / (sizes**2).sum(), abs=1e-6)
-    units = call(loader, "SELECT units FROM llm.projections WHERE model = 'stories-F16'")
+    units = call(loader, "SELECT units FROM llm_atoms.projections WHERE model = 'stories-F16'")
     rows = loader.execute(
         """SELECT public.st_x(geom), public.st_y(geom), public.st_z(geom), public.st_m(geom)
-        FROM llm.token_positions WHERE model = 'stories-F16' ORDER BY token_id"""
+        FROM llm_atoms.token_positions WHERE model = 'stories-F16' ORDER BY token_id"""
     ).fetchall()
     assert np.abs(np.array(rows) - 12582912) / units == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_nearest_on_the_map_are_found_by_index(loader):
-    loader.execute("SELECT llm.project('stories-F16'), llm.project('stories')")
+    loader.execute("SELECT llm_atoms.project('stories-F16'), llm_atoms.project('stories')")
     loader.execute("SET enable_sort = off")
-    query = """SELECT p.token_id FROM llm.token_positions AS p WHERE p.model = 'stories-F16'
+    query = """SELECT p.token_id FROM llm_atoms.token_positions AS p WHERE p.model = 'stories-F16'
         ORDER BY p.geom OPERATOR(public.<<->>) (
-            SELECT q.geom FROM llm.token_positions AS q WHERE q.model = 'stories-F16' AND q.token_id = 300)
+            SELECT q.geom FROM llm_atoms.token_positions AS q WHERE q.model = 'stories-F16' AND q.token_id = 300)
         LIMIT 10"""
     places = dict(
         loader.execute(
             """SELECT token_id, ARRAY[public.st_x(geom), public.st_y(geom), public.st_z(geom), public.st_m(geom)]
-            FROM llm.token_positions WHERE model = 'stories-F16'"""
+            FROM llm_atoms.token_positions WHERE model = 'stories-F16'"""
         ).fetchall()
     )
     distances = {token: np.linalg.norm(np.array(place) - places[300]) for token, place in places.items()}
@@ -196,14 +196,14 @@ def test_the_nearest_on_the_map_are_found_by_index(loader):
 
 
 def test_a_fork_shares_the_map_and_an_edit_has_none(loader):
-    loader.execute("SELECT llm.project('stories')")
-    places = "SELECT count(*) FROM llm.token_positions WHERE model = 'edited'"
+    loader.execute("SELECT llm_atoms.project('stories')")
+    places = "SELECT count(*) FROM llm_atoms.token_positions WHERE model = 'edited'"
     with loader.transaction(force_rollback=True):
         loader.execute("SELECT llm.fork('stories', 'edited')")
         assert call(loader, places) == 512
         loader.execute("SELECT llm.set_row('edited', %s, 17, llm.embedding(300, 'stories'))", (EMBEDDING,))
         assert call(loader, places) == 0
-        loader.execute("SELECT llm.project('edited')")
+        loader.execute("SELECT llm_atoms.project('edited')")
         assert call(loader, places) == 512
 
 
@@ -211,7 +211,7 @@ def test_a_map_goes_with_its_last_model(superuser, own_data, superuser_dsn):
     hash_of = "SELECT hash FROM llm.tensors WHERE model = 'short-lived' AND name = %s"
     with loaded(superuser_dsn, {"short-lived": own_data / STORIES["stories-Q4_0"]}):
         superuser.execute("SELECT llm.set_row('short-lived', %s, 0, llm.embedding(300, 'stories'))", (EMBEDDING,))
-        superuser.execute("SELECT llm.project('short-lived')")
+        superuser.execute("SELECT llm_atoms.project('short-lived')")
         tensor = call(superuser, hash_of, EMBEDDING)
     superuser.execute("CALL llm.collect()")
     assert call(superuser, "SELECT count(*) FROM llm_store.token_position WHERE tensor_hash = %s", tensor) == 0
@@ -219,19 +219,19 @@ def test_a_map_goes_with_its_last_model(superuser, own_data, superuser_dsn):
 
 def test_a_map_program_finds_the_map(user, loader):
     """What QGIS and GDAL ask first, and the bytes that they read."""
-    loader.execute("SELECT llm.project('stories')")
+    loader.execute("SELECT llm_atoms.project('stories')")
     found = user.execute(
         """SELECT f_geometry_column, coord_dimension, srid, type FROM public.geometry_columns
-        WHERE f_table_schema = 'llm' AND f_table_name = 'token_positions'"""
+        WHERE f_table_schema = 'llm_atoms' AND f_table_name = 'token_positions'"""
     ).fetchone()
     assert found == ("geom", 4, 3857, "POINT")
-    text = call(user, "SELECT public.st_astext(geom) FROM llm.token_positions WHERE model = 'stories' LIMIT 1")
+    text = call(user, "SELECT public.st_astext(geom) FROM llm_atoms.token_positions WHERE model = 'stories' LIMIT 1")
     assert text.startswith("POINT ZM (")
 
 
 @pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="needs ogrinfo, of Debian's package gdal-bin")
 def test_gdal_opens_the_map(superuser_dsn, loader):
-    loader.execute("SELECT llm.project('stories')")
-    command = ["ogrinfo", "-ro", "-so", f"PG:{superuser_dsn}", "llm.token_positions"]
+    loader.execute("SELECT llm_atoms.project('stories')")
+    command = ["ogrinfo", "-ro", "-so", f"PG:{superuser_dsn}", "llm_atoms.token_positions"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Geometry: 3D Measured Point" in told

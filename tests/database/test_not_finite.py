@@ -107,7 +107,7 @@ def manifest(connection: psycopg.Connection, path: Path, type: str, ill: str, at
         if tensor.name == ill:
             word = np.uint32(0x7FC00000) if kind == "F32" else np.uint16(0x7FC0 if kind == "BF16" else 0x7C00)
             raw[at : at + word.nbytes] = word.tobytes()
-        connection.execute("INSERT INTO llm.upload (content) VALUES (%s)", (bytes(raw),))
+        connection.execute("INSERT INTO llm_store.upload (content) VALUES (%s)", (bytes(raw),))
         tile = call(connection, "SELECT encode(sha256(%s), 'hex')", bytes(raw))
         tensors.append({"name": tensor.name, "type": kind, "shape": list(tensor.shape), "tiles": [tile]})
     document = {
@@ -125,21 +125,21 @@ def test_the_server_refuses_a_manifest_with_an_ill_weight_by_tensor_and_row(load
     with loader.transaction(force_rollback=True):
         document, tokenizer = manifest(loader, own_data, type, GATE, 3 * encodings.row_bytes(type, 64))
         with pytest.raises(errors.InvalidParameterValue, match=f'tensor "{GATE}" holds NaN or infinity in row 3'):
-            loader.execute("SELECT llm.publish('finite-new', %s, %s)", (document, tokenizer))
+            loader.execute("SELECT llm_store.publish('finite-new', %s, %s)", (document, tokenizer))
 
 
 def test_the_server_refuses_tensors_that_are_stored_ahead(loader, own_data):
     with loader.transaction(force_rollback=True):
         document, _ = manifest(loader, own_data, "Q8_0", GATE, 0)
         with pytest.raises(errors.InvalidParameterValue, match=f'tensor "{GATE}" holds NaN or infinity in row 0'):
-            loader.execute("SELECT llm.upload_tensors(%s)", (json.dumps(json.loads(document)["tensors"]),))
+            loader.execute("SELECT llm_store.upload_tensors(%s)", (json.dumps(json.loads(document)["tensors"]),))
 
 
 def test_an_ill_norm_is_refused_too(loader, own_data):
     with loader.transaction(force_rollback=True):
         document, tokenizer = manifest(loader, own_data, "Q8_0", NORM, 8)
         with pytest.raises(errors.InvalidParameterValue, match=f'tensor "{NORM}" holds NaN or infinity in row 0'):
-            loader.execute("SELECT llm.publish('finite-new', %s, %s)", (document, tokenizer))
+            loader.execute("SELECT llm_store.publish('finite-new', %s, %s)", (document, tokenizer))
 
 
 LARGE = np.full(64, 3e38, np.float32).tobytes()

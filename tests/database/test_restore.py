@@ -145,7 +145,7 @@ def test_a_whole_dump_restores(source, answers, tmp_path):
 def assert_whole(target: str) -> None:
     """Every hash and count is right, and new models and operations get ids of their own."""
     with psycopg.connect(target, autocommit=True) as connection:
-        assert connection.execute("SELECT * FROM llm.recount()").fetchall() == []
+        assert connection.execute("SELECT * FROM llm_atoms.recount()").fetchall() == []
         query = "SELECT m.name, v.* FROM llm.models AS m CROSS JOIN llm.verify(m.name) AS v"
         assert connection.execute(query).fetchall() == []
         largest = call(connection, "SELECT max(id) FROM llm_store.model")

@@ -78,14 +78,14 @@ def manifest(weights: dict[str, bytes]) -> str:
 
 
 def upload(connection: psycopg.Connection, weights: dict[str, bytes]) -> None:
-    with connection.cursor().copy("COPY llm.upload (content) FROM STDIN BINARY") as copy:
+    with connection.cursor().copy("COPY llm_store.upload (content) FROM STDIN BINARY") as copy:
         copy.set_types(["bytea"])
         for content in weights.values():
             copy.write_row([content])
 
 
 def publish(connection: psycopg.Connection, name: str, weights: dict[str, bytes], tokenizer: str = TOKENIZER) -> int:
-    query = "SELECT llm.publish(%s, %s::jsonb, %s)"
+    query = "SELECT llm_store.publish(%s, %s::jsonb, %s)"
     return connection.execute(query, [name, manifest(weights), tokenizer]).fetchone()[0]
 
 
@@ -130,10 +130,10 @@ def test_a_rollback_leaves_nothing_but_tiles_that_collect_removes(loader, superu
     with loader.transaction(force_rollback=True):
         publish(loader, "store-1", weights)
     tiles = [hashlib.sha256(content).digest() for content in weights.values()]
-    assert loader.execute("SELECT count(*) FROM llm.missing_tiles(%s)", [tiles]).fetchone() == (0,)
+    assert loader.execute("SELECT count(*) FROM llm_store.missing_tiles(%s)", [tiles]).fetchone() == (0,)
     assert "store-1" not in names(loader)
     loader.execute("CALL llm.collect('0')")
-    assert loader.execute("SELECT count(*) FROM llm.missing_tiles(%s)", [tiles]).fetchone() == (len(set(tiles)),)
+    assert loader.execute("SELECT count(*) FROM llm_store.missing_tiles(%s)", [tiles]).fetchone() == (len(set(tiles)),)
 
 
 @pytest.mark.usefixtures("clean")
@@ -148,7 +148,7 @@ def test_what_was_refused_leaves_no_row(loader, superuser):
     before = counts()
     with pytest.raises(psycopg.errors.UndefinedObject, match="is not stored") as raised:
         publish(loader, "store-1", weights)
-    assert "llm.missing_tiles" in raised.value.diag.message_hint
+    assert "llm_store.missing_tiles" in raised.value.diag.message_hint
     assert counts() == before
 
 
@@ -299,10 +299,10 @@ def test_four_sessions_that_load_and_drop_and_collect_leave_no_orphan_and_never_
 
 def test_a_user_may_not_upload_publish_drop_or_collect(user):
     for statement in (
-        "COPY llm.upload (content) FROM STDIN BINARY",
+        "COPY llm_store.upload (content) FROM STDIN BINARY",
         "INSERT INTO llm_store.tile (content) VALUES ('x')",
-        "SELECT llm.missing_tiles('{}')",
-        "SELECT llm.publish('store-1', '{}', '{}')",
+        "SELECT llm_store.missing_tiles('{}')",
+        "SELECT llm_store.publish('store-1', '{}', '{}')",
         "SELECT llm.drop_model('store-1')",
         "SELECT llm.set_default_model('store-1')",
         "CALL llm.collect()",
@@ -341,7 +341,9 @@ def test_a_loader_drops_its_own_models_and_those_of_its_teams(connect_as: Callab
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match='must be owner of model "store-1"'):
         bob.execute("SELECT llm.drop_model('store-1')")
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match='must be owner of model "store-1"'):
-        bob.execute("SELECT llm.publish('store-1', %s::jsonb, %s, replace => true)", [manifest(contents(9)), TOKENIZER])
+        bob.execute(
+            "SELECT llm_store.publish('store-1', %s::jsonb, %s, replace => true)", [manifest(contents(9)), TOKENIZER]
+        )
     anns_role, bobs_role = (c.execute("SELECT session_user").fetchone()[0] for c in (ann, bob))
     superuser.execute(f'GRANT "{anns_role}" TO "{bobs_role}"')
     bob.execute("SELECT llm.drop_model('store-1')")
@@ -355,7 +357,7 @@ def test_a_replaced_default_model_stays_the_default(loader, superuser):
         load(loader, "store-1", contents(10))
         superuser.execute("SELECT llm.set_default_model('store-1')")
         loader.execute(
-            "SELECT llm.publish('store-1', %s::jsonb, %s, replace => true)", [manifest(contents(10)), TOKENIZER]
+            "SELECT llm_store.publish('store-1', %s::jsonb, %s, replace => true)", [manifest(contents(10)), TOKENIZER]
         )
         assert ("store-1",) in loader.execute("SELECT name FROM llm.models WHERE is_default").fetchall()
     finally:

@@ -6,7 +6,7 @@ SELECT plan(5);
 CREATE ROLE ann IN ROLE llm_loader;
 CREATE ROLE bob IN ROLE llm_loader;
 SET LOCAL ROLE ann;
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT llm.fork('tiny', 'other') AS id \gset
 SELECT is_empty($$SELECT FROM llm.diff('tiny', 'other') WHERE change <> 'none'$$, 'a fork is equal');
 SELECT llm.set_tensor('other', 'output_norm.weight', llm.bytes(ARRAY[4, 5])) AS error \gset

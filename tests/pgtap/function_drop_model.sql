@@ -6,7 +6,7 @@ SELECT plan(5);
 CREATE ROLE ann IN ROLE llm_loader;
 CREATE ROLE bob IN ROLE llm_loader;
 SET LOCAL ROLE ann;
-SELECT llm.publish('hers', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
+SELECT llm_store.publish('hers', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
 SET LOCAL ROLE bob;
 SELECT throws_ok(
     $$SELECT llm.drop_model('hers')$$, '42501', 'must be owner of model "hers"', 'bob may not drop the model of ann');

@@ -3,7 +3,7 @@ SELECT plan(6);
 
 \ir tiny_model.psql
 
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT set_config('llm.engine', 'numpy', TRUE) AS engine \gset
 SELECT is(llm.embedding('ab', 'tiny'), pg_temp.ones(2), 'a token is found by its text');
 SELECT throws_ok($$SELECT llm.embedding('abc', 'tiny')$$, '42704', 'llm: model "tiny" has no token "abc"', 'exactly');

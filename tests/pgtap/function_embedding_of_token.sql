@@ -3,7 +3,7 @@ SELECT plan(6);
 
 \ir tiny_model.psql
 
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT set_config('llm.engine', 'numpy', TRUE) AS engine \gset
 SELECT is(llm.embedding(2, 'tiny'), pg_temp.ones(2), 'a token is its row');
 SELECT ok(llm.embedding(NULL::integer, 'tiny') IS NULL, 'NULL gives NULL');

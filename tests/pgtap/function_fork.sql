@@ -6,13 +6,13 @@ SELECT plan(7);
 CREATE ROLE ann IN ROLE llm_loader;
 CREATE ROLE bob IN ROLE llm_loader;
 SET LOCAL ROLE ann;
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT llm.fork('tiny', 'copy') AS copy \gset
 SELECT is((SELECT id FROM llm_store.model WHERE name = 'copy'), :copy, 'it returns the id of the copy');
 SELECT is(
     (SELECT hash FROM llm.models WHERE name = 'copy'), (SELECT hash FROM llm.models WHERE name = 'tiny'),
     'which is equal to the model');
-SELECT is((SELECT count(*) FROM llm.file_pieces WHERE model = 'copy'), 2::bigint, 'and has its file');
+SELECT is((SELECT count(*) FROM llm_store.file_pieces WHERE model = 'copy'), 2::bigint, 'and has its file');
 SELECT throws_ok(
     $$SELECT llm.fork('tiny', 'copy')$$, '42710', 'llm: model "copy" already exists', 'a name is not taken twice');
 SELECT throws_ok($$SELECT llm.fork('none', 'other')$$, '42704', NULL, 'there must be a model');

@@ -6,7 +6,7 @@ SELECT plan(4);
 CREATE ROLE ann IN ROLE llm_loader;
 CREATE ROLE bob IN ROLE llm_loader;
 SET LOCAL ROLE ann;
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT results_eq(
     $$SELECT operation, parents, author FROM llm.history('tiny')$$, $$VALUES ('load', NULL::text[], 'ann')$$,
     'a loaded model was loaded');

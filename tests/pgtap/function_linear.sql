@@ -4,7 +4,7 @@ SELECT plan(7);
 \ir tiny_model.psql
 
 -- A matrix [[1, 2, 3], [4, 5, 6]], and two tokens: (1, 2, 3) gives (14, 32), (1, 0, -1) gives (-2, -2).
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT set_config('llm.engine', 'numpy', TRUE) AS engine \gset
 SELECT llm.set_tensor('tiny', 'blk.0.ffn_down.weight', llm.bytes('{1,2,3,4,5,6}')) AS error \gset
 SELECT llm.bytes('{1,2,3,1,0,-1}') AS x \gset

@@ -3,7 +3,7 @@ SELECT plan(6);
 
 \ir tiny_model.psql
 
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT set_config('llm.engine', 'numpy', TRUE) AS engine \gset
 SELECT is(llm.matrix('blk.0.ffn_gate.weight', 'tiny'), pg_temp.ones(6), 'a matrix is its numbers');
 SELECT is(llm.matrix('output_norm.weight', 'tiny'), pg_temp.ones(2), 'and so is a vector');

@@ -8,9 +8,9 @@ CREATE ROLE ann IN ROLE llm_loader;
 CREATE ROLE bob IN ROLE llm_loader;
 CREATE ROLE keeper IN ROLE llm_owner;
 SET LOCAL ROLE ann;
-SELECT llm.publish('hers', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
+SELECT llm_store.publish('hers', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
 SET LOCAL ROLE bob;
-SELECT llm.publish('his', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
+SELECT llm_store.publish('his', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
 SELECT results_eq('SELECT name FROM llm.models WHERE is_default', ARRAY['hers'], 'the first model is the default');
 SELECT throws_ok(
     $$SELECT llm.set_default_model('his')$$,

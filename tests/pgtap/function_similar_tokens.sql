@@ -3,7 +3,7 @@ SELECT plan(6);
 
 \ir tiny_model.psql
 
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT set_config('llm.engine', 'numpy', TRUE) AS engine \gset
 SELECT results_eq(
     $$SELECT rank, token_id, token FROM llm.similar_tokens('ab', 2, 'tiny')$$,

@@ -5,7 +5,7 @@ SELECT plan(3);
 
 CREATE ROLE ann IN ROLE llm_loader;
 SET LOCAL ROLE ann;
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT name AS tensor FROM llm.tensors WHERE model = 'tiny' ORDER BY name LIMIT 1 \gset
 SELECT llm_store.add_files(:id, jsonb_build_array(
     jsonb_build_object('path', 'empty', 'segments', '[]'::jsonb),

@@ -5,7 +5,7 @@ SELECT plan(5);
 
 CREATE ROLE ann IN ROLE llm_loader;
 SET LOCAL ROLE ann;
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT
     architecture AS tiny,
     tokenizer_id AS tokens

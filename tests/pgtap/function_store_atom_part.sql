@@ -18,7 +18,7 @@ SELECT results_eq(
 SELECT results_eq(
     $$SELECT r.part, r.number, r.content, r.starts, r.geom::bytea FROM llm_store.atom_run AS r
         INNER JOIN llm_store.tokenizer AS k ON k.id = r.tokenizer_id WHERE k.hash = sha256('tokenizer')$$,
-    $$VALUES (1, 1, 'aqz'::bytea, '{1}'::integer[], public.st_multi(llm.atom_point('aqz'))::bytea)$$,
+    $$VALUES (1, 1, 'aqz'::bytea, '{1}'::integer[], public.st_multi(llm_atoms.atom_point('aqz'))::bytea)$$,
     'the token of more than one byte is in a run');
 
 SELECT * FROM finish();

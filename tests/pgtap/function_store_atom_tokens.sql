@@ -21,9 +21,9 @@ SELECT results_eq(
     $$VALUES ('discrete', 'a'::bytea), ('compositional', 'aqz'), ('discrete', 'q')$$,
     'its bytes and tokens are atoms, those of one byte once');
 SELECT is_empty(
-    $$SELECT FROM llm_store.atom AS a, llm.hilbert_keys(a.geom) AS k
+    $$SELECT FROM llm_store.atom AS a, llm_atoms.hilbert_keys(a.geom) AS k
         WHERE a.content_hash IN (sha256('a'), sha256('q'), sha256('aqz'))
-            AND (a.geom::bytea <> llm.atom_point(a.content)::bytea
+            AND (a.geom::bytea <> llm_atoms.atom_point(a.content)::bytea
                 OR (a.h_xy, a.h_yz, a.h_zm) IS DISTINCT FROM (k.h_xy, k.h_yz, k.h_zm))$$,
     'where the functions for single values put them');
 

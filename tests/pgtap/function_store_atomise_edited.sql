@@ -2,7 +2,7 @@ BEGIN;
 SELECT plan(6);
 
 SET LOCAL ROLE llm_loader;
-INSERT INTO llm.upload (content) VALUES ('\x0000003c0040003c'), ('\x0000003c0042003c'); -- 0, 1, 2, 1; 0, 1, 3, 1
+INSERT INTO llm_store.upload (content) VALUES ('\x0000003c0040003c'), ('\x0000003c0042003c'); -- 0, 1, 2, 1; 0, 1, 3, 1
 SELECT
     max(s.hash::text) FILTER (WHERE s.name = 'a') AS a,
     max(s.hash::text) FILTER (WHERE s.name = 'b') AS b

@@ -2,7 +2,7 @@ BEGIN;
 SELECT plan(5);
 
 SET LOCAL ROLE llm_loader;
-INSERT INTO llm.upload (content) VALUES ('\x0000003c0040003c'); -- 0, 1, 2, 1
+INSERT INTO llm_store.upload (content) VALUES ('\x0000003c0040003c'); -- 0, 1, 2, 1
 SELECT s.hash FROM llm_store.store_tensors(jsonb_build_array(jsonb_build_object(
     'name', 'w', 'type', 'F16', 'shape', '[2, 2]'::jsonb,
     'tiles', jsonb_build_array(encode(sha256('\x0000003c0040003c'), 'hex'))))) AS s \gset

@@ -2,7 +2,7 @@ BEGIN;
 SELECT plan(6);
 
 CREATE FUNCTION pg_temp.store(name text, type text, rows integer, content bytea) RETURNS bigint LANGUAGE sql AS $$
-    INSERT INTO llm.upload (content) VALUES (content);
+    INSERT INTO llm_store.upload (content) VALUES (content);
     SELECT count(*) FROM llm_store.store_tensors(jsonb_build_array(jsonb_build_object(
         'name', name, 'type', type, 'shape', to_jsonb(ARRAY[rows, 2]),
         'tiles', jsonb_build_array(encode(sha256(content), 'hex')))));

@@ -4,13 +4,13 @@ SELECT plan(5);
 \ir tiny_model.psql
 
 SET LOCAL ROLE llm_loader;
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
-INSERT INTO llm.upload (content) VALUES ('nobody needs this');
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
+INSERT INTO llm_store.upload (content) VALUES ('nobody needs this');
 SELECT llm_store.collect_batch('0', 1000) \gset
 SELECT is_empty(
     $$SELECT FROM llm_store.tile WHERE hash = sha256('nobody needs this')$$, 'a tile that nothing refers to goes');
 SELECT is_empty($$SELECT * FROM llm.verify('tiny')$$, 'all that a model needs stays');
-INSERT INTO llm.upload (content) VALUES ('a load needs this soon');
+INSERT INTO llm_store.upload (content) VALUES ('a load needs this soon');
 SELECT llm_store.collect_batch('1 day', 1000) \gset
 SELECT isnt_empty(
     $$SELECT FROM llm_store.tile WHERE hash = sha256('a load needs this soon')$$,

@@ -16,8 +16,8 @@ SELECT
     sha256(c.content) AS content_hash,
     c.content
 FROM (VALUES ('zq~1'::bytea), ('zq~22'::bytea)) AS c (content)
-CROSS JOIN LATERAL llm.atom_point(c.content) AS p (geom)
-CROSS JOIN LATERAL llm.hilbert_keys(p.geom) AS k;
+CROSS JOIN LATERAL llm_atoms.atom_point(c.content) AS p (geom)
+CROSS JOIN LATERAL llm_atoms.hilbert_keys(p.geom) AS k;
 DO $write$
 BEGIN
     EXECUTE format(

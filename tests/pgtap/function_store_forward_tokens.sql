@@ -3,7 +3,7 @@ SELECT plan(7);
 
 \ir tiny_model.psql
 
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
 
 SELECT ok(llm_store.forward_tokens(NULL, NULL, 0, 'tiny') IS NULL, 'NULL gives NULL');
 SELECT is(llm_store.forward_tokens(ARRAY[3, 1], NULL, 0, 'tiny'), ARRAY[3, 1], 'tokens are left as they are');

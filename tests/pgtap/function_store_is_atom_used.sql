@@ -13,7 +13,7 @@ CREATE FUNCTION pg_temp.used() RETURNS text LANGUAGE sql RETURN (
 DELETE FROM llm_store.model_tensor;
 DELETE FROM llm_store.model;
 SELECT is(pg_temp.used(), NULL, 'what no model has is not used');
-SELECT is_empty($$SELECT FROM llm.nearby_atoms(llm.atom_point('aqz'), 10)$$, 'and not found');
+SELECT is_empty($$SELECT FROM llm_atoms.nearby_atoms(llm_atoms.atom_point('aqz'), 10)$$, 'and not found');
 \ir a_model_of_them.psql
 SELECT is(pg_temp.used(), 'compositional continuous', 'what a model has is used');
 SELECT ok(llm_store.is_atom_used('discrete', 'q'), 'so is a byte of its tokens');

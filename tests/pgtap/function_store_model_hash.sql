@@ -4,7 +4,7 @@ SELECT plan(2);
 \ir tiny_model.psql
 
 SELECT is(llm_store.model_hash(-1), NULL, 'no model, no hash');
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT is(
     llm_store.model_hash(:id),
     (

@@ -15,9 +15,9 @@ SELECT is(
     'nearest to a code is itself');
 SELECT is(
     (SELECT count(*) FROM llm_store.nearby_codes(:'place', 10000, 'Infinity') AS n WHERE n.content LIKE 'Q8_0%'),
-    (SELECT count(*) FROM llm.atoms AS a WHERE a.meta ->> 'kind' = 'code'), 'all are found');
+    (SELECT count(*) FROM llm_atoms.atoms AS a WHERE a.meta ->> 'kind' = 'code'), 'all are found');
 SELECT is_empty(
-    $$SELECT FROM llm_store.nearby_codes(llm.atom_point('aqz'), 10, 1)$$, 'none further away than was asked');
+    $$SELECT FROM llm_store.nearby_codes(llm_atoms.atom_point('aqz'), 10, 1)$$, 'none further away than was asked');
 
 -- Every encoding, between models and from many codes to none, against the distances to all of them.
 INSERT INTO llm_store.model (name, architecture, tokenizer_id, container)

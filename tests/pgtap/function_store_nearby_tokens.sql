@@ -18,22 +18,22 @@ WHERE k.hash = sha256('tokenizer');
 SELECT llm_store.store_atom_tokens(k.id) FROM llm_store.tokenizer AS k WHERE k.hash = sha256('tokenizer');
 
 SELECT is_empty(
-    $$SELECT FROM llm_store.nearby_tokens(llm.atom_point('aqz'), 3) AS n WHERE n.content IN ('aqz', 'q')$$,
+    $$SELECT FROM llm_store.nearby_tokens(llm_atoms.atom_point('aqz'), 3) AS n WHERE n.content IN ('aqz', 'q')$$,
     'what no model has is passed over');
 \ir a_model_of_them.psql
 SELECT results_eq(
-    $$SELECT n.content, n.place::bytea FROM llm_store.nearby_tokens(llm.atom_point('aqz'), 1) AS n$$,
-    $$VALUES ('aqz'::bytea, llm.atom_point('aqz')::bytea)$$,
+    $$SELECT n.content, n.place::bytea FROM llm_store.nearby_tokens(llm_atoms.atom_point('aqz'), 1) AS n$$,
+    $$VALUES ('aqz'::bytea, llm_atoms.atom_point('aqz')::bytea)$$,
     'nearest to a token is itself, in its place');
 SELECT is(
-    (SELECT count(*) FROM llm_store.nearby_tokens(llm.atom_point('a'), 9999) AS n WHERE n.content IN ('a', 'q', 'z')),
+    (SELECT count(*) FROM llm_store.nearby_tokens(llm_atoms.atom_point('a'), 9999) AS n WHERE n.content IN ('a', 'q', 'z')),
     3::bigint, 'its bytes are there too, those once that are tokens');
 SELECT is_empty(
-    $$SELECT n.content FROM llm_store.nearby_tokens(llm.atom_point('aqz'), 10000) AS n
-        WHERE n.distance <> n.place OPERATOR(public.<<->>) llm.atom_point('aqz')$$,
+    $$SELECT n.content FROM llm_store.nearby_tokens(llm_atoms.atom_point('aqz'), 10000) AS n
+        WHERE n.distance <> n.place OPERATOR(public.<<->>) llm_atoms.atom_point('aqz')$$,
     'the distance is that of the place');
 SELECT results_eq(
-    $$SELECT n.content, n.distance FROM llm_store.nearby_tokens(llm.atom_point('zq450000zqefzqkl'), 2) AS n$$,
+    $$SELECT n.content, n.distance FROM llm_store.nearby_tokens(llm_atoms.atom_point('zq450000zqefzqkl'), 2) AS n$$,
     $$VALUES ('zq450000zqefzqkl'::bytea, 0::double precision), ('zq451111zqefzqkl', 0)$$,
     'two tokens of one place are both found');
 

@@ -6,7 +6,7 @@ SELECT plan(4);
 CREATE ROLE ann IN ROLE llm_loader;
 CREATE ROLE bob IN ROLE llm_loader;
 SET LOCAL ROLE ann;
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT is(llm_store.owned_model('tiny'), :id, 'a model of one''s own is found');
 SET LOCAL ROLE bob;
 SELECT throws_ok(

@@ -3,7 +3,7 @@ SELECT plan(5);
 
 \ir tiny_model.psql
 
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
 SELECT is_empty($$SELECT * FROM llm.verify('tiny')$$, 'a model that was just published is well');
 SELECT throws_ok(
     $$SELECT * FROM llm.verify('none')$$, '42704', 'model "none" does not exist',

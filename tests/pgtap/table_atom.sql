@@ -14,7 +14,7 @@ SELECT
     'compositional' AS modality,
     sha256('zq') AS content_hash,
     'zq' AS content
-FROM llm.atom_point('zq') AS p (geom), llm.hilbert_keys(p.geom) AS k;
+FROM llm_atoms.atom_point('zq') AS p (geom), llm_atoms.hilbert_keys(p.geom) AS k;
 SELECT is(
     (SELECT a.tableoid::regclass::text FROM llm_store.atom AS a WHERE a.content_hash = sha256('zq')),
     'llm_store.atom_1', 'an atom lies in the squares of its key');
@@ -24,7 +24,7 @@ SELECT is(
         FROM generate_series(0, 255) AS f (n)
         CROSS JOIN generate_series(0, 255) AS l (n)
         CROSS JOIN LATERAL (SELECT set_byte(set_byte('zz', 0, f.n), 1, l.n) AS content) AS c
-        CROSS JOIN LATERAL llm.hilbert_keys(llm.atom_point(c.content)) AS k
+        CROSS JOIN LATERAL llm_atoms.hilbert_keys(llm_atoms.atom_point(c.content)) AS k
         WHERE (f.n < 64) <> (k.h_xy >> 58 IN (0, 3, 4, 5))
     ),
     NULL, 'what begins below @ lies in squares 0 and 3 to 5, and nothing else does');

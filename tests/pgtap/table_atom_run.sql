@@ -23,7 +23,7 @@ SELECT is(
     'gist_geometry_ops_nd', 'in its index too');
 SELECT throws_ok(
     $$INSERT INTO llm_store.atom_run
-        SELECT 0, 0, 1, 'ab', '{1, 2}', public.st_multi(llm.atom_point('ab'))$$,
+        SELECT 0, 0, 1, 'ab', '{1, 2}', public.st_multi(llm_atoms.atom_point('ab'))$$,
     '23514', NULL, 'each point has its content');
 SET LOCAL ROLE llm_loader;
 SELECT throws_ok('DELETE FROM llm_store.atom_run', '42501', NULL, 'a loader may not write runs');

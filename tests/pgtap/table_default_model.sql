@@ -6,7 +6,7 @@ SELECT plan(6);
 
 CREATE ROLE ann IN ROLE llm_loader;
 SET LOCAL ROLE ann;
-SELECT llm.publish('hers', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS hers \gset
+SELECT llm_store.publish('hers', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS hers \gset
 SELECT results_eq(
     'SELECT kind, model_id FROM llm_store.default_model', format('VALUES (''decoder'', %s)', :hers),
     'the first model of a kind is its default');
@@ -19,7 +19,7 @@ SELECT llm.drop_model('hers') \gset
 SELECT results_eq(
     'SELECT kind, model_id FROM llm_store.default_model', $$VALUES ('decoder', NULL::integer)$$,
     'a default that was dropped is remembered');
-SELECT llm.publish('new', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS new \gset
+SELECT llm_store.publish('new', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS new \gset
 SELECT results_eq(
     'SELECT kind, model_id FROM llm_store.default_model', format('VALUES (''decoder'', %s)', :new),
     'where no model of the kind is left, the next is the first again');

@@ -6,7 +6,7 @@ SELECT plan(7);
 CREATE ROLE ann IN ROLE llm_loader;
 CREATE ROLE bob IN ROLE llm_loader;
 SET LOCAL ROLE ann;
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT columns_are(
     'llm_store', 'operation',
     ARRAY['id', 'model_id', 'operation', 'details', 'parents', 'hash_before', 'hash_after', 'author', 'done_at']);

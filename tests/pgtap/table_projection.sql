@@ -11,7 +11,7 @@ DELETE FROM llm_store.tensor WHERE hash = sha256('tensor');
 SELECT is_empty(
     $$SELECT FROM llm_store.projection WHERE tensor_hash = sha256('tensor')$$, 'a map goes with its embedding');
 SELECT table_privs_are(
-    'llm_store', 'projection', 'llm_loader', ARRAY['SELECT'], 'a loader makes it by llm.project only');
+    'llm_store', 'projection', 'llm_loader', ARRAY['SELECT'], 'a loader makes it by llm_atoms.project only');
 
 SELECT * FROM finish();
 ROLLBACK;

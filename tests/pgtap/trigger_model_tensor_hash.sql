@@ -3,7 +3,7 @@ SELECT plan(5);
 
 \ir tiny_model.psql
 
-SELECT llm.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
+SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) AS id \gset
 SELECT hash AS first FROM llm_store.model WHERE id = :id \gset
 SELECT is(octet_length(:'first'::bytea), 32, 'a model has a hash');
 

@@ -24,13 +24,13 @@ SELECT results_eq(
     WHERE m.name = 'aqz' ORDER BY l.layer$$,
     'VALUES (0, 1::bigint), (7, 2)', 'a number with a leading zero is no layer''s');
 SELECT results_eq(
-    $$SELECT d.name FROM llm_store.model AS m CROSS JOIN LATERAL llm.decompose(m.hash) AS d
+    $$SELECT d.name FROM llm_store.model AS m CROSS JOIN LATERAL llm_atoms.decompose(m.hash) AS d
     WHERE m.name = 'aqz' AND d.kind <> 'tokenizer' ORDER BY d.ordinal$$,
     $$VALUES ('tensor'), ('blk.7'), ('blk.07.x'), ('blk.0'), ('blk.1000000.x')$$,
     'its tensors are parts of the model itself');
 SELECT results_eq(
     $$SELECT d.name FROM llm_store.model AS m INNER JOIN llm_store.atom_layer AS l ON m.id = l.model_id
-    CROSS JOIN LATERAL llm.decompose(l.hash) AS d WHERE m.name = 'aqz' ORDER BY l.layer, d.ordinal$$,
+    CROSS JOIN LATERAL llm_atoms.decompose(l.hash) AS d WHERE m.name = 'aqz' ORDER BY l.layer, d.ordinal$$,
     $$VALUES ('x'), ('x'), ('y')$$, 'and each layer is made of the tensors that it counts');
 
 SELECT * FROM finish();

@@ -2,15 +2,15 @@ BEGIN;
 SELECT plan(4);
 
 SELECT columns_are(
-    'llm', 'atoms',
+    'llm_atoms', 'atoms',
     ARRAY['h_xy', 'h_yz', 'h_zm', 'geom', 'modality', 'content_hash', 'ref_count', 'meta'], 'the columns of an atom');
 SELECT is_empty(
-    'SELECT FROM llm.atoms WHERE ref_count IS NULL OR ref_count < 1', 'what nothing refers to is not shown');
+    'SELECT FROM llm_atoms.atoms WHERE ref_count IS NULL OR ref_count < 1', 'what nothing refers to is not shown');
 SELECT ok(
     (
         SELECT 'security_invoker=true' = any(c.reloptions)
         FROM pg_catalog.pg_class AS c
-        WHERE c.oid = 'llm.atoms'::regclass
+        WHERE c.oid = 'llm_atoms.atoms'::regclass
     ),
     'the rights of who reads decide');
 
@@ -28,7 +28,7 @@ FROM llm_store.tokenizer AS k, generate_series(0, 9999) AS i
 WHERE k.hash = sha256('tokenizer');
 CREATE FUNCTION pg_temp.explained() RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
-    RETURN QUERY EXECUTE 'EXPLAIN SELECT FROM llm.atoms WHERE meta ->> ''kind'' = ''model''';
+    RETURN QUERY EXECUTE 'EXPLAIN SELECT FROM llm_atoms.atoms WHERE meta ->> ''kind'' = ''model''';
 END
 $$;
 SELECT is_empty(

@@ -6,7 +6,7 @@ SELECT plan(2);
 CREATE ROLE ann IN ROLE llm_loader;
 SET LOCAL ROLE ann;
 SELECT lives_ok(
-    $$SELECT llm.publish('tiny', jsonb_insert(
+    $$SELECT llm_store.publish('tiny', jsonb_insert(
         pg_temp.tiny_manifest(), '{files,0}', '{"path": "empty.json", "segments": []}'), pg_temp.tiny_tokenizer())$$,
     'a model of two files, one of them empty');
 SET LOCAL ROLE llm_user;

@@ -1,4 +1,4 @@
-"""What llm.publish refuses before it touches a table. tests/pgtap and tests/database have the rest."""
+"""What llm_store.publish refuses before it touches a table. tests/pgtap and tests/database have the rest."""
 
 import copy
 import json

@@ -98,7 +98,7 @@ def test_the_codes_of_an_edited_row_are_counted_with_all_that_stayed(superuser, 
         CROSS JOIN LATERAL unnest(n.codes, n.counts) AS c (code, number)
         WHERE t.model = %s AND t.name = 'blk.0.ffn_gate.weight'"""
     assert superuser.execute(counted, (copy,)).fetchall() == expected
-    assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+    assert superuser.execute("SELECT * FROM llm_atoms.recount()").fetchall() == []
 
 
 def test_a_row_longer_than_a_tile_is_written_alone(superuser, wide, new):

@@ -93,5 +93,5 @@ def test_an_edited_model_exports_as_a_file_with_the_edit_in_it(loader, forked, t
 
 def test_the_counts_of_atoms_stay_true(superuser, loader, forked):
     loader.execute("SELECT llm.scale_tensor(%s, 'output.weight', 2)", (forked,))
-    assert superuser.execute("SELECT * FROM llm.recount()").fetchall() == []
+    assert superuser.execute("SELECT * FROM llm_atoms.recount()").fetchall() == []
     assert json.dumps(call(loader, "SELECT details FROM llm.history(%s) OFFSET 1", forked))

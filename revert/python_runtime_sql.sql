@@ -5,6 +5,7 @@ SET LOCAL lock_timeout = '5s';
 
 DROP FUNCTION llm_runtime.sql__weight_rows();
 DROP FUNCTION llm_runtime.sql__token_map();
+DROP FUNCTION llm_runtime.sql__streaming();
 DROP FUNCTION llm_runtime.sql__similarity();
 DROP FUNCTION llm_runtime.sql__session();
 DROP FUNCTION llm_runtime.sql__search();

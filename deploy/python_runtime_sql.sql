@@ -204,6 +204,44 @@ COMMENT ON FUNCTION llm_runtime.sql__boundary() IS
 'Around a call of Python: SQL checks the size of an array before it, and raises the error of a later row after '
 'it.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.sql__chat()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Chat: messages in, an answer out, by the model's own chat template."""
+
+import weakref
+
+from ..generate import chat_prompts
+from . import generation
+
+_prompts = weakref.WeakKeyDictionary()  # ChatPrompts by Tokenizer
+
+
+def prompts(model):
+    """The ChatPrompts of a model."""
+    tokenizer = model.tokenizer
+    if tokenizer not in _prompts:
+        _prompts[tokenizer] = chat_prompts.ChatPrompts(tokenizer)
+    return _prompts[tokenizer]
+
+
+def tokens_of(model, conversation):
+    """Token ids of a conversation, a chat_prompts.Conversation. Interruptible."""
+    context = model.architecture.context_length
+    return prompts(model).tokens(conversation, lambda text, parses: model.encode_at_most(text, context, parses))
+
+
+def turn_tokens(model, text):
+    """Token ids of one turn of a user, ready for the answer; the text alone where the model has no chat template."""
+    if not prompts(model).has_template:
+        return generation.prompt_tokens(model, text)
+    return tokens_of(model, chat_prompts.Conversation([{"role": "user", "content": text}]))
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__chat() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__chat() IS
+'Chat: messages in, an answer out, by the model''s own chat template.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.sql__chunking()
 RETURNS void
 LANGUAGE plpython3u
@@ -1041,9 +1079,11 @@ def most_tokens_in_memory(model, tokens):
 
 
 def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
-    """A Continuation of a text on a loaded model. `chosen`: the checked options."""
+    """A Continuation of a text on a loaded model. prompt: a text, or its token ids. `chosen`: the checked options."""
     tokenizer = model.tokenizer
-    tokens = prompt_tokens(model, prompt, chosen.get("add_special", True), chosen.get("parse_special", False))
+    tokens = prompt
+    if isinstance(prompt, str):
+        tokens = prompt_tokens(model, prompt, chosen.get("add_special", True), chosen.get("parse_special", False))
     eos_ids = () if chosen.get("ignore_eos") else tokenizer.eos_ids
     stop_tokens = arguments.indices("options.stop_tokens", chosen.get("stop_tokens", []), tokenizer.vocabulary_size)
     return Continuation(
@@ -1087,7 +1127,10 @@ class Request:
         self._weigh = engines.candidates()
 
     def continuation(self, prompt, number=0):
-        """The Continuation of a prompt. number: of the text in its call, from 0; its seed is that much larger."""
+        """The Continuation of a prompt, a text or a list of token ids, which is used as it is.
+
+        number: of the text in its call, from 0; its seed is that much larger.
+        """
         seed = (self._settings.seed + number + 2**63) % 2**64 - 2**63
         settings = dataclasses.replace(self._settings, seed=seed)
         return start(self.model, prompt, self._max_tokens, settings, self._stop, self._options, self._weigh)

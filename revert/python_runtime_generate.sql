@@ -13,5 +13,6 @@ DROP FUNCTION llm_runtime.generate__draft_model();
 DROP FUNCTION llm_runtime.generate__chat_templates();
 DROP FUNCTION llm_runtime.generate__chat_prompts();
 DROP FUNCTION llm_runtime.generate__candidates();
+DROP FUNCTION llm_runtime.generate__answers();
 
 COMMIT;

@@ -102,6 +102,10 @@ class ChatPrompts:
         text, mark = self._marked(conversation)
         return text.replace(mark, self._instead)
 
+    def without_control(self, text):
+        """A text without the control tokens in it."""
+        return self._control.whole.sub("", text)
+
     def tokens(self, conversation, encode):
         """The prompt as token ids. encode(text, parse_special) makes those of a part."""
         text, mark = self._marked(conversation)

@@ -304,9 +304,11 @@ class Request:
     the model.
     """
 
+    known = OPTIONS
+
     def __init__(self, model, max_tokens, *given):
         *values, stop, options = given
-        self._options = arguments.options(options, OPTIONS)
+        self._options = arguments.options(options, self.known)
         self._settings = samplers.settings(values, self._options)
         self._max_tokens = arguments.integer("max_tokens", max_tokens, default_max_tokens(), 0, 2**31 - 1)
         ceilings.require("max_tokens", self._max_tokens, "max_tokens")

@@ -5,7 +5,7 @@ A tokenizer is a tokenizer.json document (the definition, which is stored) and a
     before, after         ids that `encode` adds before and after a text
     same_as               [[id, other id], ...]: both have the same text, and only the second is ever encoded
     vocabulary_size       rows of the model's embedding, which may be padded beyond the tokenizer
-    chat_template         jinja source or None; not used here
+    chat_template         jinja source or None; generate/chat_prompts.py uses it
 Models stored earlier have add_bos and add_eos instead of before and after: bos_id before, the first of eos_ids after.
 The library encodes. Decoding is done here, because it must be exact in bytes: a token is often half a character, and
 the library's decoders only return text. The definition's decoder tells which of three spellings of pieces is used:
@@ -169,6 +169,10 @@ class Tokenizer:
     def spellings(self):
         """{spelling: id} of every token that the definition has."""
         return self._library.get_vocab()
+
+    def control_tokens(self):
+        """{spelling: id} of the control tokens, the unknown token too."""
+        return {token.content: token_id for token_id, token in self._added.items() if token.special}
 
     def vocabulary(self):
         """Every row of the vocabulary in order: (id, bytes, text, kind).

@@ -373,6 +373,64 @@ REVOKE ALL ON FUNCTION llm_runtime.sql__chat() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__chat() IS
 'Chat: messages in, an answer out, by the model''s own chat template.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.sql__chat_streaming()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""An answer as rows: each piece of its text as soon as it is certain. Reasoning and calls of tools are left out."""
+
+from ..generate.answer_stream import certain_text
+from ..model.tokenizer import StreamDecoder
+from . import streaming
+from .chat import TAIL, ChatRequest
+
+
+class StreamedRequest(ChatRequest):
+    """A ChatRequest whose answer comes in pieces."""
+
+    def spoken(self, conversation, continuation, pieces):
+        """The pieces of the answer's text, of the pieces of the whole; joined they are what llm.chat returns."""
+        end = continuation.history[: continuation.prompt_tokens][-TAIL:]
+        prompt = self.model.tokenizer.decode(end, keep_control=True)
+        everything = told = ""
+        for whole, raw in self._written(continuation, pieces):
+            everything = whole
+            text = self._storable(certain_text(raw, prompt, bool(conversation.tools)))
+            if len(text) > len(told) and text.startswith(told):
+                yield text[len(told) :]
+                told = text
+        text = self.answer(conversation, continuation, everything).text
+        if len(text) > len(told) and text.startswith(told):
+            yield text[len(told) :]
+
+    def _written(self, continuation, pieces):
+        """(all pieces so far, the same with control tokens): only the first is certain where a stop string may come."""
+        decoder, whole, raw, read = StreamDecoder(self.model.tokenizer, True, keep_control=True), "", "", 0
+        for piece in pieces:
+            whole += piece
+            raw += "".join(map(decoder.push, continuation.tokens[read:]))
+            read = len(continuation.tokens)
+            yield whole, whole if self._stop else raw
+
+    def _storable(self, text):
+        return self._prompts.without_control(text).replace("\0", "\ufffd")
+
+
+def chat(messages, model, tools, *given):
+    """Rows (seq from 1, piece, token_id, logprob, finish_reason) of the text that llm.chat gives."""
+    if messages is None:
+        return []
+    request = StreamedRequest(model, *given)
+    conversation = request.conversation(messages, tools)
+    continuation = request.answer_to(conversation)
+    return streaming.rows(
+        request, continuation, through=lambda pieces: request.spoken(conversation, continuation, pieces)
+    )
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__chat_streaming() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__chat_streaming() IS
+'An answer as rows: each piece of its text as soon as it is certain. Reasoning and calls of tools are left out.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.sql__chunking()
 RETURNS void
 LANGUAGE plpython3u
@@ -2437,12 +2495,14 @@ def generate(prompt, *given):
     return rows(request, request.continuation(prompt), request.text(prompt, ""))
 
 
-def rows(request, continuation, shown=""):
-    """The rows of a Continuation of a Request. shown: text that comes before it, if not empty."""
+def rows(request, continuation, shown="", through=iter):
+    """The rows of a Continuation of a Request. shown: text that comes before it, if not empty. through(pieces): the
+    pieces that are shown of its text."""
     watched, engine = Watched(continuation), request.model.engine
     stats, reusable, call = prefixes.begin(), prefixes.Prefixes(request.model, engine), admission.Call()
     cache = reusable.fork(watched.history) or engine.new_cache()
-    pieces = timed(call.each(stream(engine, watched, call.checkpoint, cache, stats=stats)), stats)
+    written = stream(engine, watched, call.checkpoint, cache, stats=stats)
+    pieces = timed(call.each(through(written)), stats)
     numbered = _numbered(pieces, watched, shown, lambda: reusable.keep(watched.history, cache))
     return streams.Stream(streams.sent(numbered), COLUMNS)
 

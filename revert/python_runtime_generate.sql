@@ -14,5 +14,6 @@ DROP FUNCTION llm_runtime.generate__chat_templates();
 DROP FUNCTION llm_runtime.generate__chat_prompts();
 DROP FUNCTION llm_runtime.generate__candidates();
 DROP FUNCTION llm_runtime.generate__answers();
+DROP FUNCTION llm_runtime.generate__answer_stream();
 
 COMMIT;

@@ -20,6 +20,7 @@ DROP FUNCTION llm_runtime.sql__embeddings();
 DROP FUNCTION llm_runtime.sql__editing();
 DROP FUNCTION llm_runtime.sql__diff();
 DROP FUNCTION llm_runtime.sql__chunking();
+DROP FUNCTION llm_runtime.sql__chat_streaming();
 DROP FUNCTION llm_runtime.sql__chat();
 DROP FUNCTION llm_runtime.sql__boundary();
 DROP FUNCTION llm_runtime.sql__batches();

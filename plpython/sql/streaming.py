@@ -43,12 +43,14 @@ def generate(prompt, *given):
     return rows(request, request.continuation(prompt), request.text(prompt, ""))
 
 
-def rows(request, continuation, shown=""):
-    """The rows of a Continuation of a Request. shown: text that comes before it, if not empty."""
+def rows(request, continuation, shown="", through=iter):
+    """The rows of a Continuation of a Request. shown: text that comes before it, if not empty. through(pieces): the
+    pieces that are shown of its text."""
     watched, engine = Watched(continuation), request.model.engine
     stats, reusable, call = prefixes.begin(), prefixes.Prefixes(request.model, engine), admission.Call()
     cache = reusable.fork(watched.history) or engine.new_cache()
-    pieces = timed(call.each(stream(engine, watched, call.checkpoint, cache, stats=stats)), stats)
+    written = stream(engine, watched, call.checkpoint, cache, stats=stats)
+    pieces = timed(call.each(through(written)), stats)
     numbered = _numbered(pieces, watched, shown, lambda: reusable.keep(watched.history, cache))
     return streams.Stream(streams.sent(numbered), COLUMNS)
 

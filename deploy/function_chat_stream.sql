@@ -58,8 +58,8 @@ ALTER FUNCTION llm.chat_stream OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm.chat_stream FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm.chat_stream TO llm_user;
 COMMENT ON FUNCTION llm.chat_stream IS
-E'Answers the last message of a conversation, a row for each piece of the answer. A row is computed when it is fetched, '
-'and sent before the next is computed.\n'
+E'Answers the last message of a conversation, a row for each piece of the answer. A row is computed when it is '
+'fetched, and sent before the next is computed.\n'
 'Returns seq (from 1), piece, token_id, logprob, finish_reason, as llm.generate_stream does. The pieces, joined, are '
 'what llm.chat returns for the same arguments: reasoning and calls of tools give no rows; llm.chat_details returns '
 'them. What may be the beginning of one comes when it is certain that it is none.\n'

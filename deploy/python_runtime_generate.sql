@@ -356,6 +356,15 @@ CHATML = (
 )
 CHATML_END = "<|im_end|>"
 ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+CHECKED = ("role", "type")  # keys of words that templates compare with theirs
+# Keys that templates look up, so these words stay as they are.
+NAMES = frozenset(
+    (
+        *("role", "content", "tool_calls", "tool_call_id", "name", "id", "type", "text", "function", "arguments"),
+        *("reasoning_content", "reasoning", "thinking", "description", "parameters", "properties", "required"),
+        *("items", "enum", "default", "anyOf", "oneOf", "allOf", "additionalProperties", "return", "title", "format"),
+    )
+)
 ANSWER = "the answer"  # of the conversation that tells how a template ends an assistant's turn
 
 # A conversation as it is rendered: messages, tools, whether the answer is to follow, {name: value} of other variables.
@@ -371,17 +380,27 @@ class ControlTokens:
         either = "|".join(map(re.escape, by_length)) or r"(?!)"
         self.whole = re.compile(either)
         self._written = re.compile(either + r"|<\|", re.IGNORECASE)
-        # A role that ends in the first letter of a token that is a word stays as the template expects it.
+        self._all = "\n".join(by_length).lower()
         self._beginnings = {s[:n].lower() for s in self.ids for n in range(1, len(s)) if not s[0].isalnum()}
+        self._endings = {s[n:].lower() for s in self.ids for n in range(1, len(s)) if not s[-1].isalnum()}
         self._longest = max(map(len, self.ids), default=0)
 
     def broken(self, text, mark):
-        """A text with a mark inside each control token, and behind what may be the beginning of one."""
-        text = self._written.sub(lambda found: found[0][0] + mark + found[0][1:], text)
-        end = len(text.rstrip())
-        for size in range(1, min(self._longest, end + 1)):
-            if text[end - size : end].lower() in self._beginnings:
-                return text[:end] + mark + text[end:]
+        """A text with a mark inside each control token."""
+        return self._written.sub(lambda found: found[0][0] + mark + found[0][1:], text)
+
+    def apart(self, text, mark):
+        """As `broken`, and a mark where a part of a control token could join what the template writes beside it."""
+        text = self.broken(text, mark)
+        inner = text.strip().lower()
+        begin = len(text) - len(text.lstrip())
+        end = begin + len(inner)
+        sizes = range(1, min(self._longest, len(inner) + 1))
+        if any(inner[-size:] in self._beginnings for size in sizes):
+            text = text[:end] + mark + text[end:]
+        is_within = inner and len(inner) < self._longest and inner in self._all
+        if is_within or any(inner[:size] in self._endings for size in sizes):
+            text = text[:begin] + mark + text[begin:]
         return text
 
     def parts(self, text, mark):
@@ -397,13 +416,14 @@ class ControlTokens:
         yield text[begin:end], True
 
 
-def breaks(value, control, mark):
-    """A value of JSON whose strings have no whole control tokens."""
+def breaks(value, control, mark, name=None):
+    """A value of JSON whose strings write no control tokens. name: its key, if it has one."""
     if isinstance(value, str):
-        return control.broken(value, mark)
+        is_name = name in CHECKED or value in NAMES
+        return control.broken(value, mark) if is_name else control.apart(value, mark)
     if isinstance(value, dict):
-        return {control.broken(name, mark): breaks(each, control, mark) for name, each in value.items()}
-    return [breaks(each, control, mark) for each in value] if isinstance(value, list) else value
+        return {breaks(key, control, mark): breaks(each, control, mark, key) for key, each in value.items()}
+    return [breaks(each, control, mark, name) for each in value] if isinstance(value, list) else value
 
 
 def mark_for(*texts):
@@ -459,7 +479,8 @@ class ChatPrompts:
     def _marked(self, conversation):
         given = [conversation.messages, conversation.tools, conversation.variables or {}]
         mark = mark_for(self._source, json.dumps(given, ensure_ascii=False))
-        messages, tools, variables = breaks(given, self._control, mark)
+        messages, tools = breaks(given[:2], self._control, mark)
+        variables = {name: breaks(value, self._control, mark, CHECKED[0]) for name, value in given[2].items()}
         text = chat_templates.compiled(self._source).render(
             messages, tools, conversation.add_generation_prompt, {**self._names(), **variables}
         )
@@ -576,7 +597,8 @@ from ..server import errors, interrupts
 MOST_SOURCE = 1 << 18  # characters of a template; those in use have 20,000
 MOST_NUMBER = 1000  # of a width, an indent, the digits of a rounding
 MOST_BITS = 1 << 12  # of a product or a power
-STEPS, STEPS_A_CHARACTER = 1 << 22, 64  # characters made and things done, at most, and for each character of the input
+STEPS, STEPS_A_CHARACTER = 1 << 20, 64  # characters made and things done, at most, and for each character of the input
+STEPS_A_CALL = 8  # what it takes beside a round of a loop
 SECONDS = 10.0
 OWN_NAMES = ("messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token")
 REASONING = ("reasoning_content", "thinking", "reasoning")  # the names of a message's reasoning, the first is given
@@ -736,7 +758,7 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     def call(self, context, called, /, *args, **kwargs):
         """Every call of a template: a function, a macro, a method of a text."""
-        self.budget.spend()
+        self.budget.spend(STEPS_A_CALL)
         if isinstance(called, jinja2.runtime.LoopContext):  # a recursive loop
             args = tuple(self._counted(values) for values in args)
         method = getattr(called, "__wrapped__", called)  # the sandbox wraps str.format

@@ -445,6 +445,7 @@ class ChatPrompts:
         self._tokenizer = tokenizer
         self.has_template = bool(tokenizer.chat_template)
         self._source = tokenizer.chat_template or CHATML
+        self._source_for_tools = tokenizer.tool_chat_template or self._source
         self._control = ControlTokens(tokenizer.control_tokens())
         # ChatML without ChatML's tokens is text: there a mark becomes a space, so that no message can write it either
         self.is_plain = not self.has_template and CHATML_END not in self._control.ids
@@ -478,10 +479,11 @@ class ChatPrompts:
 
     def _marked(self, conversation):
         given = [conversation.messages, conversation.tools, conversation.variables or {}]
-        mark = mark_for(self._source, json.dumps(given, ensure_ascii=False))
+        source = self._source_for_tools if conversation.tools else self._source
+        mark = mark_for(source, json.dumps(given, ensure_ascii=False))
         messages, tools = breaks(given[:2], self._control, mark)
         variables = {name: breaks(value, self._control, mark, CHECKED[0]) for name, value in given[2].items()}
-        text = chat_templates.compiled(self._source).render(
+        text = chat_templates.compiled(source).render(
             messages, tools, conversation.add_generation_prompt, {**self._names(), **variables}
         )
         return text.replace(_escaped(mark), mark), mark

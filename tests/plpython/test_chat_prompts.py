@@ -138,6 +138,14 @@ def test_tokens_that_are_no_control_tokens_are_read_in_content_as_everywhere():
     assert BYTES + len(CONTROL) in ids and control == [BYTES, BYTES + 1, BYTES]
 
 
+def test_a_template_for_tools_is_taken_where_there_are_tools():
+    its = tokenizer("for none")
+    its.tool_chat_template = "for {{ tools|length }}"
+    prompts = ChatPrompts(its)
+    assert prompts.text(Conversation(MANY)) == prompts.text(Conversation(MANY, [])) == "for none"
+    assert prompts.text(Conversation(MANY, TOOLS)) == "for 2"
+
+
 def test_a_beginning_of_sequence_token_stands_once_if_the_template_writes_it_and_not_at_all_otherwise():
     messages = [{"role": "user", "content": "a"}]
     assert prompt("{{ bos_token }}" + CHATML, messages, before=[BYTES + 2])[1] == [BYTES + 2, BYTES, BYTES + 1, BYTES]

@@ -11,19 +11,20 @@ import json
 import re
 from collections import namedtuple
 
-from ..server import errors
+from ..server import errors, interrupts
 from . import chat_templates
 
-MARKS = range(0xE000, 0xF900)  # Unicode's private characters
+STRETCH = 1 << 16  # characters of a text between two checkpoints
+PRIVATE = range(0xE000, 0xF900)  # Unicode's private characters
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + (message.content or '') + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 CHATML_END = "<|im_end|>"
-ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+ROLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 CHECKED = ("role", "type")  # keys of words that templates compare with theirs
 # Keys that templates look up, so these words stay as they are.
-NAMES = frozenset(
+KEYS_OF_CHAT = frozenset(
     (
         *("role", "content", "tool_calls", "tool_call_id", "name", "id", "type", "text", "function", "arguments"),
         *("reasoning_content", "reasoning", "thinking", "description", "parameters", "properties", "required"),
@@ -51,8 +52,25 @@ class ControlTokens:
         self._longest = max(map(len, self.ids), default=0)
 
     def broken(self, text, mark):
-        """A text with a mark inside each control token."""
-        return self._written.sub(lambda found: found[0][0] + mark + found[0][1:], text)
+        """A text with a mark inside each control token. Interruptible."""
+        parts, end = [], 0
+        for found in self._found(text):
+            parts += [text[end : found.start() + 1], mark]
+            end = found.start() + 1
+        return "".join(parts) + text[end:]
+
+    def _found(self, text):
+        """The matches of `_written`, with a checkpoint after each stretch of the text."""
+        begin = 0
+        while begin < len(text):
+            end = begin + STRETCH
+            for found in self._written.finditer(text, begin, end + self._longest):
+                if found.start() >= end:
+                    break
+                yield found
+                begin = found.end()
+            begin = max(begin, end)
+            interrupts.checkpoint()
 
     def apart(self, text, mark):
         """As `broken`, and a mark where a part of a control token could join what the template writes beside it."""
@@ -84,7 +102,7 @@ class ControlTokens:
 def breaks(value, control, mark, name=None):
     """A value of JSON whose strings write no control tokens. name: its key, if it has one."""
     if isinstance(value, str):
-        is_name = name in CHECKED or value in NAMES
+        is_name = name in CHECKED or value in KEYS_OF_CHAT
         return control.broken(value, mark) if is_name else control.apart(value, mark)
     if isinstance(value, dict):
         return {breaks(key, control, mark): breaks(each, control, mark, key) for key, each in value.items()}
@@ -93,7 +111,7 @@ def breaks(value, control, mark, name=None):
 
 def mark_for(*texts):
     """A private character that is in none of the texts, neither as it is nor as JSON may write it."""
-    for number in MARKS:
+    for number in PRIVATE:
         if not any(chr(number) in text or _escaped(chr(number)) in text.lower() for text in texts):
             return chr(number)
     raise errors.invalid_parameter("the messages have all private characters of Unicode")
@@ -127,9 +145,11 @@ class ChatPrompts:
         """A text without the control tokens in it."""
         return self._control.whole.sub("", text)
 
-    def tokens(self, conversation, encode):
-        """The prompt as token ids. encode(text, parse_special) makes those of a part."""
+    def tokens(self, conversation, encode, check=None):
+        """The prompt as token ids. encode(text, parse_special) makes those of a part. check(text) may refuse it."""
         text, mark = self._marked(conversation)
+        if check is not None:
+            check(text)
         if self.is_plain:
             return [*self._tokenizer.before, *encode(text.replace(mark, self._instead), False)]
         ids = [] if self.has_template else list(self._tokenizer.before)
@@ -209,7 +229,7 @@ def _check_message(message, where):
     if not isinstance(message, dict):
         raise errors.invalid_parameter(f"{where} is not an object", hint=MESSAGE_HINT)
     role = message.get("role")
-    if not (isinstance(role, str) and ROLE.fullmatch(role)):
+    if not (isinstance(role, str) and ROLE_NAME.fullmatch(role)):
         raise errors.invalid_parameter(
             f"{where} has no role that is a word", "roles are system, user, assistant and tool", MESSAGE_HINT
         )

@@ -7,7 +7,8 @@ import pytest
 from tokenizers import Tokenizer as Library
 from tokenizers import decoders, models, pre_tokenizers
 
-from plpython.generate.chat_prompts import CHATML, ChatPrompts, Conversation, checked
+from plpython.generate import chat_prompts
+from plpython.generate.chat_prompts import CHATML, ChatPrompts, ControlTokens, Conversation, checked
 from plpython.model.tokenizer import Tokenizer
 from plpython.server.errors import ModelError
 from tests.fixtures.chat.conversations import CALLED, CONVERSATIONS, MANY, TOOLS
@@ -112,6 +113,14 @@ def test_a_text_of_two_halves_in_two_parts_is_no_control_token():
     parts = [{"type": "text", "text": "<|im_"}, {"type": "text", "text": "end|>"}]
     _, control, text = prompt(source, [{"role": "user", "content": parts}])
     assert control == [BYTES + 1] and text == "<|im_end|><|im_end|>"
+
+
+@pytest.mark.parametrize("stretch", range(1, 12))
+def test_a_control_token_across_two_stretches_of_a_long_text_is_found(monkeypatch, stretch):
+    monkeypatch.setattr(chat_prompts, "STRETCH", stretch)
+    text = "a<|im_end|>bc</s><|im_start|><s>"
+    broken = ControlTokens(dict.fromkeys(CONTROL, 0)).broken(text, "!")
+    assert broken == "a<!|im_end|>bc<!/s><!|im_start|><!s>"
 
 
 def test_escaped_json_writes_no_control_token_and_no_mark():

@@ -220,13 +220,13 @@ from ..session import models, prefixes
 from . import generation
 
 # The prompt is the template's, so options about its tokens and its text have no meaning.
-OPTIONS = {
+CHAT_OPTIONS = {
     **{key: kind for key, kind in generation.OPTIONS.items() if key not in ("add_special", "parse_special", "echo")},
     "template_arguments": (dict, 'what else the chat template reads, such as {"enable_thinking": false}'),
 }
 # The order in which keys of a tool are usually written, which models learnt; jsonb has one of its own.
 USUAL = ("type", "function", "name", "description", "parameters", "properties", "items", "enum", "required")
-TAIL = 32  # tokens at the end of a prompt, which may begin the reasoning
+PROMPT_END = 32  # tokens at the end of a prompt, which may begin the reasoning
 NO_TEMPLATE = "Its prompts follow ChatML, which it may not have learnt. A file with a chat template brings its own."
 
 _prompts = weakref.WeakKeyDictionary()  # ChatPrompts by Tokenizer
@@ -235,7 +235,7 @@ _prompts = weakref.WeakKeyDictionary()  # ChatPrompts by Tokenizer
 class ChatRequest(generation.Request):
     """The arguments that all answers of a call share, as Request has those of texts."""
 
-    known = OPTIONS
+    known = CHAT_OPTIONS
 
     def __init__(self, model, *given):
         super().__init__(model, *given)
@@ -259,7 +259,7 @@ class ChatRequest(generation.Request):
         """The answers.Answer of a continuation whose text is `text`."""
         if continuation.finish_reason != "stop_string":
             text = self.model.tokenizer.decode(continuation.tokens, keep_control=True)
-        end = continuation.history[: continuation.prompt_tokens][-TAIL:]
+        end = continuation.history[: continuation.prompt_tokens][-PROMPT_END:]
         prompt = self.model.tokenizer.decode(end, keep_control=True)
         answer = answers.parse(text, prompt, bool(conversation.tools))
         return answer._replace(text=self._prompts.without_control(answer.text).replace("\0", "\ufffd"))
@@ -284,7 +284,14 @@ def noticed(model):
 def tokens_of(model, conversation):
     """Token ids of a Conversation. Interruptible."""
     context = model.architecture.context_length
-    return prompts(model).tokens(conversation, lambda text, parses: model.encode_at_most(text, context, parses))
+
+    def encode(text, parses):
+        return model.encode_at_most(text, context, parses)
+
+    def check(text):
+        model.require_bytes(len(text), context, parse_special=True)
+
+    return prompts(model).tokens(conversation, encode, check)
 
 
 def turn_tokens(model, text):
@@ -381,7 +388,7 @@ AS $python$"""An answer as rows: each piece of its text as soon as it is certain
 from ..generate.answer_stream import certain_text
 from ..model.tokenizer import StreamDecoder
 from . import streaming
-from .chat import TAIL, ChatRequest
+from .chat import PROMPT_END, ChatRequest
 
 
 class StreamedRequest(ChatRequest):
@@ -389,7 +396,7 @@ class StreamedRequest(ChatRequest):
 
     def spoken(self, conversation, continuation, pieces):
         """The pieces of the answer's text, of the pieces of the whole; joined they are what llm.chat returns."""
-        end = continuation.history[: continuation.prompt_tokens][-TAIL:]
+        end = continuation.history[: continuation.prompt_tokens][-PROMPT_END:]
         prompt = self.model.tokenizer.decode(end, keep_control=True)
         everything = told = ""
         for whole, raw in self._written(continuation, pieces):

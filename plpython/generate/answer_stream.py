@@ -10,7 +10,7 @@ from . import answers
 
 CALL = re.compile(r"<(?:seed:)?tool_call>|\[TOOL_CALLS\]|<\|python_tag\|>|(?:<\|start\|>|<\|channel\|>)[^<]*\bto=")
 NOTATIONS = (
-    *(begin for begin, _ in answers.REASONING),
+    *(begin for begin, _ in answers.REASONING_TAGS),
     *("<tool_call>", "<seed:tool_call>", answers.MISTRAL, answers.PYTHON_TAG),
     *("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>"),
 )

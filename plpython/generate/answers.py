@@ -12,14 +12,14 @@ from collections import namedtuple
 # tool_calls: a list of {"id", "type": "function", "function": {"name", "arguments"}}. It and reasoning may be None.
 Answer = namedtuple("Answer", "text reasoning tool_calls")
 
-REASONING = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<seed:think>", "</seed:think>"))
+REASONING_TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<seed:think>", "</seed:think>"))
 TOOL_CALL = re.compile(r"<(seed:)?tool_call>(.*?)</(?:seed:)?tool_call>", re.DOTALL)
 FUNCTION = re.compile(r"\s*<function=([^>\s]+)>(.*?)</function>\s*", re.DOTALL)
 PARAMETER = re.compile(r"<parameter=([^>\s]+)>(.*?)</parameter>", re.DOTALL)
 MISTRAL = "[TOOL_CALLS]"
 MISTRAL_CALL = re.compile(r"([\w.-]+)(?:\[CALL_ID\]\w+)?(?:\[ARGS\])?\s*(?=\{)")
 PYTHON_TAG = "<|python_tag|>"
-CHANNEL = re.compile(
+CHANNELS = re.compile(
     r"(?:<\|start\|>([^<]*))?<\|channel\|>(.*?)<\|message\|>(.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)",
     re.DOTALL,
 )
@@ -45,7 +45,7 @@ def parse(text, prompt="", has_tools=False):
 
 def _without_reasoning(text, prompt):
     """(the rest, the reasoning). One without an end was cut."""
-    for begin, end in REASONING:
+    for begin, end in REASONING_TAGS:
         opened = prompt.rstrip().endswith(begin)
         if opened or text.lstrip().startswith(begin):
             reasoning, _, rest = text.strip().removeprefix(begin).partition(end)
@@ -148,7 +148,7 @@ def _json(text):
 def _of_channels(text):
     """harmony: analysis is the reasoning, final the text, and what is sent to a function a call."""
     texts, reasoning, calls = [], [], []
-    for start, channel, content in CHANNEL.findall(text):
+    for start, channel, content in CHANNELS.findall(text):
         recipient = RECIPIENT.search(f"{start} {channel}")
         if recipient and _channel_call(recipient[1], content, calls):
             continue

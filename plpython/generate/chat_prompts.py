@@ -11,16 +11,26 @@ import json
 import re
 from collections import namedtuple
 
-from ..server import errors
+from ..server import errors, interrupts
 from . import chat_templates
 
-MARKS = range(0xE000, 0xF900)  # Unicode's private characters
+STRETCH = 1 << 16  # characters of a text between two checkpoints
+PRIVATE = range(0xE000, 0xF900)  # Unicode's private characters
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + (message.content or '') + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 CHATML_END = "<|im_end|>"
-ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+ROLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+CHECKED = ("role", "type")  # keys of words that templates compare with theirs
+# Keys that templates look up, so these words stay as they are.
+KEYS_OF_CHAT = frozenset(
+    (
+        *("role", "content", "tool_calls", "tool_call_id", "name", "id", "type", "text", "function", "arguments"),
+        *("reasoning_content", "reasoning", "thinking", "description", "parameters", "properties", "required"),
+        *("items", "enum", "default", "anyOf", "oneOf", "allOf", "additionalProperties", "return", "title", "format"),
+    )
+)
 ANSWER = "the answer"  # of the conversation that tells how a template ends an assistant's turn
 
 # A conversation as it is rendered: messages, tools, whether the answer is to follow, {name: value} of other variables.
@@ -36,17 +46,44 @@ class ControlTokens:
         either = "|".join(map(re.escape, by_length)) or r"(?!)"
         self.whole = re.compile(either)
         self._written = re.compile(either + r"|<\|", re.IGNORECASE)
-        # A role that ends in the first letter of a token that is a word stays as the template expects it.
+        self._all = "\n".join(by_length).lower()
         self._beginnings = {s[:n].lower() for s in self.ids for n in range(1, len(s)) if not s[0].isalnum()}
+        self._endings = {s[n:].lower() for s in self.ids for n in range(1, len(s)) if not s[-1].isalnum()}
         self._longest = max(map(len, self.ids), default=0)
 
     def broken(self, text, mark):
-        """A text with a mark inside each control token, and behind what may be the beginning of one."""
-        text = self._written.sub(lambda found: found[0][0] + mark + found[0][1:], text)
-        end = len(text.rstrip())
-        for size in range(1, min(self._longest, end + 1)):
-            if text[end - size : end].lower() in self._beginnings:
-                return text[:end] + mark + text[end:]
+        """A text with a mark inside each control token. Interruptible."""
+        parts, end = [], 0
+        for found in self._found(text):
+            parts += [text[end : found.start() + 1], mark]
+            end = found.start() + 1
+        return "".join(parts) + text[end:]
+
+    def _found(self, text):
+        """The matches of `_written`, with a checkpoint after each stretch of the text."""
+        begin = 0
+        while begin < len(text):
+            end = begin + STRETCH
+            for found in self._written.finditer(text, begin, end + self._longest):
+                if found.start() >= end:
+                    break
+                yield found
+                begin = found.end()
+            begin = max(begin, end)
+            interrupts.checkpoint()
+
+    def apart(self, text, mark):
+        """As `broken`, and a mark where a part of a control token could join what the template writes beside it."""
+        text = self.broken(text, mark)
+        inner = text.strip().lower()
+        begin = len(text) - len(text.lstrip())
+        end = begin + len(inner)
+        sizes = range(1, min(self._longest, len(inner) + 1))
+        if any(inner[-size:] in self._beginnings for size in sizes):
+            text = text[:end] + mark + text[end:]
+        is_within = inner and len(inner) < self._longest and inner in self._all
+        if is_within or any(inner[:size] in self._endings for size in sizes):
+            text = text[:begin] + mark + text[begin:]
         return text
 
     def parts(self, text, mark):
@@ -62,18 +99,19 @@ class ControlTokens:
         yield text[begin:end], True
 
 
-def breaks(value, control, mark):
-    """A value of JSON whose strings have no whole control tokens."""
+def breaks(value, control, mark, name=None):
+    """A value of JSON whose strings write no control tokens. name: its key, if it has one."""
     if isinstance(value, str):
-        return control.broken(value, mark)
+        is_name = name in CHECKED or value in KEYS_OF_CHAT
+        return control.broken(value, mark) if is_name else control.apart(value, mark)
     if isinstance(value, dict):
-        return {control.broken(name, mark): breaks(each, control, mark) for name, each in value.items()}
-    return [breaks(each, control, mark) for each in value] if isinstance(value, list) else value
+        return {breaks(key, control, mark): breaks(each, control, mark, key) for key, each in value.items()}
+    return [breaks(each, control, mark, name) for each in value] if isinstance(value, list) else value
 
 
 def mark_for(*texts):
     """A private character that is in none of the texts, neither as it is nor as JSON may write it."""
-    for number in MARKS:
+    for number in PRIVATE:
         if not any(chr(number) in text or _escaped(chr(number)) in text.lower() for text in texts):
             return chr(number)
     raise errors.invalid_parameter("the messages have all private characters of Unicode")
@@ -90,6 +128,7 @@ class ChatPrompts:
         self._tokenizer = tokenizer
         self.has_template = bool(tokenizer.chat_template)
         self._source = tokenizer.chat_template or CHATML
+        self._source_for_tools = tokenizer.tool_chat_template or self._source
         self._control = ControlTokens(tokenizer.control_tokens())
         # ChatML without ChatML's tokens is text: there a mark becomes a space, so that no message can write it either
         self.is_plain = not self.has_template and CHATML_END not in self._control.ids
@@ -106,9 +145,11 @@ class ChatPrompts:
         """A text without the control tokens in it."""
         return self._control.whole.sub("", text)
 
-    def tokens(self, conversation, encode):
-        """The prompt as token ids. encode(text, parse_special) makes those of a part."""
+    def tokens(self, conversation, encode, check=None):
+        """The prompt as token ids. encode(text, parse_special) makes those of a part. check(text) may refuse it."""
         text, mark = self._marked(conversation)
+        if check is not None:
+            check(text)
         if self.is_plain:
             return [*self._tokenizer.before, *encode(text.replace(mark, self._instead), False)]
         ids = [] if self.has_template else list(self._tokenizer.before)
@@ -123,9 +164,11 @@ class ChatPrompts:
 
     def _marked(self, conversation):
         given = [conversation.messages, conversation.tools, conversation.variables or {}]
-        mark = mark_for(self._source, json.dumps(given, ensure_ascii=False))
-        messages, tools, variables = breaks(given, self._control, mark)
-        text = chat_templates.compiled(self._source).render(
+        source = self._source_for_tools if conversation.tools else self._source
+        mark = mark_for(source, json.dumps(given, ensure_ascii=False))
+        messages, tools = breaks(given[:2], self._control, mark)
+        variables = {name: breaks(value, self._control, mark, CHECKED[0]) for name, value in given[2].items()}
+        text = chat_templates.compiled(source).render(
             messages, tools, conversation.add_generation_prompt, {**self._names(), **variables}
         )
         return text.replace(_escaped(mark), mark), mark
@@ -186,7 +229,7 @@ def _check_message(message, where):
     if not isinstance(message, dict):
         raise errors.invalid_parameter(f"{where} is not an object", hint=MESSAGE_HINT)
     role = message.get("role")
-    if not (isinstance(role, str) and ROLE.fullmatch(role)):
+    if not (isinstance(role, str) and ROLE_NAME.fullmatch(role)):
         raise errors.invalid_parameter(
             f"{where} has no role that is a word", "roles are system, user, assistant and tool", MESSAGE_HINT
         )

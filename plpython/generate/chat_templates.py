@@ -22,7 +22,11 @@ from ..server import errors, interrupts
 MOST_SOURCE = 1 << 18  # characters of a template; those in use have 20,000
 MOST_NUMBER = 1000  # of a width, an indent, the digits of a rounding
 MOST_BITS = 1 << 12  # of a product or a power
-STEPS, STEPS_A_CHARACTER = 1 << 22, 64  # characters made and things done, at most, and for each character of the input
+MOST_STEPS, STEPS_A_CHARACTER = (
+    1 << 20,
+    64,
+)  # characters made and things done, at most, and for each character of the input
+STEPS_A_CALL = 8  # what it takes beside a round of a loop
 SECONDS = 10.0
 OWN_NAMES = ("messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token")
 REASONING = ("reasoning_content", "thinking", "reasoning")  # the names of a message's reasoning, the first is given
@@ -182,7 +186,7 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     def call(self, context, called, /, *args, **kwargs):
         """Every call of a template: a function, a macro, a method of a text."""
-        self.budget.spend()
+        self.budget.spend(STEPS_A_CALL)
         if isinstance(called, jinja2.runtime.LoopContext):  # a recursive loop
             args = tuple(self._counted(values) for values in args)
         method = getattr(called, "__wrapped__", called)  # the sandbox wraps str.format
@@ -332,7 +336,7 @@ class ChatTemplate:
             **(variables or {}),
         }
         self._environment.budget = Budget(
-            STEPS + STEPS_A_CHARACTER * _characters(given), checkpoint or interrupts.checkpoint
+            MOST_STEPS + STEPS_A_CHARACTER * _characters(given), checkpoint or interrupts.checkpoint
         )
         return self._rendered(given)
 

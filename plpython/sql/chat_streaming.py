@@ -3,7 +3,7 @@
 from ..generate.answer_stream import certain_text
 from ..model.tokenizer import StreamDecoder
 from . import streaming
-from .chat import TAIL, ChatRequest
+from .chat import PROMPT_END, ChatRequest
 
 
 class StreamedRequest(ChatRequest):
@@ -11,7 +11,7 @@ class StreamedRequest(ChatRequest):
 
     def spoken(self, conversation, continuation, pieces):
         """The pieces of the answer's text, of the pieces of the whole; joined they are what llm.chat returns."""
-        end = continuation.history[: continuation.prompt_tokens][-TAIL:]
+        end = continuation.history[: continuation.prompt_tokens][-PROMPT_END:]
         prompt = self.model.tokenizer.decode(end, keep_control=True)
         everything = told = ""
         for whole, raw in self._written(continuation, pieces):

@@ -399,7 +399,14 @@ CHATML = (
 )
 CHATML_END = "<|im_end|>"
 ROLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-CHECKED = ("role", "type")  # keys of words that templates compare with theirs
+CHECKED = ("type", "template_arguments")  # keys of words that templates compare with theirs
+# Roles that a template may write between the brackets of a control token, <|user|>; another role makes none.
+ROLES = frozenset(
+    (
+        *("system", "user", "assistant", "tool", "developer", "function", "ipython", "observation", "environment"),
+        *("tool_call", "tool_response", "tool_result", "assistant_tool_call", "model"),
+    )
+)
 # Keys that templates look up, so these words stay as they are.
 KEYS_OF_CHAT = frozenset(
     (
@@ -479,7 +486,7 @@ class ControlTokens:
 def breaks(value, control, mark, name=None):
     """A value of JSON whose strings write no control tokens. name: its key, if it has one."""
     if isinstance(value, str):
-        is_name = name in CHECKED or value in KEYS_OF_CHAT
+        is_name = name in CHECKED or value in KEYS_OF_CHAT or (name == "role" and value in ROLES)
         return control.broken(value, mark) if is_name else control.apart(value, mark)
     if isinstance(value, dict):
         return {breaks(key, control, mark): breaks(each, control, mark, key) for key, each in value.items()}
@@ -544,7 +551,7 @@ class ChatPrompts:
         source = self._source_for_tools if conversation.tools else self._source
         mark = mark_for(source, json.dumps(given, ensure_ascii=False))
         messages, tools = breaks(given[:2], self._control, mark)
-        variables = {name: breaks(value, self._control, mark, CHECKED[0]) for name, value in given[2].items()}
+        variables = {name: breaks(value, self._control, mark, "template_arguments") for name, value in given[2].items()}
         text = chat_templates.compiled(source).render(
             messages, tools, conversation.add_generation_prompt, {**self._names(), **variables}
         )
@@ -710,8 +717,13 @@ class Budget:
             self.spend(1 + _length(each))
             if isinstance(each, dict):
                 waiting += [*each.keys(), *each.values()]
-            elif isinstance(each, (list, tuple)):
+            elif _holds(each):
                 waiting += each
+
+
+def _holds(value):
+    """Whether a value is a list of others: a list, a tuple, what a dictionary gives."""
+    return hasattr(value, "__len__") and not isinstance(value, (str, bytes, jinja2.Undefined))
 
 
 def _length(value):
@@ -765,6 +777,9 @@ class _Namespace(jinja2.utils.Namespace):
             _check_name(name)
         jinja2.utils.Namespace.__init__(self, values)
 
+    def __repr__(self):  # what it holds may be larger than it
+        return "<Namespace>"
+
     def __setitem__(self, name, value):
         _check_name(name)
         jinja2.utils.Namespace.__setitem__(self, name, value)
@@ -798,12 +813,15 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             self.filters.pop(name)
         self.filters = {name: self._bounded(name, function) for name, function in self.filters.items()}
         self.filters[" counted"] = self._counted
-        self.filters[" measured"] = self._measured
+        self.filters[" compared"] = self._compared
 
     def _parse(self, source, name, filename):
         tree = super()._parse(source, name, filename)
         for loop in tree.find_all(nodes.For):
             loop.iter = _filter(loop.iter, " counted")
+        for comparison in tree.find_all(nodes.Compare):
+            for side in (comparison, *comparison.ops):
+                side.expr = _filter(side.expr, " compared")
         return tree
 
     def concat(self, parts):
@@ -865,10 +883,12 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return Counted(values, self.budget) if hasattr(values, "__len__") else _each(values, self.budget)
 
     def _measured(self, value):
-        if isinstance(value, (list, tuple, dict)):
+        self.budget.measure(value)
+        return value
+
+    def _compared(self, value):
+        if _holds(value):
             self.budget.measure(value)
-        else:
-            self.budget.spend(_length(value))
         return value
 
 

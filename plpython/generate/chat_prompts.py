@@ -22,7 +22,14 @@ CHATML = (
 )
 CHATML_END = "<|im_end|>"
 ROLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-CHECKED = ("role", "type")  # keys of words that templates compare with theirs
+CHECKED = ("type", "template_arguments")  # keys of words that templates compare with theirs
+# Roles that a template may write between the brackets of a control token, <|user|>; another role makes none.
+ROLES = frozenset(
+    (
+        *("system", "user", "assistant", "tool", "developer", "function", "ipython", "observation", "environment"),
+        *("tool_call", "tool_response", "tool_result", "assistant_tool_call", "model"),
+    )
+)
 # Keys that templates look up, so these words stay as they are.
 KEYS_OF_CHAT = frozenset(
     (
@@ -102,7 +109,7 @@ class ControlTokens:
 def breaks(value, control, mark, name=None):
     """A value of JSON whose strings write no control tokens. name: its key, if it has one."""
     if isinstance(value, str):
-        is_name = name in CHECKED or value in KEYS_OF_CHAT
+        is_name = name in CHECKED or value in KEYS_OF_CHAT or (name == "role" and value in ROLES)
         return control.broken(value, mark) if is_name else control.apart(value, mark)
     if isinstance(value, dict):
         return {breaks(key, control, mark): breaks(each, control, mark, key) for key, each in value.items()}
@@ -167,7 +174,7 @@ class ChatPrompts:
         source = self._source_for_tools if conversation.tools else self._source
         mark = mark_for(source, json.dumps(given, ensure_ascii=False))
         messages, tools = breaks(given[:2], self._control, mark)
-        variables = {name: breaks(value, self._control, mark, CHECKED[0]) for name, value in given[2].items()}
+        variables = {name: breaks(value, self._control, mark, "template_arguments") for name, value in given[2].items()}
         text = chat_templates.compiled(source).render(
             messages, tools, conversation.add_generation_prompt, {**self._names(), **variables}
         )

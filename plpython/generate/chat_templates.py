@@ -71,8 +71,13 @@ class Budget:
             self.spend(1 + _length(each))
             if isinstance(each, dict):
                 waiting += [*each.keys(), *each.values()]
-            elif isinstance(each, (list, tuple)):
+            elif _holds(each):
                 waiting += each
+
+
+def _holds(value):
+    """Whether a value is a list of others: a list, a tuple, what a dictionary gives."""
+    return hasattr(value, "__len__") and not isinstance(value, (str, bytes, jinja2.Undefined))
 
 
 def _length(value):
@@ -126,6 +131,9 @@ class _Namespace(jinja2.utils.Namespace):
             _check_name(name)
         jinja2.utils.Namespace.__init__(self, values)
 
+    def __repr__(self):  # what it holds may be larger than it
+        return "<Namespace>"
+
     def __setitem__(self, name, value):
         _check_name(name)
         jinja2.utils.Namespace.__setitem__(self, name, value)
@@ -159,12 +167,15 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
             self.filters.pop(name)
         self.filters = {name: self._bounded(name, function) for name, function in self.filters.items()}
         self.filters[" counted"] = self._counted
-        self.filters[" measured"] = self._measured
+        self.filters[" compared"] = self._compared
 
     def _parse(self, source, name, filename):
         tree = super()._parse(source, name, filename)
         for loop in tree.find_all(nodes.For):
             loop.iter = _filter(loop.iter, " counted")
+        for comparison in tree.find_all(nodes.Compare):
+            for side in (comparison, *comparison.ops):
+                side.expr = _filter(side.expr, " compared")
         return tree
 
     def concat(self, parts):
@@ -226,10 +237,12 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return Counted(values, self.budget) if hasattr(values, "__len__") else _each(values, self.budget)
 
     def _measured(self, value):
-        if isinstance(value, (list, tuple, dict)):
+        self.budget.measure(value)
+        return value
+
+    def _compared(self, value):
+        if _holds(value):
             self.budget.measure(value)
-        else:
-            self.budget.spend(_length(value))
         return value
 
 

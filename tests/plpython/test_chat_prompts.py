@@ -123,6 +123,13 @@ def test_a_control_token_across_two_stretches_of_a_long_text_is_found(monkeypatc
     assert broken == "a<!|im_end|>bc<!/s><!|im_start|><!s>"
 
 
+def test_a_role_makes_a_control_token_only_if_it_is_a_usual_one():
+    source = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
+    messages = [{"role": "user", "content": "a"}, {"role": "im_end", "content": "b"}]
+    _, control, text = prompt(source, messages, control=(*CONTROL, "<|user|>"))
+    assert control == [BYTES + len(CONTROL)] and text == "<|user|>a<|im_end|>b"
+
+
 def test_escaped_json_writes_no_control_token_and_no_mark():
     source = "{{ messages[0].content|tojson(ensure_ascii=true) }}"
     _, control, text = prompt(source, [{"role": "user", "content": "<|im_end|>\u00e9\ue000"}])

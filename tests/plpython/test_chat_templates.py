@@ -39,6 +39,10 @@ BOMBS = {
     "{% endfor %}{{ n.x|tojson }}",
     "a list in itself, formatted": "{% set n = namespace(x=[]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}"
     "{% endfor %}{{ '%s' % [n.x] }}",
+    "what a dictionary gives": "{% set n = namespace(x=[]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}"
+    "{% endfor %}{{ dict(a=n.x).items() }}",
+    "lists in themselves, compared": "{% set n = namespace(x=[], y=[]) %}{% for i in range(60) %}"
+    "{% set n.x = [n.x, n.x] %}{% set n.y = [n.y, n.y] %}{% endfor %}{{ n.x == n.y }}",
     "center": "{{ 'x'|center(10**9) }}",
     "the method center": "{{ 'x'.center(10**9) }}",
     "a method through attr": "{{ ('x'|attr('ljust'))(10**9) }}",

@@ -6,6 +6,229 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
+CREATE OR REPLACE FUNCTION llm_runtime.generate__answer_stream()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The text of an answer while it is being written: what will surely be in the text that answers.parse gives.
+
+Reasoning and calls of tools are not text. What may turn out to be one of them is held back: the first letters of a
+notation, and everything from a whole call on, which stays text only if it is wrong.
+"""
+
+import re
+
+from . import answers
+
+CALL = re.compile(r"<(?:seed:)?tool_call>|\[TOOL_CALLS\]|<\|python_tag\|>|(?:<\|start\|>|<\|channel\|>)[^<]*\bto=")
+NOTATIONS = (
+    *(begin for begin, _ in answers.REASONING_TAGS),
+    *("<tool_call>", "<seed:tool_call>", answers.MISTRAL, answers.PYTHON_TAG),
+    *("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>"),
+)
+
+
+def certain_text(written, prompt="", has_tools=False):
+    """The text that is certain when so much is written. The arguments are those of answers.parse."""
+    call = CALL.search(written)
+    certain = written[: len(written) - _held(written) if call is None else call.start()]
+    text = answers.parse(certain, prompt).text
+    return "" if has_tools and text.startswith("{") else text  # an object, which may become a call
+
+
+def _held(written):
+    """How many characters at the end may begin a notation."""
+    return max(_beginning(written, notation) for notation in NOTATIONS)
+
+
+def _beginning(written, notation):
+    return next((n for n in range(len(notation) - 1, 0, -1) if written.endswith(notation[:n])), 0)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__answer_stream() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__answer_stream() IS
+'The text of an answer while it is being written: what will surely be in the text that answers.parse gives.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.generate__answers()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""What a model writes for an answer: its reasoning, its calls of tools, and the text that is left.
+
+Read are the notations of the families that are loaded: <think> and [THINK]; Hermes' and Qwen's <tool_call> with JSON
+or with <function=...>, Seed's and Mistral's notations, Llama 3's object of JSON, and the channels of harmony. A call
+that is not whole, or whose arguments are no JSON, stays text.
+"""
+
+import json
+import re
+from collections import namedtuple
+
+# tool_calls: a list of {"id", "type": "function", "function": {"name", "arguments"}}. It and reasoning may be None.
+Answer = namedtuple("Answer", "text reasoning tool_calls")
+
+REASONING_TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<seed:think>", "</seed:think>"))
+TOOL_CALL = re.compile(r"<(seed:)?tool_call>(.*?)</(?:seed:)?tool_call>", re.DOTALL)
+FUNCTION = re.compile(r"\s*<function=([^>\s]+)>(.*?)</function>\s*", re.DOTALL)
+PARAMETER = re.compile(r"<parameter=([^>\s]+)>(.*?)</parameter>", re.DOTALL)
+MISTRAL = "[TOOL_CALLS]"
+MISTRAL_CALL = re.compile(r"([\w.-]+)(?:\[CALL_ID\]\w+)?(?:\[ARGS\])?\s*(?=\{)")
+PYTHON_TAG = "<|python_tag|>"
+CHANNELS = re.compile(
+    r"(?:<\|start\|>([^<]*))?<\|channel\|>(.*?)<\|message\|>(.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)",
+    re.DOTALL,
+)
+RECIPIENT = re.compile(r"to=(?:functions\.)?([\w.-]+)")
+_decoder = json.JSONDecoder()
+
+
+class _NoCallError(ValueError):
+    """A text is no call of a tool."""
+
+
+def parse(text, prompt="", has_tools=False):
+    """The Answer of a text with its control tokens. prompt: what it continues, which may have begun the reasoning.
+
+    has_tools: an answer that is only an object with a name and parameters is a call.
+    """
+    if "<|channel|>" in text:
+        return _of_channels(text)
+    text, reasoning = _without_reasoning(text, prompt)
+    text, calls = _without_calls(text, has_tools)
+    return Answer(text.strip(), reasoning, _numbered(calls))
+
+
+def _without_reasoning(text, prompt):
+    """(the rest, the reasoning). One without an end was cut."""
+    for begin, end in REASONING_TAGS:
+        opened = prompt.rstrip().endswith(begin)
+        if opened or text.lstrip().startswith(begin):
+            reasoning, _, rest = text.strip().removeprefix(begin).partition(end)
+            return rest, reasoning.strip() or None
+    return text, None
+
+
+def _without_calls(text, has_tools):
+    """(the rest, the calls)."""
+    for read in (_tagged, _mistral, _python_tag, *((_bare,) if has_tools else ())):
+        try:
+            rest, calls = read(text)
+        except (ValueError, RecursionError):
+            continue
+        if calls:
+            return rest, calls
+    return text, []
+
+
+def _tagged(text):
+    calls = [_tagged_call(body) for _, body in TOOL_CALL.findall(text)]
+    return TOOL_CALL.sub("", text), calls
+
+
+def _tagged_call(body):
+    function = FUNCTION.fullmatch(body)
+    if function is None:
+        return _call(_json(body))
+    inside = function[2].strip()
+    if inside.startswith("{"):
+        return function[1], _json(inside)
+    return function[1], {name: _value(value) for name, value in PARAMETER.findall(inside)}
+
+
+def _value(text):
+    """A parameter that is JSON, or else a string."""
+    text = text.removeprefix("\n").removesuffix("\n")
+    try:
+        return _json(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _mistral(text):
+    """[TOOL_CALLS] and then an array, or a name and arguments for each."""
+    before, *parts = text.split(MISTRAL)
+    calls = []
+    for part in map(str.strip, parts):
+        calls += map(_call, _json(part)) if part.startswith("[") else [_mistral_call(part)]
+    return before, calls
+
+
+def _mistral_call(part):
+    name = MISTRAL_CALL.match(part)
+    if name is None:
+        raise _NoCallError(part)
+    return name[1], _json(part[name.end() :])
+
+
+def _python_tag(text):
+    before, tag, rest = text.partition(PYTHON_TAG)
+    return before, _objects(rest) if tag else []
+
+
+def _bare(text):
+    text = text.strip()
+    return "", _objects(text) if text.startswith("{") else []
+
+
+def _objects(text):
+    """The calls of objects that a semicolon separates."""
+    calls, text = [], text.strip()
+    while text:
+        value, end = _decoder.raw_decode(text)
+        calls.append(_call(value))
+        text = text[end:].lstrip().removeprefix(";").lstrip()
+    return calls
+
+
+def _call(value):
+    """(name, arguments) of an object."""
+    if not isinstance(value, dict):
+        raise _NoCallError(value)
+    value = value.get("function", value) if isinstance(value.get("function"), dict) else value
+    name, arguments = value.get("name"), value.get("arguments", value.get("parameters"))
+    if isinstance(arguments, str):
+        arguments = _json(arguments)
+    if not (isinstance(name, str) and name and isinstance(arguments, dict)):
+        raise _NoCallError(value)
+    json.dumps(arguments, allow_nan=False)
+    return name, arguments
+
+
+def _json(text):
+    value = json.loads(text)
+    json.dumps(value, allow_nan=False)  # a number beyond all bounds is no JSON
+    return value
+
+
+def _of_channels(text):
+    """harmony: analysis is the reasoning, final the text, and what is sent to a function a call."""
+    texts, reasoning, calls = [], [], []
+    for start, channel, content in CHANNELS.findall(text):
+        recipient = RECIPIENT.search(f"{start} {channel}")
+        if recipient and _channel_call(recipient[1], content, calls):
+            continue
+        (reasoning if channel.strip().startswith("analysis") else texts).append(content)
+    return Answer("\n".join(texts).strip(), "\n".join(reasoning).strip() or None, _numbered(calls))
+
+
+def _channel_call(name, content, calls):
+    try:
+        calls.append(_call({"name": name, "arguments": _json(content)}))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _numbered(calls):
+    """The calls as a message has them. Mistral's templates want ids of nine characters."""
+    return [
+        {"id": f"call{n:05d}", "type": "function", "function": {"name": name, "arguments": arguments}}
+        for n, (name, arguments) in enumerate(calls)
+    ] or None
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__answers() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__answers() IS
+'What a model writes for an answer: its reasoning, its calls of tools, and the text that is left.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.generate__candidates()
 RETURNS void
 LANGUAGE plpython3u
@@ -148,6 +371,682 @@ $python$;
 REVOKE ALL ON FUNCTION llm_runtime.generate__candidates() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.generate__candidates() IS
 'The tokens that a draw may choose from, by their logits: weights, and where samplers cut them off.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.generate__chat_prompts()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""From messages to a prompt's token ids: control tokens come from the chat template, never from what a message says.
+
+Each spelling of a control token inside a message is broken by a mark, a private character that the input has not. The
+template writes the prompt. Control tokens that are whole are its own and become ids; a text with a mark is encoded as
+text, without its marks. Templates decide by content too (<think>), so tokens that are not control tokens stay as they
+are.
+"""
+
+import functools
+import json
+import re
+from collections import namedtuple
+
+from ..server import errors, interrupts
+from . import chat_templates
+
+STRETCH = 1 << 16  # characters of a text between two checkpoints
+PRIVATE = range(0xE000, 0xF900)  # Unicode's private characters
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + (message.content or '') + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+CHATML_END = "<|im_end|>"
+ROLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+CHECKED = ("type", "template_arguments")  # keys of words that templates compare with theirs
+# Roles that a template may write between the brackets of a control token, <|user|>; another role makes none.
+ROLES = frozenset(
+    (
+        *("system", "user", "assistant", "tool", "developer", "function", "ipython", "observation", "environment"),
+        *("tool_call", "tool_response", "tool_result", "assistant_tool_call", "model"),
+    )
+)
+# Keys that templates look up, so these words stay as they are.
+KEYS_OF_CHAT = frozenset(
+    (
+        *("role", "content", "tool_calls", "tool_call_id", "name", "id", "type", "text", "function", "arguments"),
+        *("reasoning_content", "reasoning", "thinking", "description", "parameters", "properties", "required"),
+        *("items", "enum", "default", "anyOf", "oneOf", "allOf", "additionalProperties", "return", "title", "format"),
+    )
+)
+ANSWER = "the answer"  # of the conversation that tells how a template ends an assistant's turn
+
+# A conversation as it is rendered: messages, tools, whether the answer is to follow, {name: value} of other variables.
+Conversation = namedtuple("Conversation", "messages tools add_generation_prompt variables", defaults=(None, True, None))
+
+
+class ControlTokens:
+    """The control tokens of a tokenizer, found in texts. ids: {spelling: id}."""
+
+    def __init__(self, ids):
+        self.ids = {spelling: token for spelling, token in ids.items() if spelling}
+        by_length = sorted(self.ids, key=len, reverse=True)
+        either = "|".join(map(re.escape, by_length)) or r"(?!)"
+        self.whole = re.compile(either)
+        self._written = re.compile(either + r"|<\|", re.IGNORECASE)
+        self._all = "\n".join(by_length).lower()
+        self._beginnings = {s[:n].lower() for s in self.ids for n in range(1, len(s)) if not s[0].isalnum()}
+        self._endings = {s[n:].lower() for s in self.ids for n in range(1, len(s)) if not s[-1].isalnum()}
+        self._longest = max(map(len, self.ids), default=0)
+
+    def broken(self, text, mark):
+        """A text with a mark inside each control token. Interruptible."""
+        parts, end = [], 0
+        for found in self._found(text):
+            parts += [text[end : found.start() + 1], mark]
+            end = found.start() + 1
+        return "".join(parts) + text[end:]
+
+    def _found(self, text):
+        """The matches of `_written`, with a checkpoint after each stretch of the text."""
+        begin = 0
+        while begin < len(text):
+            end = begin + STRETCH
+            for found in self._written.finditer(text, begin, end + self._longest):
+                if found.start() >= end:
+                    break
+                yield found
+                begin = found.end()
+            begin = max(begin, end)
+            interrupts.checkpoint()
+
+    def apart(self, text, mark):
+        """As `broken`, and a mark where a part of a control token could join what the template writes beside it."""
+        text = self.broken(text, mark)
+        inner = text.strip().lower()
+        begin = len(text) - len(text.lstrip())
+        end = begin + len(inner)
+        sizes = range(1, min(self._longest, len(inner) + 1))
+        if any(inner[-size:] in self._beginnings for size in sizes):
+            text = text[:end] + mark + text[end:]
+        is_within = inner and len(inner) < self._longest and inner in self._all
+        if is_within or any(inner[:size] in self._endings for size in sizes):
+            text = text[:begin] + mark + text[begin:]
+        return text
+
+    def parts(self, text, mark):
+        """(text, whether its control tokens are such) of the parts of what a template wrote."""
+        begin = end = 0
+        for found in [*self.whole.finditer(text), None]:
+            until = len(text) if found is None else found.start()
+            if mark in text[end:until]:
+                yield text[begin:end], True
+                yield text[end:until].replace(mark, ""), False
+                begin = until
+            end = until if found is None else found.end()
+        yield text[begin:end], True
+
+
+def breaks(value, control, mark, name=None):
+    """A value of JSON whose strings write no control tokens. name: its key, if it has one."""
+    if isinstance(value, str):
+        is_name = name in CHECKED or value in KEYS_OF_CHAT or (name == "role" and value in ROLES)
+        return control.broken(value, mark) if is_name else control.apart(value, mark)
+    if isinstance(value, dict):
+        return {breaks(key, control, mark): breaks(each, control, mark, key) for key, each in value.items()}
+    return [breaks(each, control, mark, name) for each in value] if isinstance(value, list) else value
+
+
+def mark_for(*texts):
+    """A private character that is in none of the texts, neither as it is nor as JSON may write it."""
+    for number in PRIVATE:
+        if not any(chr(number) in text or _escaped(chr(number)) in text.lower() for text in texts):
+            return chr(number)
+    raise errors.invalid_parameter("the messages have all private characters of Unicode")
+
+
+def _escaped(character):
+    return f"\\u{ord(character):04x}"
+
+
+class ChatPrompts:
+    """Writes prompts for a tokenizer by its chat template, or ChatML where it has none."""
+
+    def __init__(self, tokenizer):
+        self._tokenizer = tokenizer
+        self.has_template = bool(tokenizer.chat_template)
+        self._source = tokenizer.chat_template or CHATML
+        self._source_for_tools = tokenizer.tool_chat_template or self._source
+        self._control = ControlTokens(tokenizer.control_tokens())
+        # ChatML without ChatML's tokens is text: there a mark becomes a space, so that no message can write it either
+        self.is_plain = not self.has_template and CHATML_END not in self._control.ids
+        if self.is_plain:
+            self._control = ControlTokens({"<|im_start|>": None, CHATML_END: None, **self._control.ids})
+        self.stop_strings = (CHATML_END,) if self.is_plain else ()
+
+    def text(self, conversation):
+        """The prompt as text."""
+        text, mark = self._marked(conversation)
+        return text.replace(mark, self._instead)
+
+    def without_control(self, text):
+        """A text without the control tokens in it."""
+        return self._control.whole.sub("", text)
+
+    def tokens(self, conversation, encode, check=None):
+        """The prompt as token ids. encode(text, parse_special) makes those of a part. check(text) may refuse it."""
+        text, mark = self._marked(conversation)
+        if check is not None:
+            check(text)
+        if self.is_plain:
+            return [*self._tokenizer.before, *encode(text.replace(mark, self._instead), False)]
+        ids = [] if self.has_template else list(self._tokenizer.before)
+        for part, parses in self._control.parts(text, mark):
+            ids += self._parsed(part, encode) if parses else encode(part, False)
+        return ids
+
+    @property
+    def _instead(self):
+        """What a mark becomes."""
+        return " " if self.is_plain else ""
+
+    def _marked(self, conversation):
+        given = [conversation.messages, conversation.tools, conversation.variables or {}]
+        source = self._source_for_tools if conversation.tools else self._source
+        mark = mark_for(source, json.dumps(given, ensure_ascii=False))
+        messages, tools = breaks(given[:2], self._control, mark)
+        variables = {name: breaks(value, self._control, mark, "template_arguments") for name, value in given[2].items()}
+        text = chat_templates.compiled(source).render(
+            messages, tools, conversation.add_generation_prompt, {**self._names(), **variables}
+        )
+        return text.replace(_escaped(mark), mark), mark
+
+    def _names(self):
+        """Spellings of the tokens that templates write by name."""
+        tokenizer = self._tokenizer
+        ids = {"bos_token": tokenizer.bos_id, "eos_token": next(iter(tokenizer.eos_ids), None)}
+        return {name: tokenizer.token_bytes(token).decode() for name, token in ids.items() if token is not None}
+
+    def _parsed(self, text, encode):
+        """Ids of a text of the template. What a normalizer would make a control token of stays text."""
+        ids = encode(text, True) if text else []
+        control = set(self._control.ids.values())
+        written = [self._control.ids[found[0]] for found in self._control.whole.finditer(text)]
+        return ids if [i for i in ids if i in control] == written else self._one_by_one(text, encode)
+
+    def _one_by_one(self, text, encode):
+        ids, end = [], 0
+        for found in self._control.whole.finditer(text):
+            ids += [*encode(text[end : found.start()], False), self._control.ids[found[0]]]
+            end = found.end()
+        return ids + list(encode(text[end:], False))
+
+    @functools.cached_property
+    def end_of_turn(self):
+        """The id of the control token that the template writes after an assistant's text; None without one.
+
+        Channels (harmony) end with a token of their own, and the next one belongs to the same answer.
+        """
+        if "<|channel|>" in self._source:
+            return None
+        messages = [{"role": "user", "content": "a question"}, {"role": "assistant", "content": ANSWER}]
+        try:
+            text = self.text(Conversation(messages, None, False))
+        except errors.ModelError:
+            return None
+        found = self._control.whole.match(text.rpartition(ANSWER)[2].lstrip()) if ANSWER in text else None
+        return found and self._control.ids[found[0]]
+
+
+def checked(messages, tools=None):
+    """None, or a ModelError 22023 that says what of the messages is not as it should be; 0A000 for an image."""
+    if not isinstance(messages, list) or not messages:
+        raise errors.invalid_parameter(
+            "argument messages does not fit", "allowed is an array of messages, at least one", MESSAGE_HINT
+        )
+    for number, message in enumerate(messages):
+        _check_message(message, f"messages[{number}]")
+    if tools is not None and not (isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)):
+        raise errors.invalid_parameter("argument tools does not fit", "allowed is an array of objects")
+
+
+MESSAGE_HINT = 'A message is an object such as {"role": "user", "content": "Hello"}.'
+
+
+def _check_message(message, where):
+    if not isinstance(message, dict):
+        raise errors.invalid_parameter(f"{where} is not an object", hint=MESSAGE_HINT)
+    role = message.get("role")
+    if not (isinstance(role, str) and ROLE_NAME.fullmatch(role)):
+        raise errors.invalid_parameter(
+            f"{where} has no role that is a word", "roles are system, user, assistant and tool", MESSAGE_HINT
+        )
+    content = message.get("content")
+    if not (content is None or isinstance(content, (str, list))):
+        raise errors.invalid_parameter(f"the content of {where} is neither a string nor an array", hint=MESSAGE_HINT)
+    for part in content if isinstance(content, list) else ():
+        _check_part(part, where)
+
+
+def _check_part(part, where):
+    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+        raise errors.invalid_parameter(
+            f"the content of {where} has a part without a type", hint='A part is {"type": "text", "text": "Hello"}.'
+        )
+    if part["type"] not in ("text", "thinking"):
+        kind = part["type"][:40]
+        raise errors.not_supported(
+            f'the content of {where} has a part of the type "{kind}"', "models here read text, no images or sounds"
+        )
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__chat_prompts() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__chat_prompts() IS
+'From messages to a prompt''s token ids: control tokens come from the chat template, never from what a message '
+'says.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.generate__chat_templates()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Chat templates: a model's Jinja source turns messages into its prompt, in a sandbox with bounds.
+
+A template is a program that somebody else wrote. It has what transformers gives it: the language, its filters, and a
+few functions. Every loop, call, filter and operator spends of a budget that grows with the messages, before it makes a
+text longer. So a template that loops for ever or grows ends with an error, and a cancellation acts.
+"""
+
+import datetime
+import functools
+import json
+import re
+import time
+
+import jinja2
+import jinja2.ext
+import jinja2.sandbox
+from jinja2 import nodes
+from jinja2.compiler import CodeGenerator
+
+from ..server import errors, interrupts
+
+MOST_SOURCE = 1 << 18  # characters of a template; those in use have 20,000
+MOST_NUMBER = 1000  # of a width, an indent, the digits of a rounding
+MOST_BITS = 1 << 12  # of a product or a power
+MOST_STEPS, STEPS_A_CHARACTER = (
+    1 << 20,
+    64,
+)  # characters made and things done, at most, and for each character of the input
+STEPS_A_CALL = 8  # what it takes beside a round of a loop
+SECONDS = 10.0
+OWN_NAMES = ("messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token")
+REASONING = ("reasoning_content", "thinking", "reasoning")  # the names of a message's reasoning, the first is given
+WIDE = re.compile(r"\d{4,}|\*")  # in a format: a width above 999, or one that is an argument
+PERCENT = re.compile(r"%[^a-zA-Z%]*")
+BRACES = re.compile(r"\{[^{}]*:[^{}]*(\d{4,}|\{)")
+# Filters and methods whose numbers are widths, and filters and methods that write out lists.
+PADDING = {"center", "ljust", "rjust", "zfill", "expandtabs", "indent"}
+SIZED = {*PADDING, "wordwrap", "batch", "slice", "round", "tojson", "truncate"}
+WRITING = {"string", "join", "tojson", "format", "safe", "escape", "e", "forceescape"}
+
+
+class Refused(jinja2.TemplateError):
+    """What a template calls raise_exception for."""
+
+
+class Exhausted(jinja2.TemplateError):
+    """A template went beyond its bounds."""
+
+
+class Budget:
+    """What a rendering may still do: steps, and seconds of a clock."""
+
+    def __init__(self, steps, checkpoint, clock=time.monotonic):
+        self._left, self._checkpoint, self._clock = steps, checkpoint, clock
+        self._end = clock() + SECONDS
+
+    def spend(self, steps=1):
+        """Raises Exhausted when nothing is left."""
+        self._checkpoint()
+        self._left -= steps
+        if self._left < 0:
+            raise Exhausted("it does or writes too much")
+        if self._clock() > self._end:
+            raise Exhausted(f"it takes longer than {SECONDS:g} seconds")
+
+    def measure(self, value):
+        """Spend what writing a value takes: a list may hold another one many times."""
+        waiting = [value]
+        while waiting:
+            each = waiting.pop()
+            self.spend(1 + _length(each))
+            if isinstance(each, dict):
+                waiting += [*each.keys(), *each.values()]
+            elif _holds(each):
+                waiting += each
+
+
+def _holds(value):
+    """Whether a value is a list of others: a list, a tuple, what a dictionary gives."""
+    return hasattr(value, "__len__") and not isinstance(value, (str, bytes, jinja2.Undefined))
+
+
+def _length(value):
+    return len(value) if hasattr(value, "__len__") else 1
+
+
+class Counted:
+    """What a loop goes over; every round is a step."""
+
+    def __init__(self, values, budget):
+        self._values, self._budget = values, budget
+
+    def __len__(self):
+        return len(self._values)
+
+    def __iter__(self):
+        for value in self._values:
+            self._budget.spend()
+            yield value
+
+
+class _Generator(CodeGenerator):
+    """Jinja's own, but a ~ b is an operator that the sandbox is asked about."""
+
+    def visit_Concat(self, node, frame):  # noqa: N802 - Jinja's name
+        self.write("environment.join_texts((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write("))")
+
+
+class _Generation(jinja2.ext.Extension):
+    """{% generation %} ... {% endgeneration %}, which marks an assistant's texts for training: nothing here."""
+
+    tags = frozenset(["generation"])
+
+    def parse(self, parser):
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.Scope(body, lineno=line)
+
+
+class _Namespace(jinja2.utils.Namespace):
+    """namespace(...) without names that begin with an underscore."""
+
+    def __init__(*args, **kwargs):  # a template may give `self` a value
+        self, args = args[0], args[1:]
+        values = dict(*args, **kwargs)
+        for name in values:
+            _check_name(name)
+        jinja2.utils.Namespace.__init__(self, values)
+
+    def __repr__(self):  # what it holds may be larger than it
+        return "<Namespace>"
+
+    def __setitem__(self, name, value):
+        _check_name(name)
+        jinja2.utils.Namespace.__setitem__(self, name, value)
+
+
+def _check_name(name):
+    if isinstance(name, str) and name.startswith("_"):
+        raise jinja2.exceptions.SecurityError(f"a namespace cannot have the name {name!r}")
+
+
+class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    """transformers' environment for chat templates, where everything spends of `budget`."""
+
+    intercepted_binops = frozenset(["+", "*", "**", "%"])
+    code_generator_class = _Generator
+
+    def __init__(self):
+        super().__init__(
+            trim_blocks=True,
+            lstrip_blocks=True,
+            optimized=False,  # nothing is computed before there is a budget
+            extensions=[_Generation, jinja2.ext.loopcontrols],
+            finalize=self._measured,
+        )
+        self.budget = None
+        for name in ("lipsum", "cycler", "joiner"):
+            self.globals.pop(name)
+        self.globals.update(raise_exception=_refuse, strftime_now=_strftime_now, dict=_dict, namespace=_Namespace)
+        self.filters["tojson"] = _to_json
+        for name in ("urlize", "xmlattr", "pprint", "filesizeformat"):
+            self.filters.pop(name)
+        self.filters = {name: self._bounded(name, function) for name, function in self.filters.items()}
+        self.filters[" counted"] = self._counted
+        self.filters[" compared"] = self._compared
+
+    def _parse(self, source, name, filename):
+        tree = super()._parse(source, name, filename)
+        for loop in tree.find_all(nodes.For):
+            loop.iter = _filter(loop.iter, " counted")
+        for comparison in tree.find_all(nodes.Compare):
+            for side in (comparison, *comparison.ops):
+                side.expr = _filter(side.expr, " compared")
+        return tree
+
+    def concat(self, parts):
+        """The text of what a block, a macro or a set wrote."""
+        parts = list(parts)
+        self.budget.spend(sum(map(len, parts)))
+        return "".join(parts)
+
+    def join_texts(self, parts):
+        """a ~ b"""
+        return self.concat([str(self._measured(part)) for part in parts])
+
+    def call_binop(self, context, operator, left, right):
+        """a + b, a * b, a ** b, a % b"""
+        self.budget.spend(1 + _OPERATORS[operator](left, right))
+        if operator == "%" and isinstance(left, str):
+            self.budget.measure(right)
+        return super().call_binop(context, operator, left, right)
+
+    def call(self, context, called, /, *args, **kwargs):
+        """Every call of a template: a function, a macro, a method of a text."""
+        self.budget.spend(STEPS_A_CALL)
+        if isinstance(called, jinja2.runtime.LoopContext):  # a recursive loop
+            args = tuple(self._counted(values) for values in args)
+        method = getattr(called, "__wrapped__", called)  # the sandbox wraps str.format
+        owner, name = getattr(method, "__self__", None), getattr(method, "__name__", "")
+        if isinstance(owner, (str, bytes)):
+            self._before(name, owner, *((args[0], owner) if name == "join" and args else args), *kwargs.values())
+        return self._after(super().call(context, called, *args, **kwargs))
+
+    def _bounded(self, name, function):
+        passes = getattr(function, "jinja_pass_arg", None) is not None
+
+        @functools.wraps(function)
+        def bounded(*args, **kwargs):
+            if name == "join":
+                args = (*args[:passes], list(_each(args[passes], self.budget)), *args[passes + 1 :])
+            self._before(name, *args[passes:], *kwargs.values())
+            return self._after(function(*args, **kwargs))
+
+        return bounded
+
+    def _before(self, name, value=None, *given):
+        """Spend what a filter or method is going to make."""
+        if name in SIZED and any(isinstance(n, (int, float)) and abs(n) > MOST_NUMBER for n in given):
+            raise Exhausted(f"{name} is given a number above {MOST_NUMBER}")
+        if name in ("format", "format_map"):
+            _check_format(value)
+        if name in WRITING:
+            for each in (value, *given):
+                self.budget.measure(each)
+        self.budget.spend(1 + _length(value) + _growth(name, value, given))
+
+    def _after(self, result):
+        self.budget.spend(_length(result))
+        return result
+
+    def _counted(self, values):
+        return Counted(values, self.budget) if hasattr(values, "__len__") else _each(values, self.budget)
+
+    def _measured(self, value):
+        self.budget.measure(value)
+        return value
+
+    def _compared(self, value):
+        if _holds(value):
+            self.budget.measure(value)
+        return value
+
+
+def _each(values, budget):
+    for value in values:
+        budget.spend()
+        yield value
+
+
+def _filter(node, name):
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+
+
+def _growth(name, value, given):
+    """How many characters a filter or method adds at most, beside its value."""
+    if not given:
+        return 0
+    if name == "join":
+        return _length(value) * max(_length(each) for each in given if not callable(each))
+    if name == "replace" and len(given) > 1 and isinstance(value, str) and isinstance(given[0], str):
+        return value.count(given[0]) * _length(given[1])
+    if name in ("indent", "expandtabs", "tojson", "wordwrap") and isinstance(value, (str, list, dict)):
+        lines = value.count("\n") + value.count("\t") + 1 if isinstance(value, str) else _length(value)
+        repeated = len(value) if name == "wordwrap" else lines
+        return repeated * max(each if isinstance(each, int) else _length(each) for each in given)
+    return 0
+
+
+def _check_format(text):
+    if isinstance(text, str) and (BRACES.search(text) or any(map(WIDE.search, PERCENT.findall(text)))):
+        raise Exhausted(f"a format has a width above {MOST_NUMBER - 1}")
+
+
+def _sum(left, right):
+    return _length(left) + _length(right)
+
+
+def _product(left, right):
+    for text, times in ((left, right), (right, left)):
+        if isinstance(text, (str, bytes, list, tuple)) and isinstance(times, int):
+            return _length(text) * max(times, 0)
+    return _bits(left) + _bits(right)
+
+
+def _power(left, right):
+    return _bits(left) * max(abs(right), 1) if isinstance(right, int) else 0
+
+
+def _bits(number):
+    """The bits of a whole number, as steps: one beyond MOST_BITS is too long."""
+    bits = number.bit_length() if isinstance(number, int) else 0
+    return bits if bits <= MOST_BITS else 1 << 62
+
+
+def _percent(left, right):
+    _check_format(left)
+    return _length(left)
+
+
+_OPERATORS = {"+": _sum, "*": _product, "**": _power, "%": _percent}
+
+
+def _refuse(message):
+    raise Refused(message)
+
+
+def _strftime_now(format):
+    if not isinstance(format, str) or len(format) > MOST_NUMBER or WIDE.search(format):
+        raise Exhausted("a format of a date is too long")
+    return datetime.datetime.now().strftime(format)
+
+
+def _dict(*args, **kwargs):
+    return dict(*args, **kwargs)
+
+
+def _to_json(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+class ChatTemplate:
+    """A compiled template. Raises ModelError XX001 for a source that cannot be read."""
+
+    def __init__(self, source, name="the chat template"):
+        if len(source) > MOST_SOURCE:
+            raise _unreadable(f"it has {len(source)} characters, allowed are {MOST_SOURCE}")
+        self._environment = _Environment()
+        try:
+            self._template = self._environment.from_string(source)
+        except (jinja2.TemplateError, RecursionError, SyntaxError, ValueError, MemoryError) as problem:
+            raise _unreadable(str(problem)) from None
+
+    def render(self, messages, tools=None, add_generation_prompt=True, variables=None, checkpoint=None):
+        """The text of messages, each an object of JSON. variables: {name: value} of what else the template reads.
+
+        Raises ModelError 22023 where the template refuses the messages or cannot write them, 53400 where it goes beyond
+        its bounds.
+        """
+        given = {
+            "messages": [_with_reasoning(message) for message in messages],
+            "tools": tools,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+            **(variables or {}),
+        }
+        self._environment.budget = Budget(
+            MOST_STEPS + STEPS_A_CHARACTER * _characters(given), checkpoint or interrupts.checkpoint
+        )
+        return self._rendered(given)
+
+    def _rendered(self, given):
+        try:
+            return self._template.render(given)
+        except Refused as refusal:
+            raise errors.invalid_parameter("the chat template refuses the messages", str(refusal)) from None
+        except (Exhausted, RecursionError, MemoryError, OverflowError) as problem:
+            reason = str(problem) or type(problem).__name__
+            raise errors.limit_exceeded("the chat template was ended", reason, ENDED_HINT) from None
+        except (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as problem:
+            raise errors.invalid_parameter("the chat template cannot write these messages", str(problem)) from None
+
+
+ENDED_HINT = "The template came with the model. It repeats or lengthens its text more than the messages explain."
+
+
+def _unreadable(reason):
+    return errors.corrupt_data("the model's chat template cannot be read", reason)
+
+
+def _with_reasoning(message):
+    """A message without its nulls, and with its reasoning under the names that templates read."""
+    message = {key: value for key, value in message.items() if value is not None}
+    reasoning = next((message[name] for name in REASONING if name in message), None)
+    return message if reasoning is None else {"thinking": reasoning, **message, "reasoning_content": reasoning}
+
+
+def _characters(value):
+    """How much there is to write, of a value of JSON."""
+    waiting, total = [value], 0
+    while waiting:
+        each = waiting.pop()
+        total += 1 + (len(each) if isinstance(each, str) else 0)
+        if isinstance(each, dict):
+            waiting += [*each.keys(), *each.values()]
+        elif isinstance(each, (list, tuple)):
+            waiting += each
+    return total
+
+
+@functools.lru_cache(maxsize=8)
+def compiled(source):
+    """The ChatTemplate of a source; the latest are kept."""
+    return ChatTemplate(source)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__chat_templates() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__chat_templates() IS
+'Chat templates: a model''s Jinja source turns messages into its prompt, in a sandbox with bounds.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.generate__draft_model()
 RETURNS void

@@ -28,6 +28,7 @@ MOST_OPTIONS = 1 << 20  # characters of an object of options
 KIND_NAMES = {  # of an option's value
     bool: "true or false",
     list: "an array",
+    dict: "an object",
     int: "an integer",
     float: "a number",
     str: "a string",
@@ -808,7 +809,17 @@ def _statement_lookup():
     return find
 
 
+def _sender():
+    """PqCommMethods->flush_if_writable: sends what is written for the client, as far as it need not wait."""
+    try:
+        methods = ctypes.c_void_p.in_dll(ctypes.PyDLL(None), "PqCommMethods").value
+    except ValueError:  # not inside a server
+        return lambda: 0
+    return ctypes.PYFUNCTYPE(ctypes.c_int)((ctypes.c_void_p * 3).from_address(methods)[2])
+
+
 find_statement = _statement_lookup()
+send_written = _sender()
 interrupt_pending = _variable(ctypes.c_int, "InterruptPending")
 cancel_pending = _variable(ctypes.c_int, "QueryCancelPending")
 die_pending = _variable(ctypes.c_int, "ProcDiePending")
@@ -1030,8 +1041,13 @@ def _counters():
 try:
     _statement, _transaction, _xid, _subtransaction, _user, _command = _counters()
 except AttributeError:  # not inside a server: no two moments are equal
-    now = object
+    now, transaction = object, int
 else:
+
+    def transaction():
+        """When the transaction began, in microseconds: other transactions of a session have other times, but for those
+        that one query string begins."""
+        return _transaction()
 
     def now():
         """The moment, a value to compare."""
@@ -1050,35 +1066,87 @@ AS $python$"""Rows that are computed as they are fetched, and the error of a lat
 PL/Python hides the message of an error that is raised after the first row: "error fetching next item from iterator".
 So each row has one column more. It is NULL, or in a last row the error as text, which the SQL function around raises
 with llm_store.raise_late.
+
+The server tells nobody when it drops a cursor because a transaction was rolled back: what computes its rows would stay
+in memory. So a session knows its unfinished streams. The next call closes those of an earlier transaction.
 """
 
 import itertools
 import json
+import weakref
 
-from . import errors, sql_errors
+from . import errors, server_variables, sql_errors, statement_clock
+
+MOST_OPEN = 16  # unfinished streams of a session, each with what it computes from
+
+_open = weakref.WeakValueDictionary()  # by id, the one that was fetched from last at the end
 
 
 class Stream:
     """The rows with their column for an error. The first row is computed at once: its error is one of the call."""
 
     def __init__(self, rows, columns):
-        self._rows, self._columns = _begun(rows), columns
+        close_dropped()
+        self._source, self._columns = rows, columns
+        self._is_running = self._is_closed = False
+        self.transaction = statement_clock.transaction()
+        self._rows = itertools.chain(list(itertools.islice(rows, 1)), rows)
+        _open[id(self)] = self
+        _close_more_than(MOST_OPEN)
 
     def __iter__(self):
         return self
 
     def __next__(self):
         try:
-            return *next(self._rows), None
+            return *self._fetched(), None
         except StopIteration:
+            _open.pop(id(self), None)
             raise
         except Exception as error:
             return *[None] * self._columns, json.dumps(sql_errors.fields(sql_errors.sql_error(error)))
 
+    def _fetched(self):
+        if self._is_closed:
+            raise errors.limit_exceeded(
+                "the rest of these rows was given up",
+                f"a session has at most {MOST_OPEN} unfinished calls whose rows are fetched",
+                "Close cursors that are not read to their end.",
+            )
+        _open[id(self)] = _open.pop(id(self), self)
+        self._is_running = True
+        try:
+            return next(self._rows)
+        finally:
+            self._is_running = False
 
-def _begun(rows):
-    """The rows, of which the first is there already."""
-    return itertools.chain(list(itertools.islice(rows, 1)), rows)
+    def close(self):
+        """Free what computes the rows, unless it is at work: it may have called what calls this."""
+        if not self._is_running:
+            self._is_closed = True
+            _open.pop(id(self), None)
+            self._source.close()
+
+
+def close_dropped():
+    """Close the streams of earlier transactions: nobody can fetch from them any more."""
+    if _open:
+        transaction = statement_clock.transaction()
+        for stream in [stream for stream in _open.values() if stream.transaction != transaction]:
+            stream.close()
+
+
+def _close_more_than(most):
+    """Close the streams that were not fetched from for longest, so that no more than `most` are open."""
+    for stream in list(_open.values())[: max(0, len(_open) - most)]:
+        stream.close()
+
+
+def sent(rows):
+    """The rows; each is sent to the client before the next is computed, instead of with the others or 8 kB later."""
+    for row in rows:
+        yield row
+        server_variables.send_written()
 
 
 def raise_late(failure):

@@ -104,7 +104,7 @@ def written(request, prompts):
 
 
 def _written(request, results, scheduler, stats, reusable):
-    for (key, prompt), continuation, text, error in _timed(results, stats):
+    for (key, prompt), continuation, text, error in timed(results, stats):
         if error is not None:
             yield key, None, None, None, _told(error)
         else:
@@ -155,7 +155,7 @@ def _continuations(request, prompts):
             yield (key, prompt), error
 
 
-def _timed(results, stats):
+def timed(results, stats):
     """The results; the stats grow by the time that each took."""
     while True:
         began = time.perf_counter()
@@ -203,6 +203,240 @@ REVOKE ALL ON FUNCTION llm_runtime.sql__boundary() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__boundary() IS
 'Around a call of Python: SQL checks the size of an array before it, and raises the error of a later row after '
 'it.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__chat()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Chat: messages in, an answer out, by the model's own chat template."""
+
+import json
+import weakref
+
+from ..generate import answers, chat_prompts, chat_templates
+from ..generate.chat_prompts import Conversation
+from ..server import ceilings, errors
+from ..server import messages as told
+from ..session import models, prefixes
+from . import generation
+
+# The prompt is the template's, so options about its tokens and its text have no meaning.
+CHAT_OPTIONS = {
+    **{key: kind for key, kind in generation.OPTIONS.items() if key not in ("add_special", "parse_special", "echo")},
+    "template_arguments": (dict, 'what else the chat template reads, such as {"enable_thinking": false}'),
+}
+# The order in which keys of a tool are usually written, which models learnt; jsonb has one of its own.
+USUAL = ("type", "function", "name", "description", "parameters", "properties", "items", "enum", "required")
+PROMPT_END = 32  # tokens at the end of a prompt, which may begin the reasoning
+NO_TEMPLATE = "Its prompts follow ChatML, which it may not have learnt. A file with a chat template brings its own."
+
+_prompts = weakref.WeakKeyDictionary()  # ChatPrompts by Tokenizer
+
+
+class ChatRequest(generation.Request):
+    """The arguments that all answers of a call share, as Request has those of texts."""
+
+    known = CHAT_OPTIONS
+
+    def __init__(self, model, *given):
+        super().__init__(model, *given)
+        self._prompts = noticed(self.model)
+        self._stop = (*self._stop, *self._prompts.stop_strings)
+
+    def conversation(self, messages, tools=None):
+        """The Conversation of two jsonb values, given as text; checked."""
+        variables = self._options.get("template_arguments")
+        return conversation(messages, tools, variables=variables)
+
+    def answer_to(self, conversation, number=0):
+        """The Continuation that answers a conversation. number: as of `continuation`."""
+        continuation = self.continuation(tokens_of(self.model, conversation), number)
+        end = self._prompts.end_of_turn
+        if end is not None and not self._options.get("ignore_eos"):
+            continuation.ends |= {end}
+        return continuation
+
+    def answer(self, conversation, continuation, text):
+        """The answers.Answer of a continuation whose text is `text`."""
+        if continuation.finish_reason != "stop_string":
+            text = self.model.tokenizer.decode(continuation.tokens, keep_control=True)
+        end = continuation.history[: continuation.prompt_tokens][-PROMPT_END:]
+        prompt = self.model.tokenizer.decode(end, keep_control=True)
+        answer = answers.parse(text, prompt, bool(conversation.tools))
+        return answer._replace(text=self._prompts.without_control(answer.text).replace("\0", "\ufffd"))
+
+
+def prompts(model):
+    """The ChatPrompts of a model."""
+    tokenizer = model.tokenizer
+    if tokenizer not in _prompts:
+        _prompts[tokenizer] = chat_prompts.ChatPrompts(tokenizer)
+    return _prompts[tokenizer]
+
+
+def noticed(model):
+    """The ChatPrompts of a model, with a NOTICE where it has no chat template."""
+    found = prompts(model)
+    if not found.has_template:
+        told.notice(f'model "{model.name}" has no chat template', hint=NO_TEMPLATE)
+    return found
+
+
+def tokens_of(model, conversation):
+    """Token ids of a Conversation. Interruptible."""
+    context = model.architecture.context_length
+
+    def encode(text, parses):
+        return model.encode_at_most(text, context, parses)
+
+    def check(text):
+        model.require_bytes(len(text), context, parse_special=True)
+
+    return prompts(model).tokens(conversation, encode, check)
+
+
+def turn_tokens(model, text):
+    """Token ids of one turn of a user, ready for the answer; the text alone where the model has no chat template."""
+    if not prompts(model).has_template:
+        return generation.prompt_tokens(model, text)
+    return tokens_of(model, Conversation([{"role": "user", "content": text}]))
+
+
+def conversation(messages, tools=None, add_generation_prompt=True, variables=None):
+    """The Conversation of two jsonb values, given as text. Raises ModelError 22023 for what is not one."""
+    messages, tools = document("messages", messages), _in_usual_order(document("tools", tools))
+    chat_prompts.checked(messages, tools)
+    for name in variables or ():
+        if name in chat_templates.OWN_NAMES:
+            raise errors.invalid_parameter(f'options.template_arguments has "{name}", which the call itself gives')
+    return Conversation(messages, tools, add_generation_prompt, variables)
+
+
+def document(name, value):
+    """The value of a jsonb argument, given as text; None for None."""
+    if value is None:
+        return None
+    ceilings.require_bytes("text_mb", ceilings.size(value), f"argument {name}")
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):  # a number of more digits than Python reads
+        raise errors.invalid_parameter(
+            f"argument {name} has a number that is too long, or is nested too deeply"
+        ) from None
+
+
+def _in_usual_order(value):
+    if isinstance(value, list):
+        return [_in_usual_order(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    names = sorted(value, key=lambda name: USUAL.index(name) if name in USUAL else len(USUAL))
+    return {name: _in_usual_order(value[name]) for name in names}
+
+
+def prompt_text(messages, model=None, tools=None, add_generation_prompt=None):
+    """The prompt of messages as text. None for the messages None."""
+    if messages is None:
+        return None
+    given = conversation(messages, tools, add_generation_prompt is not False)
+    return noticed(models.decoder(model)).text(given)
+
+
+def details(messages, model, tools, *given):
+    """Answer: (text, reasoning, tool_calls, finish_reason, usage). given: as Request has them, after the model.
+
+    All are None for the messages None.
+    """
+    if messages is None:
+        return (None,) * 5
+    request = ChatRequest(model, *given)
+    conversation = request.conversation(messages, tools)
+    continuation = request.answer_to(conversation)
+    text = generation.write(request, continuation, prefixes.begin())
+    answer = request.answer(conversation, continuation, text)
+    calls = None if answer.tool_calls is None else _jsonb(answer.tool_calls)
+    return answer.text, answer.reasoning, calls, continuation.finish_reason, _jsonb(usage(continuation))
+
+
+def usage(continuation):
+    """The tokens of a continuation, under the names that clients of chat know."""
+    prompt, completion = continuation.prompt_tokens, len(continuation.tokens)
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _jsonb(value):
+    """A value as jsonb takes it: without U+0000 and without halves of characters."""
+    return json.dumps(_storable(value), ensure_ascii=False)
+
+
+def _storable(value):
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_storable(name): _storable(each) for name, each in value.items()}
+    return [_storable(each) for each in value] if isinstance(value, list) else value
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__chat() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__chat() IS
+'Chat: messages in, an answer out, by the model''s own chat template.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__chat_streaming()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""An answer as rows: each piece of its text as soon as it is certain. Reasoning and calls of tools are left out."""
+
+from ..generate.answer_stream import certain_text
+from ..model.tokenizer import StreamDecoder
+from . import streaming
+from .chat import PROMPT_END, ChatRequest
+
+
+class StreamedRequest(ChatRequest):
+    """A ChatRequest whose answer comes in pieces."""
+
+    def spoken(self, conversation, continuation, pieces):
+        """The pieces of the answer's text, of the pieces of the whole; joined they are what llm.chat returns."""
+        end = continuation.history[: continuation.prompt_tokens][-PROMPT_END:]
+        prompt = self.model.tokenizer.decode(end, keep_control=True)
+        everything = told = ""
+        for whole, raw in self._written(continuation, pieces):
+            everything = whole
+            text = self._storable(certain_text(raw, prompt, bool(conversation.tools)))
+            if len(text) > len(told) and text.startswith(told):
+                yield text[len(told) :]
+                told = text
+        text = self.answer(conversation, continuation, everything).text
+        if len(text) > len(told) and text.startswith(told):
+            yield text[len(told) :]
+
+    def _written(self, continuation, pieces):
+        """(all pieces so far, the same with control tokens): only the first is certain where a stop string may come."""
+        decoder, whole, raw, read = StreamDecoder(self.model.tokenizer, True, keep_control=True), "", "", 0
+        for piece in pieces:
+            whole += piece
+            raw += "".join(map(decoder.push, continuation.tokens[read:]))
+            read = len(continuation.tokens)
+            yield whole, whole if self._stop else raw
+
+    def _storable(self, text):
+        return self._prompts.without_control(text).replace("\0", "\ufffd")
+
+
+def chat(messages, model, tools, *given):
+    """Rows (seq from 1, piece, token_id, logprob, finish_reason) of the text that llm.chat gives."""
+    if messages is None:
+        return []
+    request = StreamedRequest(model, *given)
+    conversation = request.conversation(messages, tools)
+    continuation = request.answer_to(conversation)
+    return streaming.rows(
+        request, continuation, through=lambda pieces: request.spoken(conversation, continuation, pieces)
+    )
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__chat_streaming() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__chat_streaming() IS
+'An answer as rows: each piece of its text as soon as it is certain. Reasoning and calls of tools are left out.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__chunking()
 RETURNS void
@@ -1041,9 +1275,11 @@ def most_tokens_in_memory(model, tokens):
 
 
 def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
-    """A Continuation of a text on a loaded model. `chosen`: the checked options."""
+    """A Continuation of a text on a loaded model. prompt: a text, or its token ids. `chosen`: the checked options."""
     tokenizer = model.tokenizer
-    tokens = prompt_tokens(model, prompt, chosen.get("add_special", True), chosen.get("parse_special", False))
+    tokens = prompt
+    if isinstance(prompt, str):
+        tokens = prompt_tokens(model, prompt, chosen.get("add_special", True), chosen.get("parse_special", False))
     eos_ids = () if chosen.get("ignore_eos") else tokenizer.eos_ids
     stop_tokens = arguments.indices("options.stop_tokens", chosen.get("stop_tokens", []), tokenizer.vocabulary_size)
     return Continuation(
@@ -1071,9 +1307,11 @@ class Request:
     the model.
     """
 
+    known = OPTIONS
+
     def __init__(self, model, max_tokens, *given):
         *values, stop, options = given
-        self._options = arguments.options(options, OPTIONS)
+        self._options = arguments.options(options, self.known)
         self._settings = samplers.settings(values, self._options)
         self._max_tokens = arguments.integer("max_tokens", max_tokens, default_max_tokens(), 0, 2**31 - 1)
         ceilings.require("max_tokens", self._max_tokens, "max_tokens")
@@ -1087,7 +1325,10 @@ class Request:
         self._weigh = engines.candidates()
 
     def continuation(self, prompt, number=0):
-        """The Continuation of a prompt. number: of the text in its call, from 0; its seed is that much larger."""
+        """The Continuation of a prompt, a text or a list of token ids, which is used as it is.
+
+        number: of the text in its call, from 0; its seed is that much larger.
+        """
         seed = (self._settings.seed + number + 2**63) % 2**64 - 2**63
         settings = dataclasses.replace(self._settings, seed=seed)
         return start(self.model, prompt, self._max_tokens, settings, self._stop, self._options, self._weigh)
@@ -2212,6 +2453,81 @@ $python$;
 REVOKE ALL ON FUNCTION llm_runtime.sql__similarity() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__similarity() IS
 'Tokens by meaning: llm.similar_tokens and llm.analogy, exact by cosine over a model''s token embedding.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__streaming()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""A text as rows: each piece of it as soon as it is certain, computed when the row is fetched.
+
+Pieces are never empty and never hold half a character; joined they are what llm.generate returns. A last row without a
+piece says why the text ended. The engine computes one token at a time, so that no row waits for tokens of the next.
+"""
+
+import itertools
+
+from ..server import streams
+from ..session import admission, prefixes
+from .batches import timed
+from .generation import Request, stream
+from .scoring import log_softmax
+
+COLUMNS = 5  # seq, piece, token_id, logprob, finish_reason
+
+
+class Watched:
+    """A Continuation that knows the logprob of its latest token: as llm.next_tokens has it, at temperature 1."""
+
+    greedy = False  # otherwise the engine would choose several tokens in a call, and give the logits of one
+
+    def __init__(self, continuation):
+        self._continuation, self.logprob = continuation, None
+
+    def __getattr__(self, name):
+        return getattr(self._continuation, name)
+
+    def accept(self, logits):
+        """As Continuation.accept."""
+        before = len(self.history)
+        text = self._continuation.accept(logits)
+        if len(self.history) > before:
+            self.logprob = float(log_softmax(logits)[self.history[-1]])
+        return text
+
+
+def generate(prompt, *given):
+    """Rows (seq from 1, piece, token_id, logprob, finish_reason) of the text that llm.generate gives."""
+    if prompt is None:
+        return []
+    request = Request(*given)
+    return rows(request, request.continuation(prompt), request.text(prompt, ""))
+
+
+def rows(request, continuation, shown="", through=iter):
+    """The rows of a Continuation of a Request. shown: text that comes before it, if not empty. through(pieces): the
+    pieces that are shown of its text."""
+    watched, engine = Watched(continuation), request.model.engine
+    stats, reusable, call = prefixes.begin(), prefixes.Prefixes(request.model, engine), admission.Call()
+    cache = reusable.fork(watched.history) or engine.new_cache()
+    written = stream(engine, watched, call.checkpoint, cache, stats=stats)
+    pieces = timed(call.each(through(written)), stats)
+    numbered = _numbered(pieces, watched, shown, lambda: reusable.keep(watched.history, cache))
+    return streams.Stream(streams.sent(numbered), COLUMNS)
+
+
+def _numbered(pieces, watched, shown, finish):
+    """The rows. token_id and logprob are of the last token of the piece."""
+    number = itertools.count(1)
+    if shown:
+        yield next(number), shown, None, None, None
+    for piece in pieces:
+        yield next(number), piece, watched.history[-1], watched.logprob, None
+    finish()
+    yield next(number), "", None, None, watched.finish_reason
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__streaming() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__streaming() IS
+'A text as rows: each piece of it as soon as it is certain, computed when the row is fetched.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__token_map()
 RETURNS void

@@ -25,7 +25,7 @@ COMMENT ON COLUMN llm_store.tokenizer.definition IS
 'A tokenizer.json document, as the library Hugging Face tokenizers reads it.';
 COMMENT ON COLUMN llm_store.tokenizer.settings IS
 'What the document does not say: bos_id, eos_ids, before and after (ids around a text), same_as (pairs of ids with '
-'the same text), vocabulary_size (padded), chat_template. Models that were stored earlier have add_bos and add_eos '
-'instead of before and after.';
+'the same text), vocabulary_size (padded), chat_template, tool_chat_template (for conversations with tools). Models '
+'that were stored earlier have add_bos and add_eos instead of before and after.';
 
 COMMIT;

@@ -5,6 +5,7 @@ SET LOCAL lock_timeout = '5s';
 
 DROP FUNCTION llm_runtime.sql__weight_rows();
 DROP FUNCTION llm_runtime.sql__token_map();
+DROP FUNCTION llm_runtime.sql__streaming();
 DROP FUNCTION llm_runtime.sql__similarity();
 DROP FUNCTION llm_runtime.sql__session();
 DROP FUNCTION llm_runtime.sql__search();
@@ -19,6 +20,8 @@ DROP FUNCTION llm_runtime.sql__embeddings();
 DROP FUNCTION llm_runtime.sql__editing();
 DROP FUNCTION llm_runtime.sql__diff();
 DROP FUNCTION llm_runtime.sql__chunking();
+DROP FUNCTION llm_runtime.sql__chat_streaming();
+DROP FUNCTION llm_runtime.sql__chat();
 DROP FUNCTION llm_runtime.sql__boundary();
 DROP FUNCTION llm_runtime.sql__batches();
 

@@ -8,7 +8,8 @@ DECLARE
     module text;
 BEGIN
     FOREACH module IN ARRAY '{
-        generate__candidates, generate__draft_model, generate__interfaces, generate__prefix_cache,
+        generate__answer_stream, generate__answers, generate__candidates, generate__chat_prompts,
+        generate__chat_templates, generate__draft_model, generate__interfaces, generate__prefix_cache,
         generate__prompt_lookup, generate__sampling, generate__scheduler, generate__speculation
     }'::text[] LOOP
         ASSERT EXISTS (

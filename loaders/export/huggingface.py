@@ -27,7 +27,7 @@ from ..huggingface.safetensors_file import SAFETENSORS_TYPES
 from ..huggingface.tokenizer import read_tokenizer
 from ..source.fields import Fields, read_json
 from .stored_model import StoredModel, StoredTensor, tensor_rows, tensor_tiles
-from .tokenizer import tokenizer_json
+from .tokenizer import chat_templates, tokenizer_json
 
 FOLDER_FILES = ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors")
 TORCH_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -79,14 +79,15 @@ def write_folder(
 
 def _write_tokenizer(folder: Path, model: StoredModel) -> None:
     """Write the tokenizer's files. Raises LoaderError if reading them back gives another tokenizer."""
-    template = model.tokenizer_settings.get("chat_template")
-    own = {"tokenizer_class": "PreTrainedTokenizerFast"} | ({"chat_template": template} if template else {})
+    mine = Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
+    templates = chat_templates(mine)
+    own = {"tokenizer_class": "PreTrainedTokenizerFast"} | ({"chat_template": templates} if templates else {})
     _write_json(folder / "tokenizer_config.json", own)
     (folder / "tokenizer.json").write_text(tokenizer_json(model), encoding="utf-8")
     config = Fields("config.json", read_json(folder / "config.json"))
     read = read_tokenizer(folder, config, model.architecture.vocabulary_size)
-    theirs, mine = Tokenizer(*read), Tokenizer(model.tokenizer_definition, model.tokenizer_settings)
-    for name in ("bos_id", "eos_ids", "before", "after", "chat_template"):
+    theirs = Tokenizer(*read)
+    for name in ("bos_id", "eos_ids", "before", "after", "chat_template", "tool_chat_template"):
         said, meant = getattr(theirs, name), getattr(mine, name)
         if said != meant:
             problem = f'model "{model.name}" cannot be a Hugging Face folder: {name} {meant} reads as {said}'

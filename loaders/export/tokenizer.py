@@ -108,6 +108,17 @@ def check_same_tokens(written: SourceModel, model: StoredModel) -> None:
             raise LoaderError(f"in a GGUF file token {token_id} would be another", OTHER_WAY)
 
 
+def chat_templates(tokenizer: Tokenizer) -> str | list[dict] | None:
+    """The chat templates as tokenizer_config.json says them: one, or several by their names."""
+    one, other = _templates(tokenizer)
+    named = {"default": one, "tool_use": other} if other else {}
+    return [{"name": name, "template": text} for name, text in named.items() if text] or one
+
+
+def _templates(tokenizer: Tokenizer) -> tuple[str | None, str | None]:
+    return tokenizer.chat_template or None, tokenizer.tool_chat_template or None
+
+
 def _name(tokenizer: Tokenizer, token_id: int) -> str:
     return tokenizer.token_bytes(token_id).decode(errors="replace")
 
@@ -121,7 +132,7 @@ def _check_same_settings(theirs: Tokenizer, mine: Tokenizer) -> None:
         "would end a text at another token": not more <= set(ENDS) or theirs.eos_ids[:1] != mine.eos_ids[:1],
         "would have another beginning-of-sequence token": mine.bos_id not in (None, theirs.bos_id),
         "would put other tokens around a text": (theirs.before, theirs.after) != (mine.before, mine.after),
-        "would have another chat template": (theirs.chat_template or None) != (mine.chat_template or None),
+        "would have another chat template": _templates(theirs) != _templates(mine),
     }
     for problem, is_there in problems.items():
         if is_there:
@@ -219,8 +230,9 @@ def _add_settings(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
         add(writer, token_id)
     writer.add_add_bos_token(bool(tokenizer.before))
     writer.add_add_eos_token(bool(tokenizer.after))
-    if tokenizer.chat_template:
-        writer.add_chat_template(tokenizer.chat_template)
+    templates = chat_templates(tokenizer)
+    if templates:
+        writer.add_chat_template(templates)
 
 
 def _check_around(side: str, ids: tuple[int, ...], possible: tuple[int, ...]) -> None:

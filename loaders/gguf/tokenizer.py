@@ -39,7 +39,16 @@ TOKEN_TYPES = {int(kind): kind for kind in TokenType}
 KEY_PREFIX = "tokenizer."
 TOKENIZER_KEYS = Keys(
     used=(
-        *("chat_template", "ggml.model", "ggml.pre", "ggml.tokens", "ggml.scores", "ggml.token_type", "ggml.merges"),
+        *(
+            "chat_template",
+            "chat_template.tool_use",
+            "ggml.model",
+            "ggml.pre",
+            "ggml.tokens",
+            "ggml.scores",
+            "ggml.token_type",
+            "ggml.merges",
+        ),
         *(f"ggml.{name}_token_id" for name in (*WORDPIECE_CONTROL, "eot", "eom")),
         *("ggml.add_bos_token", "ggml.add_eos_token", "ggml.add_space_prefix", "ggml.remove_extra_whitespaces"),
         *("ggml.normalizer.lowercase", "ggml.normalizer.strip_accents"),
@@ -158,6 +167,7 @@ def _settings(metadata: Fields, pieces: list[Piece], add_bos: bool, vocabulary_s
     ids |= {key: number for key, number in defaults.items() if ids[key] is None and number < len(pieces)}
     bos, eos = ([] if ids[key] is None else [ids[key]] for key in ("bos", "eos"))
     named_ends = [ids[key] for key in ("eos", "eot", "eom") if ids[key] is not None]
+    tools = _chat_template(metadata, ".tool_use")
     control = {piece.text: n for n, piece in enumerate(pieces) if piece.kind == TokenType.CONTROL}
     ends = [*named_ends, *(control[text] for text in ENDS if text in control)]
     return {
@@ -167,6 +177,7 @@ def _settings(metadata: Fields, pieces: list[Piece], add_bos: bool, vocabulary_s
         "after": eos if metadata.flag("tokenizer.ggml.add_eos_token", False) else [],
         "vocabulary_size": vocabulary_size,
         "chat_template": _chat_template(metadata),
+        **({} if tools is None else {"tool_chat_template": tools}),
     } | _repeated(pieces)
 
 
@@ -189,9 +200,10 @@ def _refuse_a_shared_name(pieces: list[Piece], first: int, last: int) -> None:
             )
 
 
-def _chat_template(metadata: Fields) -> str | None:
-    template = metadata.text("tokenizer.chat_template", None)
-    return None if template is None else storable(template, 'metadata "tokenizer.chat_template"')
+def _chat_template(metadata: Fields, name: str = "") -> str | None:
+    key = f"tokenizer.chat_template{name}"
+    template = metadata.text(key, None)
+    return None if template is None else storable(template, f'metadata "{key}"')
 
 
 def _token_id(metadata: Fields, key: str, size: int) -> int | None:

@@ -123,14 +123,16 @@ def read_tokenizer(folder: Path, config: Fields, vocabulary_size: int, is_encode
     else:
         bos = token_ids(generation, config, "bos_token_id", vocabulary_size)
         eos = token_ids(generation, config, "eos_token_id", vocabulary_size)
+    templates = _chat_templates(folder, own)
     settings = {
         "bos_id": next(iter((*bos, *read.before)), None),
         "eos_ids": eos,
         "before": read.before,
         "after": read.after,
         "vocabulary_size": vocabulary_size,
-        "chat_template": _chat_template(folder, own),
+        "chat_template": templates.get("default"),
     }
+    settings |= {"tool_chat_template": templates["tool_use"]} if "tool_use" in templates else {}
     settings |= {"same_as": read.same_as} if read.same_as else {}
     check_tokenizer(read.definition, settings)
     return read.definition, settings
@@ -405,17 +407,22 @@ def _id_of(library: Library, text: str, rows: int) -> int:
     return number
 
 
-def _chat_template(folder: Path, own: Fields) -> str | None:
-    """The files' template, else tokenizer_config's: one template, or the one called "default" of several."""
+def _chat_templates(folder: Path, own: Fields) -> dict[str, str]:
+    """The templates that are used: the files', else tokenizer_config's: "default", and "tool_use" for tools."""
     files = dict(_template_files(folder))
     if files:
-        return files.get("default")
+        return files
     given = own.values.get("chat_template")
     if isinstance(given, list):
         templates = [Fields(f'{TOKENIZER_CONFIG} "chat_template"', t if isinstance(t, dict) else {}) for t in given]
         given = {template.text("name"): template.text("template") for template in templates}
-    if isinstance(given, dict):
-        given = given.get("default")
+    if not isinstance(given, dict):
+        given = {"default": given}
+    said = {name: _template_text(given[name]) for name in ("default", "tool_use") if name in given}
+    return {name: text for name, text in said.items() if text is not None}
+
+
+def _template_text(given) -> str | None:
     template = Fields(TOKENIZER_CONFIG, {"chat_template": given}).text("chat_template", None)
     return None if template is None else storable(template, f'{TOKENIZER_CONFIG} "chat_template"')
 

@@ -5,7 +5,8 @@ A tokenizer is a tokenizer.json document (the definition, which is stored) and a
     before, after         ids that `encode` adds before and after a text
     same_as               [[id, other id], ...]: both have the same text, and only the second is ever encoded
     vocabulary_size       rows of the model's embedding, which may be padded beyond the tokenizer
-    chat_template         jinja source or None; not used here
+    chat_template         jinja source or None; generate/chat_prompts.py uses it
+    tool_chat_template    the same for conversations with tools, where a model has one of its own for them
 Models stored earlier have add_bos and add_eos instead of before and after: bos_id before, the first of eos_ids after.
 The library encodes. Decoding is done here, because it must be exact in bytes: a token is often half a character, and
 the library's decoders only return text. The definition's decoder tells which of three spellings of pieces is used:
@@ -31,7 +32,7 @@ from .long_texts import SPACE_MARK, LongTexts
 
 WORD_GOES_ON = "##"
 BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-SETTINGS = ("bos_id", "eos_ids", "before", "after", "same_as", "vocabulary_size", "chat_template")
+SETTINGS = ("bos_id", "eos_ids", "before", "after", "same_as", "vocabulary_size", "chat_template", "tool_chat_template")
 OLDER_SETTINGS = ("add_bos", "add_eos")
 PANIC = "PanicException"  # raised by the library when its own code fails; a BaseException that cannot be imported
 
@@ -64,6 +65,7 @@ class Tokenizer:
         self.eos_ids = _ids(settings, "eos_ids")
         self.before, self.after = _around(settings)
         self.chat_template = settings.get("chat_template")
+        self.tool_chat_template = settings.get("tool_chat_template")
         self.same_as = _pairs(settings)
         for token_id in (*self._named_ids(), *self.same_as, *self.same_as.values()):
             self._check(token_id)
@@ -169,6 +171,10 @@ class Tokenizer:
     def spellings(self):
         """{spelling: id} of every token that the definition has."""
         return self._library.get_vocab()
+
+    def control_tokens(self):
+        """{spelling: id} of the control tokens, the unknown token too."""
+        return {token.content: token_id for token_id, token in self._added.items() if token.special}
 
     def vocabulary(self):
         """Every row of the vocabulary in order: (id, bytes, text, kind).

@@ -17,6 +17,7 @@ MOST_OPTIONS = 1 << 20  # characters of an object of options
 KIND_NAMES = {  # of an option's value
     bool: "true or false",
     list: "an array",
+    dict: "an object",
     int: "an integer",
     float: "a number",
     str: "a string",

@@ -21,7 +21,17 @@ def _statement_lookup():
     return find
 
 
+def _sender():
+    """PqCommMethods->flush_if_writable: sends what is written for the client, as far as it need not wait."""
+    try:
+        methods = ctypes.c_void_p.in_dll(ctypes.PyDLL(None), "PqCommMethods").value
+    except ValueError:  # not inside a server
+        return lambda: 0
+    return ctypes.PYFUNCTYPE(ctypes.c_int)((ctypes.c_void_p * 3).from_address(methods)[2])
+
+
 find_statement = _statement_lookup()
+send_written = _sender()
 interrupt_pending = _variable(ctypes.c_int, "InterruptPending")
 cancel_pending = _variable(ctypes.c_int, "QueryCancelPending")
 die_pending = _variable(ctypes.c_int, "ProcDiePending")

@@ -93,7 +93,7 @@ def written(request, prompts):
 
 
 def _written(request, results, scheduler, stats, reusable):
-    for (key, prompt), continuation, text, error in _timed(results, stats):
+    for (key, prompt), continuation, text, error in timed(results, stats):
         if error is not None:
             yield key, None, None, None, _told(error)
         else:
@@ -144,7 +144,7 @@ def _continuations(request, prompts):
             yield (key, prompt), error
 
 
-def _timed(results, stats):
+def timed(results, stats):
     """The results; the stats grow by the time that each took."""
     while True:
         began = time.perf_counter()

@@ -272,9 +272,11 @@ def most_tokens_in_memory(model, tokens):
 
 
 def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
-    """A Continuation of a text on a loaded model. `chosen`: the checked options."""
+    """A Continuation of a text on a loaded model. prompt: a text, or its token ids. `chosen`: the checked options."""
     tokenizer = model.tokenizer
-    tokens = prompt_tokens(model, prompt, chosen.get("add_special", True), chosen.get("parse_special", False))
+    tokens = prompt
+    if isinstance(prompt, str):
+        tokens = prompt_tokens(model, prompt, chosen.get("add_special", True), chosen.get("parse_special", False))
     eos_ids = () if chosen.get("ignore_eos") else tokenizer.eos_ids
     stop_tokens = arguments.indices("options.stop_tokens", chosen.get("stop_tokens", []), tokenizer.vocabulary_size)
     return Continuation(
@@ -302,9 +304,11 @@ class Request:
     the model.
     """
 
+    known = OPTIONS
+
     def __init__(self, model, max_tokens, *given):
         *values, stop, options = given
-        self._options = arguments.options(options, OPTIONS)
+        self._options = arguments.options(options, self.known)
         self._settings = samplers.settings(values, self._options)
         self._max_tokens = arguments.integer("max_tokens", max_tokens, default_max_tokens(), 0, 2**31 - 1)
         ceilings.require("max_tokens", self._max_tokens, "max_tokens")
@@ -318,7 +322,10 @@ class Request:
         self._weigh = engines.candidates()
 
     def continuation(self, prompt, number=0):
-        """The Continuation of a prompt. number: of the text in its call, from 0; its seed is that much larger."""
+        """The Continuation of a prompt, a text or a list of token ids, which is used as it is.
+
+        number: of the text in its call, from 0; its seed is that much larger.
+        """
         seed = (self._settings.seed + number + 2**63) % 2**64 - 2**63
         settings = dataclasses.replace(self._settings, seed=seed)
         return start(self.model, prompt, self._max_tokens, settings, self._stop, self._options, self._weigh)

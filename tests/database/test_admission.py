@@ -102,6 +102,19 @@ def test_no_slot_is_held_while_a_client_fetches_rows(connect_as, limit):
         assert len(first.execute("FETCH 50 FROM answers").fetchall()) == 50
 
 
+def test_no_slot_is_held_while_a_client_fetches_a_text_piece_by_piece(connect_as, limit):
+    first, second = connect_as("llm_user"), connect_as("llm_user")
+    limit(1, "NULL")
+    with first.transaction():
+        first.execute(
+            "DECLARE text CURSOR FOR SELECT * FROM llm.generate_stream("
+            "'Once', 'admitted', 100, options => '{\"ignore_eos\": true}')"
+        )
+        first.execute("FETCH 2 FROM text")
+        assert call(second, SHORT) is not None
+        assert len(first.execute("FETCH 5 FROM text").fetchall()) == 5
+
+
 def test_a_query_that_generates_within_a_generation_does_not_wait_for_itself(user, limit):
     limit(1, "NULL")
     query = "SELECT n, llm.generate('Once', 'admitted', 3) FROM generate_series(1, 3) AS n"

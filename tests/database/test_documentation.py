@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ PAGES = sorted(
 )
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 MARK = "=== end of a block"
+ADDRESS = re.compile(r'"(postgresql[+\w]*)://…"')
 ENCODER = CHECKOUT / "tests" / "fixtures" / "encoders" / "mean"
 
 BOOKING = CHECKOUT / "tools" / "booking.sql"  # the table of the pages, which `make demo` leaves
@@ -36,6 +38,7 @@ READER = "pages_reader"  # the schema that stands before public, for what the pa
 OPTIONS = f"-c client_min_messages=warning -c search_path={READER},public"
 # What stands for a reader's own names; tidy knows no kings.
 PLACEHOLDERS = {
+    "docs/chat.md": {"'qwen'": "'tidy'"},
     "docs/models-as-data.md": {"MODEL": "tidy"},
     "docs/meaning.md": {
         "' king', 10, 'minilm'": "'year', 10, 'tidy'",
@@ -181,6 +184,31 @@ def test_the_commands_of_a_page_run(page: str, reader_dsn: str, own_data: Path, 
                     assert result.exit_code == 0, f"{line}\n{result.output}"
         finally:
             connection.execute("SELECT llm.drop_model(name) FROM llm.models WHERE name LIKE 'qwen%'")
+
+
+def programs(page: str) -> list[str]:
+    """The Python blocks of a page that connect by themselves."""
+    return [block.text for block in blocks(page) if block.language == "python" and ADDRESS.search(block.text)]
+
+
+@pytest.mark.parametrize(
+    ("page", "number"), [(page, number) for page in PAGES for number in range(len(programs(page)))], ids=str
+)
+def test_the_programs_of_a_page_run(page: str, number: int, reader_dsn: str):
+    """As a reader would run them, where their driver is installed."""
+    text = programs(page)[number]
+    for package in re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE):
+        pytest.importorskip(package)
+    scheme, address = ADDRESS.search(text)[1], reader_dsn.partition("://")[2]
+    done = subprocess.run(
+        [sys.executable, "-c", ADDRESS.sub(f'"{scheme}://{address}"', text)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, f"{text}\n{done.stderr}"
+    assert done.stdout in ("2024-03-03", "2024-"), text
 
 
 def test_every_page_is_read():

@@ -2,15 +2,17 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 from typer.testing import CliRunner
 
-from loaders import cli
+from loaders import asking, cli, terminal
 from loaders.errors import LoaderError
 from loaders.upload.progress import PlainLines, readable_bytes
 
 run = CliRunner().invoke
+COMMANDS = ("load", "models", "info", "default", "generate", "embed", "chat", "verify", "export", "plot", "drop")
 NOWHERE = "host=/nonexistent port=1"
 
 
@@ -44,7 +46,7 @@ def test_a_server_that_is_not_there_is_named(own_data):
 
 
 def test_a_dsn_that_is_none_is_refused():
-    assert_one_error(run(cli.app, ["list", "--dsn", "neither a uri nor pairs"]), "neither")
+    assert_one_error(run(cli.app, ["models", "--dsn", "neither a uri nor pairs"]), "neither")
 
 
 @pytest.mark.parametrize("name", ["a\nb", "\x1b[31mred", "[bold]x"])
@@ -70,9 +72,54 @@ def test_interrupting_says_so():
     assert stop.value.exit_code == 130
 
 
+@pytest.mark.parametrize(("name", "lines"), [("load", 2), ("generate", 1)])
+def test_only_a_load_that_is_interrupted_can_be_gone_on_with(capsys, name, lines):
+    def command():
+        raise KeyboardInterrupt
+
+    command.__name__ = name
+    with pytest.raises(cli.typer.Exit):
+        cli.reported(command)()
+    assert len(capsys.readouterr().err.splitlines()) == lines
+
+
+@pytest.mark.parametrize(
+    ("settings", "given"),
+    [
+        (None, {}),
+        (["top_k=40", "seed=-7"], {"top_k": "40", "seed": "-7"}),
+        (["top_p=0.9", "typical_p=0.5", "echo=true"], {"top_p": "0.9", "options": {"typical_p": 0.5, "echo": True}}),
+        (["draft=small", "stop_tokens=[1, 2]"], {"options": {"draft": "small", "stop_tokens": [1, 2]}}),
+    ],
+)
+def test_a_setting_is_an_argument_or_an_option(settings, given):
+    found = asking.arguments(settings)
+    if "options" in found:
+        found["options"] = found["options"].obj
+    assert found == given
+
+
+@pytest.mark.parametrize("setting", ["top_k", "=3"])
+def test_a_setting_without_name_or_value_is_refused(setting):
+    assert_one_error(run(cli.app, ["generate", "x", "--set", setting, "--dsn", NOWHERE]), "has no value")
+
+
+def test_the_version_is_that_of_the_package():
+    assert run(cli.app, ["--version"]).stdout == f"hartonomous {metadata.version('hartonomous')}\n"
+
+
+def test_a_table_in_a_pipe_begins_with_its_titles(capsys):
+    terminal.show(("name", "size"), [("tidy", "1 MB"), ("a\tb", "2")])
+    assert capsys.readouterr().out == "name\tsize\ntidy\t1 MB\na b\t2\n"
+
+
+def test_what_a_model_wrote_moves_no_cursor_of_a_terminal():
+    assert terminal.printable("a\x1b[2Jb\n\tc é") == "a\\x1b[2Jb\n\tc é"
+
+
 def test_the_module_runs_as_a_program():
     done = subprocess.run([sys.executable, "-m", "loaders.cli", "--help"], capture_output=True, text=True, check=True)
-    assert all(command in done.stdout for command in ("load", "list", "verify", "export", "plot", "drop"))
+    assert all(command in done.stdout for command in COMMANDS)
 
 
 def test_plain_progress_says_how_much_how_fast_and_how_long(capsys):

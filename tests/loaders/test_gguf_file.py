@@ -326,14 +326,19 @@ def test_a_tokenizers_key_that_is_not_known_or_cannot_be_stored_is_refused(tiny,
         read_gguf(write_gguf(metadata | {key: value}, tensors))
 
 
-@pytest.mark.parametrize(
-    "key", ["chat_templates", "chat_template.tool_use", "huggingface.json", "ggml.fim_pre_token_id"]
-)
+@pytest.mark.parametrize("key", ["chat_templates", "chat_template.rag", "huggingface.json", "ggml.fim_pre_token_id"])
 def test_a_tokenizers_key_that_changes_no_text_is_passed_over(tiny, write_gguf, key):
     metadata, tensors = tiny
     value = 1 if key.endswith("_id") else "anything"
     changed = read_gguf(write_gguf(metadata | {f"tokenizer.{key}": value}, tensors))
     assert _tokenizer_of(changed) == _tokenizer_of(read_gguf(write_gguf(metadata, tensors)))
+
+
+def test_a_chat_template_for_tools_is_read_beside_the_other(tiny, write_gguf):
+    metadata, tensors = tiny
+    templates = {"tokenizer.chat_template": "{{ 1 }}", "tokenizer.chat_template.tool_use": "{{ 2 }}"}
+    settings = read_gguf(write_gguf(metadata | templates, tensors)).tokenizer_settings
+    assert (settings["chat_template"], settings["tool_chat_template"]) == ("{{ 1 }}", "{{ 2 }}")
 
 
 def test_a_token_of_half_a_megabyte_is_refused_at_once(tiny, write_gguf):

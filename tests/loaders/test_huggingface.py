@@ -243,6 +243,7 @@ def test_the_chat_template_comes_from_wherever_it_stands(folder):
     several = [{"name": "tool_use", "template": "{{ 2 }}"}, {"name": "default", "template": "{{ 3 }}"}]
     change(path / "tokenizer_config.json", {"chat_template": several})
     assert read_folder(path).tokenizer_settings["chat_template"] == "{{ 3 }}"
+    assert read_folder(path).tokenizer_settings["tool_chat_template"] == "{{ 2 }}"
     (path / "chat_template.jinja").write_text("{{ 4 }}")
     assert read_folder(path).tokenizer_settings["chat_template"] == "{{ 4 }}"
 

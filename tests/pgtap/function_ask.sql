@@ -1,0 +1,15 @@
+BEGIN;
+SELECT plan(3);
+
+SELECT is(llm.ask(NULL), NULL, 'NULL gives NULL');
+SELECT throws_ok(
+    $$SELECT llm.ask('a', model => 'no such model')$$,
+    '42704', NULL, 'a model that is not there is an error');
+
+CREATE ROLE stranger;
+SET LOCAL ROLE stranger;
+SELECT throws_ok('SELECT llm.ask(NULL)', '42501', NULL, 'a role without rights may not');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

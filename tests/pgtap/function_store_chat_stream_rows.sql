@@ -1,0 +1,14 @@
+BEGIN;
+SELECT plan(2);
+
+SELECT is_empty(
+    'SELECT * FROM llm_store.chat_stream_rows(' || repeat('NULL, ', 11) || 'NULL)', 'NULL gives no rows');
+CREATE ROLE stranger;
+SET LOCAL ROLE stranger;
+SELECT throws_ok(
+    'SELECT * FROM llm_store.chat_stream_rows(' || repeat('NULL, ', 11) || 'NULL)', '42501', NULL,
+    'a role without rights may not');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

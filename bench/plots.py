@@ -14,11 +14,11 @@ CURVES = {
 
 
 def draw(figures: Iterable[dict], folder: Path) -> None:
-    """Draw each curve that was measured, of the most threads, as FOLDER/NAME.png."""
+    """Draw each curve that was measured at several places, of the most threads, as FOLDER/NAME.png."""
     folder.mkdir(exist_ok=True)
     for file, (name, label) in CURVES.items():
         curve = [figure for figure in figures if figure["name"] == name and figure.get("at") is not None]
-        if curve:
+        if len({figure["at"] for figure in curve}) > 1:
             threads = max(figure["threads"] or 0 for figure in curve)
             points = sorted((figure for figure in curve if (figure["threads"] or 0) == threads), key=lambda f: f["at"])
             _plot(points, name, label, threads, folder / f"{file}.png")

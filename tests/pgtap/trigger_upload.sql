@@ -1,7 +1,8 @@
 BEGIN;
 SELECT plan(5);
 
-SELECT trigger_is('llm', 'upload', 'upload', 'llm_store', 'upload_tile', 'rows that are copied go through the trigger');
+SELECT trigger_is(
+    'llm_store', 'upload', 'upload', 'llm_store', 'upload_tile', 'rows that are copied go through the trigger');
 SET LOCAL ROLE llm_loader;
 INSERT INTO llm_store.upload (content) VALUES ('one'), ('two'), ('one');
 SELECT is_empty(

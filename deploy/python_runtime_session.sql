@@ -1121,7 +1121,7 @@ from dataclasses import astuple, dataclass
 
 from ..generate import scheduler
 from ..generate.prefix_cache import PrefixCache
-from ..server import connection, settings, streams
+from ..server import connection, settings
 from . import kv_handles, models, search_matrices
 
 DEFAULT_KV_CACHE_MB = 256
@@ -1166,7 +1166,6 @@ class Prefixes:
 
 def begin():
     """New Stats for a call of the current role."""
-    streams.close_dropped()
     connection.mark_session()
     stats = _last[models.role()] = Stats()
     return stats

@@ -32,13 +32,8 @@ def _counters():
 try:
     _statement, _transaction, _xid, _subtransaction, _user, _command = _counters()
 except AttributeError:  # not inside a server: no two moments are equal
-    now, transaction = object, int
+    now = object
 else:
-
-    def transaction():
-        """When the transaction began, in microseconds: other transactions of a session have other times, but for those
-        that one query string begins."""
-        return _transaction()
 
     def now():
         """The moment, a value to compare."""

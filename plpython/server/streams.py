@@ -4,15 +4,14 @@ PL/Python hides the message of an error that is raised after the first row: "err
 So each row has one column more. It is NULL, or in a last row the error as text, which the SQL function around raises
 with llm_store.raise_late.
 
-The server tells nobody when it drops a cursor because a transaction was rolled back: what computes its rows would stay
-in memory. So a session knows its unfinished streams. The next call closes those of an earlier transaction.
+What computes the rows is freed with the cursor: when it is closed, and when its transaction ends.
 """
 
 import itertools
 import json
 import weakref
 
-from . import errors, server_variables, sql_errors, statement_clock
+from . import errors, server_variables, sql_errors
 
 MOST_OPEN = 16  # unfinished streams of a session, each with what it computes from
 
@@ -23,10 +22,8 @@ class Stream:
     """The rows with their column for an error. The first row is computed at once: its error is one of the call."""
 
     def __init__(self, rows, columns):
-        close_dropped()
         self._source, self._columns = rows, columns
         self._is_running = self._is_closed = False
-        self.transaction = statement_clock.transaction()
         self._rows = itertools.chain(list(itertools.islice(rows, 1)), rows)
         _open[id(self)] = self
         _close_more_than(MOST_OPEN)
@@ -63,14 +60,6 @@ class Stream:
             self._is_closed = True
             _open.pop(id(self), None)
             self._source.close()
-
-
-def close_dropped():
-    """Close the streams of earlier transactions: nobody can fetch from them any more."""
-    if _open:
-        transaction = statement_clock.transaction()
-        for stream in [stream for stream in _open.values() if stream.transaction != transaction]:
-            stream.close()
 
 
 def _close_more_than(most):

@@ -163,10 +163,17 @@ def failed(connection):
 
 
 UNFINISHED = """
-import gc
-streams = [o for o in gc.get_objects() if type(o).__name__ == 'Stream' and type(o).__module__.endswith('streams')]
-found.append(str(sum(not s._is_closed for s in streams)))
+import sys
+modules = [module for name, module in sys.modules.items() if name.endswith('.server.streams')]
+found.append(str(sum(len(module._open) for module in modules)))
 """
+
+
+def test_what_is_unfinished_is_known(superuser, on_server):
+    with superuser.transaction():
+        superuser.execute(f"DECLARE text CURSOR FOR SELECT * FROM {ENDLESS}")
+        superuser.execute("FETCH 2 FROM text")
+        assert on_server(UNFINISHED) == ["1"]
 
 
 @pytest.mark.parametrize("leave", [closed, rolled_back, cancelled, failed])
@@ -174,8 +181,8 @@ def test_what_is_left_unfinished_leaves_nothing_behind(superuser, on_server, lea
     text = call(superuser, "SELECT llm.generate('Lily', %s, 30)", MODEL)
     for _ in range(20):
         leave(superuser)
+        assert on_server(UNFINISHED) == ["0"]
         assert call(superuser, "SELECT llm.generate('Lily', %s, 30)", MODEL) == text
-    assert on_server(UNFINISHED) == ["0"]
 
 
 def test_more_unfinished_streams_than_allowed_close_the_oldest_which_says_so(user):
@@ -207,7 +214,7 @@ def test_the_pieces_of_an_answer_joined_are_what_chat_gives(user, model, tempera
     arguments = (Jsonb(TURN), model, 60, temperature, 5)
     *rows, last = user.execute(CHAT, arguments).fetchall()
     assert "".join(piece for _, piece, *_ in rows) == call(user, ANSWER, *arguments)
-    assert len(rows) > 5 and all(piece for _, piece, *_ in rows)
+    assert len(rows) > 1 and all(piece for _, piece, *_ in rows)
     assert last[1] == "" and last[4] in ("stop", "stop_string", "length")
 
 

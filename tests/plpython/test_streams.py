@@ -2,9 +2,7 @@
 
 import json
 
-import pytest
-
-from plpython.server import statement_clock, streams
+from plpython.server import streams
 
 
 class Source:
@@ -22,37 +20,19 @@ class Source:
             self.is_closed = True
 
 
-@pytest.fixture
-def transaction(monkeypatch):
-    """A list of one number, which is the present transaction's."""
-    now = [1]
-    monkeypatch.setattr(statement_clock, "transaction", lambda: now[0])
-    yield now
-    now[0] = -1
-    streams.close_dropped()
-
-
 def opened(count):
     sources = [Source() for _ in range(count)]
     return sources, [streams.Stream(source.rows(), 1) for source in sources]
 
 
-def test_a_row_is_computed_when_it_is_fetched(transaction):
+def test_a_row_is_computed_when_it_is_fetched():
     (source,), (stream,) = opened(1)
     assert source.computed == 1
     assert [next(stream), next(stream)] == [(1, None), (2, None)]
     assert source.computed == 2
 
 
-def test_streams_of_an_earlier_transaction_are_closed_by_the_next_call(transaction):
-    sources, kept = opened(2)
-    transaction[0] = 2
-    assert not any(source.is_closed for source in sources)
-    streams.close_dropped()
-    assert all(source.is_closed for source in sources) and len(kept) == 2
-
-
-def test_of_too_many_the_one_that_was_not_fetched_from_for_longest_is_closed_and_says_so(transaction, plpy):
+def test_of_too_many_the_one_that_was_not_fetched_from_for_longest_is_closed_and_says_so(plpy):
     sources, kept = opened(streams.MOST_OPEN)
     next(kept[0])
     opened_later = opened(1)
@@ -63,15 +43,19 @@ def test_of_too_many_the_one_that_was_not_fetched_from_for_longest_is_closed_and
     assert row is None and json.loads(failure)[0] == "53400"
 
 
-def test_a_stream_that_is_at_work_is_not_closed_by_what_it_calls(transaction):
+def test_a_stream_that_is_at_work_is_not_closed_by_what_it_calls():
     def rows():
         yield (1,)
-        transaction[0] = 2
-        streams.close_dropped()
-        yield (2,)
+        yield (len(opened(streams.MOST_OPEN)[1]),)
 
     stream = streams.Stream(rows(), 1)
-    assert [next(stream), next(stream)] == [(1, None), (2, None)]
+    assert [next(stream), next(stream)] == [(1, None), (streams.MOST_OPEN, None)]
+
+
+def test_what_computes_a_stream_goes_with_it():
+    (source,), kept = opened(1)
+    kept.clear()
+    assert source.is_closed
 
 
 def test_each_row_is_sent_before_the_next_is_computed(monkeypatch):

@@ -7,7 +7,6 @@ are.
 """
 
 import functools
-import json
 import re
 from collections import namedtuple
 
@@ -82,14 +81,14 @@ class ControlTokens:
     def apart(self, text, mark):
         """As `broken`, and a mark where a part of a control token could join what the template writes beside it."""
         text = self.broken(text, mark)
-        inner = text.strip().lower()
-        begin = len(text) - len(text.lstrip())
+        inner, begin = text.strip(), len(text) - len(text.lstrip())
         end = begin + len(inner)
+        first, last = inner[: self._longest].lower(), inner[-self._longest :].lower()
         sizes = range(1, min(self._longest, len(inner) + 1))
-        if any(inner[-size:] in self._beginnings for size in sizes):
+        if any(last[-size:] in self._beginnings for size in sizes):
             text = text[:end] + mark + text[end:]
-        is_within = inner and len(inner) < self._longest and inner in self._all
-        if is_within or any(inner[:size] in self._endings for size in sizes):
+        is_within = 0 < len(inner) < self._longest and first in self._all
+        if is_within or any(first[:size] in self._endings for size in sizes):
             text = text[:begin] + mark + text[begin:]
         return text
 
@@ -116,12 +115,26 @@ def breaks(value, control, mark, name=None):
     return [breaks(each, control, mark, name) for each in value] if isinstance(value, list) else value
 
 
-def mark_for(*texts):
-    """A private character that is in none of the texts, neither as it is nor as JSON may write it."""
+def mark_for(*values):
+    """A private character that is in no string of these values of JSON, neither as it is nor as JSON may write it."""
+    texts = list(_strings(values))
     for number in PRIVATE:
-        if not any(chr(number) in text or _escaped(chr(number)) in text.lower() for text in texts):
+        if not any(chr(number) in text or _escaped(chr(number)) in text for text in texts):
             return chr(number)
     raise errors.invalid_parameter("the messages have all private characters of Unicode")
+
+
+def _strings(value):
+    """The strings of a value, keys too."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, dict):
+            waiting += [*each.keys(), *each.values()]
+        elif isinstance(each, (list, tuple)):
+            waiting += each
 
 
 def _escaped(character):
@@ -172,7 +185,7 @@ class ChatPrompts:
     def _marked(self, conversation):
         given = [conversation.messages, conversation.tools, conversation.variables or {}]
         source = self._source_for_tools if conversation.tools else self._source
-        mark = mark_for(source, json.dumps(given, ensure_ascii=False))
+        mark = mark_for(source, given)
         messages, tools = breaks(given[:2], self._control, mark)
         variables = {name: breaks(value, self._control, mark, "template_arguments") for name, value in given[2].items()}
         text = chat_templates.compiled(source).render(

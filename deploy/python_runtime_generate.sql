@@ -379,9 +379,13 @@ Conversation = namedtuple("Conversation", "messages tools add_generation_prompt 
 
 
 class ControlTokens:
-    """The control tokens of a tokenizer, found in texts. ids: {spelling: id}."""
+    """The control tokens of a tokenizer, found in texts. ids: {spelling: id}.
 
-    def __init__(self, ids):
+    joins: the template is unknown, so it may join a part of a token to one of its own.
+    """
+
+    def __init__(self, ids, joins=True):
+        self._joins = joins
         self.ids = {spelling: token for spelling, token in ids.items() if spelling}
         by_length = sorted(self.ids, key=len, reverse=True)
         either = "|".join(map(re.escape, by_length)) or r"(?!)"
@@ -416,6 +420,8 @@ class ControlTokens:
     def apart(self, text, mark):
         """As `broken`, and a mark where a part of a control token could join what the template writes beside it."""
         text = self.broken(text, mark)
+        if not self._joins:
+            return text
         inner, begin = text.strip(), len(text) - len(text.lstrip())
         end = begin + len(inner)
         first, last = inner[: self._longest].lower(), inner[-self._longest :].lower()
@@ -488,7 +494,9 @@ class ChatPrompts:
         # ChatML without ChatML's tokens is text: there a mark becomes a space, so that no message can write it either
         self.is_plain = not self.has_template and CHATML_END not in self._control.ids
         if self.is_plain:
-            self._control = ControlTokens({"<|im_start|>": None, CHATML_END: None, **self._control.ids})
+            self._control = ControlTokens({"<|im_start|>": None, CHATML_END: None, **self._control.ids}, joins=False)
+        control = set(self._control.ids.values()) - {None}
+        self._ids = {token for token in control if tokenizer.kind(token) == "control"}  # an unknown word is no control
         self.stop_strings = (CHATML_END,) if self.is_plain else ()
 
     def text(self, conversation):
@@ -537,9 +545,9 @@ class ChatPrompts:
     def _parsed(self, text, encode):
         """Ids of a text of the template. What a normalizer would make a control token of stays text."""
         ids = encode(text, True) if text else []
-        control = set(self._control.ids.values())
         written = [self._control.ids[found[0]] for found in self._control.whole.finditer(text)]
-        return ids if [i for i in ids if i in control] == written else self._one_by_one(text, encode)
+        is_as_written = [i for i in ids if i in self._ids] == [i for i in written if i in self._ids]
+        return ids if is_as_written else self._one_by_one(text, encode)
 
     def _one_by_one(self, text, encode):
         ids, end = [], 0

@@ -33,7 +33,7 @@ BEGIN
         ('generate__answer_stream', '62e2db5925e051a9b44aac664037dd5fbce182ba574b9a45a6763d1ad3c7f297'),
         ('generate__answers', 'fb777f1e243fc84785d717b6759b42da691376a71d4aab72ef6d567942765367'),
         ('generate__candidates', '332175effdaa75078e509f4cdea066c3559dd5e8c179ed84e08abdf5fc5e540d'),
-        ('generate__chat_prompts', 'fe4a98ba1ba3e48a9096a32332befd1f0b75d72754196e1f60c344dafb89e52d'),
+        ('generate__chat_prompts', '4f439514a5cd0259bf68ce5939a133496c3526af94f3b795bc2985fcc0b13b6f'),
         ('generate__chat_templates', '7416004bb307735607532d0179fc0fbb6eb04f1886bcb95911de9dc2de43d2a5'),
         ('generate__draft_model', '94be5f861bd6cdebe5bade551605aa3f83ff31cd39f4ebdca03229a8beda8594'),
         ('generate__interfaces', '2d2331b4aeb098191dd016b50ce253333c5c926d4fe0180eeb8a8f5a561fc1cf'),

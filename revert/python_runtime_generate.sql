@@ -8,8 +8,10 @@ DROP FUNCTION llm_runtime.generate__scheduler();
 DROP FUNCTION llm_runtime.generate__sampling();
 DROP FUNCTION llm_runtime.generate__prompt_lookup();
 DROP FUNCTION llm_runtime.generate__prefix_cache();
+DROP FUNCTION llm_runtime.generate__json_schemas();
 DROP FUNCTION llm_runtime.generate__interfaces();
 DROP FUNCTION llm_runtime.generate__draft_model();
+DROP FUNCTION llm_runtime.generate__constraints();
 DROP FUNCTION llm_runtime.generate__candidates();
 
 COMMIT;

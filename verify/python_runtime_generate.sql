@@ -8,8 +8,9 @@ DECLARE
     module text;
 BEGIN
     FOREACH module IN ARRAY '{
-        generate__candidates, generate__draft_model, generate__interfaces, generate__prefix_cache,
-        generate__prompt_lookup, generate__sampling, generate__scheduler, generate__speculation
+        generate__candidates, generate__constraints, generate__draft_model, generate__interfaces,
+        generate__json_schemas, generate__prefix_cache, generate__prompt_lookup, generate__sampling,
+        generate__scheduler, generate__speculation
     }'::text[] LOOP
         ASSERT EXISTS (
             SELECT FROM pg_catalog.pg_proc AS p

@@ -35,10 +35,12 @@ BEGIN
         WHERE t.oid = type AND 'c' IN (t.typtype, base.typtype)
     ) THEN
         RAISE EXCEPTION 'llm: argument type does not fit' USING
-            ERRCODE = '22023', DETAIL = format('type is %s, allowed is a table or a composite type', coalesce(type::text, 'null'));
+            ERRCODE = '22023',
+            DETAIL = format('type is %s, allowed is a table or a composite type', coalesce(type::text, 'null'));
     END IF;
     value := llm.generate_json(
-        prompt, llm_runtime.row_schema(type), model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty, seed, options
+        prompt, llm_runtime.row_schema(type), model, max_tokens, temperature, top_k, top_p, min_p, repeat_penalty,
+        seed, options
     );
     IF value IS NOT NULL THEN
         EXECUTE format('SELECT jsonb_populate_record(NULL::%s, $1)', type) USING value;
@@ -55,7 +57,7 @@ E'Generates a row of a table or a composite type, as JSON for jsonb_populate_rec
 'prompt: as llm.generate has it; NULL gives NULL.\n'
 'type: of the row. Every column is in it, in its order, but generated ones; NULL only where a column may be. Enums, '
 'arrays, numbers, dates and lengths of varchar bound what is written. The value is then read as the type: what does '
-'not fit, such as the CHECK of a domain or a range that ends before it begins, is the error that PostgreSQL gives for it.\n'
+'not fit, such as a range that ends before it begins, or the CHECK of a domain, is the error that PostgreSQL gives.\n'
 'model: a name from llm.models; NULL is the default model.\n'
 'max_tokens: the most tokens to generate; NULL is 128. A text that is not complete then is an error (53400).\n'
 'temperature: 0 always picks the most likely token that is allowed; higher values, up to 100, sample more randomly.\n'

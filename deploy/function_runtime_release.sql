@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'e0eb3d87f0934827b3892ef868b5fb5b8f8d84c9ffef0283b0d480c87e19f35c'::text;
+RETURN 'b3da1efa4fe5f2ea88416dba27dc93ff50042b8ffa1e51d9b4f4351055dcbe40'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

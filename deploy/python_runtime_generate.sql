@@ -172,10 +172,12 @@ from llguidance.gbnf_to_lark import gbnf_to_lark, is_lark_syntax
 from ..server import errors
 from . import json_schemas
 
-MOST_BYTES = 1 << 16  # of a schema, pattern or grammar; for more, the stack of session/model's thread may be too small
-MOST_KEPT = 8  # compiled constraints of a model
-MOST_SHOWN = 300  # characters of what llguidance says
-LIMITS = llguidance.LLParserLimits(verbose_errors=False)
+MOST_OF_A_GRAMMAR = (
+    1 << 16
+)  # of a schema, pattern or grammar; for more, the stack of session/model's thread may be too small
+MOST_CONSTRAINTS = 8  # compiled constraints of a model
+MOST_SAID = 300  # characters of what llguidance says
+PARSER_LIMITS = llguidance.LLParserLimits(verbose_errors=False)
 JSON_OPTIONS = {  # none of them can be changed by the schema
     "item_separator": ", ",
     "key_separator": ": ",
@@ -184,7 +186,7 @@ JSON_OPTIONS = {  # none of them can be changed by the schema
     "lenient": False,
     "json_allow_general_unicode_escapes": False,
 }
-DIGITS = "d"  # \\d of a pattern is 0 to 9 alone
+ASCII_DIGITS = "d"  # \\d of a pattern is 0 to 9 alone
 EMPTY = "(?:)"  # the pattern that only the empty text matches
 BEFORE_TEXT = "\x02"  # stands before a text, so that the tokenizer adds no space to it
 NUL_ESCAPE = b"\\u0000"
@@ -235,7 +237,7 @@ class Vocabulary:
         if key not in self._kept:
             self._kept[key] = KINDS[kind](self, source)
         self._kept.move_to_end(key)
-        while len(self._kept) > MOST_KEPT:
+        while len(self._kept) > MOST_CONSTRAINTS:
             self._kept.popitem(last=False)
         return self._kept[key]
 
@@ -284,7 +286,7 @@ class Constraint:
 
     def __init__(self, vocabulary, grammar, is_json=False):
         self._vocabulary, self._is_json = vocabulary, is_json
-        self._matcher = llguidance.LLMatcher(vocabulary.library, grammar, log_level=0, limits=LIMITS)
+        self._matcher = llguidance.LLMatcher(vocabulary.library, grammar, log_level=0, limits=PARSER_LIMITS)
         if self._matcher.is_error():
             raise _refusal(self._matcher.get_error(), is_json)
         if not self.begin().allows_any:
@@ -389,7 +391,7 @@ def of_schema(vocabulary, schema):
 def of_regex(vocabulary, pattern):
     """The Constraint of a regular expression, which the whole text matches."""
     _require_size(pattern, "the pattern")
-    lark = f"start: /{llguidance.regex_to_lark(pattern or EMPTY, DIGITS)}/"
+    lark = f"start: /{llguidance.regex_to_lark(pattern or EMPTY, ASCII_DIGITS)}/"
     return Constraint(vocabulary, llguidance.LLMatcher.grammar_from_lark(lark))
 
 
@@ -432,8 +434,8 @@ def _dumped(schema):
 
 def _require_size(text, what):
     size = len(text.encode())
-    if size > MOST_BYTES:
-        raise errors.limit_exceeded(f"{what} is too large", f"it has {size} bytes, allowed are {MOST_BYTES}")
+    if size > MOST_OF_A_GRAMMAR:
+        raise errors.limit_exceeded(f"{what} is too large", f"it has {size} bytes, allowed are {MOST_OF_A_GRAMMAR}")
 
 
 def _refusal(problem, is_json):
@@ -455,7 +457,7 @@ def _keyword(said):
 
 def _one_line(text):
     """What llguidance says, in one line."""
-    return " ".join(text.partition("<backtrace>")[0].split())[:MOST_SHOWN]
+    return " ".join(text.partition("<backtrace>")[0].split())[:MOST_SAID]
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.generate__constraints() FROM PUBLIC;
@@ -682,7 +684,7 @@ no grammar expresses, and unknown ones, which are most often misspelled. A value
 
 from ..server import arguments, errors
 
-TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+JSON_SCHEMA_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 REMARKS = (
     *("$comment", "$schema", "$vocabulary", "contentEncoding", "contentMediaType", "contentSchema", "default"),
     *("deprecated", "description", "example", "examples", "readOnly", "title", "writeOnly"),
@@ -718,7 +720,11 @@ def is_text(value):
 
 def is_type(value):
     """Whether a value is the name of a type, or a list of them."""
-    return value in TYPES if is_text(value) else isinstance(value, list) and all(one in TYPES for one in value)
+    return (
+        value in JSON_SCHEMA_TYPES
+        if is_text(value)
+        else isinstance(value, list) and all(one in JSON_SCHEMA_TYPES for one in value)
+    )
 
 
 def is_texts(value):
@@ -754,7 +760,7 @@ VALUES = {  # of each keyword that is honoured: (what it may be, in words)
     "$anchor": (is_text, "a string"),
     "$defs": (is_named_schemas, "an object of schemas"),
     "definitions": (is_named_schemas, "an object of schemas"),
-    "type": (is_type, "one or several of " + ", ".join(TYPES)),
+    "type": (is_type, "one or several of " + ", ".join(JSON_SCHEMA_TYPES)),
     "enum": (_is_list, "an array"),
     "const": (_is_anything, "any value"),
     "allOf": (is_schemas, "an array of schemas"),
@@ -780,12 +786,12 @@ VALUES = {  # of each keyword that is honoured: (what it may be, in words)
     "minProperties": (is_count, "a whole number"),
     "maxProperties": (is_count, "a whole number"),
 }
-NAMED = ("$defs", "definitions", "properties", "patternProperties")
-LISTED = ("allOf", "anyOf", "oneOf", "prefixItems")
+NAMED_BELOW = ("$defs", "definitions", "properties", "patternProperties")
+SOME_BELOW = ("allOf", "anyOf", "oneOf", "prefixItems")
 ELSEWHERE = ("https://json-schema.org/", "http://json-schema.org/") + tuple(
     f"#/{keyword}/" for keyword in ("const", "enum", *REMARKS)
 )
-SINGLE = ("items", "additionalProperties")
+ONE_BELOW = ("items", "additionalProperties")
 
 
 def checked(schema, depth=0):
@@ -853,11 +859,11 @@ def _is_inexact(value):
 
 def _below(keyword, value, schema, depth):
     """A keyword's value, with the schemas in it checked."""
-    if keyword in SINGLE:
+    if keyword in ONE_BELOW:
         return checked(value, depth)
-    if keyword in LISTED:
+    if keyword in SOME_BELOW:
         return [checked(one, depth) for one in value]
-    if keyword in NAMED:
+    if keyword in NAMED_BELOW:
         names = schema.get("required", []) if keyword == "properties" else []
         order = [*(name for name in names if name in value), *(name for name in value if name not in set(names))]
         return {name: checked(value[name], depth) for name in order}

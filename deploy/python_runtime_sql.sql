@@ -823,7 +823,7 @@ OPTIONS = {
 
 CONSTRAINTS = ("schema", "regex", "choices", "grammar")
 UNCONSTRAINED = ("echo", "ignore_eos", "stop_tokens")  # options that would add to a text, or end it elsewhere
-MOST_SHOWN = 100  # characters of each end of an unfinished text
+MOST_OF_AN_END = 100  # characters of each end of an unfinished text
 
 # What ends a text: strings, and ids of tokens.
 Ends = namedtuple("Ends", "strings tokens")
@@ -945,9 +945,9 @@ class Constrained(Continuation):
             self._finish("stop")
 
     def _unfinished(self):
-        shown = repr(self._text[:MOST_SHOWN])
-        if len(self._text) > MOST_SHOWN:
-            shown += f" ... {self._text[MOST_SHOWN:][-MOST_SHOWN:]!r}"
+        shown = repr(self._text[:MOST_OF_AN_END])
+        if len(self._text) > MOST_OF_AN_END:
+            shown += f" ... {self._text[MOST_OF_AN_END:][-MOST_OF_AN_END:]!r}"
         return errors.limit_exceeded(
             "the text is not complete",
             f"max_tokens or the context ended after {len(self.tokens)} tokens: {shown}",

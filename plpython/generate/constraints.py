@@ -18,10 +18,12 @@ from llguidance.gbnf_to_lark import gbnf_to_lark, is_lark_syntax
 from ..server import errors
 from . import json_schemas
 
-MOST_BYTES = 1 << 16  # of a schema, pattern or grammar; for more, the stack of session/model's thread may be too small
-MOST_KEPT = 8  # compiled constraints of a model
-MOST_SHOWN = 300  # characters of what llguidance says
-LIMITS = llguidance.LLParserLimits(verbose_errors=False)
+MOST_OF_A_GRAMMAR = (
+    1 << 16
+)  # of a schema, pattern or grammar; for more, the stack of session/model's thread may be too small
+MOST_CONSTRAINTS = 8  # compiled constraints of a model
+MOST_SAID = 300  # characters of what llguidance says
+PARSER_LIMITS = llguidance.LLParserLimits(verbose_errors=False)
 JSON_OPTIONS = {  # none of them can be changed by the schema
     "item_separator": ", ",
     "key_separator": ": ",
@@ -30,7 +32,7 @@ JSON_OPTIONS = {  # none of them can be changed by the schema
     "lenient": False,
     "json_allow_general_unicode_escapes": False,
 }
-DIGITS = "d"  # \\d of a pattern is 0 to 9 alone
+ASCII_DIGITS = "d"  # \\d of a pattern is 0 to 9 alone
 EMPTY = "(?:)"  # the pattern that only the empty text matches
 BEFORE_TEXT = "\x02"  # stands before a text, so that the tokenizer adds no space to it
 NUL_ESCAPE = b"\\u0000"
@@ -81,7 +83,7 @@ class Vocabulary:
         if key not in self._kept:
             self._kept[key] = KINDS[kind](self, source)
         self._kept.move_to_end(key)
-        while len(self._kept) > MOST_KEPT:
+        while len(self._kept) > MOST_CONSTRAINTS:
             self._kept.popitem(last=False)
         return self._kept[key]
 
@@ -130,7 +132,7 @@ class Constraint:
 
     def __init__(self, vocabulary, grammar, is_json=False):
         self._vocabulary, self._is_json = vocabulary, is_json
-        self._matcher = llguidance.LLMatcher(vocabulary.library, grammar, log_level=0, limits=LIMITS)
+        self._matcher = llguidance.LLMatcher(vocabulary.library, grammar, log_level=0, limits=PARSER_LIMITS)
         if self._matcher.is_error():
             raise _refusal(self._matcher.get_error(), is_json)
         if not self.begin().allows_any:
@@ -235,7 +237,7 @@ def of_schema(vocabulary, schema):
 def of_regex(vocabulary, pattern):
     """The Constraint of a regular expression, which the whole text matches."""
     _require_size(pattern, "the pattern")
-    lark = f"start: /{llguidance.regex_to_lark(pattern or EMPTY, DIGITS)}/"
+    lark = f"start: /{llguidance.regex_to_lark(pattern or EMPTY, ASCII_DIGITS)}/"
     return Constraint(vocabulary, llguidance.LLMatcher.grammar_from_lark(lark))
 
 
@@ -278,8 +280,8 @@ def _dumped(schema):
 
 def _require_size(text, what):
     size = len(text.encode())
-    if size > MOST_BYTES:
-        raise errors.limit_exceeded(f"{what} is too large", f"it has {size} bytes, allowed are {MOST_BYTES}")
+    if size > MOST_OF_A_GRAMMAR:
+        raise errors.limit_exceeded(f"{what} is too large", f"it has {size} bytes, allowed are {MOST_OF_A_GRAMMAR}")
 
 
 def _refusal(problem, is_json):
@@ -301,4 +303,4 @@ def _keyword(said):
 
 def _one_line(text):
     """What llguidance says, in one line."""
-    return " ".join(text.partition("<backtrace>")[0].split())[:MOST_SHOWN]
+    return " ".join(text.partition("<backtrace>")[0].split())[:MOST_SAID]

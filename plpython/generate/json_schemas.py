@@ -6,7 +6,7 @@ no grammar expresses, and unknown ones, which are most often misspelled. A value
 
 from ..server import arguments, errors
 
-TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+JSON_SCHEMA_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 REMARKS = (
     *("$comment", "$schema", "$vocabulary", "contentEncoding", "contentMediaType", "contentSchema", "default"),
     *("deprecated", "description", "example", "examples", "readOnly", "title", "writeOnly"),
@@ -42,7 +42,11 @@ def is_text(value):
 
 def is_type(value):
     """Whether a value is the name of a type, or a list of them."""
-    return value in TYPES if is_text(value) else isinstance(value, list) and all(one in TYPES for one in value)
+    return (
+        value in JSON_SCHEMA_TYPES
+        if is_text(value)
+        else isinstance(value, list) and all(one in JSON_SCHEMA_TYPES for one in value)
+    )
 
 
 def is_texts(value):
@@ -78,7 +82,7 @@ VALUES = {  # of each keyword that is honoured: (what it may be, in words)
     "$anchor": (is_text, "a string"),
     "$defs": (is_named_schemas, "an object of schemas"),
     "definitions": (is_named_schemas, "an object of schemas"),
-    "type": (is_type, "one or several of " + ", ".join(TYPES)),
+    "type": (is_type, "one or several of " + ", ".join(JSON_SCHEMA_TYPES)),
     "enum": (_is_list, "an array"),
     "const": (_is_anything, "any value"),
     "allOf": (is_schemas, "an array of schemas"),
@@ -104,12 +108,12 @@ VALUES = {  # of each keyword that is honoured: (what it may be, in words)
     "minProperties": (is_count, "a whole number"),
     "maxProperties": (is_count, "a whole number"),
 }
-NAMED = ("$defs", "definitions", "properties", "patternProperties")
-LISTED = ("allOf", "anyOf", "oneOf", "prefixItems")
+NAMED_BELOW = ("$defs", "definitions", "properties", "patternProperties")
+SOME_BELOW = ("allOf", "anyOf", "oneOf", "prefixItems")
 ELSEWHERE = ("https://json-schema.org/", "http://json-schema.org/") + tuple(
     f"#/{keyword}/" for keyword in ("const", "enum", *REMARKS)
 )
-SINGLE = ("items", "additionalProperties")
+ONE_BELOW = ("items", "additionalProperties")
 
 
 def checked(schema, depth=0):
@@ -177,11 +181,11 @@ def _is_inexact(value):
 
 def _below(keyword, value, schema, depth):
     """A keyword's value, with the schemas in it checked."""
-    if keyword in SINGLE:
+    if keyword in ONE_BELOW:
         return checked(value, depth)
-    if keyword in LISTED:
+    if keyword in SOME_BELOW:
         return [checked(one, depth) for one in value]
-    if keyword in NAMED:
+    if keyword in NAMED_BELOW:
         names = schema.get("required", []) if keyword == "properties" else []
         order = [*(name for name in names if name in value), *(name for name in value if name not in set(names))]
         return {name: checked(value[name], depth) for name in order}

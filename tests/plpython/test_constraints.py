@@ -197,7 +197,7 @@ def test_a_schema_that_is_nested_deeply_or_large_is_refused():
     for _ in range(json_schemas.MOST_DEPTH + 1):
         deep = {"items": deep}
     assert error_of("schema", deep).sqlstate == errors.LIMIT_EXCEEDED
-    assert error_of("schema", {"const": "a" * constraints.MOST_BYTES}).sqlstate == errors.LIMIT_EXCEEDED
+    assert error_of("schema", {"const": "a" * constraints.MOST_OF_A_GRAMMAR}).sqlstate == errors.LIMIT_EXCEEDED
 
 
 @pytest.mark.parametrize("pattern", ["[0-9]{3}", "a/b", "(yes|no)!?", "é+x", r"\d{2}-\d{2}", "a\nb", '"', "", "a|b"])
@@ -240,7 +240,7 @@ def test_a_sentence_of_a_grammar_in_either_notation(grammar):
         ("start: " + "(" * 20000 + '"a"' + ")" * 20000, errors.INVALID_PARAMETER),
         ("root ::= " + "(" * 20000 + '"a"' + ")" * 20000, errors.INVALID_PARAMETER),
         ('start: %json {"not": {}}', errors.NOT_SUPPORTED),
-        ("x" * (constraints.MOST_BYTES + 1), errors.LIMIT_EXCEEDED),
+        ("x" * (constraints.MOST_OF_A_GRAMMAR + 1), errors.LIMIT_EXCEEDED),
     ],
 )
 def test_a_grammar_that_cannot_be_used_is_an_error(grammar, state):
@@ -353,6 +353,6 @@ def test_compiled_constraints_are_kept_and_not_without_end():
     vocabulary = constraints.Vocabulary(TOKENIZER)
     first = vocabulary.constraint("regex", "a")
     assert vocabulary.constraint("regex", "a") is first
-    for number in range(constraints.MOST_KEPT):
+    for number in range(constraints.MOST_CONSTRAINTS):
         vocabulary.constraint("regex", f"b{number}")
     assert vocabulary.constraint("regex", "a") is not first

@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'b3da1efa4fe5f2ea88416dba27dc93ff50042b8ffa1e51d9b4f4351055dcbe40'::text;
+RETURN '4df2d47b6a7432db8b560c3eb3349e513d1dddf14ab27aa1a999541b5aebd772'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -47,7 +47,7 @@ BEGIN
             );
         WHEN of.typcategory = 'A' THEN
             RETURN jsonb_build_object(
-                'type', 'array', 'items', llm_runtime.row_schema(of.typelem, modifier, depth + 1)
+                'type', 'array', 'maxItems', 16, 'items', llm_runtime.row_schema(of.typelem, modifier, depth + 1)
             );
         WHEN of.oid IN ('json'::regtype, 'jsonb'::regtype) THEN
             RETURN '{}';
@@ -59,10 +59,17 @@ BEGIN
             RETURN '{"type": "integer", "minimum": -2147483648, "maximum": 2147483647}';
         WHEN of.oid = 'bigint'::regtype THEN -- what float64 holds exactly
             RETURN '{"type": "integer", "minimum": -9007199254740992, "maximum": 9007199254740992}';
-        WHEN of.oid = 'numeric'::regtype AND modifier >= 4 THEN -- a bound below which no rounding leads above it
-            RETURN jsonb_build_object('type', 'number')
-                || (SELECT jsonb_build_object('minimum', -m.most, 'maximum', m.most)
-                    FROM (SELECT trunc(10::numeric ^ ((modifier - 4 >> 16) - (modifier - 4 & 2047)) - 1) AS most) AS m);
+        WHEN of.oid = 'numeric'::regtype AND modifier >= 4 AND ((modifier - 4) & 2047) <= 9 THEN
+            RETURN (
+                SELECT jsonb_build_object(
+                    'type', 'number', 'minimum', -m.most, 'maximum', m.most, 'multipleOf', 10::numeric ^ -m.scale
+                )
+                FROM (
+                    SELECT
+                        (modifier - 4) & 2047 AS scale,
+                        (10::numeric ^ ((modifier - 4) >> 16) - 1) / 10::numeric ^ ((modifier - 4) & 2047) AS most
+                ) AS m
+            );
         WHEN of.typcategory = 'N' THEN
             RETURN '{"type": "number"}';
         WHEN of.oid = 'date'::regtype THEN
@@ -91,7 +98,7 @@ REVOKE ALL ON FUNCTION llm_runtime.row_schema(oid, integer, integer) FROM PUBLIC
 GRANT EXECUTE ON FUNCTION llm_runtime.row_schema(oid, integer, integer) TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.row_schema(oid, integer, integer) IS
 E'The JSON Schema of the values of a type, as llm.generate_row uses it: columns in their order, all of them required, '
-'NULL where a column allows it; generated columns are left out.\n'
+'NULL where a column allows it; generated columns are left out. An array has 16 elements at most.\n'
 'type: of a table, a composite type, or any other. modifier: of the type, such as the length of a varchar. '
 'depth: how many types it lies in.';
 

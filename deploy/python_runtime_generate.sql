@@ -233,13 +233,15 @@ class Vocabulary:
 
     def constraint(self, kind, source):
         """The Constraint of a kind, one of KINDS; the latest ones are kept."""
-        key = kind, json.dumps(source)
-        if key not in self._kept:
-            self._kept[key] = KINDS[kind](self, source)
-        self._kept.move_to_end(key)
+        try:
+            key = kind, json.dumps(source)
+            constraint = self._kept.pop(key, None) or KINDS[kind](self, source)
+        except RecursionError:
+            raise errors.limit_exceeded("the schema is nested too deeply") from None
+        self._kept[key] = constraint
         while len(self._kept) > MOST_CONSTRAINTS:
             self._kept.popitem(last=False)
-        return self._kept[key]
+        return constraint
 
     def _text_of(self, token):
         """The bytes that a token adds to a text: none for a control token, an unknown one or a padding row."""
@@ -692,6 +694,7 @@ REMARKS = (
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 MOST_DEPTH = 100
 DATES = ("date", "date-time")
+FORMATS = (*DATES, "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri")
 WITH_A_YEAR = {"pattern": "^(000[1-9]|00[1-9]|0[1-9]|[1-9])"}  # there is no year 0000
 SUPPORTED_HINT = (
     "A value can be checked after it was generated; docs/structured.md lists the keywords that are honoured."
@@ -835,6 +838,8 @@ def _check_together(schema):
     least, required = schema.get("minProperties", 0), schema.get("required", [])
     if least > len(required):  # an object may have a property twice, of which the last counts
         raise refused("minProperties", "cannot be honoured above the number of required properties")
+    if schema.get("format", DATES[0]) not in FORMATS:
+        raise refused("format", "cannot be honoured with this value", f"known are {', '.join(FORMATS)}")
     if schema.get("$schema", DRAFT) != DRAFT:
         raise refused("$schema", f"is not {DRAFT}")
     if schema.get("$ref", "").startswith(ELSEWHERE):

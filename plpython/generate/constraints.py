@@ -79,13 +79,15 @@ class Vocabulary:
 
     def constraint(self, kind, source):
         """The Constraint of a kind, one of KINDS; the latest ones are kept."""
-        key = kind, json.dumps(source)
-        if key not in self._kept:
-            self._kept[key] = KINDS[kind](self, source)
-        self._kept.move_to_end(key)
+        try:
+            key = kind, json.dumps(source)
+            constraint = self._kept.pop(key, None) or KINDS[kind](self, source)
+        except RecursionError:
+            raise errors.limit_exceeded("the schema is nested too deeply") from None
+        self._kept[key] = constraint
         while len(self._kept) > MOST_CONSTRAINTS:
             self._kept.popitem(last=False)
-        return self._kept[key]
+        return constraint
 
     def _text_of(self, token):
         """The bytes that a token adds to a text: none for a control token, an unknown one or a padding row."""

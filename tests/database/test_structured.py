@@ -134,9 +134,9 @@ def test_a_cancelled_text_leaves_the_session_alive(user):
 
 
 @pytest.fixture
-def stays(loader_dsn: str):
+def stays(superuser_dsn: str):
     """A table with a column of each of ten types, and types with a CHECK."""
-    with psycopg.connect(loader_dsn, autocommit=True) as connection:
+    with psycopg.connect(superuser_dsn, autocommit=True) as connection:
         connection.execute(
             "CREATE SCHEMA inn; GRANT USAGE ON SCHEMA inn TO PUBLIC;"
             "CREATE TYPE inn.kind AS ENUM ('guest', 'visitor', 'a \"b\"');"
@@ -144,7 +144,7 @@ def stays(loader_dsn: str):
             "CREATE TYPE inn.place AS (floor smallint, door varchar(4));"
             "CREATE TABLE inn.stay (kind inn.kind NOT NULL, kinds inn.kind[] NOT NULL, arrives date NOT NULL,"
             " at timestamptz NOT NULL, nights smallint NOT NULL, price numeric(6, 2) NOT NULL, paid boolean NOT NULL,"
-            " name varchar(8) NOT NULL, id uuid NOT NULL, place inn.place NOT NULL, note text,"
+            " name varchar(8) NOT NULL, id uuid NOT NULL, place inn.place NOT NULL, note varchar(20),"
             " twice integer GENERATED ALWAYS AS (2) STORED);"
             "CREATE TABLE inn.checked (small inn.small NOT NULL)"
         )

@@ -147,6 +147,7 @@ def test_a_keyword_that_is_not_honoured_is_refused_wherever_it_stands(keyword, p
         ({"$ref": "#/$defs/none"}, "$ref"),
         ({"$ref": "#/default/a", "default": {"a": {"not": {}}}}, "$ref"),
         ({"format": "idn-email", "type": "string"}, "format"),
+        ({"format": "unknown", "type": "string"}, "format"),
         ({"pattern": "(?=a)b", "type": "string"}, "pattern"),
         ({"oneOf": [{"type": "number"}, {"type": "integer"}]}, "oneOf"),
         ({"minProperties": 1}, "minProperties"),
@@ -197,6 +198,10 @@ def test_a_schema_that_is_nested_deeply_or_large_is_refused():
     for _ in range(json_schemas.MOST_DEPTH + 1):
         deep = {"items": deep}
     assert error_of("schema", deep).sqlstate == errors.LIMIT_EXCEEDED
+    value = []
+    for _ in range(900):
+        value = [value]
+    assert error_of("schema", {"const": value}).sqlstate == errors.LIMIT_EXCEEDED
     assert error_of("schema", {"const": "a" * constraints.MOST_OF_A_GRAMMAR}).sqlstate == errors.LIMIT_EXCEEDED
 
 

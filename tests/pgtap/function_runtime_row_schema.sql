@@ -4,7 +4,7 @@ SELECT plan(8);
 CREATE TYPE mood AS ENUM ('sad', 'glad');
 CREATE DOMAIN score AS smallint CHECK (value > 3);
 CREATE TABLE diary (
-    day date NOT NULL, felt mood [], "Points" score, note varchar(9) NOT NULL, twice int GENERATED ALWAYS AS (2) STORED
+    day date NOT NULL, felt mood[], "Points" score, note varchar(9) NOT NULL, twice int GENERATED ALWAYS AS (2) STORED
 );
 
 SELECT is(llm_runtime.row_schema('mood'::regtype), '{"enum": ["sad", "glad"]}', 'labels in their order');
@@ -19,7 +19,8 @@ SELECT is(
     llm_runtime.row_schema('diary'::regtype) -> 'properties' -> 'note', '{"type": "string", "maxLength": 9}',
     'a column that is NOT NULL');
 SELECT is(
-    llm_runtime.row_schema('diary'::regtype) #> '{properties,felt,anyOf,1}', '{"type": "null"}', 'one that may be NULL');
+    llm_runtime.row_schema('diary'::regtype) #> '{properties,felt,anyOf,1}', '{"type": "null"}',
+    'one that may be NULL');
 SELECT is(
     llm_runtime.row_schema('numeric'::regtype, ((6 << 16) | 2) + 4) - 'type',
     '{"minimum": -9999.99, "maximum": 9999.99, "multipleOf": 0.01}', 'precision and scale');

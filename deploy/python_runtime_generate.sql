@@ -1069,6 +1069,324 @@ REVOKE ALL ON FUNCTION llm_runtime.generate__chat_templates() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.generate__chat_templates() IS
 'Chat templates: a model''s Jinja source turns messages into its prompt, in a sandbox with bounds.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.generate__constraints()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Constraints: a text is a value of a JSON Schema, matches a regular expression, is one of some choices, or a sentence
+of a grammar.
+
+llguidance tells which tokens may follow. A `Vocabulary` is a model's tokenizer as it reads one, made once; a
+`Constraint` is compiled once a call, and a `Matcher` follows one text. A token that is not allowed is masked: its logit
+becomes minus infinity. A forced token is the only one that may follow. Control tokens and NUL are never allowed; an end
+token is, where the text is complete.
+"""
+
+import json
+import re
+from collections import OrderedDict
+
+import llguidance
+import numpy as np
+from llguidance.gbnf_to_lark import gbnf_to_lark, is_lark_syntax
+
+from ..server import errors
+from . import json_schemas
+
+MOST_OF_A_GRAMMAR = (
+    1 << 16
+)  # of a schema, pattern or grammar; for more, the stack of session/model's thread may be too small
+MOST_CONSTRAINTS = 8  # compiled constraints of a model
+MOST_SAID = 300  # characters of what llguidance says
+PARSER_LIMITS = llguidance.LLParserLimits(verbose_errors=False)
+JSON_OPTIONS = {  # none of them can be changed by the schema
+    "item_separator": ", ",
+    "key_separator": ": ",
+    "whitespace_flexible": False,
+    "coerce_one_of": False,
+    "lenient": False,
+    "json_allow_general_unicode_escapes": False,
+}
+ASCII_DIGITS = "d"  # \\d of a pattern is 0 to 9 alone
+EMPTY = "(?:)"  # the pattern that only the empty text matches
+BEFORE_TEXT = "\x02"  # stands before a text, so that the tokenizer adds no space to it
+NUL_ESCAPE = b"\\u0000"
+COMPLEX = re.compile("too complex|too large|too many (expressions|states|symbols)|fuel|limit")
+# What llguidance's message is about, where it does not quote the keyword: the first of these that it has.
+SAID_OF = {
+    "present in a registry": "$ref",
+    "ointer '": "$ref",
+    "Unknown format": "format",
+    "patternProperty": "patternProperties",
+    "regex": "pattern",
+    "oneOf": "oneOf",
+    **{keyword: keyword for keyword in json_schemas.VALUES},
+}
+
+
+class Vocabulary:
+    """The tokens of a model's tokenizer as bytes, with one more that ends a text, and what is never allowed."""
+
+    bos_token_id = None
+
+    def __init__(self, tokenizer):
+        self._tokenizer = tokenizer
+        self.size = self.eos_token_id = tokenizer.vocabulary_size
+        self.tokens = [self._text_of(token) for token in range(self.size)] + [b"<end>"]
+        self.special_token_ids = [self.size]
+        self.allowed = np.array([bool(text) and b"\0" not in text for text in self.tokens[:-1]])
+        self._longest = max(map(len, self.tokens))
+        self._ids = {text: token for token, text in reversed(list(enumerate(self.tokens[:-1]))) if text}
+        self.makes_nul = _makes_nul(self.tokens[:-1])
+        self.library = llguidance.LLTokenizer(llguidance.TokenizerWrapper(self), n_vocab=self.size + 1)
+        self._kept = OrderedDict()
+
+    def __call__(self, text):
+        """Ids of a text that is forced: as the tokenizer has them, if it gives just these bytes back."""
+        wanted = text if isinstance(text, bytes) else text.encode()
+        try:
+            ids = self._tokenizer.encode(BEFORE_TEXT + wanted.decode(), False)
+        except (UnicodeDecodeError, errors.ModelError):
+            return self._longest_first(wanted)
+        while ids and len(b"".join(self.tokens[i] for i in ids)) > len(wanted):
+            ids = ids[1:]
+        return ids if b"".join(self.tokens[i] for i in ids) == wanted else self._longest_first(wanted)
+
+    def constraint(self, kind, source):
+        """The Constraint of a kind, one of KINDS; the latest ones are kept."""
+        try:
+            key = kind, json.dumps(source)
+            constraint = self._kept.pop(key, None) or KINDS[kind](self, source)
+        except RecursionError:
+            raise errors.limit_exceeded("the schema is nested too deeply") from None
+        self._kept[key] = constraint
+        while len(self._kept) > MOST_CONSTRAINTS:
+            self._kept.popitem(last=False)
+        return constraint
+
+    def _text_of(self, token):
+        """The bytes that a token adds to a text: none for a control token, an unknown one or a padding row."""
+        tokenizer = self._tokenizer
+        return tokenizer.token_bytes(token) if tokenizer.is_shown(token) else b""
+
+    def _longest_first(self, text):
+        ids = []
+        while text:
+            size = next((n for n in range(min(self._longest, len(text)), 0, -1) if text[:n] in self._ids), None)
+            if size is None:
+                return ids
+            ids.append(self._ids[text[:size]])
+            text = text[size:]
+        return ids
+
+
+def _makes_nul(tokens):
+    """For each number of bytes of the escape of NUL that stand there: the ids of tokens that would complete it."""
+    suspects = [(token, text) for token, text in enumerate(tokens) if text[:1] == b"0" or b"u0000" in text]
+    return [
+        np.array([token for token, text in suspects if _escape_after(begun, text) is None], np.int64)
+        for begun in range(len(NUL_ESCAPE))
+    ]
+
+
+def _escape_after(begun, text):
+    """How many bytes of the escape of NUL end a text after these, `begun` before them; None when it is complete."""
+    for byte in text:
+        if byte == NUL_ESCAPE[begun]:
+            begun += 1
+        else:
+            begun = int(byte == NUL_ESCAPE[0] and begun != 1)
+        if begun == len(NUL_ESCAPE):
+            return None
+    return begun
+
+
+class Constraint:
+    """What texts must be. grammar: as llguidance has it; is_json: U+0000 is not allowed as an escape either.
+
+    Raises ModelError 22023 for what is no grammar or allows no text, 53400 for a grammar that is too complex.
+    """
+
+    def __init__(self, vocabulary, grammar, is_json=False):
+        self._vocabulary, self._is_json = vocabulary, is_json
+        self._matcher = llguidance.LLMatcher(vocabulary.library, grammar, log_level=0, limits=PARSER_LIMITS)
+        if self._matcher.is_error():
+            raise _refusal(self._matcher.get_error(), is_json)
+        if not self.begin().allows_any:
+            raise errors.invalid_parameter(
+                "the constraint allows no text", hint="Nothing of the model's tokens fits it."
+            )
+
+    def begin(self):
+        """The Matcher of a text."""
+        return Matcher(self._vocabulary, self._matcher.deep_copy(), self._is_json)
+
+
+class Matcher:
+    """Which tokens may follow a text that obeys a constraint."""
+
+    def __init__(self, vocabulary, matcher, is_json):
+        self._vocabulary, self._matcher = vocabulary, matcher
+        self._escape = 0 if is_json else None
+
+    @property
+    def is_complete(self):
+        """Whether the text may end here."""
+        return self._matcher.is_accepting()
+
+    @property
+    def is_ended(self):
+        """Whether the text is complete and nothing may follow."""
+        return self.is_complete and self._matcher.is_stopped()
+
+    @property
+    def allows_any(self):
+        """Whether a token may follow, or the text may end."""
+        return self.is_complete or bool(self._mask().any())
+
+    def masked(self, logits, ends):
+        """The logits, with minus infinity for tokens that are not allowed. ends: the tokens that end a text."""
+        mask = self._mask()
+        ends = list(ends)
+        mask[ends] = self.is_complete
+        if not mask.any():
+            raise errors.not_supported(
+                "no token of the model can continue the text within its constraint",
+                hint="The constraint asks for characters that the model's tokens do not spell, or for U+0000.",
+            )
+        return np.where(mask, logits, np.float32(-np.inf))
+
+    def take(self, token):
+        """Go on with a token."""
+        self._consume([token])
+
+    def forced(self):
+        """The tokens that must follow, with which it goes on."""
+        tokens = [] if self._matcher.is_stopped() else self._matcher.compute_ff_tokens()
+        if not all(token < self._vocabulary.size and self._vocabulary.allowed[token] for token in tokens):
+            raise errors.not_supported("the constraint asks for a control token or for U+0000")
+        self._consume(tokens)
+        return tokens
+
+    def _mask(self):
+        """bool[vocabulary]: which tokens may follow."""
+        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        self._check()
+        mask = np.unpackbits(bits, count=self._vocabulary.size, bitorder="little").view(np.bool_)
+        mask &= self._vocabulary.allowed
+        if self._escape is not None:
+            mask[self._vocabulary.makes_nul[self._escape]] = False
+        return mask
+
+    def _consume(self, tokens):
+        self._matcher.consume_tokens(tokens)
+        self._check()
+        if self._escape is not None:
+            self._escape = _escape_after(self._escape, b"".join(self._vocabulary.tokens[token] for token in tokens))
+            if self._escape is None:
+                raise errors.not_supported("the constraint asks for U+0000, which PostgreSQL cannot store")
+
+    def _check(self):
+        if self._matcher.is_error():
+            said = _one_line(self._matcher.get_error())
+            if "NoExtension" in said:
+                raise errors.invalid_parameter("the constraint allows no text", said)
+            raise errors.limit_exceeded(
+                "the constraint became too complex",
+                said,
+                "Shorten its repetitions and alternatives.",
+            )
+
+
+def of_schema(vocabulary, schema):
+    """The Constraint of a JSON Schema: an object, true or false."""
+    if isinstance(schema, bool):
+        schema = {} if schema else {"enum": []}
+    text = _dumped(json_schemas.checked(schema))
+    _require_size(text, "the schema")
+    try:
+        grammar = llguidance.LLMatcher.grammar_from_json_schema(text, overrides=JSON_OPTIONS)
+    except ValueError as problem:
+        raise errors.invalid_parameter("the schema is not a JSON Schema", _one_line(str(problem))) from None
+    return Constraint(vocabulary, grammar, is_json=True)
+
+
+def of_regex(vocabulary, pattern):
+    """The Constraint of a regular expression, which the whole text matches."""
+    _require_size(pattern, "the pattern")
+    lark = f"start: /{llguidance.regex_to_lark(pattern or EMPTY, ASCII_DIGITS)}/"
+    return Constraint(vocabulary, llguidance.LLMatcher.grammar_from_lark(lark))
+
+
+def of_choices(vocabulary, choices):
+    """The Constraint of some texts, of which the text is one."""
+    if not choices or not all(isinstance(choice, str) and choice for choice in choices):
+        raise errors.invalid_parameter("choices must be texts that are neither NULL nor empty, at least one")
+    pattern = "|".join(map(re.escape, choices))
+    _require_size(pattern, "the array of choices")
+    return Constraint(vocabulary, llguidance.LLMatcher.grammar_from_regex(pattern))
+
+
+def of_grammar(vocabulary, grammar):
+    """The Constraint of a grammar: Lark where it has a rule `start:` or a line `%llguidance`, else GBNF."""
+    _require_size(grammar, "the grammar")
+    if "%json" in grammar:
+        raise errors.not_supported(
+            "a grammar cannot have a JSON Schema in it", hint="llm.generate_json takes a schema."
+        )
+    try:
+        lark = grammar if is_lark_syntax(grammar) else gbnf_to_lark(grammar)
+    except (Exception, RecursionError) as problem:
+        raise errors.invalid_parameter(
+            "the grammar is neither Lark nor GBNF",
+            _one_line(str(problem)),
+            "Lark has a rule start: ..., GBNF a rule root ::= ...",
+        ) from None
+    return Constraint(vocabulary, llguidance.LLMatcher.grammar_from_lark(lark))
+
+
+KINDS = {"schema": of_schema, "regex": of_regex, "choices": of_choices, "grammar": of_grammar}
+
+
+def _dumped(schema):
+    try:
+        return json.dumps(schema, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        raise errors.invalid_parameter("the schema has a number that is too large") from None
+
+
+def _require_size(text, what):
+    size = len(text.encode())
+    if size > MOST_OF_A_GRAMMAR:
+        raise errors.limit_exceeded(f"{what} is too large", f"it has {size} bytes, allowed are {MOST_OF_A_GRAMMAR}")
+
+
+def _refusal(problem, is_json):
+    """The error for a grammar that llguidance does not take, by what it says."""
+    said = _one_line(problem)
+    if COMPLEX.search(said):
+        return errors.limit_exceeded("the constraint is too complex", said)
+    if not is_json:
+        return errors.invalid_parameter("the constraint cannot be read", said)
+    if "Unsatisfiable" in said:
+        return errors.invalid_parameter("the schema allows no value", said)
+    return json_schemas.refused(_keyword(said), "cannot be honoured as it is used here", said)
+
+
+def _keyword(said):
+    quoted = re.search(r'keys: \["([^"]+)', said)
+    return quoted[1] if quoted else next((word for part, word in SAID_OF.items() if part in said), "$ref")
+
+
+def _one_line(text):
+    """What llguidance says, in one line."""
+    return " ".join(text.partition("<backtrace>")[0].split())[:MOST_SAID]
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__constraints() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__constraints() IS
+'Constraints: a text is a value of a JSON Schema, matches a regular expression, is one of some choices, or a '
+'sentence';
+
 CREATE OR REPLACE FUNCTION llm_runtime.generate__draft_model()
 RETURNS void
 LANGUAGE plpython3u
@@ -1276,6 +1594,211 @@ $python$;
 REVOKE ALL ON FUNCTION llm_runtime.generate__interfaces() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.generate__interfaces() IS
 'The interfaces of engines and KV caches, and the sizes that both sides of them know.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.generate__json_schemas()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""JSON Schema (draft 2020-12): which schemas a constraint can honour. The others are refused by the keyword's name.
+
+A keyword is one of VALUES (it is honoured), REMARKS (it constrains nothing) or refused (0A000): those of the draft that
+no grammar expresses, and unknown ones, which are most often misspelled. A value of the wrong kind is an error (22023).
+"""
+
+from ..server import arguments, errors
+
+JSON_SCHEMA_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+REMARKS = (
+    *("$comment", "$schema", "$vocabulary", "contentEncoding", "contentMediaType", "contentSchema", "default"),
+    *("deprecated", "description", "example", "examples", "readOnly", "title", "writeOnly"),
+)
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+MOST_DEPTH = 100
+DATES = ("date", "date-time")
+FORMATS = (*DATES, "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri")
+WITH_A_YEAR = {"pattern": "^(000[1-9]|00[1-9]|0[1-9]|[1-9])"}  # there is no year 0000
+SUPPORTED_HINT = (
+    "A value can be checked after it was generated; docs/structured.md lists the keywords that are honoured."
+)
+
+
+def is_schema(value):
+    """Whether a value can be a schema: an object, true or false."""
+    return isinstance(value, (dict, bool))
+
+
+def is_number(value):
+    """Whether a value is a number of JSON."""
+    return arguments.is_integer(value) or isinstance(value, float)
+
+
+def is_count(value):
+    """Whether a value is a whole number that is not negative."""
+    return is_number(value) and value >= 0 and value == value // 1
+
+
+def is_text(value):
+    """Whether a value is a string."""
+    return isinstance(value, str)
+
+
+def is_type(value):
+    """Whether a value is the name of a type, or a list of them."""
+    return (
+        value in JSON_SCHEMA_TYPES
+        if is_text(value)
+        else isinstance(value, list) and all(one in JSON_SCHEMA_TYPES for one in value)
+    )
+
+
+def is_texts(value):
+    """Whether a value is a list of different strings."""
+    return isinstance(value, list) and all(map(is_text, value)) and len(set(value)) == len(value)
+
+
+def is_schemas(value):
+    """Whether a value is a list of schemas, at least one."""
+    return isinstance(value, list) and len(value) > 0 and all(map(is_schema, value))
+
+
+def is_named_schemas(value):
+    """Whether a value is an object of schemas."""
+    return isinstance(value, dict) and all(map(is_schema, value.values()))
+
+
+def _is_positive(value):
+    return is_number(value) and value > 0
+
+
+def _is_anything(value):
+    return True
+
+
+def _is_list(value):
+    return isinstance(value, list)
+
+
+VALUES = {  # of each keyword that is honoured: (what it may be, in words)
+    "$ref": (is_text, "a string"),
+    "$id": (is_text, "a string"),
+    "$anchor": (is_text, "a string"),
+    "$defs": (is_named_schemas, "an object of schemas"),
+    "definitions": (is_named_schemas, "an object of schemas"),
+    "type": (is_type, "one or several of " + ", ".join(JSON_SCHEMA_TYPES)),
+    "enum": (_is_list, "an array"),
+    "const": (_is_anything, "any value"),
+    "allOf": (is_schemas, "an array of schemas"),
+    "anyOf": (is_schemas, "an array of schemas"),
+    "oneOf": (is_schemas, "an array of schemas"),
+    "minimum": (is_number, "a number"),
+    "maximum": (is_number, "a number"),
+    "exclusiveMinimum": (is_number, "a number"),
+    "exclusiveMaximum": (is_number, "a number"),
+    "multipleOf": (_is_positive, "a number above 0"),
+    "minLength": (is_count, "a whole number"),
+    "maxLength": (is_count, "a whole number"),
+    "pattern": (is_text, "a regular expression"),
+    "format": (is_text, "a string"),
+    "items": (is_schema, "a schema"),
+    "prefixItems": (is_schemas, "an array of schemas"),
+    "minItems": (is_count, "a whole number"),
+    "maxItems": (is_count, "a whole number"),
+    "properties": (is_named_schemas, "an object of schemas"),
+    "patternProperties": (is_named_schemas, "an object of schemas"),
+    "additionalProperties": (is_schema, "a schema"),
+    "required": (is_texts, "an array of different strings"),
+    "minProperties": (is_count, "a whole number"),
+    "maxProperties": (is_count, "a whole number"),
+}
+NAMED_BELOW = ("$defs", "definitions", "properties", "patternProperties")
+SOME_BELOW = ("allOf", "anyOf", "oneOf", "prefixItems")
+ELSEWHERE = ("https://json-schema.org/", "http://json-schema.org/") + tuple(
+    f"#/{keyword}/" for keyword in ("const", "enum", *REMARKS)
+)
+ONE_BELOW = ("items", "additionalProperties")
+
+
+def checked(schema, depth=0):
+    """The schema with required properties first, in the order of `required`: jsonb does not keep that of an object.
+
+    Raises ModelError 0A000 for what cannot be honoured, 22023 for what is no schema.
+    """
+    if depth > MOST_DEPTH:
+        raise errors.limit_exceeded(
+            "the schema is nested too deeply", f"allowed are {MOST_DEPTH} schemas in each other"
+        )
+    if not isinstance(schema, dict):
+        return schema
+    for keyword, value in schema.items():
+        _check(keyword, value)
+    _check_together(schema)
+    below = {keyword: _below(keyword, value, schema, depth + 1) for keyword, value in schema.items()}
+    return {**below, "allOf": [*below.get("allOf", []), WITH_A_YEAR]} if schema.get("format") in DATES else below
+
+
+def refused(keyword, why, detail=None):
+    """The error for a keyword that cannot be honoured (0A000)."""
+    return errors.not_supported(f'the schema\'s keyword "{keyword}" {why}', detail, SUPPORTED_HINT)
+
+
+def _check(keyword, value):
+    if keyword in REMARKS:
+        return
+    if keyword not in VALUES:
+        raise refused(keyword, "cannot be honoured")
+    fits, allowed = VALUES[keyword]
+    if not fits(value):
+        raise arguments.ill(f'"{keyword}" of the schema', value, allowed)
+    if _has(value, _is_with_nul):
+        raise refused(keyword, "has the character U+0000, which PostgreSQL cannot store")
+    if _has(value, _is_inexact):
+        raise refused(keyword, "has a whole number of more than 53 bits, which would be rounded")
+
+
+def _check_together(schema):
+    least, required = schema.get("minProperties", 0), schema.get("required", [])
+    if least > len(required):  # an object may have a property twice, of which the last counts
+        raise refused("minProperties", "cannot be honoured above the number of required properties")
+    if schema.get("format", DATES[0]) not in FORMATS:
+        raise refused("format", "cannot be honoured with this value", f"known are {', '.join(FORMATS)}")
+    if schema.get("$schema", DRAFT) != DRAFT:
+        raise refused("$schema", f"is not {DRAFT}")
+    if schema.get("$ref", "").startswith(ELSEWHERE):
+        raise refused("$ref", "names what is not a schema of this document", schema["$ref"])
+
+
+def _has(value, is_such):
+    """Whether something in a value, the names in objects included, is such."""
+    if isinstance(value, dict):
+        return any(is_such(name) or _has(inner, is_such) for name, inner in value.items())
+    return any(_has(inner, is_such) for inner in value) if isinstance(value, list) else is_such(value)
+
+
+def _is_with_nul(value):
+    return is_text(value) and "\0" in value
+
+
+def _is_inexact(value):
+    """Whether llguidance, which computes in float64, would round a number."""
+    return arguments.is_integer(value) and (abs(value) >= 2**1000 or float(value) != value)
+
+
+def _below(keyword, value, schema, depth):
+    """A keyword's value, with the schemas in it checked."""
+    if keyword in ONE_BELOW:
+        return checked(value, depth)
+    if keyword in SOME_BELOW:
+        return [checked(one, depth) for one in value]
+    if keyword in NAMED_BELOW:
+        names = schema.get("required", []) if keyword == "properties" else []
+        order = [*(name for name in names if name in value), *(name for name in value if name not in set(names))]
+        return {name: checked(value[name], depth) for name in order}
+    return int(value) if VALUES.get(keyword, (None,))[0] is is_count else value
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.generate__json_schemas() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.generate__json_schemas() IS
+'JSON Schema (draft 2020-12): which schemas a constraint can honour. The others are refused by the keyword''s '
+'name.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.generate__prefix_cache()
 RETURNS void

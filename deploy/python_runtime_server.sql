@@ -32,6 +32,7 @@ KIND_NAMES = {  # of an option's value
     int: "an integer",
     float: "a number",
     str: "a string",
+    dict: "an object",
 }
 
 
@@ -112,7 +113,10 @@ def options(value, known):
     """A jsonb object (as text, None for NULL) as a dict. known: {key: (type, description)} of all allowed keys."""
     if value is not None and len(value) > MOST_OPTIONS:
         raise described("options", f"{len(value)} characters", f"an object of {MOST_OPTIONS} characters at most")
-    given = {} if value is None else json.loads(value, parse_int=_whole)
+    try:
+        given = {} if value is None else json.loads(value, parse_int=_whole)
+    except RecursionError:
+        raise described("options", "nested too deeply", "an object that is nested less") from None
     if not isinstance(given, dict):
         raise ill("options", given, "an object")
     for key, content in given.items():
@@ -175,6 +179,7 @@ The thread must not use the server: no plpy, no database. It helps if the work r
 that parse or hash do.
 """
 
+import contextlib
 import ctypes
 import threading
 
@@ -195,11 +200,28 @@ def skip_destructors_at_exit():
         libc.on_exit(libc._exit, None)
 
 
-class Background:
-    """A call of function(*arguments) in a thread, started at once."""
+@contextlib.contextmanager
+def _stack(megabytes):
+    """Threads that start within have a stack of this size, None for the usual one."""
+    usual = threading.stack_size((megabytes or 0) << 20)
+    try:
+        yield
+    finally:
+        threading.stack_size(usual)
 
-    def __init__(self, function, *arguments):
+
+class Background:
+    """A call of function(*arguments) in a thread, started at once.
+
+    stack_mb: of the thread's stack, for a library that calls itself as deeply as a user's text is nested.
+    """
+
+    def __init__(self, function, *arguments, stack_mb=None):
         self._outcome = None
+        with _stack(stack_mb):
+            self._start(function, arguments)
+
+    def _start(self, function, arguments):
         self._thread = threading.Thread(
             target=self._run, args=(function, arguments), daemon=True, name="llm background"
         )

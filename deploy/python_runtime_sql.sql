@@ -1048,8 +1048,16 @@ OPTIONS = {
         f"the most tokens to guess at a time, 0 to {MOST_GUESSED}, default 0, or {GUESSED_BY_DRAFT} with a draft",
     ),
     "draft": (str, "the name of a smaller model with the same tokenizer, which guesses too"),
+    "schema": (dict, "the JSON Schema whose value the text is"),
+    "regex": (str, "the regular expression that the text matches"),
+    "choices": (list, "the texts of which the text is one"),
+    "grammar": (str, "the grammar, Lark or GBNF, of which the text is a sentence"),
     **samplers.SAMPLER_OPTIONS,
 }
+
+CONSTRAINTS = ("schema", "regex", "choices", "grammar")
+UNCONSTRAINED = ("echo", "ignore_eos", "stop_tokens")  # options that would add to a text, or end it elsewhere
+MOST_OF_AN_END = 100  # characters of each end of an unfinished text
 
 # What ends a text: strings, and ids of tokens.
 Ends = namedtuple("Ends", "strings tokens")
@@ -1111,20 +1119,74 @@ class Continuation:
         """Go on with this token; return the text that became certain, perhaps none."""
         if token in self.ends:
             return self._finish("stop")
-        self.history.append(token)
-        self._seen.append(token)
-        text = self._decoder.push(token).replace("\0", "\ufffd")  # PostgreSQL's text has no NUL
-        text = self._stop_strings.push(text)
+        text = self._stop_strings.push(self._write(token))
         if self._stop_strings.completed:
             self.finish_reason = "stop_string"
         elif len(self.history) == self.longest:
             text += self._finish("length")
         return text
 
+    def _write(self, token):
+        """Append a token; the text that it completes."""
+        self.history.append(token)
+        self._seen.append(token)
+        return self._decoder.push(token).replace("\0", "\ufffd")  # PostgreSQL's text has no NUL
+
     def _finish(self, reason):
         """End here: what was held back is text after all; bytes of an incomplete character stay out of it."""
         self.finish_reason = reason
         return self._stop_strings.held
+
+
+class Constrained(Continuation):
+    """A continuation that obeys a constraint: tokens that it does not allow are not chosen, forced ones follow at once.
+
+    It ends where the text is complete: by an end token, or as soon as nothing more may follow. A text for which the
+    limit is too low is an error (53400), never a part of it. matcher: a constraints.Matcher. given: as Continuation has
+    it.
+    """
+
+    def __init__(self, matcher, *given, **others):
+        super().__init__(*given, **others)
+        self._matcher, self._text = matcher, ""
+        self.greedy = self.is_argmax = False
+        if self.finish_reason is not None:
+            raise self._unfinished()
+
+    def choose(self, logits, guessed=()):
+        """As Continuation.choose; nothing is guessed."""
+        return super().choose(self._matcher.masked(logits, self.ends), guessed)
+
+    def take(self, token):
+        """Go on with this token, and with those that are forced after it; return their text."""
+        if token in self.ends:
+            return self._finish("stop")
+        if self.remaining == 0:
+            raise self._unfinished()
+        self._matcher.take(token)
+        following, before = [token, *self._matcher.forced()], len(self.tokens)
+        text = "".join(map(self._write, following[: self.remaining]))
+        self._text += text
+        self._end(is_cut=len(following) > len(self.tokens) - before)
+        return text
+
+    def _end(self, is_cut):
+        """End where the text is complete; raise ModelError 53400 where it can no longer become so."""
+        matcher = self._matcher
+        if is_cut or (self.remaining == 0 and not matcher.is_complete):
+            raise self._unfinished()
+        if matcher.is_ended or (matcher.is_complete and not self.ends):
+            self._finish("stop")
+
+    def _unfinished(self):
+        shown = repr(self._text[:MOST_OF_AN_END])
+        if len(self._text) > MOST_OF_AN_END:
+            shown += f" ... {self._text[MOST_OF_AN_END:][-MOST_OF_AN_END:]!r}"
+        return errors.limit_exceeded(
+            "the text is not complete",
+            f"max_tokens or the context ended after {len(self.tokens)} tokens: {shown}",
+            "Allow more max_tokens. A schema's maxLength and maxItems shorten a text.",
+        )
 
 
 class StopStrings:
@@ -1189,7 +1251,7 @@ def stream(engine, continuation, checkpoint, cache=None, guesses=None, stats=Non
             return
         if len(fresh) == 1:  # else it was the prompt
             guesses.learn(len(guessed), len(pieces), seconds, is_plain=is_run or not runs)
-        fresh = continuation.history[-1:]
+        fresh = continuation.history[cache.length :]
         guessed = guesses.guess(continuation.history, continuation.remaining - 1)
 
 
@@ -1274,7 +1336,7 @@ def most_tokens_in_memory(model, tokens):
     return most * ceilings.MEGABYTE // each - len(tokens)
 
 
-def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
+def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates, constraint=None):
     """A Continuation of a text on a loaded model. prompt: a text, or its token ids. `chosen`: the checked options."""
     tokenizer = model.tokenizer
     tokens = prompt
@@ -1282,13 +1344,14 @@ def start(model, prompt, max_tokens, settings, stop, chosen, weigh=Candidates):
         tokens = prompt_tokens(model, prompt, chosen.get("add_special", True), chosen.get("parse_special", False))
     eos_ids = () if chosen.get("ignore_eos") else tokenizer.eos_ids
     stop_tokens = arguments.indices("options.stop_tokens", chosen.get("stop_tokens", []), tokenizer.vocabulary_size)
-    return Continuation(
+    kind = Continuation if constraint is None else functools.partial(Constrained, constraint.begin())
+    return kind(
         tokenizer,
         tokens,
         min(most_tokens(model.architecture, tokens, max_tokens), most_tokens_in_memory(model, tokens)),
         settings,
         Ends(stop, (*eos_ids, *stop_tokens)),
-        at_start=not any(tokenizer.is_shown(token) for token in tokens),
+        at_start=constraint is None and not any(tokenizer.is_shown(token) for token in tokens),
         weigh=weigh,
         model=model.name,
     )
@@ -1323,6 +1386,19 @@ class Request:
         self.model = models.decoder(model)
         self.draft = None if draft is None else drafts.model_of(draft, self.model)
         self._weigh = engines.candidates()
+        self.constraint = self._constraint()
+
+    def _constraint(self):
+        """What the texts must be, if anything: an object with begin(), which gives a text's constraints.Matcher."""
+        kinds = [kind for kind in CONSTRAINTS if kind in self._options]
+        if not kinds:
+            return None
+        others = [*kinds[1:], *(name for name in UNCONSTRAINED if self._options.get(name))]
+        if others or self._stop:
+            other = f"options.{others[0]}" if others else "stop"
+            raise errors.invalid_parameter(f"options.{kinds[0]} and {other} cannot be given together")
+        self.guess, self.draft = 0, None  # guesses are not made of what a constraint allows
+        return self.model.constraint(kinds[0], self._options[kinds[0]])
 
     def continuation(self, prompt, number=0):
         """The Continuation of a prompt, a text or a list of token ids, which is used as it is.
@@ -1331,7 +1407,9 @@ class Request:
         """
         seed = (self._settings.seed + number + 2**63) % 2**64 - 2**63
         settings = dataclasses.replace(self._settings, seed=seed)
-        return start(self.model, prompt, self._max_tokens, settings, self._stop, self._options, self._weigh)
+        return start(
+            self.model, prompt, self._max_tokens, settings, self._stop, self._options, self._weigh, self.constraint
+        )
 
     @functools.cached_property
     def most_bytes(self):

@@ -21,6 +21,7 @@ KIND_NAMES = {  # of an option's value
     int: "an integer",
     float: "a number",
     str: "a string",
+    dict: "an object",
 }
 
 
@@ -101,7 +102,10 @@ def options(value, known):
     """A jsonb object (as text, None for NULL) as a dict. known: {key: (type, description)} of all allowed keys."""
     if value is not None and len(value) > MOST_OPTIONS:
         raise described("options", f"{len(value)} characters", f"an object of {MOST_OPTIONS} characters at most")
-    given = {} if value is None else json.loads(value, parse_int=_whole)
+    try:
+        given = {} if value is None else json.loads(value, parse_int=_whole)
+    except RecursionError:
+        raise described("options", "nested too deeply", "an object that is nested less") from None
     if not isinstance(given, dict):
         raise ill("options", given, "an object")
     for key, content in given.items():

@@ -4,6 +4,7 @@ The thread must not use the server: no plpy, no database. It helps if the work r
 that parse or hash do.
 """
 
+import contextlib
 import ctypes
 import threading
 
@@ -24,11 +25,28 @@ def skip_destructors_at_exit():
         libc.on_exit(libc._exit, None)
 
 
-class Background:
-    """A call of function(*arguments) in a thread, started at once."""
+@contextlib.contextmanager
+def _stack(megabytes):
+    """Threads that start within have a stack of this size, None for the usual one."""
+    usual = threading.stack_size((megabytes or 0) << 20)
+    try:
+        yield
+    finally:
+        threading.stack_size(usual)
 
-    def __init__(self, function, *arguments):
+
+class Background:
+    """A call of function(*arguments) in a thread, started at once.
+
+    stack_mb: of the thread's stack, for a library that calls itself as deeply as a user's text is nested.
+    """
+
+    def __init__(self, function, *arguments, stack_mb=None):
         self._outcome = None
+        with _stack(stack_mb):
+            self._start(function, arguments)
+
+    def _start(self, function, arguments):
         self._thread = threading.Thread(
             target=self._run, args=(function, arguments), daemon=True, name="llm background"
         )

@@ -18,6 +18,7 @@ KV_TYPES = ("auto", "f32", "i16")  # of compiled engines; auto: f32 where all we
 LONG_TEXT = 20_000  # characters; shorter texts are encoded within a few milliseconds
 PIECE = 10_000  # characters of a long text that are encoded together, at first
 CHARACTERS_A_TOKEN = 8  # a guess: how much of a text to read for some first tokens
+STACK_MB = 256  # of the thread that compiles a constraint; llguidance takes some 3 kB for each rule that names another
 SECONDS_BETWEEN_TOUCHES = 60  # of packed files, whose times say when they were last used
 
 TOKENIZER = database.Query("SELECT t.definition, t.settings FROM llm_store.tokenizer AS t WHERE t.id = $1", "integer")
@@ -105,6 +106,19 @@ class Model:
 
         interrupts.checkpoint()
         return Background(Tokenizer, row["definition"], json.loads(row["settings"])).result()
+
+    @functools.cached_property
+    def vocabulary(self):
+        """The tokenizer as constraints need it: constraints.Vocabulary."""
+        with interrupts.signals_blocked():
+            from ..generate.constraints import Vocabulary
+
+        return Background(Vocabulary, self.tokenizer).result()
+
+    def constraint(self, kind, source):
+        """What texts must be, by one of constraints.KINDS. Interruptible."""
+        vocabulary = self.vocabulary
+        return Background(vocabulary.constraint, kind, source, stack_mb=STACK_MB).result()
 
     def encode(self, text, add_special=True, parse_special=False):
         """Token ids of a text, as from Tokenizer.encode; an array of int32 for a long text. Interruptible."""

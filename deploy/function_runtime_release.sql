@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '3f8eb4a699fb8a08fd1108fa6589f99a5d01f652b81d9318c081acb08bd6e9ef'::text;
+RETURN 'f3fcb997aa45971c6880a44a308ed05c0dd791f914e89aafb9be6a78f65b62f3'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

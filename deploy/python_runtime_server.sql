@@ -32,7 +32,6 @@ KIND_NAMES = {  # of an option's value
     int: "an integer",
     float: "a number",
     str: "a string",
-    dict: "an object",
 }
 
 

@@ -97,7 +97,7 @@ BEGIN
         ('reference__decoder', 'f449e4d83e62d48c251248ee7ccadbf0bb51d200a35fae3fea7308950b65ca50'),
         ('reference__encoder', '49bd2db2589754b69baa37da1b6cc6e30b1c2a4a35e794e0fce07e2c6828089a'),
         ('reference__operators', '55fa782ceb66ef6d209e99f936cd4e0170f517484f04daaac8cba7d370cca9b1'),
-        ('server__arguments', 'b7d028350da68af191497f1b5098c719f78c3ae6a238c1a944dc2f0572d9f403'),
+        ('server__arguments', '712fb895b68342364a8e6f253eff90e3a243f1ab29f39d9e668091be0b53c831'),
         ('server__background', '41ffbe860feb49e96d538483c2794cf35a11527d2487a602a02a9ab6e01dc0a1'),
         ('server__ceilings', 'eea229e8f34b0eeea76697a0c7b4b0a995f2ab1aafe25c7ea2dd7b0046b91580'),
         ('server__connection', '639408279b945ee6d2547d48c9e22204d7e44fe23320a4e73c59592351431522'),

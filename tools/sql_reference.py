@@ -23,7 +23,9 @@ ARGUMENT = re.compile(r"(\w+(?:(?:, | and )\w+)*): ")
 REFERENCE = CHECKOUT / "docs" / "sql-reference.md"
 PLAN = CHECKOUT / "sqitch.plan"
 SECTION = "# --- "  # begins a section of the plan, and with it a topic of the reference
-COMMENTED = re.compile(r"^COMMENT ON (FUNCTION|PROCEDURE|VIEW)\s+(?:llm\.)?(\w+) ?(\([^)]*\))?\s+IS\b", re.MULTILINE)
+COMMENTED = re.compile(
+    r"^COMMENT ON (FUNCTION|PROCEDURE|AGGREGATE|VIEW)\s+(?:llm\.)?(\w+) ?(\([^)]*\))?\s+IS\b", re.MULTILINE
+)
 INTRODUCTION = """\
 # SQL reference
 

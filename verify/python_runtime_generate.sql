@@ -9,8 +9,8 @@ DECLARE
 BEGIN
     FOREACH module IN ARRAY '{
         generate__answers, generate__candidates, generate__chat_prompts, generate__chat_templates,
-        generate__draft_model, generate__interfaces, generate__prefix_cache, generate__prompt_lookup,
-        generate__sampling, generate__scheduler, generate__speculation
+        generate__continuations, generate__draft_model, generate__interfaces, generate__prefix_cache,
+        generate__prompt_lookup, generate__sampling, generate__scheduler, generate__speculation
     }'::text[] LOOP
         ASSERT EXISTS (
             SELECT FROM pg_catalog.pg_proc AS p

@@ -563,49 +563,53 @@ def _digest(text):
 
 def matches(text, condition, model=None, certainty=None, options=None):
     """Whether a condition holds for a text; None where the model is less certain than `certainty`, and for None."""
-    certainty = _certainty(certainty)
+    certainty, on_error = _certainty(certainty), _on_error(options, "raise")
     if text is None or condition is None:
         return None
-    return _decided(_of_text(_matching(condition, model), text, options), certainty)
+    return _decided(_of_text(_matching(condition, model), text, on_error), certainty)
 
 
 def rate(text, criterion, model=None, options=None):
     """How well a text meets a criterion, from 0 to 10: the mean of the ratings by their probabilities."""
+    on_error = _on_error(options, "raise")
     if text is None or criterion is None:
         return None
-    return _mean(_of_text(_rating(criterion, model), text, options))
+    return _mean(_of_text(_rating(criterion, model), text, on_error))
 
 
 def classify(text, labels, model=None, options=None):
     """Rows (label, probability) of all labels, the most probable first, of equal ones the first; none for None."""
+    on_error = _on_error(options, "raise")
     if text is None or labels is None:
         return []
-    found = _of_text(_classifying(labels, model), text, options)
+    found = _of_text(_classifying(labels, model), text, on_error)
     return [] if found is None else [(labels[n], float(found[n])) for n in np.argsort(-found, kind="stable")]
 
 
 def matches_query(query, condition, model=None, certainty=None, options=None):
     """Rows (id, matches, probability of yes, error) for the rows (id, text) of a query, in their order."""
-    certainty = _certainty(certainty)
+    certainty, on_error = _certainty(certainty), _on_error(options, "null")
     if query is None or condition is None:
         return []
-    rows = _of_query(_matching(condition, model), query, options)
+    rows = _of_query(_matching(condition, model), query, on_error)
     return streams.Stream(((key, _decided(p, certainty), _of_yes(p), error) for key, p, error in rows), 4)
 
 
 def rate_query(query, criterion, model=None, options=None):
     """Rows (id, rating, error) for the rows (id, text) of a query, in their order."""
+    on_error = _on_error(options, "null")
     if query is None or criterion is None:
         return []
-    rows = _of_query(_rating(criterion, model), query, options)
+    rows = _of_query(_rating(criterion, model), query, on_error)
     return streams.Stream(((key, _mean(found), error) for key, found, error in rows), 3)
 
 
 def classify_query(query, labels, model=None, options=None):
     """Rows (id, label, probability, error) for the rows (id, text) of a query, in their order."""
+    on_error = _on_error(options, "null")
     if query is None or labels is None:
         return []
-    rows = _of_query(_classifying(labels, model), query, options)
+    rows = _of_query(_classifying(labels, model), query, on_error)
     return streams.Stream(((key, *(_best(found, labels) or (None, None)), error) for key, found, error in rows), 4)
 
 
@@ -669,9 +673,8 @@ def _most_bytes(fit):
     return min(sys.maxsize if most is None else most * ceilings.MEGABYTE, sys.maxsize if fit is None else fit)
 
 
-def _of_text(way, text, options):
+def _of_text(way, text, on_error):
     """f64[answers] of a text, once a statement; None where its error is to be NULL."""
-    on_error = _on_error(options, "raise")
     memo, key = _this_statement().memo, (way.identity, _digest(text))
     found = memo.get(key)
     if found is None:
@@ -685,9 +688,8 @@ def _of_text(way, text, options):
     return found
 
 
-def _of_query(way, query, options):
+def _of_query(way, query, on_error):
     """(id, f64[answers] or None, error or None) of the rows of a query; what is wrong with the call is raised first."""
-    on_error = _on_error(options, "null")
     rows = batches.rows_of(query, _Limits(way))
     stats, call = prefixes.begin(), admission.Call()
     return _shown(_grouped(way, rows, stats, call), on_error)
@@ -2965,7 +2967,7 @@ from . import batches, chat, chunking, generation, prompts
 
 GREEDY = (0, *[None] * 7)  # what Request is given after model and max_tokens: no sampling, no stop strings, no options
 BETWEEN = "\n\n"  # what stands between the texts of a group
-EIGHTH = 8  # an answer has this part of the context at most, unless a call says max_tokens
+SHARE_OF_CONTEXT = 8  # an answer has at most an eighth, unless a call says max_tokens
 SPARE = 16  # tokens for what stands between texts, and for pieces that have more tokens alone
 TRANSLATION = 2, 32  # of the text's tokens, times and plus: max_tokens of a translation unless a call says it
 
@@ -3022,7 +3024,7 @@ class Writer:
     def __init__(self, model, max_tokens, task, given):
         loaded = models.decoder(model)
         if max_tokens is None:
-            max_tokens = min(generation.default_max_tokens(), loaded.architecture.context_length // EIGHTH)
+            max_tokens = min(generation.default_max_tokens(), loaded.architecture.context_length // SHARE_OF_CONTEXT)
         self._has_turns = chat.prompts(loaded).has_template
         self._request = (chat.ChatRequest if self._has_turns else generation.Request)(model, max_tokens, *GREEDY)
         self._template, self._given = prompts.current(task), given

@@ -148,7 +148,7 @@ class Scorer:
             return error
         for number in self._users[run] if logprobs else ():
             later = self._answers.tokens[number][1:]
-            result[number] += sum(row[token] for row, token in zip(logprobs, later, strict=False))
+            result[number] += sum(logprobs[at][token] for at, token in enumerate(later))
         return result
 
     def _logprobs(self, logits, position):

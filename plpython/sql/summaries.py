@@ -11,7 +11,7 @@ from . import batches, chat, chunking, generation, prompts
 
 GREEDY = (0, *[None] * 7)  # what Request is given after model and max_tokens: no sampling, no stop strings, no options
 BETWEEN = "\n\n"  # what stands between the texts of a group
-EIGHTH = 8  # an answer has this part of the context at most, unless a call says max_tokens
+SHARE_OF_CONTEXT = 8  # an answer has at most an eighth, unless a call says max_tokens
 SPARE = 16  # tokens for what stands between texts, and for pieces that have more tokens alone
 TRANSLATION = 2, 32  # of the text's tokens, times and plus: max_tokens of a translation unless a call says it
 
@@ -68,7 +68,7 @@ class Writer:
     def __init__(self, model, max_tokens, task, given):
         loaded = models.decoder(model)
         if max_tokens is None:
-            max_tokens = min(generation.default_max_tokens(), loaded.architecture.context_length // EIGHTH)
+            max_tokens = min(generation.default_max_tokens(), loaded.architecture.context_length // SHARE_OF_CONTEXT)
         self._has_turns = chat.prompts(loaded).has_template
         self._request = (chat.ChatRequest if self._has_turns else generation.Request)(model, max_tokens, *GREEDY)
         self._template, self._given = prompts.current(task), given

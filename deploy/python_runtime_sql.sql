@@ -106,7 +106,7 @@ def written(request, prompts):
 def _written(request, results, scheduler, stats, reusable):
     for (key, prompt), continuation, text, error in timed(results, stats):
         if error is not None:
-            yield key, None, None, None, _told(error)
+            yield key, None, None, None, told(error)
         else:
             tokens = len(continuation.tokens)
             yield key, request.text(prompt, text), continuation.finish_reason, tokens, None
@@ -166,7 +166,8 @@ def timed(results, stats):
         yield result
 
 
-def _told(error):
+def told(error):
+    """An error as a row shows it."""
     return error.message if error.detail is None else f"{error.message}: {error.detail}"
 
 
@@ -438,6 +439,426 @@ REVOKE ALL ON FUNCTION llm_runtime.sql__chat_streaming() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__chat_streaming() IS
 'An answer as rows: each piece of its text as soon as it is certain. Reasoning and calls of tools are left out.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.sql__choices()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Tasks whose answers are given: llm.matches, llm.rate and llm.classify, and the same for the rows of a query.
+
+No text is generated: the model's probabilities of the answers are compared. An encoder classifies by embeddings: its
+probabilities are the softmax of the cosines of text and labels, times the scale with which such models are trained
+(that of sentence-transformers). Equal texts are computed once in a statement.
+"""
+
+import functools
+import hashlib
+import itertools
+import sys
+from collections import OrderedDict
+
+import numpy as np
+
+from ..generate.continuations import Answers, Scorer
+from ..generate.scheduler import MOST_SEQUENCES
+from ..server import arguments, ceilings, connection, errors, settings, statement_clock, streams
+from ..session import admission, models, prefixes
+from ..session.model import too_long
+from . import batches, embeddings, generation, prompts
+
+YES_OR_NO = ("yes", "no")
+RATINGS = tuple(str(rating) for rating in range(11))
+MOST_LABELS = 1000
+DEFAULT_CERTAINTY = 0.6
+COSINE_SCALE = 20
+MOST_REMEMBERED = 1 << 20  # probabilities that a statement remembers
+MOST_WAYS = 64  # tasks with different arguments that it remembers
+ON_ERROR = ("raise", "null")
+TASK_OPTIONS = {
+    "on_error": (str, "raise or null: whether the error of a text ends the statement, or its result is NULL"),
+}
+
+
+class Likelihoods:
+    """How a decoder answers a task about texts: by the probabilities of the answers behind the prompt.
+
+    task, given: of the prompt, and {place: text} of its places other than the text. answers: texts.
+    """
+
+    def __init__(self, model, task, given, answers):
+        self.model, self._given = model, given
+        self._template = prompts.current(task)
+        self._answers = Answers(_answer_tokens(model, answers))
+        self.identity = (model.hash, id(model.engine), self._template, *given.values(), *answers)
+
+    @functools.cached_property
+    def most_bytes(self):
+        """A text of more bytes is refused."""
+        return _most_bytes(self.model.most_bytes(self.model.architecture.context_length))
+
+    def tokens(self, text):
+        """Token ids of the prompt for a text."""
+        model = self.model
+        ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
+        tokens = prompts.turn(model, prompts.filled(self._template, {**self._given, "text": text}))
+        longest = self._answers.longest
+        if generation.most_tokens(model.architecture, tokens, longest) < longest:
+            raise too_long(f"it has {len(tokens)} tokens, the longest answer {longest}")
+        generation.most_tokens_in_memory(model, tokens)
+        return list(tokens)
+
+    def memory(self, tokens):
+        """Bytes of the KV cache of a prompt."""
+        return len(tokens) * self.model.architecture.kv_bytes(getattr(self.model.engine, "kv_dtype", "float32"))
+
+    def probabilities(self, given, call, stats):
+        """[f64[answers] or a ModelError, ...] of several prompts, given as their tokens."""
+        engine = self.model.engine
+        reusable = prefixes.Prefixes(self.model, engine)
+        scorer = Scorer(engine, self._answers, stats, call.checkpoint, reusable.fork, self.model.name)
+        with call.running():
+            results = scorer.logprobs(given)
+        if scorer.last is not None:
+            reusable.keep(*scorer.last)
+        return [r if isinstance(r, errors.ModelError) else self._answers.probabilities(r) for r in results]
+
+
+class Cosines:
+    """How an encoder classifies texts: by the cosines of their embeddings and those of the labels."""
+
+    def __init__(self, model, labels):
+        self.model = model
+        self._labels = [embeddings.tokens_of(model, label) for label in labels]
+        self.identity = (model.hash, id(model.engine), *labels)
+        self.most_bytes = _most_bytes(None)
+
+    def tokens(self, text):
+        """Token ids of a text."""
+        ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
+        return embeddings.tokens_of(self.model, text)
+
+    def memory(self, tokens):
+        """An encoder has no KV cache."""
+        return 0
+
+    @functools.cached_property
+    def _label_vectors(self):
+        return np.array(self._vectors(self._labels, admission.Call()))
+
+    def probabilities(self, texts, call, stats):
+        """[f64[labels], ...] of several texts: of each alone, so that its bits do not depend on the others."""
+        return [_softmax(COSINE_SCALE * (self._label_vectors @ vector)) for vector in self._vectors(texts, call)]
+
+    def _vectors(self, tokens, call):
+        """[f64[width], ...] of length 1."""
+        vectors = (vector.astype(np.float64) for vector in embeddings.own_vectors(tokens, self.model, call))
+        return [vector / np.sqrt(vector @ vector) for vector in vectors]
+
+
+def _softmax(x):
+    weights = np.exp(x - x.max())
+    return weights / weights.sum()
+
+
+class Memo:
+    """What was computed for equal texts, the latest used last; forgets the oldest beyond MOST_REMEMBERED numbers."""
+
+    def __init__(self):
+        self._known, self._numbers = OrderedDict(), 0
+
+    def get(self, key):
+        """The probabilities of a key, or None."""
+        if key in self._known:
+            self._known.move_to_end(key)
+        return self._known.get(key)
+
+    def keep(self, key, numbers):
+        """Remember probabilities. The key is not there yet."""
+        self._known[key] = numbers
+        self._numbers += numbers.size
+        while self._numbers > MOST_REMEMBERED and len(self._known) > 1:
+            self._numbers -= self._known.popitem(last=False)[1].size
+
+
+class Statement:
+    """What the session keeps for one statement: probabilities, and how the tasks of its calls are answered."""
+
+    def __init__(self, moment):
+        self.moment, self.memo, self._ways = moment, Memo(), {}
+
+    def way(self, make, *given):
+        """make(*given), once a statement for equal arguments."""
+        key = (make, *given)
+        if key not in self._ways:
+            if len(self._ways) >= MOST_WAYS:
+                self._ways.clear()
+            self._ways[key] = make(*given)
+        return self._ways[key]
+
+
+_statement = Statement(None)
+
+
+def _this_statement():
+    """The Statement of calls that see the same data, with the same rights."""
+    global _statement  # noqa: PLW0603 - one interpreter serves one session
+    now = statement_clock.now()
+    if _statement.moment != now:
+        _statement = Statement(now)
+    return _statement
+
+
+def forget():
+    """Forget the texts of the client."""
+    global _statement  # noqa: PLW0603 - one interpreter serves one session
+    _statement = Statement(None)
+
+
+connection.when_forgotten(forget)
+
+
+def _digest(text):
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+
+
+def matches(text, condition, model=None, certainty=None, options=None):
+    """Whether a condition holds for a text; None where the model is less certain than `certainty`, and for None."""
+    certainty, on_error = _certainty(certainty), _on_error(options, "raise")
+    if text is None or condition is None:
+        return None
+    return _decided(_of_text(_matching(condition, model), text, on_error), certainty)
+
+
+def rate(text, criterion, model=None, options=None):
+    """How well a text meets a criterion, from 0 to 10: the mean of the ratings by their probabilities."""
+    on_error = _on_error(options, "raise")
+    if text is None or criterion is None:
+        return None
+    return _mean(_of_text(_rating(criterion, model), text, on_error))
+
+
+def classify(text, labels, model=None, options=None):
+    """Rows (label, probability) of all labels, the most probable first, of equal ones the first; none for None."""
+    on_error = _on_error(options, "raise")
+    if text is None or labels is None:
+        return []
+    found = _of_text(_classifying(labels, model), text, on_error)
+    return [] if found is None else [(labels[n], float(found[n])) for n in np.argsort(-found, kind="stable")]
+
+
+def matches_query(query, condition, model=None, certainty=None, options=None):
+    """Rows (id, matches, probability of yes, error) for the rows (id, text) of a query, in their order."""
+    certainty, on_error = _certainty(certainty), _on_error(options, "null")
+    if query is None or condition is None:
+        return []
+    rows = _of_query(_matching(condition, model), query, on_error)
+    return streams.Stream(((key, _decided(p, certainty), _of_yes(p), error) for key, p, error in rows), 4)
+
+
+def rate_query(query, criterion, model=None, options=None):
+    """Rows (id, rating, error) for the rows (id, text) of a query, in their order."""
+    on_error = _on_error(options, "null")
+    if query is None or criterion is None:
+        return []
+    rows = _of_query(_rating(criterion, model), query, on_error)
+    return streams.Stream(((key, _mean(found), error) for key, found, error in rows), 3)
+
+
+def classify_query(query, labels, model=None, options=None):
+    """Rows (id, label, probability, error) for the rows (id, text) of a query, in their order."""
+    on_error = _on_error(options, "null")
+    if query is None or labels is None:
+        return []
+    rows = _of_query(_classifying(labels, model), query, on_error)
+    return streams.Stream(((key, *(_best(found, labels) or (None, None)), error) for key, found, error in rows), 4)
+
+
+def _matching(condition, model):
+    return _this_statement().way(_way_of_matching, condition, model)
+
+
+def _way_of_matching(condition, model):
+    _check_given(condition, "condition")
+    return Likelihoods(models.decoder(model), "matches", {"condition": condition}, YES_OR_NO)
+
+
+def _rating(criterion, model):
+    return _this_statement().way(_way_of_rating, criterion, model)
+
+
+def _way_of_rating(criterion, model):
+    _check_given(criterion, "criterion")
+    return Likelihoods(models.decoder(model), "rate", {"criterion": criterion}, RATINGS)
+
+
+def _classifying(labels, model):
+    ceilings.require_texts(labels, "labels")
+    checked = arguments.strings("labels", labels)
+    if not 1 <= len(checked) <= MOST_LABELS:
+        raise arguments.described("labels", f"an array of {len(checked)}", f"1 to {MOST_LABELS} labels")
+    double = next((label for n, label in enumerate(checked) if label in checked[:n]), None)
+    if double is not None:
+        raise arguments.described("labels", f"an array with {arguments.shown(double)} twice", "labels that differ")
+    return _this_statement().way(_way_of_classifying, checked, model)
+
+
+def _way_of_classifying(labels, model):
+    model = models.resolve(model)
+    if model.is_encoder:
+        return Cosines(model, labels)
+    return Likelihoods(model, "classify", {"labels": "\n".join(f"- {label}" for label in labels)}, labels)
+
+
+def _check_given(text, what):
+    ceilings.require_bytes("text_mb", ceilings.size(text), f"argument {what}")
+
+
+def _answer_tokens(model, answers):
+    """Token ids of each answer. ModelError 22023 where two have the same, or one has none."""
+    found = {}
+    for answer in answers:
+        tokens = tuple(prompts.answer(model, answer))
+        if not tokens or tokens in found:
+            same = f"the same as {arguments.shown(found[tokens])}" if tokens else "none"
+            raise errors.invalid_parameter(
+                f"the tokens of label {arguments.shown(answer)} tell it from no other", f"they are {same}"
+            )
+        found[tokens] = answer
+    return list(found)
+
+
+def _most_bytes(fit):
+    """A text of more bytes is refused. fit: the most that fit into the model's context; None if unknown."""
+    most = ceilings.allowed("text_mb")
+    return min(sys.maxsize if most is None else most * ceilings.MEGABYTE, sys.maxsize if fit is None else fit)
+
+
+def _of_text(way, text, on_error):
+    """f64[answers] of a text, once a statement; None where its error is to be NULL."""
+    memo, key = _this_statement().memo, (way.identity, _digest(text))
+    found = memo.get(key)
+    if found is None:
+        found = _computed(way, [text], prefixes.begin(), admission.Call())[0]
+        if not isinstance(found, errors.ModelError):
+            memo.keep(key, found)
+        elif on_error == "raise":
+            raise found
+        else:
+            found = None
+    return found
+
+
+def _of_query(way, query, on_error):
+    """(id, f64[answers] or None, error or None) of the rows of a query; what is wrong with the call is raised first."""
+    rows = batches.rows_of(query, _Limits(way))
+    stats, call = prefixes.begin(), admission.Call()
+    return _shown(_grouped(way, rows, stats, call), on_error)
+
+
+class _Limits:
+    """What batches.rows_of asks of a request."""
+
+    def __init__(self, way):
+        self.most_bytes = way.most_bytes
+
+    def refusal(self, size):
+        """The error of a text of so many bytes, more than `most_bytes`."""
+        return too_long(f"the text has {size} bytes, allowed {self.most_bytes}")
+
+
+def _shown(rows, on_error):
+    for key, found in rows:
+        if not isinstance(found, errors.ModelError):
+            yield key, found, None
+        elif on_error == "raise":
+            raise found
+        else:
+            yield key, None, batches.told(found)
+
+
+def _grouped(way, rows, stats, call):
+    """(id, f64[answers], ModelError or None for the text None) of (id, text) rows, in their order."""
+    memo = Memo()
+    while group := _next_group(rows):
+        texts = {_digest(text): text for _, text in group if isinstance(text, str)}
+        found = {key: memo.get(key) for key in texts}
+        fresh = [key for key in texts if found[key] is None]
+        computed = _computed(way, [texts[key] for key in fresh], stats, call)
+        for key, result in zip(fresh, computed, strict=True):
+            found[key] = result
+            if not isinstance(result, errors.ModelError):
+                memo.keep(key, result)
+        for key, text in group:
+            yield key, found[_digest(text)] if isinstance(text, str) else text
+
+
+def _next_group(rows):
+    return list(itertools.islice(rows, MOST_SEQUENCES))
+
+
+def _computed(way, texts, stats, call):
+    """[f64[answers], or the ModelError of a text that cannot be answered, ...] of texts."""
+    results = [_tokens(way, text) for text in texts]
+    fine = [n for n, tokens in enumerate(results) if not isinstance(tokens, errors.ModelError)]
+    memory = settings.megabytes("batch_mb", batches.MEGABYTES, 1)
+    for few in _within(memory, fine, [way.memory(results[n]) for n in fine]):
+        for n, found in zip(few, way.probabilities([results[n] for n in few], call, stats), strict=True):
+            results[n] = found
+    return results
+
+
+def _tokens(way, text):
+    try:
+        return way.tokens(text)
+    except errors.ModelError as error:
+        return error
+
+
+def _within(most, numbers, sizes):
+    """Lists of numbers whose sizes together are at most `most`, or one number."""
+    now, total = [], 0
+    for number, size in zip(numbers, sizes, strict=True):
+        if now and total + size > most:
+            yield now
+            now, total = [], 0
+        now.append(number)
+        total += size
+    if now:
+        yield now
+
+
+def _decided(found, certainty):
+    """True or False if yes or no is at least so probable, else None."""
+    if found is None or found[0] == found[1] or max(found) < certainty:
+        return None
+    return bool(found[0] > found[1])
+
+
+def _of_yes(found):
+    return None if found is None else float(found[0])
+
+
+def _mean(found):
+    return None if found is None else float(found @ np.arange(len(RATINGS)))
+
+
+def _best(found, labels):
+    return None if found is None else (labels[int(found.argmax())], float(found.max()))
+
+
+def _certainty(value):
+    return arguments.number("certainty", value, DEFAULT_CERTAINTY, 0.5, 1)
+
+
+def _on_error(options, default):
+    chosen = arguments.options(options, TASK_OPTIONS).get("on_error", default)
+    if chosen not in ON_ERROR:
+        raise arguments.ill("options.on_error", chosen, " or ".join(ON_ERROR))
+    return chosen
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__choices() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__choices() IS
+'Tasks whose answers are given: llm.matches, llm.rate and llm.classify, and the same for the rows of a query.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.sql__chunking()
 RETURNS void
 LANGUAGE plpython3u
@@ -521,6 +942,14 @@ def _between(text, spans, begin, end):
     first = starts[begin] if begin else 0
     content = text[first : starts[end] if end < len(starts) else len(text)]
     return first + len(content) - len(content.lstrip()), content.strip()
+
+
+def pieces(text, model, tokens):
+    """[(piece, how many tokens it has), ...] of a text, without overlap and without blank ones, cut as chunks are."""
+    spans = model.spans(text)
+    cuts = _cuts(text, spans, tokens, 0)
+    found = ((_between(text, spans, begin, end)[1], end - begin) for begin, end in cuts)
+    return [(content, count) for content, count in found if content]
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__chunking() FROM PUBLIC;
@@ -966,6 +1395,11 @@ def _vectors(tokens, model, pooling, call):
             vectors[n] = finish(operators.pooled(rows, pooling))
             finite.check_embedding(vectors[n], model.name)
     return vectors
+
+
+def own_vectors(tokens, model, call):
+    """[f32[width], ...] of texts given as their token ids, by an encoder's own pooling."""
+    return _vectors(tokens, model, model.architecture.pooling, call)
 
 
 def _together(lengths):
@@ -2106,6 +2540,127 @@ REVOKE ALL ON FUNCTION llm_runtime.sql__packed_cache() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__packed_cache() IS
 'Packed weights as SQL functions call them: llm.pack, llm.evict, llm.collect and others.';
 
+CREATE OR REPLACE FUNCTION llm_runtime.sql__prompts()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""The prompts of tasks: templates with named places, which a DBA sees in llm.prompts and replaces with llm.set_prompt.
+
+A template is text with places in braces, such as {text}; {{ and }} are braces. What stands in a place is data: its
+braces and control tokens stay text.
+"""
+
+import functools
+import string
+
+from ..generate import chat_prompts
+from ..server import arguments, database, errors
+from . import chat, generation
+
+TASKS = {  # the places that a task's template has
+    "matches": ("text", "condition"),
+    "rate": ("text", "criterion"),
+    "classify": ("text", "labels"),
+    "summarize": ("text",),
+    "translate": ("text", "language"),
+    "ask_agg": ("text", "question"),
+}
+MOST_CHARACTERS = 100_000  # of a template
+AT_ONCE = {"enable_thinking": False}  # a variable of templates: the answer comes without reasoning before it
+PLACES_HINT = "A place is a name in braces, such as {text}; two braces, {{ or }}, are one that is text."
+
+CURRENT_PROMPT = database.Query(
+    "SELECT p.template FROM llm.prompts AS p WHERE p.task = $1 ORDER BY p.version DESC LIMIT 1", "text"
+)
+FIRST_PROMPT = database.Query("SELECT p.template FROM llm.prompts AS p WHERE p.task = $1 AND p.version = 0", "text")
+ADD_PROMPT = database.Query(
+    "INSERT INTO llm_store.prompt AS p (task, version, template) "
+    "SELECT $1, coalesce(max(o.version), 0) + 1, $2 FROM llm_store.prompt AS o WHERE o.task = $1 RETURNING p.version",
+    *("text", "text"),
+)
+
+
+def set_prompt(task, template=None):
+    """Make a template the prompt of a task; None goes back to the first one. Returns the version that it now is."""
+    if task not in TASKS:
+        raise errors.invalid_parameter(
+            "the task is not known", f"task is {arguments.shown(task)}, allowed are {', '.join(TASKS)}"
+        )
+    if template is None:
+        template = FIRST_PROMPT.one(task)["template"]
+    check(task, template)
+    return ADD_PROMPT.one(task, template)["version"]
+
+
+def current(task):
+    """The template of a task that counts now."""
+    template = CURRENT_PROMPT.one(task)["template"]
+    check(task, template)
+    return template
+
+
+def check(task, template):
+    """ModelError 22023 unless a template has each place of its task and no other."""
+    if len(template) > MOST_CHARACTERS:
+        raise arguments.described(
+            "template", f"{len(template)} characters", f"a text of {MOST_CHARACTERS} characters at most"
+        )
+    places, wanted = {place for _, place in parts(template)} - {None}, set(TASKS[task])
+    for problem, names in (("lacks", wanted - places), ("has the unknown place", places - wanted)):
+        if names:
+            raise errors.invalid_parameter(
+                f"the template of {task} {problem} {{{min(names)[: arguments.MOST_SHOWN]}}}",
+                f"its places are {', '.join(f'{{{place}}}' for place in TASKS[task])}",
+                PLACES_HINT,
+            )
+
+
+@functools.lru_cache(maxsize=64)
+def parts(template):
+    """((text, the place behind it or None), ...). ModelError 22023 for braces that are neither places nor doubled."""
+    try:
+        parsed = list(string.Formatter().parse(template))
+    except ValueError as problem:
+        raise errors.invalid_parameter(
+            "the template has a brace that belongs to no place", str(problem), PLACES_HINT
+        ) from None
+    return tuple((text, _place(*rest)) for text, *rest in parsed)
+
+
+def _place(name, form, conversion):
+    """A place with what is written behind its name, which makes it an unknown one."""
+    if name is None:
+        return None
+    return name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+
+
+def filled(template, values):
+    """A template with {place: text} in its places."""
+    return "".join(text + ("" if place is None else values[place]) for text, place in parts(template))
+
+
+def turn(model, text):
+    """Token ids of a prompt: a turn of the user by the model's chat template, or the text alone where it has none."""
+    if not chat.prompts(model).has_template:
+        return generation.prompt_tokens(model, text.rstrip())
+    messages = [{"role": "user", "content": text}]
+    return chat.tokens_of(model, chat_prompts.Conversation(messages, variables=AT_ONCE))
+
+
+def answer(model, text):
+    """Token ids of an answer behind a prompt: where the model has no chat template, a space stands between them."""
+    if chat.prompts(model).has_template:
+        return list(model.encode(text, add_special=False))
+    before, both = (list(model.encode(given, add_special=False)) for given in ("Answer:", f"Answer: {text}"))
+    if both[: len(before)] == before:
+        return both[len(before) :]
+    return list(model.encode(f" {text}", add_special=False))
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__prompts() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__prompts() IS
+'The prompts of tasks: templates with named places, which a DBA sees in llm.prompts and replaces with '
+'llm.set_prompt.';
+
 CREATE OR REPLACE FUNCTION llm_runtime.sql__samplers()
 RETURNS void
 LANGUAGE plpython3u
@@ -2606,6 +3161,139 @@ $python$;
 REVOKE ALL ON FUNCTION llm_runtime.sql__streaming() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__streaming() IS
 'A text as rows: each piece of it as soon as it is certain, computed when the row is fetched.';
+
+CREATE OR REPLACE FUNCTION llm_runtime.sql__summaries()
+RETURNS void
+LANGUAGE plpython3u
+AS $python$"""Tasks whose answers are written: llm.summarize, llm.translate, and aggregates over many texts.
+
+Texts that do not fit into the model's context together are answered in groups, in one batch; then their answers are the
+texts, until one group is left (map and reduce). A text that alone does not fit is cut as llm.chunk cuts.
+"""
+
+from ..generate.chat_prompts import Conversation
+from ..server import ceilings, errors
+from ..session import models
+from . import batches, chat, chunking, generation, prompts
+
+GREEDY = (0, *[None] * 7)  # what Request is given after model and max_tokens: no sampling, no stop strings, no options
+BETWEEN = "\n\n"  # what stands between the texts of a group
+SHARE_OF_CONTEXT = 8  # an answer has at most an eighth, unless a call says max_tokens
+SPARE = 16  # tokens for what stands between texts, and for pieces that have more tokens alone
+TRANSLATION = 2, 32  # of the text's tokens, times and plus: max_tokens of a translation unless a call says it
+
+
+def summarize(text, model=None, max_tokens=None):
+    """A summary of a text, however long; None for None."""
+    return None if text is None else _reduced("summarize", [text], {}, model, max_tokens)
+
+
+def translate(text, language, model=None, max_tokens=None):
+    """A text in another language; None for None."""
+    if text is None or language is None:
+        return None
+    ceilings.require_bytes("text_mb", ceilings.size(language), "argument language")
+    if max_tokens is None:
+        times, more = TRANSLATION
+        ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
+        loaded = models.decoder(model)
+        max_tokens = times * len(loaded.encode_at_most(text, loaded.architecture.context_length)) + more
+        most = ceilings.allowed("max_tokens")
+        max_tokens = max_tokens if most is None else min(max_tokens, most)
+    writer = Writer(model, max_tokens, "translate", {"language": language})
+    return writer.answers([text])[0]
+
+
+def of_texts(task, texts, question=None):
+    """The answer of an aggregate, summarize or ask_agg, with the default model; None for no texts, or all None."""
+    texts = [text for text in texts or () if text is not None]
+    if not texts or (task == "ask_agg" and question is None):
+        return None
+    ceilings.require_texts(texts, "the texts")
+    return _reduced(task, texts, {} if question is None else {"question": question}, None, None)
+
+
+def _reduced(task, texts, given, model, max_tokens):
+    """The answer to all texts together."""
+    writer = Writer(model, max_tokens, task, given)
+    while True:
+        groups = writer.groups(texts)
+        answers = writer.answers(groups)
+        if len(answers) == 1:
+            return answers[0]
+        if len(answers) >= len(texts) and sum(map(len, answers)) >= sum(map(len, texts)):
+            raise errors.limit_exceeded(
+                "the answers to parts of the texts are not shorter than the texts",
+                hint="Give max_tokens a smaller value.",
+            )
+        texts = answers
+
+
+class Writer:
+    """Writes a task's answers to texts. given: {place: text} of the prompt's places other than the text."""
+
+    def __init__(self, model, max_tokens, task, given):
+        loaded = models.decoder(model)
+        if max_tokens is None:
+            max_tokens = min(generation.default_max_tokens(), loaded.architecture.context_length // SHARE_OF_CONTEXT)
+        self._has_turns = chat.prompts(loaded).has_template
+        self._request = (chat.ChatRequest if self._has_turns else generation.Request)(model, max_tokens, *GREEDY)
+        self._template, self._given = prompts.current(task), given
+        self._max_tokens = max_tokens
+        self.model = self._request.model
+
+    def answers(self, texts):
+        """The answers, in the order of the texts. ModelError for the first that cannot be written."""
+        rows = sorted(batches.written(self, enumerate(texts)))
+        for _, _, _, _, error in rows:
+            if error is not None:
+                raise errors.limit_exceeded("the model cannot read a text", error)
+        return [answer for _, answer, *_ in rows]
+
+    def groups(self, texts):
+        """The texts joined to as few as fit into the context with an answer; those that are too long are cut."""
+        room, groups, free = self._room(), [], 0
+        for text in texts:
+            for piece, tokens in chunking.pieces(text, self.model, room) or [(text, 1)]:
+                if tokens + SPARE // 4 > free:
+                    groups.append([])
+                    free = room + SPARE // 4
+                groups[-1].append(piece)
+                free -= tokens + SPARE // 4
+        return [BETWEEN.join(group) for group in groups]
+
+    def _room(self):
+        """How many tokens of texts fit into a prompt."""
+        head = len(prompts.turn(self.model, prompts.filled(self._template, {**self._given, "text": ""})))
+        context = self.model.architecture.context_length
+        room = context - head - self._max_tokens - SPARE
+        if room < self._max_tokens or room < SPARE:
+            raise errors.limit_exceeded(
+                "the model's context has no room for texts and an answer",
+                f"it holds {context} tokens, the prompt has {head}, max_tokens is {self._max_tokens}",
+                "Give max_tokens a smaller value, or name a model with a longer context.",
+            )
+        return room
+
+    def continuation(self, text, number=0):
+        """The Continuation that answers a text, as a Request has it."""
+        prompt = prompts.filled(self._template, {**self._given, "text": text})
+        if not self._has_turns:
+            return self._request.continuation(prompts.turn(self.model, prompt), number)
+        return self._request.answer_to(_conversation(prompt), number)
+
+    def text(self, prompt, answer):
+        """What is returned of a continuation's text."""
+        return answer.strip()
+
+
+def _conversation(prompt):
+    return Conversation([{"role": "user", "content": prompt}], variables=prompts.AT_ONCE)
+$python$;
+
+REVOKE ALL ON FUNCTION llm_runtime.sql__summaries() FROM PUBLIC;
+COMMENT ON FUNCTION llm_runtime.sql__summaries() IS
+'Tasks whose answers are written: llm.summarize, llm.translate, and aggregates over many texts.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__token_map()
 RETURNS void

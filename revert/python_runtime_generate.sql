@@ -11,6 +11,7 @@ DROP FUNCTION llm_runtime.generate__prefix_cache();
 DROP FUNCTION llm_runtime.generate__json_schemas();
 DROP FUNCTION llm_runtime.generate__interfaces();
 DROP FUNCTION llm_runtime.generate__draft_model();
+DROP FUNCTION llm_runtime.generate__continuations();
 DROP FUNCTION llm_runtime.generate__constraints();
 DROP FUNCTION llm_runtime.generate__chat_templates();
 DROP FUNCTION llm_runtime.generate__chat_prompts();

@@ -24,7 +24,8 @@ REFERENCE = CHECKOUT / "docs" / "sql-reference.md"
 PLAN = CHECKOUT / "sqitch.plan"
 SECTION = "# --- "  # begins a section of the plan, and with it a topic of the reference
 COMMENTED = re.compile(
-    r"^COMMENT ON (FUNCTION|PROCEDURE|VIEW)\s+(?:(llm|llm_atoms)\.)?(\w+) ?(\([^)]*\))?\s+IS\b", re.MULTILINE
+    r"^COMMENT ON (FUNCTION|PROCEDURE|AGGREGATE|VIEW)\s+(?:(llm|llm_atoms)\.)?(\w+) ?(\([^)]*\))?\s+IS\b",
+    re.MULTILINE,
 )
 INTRODUCTION = """\
 # SQL reference

@@ -9,9 +9,9 @@ DECLARE
 BEGIN
     FOREACH module IN ARRAY '{
         generate__answer_stream, generate__answers, generate__candidates, generate__chat_prompts,
-        generate__chat_templates, generate__constraints, generate__draft_model, generate__interfaces,
-        generate__json_schemas, generate__prefix_cache, generate__prompt_lookup, generate__sampling,
-        generate__scheduler, generate__speculation
+        generate__chat_templates, generate__constraints, generate__continuations, generate__draft_model,
+        generate__interfaces, generate__json_schemas, generate__prefix_cache, generate__prompt_lookup,
+        generate__sampling, generate__scheduler, generate__speculation
     }'::text[] LOOP
         ASSERT EXISTS (
             SELECT FROM pg_catalog.pg_proc AS p

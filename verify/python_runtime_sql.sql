@@ -8,10 +8,10 @@ DECLARE
     module text;
 BEGIN
     FOREACH module IN ARRAY '{
-        sql__batches, sql__boundary, sql__chat, sql__chat_streaming, sql__chunking, sql__diff, sql__editing,
-        sql__embeddings, sql__generation, sql__ingestion, sql__merge, sql__operators, sql__packed_cache,
-        sql__samplers, sql__scoring, sql__search, sql__session, sql__similarity, sql__streaming, sql__token_map,
-        sql__weight_rows
+        sql__batches, sql__boundary, sql__chat, sql__chat_streaming, sql__choices, sql__chunking, sql__diff,
+        sql__editing, sql__embeddings, sql__generation, sql__ingestion, sql__merge, sql__operators,
+        sql__packed_cache, sql__prompts, sql__samplers, sql__scoring, sql__search, sql__session, sql__similarity,
+        sql__streaming, sql__summaries, sql__token_map, sql__weight_rows
     }'::text[] LOOP
         ASSERT EXISTS (
             SELECT FROM pg_catalog.pg_proc AS p

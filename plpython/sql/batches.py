@@ -95,7 +95,7 @@ def written(request, prompts):
 def _written(request, results, scheduler, stats, reusable):
     for (key, prompt), continuation, text, error in timed(results, stats):
         if error is not None:
-            yield key, None, None, None, _told(error)
+            yield key, None, None, None, told(error)
         else:
             tokens = len(continuation.tokens)
             yield key, request.text(prompt, text), continuation.finish_reason, tokens, None
@@ -155,7 +155,8 @@ def timed(results, stats):
         yield result
 
 
-def _told(error):
+def told(error):
+    """An error as a row shows it."""
     return error.message if error.detail is None else f"{error.message}: {error.detail}"
 
 

@@ -78,3 +78,11 @@ def _between(text, spans, begin, end):
     first = starts[begin] if begin else 0
     content = text[first : starts[end] if end < len(starts) else len(text)]
     return first + len(content) - len(content.lstrip()), content.strip()
+
+
+def pieces(text, model, tokens):
+    """[(piece, how many tokens it has), ...] of a text, without overlap and without blank ones, cut as chunks are."""
+    spans = model.spans(text)
+    cuts = _cuts(text, spans, tokens, 0)
+    found = ((_between(text, spans, begin, end)[1], end - begin) for begin, end in cuts)
+    return [(content, count) for content, count in found if content]

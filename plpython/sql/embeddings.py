@@ -171,6 +171,11 @@ def _vectors(tokens, model, pooling, call):
     return vectors
 
 
+def own_vectors(tokens, model, call):
+    """[f32[width], ...] of texts given as their token ids, by an encoder's own pooling."""
+    return _vectors(tokens, model, model.architecture.pooling, call)
+
+
 def _together(lengths):
     """Batches of text numbers, texts of similar length together."""
     now, total = [], 0

@@ -38,6 +38,7 @@ READER = "pages_reader"  # the schema that stands before public, for what the pa
 OPTIONS = f"-c client_min_messages=warning -c search_path={READER},public"
 # What stands for a reader's own names; tidy knows no kings.
 PLACEHOLDERS = {
+    "docs/analysts.md": {"'qwen'": "'stories'"},
     "docs/chat.md": {"'qwen'": "'tidy'"},
     "docs/models-as-data.md": {"MODEL": "tidy"},
     "docs/meaning.md": {

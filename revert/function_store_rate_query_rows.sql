@@ -1,0 +1,8 @@
+-- Revert hartonomous:function_store_rate_query_rows from pg
+
+BEGIN;
+SET LOCAL lock_timeout = '5s';
+
+DROP FUNCTION llm_store.rate_query_rows;
+
+COMMIT;

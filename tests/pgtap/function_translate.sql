@@ -1,0 +1,14 @@
+BEGIN;
+SELECT plan(3);
+
+SELECT ok(llm.translate(NULL, 'German') IS NULL AND llm.translate('a', NULL) IS NULL, 'NULL gives NULL');
+SELECT throws_ok(
+    $$SELECT llm.translate('a', 'German', 'no such model')$$, '42704', NULL, 'a model that is not there is an error');
+
+CREATE ROLE stranger;
+SET LOCAL ROLE stranger;
+SELECT throws_ok('SELECT llm.translate(NULL, NULL)', '42501', NULL, 'a role without rights may not');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

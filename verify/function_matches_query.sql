@@ -1,0 +1,14 @@
+-- Verify hartonomous:function_matches_query on pg
+
+BEGIN;
+
+DO $verify$
+DECLARE
+    f CONSTANT regprocedure := 'llm.matches_query'::regproc::oid;
+BEGIN
+    ASSERT pg_catalog.has_function_privilege('llm_user', f, 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', f, 'EXECUTE');
+END
+$verify$;
+
+ROLLBACK;

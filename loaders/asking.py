@@ -22,7 +22,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help=f"Another argument of llm.generate ({', '.join(MORE_ARGUMENTS)}), or a key of its options; may be repeated.",
+        help=f"Another argument of llm.generate ({', '.join(MORE_ARGUMENTS)}) or a key of its options; may be repeated",
     ),
 ]
 

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from .errors import LoaderError
 from .terminal import Dsn, Json, connected, reported, tell, write
 
-ARGUMENTS = ("top_k", "top_p", "min_p", "repeat_penalty", "seed")  # those that have no option of their own
+MORE_ARGUMENTS = ("top_k", "top_p", "min_p", "repeat_penalty", "seed")  # those that have no option of their own
 
 ModelName = Annotated[str | None, typer.Option("--model", "-m", help="A model's name; else the default.")]
 MaxTokens = Annotated[int | None, typer.Option(help="The most tokens to generate.")]
@@ -22,7 +22,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help=f"Another argument of llm.generate ({', '.join(ARGUMENTS)}), or a key of its options; may be repeated.",
+        help=f"Another argument of llm.generate ({', '.join(MORE_ARGUMENTS)}) or a key of its options; may be repeated",
     ),
 ]
 
@@ -79,7 +79,7 @@ def arguments(settings: list[str] | None) -> dict:
         name, equals, value = setting.partition("=")
         if not (name and equals):
             raise LoaderError(f"--set {setting} has no value", "Write --set NAME=VALUE, for example --set top_k=40.")
-        if name in ARGUMENTS:
+        if name in MORE_ARGUMENTS:
             given[name] = value
         else:
             options[name] = value_of(value)

@@ -147,7 +147,7 @@ BEGIN
         ('sql__search', 'edd1a617f2240f5d515aa15620059cf7800e53289cbc6202328278464de12fd7'),
         ('sql__session', '1c7b75fd6bf046ac63e55ce893f1ea477159cac5d000d808947387bc77ecaa4c'),
         ('sql__similarity', 'f3fbf1db6af97c3b0ea6e63a611843e172eafe19a69a8785e9b2a950b4f37740'),
-        ('sql__streaming', 'edc17309d422b4332722c9e96f4be8afe8962ffd3d957f66ef39caaafdd7b6bc'),
+        ('sql__streaming', 'b9181f885132e94923ee8c6ba7b0427955455fdf9b254cff0de5b02f0fae943e'),
         ('sql__summaries', 'ee89c8ae3e82dff0d75c41e9dd9bf80daf901d1f5631a2d9acc5f8b9bcea293c'),
         ('sql__token_map', '2054fe3dc6cff8b8b960473f2ddb3c69bdde5fc5948f4d65026d3ea1f5ab704e'),
         ('sql__weight_rows', 'c9e47566c603967d8dd6a25843fba9157e531fa7a083bbdf058c910bdaf27d56'),

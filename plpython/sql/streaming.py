@@ -12,7 +12,7 @@ from .batches import timed
 from .generation import Request, stream
 from .scoring import log_softmax
 
-COLUMNS = 5  # seq, piece, token_id, logprob, finish_reason
+STREAM_COLUMNS = 5  # seq, piece, token_id, logprob, finish_reason
 
 
 class Watched:
@@ -52,7 +52,7 @@ def rows(request, continuation, shown="", through=iter):
     written = stream(engine, watched, call.checkpoint, cache, stats=stats)
     pieces = timed(call.each(through(written)), stats)
     numbered = _numbered(pieces, watched, shown, lambda: reusable.keep(watched.history, cache))
-    return streams.Stream(streams.sent(numbered), COLUMNS)
+    return streams.Stream(streams.sent(numbered), STREAM_COLUMNS)
 
 
 def _numbered(pieces, watched, shown, finish):

@@ -24,6 +24,7 @@ WORK = {
     "prefill": f"SELECT count(*) FROM llm.logits(array_fill(5, ARRAY[500]), '{MODEL}')",
     "query": f"SELECT octet_length(llm.forward(array_fill(5, ARRAY[500]), '{MODEL}'))",
     "batch": f"SELECT count(*) FROM llm.generate_many(array_fill('Once'::text, ARRAY[32]), '{MODEL}', 40)",
+    "stream": f"SELECT count(*) FROM llm.generate_stream('', '{MODEL}', 300, options => '{{\"ignore_eos\": true}}')",
     "packing": f"SELECT llm.pack('{MODEL}')",
 }
 

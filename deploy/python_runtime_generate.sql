@@ -342,7 +342,6 @@ are.
 """
 
 import functools
-import json
 import re
 from collections import namedtuple
 
@@ -380,9 +379,13 @@ Conversation = namedtuple("Conversation", "messages tools add_generation_prompt 
 
 
 class ControlTokens:
-    """The control tokens of a tokenizer, found in texts. ids: {spelling: id}."""
+    """The control tokens of a tokenizer, found in texts. ids: {spelling: id}.
 
-    def __init__(self, ids):
+    joins: the template is unknown, so it may join a part of a token to one of its own.
+    """
+
+    def __init__(self, ids, joins=True):
+        self._joins = joins
         self.ids = {spelling: token for spelling, token in ids.items() if spelling}
         by_length = sorted(self.ids, key=len, reverse=True)
         either = "|".join(map(re.escape, by_length)) or r"(?!)"
@@ -417,14 +420,16 @@ class ControlTokens:
     def apart(self, text, mark):
         """As `broken`, and a mark where a part of a control token could join what the template writes beside it."""
         text = self.broken(text, mark)
-        inner = text.strip().lower()
-        begin = len(text) - len(text.lstrip())
+        if not self._joins:
+            return text
+        inner, begin = text.strip(), len(text) - len(text.lstrip())
         end = begin + len(inner)
+        first, last = inner[: self._longest].lower(), inner[-self._longest :].lower()
         sizes = range(1, min(self._longest, len(inner) + 1))
-        if any(inner[-size:] in self._beginnings for size in sizes):
+        if any(last[-size:] in self._beginnings for size in sizes):
             text = text[:end] + mark + text[end:]
-        is_within = inner and len(inner) < self._longest and inner in self._all
-        if is_within or any(inner[:size] in self._endings for size in sizes):
+        is_within = 0 < len(inner) < self._longest and first in self._all
+        if is_within or any(first[:size] in self._endings for size in sizes):
             text = text[:begin] + mark + text[begin:]
         return text
 
@@ -451,12 +456,26 @@ def breaks(value, control, mark, name=None):
     return [breaks(each, control, mark, name) for each in value] if isinstance(value, list) else value
 
 
-def mark_for(*texts):
-    """A private character that is in none of the texts, neither as it is nor as JSON may write it."""
+def mark_for(*values):
+    """A private character that is in no string of these values of JSON, neither as it is nor as JSON may write it."""
+    texts = list(_strings(values))
     for number in PRIVATE:
-        if not any(chr(number) in text or _escaped(chr(number)) in text.lower() for text in texts):
+        if not any(chr(number) in text or _escaped(chr(number)) in text for text in texts):
             return chr(number)
     raise errors.invalid_parameter("the messages have all private characters of Unicode")
+
+
+def _strings(value):
+    """The strings of a value, keys too."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, dict):
+            waiting += [*each.keys(), *each.values()]
+        elif isinstance(each, (list, tuple)):
+            waiting += each
 
 
 def _escaped(character):
@@ -475,7 +494,9 @@ class ChatPrompts:
         # ChatML without ChatML's tokens is text: there a mark becomes a space, so that no message can write it either
         self.is_plain = not self.has_template and CHATML_END not in self._control.ids
         if self.is_plain:
-            self._control = ControlTokens({"<|im_start|>": None, CHATML_END: None, **self._control.ids})
+            self._control = ControlTokens({"<|im_start|>": None, CHATML_END: None, **self._control.ids}, joins=False)
+        control = set(self._control.ids.values()) - {None}
+        self._ids = {token for token in control if tokenizer.kind(token) == "control"}  # an unknown word is no control
         self.stop_strings = (CHATML_END,) if self.is_plain else ()
 
     def text(self, conversation):
@@ -507,7 +528,7 @@ class ChatPrompts:
     def _marked(self, conversation):
         given = [conversation.messages, conversation.tools, conversation.variables or {}]
         source = self._source_for_tools if conversation.tools else self._source
-        mark = mark_for(source, json.dumps(given, ensure_ascii=False))
+        mark = mark_for(source, given)
         messages, tools = breaks(given[:2], self._control, mark)
         variables = {name: breaks(value, self._control, mark, "template_arguments") for name, value in given[2].items()}
         text = chat_templates.compiled(source).render(
@@ -524,9 +545,9 @@ class ChatPrompts:
     def _parsed(self, text, encode):
         """Ids of a text of the template. What a normalizer would make a control token of stays text."""
         ids = encode(text, True) if text else []
-        control = set(self._control.ids.values())
         written = [self._control.ids[found[0]] for found in self._control.whole.finditer(text)]
-        return ids if [i for i in ids if i in control] == written else self._one_by_one(text, encode)
+        is_as_written = [i for i in ids if i in self._ids] == [i for i in written if i in self._ids]
+        return ids if is_as_written else self._one_by_one(text, encode)
 
     def _one_by_one(self, text, encode):
         ids, end = [], 0

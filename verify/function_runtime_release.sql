@@ -32,7 +32,7 @@ BEGIN
         ('engine__warm_up', 'e517f83ec5b418438fe626e263d255b423fef4868e5278b940e530f7eac35e5a'),
         ('generate__answers', 'fb777f1e243fc84785d717b6759b42da691376a71d4aab72ef6d567942765367'),
         ('generate__candidates', '332175effdaa75078e509f4cdea066c3559dd5e8c179ed84e08abdf5fc5e540d'),
-        ('generate__chat_prompts', 'fe4a98ba1ba3e48a9096a32332befd1f0b75d72754196e1f60c344dafb89e52d'),
+        ('generate__chat_prompts', '4f439514a5cd0259bf68ce5939a133496c3526af94f3b795bc2985fcc0b13b6f'),
         ('generate__chat_templates', '7416004bb307735607532d0179fc0fbb6eb04f1886bcb95911de9dc2de43d2a5'),
         ('generate__continuations', '05a8aa432a39221d97b80e03bb7d3285bd047bef8bec5f4d6f33d3e71813b916'),
         ('generate__draft_model', '94be5f861bd6cdebe5bade551605aa3f83ff31cd39f4ebdca03229a8beda8594'),

@@ -160,7 +160,8 @@ def test_a_qwen_vocabulary_survives_both_formats(hartonomous, superuser, each_da
         before, after = read_model(folder), read_model(tmp_path / "new")
         assert after.architecture.vocabulary_size == before.architecture.vocabulary_size > 900
         assert after.tokenizer_settings["eos_ids"][:2] == before.tokenizer_settings["eos_ids"]
-        assert after.tokenizer_settings["chat_template"] == "{{ messages }}"
+        templates = [after.tokenizer_settings[name] for name in ("chat_template", "tool_chat_template")]
+        assert templates == ["{{ messages }}", "{{ tools }}"]
     finally:
         superuser.execute("SELECT llm.drop_model('export-qwen')")
 
@@ -186,7 +187,8 @@ def write_qwen(folder: Path, data: Path) -> None:
     (folder / "generation_config.json").write_text(
         json.dumps({"eos_token_id": [ids["<|im_end|>"], ids["<|endoftext|>"]]})
     )
-    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    templates = {"default": "{{ messages }}", "tool_use": "{{ tools }}"}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": templates}))
     (folder / "tokenizer.json").write_bytes(tokenizer.read_bytes())
 
 

@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '1347f8d778d2f586aa4a0ccade06fbf6c78e4892080af09e032ccc087f68157d'::text;
+RETURN 'eacb328fcf694f028529836b1ef9da53d686bd2c55ffd0dd99324d0414e61d9a'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -23,7 +23,6 @@ from ..server import arguments, ceilings, database, errors, settings, sql_errors
 from ..session import admission, prefixes
 from .generation import Request
 
-MEGABYTES = 512  # of KV caches of running sequences, unless llm.batch_mb says otherwise
 COLUMNS_GIVEN = 5  # key, response, finish_reason, tokens, error
 FETCH = 32  # rows of a query at a time
 SECONDS_BETWEEN_COMMITS = 1
@@ -96,7 +95,7 @@ def written(request, prompts):
     stats, engine = prefixes.begin(), request.model.engine
     _ = request.model.tokenizer  # read now: later there may be a slot, within which nothing waits for the tables
     reusable = prefixes.Prefixes(request.model, engine)
-    memory = settings.megabytes("batch_mb", MEGABYTES, 1)
+    memory = settings.megabytes("batch_mb")
     rows = _continuations(request, prompts)
     call = admission.Call()
     scheduler = Scheduler(engine, rows, call.checkpoint, memory, stats, reusable.fork)
@@ -2007,7 +2006,6 @@ from ..session.search_matrices import Matrix
 from ..store.embedding_columns import find_column
 from . import embeddings
 
-DEFAULT_SEARCH_MB = 1024
 LARGEST_K = 10_000
 BYTES_TOGETHER = 12 << 20  # that are fetched at once: 8192 rows of 384 numbers
 FEW = 4  # a matrix that lacks less than a quarter of the rows is updated, any other is read again
@@ -2050,7 +2048,7 @@ def nearest(vector, source, k, column):
 
 
 def _best(column, vector, k):
-    memory = settings.megabytes("search_mb", DEFAULT_SEARCH_MB, 0)
+    memory = settings.megabytes("search_mb")
     moment = MOMENT.one()
     snapshot = None if column.hides_rows or moment["writing"] else moment["snapshot"]
     known = search_matrices.find(column.key)
@@ -2165,13 +2163,14 @@ LANGUAGE plpython3u
 AS $python$"""A session's own state as SQL sees it: version, engine, figures of the last call, KV caches."""
 
 from ..server.connection import version
+from ..server.settings import rows as settings
 from ..session.engines import description as engine
 from ..session.kv_handles import free as free_kv_cache
 from ..session.kv_handles import new as new_kv_cache
 from ..session.models import architecture
 from ..session.prefixes import reset, stats
 
-__all__ = ["architecture", "engine", "free_kv_cache", "new_kv_cache", "reset", "stats", "version"]
+__all__ = ["architecture", "engine", "free_kv_cache", "new_kv_cache", "reset", "settings", "stats", "version"]
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__session() FROM PUBLIC;

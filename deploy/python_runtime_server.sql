@@ -825,8 +825,8 @@ RETURNS void
 LANGUAGE plpython3u
 AS $python$"""Settings llm.<name> of a session, a role or a database: read at each call, checked, with a default.
 
-`LLM_SETTINGS` has them all. A session's first call tells the server about them. From then on `SET` of any other name that
-begins with llm. is an error, and one that was set before is removed with a warning.
+`LLM_SETTINGS` has them all. A session's first call tells the server about them. From then on `SET` of any other name
+that begins with llm. is an error, and one that was set before is removed with a warning.
 
 Any user may set them. So none of them is a path, and limits that protect other users are not settings: see `ceilings`.
 """

@@ -21,6 +21,7 @@ NAME, ONE = "1,000 characters, a name that is looked up", "one value of a fixed 
 BOUNDED_BY = {
     ("prompt", "text"): "text_mb",
     ("prompts", "text[]"): "text_mb, elements",
+    ("models", "text[]"): "text_mb, elements",
     ("text", "text"): "text_mb, piece_mb",
     ("texts", "text[]"): "text_mb, elements",
     ("stop", "text[]"): "text_mb, elements",
@@ -307,10 +308,10 @@ def test_a_prompt_of_one_word_or_of_spaces_is_refused_by_its_bytes(connect_as, u
     assert peak(user) - before < 200 * MEGABYTE  # PostgreSQL's own two copies of the text, and what a first call loads
 
 
-MANY = {"real": 20_000_000, "float8": 20_000_000, "integer": 20_000_000, "text": 3_000_000}
+MANY = {"float8": 20_000_000, "integer": 20_000_000, "text": 3_000_000}
 LARGE_ARRAYS = [
-    ("real", "llm.similarity(x, x)"),
-    ("real", "(SELECT count(*) FROM llm.search(x, 'vectors'))"),
+    ("float8", "llm.similarity(x, x)"),
+    ("float8", "(SELECT count(*) FROM llm.search(x, 'vectors'))"),
     ("float8", "llm.bytes(x)"),
     ("integer", "llm.detokenize(x, 'limited')"),
     ("integer", "(SELECT count(*) FROM llm.logits(x, 'limited'))"),

@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'c78ca75d788e6a6d0dff2a3c34ea66abc81923cf1067aa2955443468053aa9a0'::text;
+RETURN 'f8975ba94cb984f4ca8b1ed126128b249fa991b21ce6c8efed07a2bae0311a76'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -6,7 +6,7 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 CREATE FUNCTION llm_runtime.search(
-    query real[],
+    query double precision[],
     source regclass,
     k integer,
     embedding_column name
@@ -23,7 +23,7 @@ return llm.search.search_vector(query, source, k, embedding_column)
 $python$;
 
 CREATE FUNCTION llm.search(
-    query real[],
+    query double precision[],
     source regclass,
     k integer DEFAULT 10,
     embedding_column name DEFAULT 'embedding'
@@ -44,15 +44,15 @@ BEGIN ATOMIC
     WHERE llm_runtime.check_elements(cardinality(query), 'query');
 END;
 
-REVOKE ALL ON FUNCTION llm_runtime.search(real[], regclass, integer, name) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm_runtime.search(real[], regclass, integer, name) TO llm_owner, llm_user;
-COMMENT ON FUNCTION llm_runtime.search(real[], regclass, integer, name) IS
-'Called by llm.search of real[] after it has checked the size of the array.';
+REVOKE ALL ON FUNCTION llm_runtime.search(double precision[], regclass, integer, name) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_runtime.search(double precision[], regclass, integer, name) TO llm_owner, llm_user;
+COMMENT ON FUNCTION llm_runtime.search(double precision[], regclass, integer, name) IS
+'Called by llm.search of double precision[] after it has checked the size of the array.';
 
-ALTER FUNCTION llm.search(real[], regclass, integer, name) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.search(real[], regclass, integer, name) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.search(real[], regclass, integer, name) TO llm_user;
-COMMENT ON FUNCTION llm.search(real[], regclass, integer, name) IS
+ALTER FUNCTION llm.search(double precision[], regclass, integer, name) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm.search(double precision[], regclass, integer, name) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.search(double precision[], regclass, integer, name) TO llm_user;
+COMMENT ON FUNCTION llm.search(double precision[], regclass, integer, name) IS
 E'The rows of a table whose embeddings are closest to an embedding, as in llm.search of bytea.\n'
 'query: numbers, as llm.embed returns them; NULL gives no rows.\n'
 'source, k, embedding_column: as in llm.search of bytea.';

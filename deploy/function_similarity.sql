@@ -17,7 +17,7 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.embeddings.similarity_of_texts(a, b, model)
 $python$;
 
-CREATE FUNCTION llm_runtime.similarity(a real[], b real[])
+CREATE FUNCTION llm_runtime.similarity(a double precision[], b double precision[])
 RETURNS double precision
 LANGUAGE plpython3u
 IMMUTABLE
@@ -28,7 +28,7 @@ llm = GD.get('llm') or plpy.execute('SELECT llm_runtime.boot()') and GD['llm']
 return llm.embeddings.similarity(a, b)
 $python$;
 
-CREATE FUNCTION llm.similarity(a real[], b real[])
+CREATE FUNCTION llm.similarity(a double precision[], b double precision[])
 RETURNS double precision
 LANGUAGE sql
 IMMUTABLE
@@ -58,15 +58,15 @@ E'How similar two texts are in meaning: the cosine of the angle between their em
 'a, b: texts.\n'
 'model: as in llm.embed.';
 
-REVOKE ALL ON FUNCTION llm_runtime.similarity(real[], real[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm_runtime.similarity(real[], real[]) TO llm_owner, llm_user;
-COMMENT ON FUNCTION llm_runtime.similarity(real[], real[]) IS
-'Called by llm.similarity of real[] after it has checked the size of the array.';
+REVOKE ALL ON FUNCTION llm_runtime.similarity(double precision[], double precision[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm_runtime.similarity(double precision[], double precision[]) TO llm_owner, llm_user;
+COMMENT ON FUNCTION llm_runtime.similarity(double precision[], double precision[]) IS
+'Called by llm.similarity of double precision[] after it has checked the size of the array.';
 
-ALTER FUNCTION llm.similarity(real[], real[]) OWNER TO llm_owner;
-REVOKE ALL ON FUNCTION llm.similarity(real[], real[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION llm.similarity(real[], real[]) TO llm_user;
-COMMENT ON FUNCTION llm.similarity(real[], real[]) IS
+ALTER FUNCTION llm.similarity(double precision[], double precision[]) OWNER TO llm_owner;
+REVOKE ALL ON FUNCTION llm.similarity(double precision[], double precision[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION llm.similarity(double precision[], double precision[]) TO llm_user;
+COMMENT ON FUNCTION llm.similarity(double precision[], double precision[]) IS
 E'The cosine of the angle between two embeddings, from -1 to 1 (the same direction).\n'
 'NULL if one of them is NULL or has length 0; infinity or NaN is an error.\n'
 'a, b: vectors of one length.';

@@ -28,7 +28,6 @@ from ..weights import packed_files
 
 SHORTEST_WAIT = 0.002  # seconds between two tries to get a slot, at first; then doubled up to LONGEST_WAIT
 LONGEST_WAIT = 0.05
-MOST_THREADS = 64
 
 RUN_LIMITS = database.Query("SELECT l.running, l.threads FROM llm_runtime.run_limits() AS l")
 
@@ -184,13 +183,13 @@ def threads():
     Both are at most the superuser's limit. Results do not depend on them.
     """
     most = RUN_LIMITS.one()["threads"] or processors()
-    wanted = settings.integer("threads", None, 1, MOST_THREADS)
+    wanted = settings.integer("threads")
     return (1, most) if wanted is None else (min(wanted, most), min(wanted, most))
 
 
 def processors():
     """How many processors the server may use."""
-    return min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    return min(len(os.sched_getaffinity(0)), settings.MOST_THREADS)
 
 
 def _running():
@@ -329,7 +328,6 @@ from ..generate.candidates import Candidates
 from ..reference import operators
 from ..server import background, errors, interrupts, messages, module_files, settings
 
-ENGINES = ("auto", "compiled", "numpy")
 COMPILED = {  # the modules that need numba, by their names in `modules`
     "calibration": "engine.calibration",
     "candidates": "kernels.candidates",
@@ -364,7 +362,7 @@ def chosen():
     Raises ModelError 22023 for an unknown llm.engine. If it is `compiled`: 0A000 if numba is missing, 55000 if nothing
     is compiled.
     """
-    wanted = settings.choice("engine", ENGINES)
+    wanted = settings.choice("engine")
     if wanted == "numpy":
         return False, "llm.engine is numpy"
     if is_ready():
@@ -717,7 +715,6 @@ from ..server.background import Background
 from ..weights import tensors
 from . import admission, engines
 
-KV_TYPES = ("auto", "f32", "i16")  # of compiled engines; auto: f32 where all weights are, else i16
 LONG_TEXT = 20_000  # characters; shorter texts are encoded within a few milliseconds
 PIECE = 10_000  # characters of a long text that are encoded together, at first
 CHARACTERS_A_TOKEN = 8  # a guess: how much of a text to read for some first tokens
@@ -915,7 +912,7 @@ class Model:
         if now - self._used > SECONDS_BETWEEN_TOUCHES:
             self._used = now
             engines.modules().shared_weights.touch(self.weights.tensors())
-        kv_type = settings.choice("kv_type", KV_TYPES)
+        kv_type = settings.choice("kv_type")
         engine = self._engines.get(kv_type)
         if engine is None:
             engine = self._engines[kv_type] = self._compiled_engine(kv_type)
@@ -1138,8 +1135,6 @@ from ..generate.prefix_cache import PrefixCache
 from ..server import connection, settings
 from . import kv_handles, models, search_matrices
 
-DEFAULT_KV_CACHE_MB = 256
-
 _prefixes = PrefixCache()
 _last = {}  # Stats of the last call, by role
 paces = {}  # what drafts gained lately, see session/drafts
@@ -1162,7 +1157,7 @@ class Prefixes:
     """The session's prefix cache for one call: for its model, engine and role, within its setting."""
 
     def __init__(self, model, engine):
-        self.memory = settings.megabytes("kv_cache_mb", DEFAULT_KV_CACHE_MB, 0)
+        self.memory = settings.megabytes("kv_cache_mb")
         self._usable = self.memory > 0 and scheduler.batches(engine)
         self._key = (model.hash, models.role(), engine.kv_dtype) if self._usable else None
 

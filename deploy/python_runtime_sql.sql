@@ -23,7 +23,6 @@ from ..server import arguments, ceilings, database, errors, settings, sql_errors
 from ..session import admission, prefixes
 from .generation import Request
 
-MEGABYTES = 512  # of KV caches of running sequences, unless llm.batch_mb says otherwise
 COLUMNS_GIVEN = 5  # key, response, finish_reason, tokens, error
 FETCH = 32  # rows of a query at a time
 SECONDS_BETWEEN_COMMITS = 1
@@ -96,7 +95,7 @@ def written(request, prompts):
     stats, engine = prefixes.begin(), request.model.engine
     _ = request.model.tokenizer  # read now: later there may be a slot, within which nothing waits for the tables
     reusable = prefixes.Prefixes(request.model, engine)
-    memory = settings.megabytes("batch_mb", MEGABYTES, 1)
+    memory = settings.megabytes("batch_mb")
     rows = _continuations(request, prompts)
     call = admission.Call()
     scheduler = Scheduler(engine, rows, call.checkpoint, memory, stats, reusable.fork)
@@ -1237,7 +1236,7 @@ import numpy as np
 
 from ..model import finite
 from ..reference import operators
-from ..server import arguments, ceilings, errors, interrupts, messages, streams
+from ..server import arguments, ceilings, errors, interrupts, messages, statement_clock, streams
 from ..session import admission, models
 from . import generation
 
@@ -1246,6 +1245,8 @@ EMBEDDING_COLUMNS = 2  # ordinal, embedding
 POOLINGS_ALLOWED = {True: ("mean", "cls"), False: ("mean", "last")}
 TOKENS_TOGETHER = 2048  # in one call of an engine, which has at least one text
 TEXTS_TOGETHER = 1024  # that are sorted by length; the tokens of all of them are in memory
+
+_told = None  # the moment (statement_clock) when this session last said that a text was truncated
 
 
 def embed(text, model=None, pooling=None):
@@ -1331,9 +1332,15 @@ def query_vector(text, model):
 
 def tokens_of(model, text):
     """Token ids of a text as they are embedded: truncated to what the model reads, at least one."""
-    tokenizer = model.tokenizer
-    tokens = [*tokenizer.before, *model.first_tokens(text, most_text_tokens(model)), *tokenizer.after]
-    return tokens or [_stand_in(model)]
+    return _read(model, text)[0]
+
+
+def _read(model, text):
+    """(token ids of a text as they are embedded, whether it was truncated)."""
+    tokenizer, most = model.tokenizer, most_text_tokens(model)
+    found = model.first_tokens(text, most + 1)
+    tokens = [*tokenizer.before, *found[:most], *tokenizer.after]
+    return tokens or [_stand_in(model)], len(found) > most
 
 
 def most_text_tokens(model):
@@ -1378,10 +1385,22 @@ def _vector_of(text, model, pooling):
 def _checked_tokens(model, text):
     """Token ids of a text. ModelError 53400 if its KV cache would need more memory than is allowed."""
     interrupts.checkpoint()
-    tokens = tokens_of(model, text)
+    tokens, truncated = _read(model, text)
+    if truncated:
+        _tell_truncated(model)
     if not model.is_encoder:
         generation.most_tokens_in_memory(model, tokens)
     return tokens
+
+
+def _tell_truncated(model):
+    """Tell the client, once a statement, that a text is longer than the model reads."""
+    global _told  # noqa: PLW0603 - one interpreter serves one session
+    now = statement_clock.now()
+    if _told != now:
+        _told = now
+        detail = f'model "{model.name}" reads {model.longest_text} tokens, and the rest has no part in the embedding'
+        messages.notice("a text was truncated", detail, "llm.chunk splits a long text.")
 
 
 def _vectors(tokens, model, pooling, call):
@@ -1912,6 +1931,11 @@ def tokenize(text, model=None, add_special=None, parse_special=None):
         return None
     ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
     return models.resolve(model).encode(text, add_special is not False, parse_special is True)
+
+
+def count_tokens(text, model=None, add_special=None):
+    """How many tokens a text has."""
+    return None if text is None else len(tokenize(text, model, add_special))
 
 
 def detokenize(tokens, model=None):
@@ -2703,15 +2727,19 @@ COMMENT ON FUNCTION llm_runtime.sql__samplers() IS
 CREATE OR REPLACE FUNCTION llm_runtime.sql__scoring()
 RETURNS void
 LANGUAGE plpython3u
-AS $python$"""Scores without generation: the most likely next tokens, and the logits at every position."""
+AS $python$"""Scores without generation: likely next tokens, logits at every position, and how likely a model finds a text."""
+
+import math
 
 import numpy as np
 
 from ..model import finite
 from ..reference.decoder import PREFILL_CHUNK
-from ..server import arguments, streams
+from ..server import arguments, ceilings, interrupts, streams
 from ..session import admission, models
 from . import generation
+
+LARGEST_EXPONENT = 709.0  # exp of more is no double precision
 
 
 def next_tokens(prompt, k=None, model=None):
@@ -2764,6 +2792,62 @@ def _logits(model, tokens):
             yield position, row.tobytes()
 
 
+def logprobs(text, model=None):
+    """Rows (position from 0, token_id, token, logprob, rank) of the tokens of a text, each given those before it.
+
+    The first token's logprob and rank are None where the model puts no token before a text. Raises ModelError XX001
+    unless all logits are finite.
+    """
+    if text is None:
+        return []
+    model = models.decoder(model)
+    before, tokens = _read(model, text)
+    shown = [(position, token, token_text(model.tokenizer, token)) for position, token in enumerate(tokens)]
+    known = list(_scores(model, [*before, *tokens], max(len(before), 1)))
+    scores = [(None, None)] * (len(tokens) - len(known)) + known
+    return [(*row, *score) for row, score in zip(shown, scores, strict=True)]
+
+
+def perplexity(text, model=None):
+    """exp of the mean of the negative log-probabilities that `logprobs` has; None if it has none."""
+    if text is None:
+        return None
+    model = models.decoder(model)
+    before, tokens = _read(model, text)
+    found = [logprob for logprob, _ in _scores(model, [*before, *tokens], max(len(before), 1))]
+    return math.exp(min(-math.fsum(found) / len(found), LARGEST_EXPONENT)) if found else None
+
+
+def _read(model, text):
+    """The token ids that the model puts before a text, and those of the text, which fit in its context and memory."""
+    ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
+    before = list(model.tokenizer.before)
+    tokens = model.encode_at_most(text, model.architecture.context_length)
+    generation.most_tokens(model.architecture, [*before, *tokens], 0)
+    generation.most_tokens_in_memory(model, [*before, *tokens])
+    return before, tokens
+
+
+def _scores(model, tokens, first):
+    """(logprob, rank) of each token from the index `first` on, given all before it. Holds the logits of one chunk."""
+    engine, call = model.engine, admission.Call()
+    cache = engine.new_cache()
+    for start in range(0, len(tokens) - 1 if first < len(tokens) else 0, PREFILL_CHUNK):
+        chunk = tokens[start : min(start + PREFILL_CHUNK, len(tokens) - 1)]
+        with call.running():
+            rows = engine.forward(chunk, cache, last_only=False, checkpoint=call.checkpoint)
+        for position, row in enumerate(rows, start + 1):
+            finite.check_logits(row, position, model.name)
+            if position >= first:
+                interrupts.checkpoint()
+                yield float(log_softmax(row)[tokens[position]]), rank(row, tokens[position])
+
+
+def rank(logits, token):
+    """The place of a token from 1 on, by its logit; of equal ones the lower id is first."""
+    return 1 + int((logits > logits[token]).sum()) + int((logits[:token] == logits[token]).sum())
+
+
 def log_softmax(logits):
     """log(softmax(x)) of one row, in float64: f32[vocabulary] -> f64[vocabulary]."""
     x = logits.astype(np.float64)
@@ -2785,7 +2869,7 @@ $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__scoring() FROM PUBLIC;
 COMMENT ON FUNCTION llm_runtime.sql__scoring() IS
-'Scores without generation: the most likely next tokens, and the logits at every position.';
+'Scores without generation: likely next tokens, logits at every position, and how likely a model finds a text.';
 
 CREATE OR REPLACE FUNCTION llm_runtime.sql__search()
 RETURNS void
@@ -2816,7 +2900,6 @@ from ..session.search_matrices import Matrix
 from ..store.embedding_columns import find_column
 from . import embeddings
 
-DEFAULT_SEARCH_MB = 1024
 LARGEST_K = 10_000
 BYTES_TOGETHER = 12 << 20  # that are fetched at once: 8192 rows of 384 numbers
 FEW = 4  # a matrix that lacks less than a quarter of the rows is updated, any other is read again
@@ -2859,7 +2942,7 @@ def nearest(vector, source, k, column):
 
 
 def _best(column, vector, k):
-    memory = settings.megabytes("search_mb", DEFAULT_SEARCH_MB, 0)
+    memory = settings.megabytes("search_mb")
     moment = MOMENT.one()
     snapshot = None if column.hides_rows or moment["writing"] else moment["snapshot"]
     known = search_matrices.find(column.key)
@@ -2974,13 +3057,14 @@ LANGUAGE plpython3u
 AS $python$"""A session's own state as SQL sees it: version, engine, figures of the last call, KV caches."""
 
 from ..server.connection import version
+from ..server.settings import rows as settings
 from ..session.engines import description as engine
 from ..session.kv_handles import free as free_kv_cache
 from ..session.kv_handles import new as new_kv_cache
 from ..session.models import architecture
 from ..session.prefixes import reset, stats
 
-__all__ = ["architecture", "engine", "free_kv_cache", "new_kv_cache", "reset", "stats", "version"]
+__all__ = ["architecture", "engine", "free_kv_cache", "new_kv_cache", "reset", "settings", "stats", "version"]
 $python$;
 
 REVOKE ALL ON FUNCTION llm_runtime.sql__session() FROM PUBLIC;

@@ -3,7 +3,7 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.search(real[], regclass, integer, name);
-DROP FUNCTION llm_runtime.search(real[], regclass, integer, name);
+DROP FUNCTION llm.search(double precision[], regclass, integer, name);
+DROP FUNCTION llm_runtime.search(double precision[], regclass, integer, name);
 
 COMMIT;

@@ -3,6 +3,6 @@
 BEGIN;
 SET LOCAL lock_timeout = '5s';
 
-DROP FUNCTION llm.set_default_model(text);
+DROP FUNCTION llm.set_default_model(text, text);
 
 COMMIT;

@@ -4,8 +4,8 @@ BEGIN;
 SET LOCAL lock_timeout = '5s';
 
 DROP FUNCTION llm.similarity(bytea, bytea);
-DROP FUNCTION llm.similarity(real[], real[]);
-DROP FUNCTION llm_runtime.similarity(real[], real[]);
+DROP FUNCTION llm.similarity(double precision[], double precision[]);
+DROP FUNCTION llm_runtime.similarity(double precision[], double precision[]);
 DROP FUNCTION llm.similarity(text, text, text);
 
 COMMIT;

@@ -333,7 +333,7 @@ def main() -> None:
         case "dsn":
             print(cluster.dsn())
         case "psql":
-            os.execvp("psql", ["psql", cluster.dsn()])
+            os.execvp("psql", ["psql", "-v", "SHOW_CONTEXT=never", "-P", "null=NULL", cluster.dsn()])
 
 
 if __name__ == "__main__":

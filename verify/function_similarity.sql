@@ -9,12 +9,12 @@ BEGIN
     ASSERT llm.similarity('text', NULL) IS NULL, 'what has no type is a text';
     ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.similarity(text, text, text)', 'EXECUTE');
     ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.similarity(text, text, text)', 'EXECUTE');
-    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.similarity(real[], real[])', 'EXECUTE');
-    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.similarity(real[], real[])', 'EXECUTE');
+    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.similarity(double precision[], double precision[])', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.similarity(double precision[], double precision[])', 'EXECUTE');
     ASSERT pg_catalog.has_function_privilege('llm_user', 'llm.similarity(bytea, bytea)', 'EXECUTE');
     ASSERT NOT pg_catalog.has_function_privilege('public', 'llm.similarity(bytea, bytea)', 'EXECUTE');
-    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm_runtime.similarity(real[], real[])', 'EXECUTE');
-    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm_runtime.similarity(real[], real[])', 'EXECUTE');
+    ASSERT pg_catalog.has_function_privilege('llm_user', 'llm_runtime.similarity(double precision[], double precision[])', 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', 'llm_runtime.similarity(double precision[], double precision[])', 'EXECUTE');
 END
 $verify$;
 

@@ -14,7 +14,7 @@ import importlib
 import sys
 from types import GeneratorType
 
-from . import module_files, server_variables, spi
+from . import module_files, server_variables, settings, spi
 from .interrupts import checkpoint, signals_blocked
 from .sql_errors import sql_error
 
@@ -28,6 +28,7 @@ def connect(plpy, gd, package, release):
     """The session's way to the modules of `package`. `gd` is PL/Python's dictionary that all functions share."""
     spi.plpy = plpy
     module_files.restore_deleted(package)
+    settings.reserve()
     return Session(gd, package, release)
 
 

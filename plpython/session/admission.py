@@ -17,7 +17,6 @@ from ..weights import packed_files
 
 SHORTEST_WAIT = 0.002  # seconds between two tries to get a slot, at first; then doubled up to LONGEST_WAIT
 LONGEST_WAIT = 0.05
-MOST_THREADS = 64
 
 RUN_LIMITS = database.Query("SELECT l.running, l.threads FROM llm_runtime.run_limits() AS l")
 
@@ -173,13 +172,13 @@ def threads():
     Both are at most the superuser's limit. Results do not depend on them.
     """
     most = RUN_LIMITS.one()["threads"] or processors()
-    wanted = settings.integer("threads", None, 1, MOST_THREADS)
+    wanted = settings.integer("threads")
     return (1, most) if wanted is None else (min(wanted, most), min(wanted, most))
 
 
 def processors():
     """How many processors the server may use."""
-    return min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    return min(len(os.sched_getaffinity(0)), settings.MOST_THREADS)
 
 
 def _running():

@@ -18,7 +18,6 @@ from ..generate.candidates import Candidates
 from ..reference import operators
 from ..server import background, errors, interrupts, messages, module_files, settings
 
-ENGINES = ("auto", "compiled", "numpy")
 COMPILED = {  # the modules that need numba, by their names in `modules`
     "calibration": "engine.calibration",
     "candidates": "kernels.candidates",
@@ -53,7 +52,7 @@ def chosen():
     Raises ModelError 22023 for an unknown llm.engine. If it is `compiled`: 0A000 if numba is missing, 55000 if nothing
     is compiled.
     """
-    wanted = settings.choice("engine", ENGINES)
+    wanted = settings.choice("engine")
     if wanted == "numpy":
         return False, "llm.engine is numpy"
     if is_ready():

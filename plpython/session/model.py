@@ -14,7 +14,6 @@ from ..server.background import Background
 from ..weights import tensors
 from . import admission, engines
 
-KV_TYPES = ("auto", "f32", "i16")  # of compiled engines; auto: f32 where all weights are, else i16
 LONG_TEXT = 20_000  # characters; shorter texts are encoded within a few milliseconds
 PIECE = 10_000  # characters of a long text that are encoded together, at first
 CHARACTERS_A_TOKEN = 8  # a guess: how much of a text to read for some first tokens
@@ -212,7 +211,7 @@ class Model:
         if now - self._used > SECONDS_BETWEEN_TOUCHES:
             self._used = now
             engines.modules().shared_weights.touch(self.weights.tensors())
-        kv_type = settings.choice("kv_type", KV_TYPES)
+        kv_type = settings.choice("kv_type")
         engine = self._engines.get(kv_type)
         if engine is None:
             engine = self._engines[kv_type] = self._compiled_engine(kv_type)

@@ -7,8 +7,6 @@ from ..generate.prefix_cache import PrefixCache
 from ..server import connection, settings
 from . import kv_handles, models, search_matrices
 
-DEFAULT_KV_CACHE_MB = 256
-
 _prefixes = PrefixCache()
 _last = {}  # Stats of the last call, by role
 paces = {}  # what drafts gained lately, see session/drafts
@@ -31,7 +29,7 @@ class Prefixes:
     """The session's prefix cache for one call: for its model, engine and role, within its setting."""
 
     def __init__(self, model, engine):
-        self.memory = settings.megabytes("kv_cache_mb", DEFAULT_KV_CACHE_MB, 0)
+        self.memory = settings.megabytes("kv_cache_mb")
         self._usable = self.memory > 0 and scheduler.batches(engine)
         self._key = (model.hash, models.role(), engine.kv_dtype) if self._usable else None
 

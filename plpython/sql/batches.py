@@ -12,7 +12,6 @@ from ..server import arguments, ceilings, database, errors, settings, sql_errors
 from ..session import admission, prefixes
 from .generation import Request
 
-MEGABYTES = 512  # of KV caches of running sequences, unless llm.batch_mb says otherwise
 COLUMNS_GIVEN = 5  # key, response, finish_reason, tokens, error
 FETCH = 32  # rows of a query at a time
 SECONDS_BETWEEN_COMMITS = 1
@@ -85,7 +84,7 @@ def written(request, prompts):
     stats, engine = prefixes.begin(), request.model.engine
     _ = request.model.tokenizer  # read now: later there may be a slot, within which nothing waits for the tables
     reusable = prefixes.Prefixes(request.model, engine)
-    memory = settings.megabytes("batch_mb", MEGABYTES, 1)
+    memory = settings.megabytes("batch_mb")
     rows = _continuations(request, prompts)
     call = admission.Call()
     scheduler = Scheduler(engine, rows, call.checkpoint, memory, stats, reusable.fork)

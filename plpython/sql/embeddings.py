@@ -11,7 +11,7 @@ import numpy as np
 
 from ..model import finite
 from ..reference import operators
-from ..server import arguments, ceilings, errors, interrupts, messages, streams
+from ..server import arguments, ceilings, errors, interrupts, messages, statement_clock, streams
 from ..session import admission, models
 from . import generation
 
@@ -20,6 +20,8 @@ EMBEDDING_COLUMNS = 2  # ordinal, embedding
 POOLINGS_ALLOWED = {True: ("mean", "cls"), False: ("mean", "last")}
 TOKENS_TOGETHER = 2048  # in one call of an engine, which has at least one text
 TEXTS_TOGETHER = 1024  # that are sorted by length; the tokens of all of them are in memory
+
+_told = None  # the moment (statement_clock) when this session last said that a text was truncated
 
 
 def embed(text, model=None, pooling=None):
@@ -105,9 +107,15 @@ def query_vector(text, model):
 
 def tokens_of(model, text):
     """Token ids of a text as they are embedded: truncated to what the model reads, at least one."""
-    tokenizer = model.tokenizer
-    tokens = [*tokenizer.before, *model.first_tokens(text, most_text_tokens(model)), *tokenizer.after]
-    return tokens or [_stand_in(model)]
+    return _read(model, text)[0]
+
+
+def _read(model, text):
+    """(token ids of a text as they are embedded, whether it was truncated)."""
+    tokenizer, most = model.tokenizer, most_text_tokens(model)
+    found = model.first_tokens(text, most + 1)
+    tokens = [*tokenizer.before, *found[:most], *tokenizer.after]
+    return tokens or [_stand_in(model)], len(found) > most
 
 
 def most_text_tokens(model):
@@ -152,10 +160,22 @@ def _vector_of(text, model, pooling):
 def _checked_tokens(model, text):
     """Token ids of a text. ModelError 53400 if its KV cache would need more memory than is allowed."""
     interrupts.checkpoint()
-    tokens = tokens_of(model, text)
+    tokens, truncated = _read(model, text)
+    if truncated:
+        _tell_truncated(model)
     if not model.is_encoder:
         generation.most_tokens_in_memory(model, tokens)
     return tokens
+
+
+def _tell_truncated(model):
+    """Tell the client, once a statement, that a text is longer than the model reads."""
+    global _told  # noqa: PLW0603 - one interpreter serves one session
+    now = statement_clock.now()
+    if _told != now:
+        _told = now
+        detail = f'model "{model.name}" reads {model.longest_text} tokens, and the rest has no part in the embedding'
+        messages.notice("a text was truncated", detail, "llm.chunk splits a long text.")
 
 
 def _vectors(tokens, model, pooling, call):

@@ -477,6 +477,11 @@ def tokenize(text, model=None, add_special=None, parse_special=None):
     return models.resolve(model).encode(text, add_special is not False, parse_special is True)
 
 
+def count_tokens(text, model=None, add_special=None):
+    """How many tokens a text has."""
+    return None if text is None else len(tokenize(text, model, add_special))
+
+
 def detokenize(tokens, model=None):
     """Token ids to text: control tokens are left out; half a character, and NUL, is U+FFFD."""
     if tokens is None:

@@ -24,7 +24,6 @@ from ..session.search_matrices import Matrix
 from ..store.embedding_columns import find_column
 from . import embeddings
 
-DEFAULT_SEARCH_MB = 1024
 LARGEST_K = 10_000
 BYTES_TOGETHER = 12 << 20  # that are fetched at once: 8192 rows of 384 numbers
 FEW = 4  # a matrix that lacks less than a quarter of the rows is updated, any other is read again
@@ -67,7 +66,7 @@ def nearest(vector, source, k, column):
 
 
 def _best(column, vector, k):
-    memory = settings.megabytes("search_mb", DEFAULT_SEARCH_MB, 0)
+    memory = settings.megabytes("search_mb")
     moment = MOMENT.one()
     snapshot = None if column.hides_rows or moment["writing"] else moment["snapshot"]
     known = search_matrices.find(column.key)

@@ -21,6 +21,7 @@ NAME, ONE = "1,000 characters, a name that is looked up", "one value of a fixed 
 BOUNDED_BY = {
     ("prompt", "text"): "text_mb",
     ("prompts", "text[]"): "text_mb, elements",
+    ("models", "text[]"): "text_mb, elements",
     ("text", "text"): "text_mb, piece_mb",
     ("texts", "text[]"): "text_mb, elements",
     ("stop", "text[]"): "text_mb, elements",
@@ -30,14 +31,14 @@ BOUNDED_BY = {
     ("options", "jsonb"): "1 MB, and elements",
     ("query", "text"): "text_mb",
     ("query", "bytea"): "activation_mb",
-    ("query", "real[]"): "elements, activation_mb",
+    ("query", "double precision[]"): "elements, activation_mb",
     ("tokens", "integer[]"): "elements, activation_mb",
     ("positions", "integer[]"): "elements",
     ("history", "integer[]"): "elements",
     ("numbers", "double precision[]"): "elements",
     **{(name, "bytea"): "activation_mb" for name in ("x", "y", "q", "k", "v", "gate", "up", "logits", "residual")},
     **{(name, "bytea"): "activation_mb" for name in ("a", "b")},
-    **{(name, "real[]"): "elements, activation_mb" for name in ("a", "b")},
+    **{(name, "double precision[]"): "elements, activation_mb" for name in ("a", "b")},
     **{(name, "text"): NAME for name in ("model", "weight", "bias", "gate", "up", "matrix", "pooling")},
     **{(name, "text"): NAME for name in ("a", "b", "c", "token")},
     ("content", "bytea"): ONE,
@@ -311,10 +312,10 @@ def test_a_prompt_of_one_word_or_of_spaces_is_refused_by_its_bytes(connect_as, u
     assert peak(user) - before < 200 * MEGABYTE  # PostgreSQL's own two copies of the text, and what a first call loads
 
 
-MANY = {"real": 20_000_000, "float8": 20_000_000, "integer": 20_000_000, "text": 3_000_000}
+MANY = {"float8": 20_000_000, "integer": 20_000_000, "text": 3_000_000}
 LARGE_ARRAYS = [
-    ("real", "llm.similarity(x, x)"),
-    ("real", "(SELECT count(*) FROM llm.search(x, 'vectors'))"),
+    ("float8", "llm.similarity(x, x)"),
+    ("float8", "(SELECT count(*) FROM llm.search(x, 'vectors'))"),
     ("float8", "llm.bytes(x)"),
     ("integer", "llm.detokenize(x, 'limited')"),
     ("integer", "(SELECT count(*) FROM llm.logits(x, 'limited'))"),

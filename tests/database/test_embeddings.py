@@ -218,3 +218,25 @@ def test_a_model_can_be_published_again_under_its_name(loader_dsn, user):
     with psycopg.connect(loader_dsn, autocommit=True) as connection:
         upload(connection, read_model(ENCODERS / "mean"), "mean", replace=True)
     assert len(call(user, "SELECT llm.embed('a', 'mean')")) == 64
+
+
+def test_a_truncated_text_is_told_once_a_statement(user):
+    said = []
+    user.add_notice_handler(lambda diagnostic: said.append((diagnostic.severity, diagnostic.message_primary)))
+    user.execute("SET llm.engine = numpy")
+    truncated = [("NOTICE", "llm: a text was truncated")]
+    user.execute("SELECT llm.embed('the cat', 'cls')")
+    assert said == []
+    user.execute("SELECT llm.embed(repeat('the cat ', 300), 'cls') FROM generate_series(1, 3)")
+    assert said == truncated
+    user.execute("SELECT * FROM llm.embed_many(array_fill(repeat('the cat ', 300), '{3}'), 'cls')")
+    assert said == 2 * truncated
+
+
+def test_a_list_of_python_goes_in_as_it_came_out(user):
+    one, other = (call(user, "SELECT llm.embed(%s, 'cls')", text) for text in ("a cat", "a dog"))
+    as_bytes = "SELECT llm.similarity(llm.embed_bytes('a cat', 'cls'), llm.embed_bytes('a dog', 'cls'))"
+    assert call(user, "SELECT llm.similarity(%s, %s)", one, other) == pytest.approx(call(user, as_bytes), abs=1e-6)
+    assert call(user, "SELECT llm.similarity(llm.embed('a cat', 'cls'), %s)", one) == pytest.approx(1)
+    for numbers in ("ARRAY[3, 4]", "ARRAY[3.0, 4.0]", "'{3,4}'::real[]"):
+        assert call(user, f"SELECT llm.similarity({numbers}, ARRAY[4, 3])") == pytest.approx(0.96)

@@ -1,5 +1,5 @@
 BEGIN;
-SELECT plan(8);
+SELECT plan(11);
 
 \ir tiny_model.psql
 
@@ -23,7 +23,14 @@ SELECT results_eq('SELECT name FROM llm.models WHERE is_default', ARRAY['his'], 
 SELECT throws_ok(
     $$SELECT llm.set_default_model('none')$$, '42704', 'model "none" does not exist',
     'a model that is not there is an error');
+SELECT throws_ok(
+    $$SELECT llm.set_default_model('his', 'reranker')$$, '22023', 'there is no kind of model "reranker"',
+    'an unknown kind is an error');
+SELECT throws_ok(
+    $$SELECT llm.set_default_model('his', 'encoder')$$, '42809', 'model "his" is no encoder',
+    'so is a model of another kind');
 SET LOCAL ROLE keeper;
+SELECT lives_ok($$SELECT llm.set_default_model('his', 'decoder')$$, 'the kind may be said');
 SELECT lives_ok($$SELECT llm.set_default_model('hers')$$, 'a member of llm_owner may always');
 SET LOCAL ROLE ann;
 SELECT llm.drop_model('hers') \gset

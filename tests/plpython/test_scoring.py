@@ -1,5 +1,6 @@
 """Scores of the tiny Qwen2 of tests/fixtures/families, against transformers' logits of it."""
 
+import json
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from plpython.session import model as loaded_model
 from plpython.session import models
 from plpython.sql import scoring
 
+EXPECTED = Path(__file__).parent.parent / "fixtures" / "logprobs" / "expected.json"  # from transformers
 QWEN2 = Path(__file__).parent.parent / "fixtures" / "families" / "qwen2"
 
 
@@ -84,6 +86,58 @@ def test_next_tokens_rank_by_logit_and_their_probabilities_are_softmax(model):
     assert len(list(scoring.next_tokens("a"))) == 10
 
 
+@pytest.fixture
+def known():
+    return json.loads(EXPECTED.read_text(encoding="utf-8"))["qwen2"]
+
+
+def test_log_probabilities_and_ranks_are_those_of_transformers(model, known):
+    positions, tokens, texts, logprobs, ranks = zip(*scoring.logprobs(known["text"]), strict=True)
+    assert positions == tuple(range(len(known["tokens"])))
+    assert list(tokens) == known["tokens"] and "".join(texts).endswith("birds sang!")
+    assert logprobs[0] is None and logprobs[1:] == pytest.approx(known["logprobs"][1:], abs=1e-4)
+    assert list(ranks) == known["ranks"]
+    assert scoring.perplexity(known["text"]) == pytest.approx(known["perplexity"], rel=1e-4)
+
+
+def test_a_token_before_the_text_gives_its_first_token_a_log_probability(model, known):
+    model.tokenizer.before = [model.tokens[0]]
+    rows = scoring.logprobs(known["text"])
+    assert [row[:2] for row in rows] == list(enumerate(known["tokens"]))
+    logits = scoring.logits([model.tokens[0], *known["tokens"]])
+    for (_, token, _, logprob, _), (_, scores, _) in zip(rows, logits, strict=False):
+        assert logprob == pytest.approx(scoring.log_softmax(np.frombuffer(scores, "<f4"))[token], abs=1e-6)
+
+
+def test_only_one_chunk_of_logits_is_held(model, known, monkeypatch):
+    computed = []
+    forward = model.engine.forward
+    monkeypatch.setattr(
+        model.engine,
+        "forward",
+        lambda tokens, *rest, **more: computed.append(len(tokens)) or forward(tokens, *rest, **more),
+    )
+    total = len(scoring.logprobs(2 * known["text"]))
+    assert max(computed) == scoring.PREFILL_CHUNK and sum(computed) == total - 1
+
+
+def test_what_has_no_log_probability_has_no_perplexity(model):
+    for text in (None, "", "a"):
+        assert [row[3] for row in scoring.logprobs(text)] == [None] * len(text or "")
+        assert scoring.perplexity(text) is None
+
+
+def test_an_enormous_perplexity_is_a_number(model, monkeypatch):
+    monkeypatch.setattr(scoring, "_scores", lambda *_: iter([(-1e30, 2)]))
+    assert 1e307 < scoring.perplexity("ab") < float("inf")
+
+
+@given(npst.arrays(np.float32, st.integers(1, 40), elements=st.integers(-3, 3).map(float)), st.integers(0, 39))
+def test_a_rank_is_the_place_among_the_largest(logits, token):
+    token %= len(logits)
+    assert scoring.largest(logits, len(logits))[scoring.rank(logits, token) - 1] == token
+
+
 def test_null_has_no_scores(model):
     assert list(scoring.next_tokens(None)) == []
     assert list(scoring.logits(None)) == []
@@ -99,6 +153,8 @@ def test_arguments_out_of_range_are_named(model):
         ("22023", scoring.logits, [model.architecture.vocabulary_size]),
         ("53400", scoring.logits, too_many),
         ("53400", scoring.next_tokens, "a" * (4 * len(too_many))),
+        ("53400", scoring.logprobs, "a" * (4 * len(too_many))),
+        ("53400", scoring.perplexity, "a" * (4 * len(too_many))),
     ):
         with pytest.raises(errors.ModelError) as error:
             function(*arguments)  # before any row is fetched: PL/Python keeps the message of no later error

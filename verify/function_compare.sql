@@ -1,0 +1,14 @@
+-- Verify hartonomous:function_compare on pg
+
+BEGIN;
+
+DO $verify$
+DECLARE
+    f CONSTANT regprocedure := 'llm.compare(text, text[], integer, double precision, bigint)';
+BEGIN
+    ASSERT pg_catalog.has_function_privilege('llm_user', f, 'EXECUTE');
+    ASSERT NOT pg_catalog.has_function_privilege('public', f, 'EXECUTE');
+END
+$verify$;
+
+ROLLBACK;

@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN '4df2d47b6a7432db8b560c3eb3349e513d1dddf14ab27aa1a999541b5aebd772'::text;
+RETURN 'b09a477f8e484c7cad268fb21bdaab7c2180bbfe82fd4d1363928a4d79857d3c'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -76,7 +76,7 @@ def suite(data):
 
 
 def exact(number):
-    """A number of JSON as Decimal; one with an exponent that Decimal does not take as a float, which is infinite or 0."""
+    """A number of JSON as Decimal; a float, infinite or 0, where its exponent is too long for that."""
     try:
         return Decimal(number)
     except InvalidOperation:

@@ -10,7 +10,7 @@ RETURNS text
 LANGUAGE sql
 IMMUTABLE
 PARALLEL SAFE
-RETURN 'f8975ba94cb984f4ca8b1ed126128b249fa991b21ce6c8efed07a2bae0311a76'::text;
+RETURN 'bb370f459a26860184db4ed037f12095dfd5a9baf3e5e13763ada4af6d306f39'::text;
 
 REVOKE ALL ON FUNCTION llm_runtime.release() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.release() TO llm_owner, llm_user;

@@ -1092,9 +1092,7 @@ from llguidance.gbnf_to_lark import gbnf_to_lark, is_lark_syntax
 from ..server import errors
 from . import json_schemas
 
-MOST_OF_A_GRAMMAR = (
-    1 << 16
-)  # of a schema, pattern or grammar; for more, the stack of session/model's thread may be too small
+MOST_OF_A_GRAMMAR = 1 << 16  # bytes; for more, the stack of the thread that compiles may be too small
 MOST_CONSTRAINTS = 8  # compiled constraints of a model
 MOST_SAID = 300  # characters of what llguidance says
 PARSER_LIMITS = llguidance.LLParserLimits(verbose_errors=False)
@@ -1799,7 +1797,7 @@ REMARKS = (
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 MOST_DEPTH = 100
 DATES = ("date", "date-time")
-FORMATS = (*DATES, "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri")
+TEXT_FORMATS = (*DATES, "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri")
 WITH_A_YEAR = {"pattern": "^(000[1-9]|00[1-9]|0[1-9]|[1-9])"}  # there is no year 0000
 SUPPORTED_HINT = (
     "A value can be checked after it was generated; docs/structured.md lists the keywords that are honoured."
@@ -1943,8 +1941,8 @@ def _check_together(schema):
     least, required = schema.get("minProperties", 0), schema.get("required", [])
     if least > len(required):  # an object may have a property twice, of which the last counts
         raise refused("minProperties", "cannot be honoured above the number of required properties")
-    if schema.get("format", DATES[0]) not in FORMATS:
-        raise refused("format", "cannot be honoured with this value", f"known are {', '.join(FORMATS)}")
+    if schema.get("format", DATES[0]) not in TEXT_FORMATS:
+        raise refused("format", "cannot be honoured with this value", f"known are {', '.join(TEXT_FORMATS)}")
     if schema.get("$schema", DRAFT) != DRAFT:
         raise refused("$schema", f"is not {DRAFT}")
     if schema.get("$ref", "").startswith(ELSEWHERE):

@@ -18,9 +18,7 @@ from llguidance.gbnf_to_lark import gbnf_to_lark, is_lark_syntax
 from ..server import errors
 from . import json_schemas
 
-MOST_OF_A_GRAMMAR = (
-    1 << 16
-)  # of a schema, pattern or grammar; for more, the stack of session/model's thread may be too small
+MOST_OF_A_GRAMMAR = 1 << 16  # bytes; for more, the stack of the thread that compiles may be too small
 MOST_CONSTRAINTS = 8  # compiled constraints of a model
 MOST_SAID = 300  # characters of what llguidance says
 PARSER_LIMITS = llguidance.LLParserLimits(verbose_errors=False)

@@ -14,7 +14,7 @@ REMARKS = (
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 MOST_DEPTH = 100
 DATES = ("date", "date-time")
-FORMATS = (*DATES, "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri")
+TEXT_FORMATS = (*DATES, "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri")
 WITH_A_YEAR = {"pattern": "^(000[1-9]|00[1-9]|0[1-9]|[1-9])"}  # there is no year 0000
 SUPPORTED_HINT = (
     "A value can be checked after it was generated; docs/structured.md lists the keywords that are honoured."
@@ -158,8 +158,8 @@ def _check_together(schema):
     least, required = schema.get("minProperties", 0), schema.get("required", [])
     if least > len(required):  # an object may have a property twice, of which the last counts
         raise refused("minProperties", "cannot be honoured above the number of required properties")
-    if schema.get("format", DATES[0]) not in FORMATS:
-        raise refused("format", "cannot be honoured with this value", f"known are {', '.join(FORMATS)}")
+    if schema.get("format", DATES[0]) not in TEXT_FORMATS:
+        raise refused("format", "cannot be honoured with this value", f"known are {', '.join(TEXT_FORMATS)}")
     if schema.get("$schema", DRAFT) != DRAFT:
         raise refused("$schema", f"is not {DRAFT}")
     if schema.get("$ref", "").startswith(ELSEWHERE):

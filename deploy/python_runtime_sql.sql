@@ -3192,7 +3192,10 @@ STREAM_COLUMNS = 5  # seq, piece, token_id, logprob, finish_reason
 
 
 class Watched:
-    """A Continuation that knows the logprob of its latest token: as llm.next_tokens has it, at temperature 1."""
+    """A Continuation that knows the logprob of its latest token: as llm.next_tokens has it, at temperature 1.
+
+    None where a constraint forced the token: the model was not asked about it.
+    """
 
     greedy = False  # otherwise the engine would choose several tokens in a call, and give the logits of one
 
@@ -3206,8 +3209,9 @@ class Watched:
         """As Continuation.accept."""
         before = len(self.history)
         text = self._continuation.accept(logits)
-        if len(self.history) > before:
-            self.logprob = float(log_softmax(logits)[self.history[-1]])
+        written = len(self.history) - before
+        if written:
+            self.logprob = float(log_softmax(logits)[self.history[-1]]) if written == 1 else None
         return text
 
 

@@ -147,7 +147,7 @@ BEGIN
         ('sql__search', '1a5e5f51648d9a2aad1a2e74b8d7c3f1bb0dae9ffe2218c5fe09814c0c6b6a58'),
         ('sql__session', '2b0dd7b23c00537991d9da4a78fc8322950ad72b989db53c1c5e5b9e40da1ca8'),
         ('sql__similarity', 'f3fbf1db6af97c3b0ea6e63a611843e172eafe19a69a8785e9b2a950b4f37740'),
-        ('sql__streaming', 'b9181f885132e94923ee8c6ba7b0427955455fdf9b254cff0de5b02f0fae943e'),
+        ('sql__streaming', '551fd9d471f15aeddb543671267178d7c6cb733754c65a36f9954ceb271fe72d'),
         ('sql__summaries', 'ee89c8ae3e82dff0d75c41e9dd9bf80daf901d1f5631a2d9acc5f8b9bcea293c'),
         ('sql__token_map', '2054fe3dc6cff8b8b960473f2ddb3c69bdde5fc5948f4d65026d3ea1f5ab704e'),
         ('sql__weight_rows', 'c9e47566c603967d8dd6a25843fba9157e531fa7a083bbdf058c910bdaf27d56'),

@@ -28,6 +28,8 @@ BOUNDED_BY = {
     ("messages", "jsonb"): "text_mb",
     ("tools", "jsonb"): "text_mb",
     ("question", "text"): "text_mb",
+    ("kind", "text"): "one of ten words",
+    ("value", "text"): "100 bytes",
     ("options", "jsonb"): "1 MB, and elements",
     ("query", "text"): "text_mb",
     ("query", "bytea"): "activation_mb",

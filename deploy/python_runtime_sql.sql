@@ -1232,6 +1232,8 @@ Texts of similar length are batched. An embedding does not depend on the other t
 compiled engine).
 """
 
+from collections import OrderedDict
+
 import numpy as np
 
 from ..model import finite
@@ -1246,6 +1248,9 @@ POOLINGS_ALLOWED = {True: ("mean", "cls"), False: ("mean", "last")}
 TOKENS_TOGETHER = 2048  # in one call of an engine, which has at least one text
 TEXTS_TOGETHER = 1024  # that are sorted by length; the tokens of all of them are in memory
 
+VECTORS_KEPT = 4  # of single texts, while a statement runs
+
+_known = (None, OrderedDict())  # a moment (statement_clock), and vectors by model, engine, pooling and text
 _told = None  # the moment (statement_clock) when this session last said that a text was truncated
 
 
@@ -1379,7 +1384,22 @@ def _vector_of(text, model, pooling):
     """f32[width] of one text."""
     ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
     model, pooling = _chosen(model, pooling)
-    return _vectors([_checked_tokens(model, text)], model, pooling, admission.Call())[0]
+    key, known = (model.hash, model.engine, pooling, text), _of_this_moment()
+    if key not in known:
+        known[key] = _vectors([_checked_tokens(model, text)], model, pooling, admission.Call())[0]
+    known.move_to_end(key)
+    while len(known) > VECTORS_KEPT:
+        known.popitem(last=False)
+    return known[key]
+
+
+def _of_this_moment():
+    """The latest vectors of the statement that runs, so that the text of a constant is computed once."""
+    global _known  # noqa: PLW0603 - one interpreter serves one session
+    now = statement_clock.now()
+    if _known[0] != now:
+        _known = (now, OrderedDict())
+    return _known[1]
 
 
 def _checked_tokens(model, text):

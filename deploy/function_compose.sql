@@ -118,7 +118,8 @@ ALTER FUNCTION llm_atoms.compose(bytea) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_atoms.compose(bytea) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_atoms.compose(bytea) TO llm_user;
 COMMENT ON FUNCTION llm_atoms.compose(bytea) IS
-E'The atoms that an atom is part of, one level up: the inverse of llm_atoms.decompose. A byte is part of tokens, a token of '
+E'The atoms that an atom is part of, one level up: the inverse of llm_atoms.decompose. A byte is part of '
+'tokens, a token of '
 'tokenizers, a weight code or tile of tensors, a tensor of layers, everything else of models.\n'
 'content_hash: of the part, as in llm_atoms.atoms.\n'
 'ordinal is the position of the part in the whole, from 0. A weight code has no ordinal; occurrences says how often '

@@ -91,6 +91,7 @@ ALTER FUNCTION llm_atoms.hilbert_decode(numeric, integer, integer) OWNER TO llm_
 REVOKE ALL ON FUNCTION llm_atoms.hilbert_decode(numeric, integer, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_atoms.hilbert_decode(numeric, integer, integer) TO llm_user;
 COMMENT ON FUNCTION llm_atoms.hilbert_decode(numeric, integer, integer) IS
-'The cell of a key on the Hilbert curve: the inverse of llm_atoms.hilbert_encode, for 2 to 8 dimensions of 1 to 63 bits.';
+'The cell of a key on the Hilbert curve: the inverse of llm_atoms.hilbert_encode, for 2 to 8 dimensions of 1 '
+'to 63 bits.';
 
 COMMIT;

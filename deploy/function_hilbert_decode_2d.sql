@@ -48,6 +48,7 @@ ALTER FUNCTION llm_atoms.hilbert_decode_2d(bigint, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_atoms.hilbert_decode_2d(bigint, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_atoms.hilbert_decode_2d(bigint, integer) TO llm_user;
 COMMENT ON FUNCTION llm_atoms.hilbert_decode_2d(bigint, integer) IS
-'The cell of a key on the plane''s Hilbert curve: the inverse of llm_atoms.hilbert_encode_2d, for 1 to 31 bits an axis.';
+'The cell of a key on the plane''s Hilbert curve: the inverse of llm_atoms.hilbert_encode_2d, for 1 to 31 bits '
+'an axis.';
 
 COMMIT;

@@ -37,7 +37,8 @@ ALTER FUNCTION llm_atoms.hilbert_point(bigint, bigint, bigint) OWNER TO llm_owne
 REVOKE ALL ON FUNCTION llm_atoms.hilbert_point(bigint, bigint, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_atoms.hilbert_point(bigint, bigint, bigint) TO llm_user;
 COMMENT ON FUNCTION llm_atoms.hilbert_point(bigint, bigint, bigint) IS
-'The POINT ZM of these keys, in the middle of its steps: the inverse of llm_atoms.hilbert_keys. y and z are in two keys '
+'The POINT ZM of these keys, in the middle of its steps: the inverse of llm_atoms.hilbert_keys. y and z are in '
+'two keys '
 'each; keys that disagree about them are an error.';
 
 COMMIT;

@@ -93,7 +93,6 @@ BEGIN
 END
 $function$;
 
-ALTER FUNCTION llm_runtime.row_schema(oid, integer, integer) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_runtime.row_schema(oid, integer, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_runtime.row_schema(oid, integer, integer) TO llm_owner, llm_user;
 COMMENT ON FUNCTION llm_runtime.row_schema(oid, integer, integer) IS

@@ -19,7 +19,8 @@ $python$;
 REVOKE ALL ON FUNCTION llm_store.check_manifest(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.check_manifest(jsonb) TO llm_loader;
 COMMENT ON FUNCTION llm_store.check_manifest(jsonb) IS
-'Checks what can be checked of a manifest (see llm_store.publish) without tables. Returns its architecture in canonical '
+'Checks what can be checked of a manifest (see llm_store.publish) without tables. Returns its architecture in '
+'canonical '
 'form and its completed tokenizer_settings.';
 
 COMMIT;

@@ -32,7 +32,8 @@ ALTER FUNCTION llm_store.check_model_name(text, boolean) OWNER TO llm_owner;
 REVOKE ALL ON FUNCTION llm_store.check_model_name(text, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.check_model_name(text, boolean) TO llm_loader;
 COMMENT ON FUNCTION llm_store.check_model_name(text, boolean) IS
-'Raises the error that llm_store.publish would raise for the name, so that a loader can check before it sends gigabytes: '
+'Raises the error that llm_store.publish would raise for the name, so that a loader can check before it sends '
+'gigabytes: '
 'the name is invalid, it is taken, or, with replace, the model of that name belongs to another role.';
 
 COMMIT;

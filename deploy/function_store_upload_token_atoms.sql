@@ -28,9 +28,11 @@ REVOKE ALL ON FUNCTION llm_store.upload_token_atoms(integer, integer) FROM PUBLI
 GRANT EXECUTE ON FUNCTION llm_store.upload_token_atoms(integer, integer) TO llm_loader;
 COMMENT ON FUNCTION llm_store.upload_token_atoms(integer, integer) IS
 E'Stores one of the two parts of a tokenizer''s tokens as atoms, so that two sessions can share the work. Returns how '
-'many tokens are in the part; 0 if it was stored already, or if the tokenizer is gone, and then llm_store.upload_tokenizer '
+'many tokens are in the part; 0 if it was stored already, or if the tokenizer is gone, and then '
+'llm_store.upload_tokenizer '
 'stores both again.\n'
-'tokenizer_id: from llm_store.upload_vocabulary, committed; part: 0 or 1. llm_store.upload_tokenizer then does the rest, as '
+'tokenizer_id: from llm_store.upload_vocabulary, committed; part: 0 or 1. llm_store.upload_tokenizer then does '
+'the rest, as '
 'llm_store.publish would.';
 
 COMMIT;

@@ -22,7 +22,8 @@ REVOKE ALL ON FUNCTION llm_store.upload_tokenizer(text, jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION llm_store.upload_tokenizer(text, jsonb) TO llm_loader;
 COMMENT ON FUNCTION llm_store.upload_tokenizer(text, jsonb) IS
 E'Stores a tokenizer (a tokenizer.json document, and the settings of its manifest with vocabulary_size) with its '
-'vocabulary and atoms, or the parts that are missing, ahead of llm_store.publish, for example on a second connection while '
+'vocabulary and atoms, or the parts that are missing, ahead of llm_store.publish, for example on a second '
+'connection while '
 'tiles are sent. Returns how many tokens it has, 0 if it was stored already.\n'
 'No view shows it before a model has it. If none ever does, llm.collect removes it.';
 

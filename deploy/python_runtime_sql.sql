@@ -797,7 +797,7 @@ def _computed(way, texts, stats, call):
     """[f64[answers], or the ModelError of a text that cannot be answered, ...] of texts."""
     results = [_tokens(way, text) for text in texts]
     fine = [n for n, tokens in enumerate(results) if not isinstance(tokens, errors.ModelError)]
-    memory = settings.megabytes("batch_mb", batches.MEGABYTES, 1)
+    memory = settings.megabytes("batch_mb")
     for few in _within(memory, fine, [way.memory(results[n]) for n in fine]):
         for n, found in zip(few, way.probabilities([results[n] for n in few], call, stats), strict=True):
             results[n] = found

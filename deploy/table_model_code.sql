@@ -26,7 +26,8 @@ USING (model_id IN (SELECT m.id FROM llm_store.model AS m));
 
 COMMENT ON TABLE llm_store.model_code IS
 'Which weight codes each model has, over all its tensors of an encoding. Written by llm_store.atomise when a model '
-'is made or changed, and by triggers when one of its tensors is updated or deleted. llm_atoms.recount compares it with the '
+'is made or changed, and by triggers when one of its tensors is updated or deleted. llm_atoms.recount compares '
+'it with the '
 'tensors.';
 COMMENT ON COLUMN llm_store.model_code.model_id IS 'The model.';
 COMMENT ON COLUMN llm_store.model_code.type IS 'The encoding''s GGUF name; only encodings whose codes are atoms.';

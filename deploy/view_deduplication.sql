@@ -59,7 +59,8 @@ CROSS JOIN b;
 ALTER VIEW llm_atoms.deduplication OWNER TO llm_owner;
 GRANT SELECT ON llm_atoms.deduplication TO llm_user;
 
-COMMENT ON VIEW llm_atoms.deduplication IS 'What storing equal parts once saves, over all models: one row with two ratios.';
+COMMENT ON VIEW llm_atoms.deduplication IS
+'What storing equal parts once saves, over all models: one row with two ratios.';
 COMMENT ON COLUMN llm_atoms.deduplication.code_references IS
 'Weights of all models whose encoding has codes that are atoms: F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K, IQ4_NL, MXFP4, '
 'IQ4_XS.';

@@ -24,7 +24,8 @@ ALTER VIEW llm_atoms.token_positions OWNER TO llm_owner;
 GRANT SELECT ON llm_atoms.token_positions TO llm_user;
 
 COMMENT ON VIEW llm_atoms.token_positions IS
-'The maps of tokens that llm_atoms.project made: each token by the first four principal components of the model''s token '
+'The maps of tokens that llm_atoms.project made: each token by the first four principal components of the '
+'model''s token '
 'embedding. Tokens that are close on the map need not be close in meaning; for that use llm.similar_tokens.';
 COMMENT ON COLUMN llm_atoms.token_positions.model IS 'The model''s name.';
 COMMENT ON COLUMN llm_atoms.token_positions.token_id IS 'The token id.';

@@ -131,7 +131,7 @@ BEGIN
         ('sql__boundary', 'c8e746d23224c3cb27f22d19b141c68eb96750bbe2a9a1d54972f56ebb2c5e9c'),
         ('sql__chat', 'fe90d28990365c4d720e65bb7901012b3cd5b5650cfc2062c3540a9062512663'),
         ('sql__chat_streaming', 'a73c25a619a834ec17d1f7656e770ce73db4cc2efd672232fe5498360998b595'),
-        ('sql__choices', 'bd3e4532bcd054ae8ff0046f6b22d4b6df904705146ce3d18db2b69b8f944489'),
+        ('sql__choices', '0793c137ef5168853435c93551145b0b52a125bb54d61d0273128a867a96fdb7'),
         ('sql__chunking', '38f76a4413fca61cbff5fb3eadfa6d8abb9f590e48e31cf407af8e60e4e1b8ba'),
         ('sql__diff', '55df8632c090263e51b83f68d5be8cc50cd6e422617a94275591df784a82829d'),
         ('sql__editing', '2538315559ec6c4735acb6f7f3c3f0b86ad9a1d72a8be9903674f7a3d00ae3bd'),

@@ -28,6 +28,11 @@ BOUNDED_BY = {
     ("messages", "jsonb"): "text_mb",
     ("tools", "jsonb"): "text_mb",
     ("question", "text"): "text_mb",
+    **{(name, "text"): "text_mb" for name in ("condition", "criterion", "language")},
+    ("labels", "text[]"): "text_mb, 1,000 labels",
+    ("choices", "text[]"): "64 KiB",
+    ("schema", "jsonb"): "64 KiB",
+    **{(name, "text"): "64 KiB" for name in ("grammar", "pattern")},
     ("kind", "text"): "one of ten words",
     ("value", "text"): "100 bytes",
     ("options", "jsonb"): "1 MB, and elements",
@@ -50,7 +55,7 @@ BOUNDED_BY = {
     ("coordinates", "bigint[]"): "8 dimensions",
     ("key", "numeric"): ONE,
 }
-FIXED = ("integer", "bigint", "double precision", "boolean", "regclass", "name")
+FIXED = ("integer", "bigint", "double precision", "boolean", "regclass", "regtype", "name")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -351,7 +356,7 @@ def test_what_is_no_hash_is_not_looked_for(greedy, function):
     query = "SELECT {} FROM (SELECT convert_to(repeat('a', 100000000), 'UTF8') AS x OFFSET 0) AS large"
     greedy.execute(query.format("octet_length(x)"))
     before = peak(greedy)
-    assert greedy.execute(query.format(f"(SELECT count(*) FROM llm.{function}(x))")).fetchone()[0] == 0
+    assert greedy.execute(query.format(f"(SELECT count(*) FROM llm_atoms.{function}(x))")).fetchone()[0] == 0
     assert peak(greedy) - before < 250 * MEGABYTE  # the argument itself, as it is handed over
 
 

@@ -214,6 +214,6 @@ def test_the_programs_of_a_page_run(page: str, number: int, reader_dsn: str):
 
 def test_every_page_is_read():
     assert {"README.md", "docs/operations.md", "docs/embeddings.md", "tidy/README.md"} <= set(PAGES)
-    pages = ("architecture", "figures", "glossary", "kernels", "testing")
+    pages = ("README", "architecture", "figures", "glossary", "kernels", "testing")
     without_sql = {f"docs/{page}.md" for page in pages}
     assert {page for page in PAGES if not sql_blocks(page)} == without_sql

@@ -21,7 +21,7 @@ from loaders.upload.background_uploads import Ahead
 from loaders.upload.upload import upload
 from plpython.model.decoder import Architecture
 
-VIEWS = ("models", "tensors", "tokens", "atoms", "files")
+VIEWS = ("llm.models", "llm.tensors", "llm.tokens", "llm_atoms.atoms", "llm.files")
 TABLES = ("tile", "tensor", "tensor_tile", "tokenizer", "token", "model", "model_tensor", "file_segment")
 
 
@@ -296,14 +296,14 @@ def test_what_a_killed_load_stored_ahead_is_not_seen_and_is_found_or_collected(
     superuser.execute("CALL llm.collect('0 seconds')")
     stored = row_counts(superuser)
     atoms = superuser.execute("SELECT count(*) FROM llm_store.atom").fetchone()
-    views = {view: superuser.execute(f"SELECT count(*) FROM llm.{view}").fetchone() for view in VIEWS}
+    views = {view: superuser.execute(f"SELECT count(*) FROM {view}").fetchone() for view in VIEWS}
     command = [sys.executable, "-c", KILLED_AHEAD, str(fresh_f16), loader_dsn]
     assert subprocess.run(command, check=False, cwd=Path(__file__).parents[2]).returncode == -signal.SIGKILL
     ahead = row_counts(superuser)
     assert ahead["tokenizer"] == stored["tokenizer"] + 1
     assert ahead["tensor"] > stored["tensor"]
     assert ahead["model"] == stored["model"]
-    assert {view: superuser.execute(f"SELECT count(*) FROM llm.{view}").fetchone() for view in VIEWS} == views
+    assert {view: superuser.execute(f"SELECT count(*) FROM {view}").fetchone() for view in VIEWS} == views
     assert shown_of_no_model(superuser) == [[], [], []]
     assert upload(connection, read_model(fresh_f16), "load-ahead").sent_bytes > 0
     assert shown_of_no_model(superuser) == [[], [], []]
@@ -328,7 +328,7 @@ def shown_of_no_model(connection) -> list[list]:
         WHERE a.content_hash = ANY (%s::bytea[])"""
     # Around these nearly all are of no model, and a search looks at all that are nearer than three that may be shown.
     near = [row for row in connection.execute(nearby, (sorted(atoms)[:3],)) if row[0] not in shown]
-    step = "SELECT h.hash FROM unnest(%s::bytea[]) AS h (hash) CROSS JOIN LATERAL llm.{}(h.hash)"
+    step = "SELECT h.hash FROM unnest(%s::bytea[]) AS h (hash) CROSS JOIN LATERAL llm_atoms.{}(h.hash)"
     steps = (step.format(name) for name in ("decompose", "compose"))
     return [near, *(connection.execute(query, (sorted(atoms)[:100] + sorted(wholes),)).fetchall() for query in steps)]
 

@@ -14,7 +14,8 @@ SELECT is(
 SELECT is(
     public.st_z(llm_atoms.atom_point('ab')) - public.st_z(llm_atoms.atom_point('a')),
     262144::double precision, 'twice as long is 2^26 steps further along z');
-SELECT throws_ok('SELECT llm_atoms.atom_point('''')', '22023', 'empty content has no point', 'empty content has no point');
+SELECT throws_ok(
+    'SELECT llm_atoms.atom_point('''')', '22023', 'empty content has no point', 'empty content has no point');
 DO $$
 BEGIN
     PERFORM llm_atoms.atom_point('');

@@ -15,13 +15,18 @@ SELECT is(
 SELECT is(llm_atoms.hilbert_encode(NULL, 5), NULL, 'no point, no key');
 SELECT throws_ok('SELECT llm_atoms.hilbert_encode(''{1}'', 5)', '22023', 'dimensions out of range', 'one dimension');
 SELECT throws_ok(
-    'SELECT llm_atoms.hilbert_encode(''{1,1,1,1,1,1,1,1,1}'', 5)', '22023', 'dimensions out of range', 'nine dimensions');
+    'SELECT llm_atoms.hilbert_encode(''{1,1,1,1,1,1,1,1,1}'', 5)', '22023', 'dimensions out of range',
+    'nine dimensions');
 SELECT throws_ok(
-    'SELECT llm_atoms.hilbert_encode(''{{1,1},{1,1}}'', 5)', '22023', 'dimensions out of range', 'a table of coordinates');
+    'SELECT llm_atoms.hilbert_encode(''{{1,1},{1,1}}'', 5)', '22023', 'dimensions out of range',
+    'a table of coordinates');
 SELECT throws_ok('SELECT llm_atoms.hilbert_encode(''{1,1}'', 64)', '22023', 'bits out of range', '64 bits');
-SELECT throws_ok('SELECT llm_atoms.hilbert_encode(''{1,32}'', 5)', '22023', 'coordinate out of range', 'beyond the grid');
-SELECT throws_ok('SELECT llm_atoms.hilbert_encode(''{-1,3}'', 63)', '22023', 'coordinate out of range', 'below the grid');
-SELECT throws_ok('SELECT llm_atoms.hilbert_encode(''{1,NULL}'', 5)', '22023', 'coordinate out of range', 'a NULL coordinate');
+SELECT throws_ok(
+    'SELECT llm_atoms.hilbert_encode(''{1,32}'', 5)', '22023', 'coordinate out of range', 'beyond the grid');
+SELECT throws_ok(
+    'SELECT llm_atoms.hilbert_encode(''{-1,3}'', 63)', '22023', 'coordinate out of range', 'below the grid');
+SELECT throws_ok(
+    'SELECT llm_atoms.hilbert_encode(''{1,NULL}'', 5)', '22023', 'coordinate out of range', 'a NULL coordinate');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -9,9 +9,11 @@ SELECT is_empty(
     'what no model has is not shown');
 \ir a_model_of_them.psql
 SELECT is(
-    (SELECT n.content FROM llm_atoms.nearby_atoms(llm_atoms.atom_point('a'), 1) AS n), 'a', 'nearest to an atom is itself');
+    (SELECT n.content FROM llm_atoms.nearby_atoms(llm_atoms.atom_point('a'), 1) AS n), 'a',
+    'nearest to an atom is itself');
 SELECT is(
-    (SELECT n.distance FROM llm_atoms.nearby_atoms(llm_atoms.atom_point('a'), 1) AS n), 0::double precision, 'at no distance');
+    (SELECT n.distance FROM llm_atoms.nearby_atoms(llm_atoms.atom_point('a'), 1) AS n), 0::double precision,
+    'at no distance');
 SELECT throws_ok('SELECT llm_atoms.nearby_atoms(llm_atoms.atom_point(''a''), 0)', '22023', NULL, 'none is refused');
 SELECT throws_ok('SELECT llm_atoms.nearby_atoms(''POINT (1 2)'')', '22023', NULL, 'a point without z and m is refused');
 

@@ -9,7 +9,8 @@ SELECT llm.set_tensor('tiny', 'token_embd.weight', llm.bytes(ARRAY[3, 0, -1, 0, 
 SELECT is(
     (SELECT array_agg(round(e::numeric, 9)) FROM unnest(llm_atoms.project('tiny')) AS e),
     ARRAY[round(6 / 7.0, 9), round(1 / 7.0, 9), 0, 0], 'twelve fourteenths, two fourteenths, and no more directions');
-SELECT is(llm_atoms.project('tiny'), (SELECT explained FROM llm_atoms.projections WHERE model = 'tiny'), 'it is made once');
+SELECT is(
+    llm_atoms.project('tiny'), (SELECT explained FROM llm_atoms.projections WHERE model = 'tiny'), 'it is made once');
 SELECT throws_ok($$SELECT llm_atoms.project('no such model')$$, '42704', NULL, 'a model that is not there is an error');
 SELECT throws_ok($$SELECT llm_atoms.project(NULL)$$, '42704', 'no model is named', 'and so is none');
 SET LOCAL ROLE llm_user;

@@ -5,7 +5,8 @@ SELECT ok(llm_store.answer_texts('summarize', ARRAY[NULL], NULL) IS NULL, 'no te
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;
-SELECT throws_ok('SELECT llm_store.answer_texts(''summarize'', NULL, NULL)', '42501', NULL, 'a role without rights may not');
+SELECT throws_ok(
+    'SELECT llm_store.answer_texts(''summarize'', NULL, NULL)', '42501', NULL, 'a role without rights may not');
 RESET ROLE;
 
 SELECT * FROM finish();

@@ -10,7 +10,8 @@ SELECT is(
     ], 'x is the order of the value, y the code');
 SELECT is(
     (llm_store.atom_keys('Q4_0', '\x003c21'::bytea || decode(repeat('00', 15), 'hex'), 0)::bigint[])[17],
-    llm_atoms.hilbert_encode_2d(2::bigint << 27, 2::bigint << 27), 'the high four bits come after the low ones of all bytes');
+    llm_atoms.hilbert_encode_2d(2::bigint << 27, 2::bigint << 27),
+    'the high four bits come after the low ones of all bytes');
 SELECT ok(llm_store.atom_keys('F32', '\x0000803f', 0) IS NULL, 'F32 weights are no atoms');
 
 SELECT * FROM finish();

@@ -17,7 +17,8 @@ SELECT throws_ok(
 SELECT throws_ok($$SELECT llm_store.check_model_name(NULL)$$, '22023', 'a model needs a name', 'nor NULL');
 SELECT throws_ok(
     $$SELECT llm_store.check_model_name('tiny')$$, '42710', 'model "tiny" already exists', 'a taken name is refused');
-SELECT lives_ok($$SELECT llm_store.check_model_name('tiny', replace => TRUE)$$, 'unless it is one''s own, to be replaced');
+SELECT lives_ok(
+    $$SELECT llm_store.check_model_name('tiny', replace => TRUE)$$, 'unless it is one''s own, to be replaced');
 SET LOCAL ROLE bob;
 SELECT throws_ok(
     $$SELECT llm_store.check_model_name('tiny', replace => TRUE)$$,

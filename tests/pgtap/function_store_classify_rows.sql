@@ -5,7 +5,8 @@ SELECT is_empty($$SELECT * FROM llm_store.classify_rows(NULL, ARRAY['a'], NULL, 
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;
-SELECT throws_ok('SELECT llm_store.classify_rows(NULL, NULL, NULL, NULL)', '42501', NULL, 'a role without rights may not');
+SELECT throws_ok(
+    'SELECT llm_store.classify_rows(NULL, NULL, NULL, NULL)', '42501', NULL, 'a role without rights may not');
 RESET ROLE;
 
 SELECT * FROM finish();

@@ -4,7 +4,8 @@ SELECT plan(5);
 SET LOCAL ROLE llm_loader;
 INSERT INTO llm_store.upload (content) VALUES ('here');
 SELECT results_eq(
-    $$SELECT llm_store.missing_tiles(ARRAY[sha256('here'), sha256('there'), sha256('there')])$$, $$SELECT sha256('there')$$,
+    $$SELECT llm_store.missing_tiles(ARRAY[sha256('here'), sha256('there'), sha256('there')])$$,
+    $$SELECT sha256('there')$$,
     'what is not stored is told once');
 SELECT is_empty('SELECT llm_store.missing_tiles(NULL)', 'NULL gives no rows');
 SELECT is_empty('SELECT llm_store.missing_tiles(''{}'')', 'nothing gives nothing');

@@ -26,7 +26,10 @@ SELECT results_eq(
     $$VALUES ('aqz'::bytea, llm_atoms.atom_point('aqz')::bytea)$$,
     'nearest to a token is itself, in its place');
 SELECT is(
-    (SELECT count(*) FROM llm_store.nearby_tokens(llm_atoms.atom_point('a'), 9999) AS n WHERE n.content IN ('a', 'q', 'z')),
+    (
+        SELECT count(*) FROM llm_store.nearby_tokens(llm_atoms.atom_point('a'), 9999) AS n
+        WHERE n.content IN ('a', 'q', 'z')
+    ),
     3::bigint, 'its bytes are there too, those once that are tokens');
 SELECT is_empty(
     $$SELECT n.content FROM llm_store.nearby_tokens(llm_atoms.atom_point('aqz'), 10000) AS n

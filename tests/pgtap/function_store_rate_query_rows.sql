@@ -5,7 +5,8 @@ SELECT is_empty('SELECT * FROM llm_store.rate_query_rows(NULL, NULL, NULL, NULL)
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;
-SELECT throws_ok('SELECT * FROM llm_store.rate_query_rows(NULL, NULL, NULL, NULL)', '42501', NULL, 'a role without rights may not');
+SELECT throws_ok(
+    'SELECT * FROM llm_store.rate_query_rows(NULL, NULL, NULL, NULL)', '42501', NULL, 'a role without rights may not');
 RESET ROLE;
 
 SELECT * FROM finish();

@@ -12,7 +12,8 @@ SELECT results_eq(
     'EXECUTE upload (encode(sha256(''\x0000003c0040003c''), ''hex''))', ARRAY[4::bigint], 'its weights are counted');
 SELECT results_eq(
     'EXECUTE upload (encode(sha256(''\x0000003c0040003c''), ''hex''))', ARRAY[0::bigint], 'once');
-SELECT is_empty($$SELECT FROM llm_atoms.atoms WHERE meta ->> 'type' = 'F16'$$, 'no view shows it before a model has it');
+SELECT is_empty(
+    $$SELECT FROM llm_atoms.atoms WHERE meta ->> 'type' = 'F16'$$, 'no view shows it before a model has it');
 SELECT throws_ok(
     'EXECUTE upload (encode(sha256(''\x00''), ''hex''))', '42704', 'tile 0 of tensor "w" is not stored',
     'its tiles must be there');

@@ -11,7 +11,8 @@ SELECT is(
 SELECT is(
     llm_store.upload_tokenizer(pg_temp.tiny_tokenizer(), '{"vocabulary_size": 4, "eos_ids": []}'), 0::bigint, 'once');
 SELECT is_empty('SELECT FROM llm.tokens', 'no view shows it before a model has it');
-SELECT is_empty($$SELECT FROM llm_atoms.atoms WHERE meta ->> 'kind' IN ('byte', 'token', 'tokenizer')$$, 'nor its atoms');
+SELECT is_empty(
+    $$SELECT FROM llm_atoms.atoms WHERE meta ->> 'kind' IN ('byte', 'token', 'tokenizer')$$, 'nor its atoms');
 SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer()) \gset
 SELECT is(
     (SELECT count(*) FROM llm_store.tokenizer WHERE definition = pg_temp.tiny_tokenizer()), 1::bigint,

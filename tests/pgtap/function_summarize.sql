@@ -2,7 +2,8 @@ BEGIN;
 SELECT plan(3);
 
 SELECT ok(llm.summarize(NULL) IS NULL, 'NULL gives NULL');
-SELECT throws_ok($$SELECT llm.summarize('a', 'no such model')$$, '42704', NULL, 'a model that is not there is an error');
+SELECT throws_ok(
+    $$SELECT llm.summarize('a', 'no such model')$$, '42704', NULL, 'a model that is not there is an error');
 
 CREATE ROLE stranger;
 SET LOCAL ROLE stranger;

@@ -8,7 +8,8 @@ SELECT table_privs_are('llm_store', 'file_segment', 'llm_user', ARRAY['SELECT'])
 CREATE ROLE ann IN ROLE llm_loader;
 CREATE ROLE bob IN ROLE llm_loader;
 SET LOCAL ROLE ann;
-SELECT lives_ok($$SELECT llm_store.publish('hers', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'ann loads a model');
+SELECT lives_ok(
+    $$SELECT llm_store.publish('hers', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'ann loads a model');
 SELECT throws_ok(
     $$INSERT INTO llm_store.file_segment (model_id, path, ordinal, tensor_name, tile_hash)
     SELECT f.model_id, f.path, 98, f.tensor_name, t.hash FROM llm_store.file_segment AS f, llm_store.tile AS t

@@ -10,7 +10,8 @@ SELECT table_privs_are('llm_store', 'model', 'llm_loader', ARRAY['SELECT', 'DELE
 CREATE ROLE ann IN ROLE llm_loader;
 CREATE ROLE bob IN ROLE llm_loader;
 SET LOCAL ROLE ann;
-SELECT lives_ok($$SELECT llm_store.publish('hers', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'ann loads a model');
+SELECT lives_ok(
+    $$SELECT llm_store.publish('hers', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'ann loads a model');
 SELECT throws_ok(
     $$INSERT INTO llm_store.model (name, architecture, tokenizer_id, container, owner)
     SELECT 'forged', architecture, tokenizer_id, container, 'bob'::regrole FROM llm_store.model$$,

@@ -8,7 +8,8 @@ SELECT table_privs_are('llm_store', 'model_tensor', 'llm_user', ARRAY['SELECT'])
 CREATE ROLE ann IN ROLE llm_loader;
 CREATE ROLE bob IN ROLE llm_loader;
 SET LOCAL ROLE ann;
-SELECT lives_ok($$SELECT llm_store.publish('hers', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'ann loads a model');
+SELECT lives_ok(
+    $$SELECT llm_store.publish('hers', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'ann loads a model');
 SET LOCAL ROLE bob;
 SELECT isnt_empty('SELECT FROM llm_store.model_tensor', 'bob sees its rows');
 SELECT throws_ok(

@@ -3,7 +3,8 @@ SELECT plan(4);
 
 \ir tiny_model.psql
 
-SELECT lives_ok($$SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'a model is loaded');
+SELECT lives_ok(
+    $$SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'a model is loaded');
 SELECT results_eq(
     $$SELECT family, parameters, bytes, layers, context_length, tokens, container FROM llm.models WHERE name = 'tiny'$$,
     -- 8 of the embedding, 6 of three norms, 4 times 4 of attention, 3 times 6 of the feed-forward network

@@ -12,7 +12,8 @@ SELECT lives_ok(
 RESET ROLE;
 SET LOCAL ROLE llm_user;
 SELECT results_eq(
-    $$SELECT path, segment, piece, tensor FROM llm_store.file_pieces WHERE model = 'tiny' ORDER BY path, segment, piece$$,
+    $$SELECT path, segment, piece, tensor FROM llm_store.file_pieces WHERE model = 'tiny'
+        ORDER BY path, segment, piece$$,
     $$VALUES ('empty.json', 0, 0, NULL), ('tiny.gguf', 0, 0, NULL), ('tiny.gguf', 1, 0, 'token_embd.weight')$$,
     'a user reads a row for each piece, and one for the empty file');
 SELECT is(

@@ -3,7 +3,8 @@ SELECT plan(5);
 
 \ir tiny_model.psql
 
-SELECT lives_ok($$SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'a model is loaded');
+SELECT lives_ok(
+    $$SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'a model is loaded');
 SELECT results_eq(
     $$SELECT row_number, content FROM llm_store.tensor_row
     WHERE model = 'tiny' AND tensor = 'token_embd.weight' ORDER BY row_number$$,

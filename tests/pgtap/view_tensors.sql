@@ -3,7 +3,8 @@ SELECT plan(3);
 
 \ir tiny_model.psql
 
-SELECT lives_ok($$SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'a model is loaded');
+SELECT lives_ok(
+    $$SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'a model is loaded');
 SELECT results_eq(
     $$SELECT name, type, shape, bytes, tiles FROM llm.tensors
     WHERE model = 'tiny' AND ordinal IN (0, 9) ORDER BY ordinal$$,

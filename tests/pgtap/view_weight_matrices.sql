@@ -3,7 +3,8 @@ SELECT plan(5);
 
 \ir tiny_model.psql
 
-SELECT lives_ok($$SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'a model is loaded');
+SELECT lives_ok(
+    $$SELECT llm_store.publish('tiny', pg_temp.tiny_manifest(), pg_temp.tiny_tokenizer())$$, 'a model is loaded');
 SELECT results_eq(
     $$SELECT row_idx, col_idx, weight FROM llm.weight_matrices
     WHERE model = 'tiny' AND matrix_name = 'blk.0.ffn_gate.weight' ORDER BY row_idx, col_idx$$,

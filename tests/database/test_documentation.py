@@ -40,6 +40,7 @@ OPTIONS = f"-c client_min_messages=warning -c search_path={READER},public"
 PLACEHOLDERS = {
     "docs/analysts.md": {"'qwen'": "'stories'"},
     "docs/chat.md": {"'qwen'": "'tidy'"},
+    "docs/tour.md": {"'qwen'": "'tidy'"},
     "docs/models-as-data.md": {"MODEL": "tidy"},
     "docs/meaning.md": {
         "' king', 10, 'minilm'": "'year', 10, 'tidy'",

@@ -16,7 +16,8 @@ SELECT isnt_empty(
     $$SELECT FROM llm_store.tile WHERE hash = sha256('a load needs this soon')$$,
     'what is younger than the grace stays');
 SELECT llm.drop_model('tiny') \gset
-SELECT llm_store.collect_batch('0', 1000) \gset
+-- A batch removes one tokenizer, and others may be there that no model has.
+SELECT count(llm_store.collect_batch('0', 1000)) AS batches FROM generate_series(1, 100) \gset
 SELECT is_empty($$SELECT FROM llm_store.tile WHERE hash = sha256('head')$$, 'a dropped model frees its tiles');
 SELECT is_empty(
     $$SELECT FROM llm_store.tokenizer WHERE definition = pg_temp.tiny_tokenizer()$$, 'and its tokenizer');

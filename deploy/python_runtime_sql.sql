@@ -1238,7 +1238,7 @@ import numpy as np
 
 from ..model import finite
 from ..reference import operators
-from ..server import arguments, ceilings, errors, interrupts, messages, statement_clock, streams
+from ..server import arguments, ceilings, connection, errors, interrupts, messages, statement_clock, streams
 from ..session import admission, models
 from . import generation
 
@@ -1384,7 +1384,7 @@ def _vector_of(text, model, pooling):
     """f32[width] of one text."""
     ceilings.require_bytes("text_mb", ceilings.size(text), "the text")
     model, pooling = _chosen(model, pooling)
-    key, known = (model.hash, model.engine, pooling, text), _of_this_moment()
+    key, known = (model.hash, id(model.engine), pooling, text), _of_this_moment()
     if key not in known:
         known[key] = _vectors([_checked_tokens(model, text)], model, pooling, admission.Call())[0]
     known.move_to_end(key)
@@ -1400,6 +1400,15 @@ def _of_this_moment():
     if _known[0] != now:
         _known = (now, OrderedDict())
     return _known[1]
+
+
+def forget():
+    """Forget the texts of the client."""
+    global _known  # noqa: PLW0603 - one interpreter serves one session
+    _known = (None, OrderedDict())
+
+
+connection.when_forgotten(forget)
 
 
 def _checked_tokens(model, text):

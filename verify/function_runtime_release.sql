@@ -135,7 +135,7 @@ BEGIN
         ('sql__chunking', '38f76a4413fca61cbff5fb3eadfa6d8abb9f590e48e31cf407af8e60e4e1b8ba'),
         ('sql__diff', '55df8632c090263e51b83f68d5be8cc50cd6e422617a94275591df784a82829d'),
         ('sql__editing', '2538315559ec6c4735acb6f7f3c3f0b86ad9a1d72a8be9903674f7a3d00ae3bd'),
-        ('sql__embeddings', '475ce16edab4916b11c1517c6d9a9dc53d8355d3c2b13206503e3ec4ccadbeb0'),
+        ('sql__embeddings', '2e413e0cef41f45c67a12cc050387d082ff48f7fde466f442b8e015935bfaafe'),
         ('sql__generation', 'a6c41aa6ef7300a56dfdaae5cf0361715e02668cea639911fadf048ff34f555b'),
         ('sql__ingestion', '02097321f7dc13c0ed0a900d645d01976f428cde5dfc8aacd084992efcfd88df'),
         ('sql__merge', '294d9d889668ed03481da6a8106cd888eafd6b2645d1f80efcb44ddce0fb6759'),

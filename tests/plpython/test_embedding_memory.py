@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from plpython.server import statement_clock
+from plpython.server import connection, statement_clock
 from plpython.sql import embeddings
 
 
@@ -47,3 +47,11 @@ def test_few_vectors_are_kept(computed: list[str]):
     for text in map(str, range(20)):
         embeddings.embed(text)
     assert len(embeddings._known[1]) == embeddings.VECTORS_KEPT
+
+
+def test_the_texts_of_a_client_are_forgotten_with_all_else(computed: list[str]):
+    embeddings.embed("a")
+    assert embeddings.forget in connection._forgetting
+    embeddings.forget()
+    embeddings.embed("a")
+    assert computed == ["a", "a"]
